@@ -1,0 +1,267 @@
+"""The command line: one thin function per command. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from toyflow import __version__
+from toyflow.errors import ToyflowError
+
+app = typer.Typer(
+    name="toyflow",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Is one denoising step enough? Train flow-matching models under different training-time laws, "
+    "decode them in any number of steps, and compare with error bars.",
+    epilog="Start with [bold]toyflow sweep[/], then [bold]toyflow plot[/]. Trouble: [bold]toyflow doctor[/].",
+)
+runs_app = typer.Typer(no_args_is_help=True, help="List, show and prune the cells of a results folder.")
+app.add_typer(runs_app, name="runs")
+
+OUT_DEFAULT = "results/sweep"
+Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
+console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def _examples(*lines: str) -> str:
+    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Toyflow."""
+    if version:
+        typer.echo(f"toyflow {__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    epilog=_examples(
+        "toyflow sweep --schedules beta,uniform --steps 1,10",
+        "toyflow sweep --schedules shift:4@beta,pure-noise,regression --steps 1,2,4,10 --seeds 0-4",
+        "toyflow sweep --preset reference --dry-run",
+        "toyflow sweep --attention cross,joint --iterations 800 --out results/attention",
+    )
+)
+def sweep(
+    schedules: Annotated[
+        str | None,
+        typer.Option(
+            help="Training-time laws, e.g. beta,shift:4@beta; see `toyflow schedules`.",
+            show_default="beta,uniform",
+        ),
+    ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            help="flow, pure-noise, regression. Those without a schedule give one cell.", show_default="flow"
+        ),
+    ] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="Denoising steps K to decode with.", show_default="1,10")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, a list or range.", show_default="0-2")] = None,
+    samplers: Annotated[str | None, typer.Option(help="euler, midpoint, heun.", show_default="euler")] = None,
+    task: Annotated[str | None, typer.Option(help="What to learn.", show_default="grid-to-sequence")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Size of the condition encoder: small, base, large.", show_default="base"),
+    ] = None,
+    decoder: Annotated[
+        str | None, typer.Option(help="Size of the denoiser: small, base, large.", show_default="base")
+    ] = None,
+    attention: Annotated[
+        str | None,
+        typer.Option(help="How the denoiser reads the condition: cross, joint.", show_default="cross"),
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(help="Training iterations.", show_default="1600")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Grids per iteration.", show_default="8")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak of the one-cycle learning rate.", show_default="0.004")
+    ] = None,
+    time_sampling: Annotated[
+        str | None, typer.Option(help="Times of a batch: stratified or iid.", show_default="stratified")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at a time.", show_default="processors / threads; 1 on a GPU")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads per cell; recorded, as numbers depend on it.", show_default="1"),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Results folder; finished cells in it are kept.", show_default=OUT_DEFAULT),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Options from experiments/NAME.toml or a TOML file; flags override.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="List the cells, which exist and what the rest will cost; run nothing."
+        ),
+    ] = False,
+) -> None:
+    """Train a model per schedule, objective and seed, and decode each in every number of steps.
+
+    It can be stopped and started again at any time: finished cells are kept, more steps or seeds extend it.
+    """
+    from toyflow.sweep.options import SweepOptions, load_preset
+
+    flags = {
+        "schedules": schedules, "objectives": objectives, "steps": steps, "seeds": seeds,
+        "samplers": samplers, "task": task, "encoder": encoder, "decoder": decoder,
+        "attention": attention, "iterations": iterations, "batch_size": batch_size,
+        "learning_rate": learning_rate, "time_sampling": time_sampling,
+        "device": device, "jobs": jobs, "threads": threads, "out": out,
+    }  # fmt: skip
+    options = SweepOptions()
+    if preset is not None:
+        options = options.updated(load_preset(preset), f"preset {preset}")
+    options = options.updated(flags, "flags")
+    _torch_or_exit()
+    from toyflow.toy.sweep import run_sweep
+
+    raise typer.Exit(run_sweep(options, console, dry_run))
+
+
+@app.command(
+    epilog=_examples(
+        "toyflow plot",
+        "toyflow plot --out results/reference --format png,pdf,svg",
+    )
+)
+def plot(
+    out: Out = Path(OUT_DEFAULT),
+    formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, or several.")] = "png",
+) -> None:
+    """Draw the figures of a results folder, and write its tables as CSV."""
+    _torch_or_exit()
+    from toyflow.report.write import write_report
+
+    with console.status("reading results, drawing"):
+        paths = write_report(out, [name.strip() for name in formats.split(",") if name.strip()])
+    for path in paths:
+        console.print(str(path), style="green")
+
+
+@app.command(
+    epilog=_examples(
+        "toyflow schedules",
+        "toyflow schedules shift:4@beta logit-normal:-0.5:1 mode:1.29",
+    )
+)
+def schedules(
+    names: Annotated[list[str] | None, typer.Argument(help="Laws to print; without, all families.")] = None,
+) -> None:
+    """Print training-time laws: density, mass at the noise end, source and its direction of time."""
+    _torch_or_exit()
+    from toyflow.report.laws import laws_table
+
+    console.print(laws_table(names or None))
+
+
+@runs_app.command("list", epilog=_examples("toyflow runs list", "toyflow runs list --out results/reference"))
+def runs_list(out: Out = Path(OUT_DEFAULT)) -> None:
+    """List the cells: key, law, seed, scores, seconds, size."""
+    from toyflow.report.runs import cells_table
+
+    console.print(cells_table(out))
+
+
+@runs_app.command("show", epilog=_examples("toyflow runs show 3f2a"))
+def runs_show(
+    key: Annotated[str, typer.Argument(help="Key of a cell, or its beginning.")],
+    out: Out = Path(OUT_DEFAULT),
+) -> None:
+    """Show one cell whole: configuration, environment, scores, files checked against their checksums."""
+    from toyflow.report.runs import show_cell
+
+    console.print(show_cell(out, key))
+
+
+@runs_app.command(
+    "prune",
+    epilog=_examples(
+        "toyflow runs prune 3f2a 90bc",
+        "toyflow runs prune --damaged",
+        "toyflow runs prune --schedule uniform --yes",
+    ),
+)
+def runs_prune(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys of cells, or their beginnings.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Cells of this schedule or objective.")] = None,
+    damaged: Annotated[bool, typer.Option("--damaged", help="Cells with a file missing or altered.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    out: Out = Path(OUT_DEFAULT),
+) -> None:
+    """Delete cells, after asking."""
+    from toyflow.report.runs import find_cells
+    from toyflow.sweep.store import Store
+
+    store = Store(out)
+    chosen = find_cells(store, keys or [], schedule, damaged)
+    if not chosen:
+        console.print("nothing to prune")
+        return
+    console.print(f"to delete from {out}: {', '.join(chosen)}")
+    if not yes and not typer.confirm(f"Delete {len(chosen)} cells?"):
+        raise typer.Exit(1)
+    for key in chosen:
+        store.remove(key)
+    console.print(f"deleted {len(chosen)} cells")
+
+
+@app.command(epilog=_examples("toyflow doctor"))
+def doctor() -> None:
+    """Print versions, devices, threads, data and plug-ins, and what is missing for what."""
+    from toyflow.doctor import examine
+
+    marks = {True: "[green]ok  [/]", False: "[bold red]bad [/]", None: "[yellow]note[/]"}
+    well = True
+    for finding in examine():
+        console.print(f"{marks[finding.well]} [bold]{finding.subject:<12}[/] ", end="")
+        console.print(finding.text, markup=False)
+        well &= finding.well is not False
+    raise typer.Exit(0 if well else 1)
+
+
+def _torch_or_exit() -> None:
+    from toyflow.environment import check_torch
+
+    check_torch()
+
+
+def main() -> None:
+    """Entry point: errors become one line and an exit code, 2 before work started, 1 on the way."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        app()
+    except ToyflowError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped; finished cells are kept", 130)
+    except OSError as error:
+        _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print("[bold red]toyflow:[/] ", end="")
+    print(message, file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,106 @@
+"""What toyflow runs on: versions, machine, commit; and whether torch and torchvision fit each other."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from toyflow import __version__
+from toyflow.errors import ToyflowError
+
+PAIR_MEND = (
+    "Install both in one go: pip install --force-reinstall torch torchvision "
+    "(the registry's torchvision does not fit a CPU-only torch; its plain torch runs on CPUs too)."
+)
+
+
+def check_torch() -> None:
+    """Import torch and torchvision.
+
+    Raises:
+        ToyflowError: one of them cannot be imported, or they do not fit each other; with the mend.
+    """
+    try:
+        importlib.import_module("torch")
+    except Exception as error:
+        raise ToyflowError(f"torch cannot be imported ({_first_line(error)}). {PAIR_MEND}") from error
+    try:
+        importlib.import_module("torchvision")
+    except Exception as error:
+        installed = ", ".join(f"{name} {installed_version(name)}" for name in ("torch", "torchvision"))
+        raise ToyflowError(
+            f"torchvision does not work with this torch ({installed}: {_first_line(error)}). {PAIR_MEND}"
+        ) from error
+
+
+def installed_version(package: str) -> str | None:
+    """Version of an installed distribution, or None; imports nothing."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def describe_environment() -> dict[str, Any]:
+    """Versions, machine and commit, as they are kept beside every result."""
+    packages = ("torch", "torchvision", "numpy", "scipy")
+    return {
+        "toyflow": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        **{name: installed_version(name) for name in packages},
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": cores(),
+    }
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The commit of the checkout that toyflow runs from, `+` appended where tracked files differ from
+    it; None where it runs from an installed package."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head, changes = (
+            subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10
+            )
+            for words in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "-uno"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def python_version_line() -> str:
+    """Python's version and where it lives."""
+    return f"{platform.python_version()} ({sys.executable})"

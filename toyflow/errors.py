@@ -1,0 +1,26 @@
+"""Errors that a user reads: one line, what was wrong, what exists, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ToyflowError(Exception):
+    """Something failed on the way. The command line prints the message alone and exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(ToyflowError):
+    """What was asked for cannot be done. Raised before any work starts; exit code 2."""
+
+    exit_code = 2
+
+
+def unknown(kind: str, name: str, existing: Iterable[str]) -> UsageError:
+    """The error for a `name` that is not among the `existing` ones, with a guess at what was meant."""
+    existing = sorted(existing)
+    guesses = get_close_matches(name, existing, n=1, cutoff=0.5)
+    hint = f" Did you mean {guesses[0]!r}?" if guesses else ""
+    return UsageError(f"unknown {kind} {name!r}.{hint} Available: {', '.join(existing)}.")

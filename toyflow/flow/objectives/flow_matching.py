@@ -1,0 +1,51 @@
+"""`flow`: conditional flow matching on the straight path."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from toyflow.flow.objectives.base import Loss, Model, Objective, normal_like, squared_error
+from toyflow.flow.path import interpolate, path_velocity
+from toyflow.flow.samplers import Sampler, uniform_grid
+from toyflow.flow.schedules import Schedule, TimeSampling
+
+
+class FlowMatching(Objective):
+    """E || v(x_t, t, c) - (x1 - x0) ||^2 with x_t = t x1 + (1 - t) x0 and t from the schedule."""
+
+    name = "flow"
+    source = "Lipman et al. 2210.02747, Liu et al. 2209.03003; pi0 2410.24164"
+    uses_schedule = True
+
+    def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
+        self.schedule = schedule
+        self.time_sampling: TimeSampling = time_sampling
+
+    def loss(
+        self,
+        model: Model,
+        condition: Any,
+        target: Float[Tensor, "batch ..."],
+        generator: torch.Generator,
+        weight: Float[Tensor, "batch ..."] | None = None,
+    ) -> Loss:
+        noise = normal_like(target, generator)
+        t = self.schedule.sample(len(target), generator, self.time_sampling).to(target.device)
+        prediction = model(interpolate(noise, target, t), t, condition)
+        return squared_error(prediction, path_velocity(noise, target), t, weight)
+
+    def decode(
+        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+    ) -> Float[Tensor, "batch ..."]:
+        return sampler(partial(model, condition=condition), noise, uniform_grid(steps, noise.device))
+
+    def can_decode(self, steps: int) -> bool:
+        return steps >= 1
+
+    def model_calls(self, steps: int, sampler: Sampler) -> int:
+        return steps * sampler.calls_per_step

@@ -1,0 +1,182 @@
+"""A pre-LayerNorm transformer over noisy target tokens that reads condition tokens.
+
+The condition never sees the target, so its keys and values are computed once (`read`) and serve every
+denoising step. Two ways to read it, by name:
+
+    cross   each block cross-attends to the condition tokens, then self-attends over the target
+    joint   condition and target share one stack; the target attends to both under a prefix mask
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+AttentionKind = Literal["cross", "joint"]
+ATTENTION_KINDS: tuple[AttentionKind, ...] = get_args(AttentionKind)
+
+
+class Memory(NamedTuple):
+    """Keys and values of one layer."""
+
+    keys: Float[Tensor, "batch heads tokens dim"]
+    values: Float[Tensor, "batch heads tokens dim"]
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose keys and values are computed apart, so that they can be kept."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def memory(self, tokens: Float[Tensor, "batch tokens width"]) -> Memory:
+        """Keys and values of `tokens`."""
+        keys, values = self.key_value(tokens).chunk(2, dim=-1)
+        return Memory(self._split(keys), self._split(values))
+
+    def forward(
+        self, x: Float[Tensor, "batch queries width"], memory: Memory
+    ) -> Float[Tensor, "batch queries width"]:
+        """Attend from `x` to `memory`."""
+        mixed = scaled_dot_product_attention(self._split(self.query(x)), *memory)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens dim"]:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class CrossBlock(nn.Module):
+    """x += cross(LN x, condition); x += self(LN x); x += MLP(LN x)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm_condition, self.norm_cross, self.norm_self = (nn.LayerNorm(width) for _ in range(3))
+        self.cross, self.attention = Attention(width, heads), Attention(width, heads)
+        self.mlp = _mlp(width)
+
+    def memory(self, condition: Float[Tensor, "batch tokens width"]) -> Memory:
+        return self.cross.memory(self.norm_condition(condition))
+
+    def advance(
+        self, condition: Float[Tensor, "batch tokens width"], memory: Memory
+    ) -> Float[Tensor, "batch tokens width"]:
+        return condition
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"], memory: Memory
+    ) -> Float[Tensor, "batch tokens width"]:
+        x = x + self.cross(self.norm_cross(x), memory)
+        normed = self.norm_self(x)
+        x = x + self.attention(normed, self.attention.memory(normed))
+        return x + self.mlp(x)
+
+
+class JointBlock(nn.Module):
+    """x += attention(LN x, [condition, x]); x += MLP(LN x). The condition goes through the same
+    weights and attends to itself alone: a prefix mask, without ever building the mask."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.mlp = _mlp(width)
+
+    def memory(self, condition: Float[Tensor, "batch tokens width"]) -> Memory:
+        return self.attention.memory(self.norm(condition))
+
+    def advance(
+        self, condition: Float[Tensor, "batch tokens width"], memory: Memory
+    ) -> Float[Tensor, "batch tokens width"]:
+        condition = condition + self.attention(self.norm(condition), memory)
+        return condition + self.mlp(condition)
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"], memory: Memory
+    ) -> Float[Tensor, "batch tokens width"]:
+        normed = self.norm(x)
+        own = self.attention.memory(normed)
+        both = Memory(*(torch.cat(pair, dim=2) for pair in zip(memory, own, strict=True)))
+        x = x + self.attention(normed, both)
+        return x + self.mlp(x)
+
+
+@dataclass(frozen=True)
+class DenoiserSize:
+    """Width, number of blocks and of attention heads."""
+
+    width: int
+    depth: int
+    heads: int
+
+
+class Denoiser(nn.Module):
+    """Prediction of `x`'s shape from noisy `x`, time and condition tokens of the denoiser's width."""
+
+    def __init__(self, tokens: int, dim: int, size: DenoiserSize, attention: AttentionKind = "cross") -> None:
+        super().__init__()
+        width = size.width
+        block = {"cross": CrossBlock, "joint": JointBlock}[attention]
+        self.embed = nn.Linear(dim, width)
+        self.position = nn.Parameter(torch.randn(tokens, width))
+        self.time = TimeEmbedding(width)
+        self.blocks = nn.ModuleList(block(width, size.heads) for _ in range(size.depth))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, dim)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def read(self, condition: Float[Tensor, "batch condition_tokens width"]) -> list[Memory]:
+        """Keys and values of the condition in every block: all that the denoising steps need of it."""
+        first, *rest = self._layers()
+        memories = [first.memory(condition)]
+        for before, block in zip([first, *rest], rest, strict=False):
+            condition = before.advance(condition, memories[-1])
+            memories.append(block.memory(condition))
+        return memories
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens dim"],
+        t: Float[Tensor, "batch"],
+        condition: list[Memory],
+    ) -> Float[Tensor, "batch tokens dim"]:
+        """One model call at the times `t`."""
+        hidden = self.embed(x) + self.position + self.time(t)[:, None]
+        for block, memory in zip(self._layers(), condition, strict=True):
+            hidden = block(hidden, memory)
+        return self.head(self.norm(hidden))
+
+    def _layers(self) -> list[CrossBlock | JointBlock]:
+        return list(self.blocks)  # pyright: ignore[reportReturnType]
+
+
+class TimeEmbedding(nn.Module):
+    """sin and cos of t at 32 frequencies from 1 to 1000, through a two-layer MLP."""
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, frequencies: int = 32) -> None:
+        super().__init__()
+        scale = torch.exp(torch.linspace(0, math.log(1000), frequencies))
+        self.register_buffer("frequencies", scale, persistent=False)
+        self.mlp = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, t: Float[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
+        angle = t[:, None] * self.frequencies
+        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1))
+
+
+def _mlp(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+    )

@@ -1,0 +1,54 @@
+"""Plug-ins: everything that has a name on the command line is found through entry points.
+
+toyflow's own schedules, samplers, objectives and tasks are declared in pyproject.toml exactly as
+another package declares its own, so there is one mechanism and no second list to keep.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from toyflow.errors import ToyflowError, UsageError, unknown
+
+Group = Literal["schedules", "samplers", "objectives", "tasks"]
+GROUPS: tuple[Group, ...] = ("schedules", "samplers", "objectives", "tasks")
+
+
+@cache
+def available(group: Group) -> dict[str, EntryPoint]:
+    """Entry points of `toyflow.<group>` by name; nothing is imported.
+
+    Raises:
+        UsageError: two different packages claim the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"toyflow.{group}"):
+        known = found.setdefault(point.name, point)
+        if known.value != point.value:
+            raise UsageError(
+                f"two packages offer a {group.removesuffix('s')} named {point.name!r}: "
+                f"{known.value} and {point.value}; uninstall one of them."
+            )
+    return found
+
+
+@cache
+def load(group: Group, name: str) -> Any:
+    """The object that the entry point `name` of `group` refers to.
+
+    Raises:
+        UsageError: no such name.
+        ToyflowError: the plug-in exists and cannot be imported.
+    """
+    points = available(group)
+    kind = group.removesuffix("s")
+    if name not in points:
+        raise unknown(kind, name, points)
+    try:
+        return points[name].load()
+    except Exception as error:
+        raise ToyflowError(
+            f"the {kind} {name!r} ({points[name].value}) cannot be imported: {error}"
+        ) from error

@@ -1,0 +1,257 @@
+"""Figures of a results folder. Colour, marker and line style tell series apart, so grey prints too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, PercentFormatter
+
+from toyflow.atomic import atomic_file
+from toyflow.flow import parse_schedule
+from toyflow.report.results import Results
+from toyflow.report.tables import summary
+from toyflow.training import LOSS_BINS
+
+FORMATS = ("png", "pdf", "svg")
+MARKERS = "osD^vPX*<>"
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+PANEL = (5.6, 3.9)
+"""Inches of one panel."""
+
+
+class Style:
+    """One colour, marker and line style per law, the same in every figure of a folder."""
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        labels = list(dict.fromkeys(labels))
+        colours = sns.color_palette("colorblind", 10)
+        self._of = {
+            label: {
+                "color": colours[i % len(colours)],
+                "marker": MARKERS[i % len(MARKERS)],
+                "linestyle": DASHES[i % len(DASHES)],
+            }
+            for i, label in enumerate(labels)
+        }
+
+    def line(self, label: str) -> dict[str, Any]:
+        """Keywords for a line with markers."""
+        return {**self._of[label], "label": label, "markersize": 5.5, "linewidth": 1.6}
+
+    def plain(self, label: str) -> dict[str, Any]:
+        """Keywords for a line without markers."""
+        return {**self.line(label), "marker": ""}
+
+
+def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Every figure that the results allow, in each format; the files, in order."""
+    sns.set_theme(context="paper", style="ticks", font_scale=1.1, rc={"svg.hashsalt": "toyflow"})
+    folder.mkdir(parents=True, exist_ok=True)
+    style = Style(results.frame["label"])
+    figures: dict[str, Callable[[Results, Style], Figure | None]] = {
+        "score_by_steps": score_by_steps,
+        "schedule_densities": schedule_densities,
+        "training_curves": training_curves,
+        "score_by_decode_time": score_by_decode_time,
+    }
+    written: list[Path] = []
+    for name, draw in figures.items():
+        figure = draw(results, style)
+        if figure is None:
+            continue
+        for extension in formats:
+            path = folder / f"{name}.{extension}"
+            with atomic_file(path) as temporary:
+                figure.savefig(
+                    temporary, format=extension, dpi=160, bbox_inches="tight", metadata=_undated(extension)
+                )
+            written.append(path)
+        plt.close(figure)
+    return written
+
+
+def score_by_steps(results: Results, style: Style) -> Figure:
+    """Score against denoising steps, a line per law with 95 % intervals, a panel per variant."""
+    table = summary(results)
+    steps = sorted(table["steps"].unique())
+    positions = {k: i for i, k in enumerate(steps)}
+
+    def draw(axes: Axes, part: pd.DataFrame) -> None:
+        labels = list(dict.fromkeys(part["label"]))
+        for place, label in enumerate(labels):
+            rows = part[part["label"] == label]
+            nudge = 0.5 * ((place + 0.5) / len(labels) - 0.5)
+            x = [positions[k] + nudge for k in rows["steps"]]
+            errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
+            axes.errorbar(x, rows["score"], yerr=errors, capsize=2.5, elinewidth=1, **style.line(label))
+            seeds = _of_rows(results.frame, rows)
+            if seeds["seed"].nunique() > 1:
+                dots = [positions[k] + nudge for k in seeds["steps"]]
+                axes.scatter(dots, seeds["score"], s=7, color="0.25", zorder=3, linewidths=0)
+        axes.set_xticks(range(len(steps)), [str(k) for k in steps])
+        axes.set_xlim(-0.5, len(steps) - 0.5)
+        axes.set_xlabel("denoising steps K")
+        axes.set_ylabel(_words(results.metric))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.grid(axis="y", alpha=0.35)
+
+    title = f"{_words(results.metric).capitalize()} by steps ({_interval_words(table)})"
+    return _panels(table, draw, title)
+
+
+def score_by_decode_time(results: Results, style: Style) -> Figure:
+    """Score against decoding time per example (condition and all steps), a line per law through its Ks."""
+    table = summary(results)
+    table["ms"] = table["encode_ms_per_example"] + table["decode_ms_per_example"]
+
+    def draw(axes: Axes, part: pd.DataFrame) -> None:
+        for label in dict.fromkeys(part["label"]):
+            rows = part[part["label"] == label].sort_values("steps")
+            errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
+            axes.errorbar(
+                rows["ms"], rows["score"], yerr=errors, capsize=2.5, elinewidth=1, **style.line(label)
+            )
+        top = part.groupby("steps")["ms"].median()
+        for k, ms in top.items():
+            axes.annotate(
+                f"K={k}",
+                (ms, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=8,
+                color="0.3",
+            )
+        axes.set_xscale("log")
+        low, high = part["ms"].min(), part["ms"].max()
+        ticks = [
+            t for t in (m * 10.0**e for e in range(-4, 6) for m in (1, 2, 5)) if low / 1.5 <= t <= high * 1.5
+        ]
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("decoding time per example, ms (condition + K steps)")
+        axes.set_ylabel(_words(results.metric))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.grid(alpha=0.35)
+
+    return _panels(table, draw, f"{_words(results.metric).capitalize()} by decoding time")
+
+
+def schedule_densities(results: Results, style: Style) -> Figure | None:
+    """The density of the training time under each law; laws without a density are named."""
+    names = {e.training.record.schedule: e.training.record.label for e in results.evaluations}
+    laws = {label: parse_schedule(name) for name, label in names.items() if name}
+    if not laws:
+        return None
+    figure, axes = plt.subplots(figsize=PANEL, layout="constrained")
+    t = torch.linspace(0.002, 0.998, 499, dtype=torch.float64)
+    none, highest = [], 0.0
+    for label, law in laws.items():
+        density = law.pdf(t)
+        if density is None:
+            none.append(label)
+            continue
+        highest = max(highest, float(density.max()))
+        axes.plot(t, density, **{**style.plain(label), "label": f"{label}  ({law.noise_mass():.0%})"})
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, min(8.0, 1.05 * highest) if highest else 1)
+    axes.set_xlabel("training time t  (0 = noise, 1 = data)")
+    axes.set_ylabel("density")
+    axes.axvspan(0, 0.1, color="0.92", zorder=0)
+    note = f"no density: {', '.join(none)}" if none else None
+    axes.legend(title="law  (P(s > 0.9), shaded)", frameon=False, fontsize=9)
+    axes.set_title("Where training spends its time" + (f"\n{note}" if note else ""), fontsize=11)
+    sns.despine(figure)
+    return figure
+
+
+def training_curves(results: Results, style: Style) -> Figure:
+    """Training loss, over all noise levels and at the noise end alone, mean over seeds."""
+    table = pd.concat(
+        evaluation.training.curve().assign(label=row["label"], variant=row["variant"], seed=row["seed"])
+        for evaluation, (_, row) in zip(results.evaluations, results.frame.iterrows(), strict=True)
+        if _is_first(results, row)
+    )
+    noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
+    variants = list(dict.fromkeys(table["variant"]))
+    columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, s > 0.9"}
+    size = (PANEL[0] * 2, PANEL[1] * len(variants))
+    figure, grid = plt.subplots(
+        len(variants), 2, figsize=size, squeeze=False, layout="constrained", sharey="row"
+    )
+    for line, variant in zip(grid, variants, strict=True):
+        for axes, (column, words) in zip(line, columns.items(), strict=True):
+            part = table[table["variant"] == variant]
+            for label in dict.fromkeys(part["label"]):
+                mean = part[part["label"] == label].groupby("iteration")[column].mean()
+                smooth = mean.rolling(5, min_periods=1).mean()
+                axes.plot(smooth.index, smooth, **style.plain(label))
+            axes.set_yscale("log")
+            axes.set_xlabel("iteration")
+            axes.set_ylabel("training loss" if column == "loss" else "")
+            axes.set_title(f"{variant}\n{words}" if variant else words, fontsize=10)
+            axes.grid(alpha=0.35)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    figure.suptitle("Training loss, mean over seeds, running mean of 5 points", fontsize=11)
+    sns.despine(figure)
+    return figure
+
+
+def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], title: str) -> Figure:
+    """A panel per variant with shared axes, one legend for all."""
+    variants = list(dict.fromkeys(table["variant"]))
+    columns = min(3, len(variants))
+    rows = -(-len(variants) // columns)
+    size = (PANEL[0] * columns + 1.5, PANEL[1] * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", sharey=True)
+    handles: dict[str, Any] = {}
+    for axes, variant in zip(grid.flat, variants, strict=False):
+        draw(axes, table[table["variant"] == variant])
+        handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        if variant:
+            axes.set_title(variant, fontsize=10)
+    for axes in grid.flat[len(variants) :]:
+        axes.set_visible(False)
+    figure.legend(list(handles.values()), list(handles), loc="outside right upper", frameon=False)
+    figure.suptitle(title, fontsize=11)
+    sns.despine(figure)
+    return figure
+
+
+def _of_rows(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    label, variant = rows["label"].iloc[0], rows["variant"].iloc[0]
+    return frame[(frame["label"] == label) & (frame["variant"] == variant)]
+
+
+def _is_first(results: Results, row: pd.Series) -> bool:
+    return row.name == results.frame.index[results.frame["key"] == row["key"]][0]
+
+
+def _interval_words(table: pd.DataFrame) -> str:
+    kinds = {"t over seeds": "95 % t-intervals over seeds, a dot per seed", "Wilson": "95 % Wilson intervals"}
+    return "; ".join(words for kind, words in kinds.items() if kind in set(table["interval"]))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _undated(extension: str) -> dict[str, None] | None:
+    """Metadata without a date, so that the same results give the same file."""
+    return {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(extension)

@@ -1,0 +1,121 @@
+"""`toyflow runs`: look at the cells of a results folder, and choose some to delete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from toyflow.atomic import MANIFEST, DamagedError, read_json, verified
+from toyflow.errors import UsageError
+from toyflow.sweep.store import Store
+
+
+def cells_table(out: Path) -> Table:
+    """A row per cell; a damaged one is a row that says so."""
+    store = _existing(out)
+    table = Table(title=f"cells of {out}", title_justify="left")
+    for name in ("key", "law", "model", "seed"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("scores")
+    table.add_column("train s", justify="right")
+    table.add_column("MB", justify="right")
+    for key in cell_keys(store):
+        try:
+            training = store.training(key)
+            scores = ", ".join(
+                f"{e.record.sampler} K={e.record.steps}: {next(iter(e.details['metrics'].values())):.1%}"
+                for e in store.evaluations(training)
+            )
+        except DamagedError as error:
+            table.add_row(key, "[red]damaged[/]", "", "", escape(str(error)), "", "")
+            continue
+        record = training.record
+        megabytes = sum(f.stat().st_size for f in training.folder.rglob("*") if f.is_file()) / 1e6
+        model = ", ".join(record.model.values())
+        row = (key, record.label, model, str(record.seed), scores, f"{training.details['seconds']:.0f}")
+        table.add_row(*map(escape, row), f"{megabytes:.1f}")
+    return table
+
+
+def show_cell(out: Path, key: str) -> Group:
+    """One cell: what identifies it, where it ran, what it gave, and the state of each file."""
+    store = _existing(out)
+    [key] = find_cells(store, [key], None, damaged=False)
+    training = store.training(key)
+    scores = Table("sampler", "K", "calls", "metrics", "decode s", title="decodings", title_justify="left")
+    for e in store.evaluations(training):
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in e.details["metrics"].items())
+        calls, seconds = str(e.details["model_calls"]), f"{e.details['decode_seconds']:.2f}"
+        scores.add_row(e.record.sampler, str(e.record.steps), calls, metrics, seconds)
+    parts = {
+        "record": training.record.as_dict(),
+        "details": dict(training.details),
+        "environment": dict(training.environment),
+    }
+    text = "\n".join(
+        f"[bold]{name}[/] {escape(json.dumps(value, indent=1))}" for name, value in parts.items()
+    )
+    faults = list(faults_of(training.folder))
+    state = (
+        "[green]all files match their checksums[/]" if not faults else f"[red]{escape('; '.join(faults))}[/]"
+    )
+    return Group(f"[bold]{training.folder}[/]", text, scores, state)
+
+
+def find_cells(store: Store, keys: Sequence[str], schedule: str | None, damaged: bool) -> list[str]:
+    """Keys of the cells that any of the criteria names.
+
+    Raises:
+        UsageError: a beginning that fits no cell or several.
+    """
+    existing = cell_keys(store)
+    chosen: set[str] = set()
+    for beginning in keys:
+        fitting = [key for key in existing if key.startswith(beginning)]
+        if len(fitting) != 1:
+            what = "no cell" if not fitting else f"{len(fitting)} cells"
+            raise UsageError(
+                f"{what} of {store.root} begin with {beginning!r}; `toyflow runs list` shows the keys."
+            )
+        chosen.update(fitting)
+    for key in existing:
+        faults = list(faults_of(store.cells / key)) if damaged else []
+        if faults or (schedule and not faults and _has_label(store, key, schedule)):
+            chosen.add(key)
+    return sorted(chosen)
+
+
+def faults_of(folder: Path) -> list[str]:
+    """What is wrong with the files of a cell and of its decodings, a line each."""
+    faults: list[str] = []
+    for part in [folder, *sorted((folder / "evaluations").glob("[!.]*"))]:
+        try:
+            for name in read_json(part / MANIFEST):
+                verified(part, name)
+        except DamagedError as error:
+            faults.append(str(error))
+    return faults
+
+
+def cell_keys(store: Store) -> list[str]:
+    """Keys of all cells."""
+    return sorted(path.name for path in store.cells.glob("[!.]*"))
+
+
+def _has_label(store: Store, key: str, label: str) -> bool:
+    try:
+        return store.training(key).record.label == label
+    except DamagedError:
+        return False
+
+
+def _existing(out: Path) -> Store:
+    store = Store(out)
+    if not store.cells.is_dir():
+        raise UsageError(f"{out} holds no results. `toyflow sweep --out {out}` makes some.")
+    return store

@@ -1,0 +1,193 @@
+"""Tables: scores with intervals, and few steps against many on the same model."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+from toyflow import stats
+from toyflow.report.results import CELL, Results
+
+MARGIN = 0.02
+"""Two scores within this of each other count as equivalent, unless said otherwise."""
+
+
+def summary(results: Results) -> pd.DataFrame:
+    """A row per law, variant and K: mean score over seeds and its 95 % interval.
+
+    With two seeds or more the seed is the unit (Student's t); with one the interval is Wilson's and
+    speaks of test-set error only.
+    """
+    rows = []
+    for (label, variant, steps), group in results.frame.groupby([*CELL, "steps"], sort=False):
+        if len(group) > 1:
+            interval, kind = stats.over_seeds(group["score"].tolist()), "t over seeds"
+        else:
+            interval, kind = (
+                stats.wilson(int(group["hits"].iloc[0]), int(group["examples"].iloc[0])),
+                "Wilson",
+            )
+        extra = {name: group[name].mean() for name in _other_metrics(results)}
+        rows.append(
+            {
+                "label": label,
+                "variant": variant,
+                "steps": steps,
+                "seeds": len(group),
+                "metric": results.metric,
+                "score": interval.estimate,
+                "low": max(0.0, interval.low),
+                "high": min(1.0, interval.high),
+                "interval": kind,
+                **extra,
+                "model_calls": int(group["model_calls"].iloc[0]),
+                "encode_ms_per_example": 1000 * (group["encode_seconds"] / group["examples"]).mean(),
+                "decode_ms_per_example": 1000 * (group["decode_seconds"] / group["examples"]).mean(),
+                "training_seconds": group["training_seconds"].mean(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def paired(results: Results, few: int = 1, many: int = 10, margin: float = MARGIN) -> pd.DataFrame:
+    """A row per trained model decoded both in `few` and in `many` steps: McNemar's test and equivalence.
+
+    `difference` is few - many. Outcomes are read from disk and checked.
+    """
+    decodings: dict[tuple[str, str], dict[int, int]] = {}
+    for place, evaluation in enumerate(results.evaluations):
+        model = (evaluation.training.record.key, evaluation.record.sampler)
+        decodings.setdefault(model, {})[evaluation.record.steps] = place
+    rows = []
+    for places in decodings.values():
+        if few not in places or many not in places:
+            continue
+        one, other = (
+            results.evaluations[places[k]].outcomes()[results.metric].to_numpy() > 0.5 for k in (few, many)
+        )
+        test = stats.paired_proportions(one, other)
+        shown = results.frame.iloc[places[few]]
+        rows.append(
+            {
+                "label": shown["label"],
+                "variant": shown["variant"],
+                "seed": str(shown["seed"]),
+                f"only_K{few}_right": test.first_only,
+                f"only_K{many}_right": test.second_only,
+                "difference": test.difference.estimate,
+                "low_90": test.difference.low,
+                "high_90": test.difference.high,
+                "mcnemar_p": test.p_value,
+                "margin": margin,
+                "verdict": verdict(test.difference, margin, test.p_value),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def paired_over_seeds(models: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `paired` gathered by law: mean difference with a t-interval over seeds, the seed being the
+    unit. Laws with one seed are left out."""
+    rows = []
+    for (label, variant), group in models.groupby(CELL, sort=False):
+        if len(group) < 2:
+            continue
+        differences, margin = group["difference"].tolist(), group["margin"].iloc[0]
+        interval = stats.over_seeds(differences, confidence=0.90)
+        p_value = stats.mean_zero_p(differences)
+        rows.append(
+            {
+                "label": label,
+                "variant": variant,
+                "seed": f"all {len(group)}",
+                "difference": interval.estimate,
+                "low_90": interval.low,
+                "high_90": interval.high,
+                "t_test_p": p_value,
+                "margin": margin,
+                "verdict": verdict(interval, margin, p_value),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def verdict(difference: stats.Interval, margin: float, p_value: float) -> str:
+    """`equivalent` where the 90 % interval lies within the margin, else `better` or `worse` where p is
+    below 5 %, else `undecided`."""
+    if -margin < difference.low and difference.high < margin:
+        return "equivalent"
+    if p_value < 0.05:
+        return "better" if difference.estimate > 0 else "worse"
+    return "undecided"
+
+
+def summary_table(frame: pd.DataFrame) -> Table:
+    """`summary` for a terminal: a line per law, a column per K."""
+    several_variants = frame["variant"].nunique() > 1
+    table = Table(title=f"{_words(frame['metric'].iloc[0])}, % [95 % interval]", title_justify="left")
+    table.add_column("schedule or objective", no_wrap=True)
+    if several_variants:
+        table.add_column("variant")
+    table.add_column("seeds", justify="right")
+    steps = sorted(frame["steps"].unique())
+    for k in steps:
+        table.add_column(f"K = {k}", justify="right", no_wrap=True)
+    for (label, variant), group in frame.groupby(CELL, sort=False):
+        by_steps = group.set_index("steps")
+        cells = [_estimate(by_steps.loc[k]) if k in by_steps.index else "[dim]n/a[/]" for k in steps]
+        names = [escape(str(label)), *([escape(str(variant))] if several_variants else [])]
+        table.add_row(*names, str(group["seeds"].max()), *cells)
+    kinds = set(frame["interval"])
+    notes = {
+        "t over seeds": "the seed is the unit: Student's t over seeds, on this test set",
+        "Wilson": "one seed: Wilson, test-set error only",
+    }
+    table.caption = "; ".join(note for kind, note in notes.items() if kind in kinds)
+    table.caption_justify = "left"
+    return table
+
+
+def paired_table(models: pd.DataFrame, few: int = 1, many: int = 10) -> Table:
+    """`paired` and `paired_over_seeds` for a terminal: a line per trained model, and one per law."""
+    title = f"K = {few} against K = {many}, same model, same test set"
+    table = Table(title=title, title_justify="left")
+    several_variants = models["variant"].nunique() > 1
+    table.add_column("schedule or objective", no_wrap=True)
+    if several_variants:
+        table.add_column("variant")
+    for column in ("seed", f"only K={few}", f"only K={many}", "difference [90 %]", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column(f"K = {few} is")
+    for law, group in models.groupby(CELL, sort=False):
+        names = [escape(str(name)) for name in (law if several_variants else law[:1])]
+        for _, row in group.iterrows():
+            alone = (str(row[f"only_K{few}_right"]), str(row[f"only_K{many}_right"]))
+            table.add_row(*names, row["seed"], *alone, *_difference(row, "mcnemar_p"))
+        for _, row in paired_over_seeds(group).iterrows():
+            table.add_row(*names, row["seed"], "", "", *_difference(row, "t_test_p"), style="bold")
+        table.add_section()
+    table.caption = (
+        "difference in points; p: McNemar's exact test of one model, in bold rows a t-test over seeds. "
+        f"equivalent: the 90 % interval lies within {100 * models['margin'].iloc[0]:g} points of zero; "
+        "else better or worse where p < 0.05, else undecided."
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _difference(row: pd.Series, p: str) -> tuple[str, str, str]:
+    difference, low, high = (100 * row[column] for column in ("difference", "low_90", "high_90"))
+    return f"{difference:+.1f} \\[{low:+.1f}, {high:+.1f}]", f"{row[p]:.3f}", row["verdict"]
+
+
+def _other_metrics(results: Results) -> list[str]:
+    return [name for name in results.evaluations[0].details["metrics"] if name != results.metric]
+
+
+def _estimate(row: pd.Series) -> str:
+    return f"{100 * row['score']:.1f} \\[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,45 @@
+"""`toyflow plot`: figures and tables of a results folder, written into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from toyflow.atomic import atomic_file
+from toyflow.errors import unknown
+from toyflow.report import figures, tables
+from toyflow.report.results import load_results
+from toyflow.sweep.store import Store
+
+
+def write_report(out: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Write OUT/figures/*.png and OUT/tables/*.csv; the files, in order.
+
+    Raises:
+        UsageError: no results in `out`, or a format that does not exist.
+        DamagedError: a result's file is missing or altered.
+    """
+    for name in formats:
+        if name not in figures.FORMATS:
+            raise unknown("format", name, figures.FORMATS)
+    results = load_results(Store(out))
+    models = tables.paired(results)
+    written = figures.draw_all(results, out / "figures", formats)
+    contents = {
+        "summary": tables.summary(results),
+        "one_against_ten_steps": models,
+        "one_against_ten_steps_over_seeds": tables.paired_over_seeds(models) if len(models) else models,
+    }
+    for name, frame in contents.items():
+        if len(frame):
+            written.append(_write_csv(frame, out / "tables" / f"{name}.csv"))
+    return written
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with atomic_file(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")
+    return path

@@ -1,0 +1,66 @@
+"""One cell, start to end: train unless it was, decode what is missing, keep each result as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from toyflow.sweep.events import Event, Finished, Progress, Started, Waiting
+from toyflow.sweep.plan import Cell
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
+
+OnProgress = Callable[[str, int, int, float | None], None]
+"""(stage, done, total, loss)"""
+
+
+class Study(Protocol):
+    """What a sweep needs of its subject; the toy has one and the robot another. Must be picklable."""
+
+    def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
+        """Train the model that `record` describes."""
+        ...
+
+    def evaluate(
+        self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
+    ) -> Sequence[Evaluated]:
+        """Decode the test set with a trained model, once per evaluation, on equal noise."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how cells run; recorded, and not part of a result's identity."""
+
+    out: str
+    environment: Mapping[str, Any]
+
+
+def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event], None]) -> None:
+    """Complete `cell` in the store and say so. What another process finished meanwhile is kept."""
+    key = cell.training.key
+    store = Store(setting.out)
+    send(Waiting(key))
+    with store.claim(cell.training):
+        send(Started(key))
+
+        def on_progress(stage: str, done: int, total: int, loss: float | None = None) -> None:
+            send(Progress(key, stage, done, total, loss))
+
+        if not store.has_training(cell.training):
+            trained = study.train(cell.training, on_progress)
+            store.write_training(cell.training, trained, setting.environment)
+        left = cell.missing(store)
+        if left:
+            evaluated = study.evaluate(store.training(key), left.evaluations, on_progress)
+            for record, result in zip(left.evaluations, evaluated, strict=True):
+                store.write_evaluation(cell.training, record, result, setting.environment)
+    send(Finished(key, _summary(cell, store)))
+
+
+def _summary(cell: Cell, store: Store) -> str:
+    stored = [e for e in store.evaluations(store.training(cell.training.key)) if e.record in cell.evaluations]
+    stored = stored or list(store.evaluations(store.training(cell.training.key)))
+    shown = (f"K={e.record.steps}: {next(iter(e.details['metrics'].values())):.1%}" for e in stored)
+    return ", ".join(shown)

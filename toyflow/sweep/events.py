@@ -1,0 +1,46 @@
+"""What a running sweep tells its audience. Plain data, so that it can cross a process boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something happened to the cell of this key."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """A worker took the cell."""
+
+
+@dataclass(frozen=True)
+class Waiting(Event):
+    """Another process is at work on this cell."""
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """`done` of `total` iterations of the stage that `stage` names, with the latest loss in training."""
+
+    stage: str
+    done: int
+    total: int
+    loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The cell is complete in the store."""
+
+    summary: str
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The cell failed; the others go on."""
+
+    message: str

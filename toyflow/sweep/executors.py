@@ -1,0 +1,133 @@
+"""Executors: how cells get run. Each yields the events of its cells as they come."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
+from typing import Protocol
+
+from toyflow.errors import ToyflowError
+from toyflow.sweep.cell import Setting, Study, run_cell
+from toyflow.sweep.events import Event, Failed, Finished
+from toyflow.sweep.plan import Cell
+
+
+class Executor(Protocol):
+    """Runs cells. A cell that fails yields `Failed` and the others go on; closing the iterator stops all."""
+
+    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+        """The events of all cells; each cell's last one is `Finished` or `Failed`."""
+        ...
+
+
+class DebugExecutor:
+    """One cell after another in this process: for debugging, tests, and tasks that cannot be pickled."""
+
+    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+        """See `Executor`. The cell runs in a thread, so that its events can be watched as they come."""
+        for cell in cells:
+            events: SimpleQueue[Event | None] = SimpleQueue()
+
+            def work(cell: Cell = cell, events: SimpleQueue[Event | None] = events) -> None:
+                _guarded(cell, study, setting, events.put)
+                events.put(None)
+
+            threading.Thread(target=work, daemon=True).start()
+            while (event := events.get()) is not None:
+                yield event
+
+
+@dataclass
+class LocalExecutor:
+    """Up to `jobs` cells at a time, each in a process of its own: one that dies takes no other with it."""
+
+    jobs: int
+
+    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+        """See `Executor`."""
+        context = _context(study)
+        left = list(reversed(cells))
+        running: dict[Connection, tuple[Cell, BaseProcess]] = {}
+        try:
+            while left or running:
+                while left and len(running) < self.jobs:
+                    cell = left.pop()
+                    receiver, sender = context.Pipe(duplex=False)
+                    process = context.Process(target=_work, args=(cell, study, setting, sender), daemon=True)
+                    process.start()
+                    sender.close()
+                    running[receiver] = cell, process
+                for receiver in wait(list(running)):
+                    assert isinstance(receiver, Connection)
+                    event = _receive(receiver, *running[receiver])
+                    if isinstance(event, Finished | Failed):
+                        running.pop(receiver)[1].join()
+                        receiver.close()
+                    yield event
+        finally:
+            for _, process in running.values():
+                process.terminate()
+            for _, process in running.values():
+                process.join()
+
+
+def _receive(receiver: Connection, cell: Cell, process: BaseProcess) -> Event:
+    try:
+        return receiver.recv()
+    except (EOFError, OSError):
+        process.join()
+        code = process.exitcode or 0
+        how = (
+            f"was killed by signal {-code} ({signal.Signals(-code).name})"
+            if code < 0
+            else f"exited with {code}"
+        )
+        hint = "; is the memory enough for this many --jobs?" if code == -signal.SIGKILL else ""
+        return Failed(cell.training.key, f"its process {how}{hint}")
+
+
+def _context(study: Study) -> ForkServerContext | SpawnContext:
+    """A fork server that has imported what the study needs makes workers in milliseconds; else: spawn."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, type(study).__module__])
+    return context
+
+
+def _work(cell: Cell, study: Study, setting: Setting, sender: Connection) -> None:
+    """A worker's whole life. Ctrl-C is the parent's to handle; without a parent there is nothing to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    with suppress(BrokenPipeError):
+        _guarded(cell, study, setting, sender.send)
+
+
+def _exit_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _guarded(cell: Cell, study: Study, setting: Setting, send: Callable[[Event], None]) -> None:
+    try:
+        run_cell(cell, study, setting, send)
+    except BrokenPipeError:
+        raise
+    except ToyflowError as error:
+        send(Failed(cell.training.key, str(error)))
+    except OSError as error:
+        send(Failed(cell.training.key, f"{error.strerror or error} ({error.filename or setting.out})"))
+    except Exception as error:
+        send(Failed(cell.training.key, f"{type(error).__name__}: {error}"))

@@ -1,0 +1,110 @@
+"""A running sweep on a screen: live bars in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from toyflow.sweep import events
+from toyflow.sweep.plan import Cell
+
+
+def watch(stream: Iterable[events.Event], cells: Mapping[str, Cell], console: Console) -> list[events.Failed]:
+    """Show events as they come, until the stream ends; the failures among them. `cells` is by key."""
+    view = _Bars(cells, console) if console.is_terminal else _Lines(cells, console)
+    failures: list[events.Failed] = []
+    with view:
+        for event in stream:
+            view.show(event)
+            if isinstance(event, events.Failed):
+                failures.append(event)
+    return failures
+
+
+class _Lines:
+    """A line when a cell starts and one when it ends."""
+
+    def __init__(self, cells: Mapping[str, Cell], console: Console) -> None:
+        self.cells, self.console = cells, console
+        self.ended = 0
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, event: events.Event) -> None:
+        label = self.cells[event.key].label
+        if isinstance(event, events.Finished | events.Failed):
+            self.ended += 1
+            self.console.print(f"{escape(f'[{self.ended}/{len(self.cells)}]')} {_ending(label, event)}")
+        elif isinstance(event, events.Started):
+            self.console.print(f"{' ' * (2 * len(str(len(self.cells))) + 3)} {label}: started")
+
+
+class _Bars:
+    """A bar for the sweep, and one for each running cell that goes when the cell ends."""
+
+    def __init__(self, cells: Mapping[str, Cell], console: Console) -> None:
+        self.cells, self.console = cells, console
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            speed_estimate_period=600,
+        )
+        self.sweep = self.progress.add_task("[bold]sweep", total=len(cells), note=f"0 of {len(cells)}")
+        self.bars: dict[str, TaskID] = {}
+        self.share: dict[str, float] = {}
+        self.ended = 0
+
+    def __enter__(self) -> _Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in self.bars.values():
+            self.progress.remove_task(bar)
+        self.progress.stop()
+
+    def show(self, event: events.Event) -> None:
+        label = self.cells[event.key].label
+        if isinstance(event, events.Waiting):
+            self.bars[event.key] = self.progress.add_task(label, total=None, note="waiting for its turn")
+        elif isinstance(event, events.Progress):
+            bar = self.bars[event.key]
+            note = event.stage if event.loss is None else f"loss {event.loss:.4f}"
+            self.progress.update(bar, completed=event.done, total=event.total, note=note)
+            if event.stage == "training":
+                self.share[event.key] = event.done / event.total
+        elif isinstance(event, events.Finished | events.Failed):
+            self.ended += 1
+            self.share.pop(event.key, None)
+            if event.key in self.bars:
+                self.progress.remove_task(self.bars.pop(event.key))
+            self.console.print(_ending(label, event))
+        done, note = self.ended + sum(self.share.values()), f"{self.ended} of {len(self.cells)}"
+        self.progress.update(self.sweep, completed=done, note=note)
+
+
+def _ending(label: str, event: events.Finished | events.Failed) -> str:
+    if isinstance(event, events.Finished):
+        return f"[green]done[/]    {label}: {escape(event.summary)}"
+    return f"[bold red]failed[/]  {label}: {escape(event.message)}"

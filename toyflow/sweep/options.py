@@ -1,0 +1,158 @@
+"""The options of a sweep: defaults, then a preset, then flags."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import toyflow
+from toyflow.errors import UsageError, unknown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Field names are the flags' and the presets' keys. Where encoder, decoder or attention is None, the
+    task's own default holds; where jobs is None, one per processor."""
+
+    task: str = "grid-to-sequence"
+    schedules: tuple[str, ...] = ("beta", "uniform")
+    objectives: tuple[str, ...] = ("flow",)
+    steps: tuple[int, ...] = (1, 10)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    samplers: tuple[str, ...] = ("euler",)
+    encoder: tuple[str, ...] | None = None
+    decoder: tuple[str, ...] | None = None
+    attention: tuple[str, ...] | None = None
+    iterations: int = 1600
+    batch_size: int = 8
+    learning_rate: float = 4e-3
+    time_sampling: str = "stratified"
+    device: str = "auto"
+    jobs: int | None = None
+    threads: int = 1
+    out: str = "results/sweep"
+
+    def updated(self, values: Mapping[str, Any], origin: str) -> SweepOptions:
+        """These options with `values` in their place; None leaves one as it is. `origin` is where they
+        were written ("--steps" is for flags), for the message.
+
+        Raises:
+            UsageError: an unknown key, or a value that does not fit it.
+        """
+        names = {f.name for f in fields(self)}
+        parsed: dict[str, Any] = {}
+        for key, value in values.items():
+            name = key.replace("-", "_")
+            if name not in names:
+                raise unknown(f"key in {origin}", key, (n.replace("_", "-") for n in names))
+            if value is not None:
+                where = f"--{name.replace('_', '-')}" if origin == "flags" else f"{origin}: {key}"
+                parsed[name] = _PARSERS[name](value, where)
+        return replace(self, **parsed)
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """Keys and values of a preset: a name under experiments/, or a TOML file's path.
+
+    Raises:
+        UsageError: no such preset or file, or not TOML.
+    """
+    presets = available_presets()
+    path = presets.get(name) or Path(name)
+    if name not in presets and not (path.suffix == ".toml" and path.is_file()):
+        if path.suffix == ".toml":
+            raise UsageError(f"--preset {name}: no such file.")
+        raise unknown("preset", name, presets)
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"preset {path} is not TOML: {error}.") from error
+
+
+def available_presets() -> dict[str, Path]:
+    """Presets that come with toyflow, by name, in a checkout as in an installed package."""
+    package = Path(toyflow.__file__).parent
+    for folder in (package / "experiments", package.parent / "experiments"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise UsageError(f"{where} must be names separated by commas, got {value!r}.")
+    names = tuple(item.strip() for item in items if item.strip())
+    if not names:
+        raise UsageError(f"{where} is empty.")
+    return names
+
+
+def _numbers(value: Any, where: str) -> tuple[int, ...]:
+    """`1,2,10`, `0-4`, or a mixture."""
+    items = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    numbers: list[int] = []
+    for item in items:
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", str(item))
+        if not match:
+            raise UsageError(f"{where} must be whole numbers such as 1,10 or 0-4, got {str(item)!r}.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise UsageError(f"{where}: the range {first}-{last} is empty.")
+        numbers.extend(range(first, last + 1))
+    return tuple(dict.fromkeys(numbers))
+
+
+def _steps(value: Any, where: str) -> tuple[int, ...]:
+    numbers = _numbers(value, where)
+    if min(numbers) < 1:
+        raise UsageError(f"{where} must be 1 or more, got {min(numbers)}.")
+    return numbers
+
+
+def _count(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{where} must be a whole number of 1 or more, got {value!r}.")
+    return value
+
+
+def _positive(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise UsageError(f"{where} must be a number above 0, got {value!r}.")
+    return float(value)
+
+
+def _one_name(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"{where} must be a name, got {value!r}.")
+    return value.strip()
+
+
+_PARSERS: dict[str, Any] = {
+    "task": _one_name,
+    "schedules": _names,
+    "objectives": _names,
+    "steps": _steps,
+    "seeds": _numbers,
+    "samplers": _names,
+    "encoder": _names,
+    "decoder": _names,
+    "attention": _names,
+    "iterations": _count,
+    "batch_size": _count,
+    "learning_rate": _positive,
+    "time_sampling": _one_name,
+    "device": _one_name,
+    "jobs": _count,
+    "threads": _count,
+    "out": _one_name,
+}

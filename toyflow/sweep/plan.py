@@ -1,0 +1,119 @@
+"""From lists of options to cells: which models to train, and how each is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from toyflow.errors import UsageError
+from toyflow.flow import Objective, make_objective, parse_sampler, parse_schedule
+from toyflow.flow.schedules import TIME_SAMPLINGS
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Store
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model and its decodings."""
+
+    training: TrainingRecord
+    evaluations: tuple[EvaluationRecord, ...]
+
+    @property
+    def label(self) -> str:
+        """For progress and messages."""
+        return f"{self.training.label} seed {self.training.seed}"
+
+    def missing(self, store: Store) -> Cell | None:
+        """The part that `store` does not hold; None if it holds all. Only looks at folder names."""
+        left = tuple(e for e in self.evaluations if not store.has_evaluation(self.training, e))
+        if left or not store.has_training(self.training):
+            return replace(self, evaluations=left)
+        return None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The options of a sweep; its cells are their product."""
+
+    task: str
+    schedules: Sequence[str]
+    objectives: Sequence[str]
+    steps: Sequence[int]
+    seeds: Sequence[int]
+    samplers: Sequence[str]
+    models: Sequence[Mapping[str, str]]
+    recipe: Mapping[str, float]
+    time_sampling: str = "stratified"
+
+
+def plan_cells(grid: Grid) -> list[Cell]:
+    """The cells of a grid, seeds outermost, so that every law has a first result early.
+
+    An objective that takes no schedule gives one cell per seed, however many schedules there are. Among
+    the schedules, the name of such an objective stands for that cell. Steps that an objective cannot
+    decode are left out.
+
+    Raises:
+        UsageError: a name or value that does not exist, or nothing left to run.
+    """
+    laws = _laws(grid)
+    samplers = [parse_sampler(name) for name in _unique(grid.samplers)]
+    for steps in grid.steps:
+        if steps < 1:
+            raise UsageError(f"--steps must be 1 or more, got {steps}.")
+    if grid.time_sampling not in TIME_SAMPLINGS:
+        raise UsageError(f"time sampling is {' or '.join(TIME_SAMPLINGS)}, not {grid.time_sampling!r}.")
+    cells: list[Cell] = []
+    for seed, model, (name, schedule, objective) in product(_unique(grid.seeds), grid.models, laws):
+        training = TrainingRecord(
+            task=grid.task,
+            model=dict(model),
+            objective=name,
+            schedule=schedule,
+            time_sampling=grid.time_sampling if schedule else None,
+            seed=seed,
+            recipe=dict(grid.recipe),
+        )
+        steps = [k for k in sorted(set(grid.steps)) if objective.can_decode(k)]
+        # A decoding in one call is the same under every sampler that the objective does not use.
+        used = samplers if schedule else samplers[:1]
+        evaluations = tuple(EvaluationRecord(s.name, k) for s, k in product(used, steps))
+        if evaluations:
+            cells.append(Cell(training, evaluations))
+    if not cells:
+        named = ", ".join(name for name, *_ in laws)
+        raise UsageError(f"nothing to run: {named} cannot decode in {_listed(grid.steps)} steps.")
+    return cells
+
+
+def _laws(grid: Grid) -> list[tuple[str, str | None, Objective]]:
+    """(objective, canonical schedule or None, the objective itself), each once, in the order asked for."""
+    from toyflow import plugins
+
+    objectives = list(_unique(grid.objectives))
+    schedules: list[str] = []
+    for name in grid.schedules:
+        is_objective = name in plugins.available("objectives") and name not in plugins.available("schedules")
+        if is_objective and not plugins.load("objectives", name).uses_schedule:
+            objectives.append(name)
+        else:
+            schedules.append(parse_schedule(name).name)
+    laws: dict[tuple[str, str | None], Objective] = {}
+    for name in _unique(objectives):
+        if plugins.load("objectives", name).uses_schedule:
+            for schedule in _unique(schedules):
+                laws[name, schedule] = make_objective(name, parse_schedule(schedule), grid.time_sampling)
+        else:
+            laws[name, None] = make_objective(name, None)
+    return [(name, schedule, objective) for (name, schedule), objective in laws.items()]
+
+
+def _unique(items: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(items))
+
+
+def _listed(items: Iterable[Any]) -> str:
+    return ", ".join(map(str, items))

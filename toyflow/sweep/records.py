@@ -1,0 +1,69 @@
+"""What identifies a result. Each record's key is a hash of exactly its fields, and names its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from toyflow.atomic import DamagedError
+
+RECIPE_VERSION = 1
+"""Raised by hand when a change of the code alters what a training record's numbers mean."""
+
+
+class _Record:
+    """A frozen dataclass of JSON values with a key."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)  # pyright: ignore[reportArgumentType]
+
+    @cached_property
+    def key(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the fields as canonical JSON."""
+        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Any:
+        """The record with these fields. Raises DamagedError where they are not exactly its own."""
+        names = [f.name for f in fields(cls)]  # pyright: ignore[reportArgumentType]
+        if not isinstance(values, dict) or sorted(values) != sorted(names):
+            raise DamagedError(f"a record must have the fields {', '.join(names)}")
+        return cls(**values)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRecord(_Record):
+    """One trained model."""
+
+    task: str
+    model: Mapping[str, str]
+    objective: str
+    schedule: str | None
+    """None for an objective that draws no time."""
+    time_sampling: str | None
+    seed: int
+    recipe: Mapping[str, float]
+    recipe_version: int = RECIPE_VERSION
+
+    @property
+    def label(self) -> str:
+        """How tables and figures call the law: the schedule for `flow`, else the objective (and its law)."""
+        if self.schedule is None:
+            return self.objective
+        return self.schedule if self.objective == "flow" else f"{self.objective}({self.schedule})"
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationRecord(_Record):
+    """One decoding of the test set by a trained model."""
+
+    sampler: str
+    steps: int
+    noise_seed: int = 0
+    test_set: str = "test"

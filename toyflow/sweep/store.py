@@ -1,0 +1,211 @@
+"""A results folder.
+
+    OUT/toyflow.json                       format of the folder
+    OUT/cells/KEY/                         a trained model, KEY = TrainingRecord.key
+        config.json                        record, environment, parameters, seconds
+        weights.safetensors
+        curve.csv                          loss, and loss by noise level
+        manifest.json                      checksums
+        evaluations/KEY/                   a decoding of it, KEY = EvaluationRecord.key
+            config.json                    record, environment, metrics, model calls, seconds
+            outcomes.csv                   every metric for every test example
+            manifest.json
+
+Every folder appears whole or not at all, and what is read is checked against its manifest.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from toyflow import __version__
+from toyflow.atomic import DamagedError, atomic_folder, read_json, verified, write_json
+from toyflow.errors import UsageError
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+
+FORMAT = 1
+"""Raised when an older toyflow could no longer read what a newer one writes."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gives."""
+
+    weights: dict[str, Tensor]
+    curve: pd.DataFrame
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one decoding of the test set gives: a row of `outcomes` per example, a column per metric."""
+
+    outcomes: pd.DataFrame
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredTraining:
+    """A trained model on disk."""
+
+    folder: Path
+    record: TrainingRecord
+    environment: Mapping[str, Any]
+    details: Mapping[str, Any]
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights, checked."""
+        return load_file(verified(self.folder, "weights.safetensors"))
+
+    def curve(self) -> pd.DataFrame:
+        """The training curve, checked."""
+        return pd.read_csv(verified(self.folder, "curve.csv"))
+
+
+@dataclass(frozen=True)
+class StoredEvaluation:
+    """A decoding on disk."""
+
+    folder: Path
+    training: StoredTraining
+    record: EvaluationRecord
+    details: Mapping[str, Any]
+
+    def outcomes(self) -> pd.DataFrame:
+        """A row per test example, checked."""
+        return pd.read_csv(verified(self.folder, "outcomes.csv"))
+
+
+class Store:
+    """A results folder. Opening it touches nothing; see the module's text for its layout."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self.cells = self.root / "cells"
+        self._check_format()
+
+    def prepare(self) -> None:
+        """Make the folder if need be. Raises UsageError where it cannot be written to."""
+        try:
+            self.cells.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.cells):
+                pass
+            if not (self.root / "toyflow.json").exists():
+                write_json(self.root / "toyflow.json", {"format": FORMAT, "written_by": __version__})
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to {self.root}: {error.strerror or error}. Choose another folder with --out."
+            ) from error
+
+    def training_folder(self, training: TrainingRecord) -> Path:
+        """Where a trained model is or will be."""
+        return self.cells / training.key
+
+    def evaluation_folder(self, training: TrainingRecord, evaluation: EvaluationRecord) -> Path:
+        """Where a decoding is or will be."""
+        return self.training_folder(training) / "evaluations" / evaluation.key
+
+    def has_training(self, training: TrainingRecord) -> bool:
+        """Whether the model was trained; nothing is read."""
+        return self.training_folder(training).is_dir()
+
+    def has_evaluation(self, training: TrainingRecord, evaluation: EvaluationRecord) -> bool:
+        """Whether the decoding was done; nothing is read."""
+        return self.evaluation_folder(training, evaluation).is_dir()
+
+    @contextmanager
+    def claim(self, training: TrainingRecord) -> Iterator[None]:
+        """Be the only one to work on a cell; waits for another process that is. Ends with the process,
+        however it ends, and clears what an earlier one left half-written."""
+        folder = self.training_folder(training)
+        locks = self.root / ".locks"
+        locks.mkdir(exist_ok=True)
+        with FileLock(locks / training.key):
+            for stale in [*self.cells.glob(f".{training.key}.*"), *folder.glob("evaluations/.*")]:
+                shutil.rmtree(stale, ignore_errors=True)
+            yield
+
+    def write_training(
+        self, record: TrainingRecord, trained: Trained, environment: Mapping[str, Any]
+    ) -> None:
+        """Keep a trained model, atomically."""
+        with atomic_folder(self.training_folder(record)) as folder:
+            save_file(trained.weights, folder / "weights.safetensors")
+            trained.curve.to_csv(folder / "curve.csv", index=False)
+            config = {"record": record.as_dict(), "environment": environment, "details": trained.details}
+            write_json(folder / "config.json", config)
+
+    def write_evaluation(
+        self,
+        training: TrainingRecord,
+        record: EvaluationRecord,
+        evaluated: Evaluated,
+        environment: Mapping[str, Any],
+    ) -> None:
+        """Keep a decoding, atomically."""
+        with atomic_folder(self.evaluation_folder(training, record)) as folder:
+            evaluated.outcomes.to_csv(folder / "outcomes.csv", index=False)
+            config = {"record": record.as_dict(), "environment": environment, "details": evaluated.details}
+            write_json(folder / "config.json", config)
+
+    def training(self, key: str) -> StoredTraining:
+        """The trained model of this key, its configuration checked."""
+        folder = self.cells / key
+        config = _read_config(folder, TrainingRecord)
+        return StoredTraining(folder, config["record"], config["environment"], config["details"])
+
+    def trainings(self) -> Iterator[StoredTraining]:
+        """All trained models, in the order of their keys."""
+        for folder in sorted(self.cells.glob("[!.]*")):
+            yield self.training(folder.name)
+
+    def evaluations(self, training: StoredTraining) -> Iterator[StoredEvaluation]:
+        """All decodings of a trained model, by sampler and steps."""
+        found: list[StoredEvaluation] = []
+        for folder in (training.folder / "evaluations").glob("[!.]*"):
+            config = _read_config(folder, EvaluationRecord)
+            found.append(StoredEvaluation(folder, training, config["record"], config["details"]))
+        yield from sorted(found, key=lambda e: (e.record.sampler, e.record.steps, e.record.noise_seed))
+
+    def remove(self, key: str) -> None:
+        """Delete a trained model and its decodings: first hidden by one rename, then deleted."""
+        folder = self.cells / key
+        hidden = folder.rename(self.cells / f".{key}.removed")
+        shutil.rmtree(hidden)
+
+    def _check_format(self) -> None:
+        path = self.root / "toyflow.json"
+        if not path.exists():
+            return
+        content = read_json(path)
+        if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+            raise DamagedError(f"{path} is damaged: it names no format.")
+        if content["format"] > FORMAT:
+            raise UsageError(
+                f"{self.root} holds results of format {content['format']}, written by toyflow "
+                f"{content.get('written_by', '?')}; this is toyflow {__version__}, which reads up to format "
+                f"{FORMAT}. Upgrade toyflow or choose another --out; nothing was changed."
+            )
+
+
+def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecord]) -> dict[str, Any]:
+    path = verified(folder, "config.json")
+    config = read_json(path)
+    try:
+        record = kind.from_dict(config["record"])
+    except (KeyError, TypeError, DamagedError) as error:
+        raise DamagedError(f"{path} is not a configuration that this toyflow knows: {error}.") from error
+    if record.key != folder.name:
+        raise DamagedError(f"{path} belongs to another folder, {record.key}.")
+    return {**config, "record": record}

@@ -1,0 +1,185 @@
+"""The toy's side of a sweep: train and decode one record of a task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from toyflow.errors import UsageError
+from toyflow.flow import Model, Objective, make_objective, parse_sampler, parse_schedule
+from toyflow.sweep.cell import OnProgress
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Evaluated, StoredTraining, Trained
+from toyflow.toy.task import Batch, Task, make_task
+from toyflow.training import Recipe, train
+
+EVALUATION_BATCH = 125
+"""Test examples per model call in decoding; part of what the decoding times mean."""
+
+
+@dataclass(frozen=True)
+class ToyStudy:
+    """Trains and decodes on one device with a fixed number of threads. `task` is an instance to use
+    in place of the plug-in that a record names."""
+
+    device: str = "cpu"
+    threads: int = 1
+    task: Task | None = None
+
+    def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
+        """Train the model of `record` from its seed alone. Three generators, derived from the seed, draw
+        the weights, the data and the noise, so that two laws see the same model and the same batches."""
+        torch.set_num_threads(self.threads)
+        device = torch.device(self.device)
+        task, recipe = self._task(record), Recipe(**record.recipe)  # pyright: ignore[reportArgumentType]
+        model = build_model(task, record).to(device)
+        curve = train(
+            model,
+            _objective(record),
+            batches(task, recipe.batch_size, record.seed, device),
+            recipe,
+            generator(record.seed, "noise"),
+            on_point=lambda p: on_progress("training", p.iteration, recipe.iterations, p.loss),
+        )
+        weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+        parameters = {"parameters": sum(p.numel() for p in model.parameters())}
+        details = {**parameters, "seconds": curve.seconds, "final_loss": curve.points[-1].loss}
+        return Trained(weights, pd.DataFrame(curve.rows()), details)
+
+    def evaluate(
+        self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
+    ) -> list[Evaluated]:
+        """Decode the test set once per evaluation, each time from the same noise."""
+        torch.set_num_threads(self.threads)
+        device = torch.device(self.device)
+        task = self._task(training.record)
+        model = build_model(task, training.record)
+        model.load_state_dict(training.weights())
+        model.to(device).eval()
+        objective = _objective(training.record)
+        test = task.test_set().to(device)
+        _warm_up(model, objective, test)
+        results: list[Evaluated] = []
+        for done, record in enumerate(evaluations, 1):
+            sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
+            scores = task.score(sample, test.target)
+            outcomes = pd.DataFrame({name: values.cpu().numpy() for name, values in scores.items()})
+            details = {
+                "metrics": {name: float(outcomes[name].mean()) for name in task.metrics},
+                "examples": len(outcomes),
+                "model_calls": objective.model_calls(record.steps, parse_sampler(record.sampler)),
+                "encode_seconds": encode_seconds,
+                "decode_seconds": decode_seconds,
+            }
+            results.append(Evaluated(outcomes, details))
+            on_progress("decoding", done, len(evaluations), None)
+        return results
+
+    def estimate(
+        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
+    ) -> tuple[float, float]:
+        """(seconds to train, seconds to decode), from 8 iterations after a warm-up and one step."""
+        torch.set_num_threads(self.threads)
+        device = torch.device(self.device)
+        task, recipe = self._task(record), Recipe(**record.recipe)  # pyright: ignore[reportArgumentType]
+        model, objective = build_model(task, record).to(device), _objective(record)
+        ticks: list[float] = []
+        train(
+            model,
+            objective,
+            batches(task, recipe.batch_size, record.seed, device),
+            replace(recipe, iterations=12),
+            generator(record.seed, "noise"),
+            on_point=lambda _: ticks.append(_now(device)),
+        )
+        test = task.test_set().to(device)
+        _, encode, one_step = decode(model, objective, test, EvaluationRecord("euler", 1))
+        calls = [objective.model_calls(e.steps, parse_sampler(e.sampler)) for e in evaluations]
+        per_iteration = (ticks[-1] - ticks[-9]) / 8
+        return per_iteration * recipe.iterations, sum(encode + one_step * n for n in calls)
+
+    def _task(self, record: TrainingRecord) -> Task:
+        return self.task or make_task(record.task)
+
+
+def build_model(task: Task, record: TrainingRecord) -> Model:
+    """The untrained model of `record`; leaves the global random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(record.seed, "weights").initial_seed())
+        return task.build_model(record.model)
+
+
+def batches(task: Task, size: int, seed: int, device: torch.device) -> Iterator[Batch]:
+    """Training batches without end, the same for every law under one seed."""
+    source = generator(seed, "data")
+    while True:
+        yield task.train_batch(size, source).to(device)
+
+
+@torch.inference_mode()
+def decode(
+    model: Model, objective: Objective, test: Batch, record: EvaluationRecord
+) -> tuple[Float[Tensor, "examples ..."], float, float]:
+    """(sample, seconds to encode the condition, seconds to decode from it), over the whole test set."""
+    sampler = parse_sampler(record.sampler)
+    source = generator(record.noise_seed, "test noise")
+    noise = torch.randn(test.target.shape, generator=source).to(test.target)
+    samples: list[Tensor] = []
+    encode_seconds = decode_seconds = 0.0
+    for start in range(0, len(noise), EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        began = _now(noise.device)
+        condition = model.encode(test.observation[part])
+        encoded = _now(noise.device)
+        samples.append(objective.decode(model, condition, noise[part], record.steps, sampler))
+        decode_seconds += _now(noise.device) - encoded
+        encode_seconds += encoded - began
+    return torch.cat(samples), encode_seconds, decode_seconds
+
+
+@torch.inference_mode()
+def _warm_up(model: Model, objective: Objective, test: Batch) -> None:
+    """One call outside the clock: the first one pays for allocations and kernels."""
+    part = slice(0, EVALUATION_BATCH)
+    condition = model.encode(test.observation[part])
+    objective.decode(model, condition, torch.zeros_like(test.target[part]), 1, parse_sampler("euler"))
+
+
+def choose_device(name: str) -> str:
+    """`auto`, `cpu`, `cuda` or `mps` to a device that this machine has. Raises UsageError if it has not."""
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if present[device])
+    if not present[name]:
+        has = ", ".join(device for device, there in present.items() if there)
+        raise UsageError(
+            f"--device {name}: this machine has none that torch can use. Available: auto, {has}."
+        )
+    return name
+
+
+def _objective(record: TrainingRecord) -> Objective:
+    schedule = parse_schedule(record.schedule) if record.schedule else None
+    return make_objective(record.objective, schedule, record.time_sampling or "stratified")  # pyright: ignore[reportArgumentType]
+
+
+def generator(seed: int, stream: Literal["weights", "data", "noise", "test noise"]) -> torch.Generator:
+    """One of a seed's independent streams of random numbers."""
+    entropy = np.random.SeedSequence([seed, *stream.encode()]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(entropy >> 1))
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter()
