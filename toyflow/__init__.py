@@ -1,3 +1,45 @@
-"""toyflow: is one denoising step enough? Flow matching for rich conditions, studied with error bars."""
+"""toyflow: is one denoising step enough? Flow matching for rich conditions, studied with error bars.
+
+The names below are imported when they are first used, so that `import toyflow` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toyflow.flow import Model, Objective, Sampler, Schedule, parse_schedule
+    from toyflow.toy.api import run_study
+    from toyflow.toy.task import Batch, Task
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Batch": "toyflow.toy.task",
+    "Model": "toyflow.flow",
+    "Objective": "toyflow.flow",
+    "Sampler": "toyflow.flow",
+    "Schedule": "toyflow.flow",
+    "Task": "toyflow.toy.task",
+    "parse_schedule": "toyflow.flow",
+    "run_study": "toyflow.toy.api",
+}
+
+__all__ = [
+    "Batch",
+    "Model",
+    "Objective",
+    "Sampler",
+    "Schedule",
+    "Task",
+    "__version__",
+    "parse_schedule",
+    "run_study",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'toyflow' has no attribute {name!r}")

@@ -63,6 +63,11 @@ class CrossBlock(nn.Module):
         self.norm_condition, self.norm_cross, self.norm_self = (nn.LayerNorm(width) for _ in range(3))
         self.cross, self.attention = Attention(width, heads), Attention(width, heads)
         self.mlp = _mlp(width)
+        # Keys start equal to queries, so attention starts out at the condition token whose position a
+        # target token shares. Without it, learning where to look takes hundreds of iterations, and for
+        # objectives without noise in their input it may not happen at all.
+        with torch.no_grad():
+            self.cross.key_value.weight[:width] = self.cross.query.weight
 
     def memory(self, condition: Float[Tensor, "batch tokens width"]) -> Memory:
         return self.cross.memory(self.norm_condition(condition))

@@ -41,8 +41,7 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
     """Complete `cell` in the store and say so. What another process finished meanwhile is kept."""
     key = cell.training.key
     store = Store(setting.out)
-    send(Waiting(key))
-    with store.claim(cell.training):
+    with store.claim(cell.training, on_wait=lambda: send(Waiting(key))):
         send(Started(key))
 
         def on_progress(stage: str, done: int, total: int, loss: float | None = None) -> None:
@@ -60,7 +59,5 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
 
 
 def _summary(cell: Cell, store: Store) -> str:
-    stored = [e for e in store.evaluations(store.training(cell.training.key)) if e.record in cell.evaluations]
-    stored = stored or list(store.evaluations(store.training(cell.training.key)))
-    shown = (f"K={e.record.steps}: {next(iter(e.details['metrics'].values())):.1%}" for e in stored)
-    return ", ".join(shown)
+    stored = store.evaluations(store.training(cell.training.key))
+    return ", ".join(f"K={e.record.steps}: {next(iter(e.details['metrics'].values())):.1%}" for e in stored)

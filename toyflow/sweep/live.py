@@ -50,8 +50,9 @@ class _Lines:
         if isinstance(event, events.Finished | events.Failed):
             self.ended += 1
             self.console.print(f"{escape(f'[{self.ended}/{len(self.cells)}]')} {_ending(label, event)}")
-        elif isinstance(event, events.Started):
-            self.console.print(f"{' ' * (2 * len(str(len(self.cells))) + 3)} {label}: started")
+        elif isinstance(event, events.Started | events.Waiting):
+            words = "started" if isinstance(event, events.Started) else "another process trains it; waiting"
+            self.console.print(f"{' ' * (2 * len(str(len(self.cells))) + 3)} {label}: {words}")
 
 
 class _Bars:
@@ -87,11 +88,13 @@ class _Bars:
     def show(self, event: events.Event) -> None:
         label = self.cells[event.key].label
         if isinstance(event, events.Waiting):
-            self.bars[event.key] = self.progress.add_task(label, total=None, note="waiting for its turn")
+            self._bar(event.key, "another process trains it")
+        elif isinstance(event, events.Started):
+            self._bar(event.key, "starting")
         elif isinstance(event, events.Progress):
-            bar = self.bars[event.key]
             note = event.stage if event.loss is None else f"loss {event.loss:.4f}"
-            self.progress.update(bar, completed=event.done, total=event.total, note=note)
+            bar = self._bar(event.key, note)
+            self.progress.update(bar, completed=event.done, total=event.total)
             if event.stage == "training":
                 self.share[event.key] = event.done / event.total
         elif isinstance(event, events.Finished | events.Failed):
@@ -102,6 +105,13 @@ class _Bars:
             self.console.print(_ending(label, event))
         done, note = self.ended + sum(self.share.values()), f"{self.ended} of {len(self.cells)}"
         self.progress.update(self.sweep, completed=done, note=note)
+
+    def _bar(self, key: str, note: str) -> TaskID:
+        """The cell's bar, made if there is none."""
+        if key not in self.bars:
+            self.bars[key] = self.progress.add_task(f"  {self.cells[key].label}", total=None, note=note)
+        self.progress.update(self.bars[key], note=note)
+        return self.bars[key]
 
 
 def _ending(label: str, event: events.Finished | events.Failed) -> str:

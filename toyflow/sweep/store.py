@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -125,13 +125,19 @@ class Store:
         return self.evaluation_folder(training, evaluation).is_dir()
 
     @contextmanager
-    def claim(self, training: TrainingRecord) -> Iterator[None]:
-        """Be the only one to work on a cell; waits for another process that is. Ends with the process,
-        however it ends, and clears what an earlier one left half-written."""
+    def claim(self, training: TrainingRecord, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Be the only one to work on a cell; calls `on_wait` if another process is, and waits for it. The
+        claim ends with the process, however it ends. What an earlier one left half-written is cleared."""
         folder = self.training_folder(training)
         locks = self.root / ".locks"
         locks.mkdir(exist_ok=True)
-        with FileLock(locks / training.key):
+        lock = FileLock(locks / training.key)
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            held = lock.acquire()
+        with held:
             for stale in [*self.cells.glob(f".{training.key}.*"), *folder.glob("evaluations/.*")]:
                 shutil.rmtree(stale, ignore_errors=True)
             yield

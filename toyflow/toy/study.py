@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.errors import UsageError
+from toyflow.errors import UsageError, unknown
 from toyflow.flow import Model, Objective, make_objective, parse_sampler, parse_schedule
 from toyflow.sweep.cell import OnProgress
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -155,6 +155,8 @@ def _warm_up(model: Model, objective: Objective, test: Batch) -> None:
 
 def choose_device(name: str) -> str:
     """`auto`, `cpu`, `cuda` or `mps` to a device that this machine has. Raises UsageError if it has not."""
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise unknown("device", name, ("auto", "cpu", "cuda", "mps"))
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if present[device])

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from toyflow import plugins
 from toyflow.environment import cores, describe_environment
 from toyflow.errors import ToyflowError
 from toyflow.report import tables
@@ -19,7 +20,6 @@ from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.store import Store
 from toyflow.toy.api import plan_study
-from toyflow.toy.mnist import unpack_mnist
 from toyflow.toy.study import ToyStudy, choose_device
 
 
@@ -48,7 +48,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
         running = min(jobs, len(missing))
         console.print(f"{words} into {store.root}: {running} at a time, {threads} each, on {study.device}")
-        unpack_mnist()
+        plugins.load("tasks", options.task).prepare()
         setting = Setting(
             str(store.root), {**describe_environment(), "device": study.device, "threads": options.threads}
         )
@@ -57,7 +57,8 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
             failed = len(watch(events, by_key, console))
     else:
         console.print(f"all {len(cells)} cells are already in {store.root}")
-    print_tables(load_results(store, cells), console)
+    if failed < len(missing) or len(missing) < len(cells):
+        print_tables(load_results(store, cells), console)
     if failed:
         raise ToyflowError(
             f"{failed} of {len(missing)} cells failed; run the same command again to retry them."

@@ -39,6 +39,10 @@ class Task(ABC):
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The model's options by name, each with its values, the default first."""
 
+    @classmethod  # noqa: B027
+    def prepare(cls) -> None:
+        """Unpack or fetch what the task needs, once, before any cell starts."""
+
     @abstractmethod
     def train_batch(self, size: int, generator: torch.Generator) -> Batch:
         """`size` training examples."""

@@ -84,7 +84,7 @@ def squared_error(
     weight = weight.expand_as(error)
     weighted = (error * weight).flatten(1).sum(1)
     total = weight.flatten(1).sum(1)
-    return Loss(weighted.sum() / total.sum(), (weighted / total).detach(), t)
+    return Loss(weighted.sum() / total.sum(), (weighted / total.clamp(min=1e-12)).detach(), t)
 
 
 def normal_like(x: Float[Tensor, "batch ..."], generator: torch.Generator) -> Float[Tensor, "batch ..."]:

@@ -21,7 +21,7 @@ from toyflow.flow import Model
 from toyflow.networks import Denoiser, DenoiserSize
 from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Memory
 from toyflow.toy.encoder import ENCODER_CHANNELS, TileEncoder
-from toyflow.toy.mnist import Digits, load_digits
+from toyflow.toy.mnist import Digits, load_digits, unpack_mnist
 from toyflow.toy.task import Batch, Task
 
 SIDE = 4
@@ -69,6 +69,11 @@ class GridToSequence(Task):
 
     def __init__(self) -> None:
         self.digits = load_digits(train=True)
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Unpack MNIST."""
+        unpack_mnist()
 
     def train_batch(self, size: int, generator: torch.Generator) -> Batch:
         """Grids of training digits, each drawn at random and with replacement."""
