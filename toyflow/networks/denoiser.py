@@ -137,8 +137,6 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(block(width, size.heads) for _ in range(size.depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, dim)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def read(self, condition: Float[Tensor, "batch condition_tokens width"]) -> list[Memory]:
         """Keys and values of the condition in every block: all that the denoising steps need of it."""

@@ -55,7 +55,7 @@ class TrainingCurve:
     points: list[CurvePoint] = field(default_factory=list)
     seconds: float = 0.0
 
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, int | float]]:
         """One flat row per point; `loss_s0.9` is the mean loss of samples with s in [0.9, 1]."""
         return [
             {

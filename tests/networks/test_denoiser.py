@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from toyflow.networks import Denoiser, DenoiserSize
+
+SIZE = DenoiserSize(width=16, depth=3, heads=2)
+
+
+def made(attention: str) -> Denoiser:
+    torch.manual_seed(0)
+    return Denoiser(5, 4, SIZE, attention).eval()  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture(params=["cross", "joint"])
+def denoiser(request: pytest.FixtureRequest) -> Denoiser:
+    return made(request.param)
+
+
+def inputs(batch: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return torch.randn(batch, 5, 4), torch.rand(batch), torch.randn(batch, 7, 16)
+
+
+def test_shape_and_dependence_on_every_input(denoiser):
+    x, t, condition = inputs()
+    out = denoiser(x, t, denoiser.read(condition))
+    assert out.shape == x.shape
+    for changed in [(x + 1, t, condition), (x, t / 2, condition), (x, t, condition + torch.randn(7, 16))]:
+        assert not torch.allclose(denoiser(changed[0], changed[1], denoiser.read(changed[2])), out, atol=1e-5)
+
+
+def test_samples_do_not_see_each_other(denoiser):
+    x, t, condition = inputs()
+    alone = denoiser(x[:1], t[:1], denoiser.read(condition[:1]))
+    torch.testing.assert_close(denoiser(x, t, denoiser.read(condition))[:1], alone)
+
+
+def test_the_condition_does_not_depend_on_the_target(denoiser):
+    """The prefix mask: what is read of the condition is one fixed function of it, so it can be kept."""
+    _, _, condition = inputs()
+    for kept, again in zip(denoiser.read(condition), denoiser.read(condition), strict=True):
+        assert torch.equal(kept.keys, again.keys)
+    assert len(denoiser.read(condition)) == SIZE.depth
+
+
+def test_joint_attention_equals_a_masked_transformer_over_both():
+    """The same weights run over [condition, target] at once, under an explicit prefix mask."""
+    denoiser = made("joint")
+    x, t, condition = inputs()
+    tokens = torch.cat([condition, denoiser.embed(x) + denoiser.position + denoiser.time(t)[:, None]], 1)
+    mask = torch.ones(12, 12, dtype=torch.bool)
+    mask[:7, 7:] = False
+    for block in denoiser._layers():
+        normed = block.norm(tokens)
+        keys, values = block.attention.memory(normed)
+        queries = block.attention._split(block.attention.query(normed))
+        mixed = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        tokens = tokens + block.attention.out(mixed.transpose(1, 2).flatten(2))
+        tokens = tokens + block.mlp(tokens)
+    expected = denoiser.head(denoiser.norm(tokens[:, 7:]))
+    torch.testing.assert_close(denoiser(x, t, denoiser.read(condition)), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_every_parameter_learns(denoiser):
+    x, t, condition = inputs()
+    denoiser(x, t, denoiser.read(condition)).square().mean().backward()
+    silent = [name for name, p in denoiser.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+def test_cross_attention_starts_at_the_matching_position():
+    torch.manual_seed(0)
+    denoiser = Denoiser(9, 4, DenoiserSize(width=64, depth=1, heads=2))
+    [block] = denoiser._layers()
+    position = denoiser.position.detach()[None]
+    keys, _ = block.memory(position)
+    queries = block.cross._split(block.cross.query(block.norm_cross(position)))
+    weights = (queries @ keys.transpose(-1, -2)).mean(1)[0]
+    assert (weights.argmax(1) == torch.arange(9)).all()
