@@ -2,7 +2,7 @@
 
 from jaxtyping import install_import_hook
 
-install_import_hook("toyflow", "beartype.beartype")
+install_import_hook("toyflow", "typechecker.checked")
 
 import os  # noqa: E402
 import subprocess  # noqa: E402

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -35,7 +36,7 @@ def test_order_of_convergence(name, velocity, exact):
     sampler = parse_sampler(name)
     start = torch.ones(1, 1, dtype=torch.float64)
     errors = [abs(float(sampler(velocity, start, uniform_grid(k).double())) - exact) for k in (20, 40, 80)]
-    orders = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert orders == pytest.approx([sampler.order] * 2, abs=0.1)
 
 

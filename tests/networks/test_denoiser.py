@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from toyflow.networks import Denoiser, DenoiserSize
+from toyflow.networks.denoiser import CrossBlock, JointBlock
 
 SIZE = DenoiserSize(width=16, depth=3, heads=2)
 
@@ -50,6 +51,7 @@ def test_joint_attention_equals_a_masked_transformer_over_both():
     mask = torch.ones(12, 12, dtype=torch.bool)
     mask[:7, 7:] = False
     for block in denoiser._layers():
+        assert isinstance(block, JointBlock)
         normed = block.norm(tokens)
         keys, values = block.attention.memory(normed)
         queries = block.attention._split(block.attention.query(normed))
@@ -71,6 +73,7 @@ def test_cross_attention_starts_at_the_matching_position():
     torch.manual_seed(0)
     denoiser = Denoiser(9, 4, DenoiserSize(width=64, depth=1, heads=2))
     [block] = denoiser._layers()
+    assert isinstance(block, CrossBlock)
     position = denoiser.position.detach()[None]
     keys, _ = block.memory(position)
     queries = block.cross._split(block.cross.query(block.norm_cross(position)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from toyflow.sweep.events import Event, Finished, Progress, Started, Waiting
 from toyflow.sweep.plan import Cell
@@ -15,18 +16,18 @@ OnProgress = Callable[[str, int, int, float | None], None]
 """(stage, done, total, loss)"""
 
 
-class Study(Protocol):
+class Study(ABC):
     """What a sweep needs of its subject; the toy has one and the robot another. Must be picklable."""
 
+    @abstractmethod
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
         """Train the model that `record` describes."""
-        ...
 
+    @abstractmethod
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
     ) -> Sequence[Evaluated]:
         """Decode the test set with a trained model, once per evaluation, on equal noise."""
-        ...
 
 
 @dataclass(frozen=True)

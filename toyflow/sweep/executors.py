@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
-from typing import Protocol
 
 from toyflow.errors import ToyflowError
 from toyflow.sweep.cell import Setting, Study, run_cell
@@ -21,15 +21,15 @@ from toyflow.sweep.events import Event, Failed, Finished
 from toyflow.sweep.plan import Cell
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """Runs cells. A cell that fails yields `Failed` and the others go on; closing the iterator stops all."""
 
+    @abstractmethod
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
         """The events of all cells; each cell's last one is `Finished` or `Failed`."""
-        ...
 
 
-class DebugExecutor:
+class DebugExecutor(Executor):
     """One cell after another in this process: for debugging, tests, and tasks that cannot be pickled."""
 
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
@@ -47,7 +47,7 @@ class DebugExecutor:
 
 
 @dataclass
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Up to `jobs` cells at a time, each in a process of its own: one that dies takes no other with it."""
 
     jobs: int

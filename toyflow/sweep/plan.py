@@ -59,13 +59,13 @@ def plan_cells(grid: Grid) -> list[Cell]:
     Raises:
         UsageError: a name or value that does not exist, or nothing left to run.
     """
+    if grid.time_sampling not in TIME_SAMPLINGS:
+        raise UsageError(f"time sampling is {' or '.join(TIME_SAMPLINGS)}, not {grid.time_sampling!r}.")
     laws = _laws(grid)
     samplers = [parse_sampler(name) for name in _unique(grid.samplers)]
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
-    if grid.time_sampling not in TIME_SAMPLINGS:
-        raise UsageError(f"time sampling is {' or '.join(TIME_SAMPLINGS)}, not {grid.time_sampling!r}.")
     cells: list[Cell] = []
     for seed, model, (name, schedule, objective) in product(_unique(grid.seeds), grid.models, laws):
         training = TrainingRecord(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from toyflow.errors import UsageError, unknown
 from toyflow.flow import Model, Objective, make_objective, parse_sampler, parse_schedule
-from toyflow.sweep.cell import OnProgress
+from toyflow.sweep.cell import OnProgress, Study
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, StoredTraining, Trained
 from toyflow.toy.task import Batch, Task, make_task
@@ -26,7 +26,7 @@ EVALUATION_BATCH = 125
 
 
 @dataclass(frozen=True)
-class ToyStudy:
+class ToyStudy(Study):
     """Trains and decodes on one device with a fixed number of threads. `task` is an instance to use
     in place of the plug-in that a record names."""
 

@@ -1,0 +1,81 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toyflow.errors import UsageError
+from toyflow.sweep.options import SweepOptions, available_presets, load_preset
+from toyflow.toy.api import plan_study
+
+
+def test_flags_override_a_preset_which_overrides_the_defaults(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('schedules = ["shift:4"]\nsteps = [1, 2]\nbatch-size = 4\n')
+    options = SweepOptions().updated(load_preset(str(path)), "preset mine")
+    options = options.updated({"steps": "5", "seeds": None}, "flags")
+    assert (options.schedules, options.steps, options.batch_size) == (("shift:4",), (5,), 4)
+    assert options.seeds == SweepOptions().seeds
+
+
+@pytest.mark.parametrize("name", sorted(available_presets()))
+def test_every_preset_that_ships_can_be_planned(name):
+    options = SweepOptions().updated(load_preset(name), name)
+    assert plan_study(options)
+    text = available_presets()[name].read_text()
+    assert text.startswith(f"# toyflow sweep --preset {name}\n") and "Cost:" in text and "Shows:" in text
+
+
+def test_lists_and_ranges():
+    options = SweepOptions().updated({"seeds": "0-2, 7,7", "steps": "1,10"}, "flags")
+    assert options.seeds == (0, 1, 2, 7) and options.steps == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"steps": "0"}, "--steps must be 1 or more, got 0"),
+        ({"steps": "1,x"}, "--steps must be whole numbers such as 1,10 or 0-4, got 'x'"),
+        ({"steps": ""}, "--steps must be whole numbers"),
+        ({"seeds": "-1"}, "--seeds must be whole numbers"),
+        ({"seeds": "5-2"}, "range 5-2 is empty"),
+        ({"schedules": ","}, "--schedules is empty"),
+        ({"jobs": 0}, "--jobs must be a whole number of 1 or more"),
+        ({"iterations": -3}, "--iterations must be"),
+        ({"learning_rate": float("nan")}, "--learning-rate must be a number above 0"),
+    ],
+)
+def test_bad_flags_are_named(values, words):
+    with pytest.raises(UsageError, match=words):
+        SweepOptions().updated(values, "flags")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("stepps = [1]", "unknown key in preset bad 'stepps'. Did you mean 'steps'"),
+        ("steps = [1.5]", "preset bad: steps must be whole numbers"),
+        ("schedules = 3", "preset bad: schedules must be names"),
+        ("batch-size = true", "preset bad: batch-size must be a whole number"),
+        ("steps = [", "is not TOML"),
+    ],
+)
+def test_bad_presets_are_named(tmp_path, text, words):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words):
+        SweepOptions().updated(load_preset(str(path)), "preset bad")
+
+
+def test_an_unknown_preset_is_refused_with_a_guess(tmp_path):
+    with pytest.raises(UsageError, match="Did you mean 'reference'"):
+        load_preset("referense")
+    with pytest.raises(UsageError, match="no such file"):
+        load_preset(str(tmp_path / "none.toml"))
+
+
+@given(st.text(alphabet="0123456789-, x.", max_size=12))
+def test_step_lists_parse_or_are_refused(text):
+    try:
+        steps = SweepOptions().updated({"steps": text}, "flags").steps
+    except UsageError:
+        return
+    assert steps and min(steps) >= 1 and len(set(steps)) == len(steps)

@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import pytest
+
+from toyflow.errors import UsageError
+from toyflow.sweep.plan import Grid, plan_cells
+
+GRID = Grid(
+    task="points", schedules=["beta", "uniform"], objectives=["flow"], steps=[10, 1], seeds=[0, 1],
+    samplers=["euler"], models=[{}], recipe={"iterations": 5},
+)  # fmt: skip
+
+
+def described(grid: Grid) -> list[tuple]:
+    return [(c.label, [(e.sampler, e.steps) for e in c.evaluations]) for c in plan_cells(grid)]
+
+
+def test_the_product_with_seeds_outermost():
+    decodings = [("euler", 1), ("euler", 10)]
+    names = ["beta seed 0", "uniform seed 0", "beta seed 1", "uniform seed 1"]
+    assert described(GRID) == [(name, decodings) for name in names]
+
+
+def test_an_objective_without_schedule_is_one_cell_a_seed_and_decodes_in_one_step():
+    grid = replace(GRID, objectives=["flow", "regression"], seeds=[0], samplers=["euler", "heun"])
+    cells = described(grid)
+    assert [name for name, _ in cells] == ["beta seed 0", "uniform seed 0", "regression seed 0"]
+    assert cells[0][1] == [("euler", 1), ("euler", 10), ("heun", 1), ("heun", 10)]
+    assert cells[2][1] == [("euler", 1)]
+
+
+def test_such_an_objective_may_stand_among_the_schedules():
+    short = plan_cells(replace(GRID, schedules=["beta", "pure-noise"]))
+    long = plan_cells(replace(GRID, schedules=["beta"], objectives=["flow", "pure-noise"]))
+    assert [c.training.key for c in short] == [c.training.key for c in long]
+    only = plan_cells(replace(GRID, schedules=["regression"]))
+    assert {c.training.objective for c in only} == {"regression"}
+
+
+def test_what_is_named_twice_runs_once():
+    grid = replace(
+        GRID, schedules=["beta", "beta:1:1.5", "shift:4", "shift:4.0@uniform"], seeds=[0, 0], steps=[1, 1]
+    )
+    assert [name for name, _ in described(grid)] == ["beta seed 0", "shift:4 seed 0"]
+
+
+def test_only_one_step_objectives_with_many_steps_is_an_error():
+    with pytest.raises(UsageError, match="nothing to run: regression cannot decode in 10 steps"):
+        plan_cells(replace(GRID, schedules=["regression"], steps=[10]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schedules": ["bta"]}, "unknown schedule 'bta'"),
+        ({"objectives": ["flw"]}, "unknown objective 'flw'"),
+        ({"samplers": ["rk45"]}, "unknown sampler 'rk45'"),
+        ({"steps": [0]}, "must be 1 or more"),
+        ({"time_sampling": "sobol"}, "stratified or iid"),
+    ],
+)
+def test_what_does_not_exist_is_refused(change, words):
+    with pytest.raises(UsageError, match=words):
+        plan_cells(replace(GRID, **change))

@@ -1,0 +1,46 @@
+from dataclasses import fields, replace
+
+import pytest
+
+from toyflow.atomic import DamagedError
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+
+RECORD = TrainingRecord(
+    task="points", model={"encoder": "base"}, objective="flow", schedule="beta", time_sampling="stratified",
+    seed=0, recipe={"iterations": 10},
+)  # fmt: skip
+CHANGES = {
+    "task": "x", "model": {"encoder": "small"}, "objective": "x", "schedule": "uniform",
+    "time_sampling": "iid", "seed": 1, "recipe": {"iterations": 11}, "recipe_version": 99,
+}  # fmt: skip
+
+
+def test_the_key_depends_on_every_field_and_on_nothing_else():
+    assert set(CHANGES) == {f.name for f in fields(RECORD)}
+    keys = {RECORD.key} | {replace(RECORD, **{name: value}).key for name, value in CHANGES.items()}
+    assert len(keys) == 1 + len(CHANGES)
+    assert replace(RECORD).key == RECORD.key
+
+
+def test_the_key_is_settled():
+    """Keys name folders that users have: a change here breaks their results folders."""
+    assert RECORD.key == "b815e888d8081463"
+    assert EvaluationRecord("euler", 1).key == "1c96f7d18aeef438"
+
+
+def test_records_survive_json():
+    for record in (RECORD, EvaluationRecord("heun", 4)):
+        assert type(record).from_dict(record.as_dict()).key == record.key
+
+
+def test_a_record_with_other_fields_is_refused():
+    with pytest.raises(DamagedError, match="must have the fields"):
+        TrainingRecord.from_dict({**RECORD.as_dict(), "extra": 1})
+    with pytest.raises(DamagedError):
+        EvaluationRecord.from_dict([1])
+
+
+def test_labels():
+    assert RECORD.label == "beta"
+    assert replace(RECORD, objective="regression", schedule=None).label == "regression"
+    assert replace(RECORD, objective="meanflow").label == "meanflow(beta)"

@@ -1,0 +1,118 @@
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from toyflow.atomic import DamagedError
+from toyflow.errors import UsageError
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import FORMAT, Evaluated, Store, Trained
+
+TRAINING = TrainingRecord("points", {}, "flow", "beta", "stratified", 0, {"iterations": 5})
+ONE = EvaluationRecord("euler", 1)
+ENVIRONMENT = {"torch": "x"}
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    store = Store(tmp_path / "out")
+    store.prepare()
+    details = {"parameters": 1, "seconds": 1.0, "final_loss": 0.1}
+    trained = Trained({"w": torch.arange(3.0)}, pd.DataFrame({"iteration": [1], "loss": [0.5]}), details)
+    store.write_training(TRAINING, trained, ENVIRONMENT)
+    outcomes = pd.DataFrame({"close": [1.0, 0.0, 1.0]})
+    evaluated = Evaluated(outcomes, {"metrics": {"close": 2 / 3}, "examples": 3})
+    store.write_evaluation(TRAINING, ONE, evaluated, ENVIRONMENT)
+    return store
+
+
+def test_what_is_written_is_read_back(store):
+    training = store.training(TRAINING.key)
+    assert training.record.key == TRAINING.key and training.environment == ENVIRONMENT
+    assert torch.equal(training.weights()["w"], torch.arange(3.0))
+    assert training.curve()["loss"].tolist() == [0.5]
+    [evaluation] = store.evaluations(training)
+    assert evaluation.record.key == ONE.key and evaluation.outcomes()["close"].tolist() == [1, 0, 1]
+    assert store.has_training(TRAINING) and store.has_evaluation(TRAINING, ONE)
+    assert not store.has_evaluation(TRAINING, EvaluationRecord("euler", 2))
+
+
+def test_nothing_is_pickled(store):
+    endings = {p.suffix for p in store.root.rglob("*") if p.is_file()}
+    assert endings == {".json", ".csv", ".safetensors"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "weights.safetensors",
+        "curve.csv",
+        "evaluations/K/config.json",
+        "evaluations/K/outcomes.csv",
+    ],
+)
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
+def test_damage_in_any_file_is_named_when_it_is_read(store, name, damage):
+    path = store.cells / TRAINING.key / name.replace("K", ONE.key)
+    content = path.read_bytes()
+    if damage == "flip":
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
+    elif damage == "truncate":
+        path.write_bytes(content[:-3])
+    else:
+        path.unlink()
+    with pytest.raises(DamagedError, match=path.name):
+        training = store.training(TRAINING.key)
+        training.weights(), training.curve()
+        [e.outcomes() for e in store.evaluations(training)]
+
+
+def test_a_cell_in_anothers_folder_is_noticed(store):
+    (store.cells / TRAINING.key).rename(store.cells / "0123456789abcdef")
+    with pytest.raises(DamagedError, match="belongs to another folder"):
+        store.training("0123456789abcdef")
+
+
+def test_results_of_a_newer_format_are_left_alone(store):
+    path = store.root / "toyflow.json"
+    path.write_text(json.dumps({"format": FORMAT + 1, "written_by": "9.9"}))
+    before = {p: p.read_bytes() for p in store.root.rglob("*") if p.is_file()}
+    with pytest.raises(UsageError, match=rf"format {FORMAT + 1}, written by toyflow 9\.9.*nothing was ch"):
+        Store(store.root)
+    assert {p: p.read_bytes() for p in store.root.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": "1"}'])
+def test_a_damaged_format_file_is_named(store, text):
+    (store.root / "toyflow.json").write_text(text)
+    with pytest.raises(DamagedError, match=r"toyflow\.json is damaged"):
+        Store(store.root)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write to"):
+        Store(tmp_path / "file" / "out").prepare()
+
+
+def test_a_claim_clears_what_a_killed_process_left(store):
+    half = store.cells / f".{TRAINING.key}.abc"
+    half.mkdir()
+    evaluation = store.cells / TRAINING.key / "evaluations" / f".{ONE.key}.abc"
+    evaluation.mkdir()
+    with store.claim(TRAINING, on_wait=pytest.fail):
+        assert not half.exists() and not evaluation.exists()
+    assert store.has_evaluation(TRAINING, ONE)
+
+
+def test_half_written_cells_are_not_listed(store):
+    (store.cells / ".0123.abc").mkdir()
+    assert [t.record.key for t in store.trainings()] == [TRAINING.key]
+
+
+def test_removal(store):
+    store.remove(TRAINING.key)
+    assert not store.has_training(TRAINING) and list(store.trainings()) == []

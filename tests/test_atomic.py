@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from toyflow.atomic import MANIFEST, DamagedError, atomic_file, atomic_folder, read_json, verified
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.txt"
+    with pytest.raises(RuntimeError), atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_file(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_replacement_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"), atomic_file(path):
+        raise OSError("disk full")
+    assert path.read_text() == "old"
+
+
+def test_a_folder_appears_whole_with_its_manifest(tmp_path):
+    with atomic_folder(tmp_path / "cell") as folder:
+        (folder / "x.csv").write_text("1")
+        assert not (tmp_path / "cell").exists()
+    assert sorted(json.loads((tmp_path / "cell" / MANIFEST).read_text())) == ["x.csv"]
+    assert [p.name for p in tmp_path.iterdir()] == ["cell"]
+
+
+def test_of_two_writers_the_first_stays(tmp_path):
+    with atomic_folder(tmp_path / "cell") as late:
+        (late / "x").write_text("late")
+        with atomic_folder(tmp_path / "cell") as early:
+            (early / "x").write_text("early")
+    assert verified(tmp_path / "cell", "x").read_text() == "early"
+    assert [p.name for p in tmp_path.iterdir()] == ["cell"]
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "manifest", "unlisted"])
+def test_damage_is_noticed_and_named(tmp_path, damage):
+    with atomic_folder(tmp_path / "cell") as folder:
+        (folder / "x").write_text("content")
+    cell = tmp_path / "cell"
+    if damage == "flip":
+        (cell / "x").write_text("cOntent")
+    elif damage == "truncate":
+        (cell / "x").write_text("conte")
+    elif damage == "delete":
+        (cell / "x").unlink()
+    elif damage == "manifest":
+        (cell / MANIFEST).write_text("{")
+    else:
+        (cell / MANIFEST).write_text("{}")
+    with pytest.raises(DamagedError, match=str(cell)):
+        verified(cell, "x")
+
+
+def test_json_that_is_not_utf8_is_damage(tmp_path):
+    (tmp_path / "c.json").write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(DamagedError, match=r"c\.json is damaged"):
+        read_json(tmp_path / "c.json")

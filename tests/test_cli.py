@@ -1,0 +1,307 @@
+"""The command line as a user has it: in a process of its own, with its exit codes and messages."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from toyflow.report.results import load_results
+from toyflow.sweep.store import FORMAT, Store
+
+POINTS = ("sweep", "--task", "points", "--iterations", "30", "--seeds", "0-1", "--out", "out")
+
+
+def cells(folder: Path) -> list[str]:
+    return sorted(p.name for p in (folder / "out" / "cells").glob("[!.]*"))
+
+
+def scores(folder: Path) -> pd.DataFrame:
+    frame = load_results(Store(folder / "out")).frame
+    return frame[["label", "seed", "steps", "score", "key"]]
+
+
+def one_line(result) -> str:
+    assert "Traceback" not in result.stderr
+    [line] = result.stderr.strip().splitlines()
+    return line
+
+
+def test_a_sweep_from_start_to_figures(toyflow, tmp_path):
+    swept = toyflow(*POINTS, "--schedules", "beta,power:2,regression", "--steps", "1,10")
+    assert swept.returncode == 0, swept.stderr
+    assert len(cells(tmp_path)) == 6
+    assert "power:2" in swept.stdout and "[6/6]" in swept.stdout and "K = 10" in swept.stdout
+    assert "\x1b" not in swept.stdout, "plain lines where there is no terminal"
+    plotted = toyflow("plot", "--out", "out", "--format", "png,svg,pdf")
+    assert plotted.returncode == 0, plotted.stderr
+    written = sorted(p.name for p in (tmp_path / "out" / "figures").iterdir())
+    names = ["schedule_densities", "score_by_decode_time", "score_by_steps", "training_curves"]
+    assert written == sorted(f"{name}.{end}" for name in names for end in ("png", "svg", "pdf"))
+    table = pd.read_csv(tmp_path / "out" / "tables" / "summary.csv")
+    assert len(table) == 5 and (table["low"] <= table["score"]).all()
+
+
+def test_more_steps_and_seeds_extend_a_sweep(toyflow, tmp_path):
+    assert toyflow(*POINTS, "--schedules", "beta", "--steps", "1").returncode == 0
+    weights = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("weights.safetensors")}
+    extended = toyflow(*POINTS, "--schedules", "beta", "--steps", "1,4", "--seeds", "0-2")
+    assert extended.returncode == 0, extended.stderr
+    assert len(scores(tmp_path)) == 6 and len(cells(tmp_path)) == 3
+    assert all(p.stat().st_mtime_ns == then for p, then in weights.items()), "nothing was trained again"
+    again = toyflow(*POINTS, "--schedules", "beta", "--steps", "1,4", "--seeds", "0-2")
+    assert "all 3 cells are already in out" in again.stdout
+
+
+def test_results_do_not_depend_on_how_many_run_at_once(toyflow, tmp_path):
+    options = (*POINTS, "--schedules", "beta", "--seeds", "0-2", "--steps", "1,3")
+    assert toyflow(*options, "--jobs", "1").returncode == 0
+    alone = scores(tmp_path)
+    (tmp_path / "out").rename(tmp_path / "alone")
+    assert toyflow(*options, "--jobs", "3").returncode == 0
+    pd.testing.assert_frame_equal(scores(tmp_path), alone)
+
+
+def test_a_dry_run_lists_cells_and_cost_and_writes_nothing(toyflow, tmp_path):
+    result = toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "to run" in result.stdout and "2 cells to run, about" in result.stdout
+    assert not (tmp_path / "out").exists()
+    assert toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--seeds", "0").returncode == 0
+    result = toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--dry-run")
+    assert "exists" in result.stdout and "1 cells to run" in result.stdout
+
+
+# Faults.
+
+
+@pytest.mark.parametrize(("fault", "words"), [("raise", "a fault was asked for"), ("kill", "SIGKILL")])
+def test_a_failed_cell_is_reported_and_the_others_go_on(toyflow, tmp_path, fault, words):
+    options = (*POINTS, "--schedules", "beta,uniform", "--steps", "1")
+    result = toyflow(*options, fault=f"{fault}@{tmp_path / 'hit'}")
+    assert result.returncode == 1
+    assert "failed" in result.stdout and words in result.stdout
+    assert "1 of 4 cells failed" in one_line(result)
+    assert len(cells(tmp_path)) == 3
+    retried = toyflow(*options)
+    assert retried.returncode == 0 and len(cells(tmp_path)) == 4
+
+
+def started(process, tmp_path: Path, count: int) -> None:
+    """Wait until `count` cells are finished."""
+    deadline = time.time() + 60
+    while time.time() < deadline and process.poll() is None:
+        if (tmp_path / "out" / "cells").is_dir() and len(cells(tmp_path)) >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the sweep ended or hung: {process.communicate()}")
+
+
+SLOW = (
+    *POINTS[:4],
+    "100",
+    *POINTS[5:],
+    "--schedules",
+    "beta,uniform,shift:4",
+    "--steps",
+    "1,2",
+    "--jobs",
+    "2",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_keeps_what_it_finished_and_resumes(toyflow, tmp_path, number):
+    process = toyflow.start(*SLOW, fault="slow")
+    started(process, tmp_path, 2)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    assert "Traceback" not in stderr
+    if number != signal.SIGKILL:
+        assert process.returncode == 130 and "finished cells are kept" in stderr
+    time.sleep(1.5)  # workers notice that their parent is gone
+    kept = scores(tmp_path)
+    assert 2 <= kept["key"].nunique() < 6
+    assert workers_of(tmp_path) == []
+    resumed = toyflow(*SLOW)
+    assert resumed.returncode == 0, resumed.stderr
+    everything = scores(tmp_path)
+    assert everything["key"].nunique() == 6 and len(everything) == 12
+    merged = kept.merge(everything, on=["label", "seed", "steps", "key"])
+    assert (merged["score_x"] == merged["score_y"]).all() and len(merged) == len(kept)
+    assert not list((tmp_path / "out" / "cells").glob(".*")), "nothing half-written is left"
+
+
+def workers_of(folder: Path) -> list[str]:
+    """Processes still at work in `folder`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(entry / "cwd") == str(folder):
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_two_sweeps_on_one_folder_share_the_work(toyflow, tmp_path):
+    processes = [toyflow.start(*SLOW, fault="slow") for _ in range(2)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert len(scores(tmp_path)) == 12
+    assert not list((tmp_path / "out" / "cells").glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_fails_the_cell_and_leaves_nothing_half_written(toyflow, tmp_path):
+    disk = tmp_path / "out"
+    disk.mkdir()
+    if os.system(f"mount -t tmpfs -o size=96k tmpfs {disk}"):
+        pytest.skip("this machine lets nobody mount a small file system")
+    try:
+        options = (*POINTS, "--schedules", "beta,uniform", "--seeds", "0-5", "--steps", "1,2")
+        result = toyflow(*options, "--jobs", "1")
+        assert result.returncode == 1
+        assert "No space left on device" in result.stdout and "Traceback" not in result.stdout + result.stderr
+        kept = scores(tmp_path)
+        assert 1 <= kept["key"].nunique() < 12
+        assert os.system(f"mount -o remount,size=4m {disk}") == 0
+        assert toyflow(*options, "--jobs", "1").returncode == 0
+        assert len(scores(tmp_path)) == 24
+    finally:
+        os.system(f"umount {disk}")
+
+
+def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path):
+    options = (*POINTS, "--schedules", "beta", "--steps", "1,10")
+    assert toyflow(*options).returncode == 0
+    victim = next(tmp_path.rglob("outcomes.csv"))
+    victim.write_text(victim.read_text().replace("0.0", "1.0", 1))
+    for command in (("plot", "--out", "out"), options):
+        result = toyflow(*command)
+        assert result.returncode == 1 and "outcomes.csv is damaged" in one_line(result)
+    assert "damaged" in toyflow("runs", "show", victim.parent.parent.parent.name, "--out", "out").stdout
+    assert toyflow("runs", "prune", "--damaged", "--yes", "--out", "out").returncode == 0
+    assert len(cells(tmp_path)) == 1
+    assert toyflow(*options).returncode == 0
+
+
+# Bad input: one line, exit code 2, before any work.
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--schedules", "unifrm"), "unknown schedule 'unifrm'. Did you mean 'uniform'?"),
+        (("--schedules", "shift"), "write shift:alpha"),
+        (("--objectives", "regresion"), "Did you mean 'regression'?"),
+        (("--samplers", "eulr"), "Did you mean 'euler'?"),
+        (("--task", "grid"), "Did you mean 'grid-to-sequence'?"),
+        (("--encoder", "huge"), "unknown encoder 'huge'"),
+        (("--attention", "jiont"), "Did you mean 'joint'?"),
+        (("--steps", "0"), "--steps must be 1 or more"),
+        (("--seeds", "x"), "--seeds must be whole numbers"),
+        (("--device", "gpu"), "unknown device 'gpu'"),
+        (("--preset", "refrence"), "Did you mean 'reference'?"),
+        (("--out", "/proc/nowhere"), "cannot write to /proc/nowhere"),
+        (("--schedules", "regression", "--steps", "10"), "cannot decode in 10 steps"),
+        (("--time-sampling", "sobol"), "stratified or iid"),
+        (("--threads", "0"), "--threads must be"),
+    ],
+)
+def test_bad_flags_of_sweep(toyflow, tmp_path, words, message):
+    result = toyflow("sweep", *words)
+    assert result.returncode == 2 and message in one_line(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_option_and_a_word_for_a_number_exit_with_2(toyflow):
+    assert toyflow("sweep", "--stpes", "1").returncode == 2
+    assert toyflow("sweep", "--jobs", "two").returncode == 2
+
+
+def test_bad_input_of_the_other_commands(toyflow, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for words, message in [
+        (("plot", "--out", "nowhere"), "nowhere holds no results"),
+        (("plot", "--out", "empty"), "empty holds no results"),
+        (("runs", "list", "--out", "nowhere"), "nowhere holds no results"),
+        (("schedules", "shft:4"), "Did you mean 'shift'?"),
+    ]:
+        result = toyflow(*words)
+        assert result.returncode == 2 and message in one_line(result), result
+    assert toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--seeds", "0").returncode == 0
+    for words, message in [
+        (("plot", "--out", "out", "--format", "gif"), "unknown format 'gif'"),
+        (("runs", "show", "zz", "--out", "out"), "no cell of out begin with 'zz'"),
+    ]:
+        result = toyflow(*words)
+        assert result.returncode == 2 and message in one_line(result), result
+
+
+def test_results_of_a_newer_format_are_left_alone(toyflow, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "toyflow.json").write_text(json.dumps({"format": FORMAT + 1, "written_by": "9.9"}))
+    for words in [POINTS, ("plot", "--out", "out"), ("runs", "list", "--out", "out")]:
+        result = toyflow(*words)
+        assert result.returncode == 2 and f"format {FORMAT + 1}, written by toyflow 9.9" in one_line(result)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["toyflow.json"]
+
+
+# Looking around.
+
+
+def test_runs(toyflow, tmp_path):
+    assert toyflow(*POINTS, "--schedules", "beta,uniform", "--steps", "1").returncode == 0
+    listed = toyflow("runs", "list", "--out", "out")
+    assert all(key in listed.stdout for key in cells(tmp_path))
+    [key, *_] = cells(tmp_path)
+    shown = toyflow("runs", "show", key[:6], "--out", "out")
+    assert "all files match their checksums" in shown.stdout and '"threads": 1' in shown.stdout
+    assert toyflow("runs", "prune", "--schedule", "uniform", "--yes", "--out", "out").returncode == 0
+    assert len(cells(tmp_path)) == 2
+    assert "nothing to prune" in toyflow("runs", "prune", "--damaged", "--out", "out").stdout
+
+
+def test_schedules_and_doctor_find_plugins(toyflow):
+    laws = toyflow("schedules", "power:2", "shift:4@beta")
+    assert laws.returncode == 0 and "power:2" in laws.stdout and "0.424" in laws.stdout
+    examined = toyflow("doctor")
+    assert examined.returncode == 0, examined.stdout
+    assert "power (toyflow_test_plugin:Power)" in examined.stdout and "torchvision" in examined.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["sweep", "plot", "schedules", "doctor", "runs list", "runs show", "runs prune"]
+)
+def test_every_help_has_examples(toyflow, command):
+    result = toyflow(*command.split(), "--help")
+    assert result.returncode == 0 and "Examples" in result.stdout
+    assert f"toyflow {command}" in result.stdout.partition("Examples")[2]
+
+
+def test_a_broken_torch_is_one_line_with_the_mend(toyflow, plugin_path, tmp_path):
+    """A torchvision whose operators are missing, as beside a CPU-only torch."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    environment = {"PYTHONPATH": f"{broken}{os.pathsep}{plugin_path}"}
+    for words in (("sweep",), ("schedules",), ("plot",)):
+        result = toyflow(*words, **environment)
+        line = one_line(result)
+        assert result.returncode == 1 and "nms does not exist" in line and "pip install" in line
+    assert toyflow("--help", **environment).returncode == 0
+    examined = toyflow("doctor", **environment)
+    assert examined.returncode == 1 and "pip install" in examined.stdout
+
+
+def test_help_does_not_import_torch(toyflow, tmp_path):
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
+    result = toyflow("sweep", "--help", PYTHONPATH=str(tmp_path))
+    assert result.returncode == 0, result.stderr
