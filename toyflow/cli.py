@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from toyflow import __version__
 from toyflow.errors import ToyflowError
@@ -28,7 +29,8 @@ app.add_typer(runs_app, name="runs")
 
 OUT_DEFAULT = "results/sweep"
 Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
-console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+PLAIN_WIDTH = 120
+console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 def _examples(*lines: str) -> str:
@@ -131,7 +133,12 @@ def sweep(
     if preset is not None:
         options = options.updated(load_preset(preset), f"preset {preset}")
     options = options.updated(flags, "flags")
-    _torch_or_exit()
+    if not dry_run:
+        from toyflow import plugins
+        from toyflow.sweep.workers import start_fork_server
+
+        start_fork_server(["toyflow.toy.study", *plugins.modules("tasks", options.task)])
+    _check_torch()
     from toyflow.toy.sweep import run_sweep
 
     raise typer.Exit(run_sweep(options, console, dry_run))
@@ -148,7 +155,7 @@ def plot(
     formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, or several.")] = "png",
 ) -> None:
     """Draw the figures of a results folder, and write its tables as CSV."""
-    _torch_or_exit()
+    _check_torch()
     from toyflow.report.write import write_report
 
     with console.status("reading results, drawing"):
@@ -167,7 +174,7 @@ def schedules(
     names: Annotated[list[str] | None, typer.Argument(help="Laws to print; without, all families.")] = None,
 ) -> None:
     """Print training-time laws: density, mass at the noise end, source and its direction of time."""
-    _torch_or_exit()
+    _check_torch()
     from toyflow.report.laws import laws_table
 
     console.print(laws_table(names or None))
@@ -238,30 +245,35 @@ def doctor() -> None:
     raise typer.Exit(0 if well else 1)
 
 
-def _torch_or_exit() -> None:
+def _check_torch() -> None:
     from toyflow.environment import check_torch
 
     check_torch()
 
 
+class Stopped(BaseException):
+    """SIGINT or SIGTERM. Its own class, so that no library takes it for its own business."""
+
+
 def main() -> None:
     """Entry point: errors become one line and an exit code, 2 before work started, 1 on the way."""
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+    def stop(number: int, _: object) -> None:
+        raise Stopped(number)
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
         app()
     except ToyflowError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("stopped; finished cells are kept", 130)
+    except Stopped as stopped:
+        _fail("stopped; finished cells are kept", 128 + stopped.args[0])
     except OSError as error:
         _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}", 1)
 
 
 def _fail(message: str, code: int) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print("[bold red]toyflow:[/] ", end="")
-    print(message, file=sys.stderr)
+    stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+    stderr.print(f"[bold red]toyflow:[/] {escape(message)}")
     sys.exit(code)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from toyflow import __version__, plugins
 from toyflow.environment import (
-    check_torch,
+    check_torchvision,
     commit,
     cores,
     installed_version,
@@ -51,9 +51,9 @@ def examine() -> Iterator[Finding]:
 def _torch() -> Iterator[Finding]:
     pair = ", ".join(f"{name} {installed_version(name) or 'missing'}" for name in ("torch", "torchvision"))
     try:
-        check_torch()
+        check_torchvision()
     except ToyflowError as error:
-        yield Finding("torch", False, f"{error} Needed by: sweep, plot, schedules")
+        yield Finding("torch", False, f"{error} Needed by every command but this one")
         return
     import torch
 

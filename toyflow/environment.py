@@ -21,23 +21,28 @@ PAIR_MEND = (
 )
 
 
-def check_torch() -> None:
-    """Import torch and torchvision.
+class BrokenTorchError(ToyflowError, ImportError):
+    """torch or torchvision cannot be imported; the message has the mend."""
 
-    Raises:
-        ToyflowError: one of them cannot be imported, or they do not fit each other; with the mend.
-    """
+
+def check_torch() -> None:
+    """Import torch. Raises BrokenTorchError if that fails."""
+    _import_half("torch", "torch cannot be imported")
+
+
+def check_torchvision() -> None:
+    """Import torch, then torchvision. Raises BrokenTorchError if one fails or they do not fit each other."""
+    check_torch()
+    installed = ", ".join(f"{name} {installed_version(name)}" for name in ("torch", "torchvision"))
+    _import_half("torchvision", f"torchvision does not work with this torch ({installed})")
+
+
+def _import_half(name: str, what: str) -> None:
     try:
-        importlib.import_module("torch")
+        importlib.import_module(name)
     except Exception as error:
-        raise ToyflowError(f"torch cannot be imported ({_first_line(error)}). {PAIR_MEND}") from error
-    try:
-        importlib.import_module("torchvision")
-    except Exception as error:
-        installed = ", ".join(f"{name} {installed_version(name)}" for name in ("torch", "torchvision"))
-        raise ToyflowError(
-            f"torchvision does not work with this torch ({installed}: {_first_line(error)}). {PAIR_MEND}"
-        ) from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise BrokenTorchError(f"{what}: {lines[0]}. {PAIR_MEND}") from error
 
 
 def installed_version(package: str) -> str | None:
@@ -94,11 +99,6 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def python_version_line() -> str:

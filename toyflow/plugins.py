@@ -34,6 +34,12 @@ def available(group: Group) -> dict[str, EntryPoint]:
     return found
 
 
+def modules(group: Group, name: str) -> list[str]:
+    """The module that holds `name`, if there is one; nothing is imported."""
+    points = available(group)
+    return [points[name].module] if name in points else []
+
+
 @cache
 def load(group: Group, name: str) -> Any:
     """The object that the entry point `name` of `group` refers to.
@@ -48,6 +54,8 @@ def load(group: Group, name: str) -> Any:
         raise unknown(kind, name, points)
     try:
         return points[name].load()
+    except ToyflowError:
+        raise
     except Exception as error:
         raise ToyflowError(
             f"the {kind} {name!r} ({points[name].value}) cannot be imported: {error}"

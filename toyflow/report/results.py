@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from toyflow.errors import UsageError
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.flow import parse_schedule
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.store import Store, StoredEvaluation
 
@@ -50,9 +51,12 @@ def load_results(store: Store, cells: Iterable[Cell] | None = None) -> Results:
         )
     frame = pd.DataFrame([_row(evaluation) for evaluation in stored])
     frame.insert(1, "variant", variants(stored))
-    order = frame.sort_values([*CELL[::-1], "seed", "steps"], kind="stable").index
+    frame["rank"] = [_rank(evaluation) for evaluation in stored]
+    order = frame.sort_values(["variant", "rank", "label", "seed", "steps"], kind="stable").index
     metric = next(iter(stored[0].details["metrics"]))
-    return Results(frame.loc[order].reset_index(drop=True), [stored[i] for i in order], metric)
+    return Results(
+        frame.loc[order].drop(columns="rank").reset_index(drop=True), [stored[i] for i in order], metric
+    )
 
 
 def variants(stored: Sequence[StoredEvaluation]) -> list[str]:
@@ -77,6 +81,17 @@ def _asked_for(store: Store, cells: Iterable[Cell]) -> Iterable[StoredEvaluation
             keys = {evaluation.key for evaluation in cell.evaluations}
             training = store.training(cell.training.key)
             yield from (e for e in store.evaluations(training) if e.record.key in keys)
+
+
+def _rank(evaluation: StoredEvaluation) -> float:
+    """Laws are shown by their mass at the noise end, then those that have no law."""
+    record = evaluation.training.record
+    if record.schedule is None:
+        return 2.0
+    try:
+        return parse_schedule(record.schedule).noise_mass()
+    except ToyflowError:  # a plug-in's law, and the plug-in is not here
+        return 1.0
 
 
 def _row(evaluation: StoredEvaluation) -> dict[str, Any]:

@@ -126,13 +126,13 @@ def summary_table(frame: pd.DataFrame) -> Table:
     """`summary` for a terminal: a line per law, a column per K."""
     several_variants = frame["variant"].nunique() > 1
     table = Table(title=f"{_words(frame['metric'].iloc[0])}, % [95 % interval]", title_justify="left")
-    table.add_column("schedule or objective", no_wrap=True)
+    table.add_column("law", no_wrap=True)
     if several_variants:
         table.add_column("variant")
     table.add_column("seeds", justify="right")
     steps = sorted(frame["steps"].unique())
     for k in steps:
-        table.add_column(f"K = {k}", justify="right", no_wrap=True)
+        table.add_column(f"K = {k}", justify="right", no_wrap=True, min_width=9)
     for (label, variant), group in frame.groupby(CELL, sort=False):
         by_steps = group.set_index("steps")
         cells = [_estimate(by_steps.loc[k]) if k in by_steps.index else "[dim]n/a[/]" for k in steps]
@@ -153,10 +153,10 @@ def paired_table(models: pd.DataFrame, few: int = 1, many: int = 10) -> Table:
     title = f"K = {few} against K = {many}, same model, same test set"
     table = Table(title=title, title_justify="left")
     several_variants = models["variant"].nunique() > 1
-    table.add_column("schedule or objective", no_wrap=True)
+    table.add_column("law", no_wrap=True)
     if several_variants:
         table.add_column("variant")
-    for column in ("seed", f"only K={few}", f"only K={many}", "difference [90 %]", "p"):
+    for column in ("seed", f"only\nK={few}", f"only\nK={many}", "difference\n\\[90 %]", "p"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column(f"K = {few} is")
     for law, group in models.groupby(CELL, sort=False):
@@ -186,7 +186,7 @@ def _other_metrics(results: Results) -> list[str]:
 
 
 def _estimate(row: pd.Series) -> str:
-    return f"{100 * row['score']:.1f} \\[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    return f"{100 * row['score']:.1f}\n[dim]{100 * row['low']:.1f}-{100 * row['high']:.1f}[/]"
 
 
 def _words(name: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 
@@ -19,6 +18,7 @@ from toyflow.errors import ToyflowError
 from toyflow.sweep.cell import Setting, Study, run_cell
 from toyflow.sweep.events import Event, Failed, Finished
 from toyflow.sweep.plan import Cell
+from toyflow.sweep.workers import worker_context
 
 
 class Executor(ABC):
@@ -54,7 +54,7 @@ class LocalExecutor(Executor):
 
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
         """See `Executor`."""
-        context = _context(study)
+        context = worker_context()
         left = list(reversed(cells))
         running: dict[Connection, tuple[Cell, BaseProcess]] = {}
         try:
@@ -93,15 +93,6 @@ def _receive(receiver: Connection, cell: Cell, process: BaseProcess) -> Event:
         )
         hint = "; is the memory enough for this many --jobs?" if code == -signal.SIGKILL else ""
         return Failed(cell.training.key, f"its process {how}{hint}")
-
-
-def _context(study: Study) -> ForkServerContext | SpawnContext:
-    """A fork server that has imported what the study needs makes workers in milliseconds; else: spawn."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, type(study).__module__])
-    return context
 
 
 def _work(cell: Cell, study: Study, setting: Setting, sender: Connection) -> None:

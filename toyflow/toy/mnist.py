@@ -13,11 +13,14 @@ from filelock import FileLock
 from jaxtyping import Int64, UInt8
 from platformdirs import user_cache_path
 from torch import Tensor
-from torchvision.datasets import MNIST
-from torchvision.datasets.utils import check_integrity
 
 from toyflow.atomic import atomic_file
+from toyflow.environment import check_torchvision
 from toyflow.errors import ToyflowError
+
+check_torchvision()
+from torchvision.datasets import MNIST  # noqa: E402
+from torchvision.datasets.utils import check_integrity  # noqa: E402
 
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",

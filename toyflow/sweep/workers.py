@@ -1,0 +1,38 @@
+"""Processes for cells, ready early: light to import, so that workers can load torch while the driver does."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, SpawnContext
+
+PRELOAD = "TOYFLOW_PRELOAD"
+
+
+def start_fork_server(modules: Sequence[str]) -> None:
+    """Start, in the background, a process that imports `modules` and then forks workers in milliseconds.
+    Does nothing where the system has none."""
+    context = worker_context()
+    if isinstance(context, ForkServerContext):
+        os.environ[PRELOAD] = ",".join(modules)
+        context.set_forkserver_preload(["toyflow.sweep.preload"])
+        forkserver.ensure_running()
+
+
+def worker_context() -> ForkServerContext | SpawnContext:
+    """How worker processes are made here."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
+
+
+def preload() -> None:
+    """Import what `start_fork_server` was given. A fault is left for the driver, which meets it too and
+    reports it in one line."""
+    for module in filter(None, os.environ.get(PRELOAD, "").split(",")):
+        with suppress(Exception):
+            import_module(module)
