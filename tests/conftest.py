@@ -4,13 +4,18 @@ from jaxtyping import install_import_hook
 
 install_import_hook("toyflow", "typechecker.checked")
 
+import atexit  # noqa: E402
 import os  # noqa: E402
+import shutil  # noqa: E402
+import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
+import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from rich.console import Console  # noqa: E402
 
 PLUGIN = '''
 import math
@@ -102,37 +107,72 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture(scope="session")
-def plugin_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds another package's plug-ins, as pip would have installed them."""
-    folder = tmp_path_factory.mktemp("site")
+def _install_plugin() -> Path:
+    """A folder on sys.path that holds another package's plug-ins, as pip would have installed them."""
+    folder = Path(tempfile.mkdtemp(prefix="toyflow-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "toyflow_test_plugin.py").write_text(PLUGIN)
     info = folder / "toyflow_test_plugin-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toyflow-test-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    sys.path.insert(0, str(folder))
     return folder
 
 
+PLUGIN_PATH = _install_plugin()
+
+
+class CommandLine:
+    """Runs `toyflow` in `folder`: in this process for speed, or in one of its own."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder, self.monkeypatch, self.capsys = folder, monkeypatch, capsys
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("COLUMNS", "140")
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """In this process."""
+        from toyflow import cli
+
+        console = Console(highlight=False, width=140)
+        self.monkeypatch.setattr(cli, "console", console)
+        self.monkeypatch.setattr(sys, "argv", ["toyflow", *words])
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        out, err = self.capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    def start(self, *words: str, fault: str = "", **environment: str) -> subprocess.Popen[str]:
+        """In a process of its own, which the test plug-in's task may be told to break."""
+        env = {**os.environ, "PYTHONPATH": str(PLUGIN_PATH), "TOYFLOW_TEST_FAULT": fault, **environment}
+        return subprocess.Popen(
+            [sys.executable, "-m", "toyflow", *words],
+            env=env,
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def apart(self, *words: str, fault: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """`start`, and wait for the end."""
+        process = self.start(*words, fault=fault, **environment)
+        out, err = process.communicate(timeout=200)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
 @pytest.fixture
-def toyflow(plugin_path: Path, tmp_path: Path):
-    """Runs the command line in a process of its own, in an empty folder, with the test plug-ins."""
-
-    def command(*words: str, fault: str = "", **environment: str) -> dict:
-        env = {**os.environ, "PYTHONPATH": str(plugin_path), "TOYFLOW_TEST_FAULT": fault, **environment}
-        return {
-            "args": [sys.executable, "-m", "toyflow", *words],
-            "env": {**env, "COLUMNS": "140"},
-            "cwd": tmp_path,
-            "text": True,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-        }
-
-    def run(*words: str, fault: str = "", **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run(**command(*words, fault=fault, **environment), timeout=120)
-
-    run.start = lambda *words, fault="", **environment: subprocess.Popen(  # type: ignore[attr-defined]
-        **command(*words, fault=fault, **environment)
-    )
-    return run
+def toyflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    return CommandLine(tmp_path, monkeypatch, capsys)
