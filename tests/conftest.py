@@ -18,11 +18,9 @@ import torch  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 PLUGIN = '''
-import math
 from dataclasses import dataclass
 import torch
-from torch import nn
-from toyflow import Batch, Model, Schedule, Task
+from toyflow import Batch, Schedule, Task, VectorModel
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,6 @@ class Power(Schedule):
 
     def icdf(self, u):
         return u ** self.p
-
-
-class PointModel(Model):
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(5, 32), nn.SiLU(), nn.Linear(32, 2))
-
-    def encode(self, observation):
-        return observation
-
-    def forward(self, x, t, condition):
-        return self.net(torch.cat([x, t[:, None], condition], 1))
 
 
 class Points(Task):
@@ -63,7 +49,7 @@ class Points(Task):
         return Batch(x, x)
 
     def build_model(self, options):
-        return PointModel()
+        return VectorModel(observation=2, target=2, width=32, depth=1)
 
     def score(self, sample, target):
         return {"close": ((sample - target).norm(dim=1) < 0.5).float()}

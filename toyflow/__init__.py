@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toyflow.flow import Model, Objective, Sampler, Schedule, parse_schedule
+    from toyflow.networks import VectorModel
     from toyflow.toy.api import run_study
     from toyflow.toy.task import Batch, Task
 
@@ -22,6 +23,7 @@ _HOMES = {
     "Sampler": "toyflow.flow",
     "Schedule": "toyflow.flow",
     "Task": "toyflow.toy.task",
+    "VectorModel": "toyflow.networks",
     "parse_schedule": "toyflow.flow",
     "run_study": "toyflow.toy.api",
 }
@@ -33,6 +35,7 @@ __all__ = [
     "Sampler",
     "Schedule",
     "Task",
+    "VectorModel",
     "__version__",
     "parse_schedule",
     "run_study",

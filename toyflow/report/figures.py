@@ -27,7 +27,7 @@ from toyflow.training import LOSS_BINS
 FORMATS = ("png", "pdf", "svg")
 MARKERS = "osD^vPX*<>"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-PANEL = (5.6, 3.9)
+PANEL = (6.4, 4.1)
 """Inches of one panel."""
 
 
@@ -36,7 +36,8 @@ class Style:
 
     def __init__(self, labels: Iterable[str]) -> None:
         labels = list(dict.fromkeys(labels))
-        colours = sns.color_palette("colorblind", 10)
+        # Seaborn's colour-blind palette without its pale pink and yellow, which vanish on white.
+        colours = [c for i, c in enumerate(sns.color_palette("colorblind", 10)) if i not in (6, 8)]
         self._of = {
             label: {
                 "color": colours[i % len(colours)],
@@ -92,7 +93,7 @@ def score_by_steps(results: Results, style: Style) -> Figure:
         labels = list(dict.fromkeys(part["label"]))
         for place, label in enumerate(labels):
             rows = part[part["label"] == label]
-            nudge = 0.5 * ((place + 0.5) / len(labels) - 0.5)
+            nudge = 0.7 * ((place + 0.5) / len(labels) - 0.5)
             x = [positions[k] + nudge for k in rows["steps"]]
             errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
             axes.errorbar(x, rows["score"], yerr=errors, capsize=2.5, elinewidth=1, **style.line(label))
@@ -139,7 +140,9 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         axes.set_xscale("log")
         low, high = part["ms"].min(), part["ms"].max()
         ticks = [
-            t for t in (m * 10.0**e for e in range(-4, 6) for m in (1, 2, 5)) if low / 1.5 <= t <= high * 1.5
+            t
+            for t in (m * 10.0**e for e in range(-4, 6) for m in (1, 1.5, 2, 3, 5, 7))
+            if low / 1.2 <= t <= high * 1.2
         ]
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
@@ -207,7 +210,7 @@ def training_curves(results: Results, style: Style) -> Figure:
             axes.set_title(f"{variant}\n{words}" if variant else words, fontsize=10)
             axes.grid(alpha=0.35)
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    figure.legend(handles, labels, loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
     figure.suptitle("Training loss, mean over seeds, running mean of 5 points", fontsize=11)
     sns.despine(figure)
     return figure
@@ -228,7 +231,7 @@ def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], tit
             axes.set_title(variant, fontsize=10)
     for axes in grid.flat[len(variants) :]:
         axes.set_visible(False)
-    figure.legend(list(handles.values()), list(handles), loc="outside right upper", frameon=False)
+    figure.legend(list(handles.values()), list(handles), loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
     figure.suptitle(title, fontsize=11)
     sns.despine(figure)
     return figure

@@ -1,0 +1,30 @@
+"""The README's example is run as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.slow
+def test_a_study_of_ones_own_task_in_20_lines(tmp_path, monkeypatch, capsys):
+    [example] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    lines = [line for line in example.splitlines() if line.strip()]
+    assert len(lines) <= 20
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
+    out = capsys.readouterr().out
+    lines = [line.split() for line in out.splitlines() if "uniform" in line or "shift" in line]
+    score = {(law, int(steps), int(seed)): float(value) for law, seed, steps, value, _ in lines}
+    assert len(score) == 8, out
+    for seed in (0, 1):
+        assert score["uniform", 10, seed] > 0.8 and score["shift:4", 10, seed] > 0.6, out
+        assert score["shift:4", 1, seed] > score["uniform", 1, seed] + 0.2, out
+
+
+def test_every_command_and_file_it_names_exists():
+    text = README.read_text()
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (README.parent / target).exists(), target
