@@ -178,7 +178,11 @@ def paired_table(models: pd.DataFrame, few: int = 1, many: int = 10) -> Table:
 
 def _difference(row: pd.Series, p: str) -> tuple[str, str, str]:
     difference, low, high = (100 * row[column] for column in ("difference", "low_90", "high_90"))
-    return f"{difference:+.1f} \\[{low:+.1f}, {high:+.1f}]", f"{row[p]:.3f}", row["verdict"]
+    return f"{difference:+.1f} \\[{low:+.1f}, {high:+.1f}]", _p_value(row[p]), row["verdict"]
+
+
+def _p_value(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _other_metrics(results: Results) -> list[str]:
