@@ -145,6 +145,7 @@ class CommandLine:
             [sys.executable, "-m", "toyflow", *words],
             env=env,
             cwd=self.folder,
+            start_new_session=True,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -149,11 +149,44 @@ def workers_of(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 5.0])
+def test_ctrl_c_during_the_start_is_one_line(toyflow, seconds):
+    """To the whole process group, as a terminal sends it."""
+    process = toyflow.start(*SLOW, fault="slow")
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT) and "Traceback" not in stderr
+
+
+def test_results_without_weights_can_be_read_but_not_decoded_again(toyflow, tmp_path):
+    options = (*POINTS, "--schedules", "beta", "--seeds", "0")
+    assert toyflow(*options, "--steps", "1").returncode == 0
+    next(tmp_path.rglob("weights.safetensors")).unlink()
+    assert toyflow("plot", "--out", "out").returncode == 0
+    assert "nothing to prune" in toyflow("runs", "prune", "--damaged", "--out", "out").stdout
+    extended = toyflow(*options, "--steps", "1,2")
+    assert extended.returncode == 1 and "passed on without weights" in extended.stdout
+
+
+def test_what_is_being_made_cannot_be_pruned(toyflow, tmp_path):
+    assert toyflow(*POINTS, "--schedules", "beta", "--seeds", "0", "--steps", "1").returncode == 0
+    store = Store(tmp_path / "out")
+    [training] = store.trainings()
+    with store.claim(training.record, on_wait=pytest.fail):
+        result = toyflow("runs", "prune", "--schedule", "beta", "--yes", "--out", "out")
+    assert result.returncode == 2 and "is being made by another process" in one_line(result)
+    assert len(cells(tmp_path)) == 1
+
+
+@pytest.mark.slow
 def test_two_sweeps_on_one_folder_share_the_work(toyflow, tmp_path):
     processes = [toyflow.start(*SLOW, fault="slow") for _ in range(2)]
     outputs = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert len(scores(tmp_path)) == 12
+    started = [stdout.count("started") for stdout, _ in outputs]
+    assert min(started) >= 2 and sum(started) <= 6 + 2 * 2, "each did cells that the other did not"
     assert not list((tmp_path / "out" / "cells").glob(".*"))
 
 
@@ -210,6 +243,7 @@ def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path):
         (("--device", "gpu"), "unknown device 'gpu'"),
         (("--preset", "refrence"), "Did you mean 'reference'?"),
         (("--out", "/proc/nowhere"), "cannot write to /proc/nowhere"),
+        (("--out", "x" * 300), "cannot look into xxx"),
         (("--schedules", "regression", "--steps", "10"), "cannot decode in 10 steps"),
         (("--time-sampling", "sobol"), "stratified or iid"),
         (("--threads", "0"), "--threads must be"),
@@ -221,9 +255,18 @@ def test_bad_flags_of_sweep(toyflow, tmp_path, words, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_option_and_a_word_for_a_number_exit_with_2(toyflow):
-    assert toyflow("sweep", "--stpes", "1").returncode == 2
-    assert toyflow("sweep", "--jobs", "two").returncode == 2
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("sweep", "--stpes", "1"), "--stpes"),
+        (("sweep", "--jobs", "two"), "Invalid value for '--jobs'"),
+        (("swep",), "swep"),
+        (("runs", "show"), "Missing argument"),
+    ],
+)
+def test_what_the_parser_refuses_is_one_line_too(toyflow, words, message):
+    result = toyflow(*words)
+    assert result.returncode == 2 and message in one_line(result)
 
 
 def test_bad_input_of_the_other_commands(toyflow, tmp_path):
@@ -232,6 +275,8 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path):
         (("plot", "--out", "nowhere"), "nowhere holds no results"),
         (("plot", "--out", "empty"), "empty holds no results"),
         (("runs", "list", "--out", "nowhere"), "nowhere holds no results"),
+        (("runs", "prune", "--damaged", "--out", "nowhere"), "nowhere holds no results"),
+        (("runs", "prune", "--out", "empty"), "say what to prune"),
         (("schedules", "shft:4"), "Did you mean 'shift'?"),
     ]:
         result = toyflow(*words)
@@ -302,8 +347,8 @@ def test_a_broken_torchvision_is_one_line_with_the_mend(toyflow, tmp_path):
 def test_a_broken_torch_is_one_line_with_the_mend(toyflow, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "torch.py").write_text("raise OSError('libtorch_cpu.so: cannot open shared object file')")
-    for words in (("sweep",), ("schedules",), ("plot",)):
+    (broken / "torch.py").write_text("raise ImportError('libtorch_cpu.so: cannot open shared object file')")
+    for words in (("sweep",), ("schedules",), ("plot",), ("runs", "list"), ("runs", "prune", "--damaged")):
         result = toyflow.apart(*words, PYTHONPATH=str(broken))
         assert result.returncode == 1 and "libtorch_cpu.so" in one_line(result)
 

@@ -93,6 +93,6 @@ def test_intervals_over_seeds():
 
 def test_the_t_test_of_no_difference():
     assert mean_zero_p([0.0, 0.0, 0.0]) == 1
-    assert mean_zero_p([0.01, 0.01]) == 0
+    assert mean_zero_p([0.032, 0.032]) == 1, "seeds without spread tell nothing"
     t = 0.2 / (0.1 / math.sqrt(3))
     assert mean_zero_p([0.1, 0.2, 0.3]) == pytest.approx(2 * scipy_stats.t.sf(t, 2))

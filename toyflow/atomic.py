@@ -42,7 +42,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     If `path` has come to exist meanwhile, the one that was there first stays and this one is dropped.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield temporary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
-from toyflow.errors import ToyflowError
+from toyflow.errors import ToyflowError, UsageError
 
 app = typer.Typer(
     name="toyflow",
@@ -30,7 +31,7 @@ app.add_typer(runs_app, name="runs")
 OUT_DEFAULT = "results/sweep"
 Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
 PLAIN_WIDTH = 120
-console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 def _examples(*lines: str) -> str:
@@ -141,7 +142,7 @@ def sweep(
     _check_torch()
     from toyflow.toy.sweep import run_sweep
 
-    raise typer.Exit(run_sweep(options, console, dry_run))
+    run_sweep(options, console, dry_run)
 
 
 @app.command(
@@ -161,7 +162,7 @@ def plot(
     with console.status("reading results, drawing"):
         paths = write_report(out, [name.strip() for name in formats.split(",") if name.strip()])
     for path in paths:
-        console.print(str(path), style="green")
+        console.print(escape(str(path)), style="green")
 
 
 @app.command(
@@ -183,6 +184,7 @@ def schedules(
 @runs_app.command("list", epilog=_examples("toyflow runs list", "toyflow runs list --out results/reference"))
 def runs_list(out: Out = Path(OUT_DEFAULT)) -> None:
     """List the cells: key, law, seed, scores, seconds, size."""
+    _check_torch()
     from toyflow.report.runs import cells_table
 
     console.print(cells_table(out))
@@ -194,6 +196,7 @@ def runs_show(
     out: Out = Path(OUT_DEFAULT),
 ) -> None:
     """Show one cell whole: configuration, environment, scores, files checked against their checksums."""
+    _check_torch()
     from toyflow.report.runs import show_cell
 
     console.print(show_cell(out, key))
@@ -215,15 +218,17 @@ def runs_prune(
     out: Out = Path(OUT_DEFAULT),
 ) -> None:
     """Delete cells, after asking."""
-    from toyflow.report.runs import find_cells
-    from toyflow.sweep.store import Store
+    _check_torch()
+    from toyflow.report.runs import existing_store, find_cells
 
-    store = Store(out)
+    if not (keys or schedule or damaged):
+        raise UsageError("say what to prune: keys, --schedule NAME or --damaged.")
+    store = existing_store(out)
     chosen = find_cells(store, keys or [], schedule, damaged)
     if not chosen:
         console.print("nothing to prune")
         return
-    console.print(f"to delete from {out}: {', '.join(chosen)}")
+    console.print(escape(f"to delete from {out}: {', '.join(chosen)}"))
     if not yes and not typer.confirm(f"Delete {len(chosen)} cells?"):
         raise typer.Exit(1)
     for key in chosen:
@@ -263,17 +268,25 @@ def main() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no bars shows question marks
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except ToyflowError as error:
         _fail(str(error), error.exit_code)
     except Stopped as stopped:
         _fail("stopped; finished cells are kept", 128 + stopped.args[0])
-    except OSError as error:
-        _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}", 1)
+    except Exception as error:
+        # Typer may carry its own copy of click, so its errors are known by what they can do.
+        if not hasattr(error, "format_message"):
+            if not isinstance(error, OSError):
+                raise
+            _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}", 1)
+        _fail(f"{error.format_message()} See toyflow --help.", 2)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _fail(message: str, code: int) -> None:
-    stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+    stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
     stderr.print(f"[bold red]toyflow:[/] {escape(message)}")
     sys.exit(code)

@@ -50,9 +50,12 @@ def over_seeds(values: Sequence[float], confidence: float = 0.95) -> Interval:
 
 
 def mean_zero_p(values: Sequence[float]) -> float:
-    """Two-sided p of Student's t-test that the mean of one value per seed is 0; 1 where all are 0."""
-    if len(set(values)) == 1:
-        return 1.0 if values[0] == 0 else 0.0
+    """Two-sided p of Student's t-test that the mean of one value per seed is 0.
+
+    1 where all values are equal: so few seeds that they show no spread cannot tell anything.
+    """
+    if np.ptp(values) == 0:
+        return 1.0
     return float(np.asarray(stats.ttest_1samp(values, 0.0))[1])
 
 

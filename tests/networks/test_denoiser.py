@@ -36,11 +36,14 @@ def test_samples_do_not_see_each_other(denoiser):
 
 
 def test_the_condition_does_not_depend_on_the_target(denoiser):
-    """The prefix mask: what is read of the condition is one fixed function of it, so it can be kept."""
-    _, _, condition = inputs()
-    for kept, again in zip(denoiser.read(condition), denoiser.read(condition), strict=True):
-        assert torch.equal(kept.keys, again.keys)
-    assert len(denoiser.read(condition)) == SIZE.depth
+    """What is read of it once serves every x and t: the calls change nothing in it."""
+    x, t, condition = inputs()
+    memories = denoiser.read(condition)
+    before = [memory.keys.clone() for memory in memories]
+    one = denoiser(x, t, memories)
+    denoiser(x + 1, t / 2, memories)
+    assert torch.equal(denoiser(x, t, memories), one) and len(memories) == SIZE.depth
+    assert all(torch.equal(memory.keys, kept) for memory, kept in zip(memories, before, strict=True))
 
 
 def test_joint_attention_equals_a_masked_transformer_over_both():

@@ -52,7 +52,7 @@ def store(tmp_path) -> Store:
     store.prepare()
     for seed in range(3):
         add(store, "uniform", seed, {1: 0.60 + 0.01 * seed, 4: 0.70, 10: 0.80})
-        add(store, "shift:4@beta", seed, {1: 0.86 + 0.01 * seed, 4: 0.86, 10: 0.86 + 0.01 * seed})
+        add(store, "shift:4@beta", seed, {1: 0.86 + 0.01 * seed, 4: 0.86, 10: (0.86, 0.875, 0.88)[seed]})
         add(store, "groot", seed, {1: 0.7, 4: 0.7, 10: 0.7})
         add(store, "regression", seed, {1: 0.85})
     return store
@@ -145,7 +145,37 @@ def test_series_are_told_apart_without_colour(store):
 
     labels = [f"shift:{i}" for i in range(2, 12)]
     style = Style(labels)
-    assert len({(style.line(x)["marker"], str(style.line(x)["linestyle"])) for x in labels}) == len(labels)
+    for kind in (style.line, style.sparse):
+        looks = {(kind(x)["marker"], str(kind(x)["linestyle"])) for x in labels}
+        assert len(looks) == len(labels) and all(marker for marker, _ in looks)
+
+
+def test_seeds_without_spread_decide_nothing(tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    for seed in (0, 1):
+        add(store, "beta", seed, {1: 0.80, 10: 0.70})
+    over = tables.paired_over_seeds(tables.paired(load_results(store)))
+    assert over.loc[0, "verdict"] == "undecided"
+
+
+def test_two_tasks_in_one_folder_are_refused(store):
+    record = TrainingRecord("other", {}, "flow", "beta", "stratified", 0, {"iterations": 1.0})
+    details = {"parameters": 1, "seconds": 1.0, "final_loss": 0.1}
+    store.write_training(record, Trained({"w": torch.zeros(1)}, pd.DataFrame({"loss": [1.0]}), details), {})
+    details = {
+        "metrics": {"good": 1.0}, "examples": 1, "model_calls": 1,
+        "encode_seconds": 0.1, "decode_seconds": 0.1,
+    }  # fmt: skip
+    evaluated = Evaluated(pd.DataFrame({"good": [1.0]}), details)
+    store.write_evaluation(record, EvaluationRecord("euler", 1), evaluated, {})
+    with pytest.raises(UsageError, match="several tasks, other, points"):
+        load_results(store)
+
+
+def test_a_law_whose_plugin_is_gone_is_left_out_of_the_densities(store, tmp_path):
+    add(store, "vanished:3", 0, {1: 0.5})
+    assert "schedule_densities.png" in [p.name for p in write_report(tmp_path)]
 
 
 def test_an_empty_folder_is_refused(tmp_path):

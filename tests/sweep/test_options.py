@@ -56,6 +56,8 @@ def test_bad_flags_are_named(values, words):
         ("schedules = 3", "preset bad: schedules must be names"),
         ("batch-size = true", "preset bad: batch-size must be a whole number"),
         ("steps = [", "is not TOML"),
+        ("steps = []", "steps is empty"),
+        ('seeds = "0-9999999999"', "is longer than"),
     ],
 )
 def test_bad_presets_are_named(tmp_path, text, words):

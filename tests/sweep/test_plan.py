@@ -26,7 +26,7 @@ def test_an_objective_without_schedule_is_one_cell_a_seed_and_decodes_in_one_ste
     cells = described(grid)
     assert [name for name, _ in cells] == ["beta seed 0", "uniform seed 0", "regression seed 0"]
     assert cells[0][1] == [("euler", 1), ("euler", 10), ("heun", 1), ("heun", 10)]
-    assert cells[2][1] == [("euler", 1)]
+    assert cells[2][1] == [(None, 1)]
 
 
 def test_such_an_objective_may_stand_among_the_schedules():
@@ -44,6 +44,21 @@ def test_what_is_named_twice_runs_once():
     assert [name for name, _ in described(grid)] == ["beta seed 0", "shift:4 seed 0"]
 
 
+def test_a_decoding_without_a_sampler_is_one_record_whatever_samplers_are_asked_for():
+    keys = {
+        cell.evaluations[0].key
+        for samplers in (["heun"], ["euler", "heun"], ["euler"])
+        for cell in plan_cells(replace(GRID, schedules=["regression"], samplers=samplers))
+    }
+    assert len(keys) == 1
+
+
+def test_labels_tell_cells_of_one_plan_apart():
+    models = [{"attention": "cross", "encoder": "base"}, {"attention": "joint", "encoder": "base"}]
+    labels = [name for name, _ in described(replace(GRID, models=models, seeds=[0], schedules=["beta"]))]
+    assert labels == ["beta cross seed 0", "beta joint seed 0"]
+
+
 def test_only_one_step_objectives_with_many_steps_is_an_error():
     with pytest.raises(UsageError, match="nothing to run: regression cannot decode in 10 steps"):
         plan_cells(replace(GRID, schedules=["regression"], steps=[10]))
@@ -56,6 +71,9 @@ def test_only_one_step_objectives_with_many_steps_is_an_error():
         ({"objectives": ["flw"]}, "unknown objective 'flw'"),
         ({"samplers": ["rk45"]}, "unknown sampler 'rk45'"),
         ({"steps": [0]}, "must be 1 or more"),
+        ({"steps": []}, "nothing to run"),
+        ({"seeds": []}, "nothing to run"),
+        ({"schedules": []}, "nothing to run"),
         ({"time_sampling": "sobol"}, "stratified or iid"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, PercentFormatter
 
 from toyflow.atomic import atomic_file
+from toyflow.errors import ToyflowError
 from toyflow.flow import parse_schedule
 from toyflow.report.results import Results
-from toyflow.report.tables import summary
+from toyflow.report.tables import in_words, summary
 from toyflow.training import LOSS_BINS
 
 FORMATS = ("png", "pdf", "svg")
@@ -51,9 +53,10 @@ class Style:
         """Keywords for a line with markers."""
         return {**self._of[label], "label": label, "markersize": 5.5, "linewidth": 1.6}
 
-    def plain(self, label: str) -> dict[str, Any]:
-        """Keywords for a line without markers."""
-        return {**self.line(label), "marker": ""}
+    def sparse(self, label: str) -> dict[str, Any]:
+        """Keywords for a dense line with a few markers, at other places for each law."""
+        place = list(self._of).index(label)
+        return {**self.line(label), "markersize": 4, "markevery": (0.02 * place, 0.2)}
 
 
 def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
@@ -104,25 +107,38 @@ def score_by_steps(results: Results, style: Style) -> Figure:
         axes.set_xticks(range(len(steps)), [str(k) for k in steps])
         axes.set_xlim(-0.5, len(steps) - 0.5)
         axes.set_xlabel("denoising steps K")
-        axes.set_ylabel(_words(results.metric))
+        axes.set_ylabel(in_words(results.metric))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axes.grid(axis="y", alpha=0.35)
 
-    title = f"{_words(results.metric).capitalize()} by steps ({_interval_words(table)})"
+    title = f"{in_words(results.metric).capitalize()} by steps ({_interval_text(table)})"
     return _panels(table, draw, title)
 
 
 def score_by_decode_time(results: Results, style: Style) -> Figure:
-    """Score against decoding time per example (condition and all steps), a line per law through its Ks."""
+    """Score against decoding time per example (condition and all steps), a line per law through its Ks.
+
+    Laws of one variant share one network, so each K has one time, the median over laws and seeds; they
+    are drawn a little apart.
+    """
     table = summary(results)
-    table["ms"] = table["encode_ms_per_example"] + table["decode_ms_per_example"]
+    alike = table.groupby(["variant", "model_calls"])
+    table["ms"] = alike["encode_ms_per_example"].transform("median") + alike[
+        "decode_ms_per_example"
+    ].transform("median")
 
     def draw(axes: Axes, part: pd.DataFrame) -> None:
-        for label in dict.fromkeys(part["label"]):
+        labels = list(dict.fromkeys(part["label"]))
+        for place, label in enumerate(labels):
             rows = part[part["label"] == label].sort_values("steps")
             errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
             axes.errorbar(
-                rows["ms"], rows["score"], yerr=errors, capsize=2.5, elinewidth=1, **style.line(label)
+                rows["ms"] * 1.012 ** (place - len(labels) / 2),
+                rows["score"],
+                yerr=errors,
+                capsize=2.5,
+                elinewidth=1,
+                **style.line(label),
             )
         top = part.groupby("steps")["ms"].median()
         for k, ms in top.items():
@@ -148,17 +164,21 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         axes.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("decoding time per example, ms (condition + K steps)")
-        axes.set_ylabel(_words(results.metric))
+        axes.set_ylabel(in_words(results.metric))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axes.grid(alpha=0.35)
 
-    return _panels(table, draw, f"{_words(results.metric).capitalize()} by decoding time")
+    return _panels(table, draw, f"{in_words(results.metric).capitalize()} by decoding time")
 
 
 def schedule_densities(results: Results, style: Style) -> Figure | None:
     """The density of the training time under each law; laws without a density are named."""
     names = {e.training.record.schedule: e.training.record.label for e in results.evaluations}
-    laws = {label: parse_schedule(name) for name, label in names.items() if name}
+    laws = {}
+    for name, label in names.items():
+        with suppress(ToyflowError):  # a plug-in's law, and the plug-in is not here
+            if name:
+                laws[label] = parse_schedule(name)
     if not laws:
         return None
     figure, axes = plt.subplots(figsize=PANEL, layout="constrained")
@@ -170,7 +190,7 @@ def schedule_densities(results: Results, style: Style) -> Figure | None:
             none.append(label)
             continue
         highest = max(highest, float(density.max()))
-        axes.plot(t, density, **{**style.plain(label), "label": f"{label}  ({law.noise_mass():.0%})"})
+        axes.plot(t, density, **{**style.sparse(label), "label": f"{label}  ({law.noise_mass():.0%})"})
     axes.set_xlim(0, 1)
     axes.set_ylim(0, min(8.0, 1.05 * highest) if highest else 1)
     axes.set_xlabel("training time t  (0 = noise, 1 = data)")
@@ -203,7 +223,7 @@ def training_curves(results: Results, style: Style) -> Figure:
             for label in dict.fromkeys(part["label"]):
                 mean = part[part["label"] == label].groupby("iteration")[column].mean()
                 smooth = mean.rolling(5, min_periods=1).mean()
-                axes.plot(smooth.index, smooth, **style.plain(label))
+                axes.plot(smooth.index, smooth, **style.sparse(label))
             axes.set_yscale("log")
             axes.set_xlabel("iteration")
             axes.set_ylabel("training loss" if column == "loss" else "")
@@ -246,13 +266,9 @@ def _is_first(results: Results, row: pd.Series) -> bool:
     return row.name == results.frame.index[results.frame["key"] == row["key"]][0]
 
 
-def _interval_words(table: pd.DataFrame) -> str:
+def _interval_text(table: pd.DataFrame) -> str:
     kinds = {"t over seeds": "95 % t-intervals over seeds, a dot per seed", "Wilson": "95 % Wilson intervals"}
     return "; ".join(words for kind, words in kinds.items() if kind in set(table["interval"]))
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _undated(extension: str) -> dict[str, None] | None:

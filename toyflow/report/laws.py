@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from rich.markup import escape
 from rich.table import Table
 
 from toyflow.flow import Schedule, parse_schedule
@@ -29,7 +30,7 @@ def laws_table(names: Iterable[str] | None = None) -> Table:
     for law in laws:
         median = 1 - float(law.icdf(torch.tensor([0.5], dtype=torch.float64)))
         table.add_row(law.name, sparkline(law), f"{median:.2f}", f"{law.noise_mass():.3f}", law.source)
-    table.caption = (
+    table.caption = escape(
         "Any numbers go: beta:a:b, shift:alpha[@base], logit-normal:m:s (logit t ~ N(m, s^2)), mode:c."
     )
     table.caption_justify = "left"
@@ -47,13 +48,13 @@ def sparkline(law: Schedule, bins: int = 20) -> str:
 
 def _all_names() -> list[str]:
     from toyflow import plugins
-    from toyflow.errors import UsageError
+    from toyflow.errors import ToyflowError
 
     names = list(SHOWN)
     keys = {name.split(":")[0] for name in names}
     for key in sorted(set(plugins.available("schedules")) - keys):
         try:
             names.append(parse_schedule(key).name)
-        except UsageError:
+        except ToyflowError:  # it needs a number, or cannot be imported: `toyflow doctor` says
             continue
     return names

@@ -49,6 +49,11 @@ def load_results(store: Store, cells: Iterable[Cell] | None = None) -> Results:
         raise UsageError(
             f"{store.root} holds no results of this kind; make some: toyflow sweep --out {store.root}"
         )
+    tasks = sorted({evaluation.training.record.task for evaluation in stored})
+    if len(tasks) > 1:
+        raise UsageError(
+            f"{store.root} holds results of several tasks, {', '.join(tasks)}; keep one folder per task."
+        )
     frame = pd.DataFrame([_row(evaluation) for evaluation in stored])
     frame.insert(1, "variant", variants(stored))
     frame["rank"] = [_rank(evaluation) for evaluation in stored]
@@ -117,7 +122,6 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
 def _description(evaluation: StoredEvaluation) -> dict[str, Any]:
     record = evaluation.training.record
     description = {
-        "task": record.task,
         **record.model,
         **{key.replace("_", " "): f"{value:g}" for key, value in record.recipe.items()},
         "times": record.time_sampling,

@@ -10,15 +10,17 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from toyflow import plugins
 from toyflow.atomic import MANIFEST, DamagedError, read_json, verified
 from toyflow.errors import UsageError
-from toyflow.sweep.store import Store
+from toyflow.flow import parse_schedule
+from toyflow.sweep.store import WEIGHTS, Store
 
 
 def cells_table(out: Path) -> Table:
     """A row per cell; a damaged one is a row that says so."""
-    store = _existing(out)
-    table = Table(title=f"cells of {out}", title_justify="left")
+    store = existing_store(out)
+    table = Table(title=escape(f"cells of {out}"), title_justify="left")
     for name in ("key", "law", "model", "seed"):
         table.add_column(name, no_wrap=True)
     table.add_column("scores")
@@ -28,7 +30,7 @@ def cells_table(out: Path) -> Table:
         try:
             training = store.training(key)
             scores = ", ".join(
-                f"{e.record.sampler} K={e.record.steps}: {next(iter(e.details['metrics'].values())):.1%}"
+                f"{e.record.label}: {next(iter(e.details['metrics'].values())):.1%}"
                 for e in store.evaluations(training)
             )
         except DamagedError as error:
@@ -44,14 +46,14 @@ def cells_table(out: Path) -> Table:
 
 def show_cell(out: Path, key: str) -> Group:
     """One cell: what identifies it, where it ran, what it gave, and the state of each file."""
-    store = _existing(out)
+    store = existing_store(out)
     [key] = find_cells(store, [key], None, damaged=False)
     training = store.training(key)
     scores = Table("sampler", "K", "calls", "metrics", "decode s", title="decodings", title_justify="left")
     for e in store.evaluations(training):
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in e.details["metrics"].items())
         calls, seconds = str(e.details["model_calls"]), f"{e.details['decode_seconds']:.2f}"
-        scores.add_row(e.record.sampler, str(e.record.steps), calls, metrics, seconds)
+        scores.add_row(e.record.sampler or "-", str(e.record.steps), calls, metrics, seconds)
     parts = {
         "record": training.record.as_dict(),
         "details": dict(training.details),
@@ -64,7 +66,7 @@ def show_cell(out: Path, key: str) -> Group:
     state = (
         "[green]all files match their checksums[/]" if not faults else f"[red]{escape('; '.join(faults))}[/]"
     )
-    return Group(f"[bold]{training.folder}[/]", text, scores, state)
+    return Group(f"[bold]{escape(str(training.folder))}[/]", text, scores, state)
 
 
 def find_cells(store: Store, keys: Sequence[str], schedule: str | None, damaged: bool) -> list[str]:
@@ -74,6 +76,8 @@ def find_cells(store: Store, keys: Sequence[str], schedule: str | None, damaged:
         UsageError: a beginning that fits no cell or several.
     """
     existing = cell_keys(store)
+    if schedule is not None and schedule not in plugins.available("objectives"):
+        schedule = parse_schedule(schedule).name
     chosen: set[str] = set()
     for beginning in keys:
         fitting = [key for key in existing if key.startswith(beginning)]
@@ -96,7 +100,8 @@ def faults_of(folder: Path) -> list[str]:
     for part in [folder, *sorted((folder / "evaluations").glob("[!.]*"))]:
         try:
             for name in read_json(part / MANIFEST):
-                verified(part, name)
+                if name != WEIGHTS or (part / name).exists():  # results may be passed on without them
+                    verified(part, name)
         except DamagedError as error:
             faults.append(str(error))
     return faults
@@ -114,7 +119,8 @@ def _has_label(store: Store, key: str, label: str) -> bool:
         return False
 
 
-def _existing(out: Path) -> Store:
+def existing_store(out: Path) -> Store:
+    """The results folder `out`. Raises UsageError where there is none."""
     store = Store(out)
     if not store.cells.is_dir():
         raise UsageError(f"{out} holds no results. `toyflow sweep --out {out}` makes some.")

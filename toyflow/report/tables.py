@@ -55,7 +55,7 @@ def paired(results: Results, few: int = 1, many: int = 10, margin: float = MARGI
 
     `difference` is few - many. Outcomes are read from disk and checked.
     """
-    decodings: dict[tuple[str, str], dict[int, int]] = {}
+    decodings: dict[tuple[str, str | None], dict[int, int]] = {}
     for place, evaluation in enumerate(results.evaluations):
         model = (evaluation.training.record.key, evaluation.record.sampler)
         decodings.setdefault(model, {})[evaluation.record.steps] = place
@@ -115,6 +115,8 @@ def paired_over_seeds(models: pd.DataFrame) -> pd.DataFrame:
 def verdict(difference: stats.Interval, margin: float, p_value: float) -> str:
     """`equivalent` where the 90 % interval lies within the margin, else `better` or `worse` where p is
     below 5 %, else `undecided`."""
+    if difference.low == difference.high:  # seeds without spread: no evidence either way
+        return "undecided"
     if -margin < difference.low and difference.high < margin:
         return "equivalent"
     if p_value < 0.05:
@@ -125,7 +127,7 @@ def verdict(difference: stats.Interval, margin: float, p_value: float) -> str:
 def summary_table(frame: pd.DataFrame) -> Table:
     """`summary` for a terminal: a line per law, a column per K."""
     several_variants = frame["variant"].nunique() > 1
-    table = Table(title=f"{_words(frame['metric'].iloc[0])}, % [95 % interval]", title_justify="left")
+    table = Table(title=f"{in_words(frame['metric'].iloc[0])}, % [95 % interval]", title_justify="left")
     table.add_column("law", no_wrap=True)
     if several_variants:
         table.add_column("variant")
@@ -193,5 +195,6 @@ def _estimate(row: pd.Series) -> str:
     return f"{100 * row['score']:.1f}\n[dim]{100 * row['low']:.1f}-{100 * row['high']:.1f}[/]"
 
 
-def _words(name: str) -> str:
+def in_words(name: str) -> str:
+    """A metric's name as text."""
     return name.replace("_", " ")

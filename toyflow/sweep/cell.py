@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,22 @@ class Study(ABC):
     @abstractmethod
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
-    ) -> Sequence[Evaluated]:
-        """Decode the test set with a trained model, once per evaluation, on equal noise."""
+    ) -> Iterator[Evaluated]:
+        """Decode the test set with a trained model, once per evaluation, in order, on equal noise."""
+
+    @abstractmethod
+    def estimate(
+        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
+    ) -> tuple[float, float]:
+        """(seconds to train, seconds to decode) on this machine, from a short trial."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Fetch or unpack what the cells need, once, before any starts."""
+
+    @abstractmethod
+    def environment(self) -> Mapping[str, Any]:
+        """What to keep beside a result of how it was made: device, threads."""
 
 
 @dataclass(frozen=True)
@@ -60,5 +74,7 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
 
 
 def _summary(cell: Cell, store: Store) -> str:
+    asked = {evaluation.key for evaluation in cell.evaluations}
     stored = store.evaluations(store.training(cell.training.key))
-    return ", ".join(f"K={e.record.steps}: {next(iter(e.details['metrics'].values())):.1%}" for e in stored)
+    shown = ((e.record, next(iter(e.details["metrics"].values()))) for e in stored if e.record.key in asked)
+    return ", ".join(f"{record.label}: {score:.1%}" for record, score in shown)

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
+from typing import Any
 
 from toyflow.errors import ToyflowError
 from toyflow.sweep.cell import Setting, Study, run_cell
 from toyflow.sweep.events import Event, Failed, Finished
 from toyflow.sweep.plan import Cell
+from toyflow.sweep.store import Store
 from toyflow.sweep.workers import worker_context
 
 
@@ -28,22 +30,42 @@ class Executor(ABC):
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
         """The events of all cells; each cell's last one is `Finished` or `Failed`."""
 
+    def environment(self) -> dict[str, Any]:
+        """What to keep beside a result: how many cells ran at once, for its timings."""
+        return {"jobs": 1}
+
 
 class DebugExecutor(Executor):
     """One cell after another in this process: for debugging, tests, and tasks that cannot be pickled."""
 
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
-        """See `Executor`. The cell runs in a thread, so that its events can be watched as they come."""
-        for cell in cells:
-            events: SimpleQueue[Event | None] = SimpleQueue()
+        """See `Executor`. Cells run in a thread, so that their events can be watched as they come."""
+        events: SimpleQueue[Event | None] = SimpleQueue()
+        stopped = threading.Event()
 
-            def work(cell: Cell = cell, events: SimpleQueue[Event | None] = events) -> None:
-                _guarded(cell, study, setting, events.put)
-                events.put(None)
+        def send(event: Event) -> None:
+            if stopped.is_set():
+                raise _Stop
+            events.put(event)
 
-            threading.Thread(target=work, daemon=True).start()
+        def work() -> None:
+            with suppress(_Stop):
+                for cell in cells:
+                    _guarded(cell, study, setting, send)
+            events.put(None)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
             while (event := events.get()) is not None:
                 yield event
+        finally:
+            stopped.set()
+            thread.join()
+
+
+class _Stop(BaseException):
+    """Ends a cell from within, at its next event."""
 
 
 @dataclass
@@ -52,15 +74,21 @@ class LocalExecutor(Executor):
 
     jobs: int
 
-    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+    def environment(self) -> dict[str, Any]:
         """See `Executor`."""
-        context = worker_context()
-        left = list(reversed(cells))
+        return {"jobs": self.jobs}
+
+    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+        """See `Executor`. Cells that another process is at work on are left for last."""
+        context, store = worker_context(), Store(setting.out)
+        left = list(cells)
         running: dict[Connection, tuple[Cell, BaseProcess]] = {}
         try:
             while left or running:
                 while left and len(running) < self.jobs:
-                    cell = left.pop()
+                    free = (cell for cell in left if not store.is_claimed(cell.training))
+                    cell = next(free, left[0])
+                    left.remove(cell)
                     receiver, sender = context.Pipe(duplex=False)
                     process = context.Process(target=_work, args=(cell, study, setting, sender), daemon=True)
                     process.start()

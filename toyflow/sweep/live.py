@@ -46,7 +46,7 @@ class _Lines:
         pass
 
     def show(self, event: events.Event) -> None:
-        label = self.cells[event.key].label
+        label = escape(self.cells[event.key].label)
         if isinstance(event, events.Finished | events.Failed):
             self.ended += 1
             self.console.print(f"{escape(f'[{self.ended}/{len(self.cells)}]')} {_ending(label, event)}")
@@ -86,7 +86,7 @@ class _Bars:
         self.progress.stop()
 
     def show(self, event: events.Event) -> None:
-        label = self.cells[event.key].label
+        label = escape(self.cells[event.key].label)
         if isinstance(event, events.Waiting):
             self._bar(event.key, "another process trains it")
         elif isinstance(event, events.Started):
@@ -109,7 +109,9 @@ class _Bars:
     def _bar(self, key: str, note: str) -> TaskID:
         """The cell's bar, made if there is none."""
         if key not in self.bars:
-            self.bars[key] = self.progress.add_task(f"  {self.cells[key].label}", total=None, note=note)
+            self.bars[key] = self.progress.add_task(
+                f"  {escape(self.cells[key].label)}", total=None, note=note
+            )
         self.progress.update(self.bars[key], note=note)
         return self.bars[key]
 

@@ -18,6 +18,9 @@ else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 
+MOST_NUMBERS = 100_000
+
+
 @dataclass(frozen=True)
 class SweepOptions:
     """Field names are the flags' and the presets' keys. Where encoder, decoder or attention is None, the
@@ -68,8 +71,8 @@ def load_preset(name: str) -> dict[str, Any]:
     """
     presets = available_presets()
     path = presets.get(name) or Path(name)
-    if name not in presets and not (path.suffix == ".toml" and path.is_file()):
-        if path.suffix == ".toml":
+    if not path.is_file():
+        if path.suffix == ".toml" or len(path.parts) > 1:
             raise UsageError(f"--preset {name}: no such file.")
         raise unknown("preset", name, presets)
     try:
@@ -108,7 +111,11 @@ def _numbers(value: Any, where: str) -> tuple[int, ...]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise UsageError(f"{where}: the range {first}-{last} is empty.")
+        if last - first >= MOST_NUMBERS:
+            raise UsageError(f"{where}: the range {first}-{last} is longer than {MOST_NUMBERS}.")
         numbers.extend(range(first, last + 1))
+    if not numbers:
+        raise UsageError(f"{where} is empty.")
     return tuple(dict.fromkeys(numbers))
 
 

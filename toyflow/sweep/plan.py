@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Objective, make_objective, parse_sampler, parse_schedule
 from toyflow.flow.schedules import TIME_SAMPLINGS
@@ -20,11 +21,8 @@ class Cell:
 
     training: TrainingRecord
     evaluations: tuple[EvaluationRecord, ...]
-
-    @property
-    def label(self) -> str:
-        """For progress and messages."""
-        return f"{self.training.label} seed {self.training.seed}"
+    label: str
+    """For progress and messages; tells it from every other cell of its plan."""
 
     def missing(self, store: Store) -> Cell | None:
         """The part that `store` does not hold; None if it holds all. Only looks at folder names."""
@@ -78,11 +76,14 @@ def plan_cells(grid: Grid) -> list[Cell]:
             recipe=dict(grid.recipe),
         )
         steps = [k for k in sorted(set(grid.steps)) if objective.can_decode(k)]
-        # A decoding in one call is the same under every sampler that the objective does not use.
-        used = samplers if schedule else samplers[:1]
-        evaluations = tuple(EvaluationRecord(s.name, k) for s, k in product(used, steps))
+        used = [sampler.name for sampler in samplers] if objective.uses_sampler else [None]
+        evaluations = tuple(EvaluationRecord(s, k) for s, k in product(used, steps))
         if evaluations:
-            cells.append(Cell(training, evaluations))
+            differing = [value for key, value in model.items() if len({m[key] for m in grid.models}) > 1]
+            label = " ".join([training.label, *differing, f"seed {seed}"])
+            cells.append(Cell(training, evaluations, label))
+    if not (grid.steps and grid.seeds and laws):
+        raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
     if not cells:
         named = ", ".join(name for name, *_ in laws)
         raise UsageError(f"nothing to run: {named} cannot decode in {_listed(grid.steps)} steps.")
@@ -91,8 +92,6 @@ def plan_cells(grid: Grid) -> list[Cell]:
 
 def _laws(grid: Grid) -> list[tuple[str, str | None, Objective]]:
     """(objective, canonical schedule or None, the objective itself), each once, in the order asked for."""
-    from toyflow import plugins
-
     objectives = list(_unique(grid.objectives))
     schedules: list[str] = []
     for name in grid.schedules:

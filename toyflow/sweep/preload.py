@@ -1,5 +1,11 @@
 """Imported by the fork server before its first worker, and by nothing else."""
 
-from toyflow.sweep.workers import preload
+import signal
+
+# Ctrl-C is the driver's to handle, also while this imports. It comes here blocked.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+from toyflow.sweep.workers import preload  # noqa: E402
 
 preload()

@@ -63,7 +63,13 @@ class TrainingRecord(_Record):
 class EvaluationRecord(_Record):
     """One decoding of the test set by a trained model."""
 
-    sampler: str
+    sampler: str | None
+    """None where the objective decodes without one."""
     steps: int
     noise_seed: int = 0
     test_set: str = "test"
+
+    @property
+    def label(self) -> str:
+        """For progress and messages: `K=4`, `heun K=4`."""
+        return f"K={self.steps}" if self.sampler in (None, "euler") else f"{self.sampler} K={self.steps}"

@@ -25,14 +25,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from toyflow import __version__
-from toyflow.atomic import DamagedError, atomic_folder, read_json, verified, write_json
+from toyflow.atomic import MANIFEST, DamagedError, atomic_folder, read_json, verified, write_json
 from toyflow.errors import UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+
+WEIGHTS = "weights.safetensors"
 
 FORMAT = 1
 """Raised when an older toyflow could no longer read what a newer one writes."""
@@ -66,7 +68,12 @@ class StoredTraining:
 
     def weights(self) -> dict[str, Tensor]:
         """The weights, checked."""
-        return load_file(verified(self.folder, "weights.safetensors"))
+        if not (self.folder / WEIGHTS).exists():
+            raise DamagedError(
+                f"{self.folder / WEIGHTS} is not here (results may be passed on without weights), so the model "
+                f"cannot be decoded again: choose another --out, or `toyflow runs prune {self.record.key} --out {self.folder.parent.parent}` first."
+            )
+        return load_file(verified(self.folder, WEIGHTS))
 
     def curve(self) -> pd.DataFrame:
         """The training curve, checked."""
@@ -118,20 +125,18 @@ class Store:
 
     def has_training(self, training: TrainingRecord) -> bool:
         """Whether the model was trained; nothing is read."""
-        return self.training_folder(training).is_dir()
+        return (self.training_folder(training) / MANIFEST).is_file()
 
     def has_evaluation(self, training: TrainingRecord, evaluation: EvaluationRecord) -> bool:
         """Whether the decoding was done; nothing is read."""
-        return self.evaluation_folder(training, evaluation).is_dir()
+        return (self.evaluation_folder(training, evaluation) / MANIFEST).is_file()
 
     @contextmanager
     def claim(self, training: TrainingRecord, on_wait: Callable[[], None]) -> Iterator[None]:
         """Be the only one to work on a cell; calls `on_wait` if another process is, and waits for it. The
         claim ends with the process, however it ends. What an earlier one left half-written is cleared."""
         folder = self.training_folder(training)
-        locks = self.root / ".locks"
-        locks.mkdir(exist_ok=True)
-        lock = FileLock(locks / training.key)
+        lock = self._lock(training.key)
         try:
             held = lock.acquire(timeout=0)
         except Timeout:
@@ -142,12 +147,26 @@ class Store:
                 shutil.rmtree(stale, ignore_errors=True)
             yield
 
+    def is_claimed(self, training: TrainingRecord) -> bool:
+        """Whether a process is at work on the cell at this moment."""
+        lock = self._lock(training.key)
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _lock(self, key: str) -> BaseFileLock:
+        locks = self.root / ".locks"
+        locks.mkdir(exist_ok=True)
+        return FileLock(locks / key)
+
     def write_training(
         self, record: TrainingRecord, trained: Trained, environment: Mapping[str, Any]
     ) -> None:
         """Keep a trained model, atomically."""
         with atomic_folder(self.training_folder(record)) as folder:
-            save_file(trained.weights, folder / "weights.safetensors")
+            save_file(trained.weights, folder / WEIGHTS)
             trained.curve.to_csv(folder / "curve.csv", index=False)
             config = {"record": record.as_dict(), "environment": environment, "details": trained.details}
             write_json(folder / "config.json", config)
@@ -160,7 +179,9 @@ class Store:
         environment: Mapping[str, Any],
     ) -> None:
         """Keep a decoding, atomically."""
-        with atomic_folder(self.evaluation_folder(training, record)) as folder:
+        path = self.evaluation_folder(training, record)
+        path.parent.mkdir(exist_ok=True)  # not its parents: a cell that was removed meanwhile stays removed
+        with atomic_folder(path) as folder:
             evaluated.outcomes.to_csv(folder / "outcomes.csv", index=False)
             config = {"record": record.as_dict(), "environment": environment, "details": evaluated.details}
             write_json(folder / "config.json", config)
@@ -182,18 +203,27 @@ class Store:
         for folder in (training.folder / "evaluations").glob("[!.]*"):
             config = _read_config(folder, EvaluationRecord)
             found.append(StoredEvaluation(folder, training, config["record"], config["details"]))
-        yield from sorted(found, key=lambda e: (e.record.sampler, e.record.steps, e.record.noise_seed))
+        yield from sorted(found, key=lambda e: (e.record.sampler or "", e.record.steps, e.record.noise_seed))
 
     def remove(self, key: str) -> None:
         """Delete a trained model and its decodings: first hidden by one rename, then deleted."""
         folder = self.cells / key
-        hidden = folder.rename(self.cells / f".{key}.removed")
-        shutil.rmtree(hidden)
+        try:
+            held = self._lock(key).acquire(timeout=0)
+        except Timeout:
+            raise UsageError(f"{folder} is being made by another process; stop that first.") from None
+        with held:
+            for stale in self.cells.glob(f".{key}.*"):
+                shutil.rmtree(stale)
+            shutil.rmtree(folder.rename(self.cells / f".{key}.removed"))
 
     def _check_format(self) -> None:
         path = self.root / "toyflow.json"
-        if not path.exists():
-            return
+        try:
+            if not path.exists():
+                return
+        except OSError as error:
+            raise UsageError(f"cannot look into {self.root}: {error.strerror or error}.") from error
         content = read_json(path)
         if not isinstance(content, dict) or not isinstance(content.get("format"), int):
             raise DamagedError(f"{path} is damaged: it names no format.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -20,7 +21,11 @@ def start_fork_server(modules: Sequence[str]) -> None:
     if isinstance(context, ForkServerContext):
         os.environ[PRELOAD] = ",".join(modules)
         context.set_forkserver_preload(["toyflow.sweep.preload"])
-        forkserver.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited until it can ignore it
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def worker_context() -> ForkServerContext | SpawnContext:

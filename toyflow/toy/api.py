@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 from toyflow import plugins
-from toyflow.environment import describe_environment
 from toyflow.errors import ToyflowError
+from toyflow.flow.schedules import TimeSampling
 from toyflow.report.results import Results, load_results
-from toyflow.sweep.cell import Setting
-from toyflow.sweep.events import Failed
+from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.executors import DebugExecutor
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, Grid, plan_cells
+from toyflow.sweep.run import run_missing
 from toyflow.sweep.store import Store
 from toyflow.toy.study import ToyStudy, choose_device
 from toyflow.toy.task import Task
 from toyflow.training import Recipe
 
 
-def plan_study(options: SweepOptions, task: Task | type[Task] | None = None) -> list[Cell]:
-    """The cells of `options`; `task` stands in for the plug-in that they name. Raises UsageError."""
+def plan_study(
+    options: SweepOptions, task: Task | None = None, model: Mapping[str, str] | None = None
+) -> list[Cell]:
+    """The cells of `options`; `task` stands in for the plug-in that they name, and `model` adds to the
+    model's options. Raises UsageError."""
     subject: Task | type[Task] = task or plugins.load("tasks", options.task)
     recipe = Recipe(
         iterations=options.iterations, batch_size=options.batch_size, learning_rate=options.learning_rate
@@ -31,14 +34,14 @@ def plan_study(options: SweepOptions, task: Task | type[Task] | None = None) -> 
         key: values
         for key in ("encoder", "decoder", "attention")
         if (values := getattr(options, key)) is not None
-    }
+    } | {key: (value,) for key, value in (model or {}).items()}
     models = [
         subject.complete_options(dict(zip(chosen, values, strict=True)))
         for values in product(*chosen.values())
     ]
     return plan_cells(
         Grid(
-            task=subject.name,
+            task=subject.identity(),
             schedules=options.schedules,
             objectives=options.objectives,
             steps=options.steps,
@@ -59,14 +62,19 @@ def run_study(
     steps: Sequence[int] = (1, 10),
     seeds: Sequence[int] = (0, 1, 2),
     samplers: Sequence[str] = ("euler",),
-    iterations: int = 1600,
-    batch_size: int = 8,
-    learning_rate: float = 4e-3,
+    iterations: int = SweepOptions.iterations,
+    batch_size: int = SweepOptions.batch_size,
+    learning_rate: float = SweepOptions.learning_rate,
+    time_sampling: TimeSampling = "stratified",
+    model: Mapping[str, str] | None = None,
     device: str = "auto",
     threads: int = 1,
     out: Path | str,
 ) -> Results:
     """Train and decode every combination on `task`, in this process; what `out` already holds is kept.
+
+    Results are known by the task's name and version: raise `version` when you change the task. `model`
+    chooses among the task's options.
 
     `toyflow plot --out OUT` draws the figures of what it leaves.
 
@@ -84,16 +92,17 @@ def run_study(
             "iterations": iterations,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
+            "time_sampling": time_sampling,
         },
         "run_study",
     )
-    cells = plan_study(options, task)
+    cells = plan_study(options, task, model)
     store = Store(out)
-    store.prepare()
-    study = ToyStudy(choose_device(device), threads, task)
-    setting = Setting(str(out), {**describe_environment(), "device": study.device, "threads": threads})
-    missing = [left for cell in cells if (left := cell.missing(store))]
-    for event in DebugExecutor().run(missing, study, setting):
-        if isinstance(event, Failed):
-            raise ToyflowError(event.message)
+    study = ToyStudy(task.name, choose_device(device), threads, task)
+    for failed in run_missing(cells, study, store, DebugExecutor(), _failures):
+        raise ToyflowError(failed.message)
     return load_results(store, cells)
+
+
+def _failures(events: Iterable[Event], _: Mapping[str, Cell]) -> list[Failed]:
+    return [event for event in events if isinstance(event, Failed)]

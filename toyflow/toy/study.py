@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.errors import UsageError, unknown
-from toyflow.flow import Model, Objective, make_objective, parse_sampler, parse_schedule
+from toyflow import plugins
+from toyflow.environment import processor
+from toyflow.errors import ToyflowError, UsageError, unknown
+from toyflow.flow import Model, Objective, Sampler, make_objective, parse_sampler, parse_schedule
 from toyflow.sweep.cell import OnProgress, Study
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, StoredTraining, Trained
@@ -28,8 +31,9 @@ EVALUATION_BATCH = 125
 @dataclass(frozen=True)
 class ToyStudy(Study):
     """Trains and decodes on one device with a fixed number of threads. `task` is an instance to use
-    in place of the plug-in that a record names."""
+    in place of the plug-in of that name."""
 
+    task_name: str
     device: str = "cpu"
     threads: int = 1
     task: Task | None = None
@@ -41,14 +45,15 @@ class ToyStudy(Study):
         device = torch.device(self.device)
         task, recipe = self._task(record), Recipe(**record.recipe)  # pyright: ignore[reportArgumentType]
         model = build_model(task, record).to(device)
-        curve = train(
-            model,
-            _objective(record),
-            batches(task, recipe.batch_size, record.seed, device),
-            recipe,
-            generator(record.seed, "noise"),
-            on_point=lambda p: on_progress("training", p.iteration, recipe.iterations, p.loss),
-        )
+        with _global_state(record.seed, "network", device):  # dropout draws from it
+            curve = train(
+                model,
+                _objective(record),
+                batches(task, recipe.batch_size, record.seed, device),
+                recipe,
+                generator(record.seed, "noise"),
+                on_point=lambda p: on_progress("training", p.iteration, recipe.iterations, p.loss),
+            )
         weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
         parameters = {"parameters": sum(p.numel() for p in model.parameters())}
         details = {**parameters, "seconds": curve.seconds, "final_loss": curve.points[-1].loss}
@@ -56,7 +61,7 @@ class ToyStudy(Study):
 
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
-    ) -> list[Evaluated]:
+    ) -> Iterator[Evaluated]:
         """Decode the test set once per evaluation, each time from the same noise."""
         torch.set_num_threads(self.threads)
         device = torch.device(self.device)
@@ -67,21 +72,20 @@ class ToyStudy(Study):
         objective = _objective(training.record)
         test = task.test_set().to(device)
         _warm_up(model, objective, test)
-        results: list[Evaluated] = []
         for done, record in enumerate(evaluations, 1):
             sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
             scores = task.score(sample, test.target)
             outcomes = pd.DataFrame({name: values.cpu().numpy() for name, values in scores.items()})
+            _check_outcomes(task, outcomes)
             details = {
                 "metrics": {name: float(outcomes[name].mean()) for name in task.metrics},
                 "examples": len(outcomes),
-                "model_calls": objective.model_calls(record.steps, parse_sampler(record.sampler)),
+                "model_calls": objective.model_calls(record.steps, _sampler(record)),
                 "encode_seconds": encode_seconds,
                 "decode_seconds": decode_seconds,
             }
-            results.append(Evaluated(outcomes, details))
             on_progress("decoding", done, len(evaluations), None)
-        return results
+            yield Evaluated(outcomes, details)
 
     def estimate(
         self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
@@ -102,19 +106,38 @@ class ToyStudy(Study):
         )
         test = task.test_set().to(device)
         _, encode, one_step = decode(model, objective, test, EvaluationRecord("euler", 1))
-        calls = [objective.model_calls(e.steps, parse_sampler(e.sampler)) for e in evaluations]
+        calls = [objective.model_calls(e.steps, _sampler(e)) for e in evaluations]
         per_iteration = (ticks[-1] - ticks[-9]) / 8
         return per_iteration * recipe.iterations, sum(encode + one_step * n for n in calls)
 
+    def prepare(self) -> None:
+        """Let the task fetch or unpack what it needs."""
+        (self.task or plugins.load("tasks", self.task_name)).prepare()
+
+    def environment(self) -> dict[str, Any]:
+        """Device, its name, and threads."""
+        name = torch.cuda.get_device_name() if self.device == "cuda" else processor()
+        return {"device": self.device, "device_name": name, "threads": self.threads}
+
     def _task(self, record: TrainingRecord) -> Task:
-        return self.task or make_task(record.task)
+        task = self.task or make_task(self.task_name)
+        if task.identity() != record.task:
+            raise UsageError(f"these results are of task {record.task}; this is {task.identity()}.")
+        return task
 
 
 def build_model(task: Task, record: TrainingRecord) -> Model:
     """The untrained model of `record`; leaves the global random state as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator(record.seed, "weights").initial_seed())
+    with _global_state(record.seed, "weights", torch.device("cpu")):
         return task.build_model(record.model)
+
+
+@contextmanager
+def _global_state(seed: int, stream: Stream, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators for what draws from nothing else, and put them back."""
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
+        torch.manual_seed(generator(seed, stream).initial_seed())
+        yield
 
 
 def batches(task: Task, size: int, seed: int, device: torch.device) -> Iterator[Batch]:
@@ -129,15 +152,16 @@ def decode(
     model: Model, objective: Objective, test: Batch, record: EvaluationRecord
 ) -> tuple[Float[Tensor, "examples ..."], float, float]:
     """(sample, seconds to encode the condition, seconds to decode from it), over the whole test set."""
-    sampler = parse_sampler(record.sampler)
+    sampler = _sampler(record)
     source = generator(record.noise_seed, "test noise")
     noise = torch.randn(test.target.shape, generator=source).to(test.target)
     samples: list[Tensor] = []
     encode_seconds = decode_seconds = 0.0
     for start in range(0, len(noise), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)
+        observation = test.part(part).observation
         began = _now(noise.device)
-        condition = model.encode(test.observation[part])
+        condition = model.encode(observation)
         encoded = _now(noise.device)
         samples.append(objective.decode(model, condition, noise[part], record.steps, sampler))
         decode_seconds += _now(noise.device) - encoded
@@ -148,9 +172,9 @@ def decode(
 @torch.inference_mode()
 def _warm_up(model: Model, objective: Objective, test: Batch) -> None:
     """One call outside the clock: the first one pays for allocations and kernels."""
-    part = slice(0, EVALUATION_BATCH)
-    condition = model.encode(test.observation[part])
-    objective.decode(model, condition, torch.zeros_like(test.target[part]), 1, parse_sampler("euler"))
+    first = test.part(slice(0, EVALUATION_BATCH))
+    condition = model.encode(first.observation)
+    objective.decode(model, condition, torch.zeros_like(first.target), 1, parse_sampler("euler"))
 
 
 def choose_device(name: str) -> str:
@@ -168,12 +192,27 @@ def choose_device(name: str) -> str:
     return name
 
 
+def _sampler(record: EvaluationRecord) -> Sampler:
+    return parse_sampler(record.sampler or "euler")
+
+
+def _check_outcomes(task: Task, outcomes: pd.DataFrame) -> None:
+    headline = task.metrics[0]
+    if list(outcomes.columns) != list(task.metrics) or not outcomes[headline].isin((0, 1)).all():
+        raise ToyflowError(
+            f"task {task.name!r}: score must return {', '.join(task.metrics)}, and {headline} must be 0 or 1."
+        )
+
+
 def _objective(record: TrainingRecord) -> Objective:
     schedule = parse_schedule(record.schedule) if record.schedule else None
     return make_objective(record.objective, schedule, record.time_sampling or "stratified")  # pyright: ignore[reportArgumentType]
 
 
-def generator(seed: int, stream: Literal["weights", "data", "noise", "test noise"]) -> torch.Generator:
+Stream = Literal["weights", "data", "noise", "network", "test noise"]
+
+
+def generator(seed: int, stream: Stream) -> torch.Generator:
     """One of a seed's independent streams of random numbers."""
     entropy = np.random.SeedSequence([seed, *stream.encode()]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(entropy >> 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -16,14 +16,19 @@ from toyflow.flow import Model
 
 
 class Batch(NamedTuple):
-    """Observations (a tensor, or whatever the model's `encode` takes) and their targets."""
+    """Observations and their targets. An observation is a tensor with the batch first, or a mapping or
+    tuple of such."""
 
     observation: Any
     target: Float[Tensor, "batch ..."]
 
     def to(self, device: torch.device) -> Batch:
         """The batch on `device`."""
-        return Batch(_move(self.observation, device), self.target.to(device))
+        return Batch(_mapped(self.observation, lambda tensor: tensor.to(device)), self.target.to(device))
+
+    def part(self, samples: slice) -> Batch:
+        """Some of its samples."""
+        return Batch(_mapped(self.observation, lambda tensor: tensor[samples]), self.target[samples])
 
 
 class Task(ABC):
@@ -34,10 +39,17 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raise it when a change of the task changes what its results mean: older ones are then not reused."""
     metrics: ClassVar[tuple[str, ...]]
     """What `score` returns, the headline first; the headline is 0 or 1 for each example."""
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The model's options by name, each with its values, the default first."""
+
+    @classmethod
+    def identity(cls) -> str:
+        """How records name the task."""
+        return cls.name if cls.version == 1 else f"{cls.name}-v{cls.version}"
 
     @classmethod  # noqa: B027
     def prepare(cls) -> None:
@@ -78,12 +90,14 @@ def make_task(name: str) -> Task:
     return plugins.load("tasks", name)()
 
 
-def _move(observation: Any, device: torch.device) -> Any:
+def _mapped(observation: Any, function: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(observation, Tensor):
-        return observation.to(device)
+        return function(observation)
     if isinstance(observation, Mapping):
-        return {key: _move(value, device) for key, value in observation.items()}
+        return {key: _mapped(value, function) for key, value in observation.items()}
     if isinstance(observation, tuple):
-        moved = (_move(value, device) for value in observation)
-        return type(observation)(*moved) if hasattr(observation, "_fields") else tuple(moved)
-    return observation
+        mapped = (_mapped(value, function) for value in observation)
+        return type(observation)(*mapped) if hasattr(observation, "_fields") else tuple(mapped)
+    raise UsageError(
+        f"an observation is tensors, or mappings and tuples of them, not {type(observation).__name__}."
+    )

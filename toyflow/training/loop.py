@@ -148,7 +148,7 @@ class _Window:
         self.levels.append(noise_level(loss.t))
 
     def close(self) -> tuple[float, list[float]]:
-        losses, levels = torch.cat(self.losses).double().cpu(), torch.cat(self.levels).cpu()
+        losses, levels = torch.cat(self.losses).cpu().double(), torch.cat(self.levels).cpu()
         self.losses, self.levels = [], []
         index = (levels * LOSS_BINS).long().clamp(0, LOSS_BINS - 1)
         total = torch.zeros(LOSS_BINS, dtype=torch.float64).index_add_(0, index, losses)

@@ -43,6 +43,8 @@ class Objective(ABC):
     source: ClassVar[str]
     uses_schedule: ClassVar[bool] = False
     """Whether training draws its time from a schedule; if not, it is built without one."""
+    uses_sampler: ClassVar[bool] = False
+    """Whether `decode` integrates with the sampler that it is given."""
 
     @abstractmethod
     def loss(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ class FlowMatching(Objective):
     name = "flow"
     source = "Lipman et al. 2210.02747, Liu et al. 2209.03003; pi0 2410.24164"
     uses_schedule = True
+    uses_sampler = True
 
     def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
         self.schedule = schedule
@@ -42,7 +42,8 @@ class FlowMatching(Objective):
     def decode(
         self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
     ) -> Float[Tensor, "batch ..."]:
-        return sampler(partial(model, condition=condition), noise, uniform_grid(steps, noise.device))
+        grid = uniform_grid(steps, noise.device)
+        return sampler(lambda x, t: model(x, t, condition), noise, grid)
 
     def can_decode(self, steps: int) -> bool:
         return steps >= 1
