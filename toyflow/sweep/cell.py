@@ -57,7 +57,8 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
     key = cell.training.key
     store = Store(setting.out)
     with store.claim(cell.training, on_wait=lambda: send(Waiting(key))):
-        send(Started(key))
+        if cell.missing(store):
+            send(Started(key))
 
         def on_progress(stage: str, done: int, total: int, loss: float | None = None) -> None:
             send(Progress(key, stage, done, total, loss))

@@ -69,9 +69,11 @@ class StoredTraining:
     def weights(self) -> dict[str, Tensor]:
         """The weights, checked."""
         if not (self.folder / WEIGHTS).exists():
+            out = self.folder.parent.parent
             raise DamagedError(
-                f"{self.folder / WEIGHTS} is not here (results may be passed on without weights), so the model "
-                f"cannot be decoded again: choose another --out, or `toyflow runs prune {self.record.key} --out {self.folder.parent.parent}` first."
+                f"{self.folder / WEIGHTS} is not here (results may be passed on without weights), so the "
+                f"model cannot be decoded again: choose another --out, or first "
+                f"`toyflow runs prune {self.record.key} --out {out}`."
             )
         return load_file(verified(self.folder, WEIGHTS))
 
