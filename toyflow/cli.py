@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from toyflow import __version__
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.sweep.options import SweepOptions, load_preset
 
 app = typer.Typer(
     name="toyflow",
@@ -28,7 +29,7 @@ app = typer.Typer(
 runs_app = typer.Typer(no_args_is_help=True, help="List, show and prune the cells of a results folder.")
 app.add_typer(runs_app, name="runs")
 
-OUT_DEFAULT = "results/sweep"
+DEFAULTS = SweepOptions()
 Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
 PLAIN_WIDTH = 120
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
@@ -75,7 +76,7 @@ def sweep(
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, a list or range.", show_default="0-2")] = None,
     samplers: Annotated[str | None, typer.Option(help="euler, midpoint, heun.", show_default="euler")] = None,
-    task: Annotated[str | None, typer.Option(help="What to learn.", show_default="grid-to-sequence")] = None,
+    task: Annotated[str | None, typer.Option(help="What to learn.", show_default=DEFAULTS.task)] = None,
     encoder: Annotated[
         str | None,
         typer.Option(help="Size of the condition encoder: small, base, large.", show_default="base"),
@@ -87,10 +88,15 @@ def sweep(
         str | None,
         typer.Option(help="How the denoiser reads the condition: cross, joint.", show_default="cross"),
     ] = None,
-    iterations: Annotated[int | None, typer.Option(help="Training iterations.", show_default="1600")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Grids per iteration.", show_default="8")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Training iterations.", show_default=str(DEFAULTS.iterations))
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Grids per iteration.", show_default=str(DEFAULTS.batch_size))
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak of the one-cycle learning rate.", show_default="0.004")
+        float | None,
+        typer.Option(help="Peak of the one-cycle learning rate.", show_default=str(DEFAULTS.learning_rate)),
     ] = None,
     time_sampling: Annotated[
         str | None, typer.Option(help="Times of a batch: stratified or iid.", show_default="stratified")
@@ -101,11 +107,13 @@ def sweep(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="Threads per cell; recorded, as numbers depend on it.", show_default="1"),
+        typer.Option(
+            help="Threads per cell; recorded, as numbers depend on it.", show_default=str(DEFAULTS.threads)
+        ),
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option(help="Results folder; finished cells in it are kept.", show_default=OUT_DEFAULT),
+        typer.Option(help="Results folder; finished cells in it are kept.", show_default=DEFAULTS.out),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Options from experiments/NAME.toml or a TOML file; flags override.")
@@ -121,8 +129,6 @@ def sweep(
 
     It can be stopped and started again at any time: finished cells are kept, more steps or seeds extend it.
     """
-    from toyflow.sweep.options import SweepOptions, load_preset
-
     flags = {
         "schedules": schedules, "objectives": objectives, "steps": steps, "seeds": seeds,
         "samplers": samplers, "task": task, "encoder": encoder, "decoder": decoder,
@@ -152,7 +158,7 @@ def sweep(
     )
 )
 def plot(
-    out: Out = Path(OUT_DEFAULT),
+    out: Out = Path(DEFAULTS.out),
     formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, or several.")] = "png",
 ) -> None:
     """Draw the figures of a results folder, and write its tables as CSV."""
@@ -182,7 +188,7 @@ def schedules(
 
 
 @runs_app.command("list", epilog=_examples("toyflow runs list", "toyflow runs list --out results/reference"))
-def runs_list(out: Out = Path(OUT_DEFAULT)) -> None:
+def runs_list(out: Out = Path(DEFAULTS.out)) -> None:
     """List the cells: key, law, seed, scores, seconds, size."""
     _check_torch()
     from toyflow.report.runs import cells_table
@@ -193,7 +199,7 @@ def runs_list(out: Out = Path(OUT_DEFAULT)) -> None:
 @runs_app.command("show", epilog=_examples("toyflow runs show 3f2a"))
 def runs_show(
     key: Annotated[str, typer.Argument(help="Key of a cell, or its beginning.")],
-    out: Out = Path(OUT_DEFAULT),
+    out: Out = Path(DEFAULTS.out),
 ) -> None:
     """Show one cell whole: configuration, environment, scores, files checked against their checksums."""
     _check_torch()
@@ -215,7 +221,7 @@ def runs_prune(
     schedule: Annotated[str | None, typer.Option(help="Cells of this schedule or objective.")] = None,
     damaged: Annotated[bool, typer.Option("--damaged", help="Cells with a file missing or altered.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    out: Out = Path(OUT_DEFAULT),
+    out: Out = Path(DEFAULTS.out),
 ) -> None:
     """Delete cells, after asking."""
     _check_torch()

@@ -12,12 +12,6 @@ from typing import Any
 import toyflow
 from toyflow.errors import UsageError, unknown
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]
-
-
 MOST_NUMBERS = 100_000
 
 
@@ -75,6 +69,10 @@ def load_preset(name: str) -> dict[str, Any]:
         if path.suffix == ".toml" or len(path.parts) > 1:
             raise UsageError(f"--preset {name}: no such file.")
         raise unknown("preset", name, presets)
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # pyright: ignore[reportMissingImports]
     try:
         return tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
