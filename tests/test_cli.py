@@ -219,7 +219,9 @@ def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path):
     for command in (("plot", "--out", "out"), options):
         result = toyflow(*command)
         assert result.returncode == 1 and "outcomes.csv is damaged" in one_line(result)
-    assert "damaged" in toyflow("runs", "show", victim.parent.parent.parent.name, "--out", "out").stdout
+        assert "runs prune --damaged" in result.stderr and "K = 1" not in result.stdout
+    shown = toyflow("runs", "show", victim.parent.parent.parent.name, "--out", "out")
+    assert "damaged" in shown.stdout and shown.returncode == 1
     assert toyflow("runs", "prune", "--damaged", "--yes", "--out", "out").returncode == 0
     assert len(cells(tmp_path)) == 1
     assert toyflow(*options).returncode == 0
@@ -284,7 +286,7 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path):
     assert toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--seeds", "0").returncode == 0
     for words, message in [
         (("plot", "--out", "out", "--format", "gif"), "unknown format 'gif'"),
-        (("runs", "show", "zz", "--out", "out"), "no cell of out begin with 'zz'"),
+        (("runs", "show", "zz", "--out", "out"), "'zz' begins no key of out"),
     ]:
         result = toyflow(*words)
         assert result.returncode == 2 and message in one_line(result), result

@@ -20,6 +20,8 @@ MANIFEST = "manifest.json"
 class DamagedError(ToyflowError):
     """A file that toyflow wrote is missing, cut short or altered."""
 
+    mend = "`toyflow runs prune --damaged --out FOLDER` removes damaged cells; a sweep makes them again."
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:

@@ -205,7 +205,9 @@ def runs_show(
     _check_torch()
     from toyflow.report.runs import show_cell
 
-    console.print(show_cell(out, key))
+    shown, well = show_cell(out, key)
+    console.print(shown)
+    raise typer.Exit(0 if well else 1)
 
 
 @runs_app.command(
@@ -280,7 +282,7 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except ToyflowError as error:
-        _fail(str(error), error.exit_code)
+        _fail(f"{error} {getattr(error, 'mend', '')}".strip(), error.exit_code)
     except Stopped as stopped:
         _fail("stopped; finished cells are kept", 128 + stopped.args[0])
     except Exception as error:

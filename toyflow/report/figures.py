@@ -96,7 +96,7 @@ def score_by_steps(results: Results, style: Style) -> Figure:
         labels = list(dict.fromkeys(part["label"]))
         for place, label in enumerate(labels):
             rows = part[part["label"] == label]
-            nudge = 0.7 * ((place + 0.5) / len(labels) - 0.5)
+            nudge = min(0.7, 0.09 * len(labels)) * ((place + 0.5) / len(labels) - 0.5)
             x = [positions[k] + nudge for k in rows["steps"]]
             errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
             axes.errorbar(x, rows["score"], yerr=errors, capsize=2.5, elinewidth=1, **style.line(label))

@@ -44,8 +44,8 @@ def cells_table(out: Path) -> Table:
     return table
 
 
-def show_cell(out: Path, key: str) -> Group:
-    """One cell: what identifies it, where it ran, what it gave, and the state of each file."""
+def show_cell(out: Path, key: str) -> tuple[Group, bool]:
+    """One cell: what identifies it, where it ran, what it gave; and whether its files are well."""
     store = existing_store(out)
     [key] = find_cells(store, [key], None, damaged=False)
     training = store.training(key)
@@ -66,7 +66,7 @@ def show_cell(out: Path, key: str) -> Group:
     state = (
         "[green]all files match their checksums[/]" if not faults else f"[red]{escape('; '.join(faults))}[/]"
     )
-    return Group(f"[bold]{escape(str(training.folder))}[/]", text, scores, state)
+    return Group(f"[bold]{escape(str(training.folder))}[/]", text, scores, state), not faults
 
 
 def find_cells(store: Store, keys: Sequence[str], schedule: str | None, damaged: bool) -> list[str]:
@@ -82,10 +82,8 @@ def find_cells(store: Store, keys: Sequence[str], schedule: str | None, damaged:
     for beginning in keys:
         fitting = [key for key in existing if key.startswith(beginning)]
         if len(fitting) != 1:
-            what = "no cell" if not fitting else f"{len(fitting)} cells"
-            raise UsageError(
-                f"{what} of {store.root} begin with {beginning!r}; `toyflow runs list` shows the keys."
-            )
+            count = f"{len(fitting)} keys" if fitting else "no key"
+            raise UsageError(f"{beginning!r} begins {count} of {store.root}; `toyflow runs list` shows them.")
         chosen.update(fitting)
     for key in existing:
         faults = list(faults_of(store.cells / key)) if damaged else []

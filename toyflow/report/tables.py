@@ -80,7 +80,9 @@ def paired(results: Results, few: int = 1, many: int = 10, margin: float = MARGI
                 "high_90": test.difference.high,
                 "mcnemar_p": test.p_value,
                 "margin": margin,
-                "verdict": verdict(test.difference, margin, test.p_value),
+                "verdict": (
+                    verdict(test.difference, margin, test.p_value) if (one | other).any() else "none right"
+                ),
             }
         )
     return pd.DataFrame(rows)

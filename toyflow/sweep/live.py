@@ -66,8 +66,9 @@ class _Bars:
             TaskProgressColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("gone,"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=console,
             speed_estimate_period=600,
         )
@@ -95,8 +96,8 @@ class _Bars:
             note = event.stage if event.loss is None else f"loss {event.loss:.4f}"
             bar = self._bar(event.key, note)
             self.progress.update(bar, completed=event.done, total=event.total)
-            if event.stage == "training":
-                self.share[event.key] = event.done / event.total
+            done = event.done / event.total
+            self.share[event.key] = 0.9 * done if event.stage == "training" else 0.9 + 0.1 * done
         elif isinstance(event, events.Finished | events.Failed):
             self.ended += 1
             self.share.pop(event.key, None)

@@ -13,6 +13,7 @@ import toyflow
 from toyflow.errors import UsageError, unknown
 
 MOST_NUMBERS = 100_000
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def _steps(value: Any, where: str) -> tuple[int, ...]:
     numbers = _numbers(value, where)
     if min(numbers) < 1:
         raise UsageError(f"{where} must be 1 or more, got {min(numbers)}.")
+    if max(numbers) > MOST_STEPS:
+        raise UsageError(f"{where} must be {MOST_STEPS} or less, got {max(numbers)}.")
     return numbers
 
 

@@ -26,12 +26,13 @@ from typing import Any
 
 import pandas as pd
 from filelock import BaseFileLock, FileLock, Timeout
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from toyflow import __version__
 from toyflow.atomic import MANIFEST, DamagedError, atomic_folder, read_json, verified, write_json
-from toyflow.errors import UsageError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 
 WEIGHTS = "weights.safetensors"
@@ -168,7 +169,10 @@ class Store:
     ) -> None:
         """Keep a trained model, atomically."""
         with atomic_folder(self.training_folder(record)) as folder:
-            save_file(trained.weights, folder / WEIGHTS)
+            try:
+                save_file(trained.weights, folder / WEIGHTS)
+            except SafetensorError as error:  # a full disk comes as this, with the system's words in it
+                raise ToyflowError(f"cannot write {folder / WEIGHTS}: {error}.") from error
             trained.curve.to_csv(folder / "curve.csv", index=False)
             config = {"record": record.as_dict(), "environment": environment, "details": trained.details}
             write_json(folder / "config.json", config)

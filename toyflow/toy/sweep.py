@@ -49,9 +49,9 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
 
 def print_tables(results: Results, console: Console) -> None:
     """The scores, and one step against ten where both were run."""
+    models = tables.paired(results)  # reads and checks the outcomes, so before anything is shown
     console.print()
     console.print(tables.summary_table(tables.summary(results)))
-    models = tables.paired(results)
     if len(models):
         console.print()
         console.print(tables.paired_table(models))
