@@ -101,13 +101,12 @@ def _rank(evaluation: StoredEvaluation) -> float:
 
 def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
     training, details = evaluation.training, evaluation.details
-    score = next(iter(details["metrics"].values()))
     return {
         "label": training.record.label,
         "seed": training.record.seed,
         "steps": evaluation.record.steps,
-        "score": score,
-        "hits": round(score * details["examples"]),
+        "score": evaluation.score,
+        "hits": round(evaluation.score * details["examples"]),
         "examples": details["examples"],
         **details["metrics"],
         "model_calls": details["model_calls"],

@@ -29,10 +29,7 @@ def cells_table(out: Path) -> Table:
     for key in cell_keys(store):
         try:
             training = store.training(key)
-            scores = ", ".join(
-                f"{e.record.label}: {next(iter(e.details['metrics'].values())):.1%}"
-                for e in store.evaluations(training)
-            )
+            scores = ", ".join(f"{e.record.label}: {e.score:.1%}" for e in store.evaluations(training))
         except DamagedError as error:
             table.add_row(key, "[red]damaged[/]", "", "", escape(str(error)), "", "")
             continue

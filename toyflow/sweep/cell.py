@@ -77,5 +77,4 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
 def _summary(cell: Cell, store: Store) -> str:
     asked = {evaluation.key for evaluation in cell.evaluations}
     stored = store.evaluations(store.training(cell.training.key))
-    shown = ((e.record, next(iter(e.details["metrics"].values()))) for e in stored if e.record.key in asked)
-    return ", ".join(f"{record.label}: {score:.1%}" for record, score in shown)
+    return ", ".join(f"{e.record.label}: {e.score:.1%}" for e in stored if e.record.key in asked)

@@ -92,6 +92,11 @@ class StoredEvaluation:
     record: EvaluationRecord
     details: Mapping[str, Any]
 
+    @property
+    def score(self) -> float:
+        """Mean of the headline metric, the first of the task's."""
+        return next(iter(self.details["metrics"].values()))
+
     def outcomes(self) -> pd.DataFrame:
         """A row per test example, checked."""
         return pd.read_csv(verified(self.folder, "outcomes.csv"))
