@@ -50,7 +50,7 @@ def test_joint_attention_equals_a_masked_transformer_over_both():
     """The same weights run over [condition, target] at once, under an explicit prefix mask."""
     denoiser = made("joint")
     x, t, condition = inputs()
-    tokens = torch.cat([condition, denoiser.embed(x) + denoiser.position + denoiser.time(t)[:, None]], 1)
+    tokens = torch.cat([condition, denoiser.embed(x) + denoiser.position + denoiser.time(t, t)[:, None]], 1)
     mask = torch.ones(12, 12, dtype=torch.bool)
     mask[:7, 7:] = False
     for block in denoiser._layers():

@@ -18,6 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from toyflow.errors import UsageError
+
 AttentionKind = Literal["cross", "joint"]
 ATTENTION_KINDS: tuple[AttentionKind, ...] = get_args(AttentionKind)
 
@@ -45,10 +47,10 @@ class Attention(nn.Module):
         return Memory(self._split(keys), self._split(values))
 
     def forward(
-        self, x: Float[Tensor, "batch queries width"], memory: Memory
+        self, x: Float[Tensor, "batch queries width"], memory: Memory, causal: bool = False
     ) -> Float[Tensor, "batch queries width"]:
-        """Attend from `x` to `memory`."""
-        mixed = scaled_dot_product_attention(self._split(self.query(x)), *memory)
+        """Attend from `x` to `memory`; if `causal`, query k to the first k + 1 of it."""
+        mixed = scaled_dot_product_attention(self._split(self.query(x)), *memory, is_causal=causal)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def _split(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens dim"]:
@@ -63,6 +65,7 @@ class CrossBlock(nn.Module):
         self.norm_condition, self.norm_cross, self.norm_self = (nn.LayerNorm(width) for _ in range(3))
         self.cross, self.attention = Attention(width, heads), Attention(width, heads)
         self.mlp = _mlp(width)
+        self.causal = False
         # Keys start equal to queries, so attention starts out at the condition token whose position a
         # target token shares. Without it, learning where to look takes hundreds of iterations, and for
         # objectives without noise in their input it may not happen at all.
@@ -82,7 +85,7 @@ class CrossBlock(nn.Module):
     ) -> Float[Tensor, "batch tokens width"]:
         x = x + self.cross(self.norm_cross(x), memory)
         normed = self.norm_self(x)
-        x = x + self.attention(normed, self.attention.memory(normed))
+        x = x + self.attention(normed, self.attention.memory(normed), self.causal)
         return x + self.mlp(x)
 
 
@@ -152,30 +155,41 @@ class Denoiser(nn.Module):
         x: Float[Tensor, "batch tokens dim"],
         t: Float[Tensor, "batch"],
         condition: list[Memory],
+        r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
-        """One model call at the times `t`."""
-        hidden = self.embed(x) + self.position + self.time(t)[:, None]
+        """One model call at the times `t`, or for the jumps from `t` to `r`."""
+        hidden = self.embed(x) + self.position + self.time(t, t if r is None else r)[:, None]
         for block, memory in zip(self._layers(), condition, strict=True):
             hidden = block(hidden, memory)
         return self.head(self.norm(hidden))
+
+    def make_causal(self) -> None:
+        """Let a token see only itself and those before it. Raises UsageError for joint attention."""
+        for block in self._layers():
+            if not isinstance(block, CrossBlock):
+                raise UsageError("a causal denoiser needs --set attention=cross; joint has no causal form.")
+            block.causal = True
 
     def _layers(self) -> list[CrossBlock | JointBlock]:
         return list(self.blocks)  # pyright: ignore[reportReturnType]
 
 
 class TimeEmbedding(nn.Module):
-    """sin and cos of t at 32 frequencies from 1 to 1000, through a two-layer MLP."""
+    """sin and cos of t and of r - t at 16 frequencies from 1 to 32, through a two-layer MLP.
+
+    No higher: `meanflow` differentiates by t, and at a frequency of 1000 its goal never settled.
+    """
 
     frequencies: Tensor
 
-    def __init__(self, width: int, frequencies: int = 32) -> None:
+    def __init__(self, width: int, frequencies: int = 16) -> None:
         super().__init__()
-        scale = torch.exp(torch.linspace(0, math.log(1000), frequencies))
+        scale = torch.exp(torch.linspace(0, math.log(32), frequencies))
         self.register_buffer("frequencies", scale, persistent=False)
-        self.mlp = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
+        self.mlp = nn.Sequential(nn.Linear(4 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
 
-    def forward(self, t: Float[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
-        angle = t[:, None] * self.frequencies
+    def forward(self, t: Float[Tensor, "batch"], r: Float[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
+        angle = (torch.stack([t, r - t], dim=1)[:, :, None] * self.frequencies).flatten(1)
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1))
 
 

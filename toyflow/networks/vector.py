@@ -12,7 +12,7 @@ from toyflow.flow import Model
 
 
 class VectorModel(Model):
-    """An MLP over [x, t, observation]: the least that a study of one's own task needs.
+    """An MLP over [x, t, r - t, observation]: the least that a study of one's own task needs.
 
     Args:
         observation: length of an observation vector.
@@ -21,7 +21,7 @@ class VectorModel(Model):
 
     def __init__(self, observation: int, target: int, width: int = 128, depth: int = 2) -> None:
         super().__init__()
-        widths = [observation + 1 + target, *[width] * depth]
+        widths = [observation + 2 + target, *[width] * depth]
         hidden = [
             layer
             for inputs, outputs in itertools.pairwise(widths)
@@ -38,6 +38,8 @@ class VectorModel(Model):
         x: Float[Tensor, "batch target"],
         t: Float[Tensor, "batch"],
         condition: Float[Tensor, "batch observation"],
+        r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch target"]:
-        """One model call at the times `t`."""
-        return self.layers(torch.cat([x, t[:, None], condition], dim=1))
+        """One model call at the times `t`, or for the jumps from `t` to `r`."""
+        jump = torch.zeros_like(t) if r is None else r - t
+        return self.layers(torch.cat([x, t[:, None], jump[:, None], condition], dim=1))

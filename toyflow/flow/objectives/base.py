@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from toyflow import plugins
+from toyflow.errors import UsageError
 from toyflow.flow.samplers import Sampler
 from toyflow.flow.schedules import Schedule
 
@@ -23,9 +25,19 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
+        self,
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch"],
+        condition: Any,
+        r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch ..."]:
-        """A prediction of `x`'s shape; what it means is the objective's business."""
+        """A prediction of `x`'s shape; what it means is the objective's business. `r` is a second time,
+        t <= r <= 1, for objectives that jump from t to r; None is r = t, and a model that is never
+        trained on one of these may leave the argument out."""
+
+    def make_causal(self) -> None:
+        """Let a target token see only itself and those before it. Raises UsageError where it cannot."""
+        raise UsageError(f"{type(self).__name__} has no causal form, which `autoregressive` needs.")
 
 
 class Loss(NamedTuple):
@@ -34,6 +46,14 @@ class Loss(NamedTuple):
     mean: Float[Tensor, ""]
     per_sample: Float[Tensor, "batch"]
     t: Float[Tensor, "batch"]
+
+
+class Passes(NamedTuple):
+    """Model calls per training example, the condition's encoding apart. A Jacobian-vector product counts
+    as two forward passes, a backward pass as one (it costs about two forward ones)."""
+
+    forward: float
+    backward: float
 
 
 class Objective(ABC):
@@ -45,6 +65,26 @@ class Objective(ABC):
     """Whether training draws its time from a schedule; if not, it is built without one."""
     uses_sampler: ClassVar[bool] = False
     """Whether `decode` integrates with the sampler that it is given."""
+    uses_second_time: ClassVar[bool] = False
+    """Whether it gives the model `r`."""
+    has_velocity: ClassVar[bool] = False
+    """Whether its model answers for a velocity at every (x, t): see `velocity`."""
+    training_passes: ClassVar[Passes] = Passes(1, 1)
+
+    def attach(self, model: Model, target: tuple[int, ...]) -> None:
+        """Give a fresh model what this objective needs of it, before weights are loaded or trained.
+
+        Args:
+            target: shape of one target, without the batch.
+
+        Raises:
+            UsageError: the model cannot serve this objective.
+        """
+        if self.uses_second_time and "r" not in inspect.signature(model.forward).parameters:
+            raise UsageError(
+                f"objective {self.name!r} asks the model for a second time: give "
+                f"{type(model).__name__}.forward an argument r=None."
+            )
 
     @abstractmethod
     def loss(
@@ -63,6 +103,12 @@ class Objective(ABC):
     ) -> Float[Tensor, "batch ..."]:
         """A sample of the target in `steps` steps from `noise` ~ N(0, I)."""
 
+    def velocity(
+        self, model: Model, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
+    ) -> Float[Tensor, "batch ..."]:
+        """dx/dt at (x, t) as the model has learned it; only where `has_velocity`."""
+        return model(x, t, condition)
+
     def can_decode(self, steps: int) -> bool:
         """Whether `decode` is defined for this number of steps. Here: for one step only."""
         return steps == 1
@@ -79,13 +125,20 @@ def squared_error(
     weight: Float[Tensor, "batch ..."] | None = None,
 ) -> Loss:
     """Mean of (prediction - target)^2 over elements, weighted, and the same for each sample apart."""
-    error = (prediction - target).square()
+    return weighted_mean((prediction - target).square(), t, weight)
+
+
+def weighted_mean(
+    error: Float[Tensor, "batch ..."],
+    t: Float[Tensor, "batch"],
+    weight: Float[Tensor, "batch ..."] | None = None,
+) -> Loss:
+    """Mean of `error` over elements, weighted, and the same for each sample apart."""
     if weight is None:
         per_sample = error.flatten(1).mean(1)
         return Loss(per_sample.mean(), per_sample.detach(), t)
-    weight = weight.expand_as(error)
     weighted = (error * weight).flatten(1).sum(1)
-    total = weight.flatten(1).sum(1)
+    total = weight.expand_as(error).flatten(1).sum(1)
     return Loss(weighted.sum() / total.sum(), (weighted / total.clamp(min=1e-12)).detach(), t)
 
 

@@ -21,6 +21,7 @@ class FlowMatching(Objective):
     source = "Lipman et al. 2210.02747, Liu et al. 2209.03003; pi0 2410.24164"
     uses_schedule = True
     uses_sampler = True
+    has_velocity = True
 
     def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
         self.schedule = schedule

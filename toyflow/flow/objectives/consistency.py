@@ -1,0 +1,79 @@
+"""`consistency`: answers from two points of one path must name the same target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from toyflow.flow.objectives.base import Loss, Model, Objective, Passes, normal_like, squared_error
+from toyflow.flow.path import broadcast_time, interpolate
+from toyflow.flow.samplers import Sampler, uniform_grid
+from toyflow.flow.schedules import Schedule, TimeSampling
+
+GAP = 1 / 16
+"""t' - t. A longer gap biases the answer towards the conditional mean, a shorter one takes longer to carry
+the target from t = 1 to t = 0; the sources shorten it while they train."""
+
+
+class Consistency(Objective):
+    """Consistency training on the straight path, in flow form:
+
+        v(x_t, t, c) -> sg (x_t' + (1 - t') v(x_t', t', c) - x_t) / (1 - t),   t' = min(t + 1/16, 1),
+
+    with t from the schedule, and x_t, x_t' on the line of the same x0 and x1. At t' = 1 the goal is x1
+    itself. The teacher is the model without gradient, no average of it (Song and
+    Dhariwal 2023 found that better). Decoding in K steps answers, puts the starting noise back to the next
+    time of the grid, and answers again; the published sampler draws that noise afresh.
+    """
+
+    name = "consistency"
+    source = "Song et al. 2303.01469; improved, 2310.14189; ECT, Geng et al. 2406.14548"
+    uses_schedule = True
+    training_passes = Passes(2, 1)
+
+    def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
+        self.schedule = schedule
+        self.time_sampling: TimeSampling = time_sampling
+
+    def loss(
+        self,
+        model: Model,
+        condition: Any,
+        target: Float[Tensor, "batch ..."],
+        generator: torch.Generator,
+        weight: Float[Tensor, "batch ..."] | None = None,
+    ) -> Loss:
+        noise = normal_like(target, generator)
+        t = self.schedule.sample(len(target), generator, self.time_sampling).to(target.device)
+        t = t.clamp(max=1 - 1e-3)  # no answer is left to give at t = 1
+        later = (t + GAP).clamp(max=1)
+        x = interpolate(noise, target, t)
+        with torch.no_grad():
+            answer = self._answer(model, interpolate(noise, target, later), later, condition)
+        goal = (answer - x) / broadcast_time(1 - t, x)
+        return squared_error(model(x, t, condition), goal, t, weight)
+
+    def decode(
+        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+    ) -> Float[Tensor, "batch ..."]:
+        x = noise
+        for t in uniform_grid(steps, noise.device)[:-1]:
+            times = t.expand(len(noise))
+            answer = self._answer(model, x if t == 0 else interpolate(noise, x, times), times, condition)
+            x = answer
+        return x
+
+    def _answer(
+        self, model: Model, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
+    ) -> Float[Tensor, "batch ..."]:
+        """The target that the model sees from x_t: x_t + (1 - t) v."""
+        return x + broadcast_time(1 - t, x) * model(x, t, condition)
+
+    def can_decode(self, steps: int) -> bool:
+        return steps >= 1
+
+    def model_calls(self, steps: int, sampler: Sampler) -> int:
+        return steps

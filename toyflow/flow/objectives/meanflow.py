@@ -1,0 +1,98 @@
+"""`meanflow`: the mean velocity from t to r, learned through its own derivative."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from toyflow.flow.objectives.base import Loss, Model, Objective, Passes, normal_like
+from toyflow.flow.path import broadcast_time, interpolate, path_velocity
+from toyflow.flow.samplers import Sampler, uniform_grid
+
+MEAN, SD = 0.4, 1.0
+"""logit(t) ~ N(0.4, 1): the source's logit-normal(-0.4, 1), whose time is 1 for noise, in ours."""
+JUMP_SHARE = 0.25
+"""Share of a batch with r > t; for the rest r = t, which is flow matching."""
+WEIGHT_POWER, WEIGHT_FLOOR = 1.0, 1e-3
+
+
+class MeanFlow(Objective):
+    """u(x_t, t, r), the mean velocity from t to r, satisfies u = v + (r - t) du/dt along the path, so
+
+        u(x_t, t, r) -> sg (v + (r - t) (v . d_x u + d_t u)),   v = x1 - x0,
+
+    each sample's squared error e^2 (a sum over elements) weighted by sg 1 / (e^2 + 1e-3). Two times are drawn
+    for each sample and sorted. Decoding in K steps: x += (r - t) u(x, t, r), so one step is
+    x0 + u(x0, 0, 1). In the source the signs are mirrored, as its time runs from data to noise.
+    """
+
+    name = "meanflow"
+    source = "Geng et al., Mean Flows for One-step Generative Modeling, arXiv 2505.13447"
+    uses_second_time = True
+    has_velocity = True
+    training_passes = Passes(2, 1)
+
+    def loss(
+        self,
+        model: Model,
+        condition: Any,
+        target: Float[Tensor, "batch ..."],
+        generator: torch.Generator,
+        weight: Float[Tensor, "batch ..."] | None = None,
+    ) -> Loss:
+        noise, batch = normal_like(target, generator), len(target)
+        times = torch.randn(2, batch, generator=generator).mul(SD).add(MEAN).sigmoid().sort(dim=0).values
+        jumps = torch.rand(batch, generator=generator) < JUMP_SHARE
+        t, r = times[0].to(target.device), torch.where(jumps, times[1], times[0]).to(target.device)
+        v = path_velocity(noise, target)
+        u, goal = prediction_and_goal(model, interpolate(noise, target, t), t, r, v, condition)
+        return adaptive(u - goal, t, weight)
+
+    def decode(
+        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+    ) -> Float[Tensor, "batch ..."]:
+        grid = uniform_grid(steps, noise.device)
+        x = noise
+        for t, r in itertools.pairwise(grid):
+            x = x + (r - t) * model(x, t.expand(len(x)), condition, r.expand(len(x)))
+        return x
+
+    def can_decode(self, steps: int) -> bool:
+        return steps >= 1
+
+    def model_calls(self, steps: int, sampler: Sampler) -> int:
+        return steps
+
+
+def prediction_and_goal(
+    model: Model,
+    x: Float[Tensor, "batch ..."],
+    t: Float[Tensor, "batch"],
+    r: Float[Tensor, "batch"],
+    v: Float[Tensor, "batch ..."],
+    condition: Any,
+) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, "batch ..."]]:
+    """u(x, t, r), and what the identity makes of it: sg (v + (r - t) (v . d_x u + d_t u))."""
+    # Fused attention has no forward-mode derivative.
+    with sdpa_kernel(SDPBackend.MATH):
+        u, derivative = torch.func.jvp(  # pyright: ignore[reportAssignmentType]
+            lambda x, t: model(x, t, condition, r), (x, t), (v, torch.ones_like(t))
+        )
+    return u, (v + broadcast_time(r - t, v) * derivative).detach()
+
+
+def adaptive(
+    error: Float[Tensor, "batch ..."],
+    t: Float[Tensor, "batch"],
+    weight: Float[Tensor, "batch ..."] | None = None,
+) -> Loss:
+    """e^2 / sg (e^2 + 1e-3)^p per sample, e^2 summed over elements; the log keeps the mean square itself."""
+    squared = error.square() if weight is None else error.square() * weight
+    total = squared.flatten(1).sum(1)
+    weighted = total / (total.detach() + WEIGHT_FLOOR) ** WEIGHT_POWER
+    return Loss(weighted.mean(), squared.flatten(1).mean(1).detach(), t)
