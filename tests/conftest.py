@@ -38,6 +38,7 @@ class Points(Task):
     """Copy a point. `TOYFLOW_TEST_FAULT` breaks one cell's training: raise, kill or wait."""
     name = "points"
     metrics = ("close",)
+    target_shape = (2,)
 
     def train_batch(self, size, generator):
         self.fault(generator)
@@ -51,8 +52,8 @@ class Points(Task):
     def build_model(self, options):
         return VectorModel(observation=2, target=2, width=32, depth=1)
 
-    def score(self, sample, target):
-        return {"close": ((sample - target).norm(dim=1) < 0.5).float()}
+    def score(self, sample, test):
+        return {"close": ((sample - test.target).norm(dim=1) < 0.5).float()}
 
     def fault(self, generator):
         import os, signal, time

@@ -17,11 +17,28 @@ def test_flags_override_a_preset_which_overrides_the_defaults(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(available_presets()))
-def test_every_preset_that_ships_can_be_planned(name):
-    options = SweepOptions().updated(load_preset(name), name)
-    assert plan_study(options)
+def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name):
+    whole, short = (plan_study(SweepOptions().updated(load_preset(name, q), name)) for q in (False, True))
+    assert sum(c.training.recipe["iterations"] for c in short) < sum(
+        c.training.recipe["iterations"] for c in whole
+    )
     text = available_presets()[name].read_text()
     assert text.startswith(f"# toyflow sweep --preset {name}\n") and "Cost:" in text and "Shows:" in text
+
+
+def test_a_presets_short_version_overrides_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("steps = [1, 2]\n[set]\nside = [2, 3]\n[quick]\nsteps = [1]\n")
+    assert load_preset(str(path), quick=True) == {"steps": [1], "set": {"side": [2, 3]}}
+    path.write_text("steps = [1]")
+    with pytest.raises(UsageError, match="has no quick version"):
+        load_preset(str(path), quick=True)
+
+
+def test_settings_come_from_tables_and_flags_and_add_up():
+    options = SweepOptions().updated({"set": {"side": [2, 3], "encoder": "small"}}, "preset x")
+    options = options.updated({"set": ["encoder=base,large", "condition-noise=0.5"]}, "flags")
+    assert options.set == {"side": ("2", "3"), "encoder": ("base", "large"), "condition-noise": ("0.5",)}
 
 
 def test_lists_and_ranges():
@@ -68,8 +85,8 @@ def test_bad_presets_are_named(tmp_path, text, words):
 
 
 def test_an_unknown_preset_is_refused_with_a_guess(tmp_path):
-    with pytest.raises(UsageError, match="Did you mean 'reference'"):
-        load_preset("referense")
+    with pytest.raises(UsageError, match="Did you mean 'objectives'"):
+        load_preset("objectivs")
     with pytest.raises(UsageError, match="no such file"):
         load_preset(str(tmp_path / "none.toml"))
 

@@ -7,7 +7,7 @@ from toyflow.sweep.plan import Grid, plan_cells
 
 GRID = Grid(
     task="points", schedules=["beta", "uniform"], objectives=["flow"], steps=[10, 1], seeds=[0, 1],
-    samplers=["euler"], models=[{}], recipe={"iterations": 5},
+    samplers=["euler"], settings=[({}, {})], recipe={"iterations": 5},
 )  # fmt: skip
 
 
@@ -54,9 +54,17 @@ def test_a_decoding_without_a_sampler_is_one_record_whatever_samplers_are_asked_
 
 
 def test_labels_tell_cells_of_one_plan_apart():
-    models = [{"attention": "cross", "encoder": "base"}, {"attention": "joint", "encoder": "base"}]
-    labels = [name for name, _ in described(replace(GRID, models=models, seeds=[0], schedules=["beta"]))]
-    assert labels == ["beta cross seed 0", "beta joint seed 0"]
+    settings = [
+        ({"side": side}, {"attention": kind, "encoder": "base"})
+        for side in ("2", "3")
+        for kind in ("cross", "joint")
+    ]
+    grid = replace(GRID, settings=settings, seeds=[0], schedules=["beta"])
+    labels = [name for name, _ in described(grid)]
+    assert labels == [
+        f"beta side={side} attention={kind} seed 0" for side in "23" for kind in ("cross", "joint")
+    ]
+    assert [cell.training.data for cell in plan_cells(grid)][2:] == [{"side": "3"}] * 2
 
 
 def test_only_one_step_objectives_with_many_steps_is_an_error():

@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from toyflow.errors import UsageError
+from toyflow.toy.codes import CODES
 from toyflow.toy.mnist import load_digits
-from toyflow.toy.tasks.grid_to_sequence import CODES, GridToSequence
+from toyflow.toy.task import Batch
+from toyflow.toy.tasks.grid_to_sequence import GridToSequence
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_scores(task):
     wrong = target.clone()
     wrong[1, 3] = CODES[(target[1, 3].argmax() + 1) % 10]
     noisy = wrong + 0.3 * torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0))
-    score = task.score(noisy, target)
+    score = task.score(noisy, Batch(None, target))
     assert score["exact_match"].tolist() == [1, 0]
     assert score["digit_accuracy"].tolist() == pytest.approx([1, 15 / 16])
 
@@ -58,7 +60,7 @@ def test_scores(task):
 def test_decoding_is_by_nearest_code(task):
     sample = torch.randn(8, 16, 10, generator=torch.Generator().manual_seed(0))
     nearest = torch.cdist(sample, CODES.expand(8, 10, 10)).argmin(-1)
-    assert (task.score(sample, CODES[nearest])["exact_match"] == 1).all()
+    assert (task.score(sample, Batch(None, CODES[nearest]))["exact_match"] == 1).all()
 
 
 @pytest.mark.parametrize("attention", ["cross", "joint"])
@@ -74,14 +76,36 @@ def test_models_of_all_sizes_answer(task, size, attention, generator):
 def test_sizes_are_in_order(task):
     for name in ("encoder", "decoder"):
         counts = [
-            sum(p.numel() for p in task.build_model(task.complete_options({name: size})).parameters())
+            sum(p.numel() for p in task.build_model(task.choose({name: size})[1]).parameters())
             for size in ("small", "base", "large")
         ]
         assert counts == sorted(counts) and len(set(counts)) == 3
 
 
+@pytest.mark.parametrize("side", ["2", "3", "6"])
+def test_grids_of_other_sides(side, generator):
+    task = GridToSequence({"side": side})
+    test, tiles = task.test_set(), int(side) ** 2
+    assert test.observation.shape == (10_000 // tiles, tiles, 28, 28)
+    model = task.build_model(task.choose({})[1]).eval()
+    batch = task.train_batch(2, generator)
+    assert model(batch.target, torch.rand(2), model.encode(batch.observation)).shape == (
+        2,
+        *task.target_shape,
+    )
+
+
+def test_condition_noise_is_on_the_images_and_not_on_the_answers():
+    clean, noisy = (GridToSequence({"condition-noise": level}).test_set() for level in ("0", "0.5"))
+    assert torch.equal(clean.target, noisy.target)
+    spread = (noisy.observation.float() - clean.observation.float())[clean.observation == 0].std() / 255
+    assert 0.2 < spread < 0.4  # half of the noise is cut off at black
+    again = GridToSequence({"condition-noise": "0.5"}).test_set()
+    assert torch.equal(noisy.observation, again.observation)
+
+
 def test_unknown_sizes_are_refused_with_a_guess():
     with pytest.raises(UsageError, match=r"unknown encoder 'bse'. Did you mean 'base'"):
-        GridToSequence.complete_options({"encoder": "bse"})
-    with pytest.raises(UsageError, match="no model option 'depth'"):
-        GridToSequence.complete_options({"depth": "3"})
+        GridToSequence.choose({"encoder": "bse"})
+    with pytest.raises(UsageError, match="no option 'depth'; it has: side, condition-noise, encoder"):
+        GridToSequence.choose({"depth": "3"})

@@ -19,7 +19,7 @@ class Linear(Model):
     def encode(self, observation):
         return observation
 
-    def forward(self, x, t, condition):
+    def forward(self, x, t, condition, r=None):
         return self.layer(torch.cat([x, t[:, None], condition], 1))
 
 

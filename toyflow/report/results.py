@@ -121,6 +121,7 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
 def _description(evaluation: StoredEvaluation) -> dict[str, Any]:
     record = evaluation.training.record
     description = {
+        **record.data,
         **record.model,
         **{key.replace("_", " "): f"{value:g}" for key, value in record.recipe.items()},
         "times": record.time_sampling,

@@ -36,8 +36,8 @@ class Study(ABC):
         """(seconds to train, seconds to decode) on this machine, from a short trial."""
 
     @abstractmethod
-    def prepare(self) -> None:
-        """Fetch or unpack what the cells need, once, before any starts."""
+    def prepare(self, records: Sequence[TrainingRecord]) -> None:
+        """Fetch or unpack what these cells need, once, before any starts."""
 
     @abstractmethod
     def environment(self) -> Mapping[str, Any]:

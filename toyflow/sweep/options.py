@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ MOST_STEPS = 10_000
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Field names are the flags' and the presets' keys. Where encoder, decoder or attention is None, the
-    task's own default holds; where jobs is None, one per processor."""
+    """Field names are the flags' and the presets' keys. `set` holds the task's own options by name; those
+    left out are at their default. Where jobs is None, one per processor."""
 
     task: str = "grid-to-sequence"
     schedules: tuple[str, ...] = ("beta", "uniform")
@@ -27,9 +27,7 @@ class SweepOptions:
     steps: tuple[int, ...] = (1, 10)
     seeds: tuple[int, ...] = (0, 1, 2)
     samplers: tuple[str, ...] = ("euler",)
-    encoder: tuple[str, ...] | None = None
-    decoder: tuple[str, ...] | None = None
-    attention: tuple[str, ...] | None = None
+    set: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     iterations: int = 1600
     batch_size: int = 8
     learning_rate: float = 4e-3
@@ -37,6 +35,7 @@ class SweepOptions:
     device: str = "auto"
     jobs: int | None = None
     threads: int = 1
+    data_dir: str | None = None
     out: str = "results/sweep"
 
     def updated(self, values: Mapping[str, Any], origin: str) -> SweepOptions:
@@ -55,14 +54,17 @@ class SweepOptions:
             if value is not None:
                 where = f"--{name.replace('_', '-')}" if origin == "flags" else f"{origin}: {key}"
                 parsed[name] = _PARSERS[name](value, where)
+        if "set" in parsed:
+            parsed["set"] = {**self.set, **parsed["set"]}
         return replace(self, **parsed)
 
 
-def load_preset(name: str) -> dict[str, Any]:
-    """Keys and values of a preset: a name under experiments/, or a TOML file's path.
+def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
+    """Keys and values of a preset: a name under experiments/, or a TOML file's path. Its table `quick`
+    holds what its short version has instead.
 
     Raises:
-        UsageError: no such preset or file, or not TOML.
+        UsageError: no such preset or file, not TOML, or no short version.
     """
     presets = available_presets()
     path = presets.get(name) or Path(name)
@@ -75,9 +77,15 @@ def load_preset(name: str) -> dict[str, Any]:
     else:
         import tomli as tomllib  # pyright: ignore[reportMissingImports]
     try:
-        return tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UsageError(f"preset {path} is not TOML: {error}.") from error
+    shorter = values.pop("quick", None)
+    if not quick:
+        return values
+    if not isinstance(shorter, dict):
+        raise UsageError(f"preset {name} has no quick version, a table [quick].")
+    return {**values, **shorter}
 
 
 def available_presets() -> dict[str, Path]:
@@ -118,7 +126,8 @@ def _numbers(value: Any, where: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
-def _steps(value: Any, where: str) -> tuple[int, ...]:
+def parse_steps(value: Any, where: str) -> tuple[int, ...]:
+    """Numbers of steps from `1,2,10`, `1-4` or a list. Raises UsageError that begins with `where`."""
     numbers = _numbers(value, where)
     if min(numbers) < 1:
         raise UsageError(f"{where} must be 1 or more, got {min(numbers)}.")
@@ -139,6 +148,24 @@ def _positive(value: Any, where: str) -> float:
     return float(value)
 
 
+def _settings(value: Any, where: str) -> dict[str, tuple[str, ...]]:
+    """A table of lists, or `name=value,value` one after another."""
+    if isinstance(value, Mapping):
+        return {
+            key: _names(
+                [str(v) for v in values] if isinstance(values, list) else str(values), f"{where} {key}"
+            )
+            for key, values in value.items()
+        }
+    settings: dict[str, tuple[str, ...]] = {}
+    for item in value:
+        name, equals, values = str(item).partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"{where} must be NAME=VALUE,VALUE, got {str(item)!r}.")
+        settings[name.strip()] = _names(values, f"{where} {name.strip()}")
+    return settings
+
+
 def _one_name(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{where} must be a name, got {value!r}.")
@@ -149,12 +176,10 @@ _PARSERS: dict[str, Any] = {
     "task": _one_name,
     "schedules": _names,
     "objectives": _names,
-    "steps": _steps,
+    "steps": parse_steps,
     "seeds": _numbers,
     "samplers": _names,
-    "encoder": _names,
-    "decoder": _names,
-    "attention": _names,
+    "set": _settings,
     "iterations": _count,
     "batch_size": _count,
     "learning_rate": _positive,
@@ -162,5 +187,6 @@ _PARSERS: dict[str, Any] = {
     "device": _one_name,
     "jobs": _count,
     "threads": _count,
+    "data_dir": _one_name,
     "out": _one_name,
 }

@@ -42,7 +42,8 @@ class Grid:
     steps: Sequence[int]
     seeds: Sequence[int]
     samplers: Sequence[str]
-    models: Sequence[Mapping[str, str]]
+    settings: Sequence[tuple[Mapping[str, str], Mapping[str, str]]]
+    """(the data's, the model's) options."""
     recipe: Mapping[str, float]
     time_sampling: str = "stratified"
 
@@ -65,7 +66,8 @@ def plan_cells(grid: Grid) -> list[Cell]:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
     cells: list[Cell] = []
-    for seed, model, (name, schedule, objective) in product(_unique(grid.seeds), grid.models, laws):
+    varied = _differing([{**data, **model} for data, model in grid.settings])
+    for seed, (data, model), (name, schedule, objective) in product(_unique(grid.seeds), grid.settings, laws):
         training = TrainingRecord(
             task=grid.task,
             model=dict(model),
@@ -74,13 +76,14 @@ def plan_cells(grid: Grid) -> list[Cell]:
             time_sampling=grid.time_sampling if schedule else None,
             seed=seed,
             recipe=dict(grid.recipe),
+            data=dict(data),
         )
         steps = [k for k in sorted(set(grid.steps)) if objective.can_decode(k)]
         used = [sampler.name for sampler in samplers] if objective.uses_sampler else [None]
         evaluations = tuple(EvaluationRecord(s, k) for s, k in product(used, steps))
         if evaluations:
-            differing = [value for key, value in model.items() if len({m[key] for m in grid.models}) > 1]
-            label = " ".join([training.label, *differing, f"seed {seed}"])
+            told = [f"{key}={value}" for key, value in {**data, **model}.items() if key in varied]
+            label = " ".join([training.label, *told, f"seed {seed}"])
             cells.append(Cell(training, evaluations, label))
     if not (grid.steps and grid.seeds and laws):
         raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
@@ -108,6 +111,11 @@ def _laws(grid: Grid) -> list[tuple[str, str | None, Objective]]:
         else:
             laws[name, None] = make_objective(name, None)
     return [(name, schedule, objective) for (name, schedule), objective in laws.items()]
+
+
+def _differing(options: Sequence[Mapping[str, str]]) -> set[str]:
+    """The options that are not the same everywhere."""
+    return {key for key in options[0] if len({each[key] for each in options}) > 1} if options else set()
 
 
 def _unique(items: Iterable[Any]) -> list[Any]:

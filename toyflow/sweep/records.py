@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from toyflow.atomic import DamagedError
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raised by hand when a change of the code alters what a training record's numbers mean."""
 
 
@@ -19,8 +19,9 @@ class _Record:
     """A frozen dataclass of JSON values with a key."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)  # pyright: ignore[reportArgumentType]
+        """The fields as JSON values; `data` only where there is any, as records from before it have none."""
+        values = asdict(self)  # pyright: ignore[reportArgumentType]
+        return {name: value for name, value in values.items() if name != "data" or value}
 
     @cached_property
     def key(self) -> str:
@@ -32,7 +33,7 @@ class _Record:
     def from_dict(cls, values: Any) -> Any:
         """The record with these fields. Raises DamagedError where they are not exactly its own."""
         names = [f.name for f in fields(cls)]  # pyright: ignore[reportArgumentType]
-        if not isinstance(values, dict) or sorted(values) != sorted(names):
+        if not isinstance(values, dict) or sorted({*values, "data"}) != sorted({*names, "data"}):
             raise DamagedError(f"a record must have the fields {', '.join(names)}")
         return cls(**values)
 
@@ -50,6 +51,8 @@ class TrainingRecord(_Record):
     seed: int
     recipe: Mapping[str, float]
     recipe_version: int = RECIPE_VERSION
+    data: Mapping[str, str] = field(default_factory=dict)
+    """The task's knobs: what the examples are."""
 
     @property
     def label(self) -> str:

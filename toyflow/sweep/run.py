@@ -32,8 +32,8 @@ def run_missing(
     missing = missing_cells(cells, store)
     if not missing:
         return []
+    study.prepare([cell.training for cell in missing])
     store.prepare()
-    study.prepare()
     setting = Setting(
         str(store.root), {**describe_environment(), **study.environment(), **executor.environment()}
     )
@@ -71,7 +71,7 @@ def print_plan(cells: Sequence[Cell], study: Study, store: Store, jobs: int, con
     if not missing:
         console.print("nothing to run")
         return
-    study.prepare()
+    study.prepare([cell.training for cell in missing])
     with console.status("timing a few iterations of each kind of cell"):
         seconds = _estimate(missing, study, store)
     wall = max(sum(seconds) / jobs, max(seconds))
@@ -89,7 +89,9 @@ def _estimate(cells: Sequence[Cell], study: Study, store: Store) -> list[float]:
         record = cell.training
         decodings = [(e.sampler, e.steps) for e in cell.evaluations]
         trained = store.has_training(record)
-        alike = repr((record.task, record.model, record.objective, record.recipe, decodings, trained))
+        alike = repr(
+            (record.task, record.data, record.model, record.objective, record.recipe, decodings, trained)
+        )
         if alike not in known:
             training, decoding = study.estimate(record, cell.evaluations)
             known[alike] = decoding + (0.0 if trained else training)

@@ -30,14 +30,11 @@ def plan_study(
     recipe = Recipe(
         iterations=options.iterations, batch_size=options.batch_size, learning_rate=options.learning_rate
     )
-    chosen = {
-        key: values
-        for key in ("encoder", "decoder", "attention")
-        if (values := getattr(options, key)) is not None
-    } | {key: (value,) for key, value in (model or {}).items()}
-    models = [
-        subject.complete_options(dict(zip(chosen, values, strict=True)))
-        for values in product(*chosen.values())
+    chosen = {**options.set, **{key: (value,) for key, value in (model or {}).items()}}
+    if isinstance(subject, Task):
+        chosen |= {key: (value,) for key, value in subject.data.items()}
+    settings = [
+        subject.choose(dict(zip(chosen, values, strict=True))) for values in product(*chosen.values())
     ]
     return plan_cells(
         Grid(
@@ -47,7 +44,7 @@ def plan_study(
             steps=options.steps,
             seeds=options.seeds,
             samplers=options.samplers,
-            models=models,
+            settings=settings,
             recipe=vars(recipe),
             time_sampling=options.time_sampling,
         )

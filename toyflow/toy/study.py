@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow import plugins
+from toyflow.atomic import DamagedError
 from toyflow.environment import processor
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.flow import Model, Objective, Sampler, make_objective, parse_sampler, parse_schedule
@@ -22,7 +22,7 @@ from toyflow.sweep.cell import OnProgress, Study
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, StoredTraining, Trained
 from toyflow.toy.task import Batch, Task, make_task
-from toyflow.training import Recipe, train
+from toyflow.training import Recipe, measure_cost, train
 
 EVALUATION_BATCH = 125
 """Test examples per model call in decoding; part of what the decoding times mean."""
@@ -37,6 +37,7 @@ class ToyStudy(Study):
     device: str = "cpu"
     threads: int = 1
     task: Task | None = None
+    data_dir: str | None = None
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
         """Train the model of `record` from its seed alone. Three generators, derived from the seed, draw
@@ -44,19 +45,26 @@ class ToyStudy(Study):
         torch.set_num_threads(self.threads)
         device = torch.device(self.device)
         task, recipe = self._task(record), Recipe(**record.recipe)  # pyright: ignore[reportArgumentType]
-        model = build_model(task, record).to(device)
+        objective = objective_of(record)
+        model = build_model(task, objective, record).to(device)
+        cost = measure_cost(model, objective, task.train_batch(1, generator(0, "data")).to(device))
         with _global_state(record.seed, "network", device):  # dropout draws from it
             curve = train(
                 model,
-                _objective(record),
+                objective,
                 batches(task, recipe.batch_size, record.seed, device),
                 recipe,
                 generator(record.seed, "noise"),
                 on_point=lambda p: on_progress("training", p.iteration, recipe.iterations, p.loss),
             )
         weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-        parameters = {"parameters": sum(p.numel() for p in model.parameters())}
-        details = {**parameters, "seconds": curve.seconds, "final_loss": curve.points[-1].loss}
+        details = {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            **asdict(cost),
+            "training_passes": objective.training_passes._asdict(),
+            "seconds": curve.seconds,
+            "final_loss": curve.points[-1].loss,
+        }
         return Trained(weights, pd.DataFrame(curve.rows()), details)
 
     def evaluate(
@@ -66,19 +74,20 @@ class ToyStudy(Study):
         torch.set_num_threads(self.threads)
         device = torch.device(self.device)
         task = self._task(training.record)
-        model = build_model(task, training.record)
-        model.load_state_dict(training.weights())
-        model.to(device).eval()
-        objective = _objective(training.record)
+        model, objective = load_model(task, training)
+        model.to(device)
         test = task.test_set().to(device)
         _warm_up(model, objective, test)
         for done, record in enumerate(evaluations, 1):
             sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
-            scores = task.score(sample, test.target)
+            scores = task.score(sample, test)
             outcomes = pd.DataFrame({name: values.cpu().numpy() for name, values in scores.items()})
             _check_outcomes(task, outcomes)
             details = {
-                "metrics": {name: float(outcomes[name].mean()) for name in task.metrics},
+                "metrics": {
+                    **{name: float(outcomes[name].mean()) for name in task.metrics},
+                    **task.score_set(sample, test),
+                },
                 "examples": len(outcomes),
                 "model_calls": objective.model_calls(record.steps, _sampler(record)),
                 "encode_seconds": encode_seconds,
@@ -94,7 +103,8 @@ class ToyStudy(Study):
         torch.set_num_threads(self.threads)
         device = torch.device(self.device)
         task, recipe = self._task(record), Recipe(**record.recipe)  # pyright: ignore[reportArgumentType]
-        model, objective = build_model(task, record).to(device), _objective(record)
+        objective = objective_of(record)
+        model = build_model(task, objective, record).to(device)
         ticks: list[float] = []
         train(
             model,
@@ -110,9 +120,18 @@ class ToyStudy(Study):
         per_iteration = (ticks[-1] - ticks[-9]) / 8
         return per_iteration * recipe.iterations, sum(encode + one_step * n for n in calls)
 
-    def prepare(self) -> None:
-        """Let the task fetch or unpack what it needs."""
-        (self.task or plugins.load("tasks", self.task_name)).prepare()
+    def prepare(self, records: Sequence[TrainingRecord]) -> None:
+        """Let the task fetch or unpack what each of its settings needs, and try that the model and the
+        objective fit each other."""
+        for record in {repr((r.data, r.model, r.objective)): r for r in records}.values():
+            task = self._task(record)
+            task.prepare()
+            try:
+                build_model(task, objective_of(record), record)
+            except ToyflowError:
+                raise
+            except Exception as error:
+                raise ToyflowError(f"task {task.name!r} cannot build its model: {error}") from error
 
     def environment(self) -> dict[str, Any]:
         """Device, its name, and threads."""
@@ -120,16 +139,37 @@ class ToyStudy(Study):
         return {"device": self.device, "device_name": name, "threads": self.threads}
 
     def _task(self, record: TrainingRecord) -> Task:
-        task = self.task or make_task(self.task_name)
+        task = self.task or make_task(self.task_name, record.data, self.data_dir)
         if task.identity() != record.task:
             raise UsageError(f"these results are of task {record.task}; this is {task.identity()}.")
         return task
 
 
-def build_model(task: Task, record: TrainingRecord) -> Model:
-    """The untrained model of `record`; leaves the global random state as it was."""
+def build_model(task: Task, objective: Objective, record: TrainingRecord) -> Model:
+    """The untrained model of `record`, with what the objective adds to it; leaves the global random state
+    as it was."""
     with _global_state(record.seed, "weights", torch.device("cpu")):
-        return task.build_model(record.model)
+        model = task.build_model(record.model)
+        objective.attach(model, task.target_shape)
+        return model
+
+
+def load_model(task: Task, training: StoredTraining) -> tuple[Model, Objective]:
+    """A trained model, ready to answer, and its objective.
+
+    Raises:
+        DamagedError: the weights are missing, altered, or another model's.
+    """
+    objective = objective_of(training.record)
+    model = build_model(task, objective, training.record)
+    try:
+        model.load_state_dict(training.weights())
+    except RuntimeError as error:
+        raise DamagedError(
+            f"the weights in {training.folder} do not fit {type(model).__name__} as this toyflow builds it; "
+            "they are another version's."
+        ) from error
+    return model.eval(), objective
 
 
 @contextmanager
@@ -204,7 +244,8 @@ def _check_outcomes(task: Task, outcomes: pd.DataFrame) -> None:
         )
 
 
-def _objective(record: TrainingRecord) -> Objective:
+def objective_of(record: TrainingRecord) -> Objective:
+    """The objective that `record` names, with its schedule."""
     schedule = parse_schedule(record.schedule) if record.schedule else None
     return make_objective(record.objective, schedule, record.time_sampling or "stratified")  # pyright: ignore[reportArgumentType]
 

@@ -26,7 +26,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     """
     cells = plan_study(options)
     store = Store(options.out)
-    study = ToyStudy(options.task, choose_device(options.device), options.threads)
+    study = ToyStudy(options.task, choose_device(options.device), options.threads, data_dir=options.data_dir)
     jobs = options.jobs or (max(1, cores() // options.threads) if study.device == "cpu" else 1)
     out = escape(str(store.root))
     if dry_run:

@@ -1,0 +1,183 @@
+"""`dial`: where does one step stop being enough? Digits moved by a hidden die, with known probabilities.
+
+The condition names n digits. A hidden die of `modes` faces shows k, and the target is each digit plus k
+modulo 10, in the code of `grid-to-sequence`. Two knobs turn "the condition determines the target" into "the
+condition says little": the number of `modes`, 1 to 10, and the `certainty` c, by which the first face has
+probability c + (1 - c) / modes and the others share the rest. With all ten modes and no certainty a
+tile's own distribution no longer depends on the condition.
+
+`coupling` is what matters. Independent: each tile has a die of its own. An ideal one-step flow returns the
+conditional mean, the nearest code of which is the likeliest digit: right with probability max p, where a
+draw from the true distribution agrees with another with probability sum p^2. One step wins. Coupled: one die
+moves all tiles, so the target has joint modes, and the mean falls between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from toyflow.flow import Model
+from toyflow.flow.path import broadcast_time
+from toyflow.networks import Denoiser
+from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, DenoiserSize, Memory
+from toyflow.toy.codes import CLASSES, CODES
+from toyflow.toy.task import Batch, Choice, Number, Task, Values
+
+TEST_EXAMPLES = 2000
+CLOSEST = 1e-3
+"""The closed form is evaluated no nearer to the data than 1 - t = this."""
+DECODERS = {
+    "small": DenoiserSize(width=64, depth=2, heads=4),
+    "base": DenoiserSize(width=96, depth=2, heads=4),
+    "large": DenoiserSize(width=192, depth=4, heads=6),
+}
+
+
+class DigitReader(Model):
+    """Embedded digits and a denoiser; a digit and the target token at its place share one position."""
+
+    def __init__(self, tiles: int, size: DenoiserSize, attention: AttentionKind) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(CLASSES, size.width)
+        self.denoiser = Denoiser(tiles, CLASSES, size, attention)
+
+    def encode(self, observation: Int64[Tensor, "batch tiles"]) -> list[Memory]:
+        """Keys and values of the digits for every block of the denoiser."""
+        return self.denoiser.read(self.embed(observation) + self.denoiser.position)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tiles code"],
+        t: Float[Tensor, "batch"],
+        condition: list[Memory],
+        r: Float[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch tiles code"]:
+        """One model call at the times `t`, or for the jumps from `t` to `r`."""
+        return self.denoiser(x, t, condition, r)
+
+    def make_causal(self) -> None:
+        """See `Denoiser.make_causal`."""
+        self.denoiser.make_causal()
+
+
+class Dial(Task):
+    """Digits plus a hidden die. Scored by joint validity (the decoded digits are a possible outcome), by
+    agreement with a fresh draw, whole and per tile, by the root mean square distance to the nearest code,
+    and by the total variation between the decoded outcomes and their known distribution."""
+
+    name = "dial"
+    metrics = ("valid", "exact_match", "tile_accuracy", "distance_to_code")
+    set_metrics = ("total_variation",)
+    options: ClassVar[Values] = {
+        "decoder": Choice("base", "small", "large"),
+        "attention": Choice(*ATTENTION_KINDS),
+    }
+    knobs: ClassVar[Values] = {
+        "modes": Number(2, low=1, high=CLASSES, whole=True),
+        "certainty": Number(0, low=0, high=1),
+        "coupling": Choice("coupled", "independent"),
+        "tiles": Number(4, low=1, high=16, whole=True),
+    }
+
+    @property
+    def tiles(self) -> int:
+        """Digits of one example."""
+        return int(self.data["tiles"])
+
+    @property
+    def coupled(self) -> bool:
+        """Whether one die moves all tiles."""
+        return self.data["coupling"] == "coupled"
+
+    @property
+    def probabilities(self) -> Float[Tensor, "modes"]:
+        """Of the die's faces."""
+        modes, certainty = int(self.data["modes"]), float(self.data["certainty"])
+        even = torch.full((modes,), (1 - certainty) / modes, dtype=torch.float64)
+        even[0] += certainty
+        return even
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """A code for each tile."""
+        return self.tiles, CLASSES
+
+    def train_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Random digits, and their codes after the die was thrown."""
+        digits = torch.randint(CLASSES, (size, self.tiles), generator=generator)
+        throws = 1 if self.coupled else self.tiles
+        faces = torch.multinomial(
+            self.probabilities.expand(size * throws, -1), 1, generator=generator
+        ).reshape(size, throws)
+        return Batch(digits, CODES[(digits + faces) % CLASSES])
+
+    def test_set(self) -> Batch:
+        """2000 fixed examples."""
+        return self.train_batch(TEST_EXAMPLES, torch.Generator().manual_seed(0))
+
+    def build_model(self, options: Mapping[str, str]) -> Model:
+        """A `DigitReader` of the size named in `options`."""
+        attention: Any = options["attention"]
+        return DigitReader(self.tiles, DECODERS[options["decoder"]], attention)
+
+    def score(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> dict[str, Tensor]:
+        """See the class."""
+        right = (sample.argmax(-1) == test.target.argmax(-1)).float()
+        faces = self._faces(sample, test)
+        possible = (self.probabilities > 0).to(faces.device)
+        valid = torch.isin(faces, possible.nonzero().flatten()).all(1)
+        if self.coupled:
+            valid &= (faces == faces[:, :1]).all(1)
+        to_codes = (sample[:, :, None] - CODES.to(sample)).square().mean(-1)
+        return {
+            "valid": valid.float(),
+            "exact_match": right.amin(1),
+            "tile_accuracy": right.mean(1),
+            "distance_to_code": to_codes.amin(-1).mean(1).sqrt(),
+        }
+
+    def score_set(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> dict[str, float]:
+        """Half the sum over joint outcomes of |observed share - probability|. Even an ideal sample of this
+        size is not at 0: compare with the closed form's."""
+        faces = self._faces(sample, test).cpu()
+        outcomes, counts = faces.unique(dim=0, return_counts=True)
+        observed = counts.double() / len(faces)
+        known = self._probability(outcomes)
+        return {"total_variation": float(((observed - known).abs().sum() + 1 - known.sum()) / 2)}
+
+    def optimal_velocity(
+        self,
+        x: Float[Tensor, "batch tiles code"],
+        t: Float[Tensor, "batch"],
+        observation: Int64[Tensor, "batch tiles"],
+    ) -> Float[Tensor, "batch tiles code"]:
+        """(E[x1 | x_t, c] - x_t) / (1 - t), where the posterior of a mode m is proportional to
+        p(m) exp(-|x_t - t m|^2 / (2 (1 - t)^2)), over all tiles at once if they share the die."""
+        probabilities = self.probabilities.to(x)
+        moved = observation[:, None] + torch.arange(len(probabilities), device=x.device)[:, None]
+        modes = CODES.to(x)[moved % CLASSES]
+        left = broadcast_time((1 - t).clamp(min=CLOSEST), x)
+        squared = (x[:, None] - broadcast_time(t, modes) * modes).square().sum(-1, keepdim=True)
+        if self.coupled:
+            squared = squared.sum(-2, keepdim=True)
+        log_prior = probabilities.log()[None, :, None, None]
+        posterior = (log_prior - squared / (2 * left.square()[:, None])).softmax(1)
+        return ((posterior * modes).sum(1) - x) / left
+
+    def _faces(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> Int64[Tensor, "batch tiles"]:
+        """By how much each decoded digit was moved."""
+        return (sample.argmax(-1) - test.observation) % CLASSES
+
+    def _probability(self, outcomes: Int64[Tensor, "outcomes tiles"]) -> Float[Tensor, "outcomes"]:
+        """Of joint outcomes, faces by tile."""
+        padded = torch.zeros(CLASSES, dtype=torch.float64)
+        padded[: len(self.probabilities)] = self.probabilities
+        if not self.coupled:
+            return padded[outcomes].prod(1)
+        same = (outcomes == outcomes[:, :1]).all(1)
+        return padded[outcomes[:, 0]] * same
