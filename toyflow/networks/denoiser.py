@@ -32,7 +32,10 @@ class Memory(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose keys and values are computed apart, so that they can be kept."""
+    """Multi-head attention whose keys and values are computed apart, so that they can be kept.
+
+    Its maps start orthogonal: attention starts sharp, and what it reads starts at full size.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -40,6 +43,8 @@ class Attention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
+        for weight in (self.query.weight, *self.key_value.weight.chunk(2), self.out.weight):
+            nn.init.orthogonal_(weight)
 
     def memory(self, tokens: Float[Tensor, "batch tokens width"]) -> Memory:
         """Keys and values of `tokens`."""

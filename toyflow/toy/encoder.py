@@ -28,6 +28,8 @@ class TileEncoder(nn.Module):
             nn.Flatten(),
             nn.Linear(third * 4 * 4, width),
         )
+        # Tokens start as large as the position embeddings that are added to them.
+        nn.init.orthogonal_(self.layers[-1].weight, gain=nn.init.calculate_gain("relu"))  # pyright: ignore
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # a quarter faster on CPUs
 
     def forward(self, tiles: UInt8[Tensor, "batch tiles 28 28"]) -> Float[Tensor, "batch tiles width"]:
