@@ -25,6 +25,7 @@ from toyflow.flow import Model, make_objective, parse_sampler, parse_schedule
 from toyflow.toy.study import EVALUATION_BATCH, batches
 from toyflow.toy.task import Batch, Task, make_task
 from toyflow.training import Recipe, train
+from toyflow.training.muon import Muon
 
 ITERATIONS = 48
 POINTS = 3
@@ -74,24 +75,28 @@ def training_ratios(task: Task) -> Iterator[float]:
 def bare_loop(net: Model, data: Iterator[Batch], recipe: Recipe) -> None:
     """Flow matching under Beta(1, 1.5) as one would write it in a notebook."""
     net.train()
-    decay, plain = [p for p in net.parameters() if p.ndim > 1], [p for p in net.parameters() if p.ndim <= 1]
+    kernels = [p for p in net.parameters() if p.ndim > 2]
+    decay, plain = [p for p in net.parameters() if p.ndim == 2], [p for p in net.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=recipe.learning_rate,
         betas=(recipe.beta1, recipe.beta2),
         fused=True,
     )
+    muon = Muon(kernels, recipe.kernel_learning_rate, recipe.beta1)
     for iteration, (tiles, target) in enumerate(islice(data, recipe.iterations)):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * (1 - iteration / recipe.iterations)
+        muon.param_groups[0]["lr"] = recipe.kernel_learning_rate * (1 - iteration / recipe.iterations)
         noise = torch.randn_like(target)
         t = 1 - (1 - torch.rand(len(target))) ** (1 / 1.5)
         mixed = t[:, None, None] * target + (1 - t[:, None, None]) * noise
         loss = mse_loss(net(mixed, t, net.encode(tiles)), target - noise)
-        optimiser.zero_grad()
+        net.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), recipe.clip_norm)
         optimiser.step()
+        muon.step()
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from torch import nn
 from toyflow.errors import ToyflowError
 from toyflow.flow import Model, make_objective, parse_schedule
 from toyflow.training import LOSS_BINS, Recipe, train
-from toyflow.training.loop import _optimiser, one_cycle
+from toyflow.training.loop import _optimisers, one_cycle
 
 
 class Linear(Model):
@@ -83,7 +83,8 @@ def test_weights_of_one_axis_are_not_decayed():
     model, recipe = Linear(), Recipe(weight_decay=0.3)
     decay = {
         id(p): group["weight_decay"]
-        for group in _optimiser(model, recipe).param_groups
+        for optimiser in _optimisers(model, recipe)
+        for group in optimiser.param_groups
         for p in group["params"]
     }
     assert (decay[id(model.layer.weight)], decay[id(model.layer.bias)]) == (0.3, 0.0)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from toyflow.errors import ToyflowError
 from toyflow.flow.objectives import Loss, Model, Objective
 from toyflow.flow.path import noise_level
+from toyflow.training.muon import Muon
 
 LOSS_BINS = 10
 """The loss is logged in this many equal bins of the noise level s = 1 - t; the last is the noise end."""
@@ -22,7 +23,8 @@ LOSS_BINS = 10
 
 @dataclass(frozen=True)
 class Recipe:
-    """AdamW under a one-cycle learning rate: linear warm-up to `learning_rate`, then a cosine to 0.
+    """AdamW, and Muon for convolution kernels, under a one-cycle learning rate: linear warm-up to the
+    peak, then a cosine to 0.
 
     `warmup` is a share of the iterations; weights of one axis (biases, norms) are not decayed.
     """
@@ -30,6 +32,7 @@ class Recipe:
     iterations: int = 1600
     batch_size: int = 8
     learning_rate: float = 4e-3
+    kernel_learning_rate: float = 0.1
     warmup: float = 0.1
     weight_decay: float = 1e-4
     beta1: float = 0.9
@@ -89,17 +92,18 @@ def train(
         ToyflowError: the loss is no longer finite; the message says at which iteration.
     """
     model.train()
-    optimiser = _optimiser(model, recipe)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: one_cycle(i, recipe))
+    optimisers = _optimisers(model, recipe)
+    rates = [torch.optim.lr_scheduler.LambdaLR(o, lambda i: one_cycle(i, recipe)) for o in optimisers]
     every = max(1, recipe.iterations // points)
     curve, window = TrainingCurve(), _Window()
     start = time.perf_counter()
     for iteration, (observation, target) in zip(range(1, recipe.iterations + 1), batches, strict=False):
         loss = objective.loss(model, model.encode(observation), target, generator)
-        optimiser.zero_grad()
+        model.zero_grad()
         loss.mean.backward()
         nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         window.add(loss)
         if iteration % every == 0 or iteration == recipe.iterations:
             mean, by_noise = window.close()
@@ -107,10 +111,11 @@ def train(
                 raise ToyflowError(
                     f"the loss became {mean} by iteration {iteration}; lower the learning rate."
                 )
-            lr, seconds = float(rate.get_last_lr()[0]), time.perf_counter() - start
+            lr, seconds = float(rates[0].get_last_lr()[0]), time.perf_counter() - start
             curve.points.append(CurvePoint(iteration, mean, by_noise, lr, seconds))
             on_point(curve.points[-1])
-        rate.step()
+        for rate in rates:
+            rate.step()
     curve.seconds = time.perf_counter() - start
     model.eval()
     return curve
@@ -125,15 +130,18 @@ def one_cycle(iteration: int, recipe: Recipe) -> float:
     return (1 + math.cos(math.pi * min(1.0, done))) / 2
 
 
-def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon where the model has convolutions."""
     parameters = [p for p in model.parameters() if p.requires_grad]
+    kernels = [p for p in parameters if p.ndim > 2]
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim == 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     betas = (recipe.beta1, recipe.beta2)
     fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, fused=fused)
+    adam = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, fused=fused)
+    return [adam, Muon(kernels, recipe.kernel_learning_rate, recipe.beta1)] if kernels else [adam]
 
 
 class _Window:
