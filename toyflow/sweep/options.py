@@ -28,8 +28,8 @@ class SweepOptions:
     seeds: tuple[int, ...] = (0, 1, 2)
     samplers: tuple[str, ...] = ("euler",)
     set: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    iterations: int = 1600
-    batch_size: int = 8
+    iterations: int = 1000
+    batch_size: int = 16
     learning_rate: float = 4e-3
     time_sampling: str = "stratified"
     device: str = "auto"

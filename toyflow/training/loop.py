@@ -29,8 +29,8 @@ class Recipe:
     `warmup` is a share of the iterations; weights of one axis (biases, norms) are not decayed.
     """
 
-    iterations: int = 1600
-    batch_size: int = 8
+    iterations: int = 1000
+    batch_size: int = 16
     learning_rate: float = 4e-3
     kernel_learning_rate: float = 0.1
     warmup: float = 0.1
