@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from toyflow.stats import mean_zero_p, over_seeds, paired_proportions, wilson
+from toyflow.stats import (
+    equivalence_power,
+    holm,
+    mean_zero_p,
+    over_seeds,
+    paired_proportions,
+    seed_test,
+    seeds_needed,
+    t_test_power,
+    wilson,
+)
 
 
 def pairs(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,3 +106,151 @@ def test_the_t_test_of_no_difference():
     assert mean_zero_p([0.032, 0.032]) == 1, "seeds without spread tell nothing"
     t = 0.2 / (0.1 / math.sqrt(3))
     assert mean_zero_p([0.1, 0.2, 0.3]) == pytest.approx(2 * scipy_stats.t.sf(t, 2))
+
+
+ONE, TWO = [0.886, 0.890, 0.880, 0.871], [0.860, 0.878, 0.851, 0.869]
+
+
+def test_the_test_over_seeds_is_the_paired_t_test():
+    test, reference = seed_test(ONE, TWO, 0.02), scipy_stats.ttest_rel(ONE, TWO)
+    assert test is not None and test.paired
+    assert test.p_value == pytest.approx(reference.pvalue)
+    for interval, confidence in ((test.difference, 0.95), (test.within, 0.90)):
+        expected = reference.confidence_interval(confidence)
+        assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    differences = np.subtract(ONE, TWO)
+    assert test.difference.estimate == pytest.approx(differences.mean())
+    assert test.deviation == pytest.approx(differences.std(ddof=1))
+
+
+def test_pairing_removes_what_seeds_share():
+    one, two = [0.05, 0.15, 0.25, 0.35, 0.45], [0.01, 0.1, 0.2, 0.3, 0.39]
+    paired, apart = seed_test(one, two, 0.02), seed_test(one, two, 0.02, paired=False)
+    assert paired is not None and apart is not None
+    assert paired.p_value < 0.001 < 0.5 < apart.p_value
+
+
+def test_without_common_seeds_it_is_welch():
+    test = seed_test(ONE, TWO[:3], 0.02, paired=False)
+    assert test is not None and not test.paired and test.effect is None
+    variances = np.var(ONE, ddof=1) / 4, np.var(TWO[:3], ddof=1) / 3
+    error = math.sqrt(sum(variances))
+    freedom = sum(variances) ** 2 / (variances[0] ** 2 / 3 + variances[1] ** 2 / 2)
+    mean = np.mean(ONE) - np.mean(TWO[:3])
+    assert test.p_value == pytest.approx(2 * scipy_stats.t.sf(mean / error, freedom))
+    assert test.within.high == pytest.approx(mean + error * scipy_stats.t.ppf(0.95, freedom))
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_equivalence_is_the_90_percent_interval_within_the_margin(paired):
+    test = seed_test(ONE, TWO, 0.02, paired)
+    assert test is not None
+    furthest = max(abs(test.within.low), abs(test.within.high))
+    for margin, equivalent in ((furthest * 0.999, False), (furthest * 1.001, True)):
+        again = seed_test(ONE, TWO, margin, paired)
+        assert again is not None and (again.equivalence_p < 0.05) is equivalent
+
+
+def test_exchanging_the_methods_mirrors_the_test():
+    there, back = seed_test(ONE, TWO, 0.02), seed_test(TWO, ONE, 0.02)
+    assert there is not None and back is not None and there.effect is not None and back.effect is not None
+    assert (there.p_value, there.equivalence_p) == pytest.approx((back.p_value, back.equivalence_p))
+    assert (there.effect.low, there.effect.high) == pytest.approx(
+        (-back.effect.high, -back.effect.low), rel=1e-4
+    )
+
+
+def test_the_effect_size_puts_the_observed_t_at_either_tail():
+    spread = np.arange(-4.0, 5.0) / np.std(np.arange(-4.0, 5.0), ddof=1)
+    test = seed_test((spread + 2 / 3).tolist(), [0.0] * 9, 0.02)  # t = 2
+    assert test is not None and test.effect is not None
+    assert test.effect.estimate == pytest.approx(2 / 3)
+    assert scipy_stats.nct.sf(2, 8, 3 * test.effect.low) == pytest.approx(0.025, abs=1e-5)
+    assert scipy_stats.nct.cdf(2, 8, 3 * test.effect.high) == pytest.approx(0.025, abs=1e-5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_effect_sizes_have_no_seam_where_they_are_huge(sign):
+    def effect(t: float) -> tuple[float, float]:
+        test = seed_test([sign * (t - 1), sign * t, sign * (t + 1)], [0.0, 0.0, 0.0], 0.02)
+        assert test is not None and test.effect is not None
+        return test.effect.low / t, test.effect.high / t
+
+    below, above, far = effect(570), effect(585), effect(5e5)  # t = d_z times the root of 3
+    assert above == pytest.approx(below, rel=2e-3) and far == pytest.approx(above, rel=2e-3)
+    assert below[0] < below[1] and above[0] < above[1]
+
+
+def test_intervals_of_differences_and_effects_cover():
+    rng = np.random.default_rng(0)
+    tests = [seed_test(rng.normal(0.8, 1, 5).tolist(), [0.0] * 5, 1.0) for _ in range(300)]
+    intervals = [(t.difference, t.effect) for t in tests if t is not None and t.effect is not None]
+    for kind in zip(*intervals, strict=True):
+        assert np.mean([i.low <= 0.8 <= i.high for i in kind]) == pytest.approx(0.95, abs=0.03)
+
+
+def test_seeds_without_spread_give_no_test():
+    rounded = np.array([0.8672, 0.8704, 0.8512], np.float32)  # as metrics are stored
+    assert seed_test(rounded.tolist(), (rounded - np.float32(0.0032)).tolist(), 0.02) is None
+    assert seed_test([0.5, 0.5], [0.4, 0.4], 0.02, paired=False) is None
+    assert seed_test([0.0, 0.0], [0.0, 0.0], 0.02) is None
+    assert seed_test([0.5, 0.5], [0.4, 0.41], 0.02, paired=False) is None
+    assert seed_test([0.5, 0.5], [0.4, 0.41], 0.02) is not None
+    with pytest.raises(ValueError, match="two seeds"):
+        seed_test([0.5], [0.4], 0.02)
+
+
+def test_holm_by_hand():
+    # sorted 0.005, 0.01, 0.03, 0.04, times 4, 3, 2, 1 = 0.02, 0.03, 0.06, 0.04; never falling: 0.06 last
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([0.03]) == [0.03] and holm([]) == []
+
+
+def test_holm_keeps_false_alarms_in_the_family_rare():
+    rng = np.random.default_rng(0)
+    assert np.mean([min(holm(rng.random(6).tolist())) < 0.05 for _ in range(2000)]) == pytest.approx(
+        0.05, abs=0.015
+    )
+
+
+@pytest.mark.parametrize("effect, seeds", [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_seeds_for_a_difference_as_g_power_has_them(effect, seeds):
+    assert seeds_needed(-effect, 1.0, 1.0).to_differ == seeds
+
+
+def test_a_stricter_level_takes_more_seeds():
+    assert (seeds_needed(0.5, 1.0, 1.0, 0.01).to_differ or 0) > 34
+
+
+def drawn(true: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    draws = np.random.default_rng(0).normal(true, 1, (20000, n))
+    return draws.mean(1), draws.std(1, ddof=1) / math.sqrt(n)
+
+
+@pytest.mark.parametrize("n, effect", [(3, 2.0), (8, 1.0), (34, 0.5)])
+def test_power_as_simulated(n, effect):
+    mean, error = drawn(effect, n)
+    simulated = np.mean(mean / error > scipy_stats.t.ppf(0.975, n - 1))
+    assert t_test_power(effect, n) == pytest.approx(simulated, abs=0.01)
+
+
+@pytest.mark.parametrize("n, margin", [(3, 2.0), (3, 0.5), (8, 1.2), (36, 0.5)])
+def test_equivalence_power_as_simulated(n, margin):
+    mean, error = drawn(0, n)
+    simulated = np.mean(np.abs(mean) + error * scipy_stats.t.ppf(0.95, n - 1) < margin)
+    assert equivalence_power(margin, n) == pytest.approx(simulated, abs=0.01)
+
+
+def test_the_number_of_seeds_is_the_least_that_does():
+    needed = seeds_needed(0.9, 1.0, 0.7)
+    assert needed.to_differ is not None and needed.to_be_equivalent is not None
+    assert t_test_power(0.9, needed.to_differ) >= 0.8 > t_test_power(0.9, needed.to_differ - 1)
+    least = needed.to_be_equivalent
+    assert equivalence_power(0.7, least) >= 0.8 > equivalence_power(0.7, least - 1)
+
+
+def test_more_seeds_than_anyone_trains_are_not_counted():
+    assert seeds_needed(0.0, 1.0, 0.01) == seeds_needed(0.01, 1.0, 0.01)
+    assert seeds_needed(0.0, 1.0, 0.01).to_differ is None
+    assert seeds_needed(1e4, 1.0, 1e4).to_differ == seeds_needed(1e4, 1.0, 1e4).to_be_equivalent == 2

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from scipy import stats
+from scipy import special, stats
+
+POWER = 0.8
+"""The chance with which `seeds_needed` wants a true difference, or its absence, to be shown."""
+
+MOST_SEEDS = 1000
+"""Where `seeds_needed` stops looking."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,33 @@ class PairedTest:
     second_only: int
     difference: Interval
     p_value: float
+
+
+@dataclass(frozen=True)
+class SeedTest:
+    """Mean of first - second over seeds, the seed being the unit."""
+
+    paired: bool
+    """Student's t-test on the differences of equal seeds; else Welch's on seeds that none shares."""
+    difference: Interval
+    """At 95 %."""
+    within: Interval
+    """The same at 90 %: inside +-margin is two one-sided tests at 5 %."""
+    p_value: float
+    equivalence_p: float
+    """The larger p of the two one-sided tests (Schuirmann 1987)."""
+    deviation: float
+    """Standard deviation of a seed's difference."""
+    effect: Interval | None
+    """d_z = mean / deviation with its interval at 95 %; None where unpaired."""
+
+
+@dataclass(frozen=True)
+class SeedsNeeded:
+    """How many seeds would do; None: more than `MOST_SEEDS`."""
+
+    to_differ: int | None
+    to_be_equivalent: int | None
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -67,6 +103,92 @@ def paired_proportions(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n
     b, c = int(np.sum(first & ~second)), int(np.sum(~first & second))
     p_value = float(stats.binomtest(b, b + c, 0.5).pvalue) if b + c else 1.0
     return PairedTest(b, c, _newcombe(int(np.sum(first & second)), b, c, n), p_value)
+
+
+def seed_test(
+    first: Sequence[float], second: Sequence[float], margin: float, paired: bool = True
+) -> SeedTest | None:
+    """One value per seed of two methods, two seeds or more; where `paired`, in the order of common seeds.
+
+    None where the differences, or unpaired the seeds of either, show no spread: they cannot tell anything.
+    """
+    one, two = np.asarray(first, float), np.asarray(second, float)
+    if min(len(one), len(two)) < 2:
+        raise ValueError("a test over seeds needs two seeds or more")
+    test = _t_test(paired)
+    spread = np.ptp(one - two) if paired else min(np.ptp(one), np.ptp(two))
+    if spread <= 1e-6 * max(np.abs(one).max(), np.abs(two).max()):  # what rounding to float32 leaves
+        return None
+    result, mean = test(one, two), float(one.mean() - two.mean())
+    intervals = (result.confidence_interval(confidence) for confidence in (0.95, 0.90))
+    difference, within = (Interval(mean, float(i.low), float(i.high)) for i in intervals)
+    above = test(one + margin, two, alternative="greater").pvalue
+    below = test(one - margin, two, alternative="less").pvalue
+    deviation = float(np.std(one - two, ddof=1) if paired else math.hypot(one.std(ddof=1), two.std(ddof=1)))
+    effect = _standardised(mean / deviation, len(one)) if paired else None
+    return SeedTest(
+        paired, difference, within, float(result.pvalue), float(max(above, below)), deviation, effect
+    )
+
+
+def _t_test(paired: bool) -> Callable[..., Any]:
+    return stats.ttest_rel if paired else partial(stats.ttest_ind, equal_var=False)
+
+
+def _standardised(effect: float, n: int, confidence: float = 0.95) -> Interval:
+    """Interval of d_z by the noncentral t: the effects under which the observed t is at either quantile."""
+    t, tails = effect * math.sqrt(n), ((1 + confidence) / 2, (1 - confidence) / 2)
+    if abs(t) < 1000:
+        noncentral = [special.nctdtrinc(n - 1, q, t) for q in tails]
+    else:  # its limit, where scipy's search would take minutes: the mean without error, over a chi
+        noncentral = sorted(t * math.sqrt(stats.chi2.ppf(q, n - 1) / (n - 1)) for q in tails)
+    low, high = (float(bound) / math.sqrt(n) for bound in noncentral)
+    return Interval(effect, low, high)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted by Holm's step-down method (1979), in the given order."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted.tolist()
+
+
+def seeds_needed(difference: float, deviation: float, margin: float, level: float = 0.05) -> SeedsNeeded:
+    """Least numbers of seeds for `POWER`: that a paired t-test at `level` finds a true `difference`, and
+    that two one-sided tests at 5 % show equivalence within `margin` where the true difference is 0.
+
+    `deviation` is taken for the true one; estimated from few seeds, it makes both numbers rough.
+    """
+    size = abs(difference) / deviation
+    return SeedsNeeded(
+        _least_seeds(lambda n: t_test_power(size, n, level)),
+        _least_seeds(lambda n: equivalence_power(margin / deviation, n)),
+    )
+
+
+def t_test_power(size: float, n: int, level: float = 0.05) -> float:
+    """Chance that a two-sided paired t-test finds a true d_z = `size` > 0, on its own side."""
+    return float(stats.nct.sf(stats.t.ppf(1 - level / 2, n - 1), n - 1, size * math.sqrt(n)))
+
+
+def equivalence_power(margin: float, n: int, level: float = 0.05) -> float:
+    """Chance that two one-sided paired t-tests show equivalence where the true difference is 0; the margin in
+    standard deviations.
+
+    Exact: the chance given the observed variance, averaged over the variance's chi-squared quantiles.
+    """
+    variance = stats.chi2.ppf((np.arange(2000) + 0.5) / 2000, n - 1) / (n - 1)
+    left = margin * math.sqrt(n) - stats.t.ppf(1 - level, n - 1) * np.sqrt(variance)
+    return float(np.mean(np.maximum(2 * stats.norm.cdf(left) - 1, 0.0)))
+
+
+def _least_seeds(power: Callable[[int], float]) -> int | None:
+    counts = range(2, MOST_SEEDS + 1)
+    place = bisect_left(counts, POWER, key=power)
+    return counts[place] if place < len(counts) else None
 
 
 def _newcombe(both: int, b: int, c: int, n: int, confidence: float = 0.90) -> Interval:

@@ -56,7 +56,7 @@ def load_results(store: Store, cells: Iterable[Cell] | None = None) -> Results:
         )
     frame = pd.DataFrame([_row(evaluation) for evaluation in stored])
     frame.insert(1, "variant", variants(stored))
-    frame["rank"] = [_rank(evaluation) for evaluation in stored]
+    frame["rank"] = [rank(evaluation) for evaluation in stored]
     order = frame.sort_values(["variant", "rank", "label", "seed", "steps"], kind="stable").index
     metric = next(iter(stored[0].details["metrics"]))
     return Results(
@@ -66,10 +66,10 @@ def load_results(store: Store, cells: Iterable[Cell] | None = None) -> Results:
 
 def variants(stored: Sequence[StoredEvaluation]) -> list[str]:
     """What differs among the results besides law, seed and steps: `encoder=small, sampler=heun`."""
-    described = [_description(evaluation) for evaluation in stored]
+    described = [description(evaluation) for evaluation in stored]
     values: dict[str, set[Any]] = {}
-    for description in described:
-        for key, value in description.items():
+    for each in described:
+        for key, value in each.items():
             values.setdefault(key, set()).add(value)
     differing = [key for key, found in values.items() if len(found) > 1]
     return [", ".join(f"{key}={d[key]}" for key in differing if key in d) for d in described]
@@ -88,7 +88,7 @@ def _asked_for(store: Store, cells: Iterable[Cell]) -> Iterable[StoredEvaluation
             yield from (e for e in store.evaluations(training) if e.record.key in keys)
 
 
-def _rank(evaluation: StoredEvaluation) -> float:
+def rank(evaluation: StoredEvaluation) -> float:
     """Laws are shown by their mass at the noise end, then those that have no law."""
     record = evaluation.training.record
     if record.schedule is None:
@@ -118,9 +118,10 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
     }
 
 
-def _description(evaluation: StoredEvaluation) -> dict[str, Any]:
+def description(evaluation: StoredEvaluation) -> dict[str, Any]:
+    """All that tells one result from another besides law, seed and steps."""
     record = evaluation.training.record
-    description = {
+    described = {
         **record.data,
         **record.model,
         **{key.replace("_", " "): f"{value:g}" for key, value in record.recipe.items()},
@@ -129,4 +130,4 @@ def _description(evaluation: StoredEvaluation) -> dict[str, Any]:
         "sampler": evaluation.record.sampler,
         "noise seed": evaluation.record.noise_seed,
     }
-    return {key: value for key, value in description.items() if value is not None}
+    return {key: value for key, value in described.items() if value is not None}

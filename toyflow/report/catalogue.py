@@ -1,0 +1,61 @@
+"""`toyflow objectives` and `toyflow tasks`: what there is to choose from, and what it costs."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from toyflow import plugins
+from toyflow.flow import make_objective, parse_schedule
+from toyflow.toy.task import Number, Values
+
+TRIED_STEPS = range(1, 129)
+
+
+def objectives_table() -> Table:
+    """A line per objective: its steps, its training passes, its source."""
+    table = Table(title="objectives", title_justify="left", show_lines=True)
+    for column in ("name", "schedule", "K", "training passes\nforward / backward", "formula and source"):
+        table.add_column(column)
+    for name in sorted(plugins.available("objectives")):
+        kind = plugins.load("objectives", name)
+        objective = make_objective(name, parse_schedule("uniform") if kind.uses_schedule else None)
+        formula = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        passes = f"{objective.training_passes.forward:g} / {objective.training_passes.backward:g}"
+        table.add_row(
+            name,
+            "yes" if kind.uses_schedule else "[dim]none[/]",
+            _steps([k for k in TRIED_STEPS if objective.can_decode(k)]),
+            passes,
+            f"{escape(formula)}\n[dim]{escape(kind.source)}[/]",
+        )
+    table.caption = "passes: model calls per training example; a Jacobian-vector product counts as two"
+    table.caption_justify = "left"
+    return table
+
+
+def tasks_table() -> Table:
+    """A line per task: its metrics, and the options that `--set` takes."""
+    table = Table(title="tasks", title_justify="left", show_lines=True)
+    for column in ("name", "metrics, the headline first", "options of the data", "options of the model"):
+        table.add_column(column)
+    for name in sorted(plugins.available("tasks")):
+        task = plugins.load("tasks", name)
+        metrics = ", ".join([*task.metrics, *task.set_metrics])
+        table.add_row(name, metrics, _options(task.knobs), _options(task.options))
+    table.caption = "--set NAME=VALUE,VALUE for `toyflow sweep`; the default is in bold"
+    table.caption_justify = "left"
+    return table
+
+
+def _options(values: Values) -> str:
+    return "\n".join(
+        f"{name}: [bold]{of.default:g}[/] ({of.low:g} to {of.high:g})"
+        if isinstance(of, Number)
+        else f"{name}: [bold]{of.default}[/]{''.join(f', {other}' for other in of.names[1:])}"
+        for name, of in values.items()
+    )
+
+
+def _steps(steps: list[int]) -> str:
+    return "any" if len(steps) == len(TRIED_STEPS) else ", ".join(map(str, steps))
