@@ -53,8 +53,8 @@ def root(
     epilog=_examples(
         "toyflow sweep --schedules beta,uniform --steps 1,10",
         "toyflow sweep --schedules shift:4@beta,pure-noise,regression --steps 1,2,4,10 --seeds 0-4",
-        "toyflow sweep --preset reference --dry-run",
-        "toyflow sweep --attention cross,joint --iterations 800 --out results/attention",
+        "toyflow sweep --preset finding-1 --dry-run",
+        "toyflow sweep --set attention=cross,joint --iterations 800 --out results/attention",
     )
 )
 def sweep(
@@ -68,7 +68,9 @@ def sweep(
     objectives: Annotated[
         str | None,
         typer.Option(
-            help="flow, pure-noise, regression. Those without a schedule give one cell.", show_default="flow"
+            help="flow, pure-noise, regression, mip, shortcut, meanflow, consistency, ...; see `toyflow "
+            "objectives`. Those without a schedule give one cell.",
+            show_default="flow",
         ),
     ] = None,
     steps: Annotated[
@@ -77,16 +79,17 @@ def sweep(
     seeds: Annotated[str | None, typer.Option(help="Seeds, a list or range.", show_default="0-2")] = None,
     samplers: Annotated[str | None, typer.Option(help="euler, midpoint, heun.", show_default="euler")] = None,
     task: Annotated[str | None, typer.Option(help="What to learn.", show_default=DEFAULTS.task)] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(help="Size of the condition encoder: small, base, large.", show_default="base"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUES",
+            help="An option of the task, one value or several to sweep: encoder=small,large, side=2,3,4; "
+            "`toyflow tasks` lists them. May be repeated.",
+        ),
     ] = None,
-    decoder: Annotated[
-        str | None, typer.Option(help="Size of the denoiser: small, base, large.", show_default="base")
-    ] = None,
-    attention: Annotated[
-        str | None,
-        typer.Option(help="How the denoiser reads the condition: cross, joint.", show_default="cross"),
+    data_dir: Annotated[
+        str | None, typer.Option(help="Where data sets that toyflow does not carry are, or are put.")
     ] = None,
     iterations: Annotated[
         int | None, typer.Option(help="Training iterations.", show_default=str(DEFAULTS.iterations))
@@ -118,6 +121,9 @@ def sweep(
     preset: Annotated[
         str | None, typer.Option(help="Options from experiments/NAME.toml or a TOML file; flags override.")
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The preset's short version, about 5 minutes on 2 cores.")
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -131,14 +137,16 @@ def sweep(
     """
     flags = {
         "schedules": schedules, "objectives": objectives, "steps": steps, "seeds": seeds,
-        "samplers": samplers, "task": task, "encoder": encoder, "decoder": decoder,
-        "attention": attention, "iterations": iterations, "batch_size": batch_size,
+        "samplers": samplers, "task": task, "set": settings, "data_dir": data_dir,
+        "iterations": iterations, "batch_size": batch_size,
         "learning_rate": learning_rate, "time_sampling": time_sampling,
         "device": device, "jobs": jobs, "threads": threads, "out": out,
     }  # fmt: skip
     options = SweepOptions()
     if preset is not None:
-        options = options.updated(load_preset(preset), f"preset {preset}")
+        options = options.updated(load_preset(preset, quick), f"preset {preset}")
+    elif quick:
+        raise UsageError("--quick is a preset's short version; name it with --preset.")
     options = options.updated(flags, "flags")
     if not dry_run:
         from toyflow import plugins
@@ -154,7 +162,7 @@ def sweep(
 @app.command(
     epilog=_examples(
         "toyflow plot",
-        "toyflow plot --out results/reference --format png,pdf,svg",
+        "toyflow plot --out results/reference/finding-1 --format png,pdf,svg",
     )
 )
 def plot(
@@ -173,6 +181,118 @@ def plot(
 
 @app.command(
     epilog=_examples(
+        "toyflow compare shift:4@beta uniform",
+        "toyflow compare shift:4@beta uniform beta regression --steps 1,10 --out results/finding-1",
+        'toyflow compare "beta,K=1" "beta,K=10" --margin 1',
+        'toyflow compare "flow,encoder=large" results/other::"flow,encoder=base"',
+    )
+)
+def compare(
+    selections: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two results or more; the first is compared with each of the others. A law's label as "
+            "tables show it, then conditions after commas: shift:4@beta,K=10,encoder=large. FOLDER:: before "
+            "it takes it from another folder."
+        ),
+    ],
+    steps: Annotated[str, typer.Option(help="K for selections that name none.")] = "1",
+    metric: Annotated[str | None, typer.Option(help="A metric.", show_default="the headline one")] = None,
+    margin: Annotated[
+        float, typer.Option(help="Equivalent is within this: points, or the metric's unit.")
+    ] = 2.0,
+    out: Out = Path(DEFAULTS.out),
+) -> None:
+    """Compare results, the seed being the unit: differences with intervals, and a sentence for each.
+
+    Paired by seed; p-values are adjusted by Holm's method where there are several. Where there are too few
+    seeds to tell, it says how many would do.
+    """
+    _check_torch()
+    from toyflow.report.compare import compare as compared
+    from toyflow.report.compare import comparison_table, verdicts
+    from toyflow.sweep.options import parse_steps
+
+    scale = 100 if metric is None else 1
+    comparison = compared(out, selections, parse_steps(steps, "--steps"), metric, margin / scale)
+    console.print(comparison_table(comparison))
+    for sentence in verdicts(comparison):
+        console.print(f"\n{escape(sentence)}")
+
+
+@app.command(
+    epilog=_examples(
+        "toyflow probe --out results/finding-1",
+        "toyflow probe shift:4@beta uniform --steps 100",
+        "toyflow probe 3f2a",
+    )
+)
+def probe(
+    selections: Annotated[
+        list[str] | None,
+        typer.Argument(help="Laws or keys of cells; without, every model that has a velocity."),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="K of the sampled paths.", min=2)] = 50,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    data_dir: Annotated[str | None, typer.Option(help="Where data sets are.")] = None,
+    out: Out = Path(DEFAULTS.out),
+) -> None:
+    """Measure what velocity fields have learned: their error by noise level, how straight the sampled paths
+    are, and how far one step lands from many. Against the closed form, where the task knows it."""
+    _check_torch()
+    from rich.progress import Progress
+
+    from toyflow.report.probe import probe_table, write_probe
+    from toyflow.toy.probe import probe as probed
+
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("probing", total=None)
+        found = probed(
+            out, selections or [], steps=steps, device=device, data_dir=data_dir,
+            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )  # fmt: skip
+    console.print(probe_table(found))
+    for path in write_probe(found, out):
+        console.print(escape(str(path)), style="green")
+
+
+@app.command(
+    epilog=_examples("toyflow report --out results/finding-1", "toyflow report --out results/reference")
+)
+def report(out: Out = Path(DEFAULTS.out)) -> None:
+    """Write report.html, one self-contained page, and report.md: the study's claims beside these results.
+
+    OUT is a results folder, or a folder of results folders.
+    """
+    _check_torch()
+    from toyflow.report.page import write_pages
+
+    with console.status("reading results, drawing"):
+        paths = write_pages(out)
+    for path in paths:
+        console.print(escape(str(path)), style="green")
+
+
+@app.command(epilog=_examples("toyflow objectives"))
+def objectives() -> None:
+    """Print what can be trained: formula, source, steps, and training passes."""
+    _check_torch()
+    from toyflow.report.catalogue import objectives_table
+
+    console.print(objectives_table())
+
+
+@app.command(epilog=_examples("toyflow tasks"))
+def tasks() -> None:
+    """Print what can be learned: metrics, and the options that `sweep --set` takes."""
+    _check_torch()
+    from toyflow.report.catalogue import tasks_table
+
+    console.print(tasks_table())
+
+
+@app.command(
+    epilog=_examples(
         "toyflow schedules",
         "toyflow schedules shift:4@beta logit-normal:-0.5:1 mode:1.29",
     )
@@ -187,7 +307,9 @@ def schedules(
     console.print(laws_table(names or None))
 
 
-@runs_app.command("list", epilog=_examples("toyflow runs list", "toyflow runs list --out results/reference"))
+@runs_app.command(
+    "list", epilog=_examples("toyflow runs list", "toyflow runs list --out results/reference/finding-1")
+)
 def runs_list(out: Out = Path(DEFAULTS.out)) -> None:
     """List the cells: key, law, seed, scores, seconds, size."""
     _check_torch()

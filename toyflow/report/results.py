@@ -89,7 +89,7 @@ def _asked_for(store: Store, cells: Iterable[Cell]) -> Iterable[StoredEvaluation
 
 
 def rank(evaluation: StoredEvaluation) -> float:
-    """Laws are shown by their mass at the noise end, then those that have no law."""
+    """Where a law is shown: by its mass at the noise end, then those that have no law."""
     record = evaluation.training.record
     if record.schedule is None:
         return 2.0
