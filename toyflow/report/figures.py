@@ -22,6 +22,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, Percent
 from toyflow.atomic import atomic_file
 from toyflow.errors import ToyflowError
 from toyflow.flow import parse_schedule
+from toyflow.report.dial import dial_figure
 from toyflow.report.results import Results
 from toyflow.report.tables import in_words, summary
 from toyflow.training import LOSS_BINS
@@ -69,6 +70,7 @@ def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) 
         "schedule_densities": schedule_densities,
         "training_curves": training_curves,
         "score_by_decode_time": score_by_decode_time,
+        "dial": lambda results, _: dial_figure(results),
     }
     written: list[Path] = []
     for name, draw in figures.items():

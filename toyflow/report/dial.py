@@ -1,0 +1,114 @@
+"""The dial's figure: how one step and many fare from an ambiguous condition to one that says it all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from toyflow.flow.samplers import euler, uniform_grid
+from toyflow.report.results import Results
+from toyflow.toy.study import generator
+from toyflow.toy.task import make_task
+from toyflow.toy.tasks.dial import Dial
+
+MEASURES = {
+    "valid": "joint validity",
+    "tile_accuracy": "tiles as in a fresh draw",
+    "total_variation": "total variation",
+    "distance_to_code": "distance to the nearest code",
+}
+FEWEST, MOST = 1, 10
+COLOURS = {FEWEST: "C0", MOST: "C1"}
+LAWS: Sequence[tuple[str, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1)), "^"), ("-.", "D"))  # pyright: ignore[reportAssignmentType]
+
+
+def dial_figure(results: Results) -> Figure | None:
+    """A panel per measure and kind of ambiguity, certainty along x: a line per law and K, mean over seeds
+    with the seeds as dots, and what the closed form's velocity reaches in as many steps. None where there
+    is nothing of the dial."""
+    if any(evaluation.training.record.task != Dial.identity() for evaluation in results.evaluations):
+        return None
+    data = pd.DataFrame(
+        [dict(e.training.record.data) for e in results.evaluations], index=results.frame.index
+    )
+    frame = results.frame.join(data.astype({"certainty": float}))
+    frame = frame[frame["steps"].isin((FEWEST, MOST))]
+    if frame.empty or frame["certainty"].nunique() < 2:
+        return None
+    kinds = list(frame.groupby(["coupling", "modes", "tiles"], sort=True))
+    size = (3.6 * len(kinds) + 1.6, 2.5 * len(MEASURES))
+    figure, grid = plt.subplots(
+        len(MEASURES),
+        len(kinds),
+        figsize=size,
+        squeeze=False,
+        layout="constrained",
+        sharex=True,
+        sharey="row",
+    )
+    for column, ((coupling, modes, tiles), part) in zip(grid.T, kinds, strict=True):
+        column[0].set_title(f"{coupling}, {modes} modes, {tiles} tiles", fontsize=10)
+        for axes, measure in zip(column, MEASURES, strict=True):
+            _draw(axes, part, measure)
+    for axes, words in zip(grid[:, 0], MEASURES.values(), strict=True):
+        axes.set_ylabel(words)
+    for axes in grid[-1]:
+        axes.set_xlabel("certainty")
+    handles = dict(zip(*reversed(grid[0][0].get_legend_handles_labels()), strict=True))
+    figure.legend(list(handles.values()), list(handles), loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
+    figure.suptitle(
+        "From a condition that leaves a die to throw (0) to one that determines the target (1)", fontsize=11
+    )
+    sns.despine(figure)
+    return figure
+
+
+def _draw(axes: Axes, part: pd.DataFrame, measure: str) -> None:
+    knobs = part[["coupling", "modes", "tiles"]].iloc[0].to_dict()
+    certainties = sorted(part["certainty"].unique())
+    for steps in (FEWEST, MOST):
+        ideal = [
+            ideal_scores(tuple({**knobs, "certainty": f"{c:g}"}.items()), steps)[measure] for c in certainties
+        ]
+        axes.plot(
+            certainties,
+            ideal,
+            color=COLOURS[steps],
+            linewidth=5,
+            alpha=0.25,
+            label=f"closed form, K = {steps}",
+        )
+    for (line, marker), (label, rows) in zip(LAWS, part.groupby("label", sort=False), strict=False):
+        for steps in (FEWEST, MOST):
+            seeds = rows[rows["steps"] == steps]
+            mean = seeds.groupby("certainty")[measure].mean()
+            look = {"color": COLOURS[steps], "linestyle": line, "marker": marker, "markersize": 4}
+            axes.plot(mean.index, mean, **look, label=f"{label}, K = {steps}")
+            axes.scatter(seeds["certainty"], seeds[measure], s=5, color="0.3", linewidths=0, zorder=3)
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", alpha=0.35)
+
+
+@cache
+@torch.inference_mode()
+def ideal_scores(data: tuple[tuple[str, str], ...], steps: int) -> dict[str, float]:
+    """Every metric of the closed form's velocity, decoded in `steps` from the noise of all decodings."""
+    task = make_task(Dial.name, dict(data))
+    test = task.test_set()
+    noise = torch.randn(test.target.shape, generator=generator(0, "test noise"))
+
+    def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        optimal = task.optimal_velocity(x, t, test.observation)
+        assert optimal is not None
+        return optimal
+
+    sample = euler(velocity, noise, uniform_grid(steps))
+    scores = {name: float(values.mean()) for name, values in task.score(sample, test).items()}
+    return {**scores, **task.score_set(sample, test)}
