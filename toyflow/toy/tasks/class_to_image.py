@@ -1,0 +1,134 @@
+"""`class-to-image`: a class label to an image of that class. The contrast to `grid-to-sequence`.
+
+A weak condition (ten labels) and a high-dimensional target (784 or 3072 numbers): the label says little about
+the image, and the mean of all images of a class is not one of them. Here one step should not be enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from toyflow.flow import Model
+from toyflow.networks import Denoiser, DenoiserSize
+from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Memory
+from toyflow.toy.features import Classifier, frechet_distance, load_classifier
+from toyflow.toy.images import CLASSES, IMAGE_SETS, Images
+from toyflow.toy.task import Batch, Choice, Task, Values
+
+PATCH = 4
+TEST_PER_CLASS = 200
+DECODERS = {
+    "small": DenoiserSize(width=64, depth=2, heads=4),
+    "base": DenoiserSize(width=96, depth=4, heads=4),
+    "large": DenoiserSize(width=192, depth=6, heads=6),
+}
+
+
+class ImageDenoiser(Model):
+    """A denoiser whose tokens are the patches of an image; its condition is one token, the class."""
+
+    def __init__(self, shape: tuple[int, int, int], size: DenoiserSize, attention: AttentionKind) -> None:
+        super().__init__()
+        channels, rows, columns = shape
+        self.patches = rows // PATCH, columns // PATCH
+        self.embed = nn.Embedding(CLASSES, size.width)
+        tokens = self.patches[0] * self.patches[1]
+        self.denoiser = Denoiser(tokens, channels * PATCH**2, size, attention)
+
+    def encode(self, observation: Int64[Tensor, "batch"]) -> list[Memory]:
+        """Keys and values of the class for every block of the denoiser."""
+        return self.denoiser.read(self.embed(observation)[:, None])
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels side side"],
+        t: Float[Tensor, "batch"],
+        condition: list[Memory],
+        r: Float[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch channels side side"]:
+        """One model call at the times `t`, or for the jumps from `t` to `r`."""
+        tokens = pixel_unshuffle(x, PATCH).flatten(2).transpose(1, 2)
+        answer = self.denoiser(tokens, t, condition, r)
+        return pixel_shuffle(answer.transpose(1, 2).unflatten(2, self.patches), PATCH)
+
+    def make_causal(self) -> None:
+        """See `Denoiser.make_causal`."""
+        self.denoiser.make_causal()
+
+
+class ClassToImage(Task):
+    """Draw an image of a class. Scored in the eyes of a small classifier of the same data set: by whether it
+    sees the class that was asked for, and by the Frechet distance between its features of the samples
+    and of as many real test images. Real images are no ideal 1 and 0 either: compare with theirs."""
+
+    name = "class-to-image"
+    metrics = ("class_accuracy",)
+    set_metrics = ("frechet_distance",)
+    options: ClassVar[Values] = {
+        "decoder": Choice("base", "small", "large"),
+        "attention": Choice(*ATTENTION_KINDS),
+    }
+    knobs: ClassVar[Values] = {"dataset": Choice(*IMAGE_SETS)}
+
+    def __init__(self, data: Mapping[str, str] | None = None, data_dir: str | None = None) -> None:
+        super().__init__(data, data_dir)
+        self.image_set = IMAGE_SETS[self.data["dataset"]]
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Channels, rows and columns."""
+        return self.image_set.shape
+
+    @cached_property
+    def training_images(self) -> Images:
+        """What training batches are drawn from."""
+        return self.image_set.load(train=True, data_dir=self.data_dir)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """What the samples are judged by."""
+        return load_classifier(self.image_set, self.data_dir)
+
+    def prepare(self) -> None:
+        """Unpack or download the data set, and train its classifier."""
+        self.image_set.fetch(self.data_dir)
+        load_classifier(self.image_set, self.data_dir)
+
+    def train_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Training images, drawn at random and with replacement."""
+        index = torch.randint(len(self.training_images.labels), (size,), generator=generator)
+        return self._batch(self.training_images, index)
+
+    def test_set(self) -> Batch:
+        """Real test images, 200 of each class, the classes in turn: the first of a fixed permutation."""
+        test = self.image_set.load(train=False, data_dir=self.data_dir)
+        order = torch.randperm(len(test.labels), generator=torch.Generator().manual_seed(0))
+        of_class = [order[test.labels[order] == label][:TEST_PER_CLASS] for label in range(CLASSES)]
+        return self._batch(test, torch.stack(of_class, dim=1).flatten())
+
+    def build_model(self, options: Mapping[str, str]) -> Model:
+        """An `ImageDenoiser` of the size named in `options`."""
+        attention: Any = options["attention"]
+        return ImageDenoiser(self.image_set.shape, DECODERS[options["decoder"]], attention)
+
+    @torch.inference_mode()
+    def score(self, sample: Float[Tensor, "batch channels side side"], test: Batch) -> dict[str, Tensor]:
+        """Whether the classifier sees the class that was asked for."""
+        seen = self.classifier(sample.cpu()).argmax(1)
+        return {"class_accuracy": (seen == test.observation.cpu()).float()}
+
+    @torch.inference_mode()
+    def score_set(self, sample: Float[Tensor, "batch channels side side"], test: Batch) -> dict[str, float]:
+        """The Frechet distance to the real test images."""
+        samples, real = (self.classifier.features(images.cpu()) for images in (sample, test.target))
+        return {"frechet_distance": frechet_distance(samples, real)}
+
+    def _batch(self, images: Images, index: Int64[Tensor, "batch"]) -> Batch:
+        return Batch(images.labels[index], self.image_set.normalised(images.pixels[index]))
