@@ -29,7 +29,7 @@ GOAL = 0.8
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--iterations", default="200,240,280", help="counts to try, e.g. 200,300")
     counts = sorted(int(count) for count in parser.parse_args().iterations.split(","))
     torch.set_num_threads(1)
@@ -59,18 +59,19 @@ def main() -> int:
 
 def run(task: Task, recipe: Recipe, seed: int) -> tuple[float, float]:
     """(CPU-seconds of training, exact match of the test grids in one step), as a sweep would have it."""
-    model_options = task.complete_options({})
+    data_options, model_options = task.choose({})
     record = TrainingRecord(
-        task.identity(), model_options, "flow", SCHEDULE, "stratified", seed, vars(recipe)
+        task.identity(), model_options, "flow", SCHEDULE, "stratified", seed, vars(recipe), data=data_options
     )
-    model, objective = build_model(task, record), make_objective("flow", parse_schedule(SCHEDULE))
+    objective = make_objective("flow", parse_schedule(SCHEDULE))
+    model = build_model(task, objective, record)
     start = time.process_time()
     data = batches(task, recipe.batch_size, seed, torch.device("cpu"))
     train(model, objective, data, recipe, generator(seed, "noise"))
     seconds = time.process_time() - start
     test = task.test_set()
     sample, _, _ = decode(model, objective, test, EvaluationRecord("euler", steps=1))
-    return seconds, float(task.score(sample, test.target)["exact_match"].mean())
+    return seconds, float(task.score(sample, test)["exact_match"].mean())
 
 
 if __name__ == "__main__":

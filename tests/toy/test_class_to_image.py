@@ -99,9 +99,9 @@ def test_a_token_is_a_patch_of_the_image_and_goes_back_to_its_place(monkeypatch)
 
     monkeypatch.setattr(model.denoiser, "forward", echo)
     assert torch.equal(model(image, torch.zeros(2), []), image)
-    assert seen[0].shape == (2, 64, 48)
-    patch = image[1, :, 4:8, 12:16]  # the second row's fourth
-    assert torch.equal(seen[0][1, 8 + 3].reshape(3, 4, 4), patch)
+    assert seen[0].shape == (2, 16, 192)
+    patch = image[1, :, 8:16, 16:24]  # the second row's third
+    assert torch.equal(seen[0][1, 4 + 2].reshape(3, 8, 8), patch)
 
 
 def test_sizes_are_in_order():

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
@@ -101,6 +102,28 @@ def test_a_headline_that_is_not_0_or_1_is_refused(tmp_path):
 def test_results_of_another_version_of_the_task_are_not_mixed(study):
     with pytest.raises(UsageError, match="these results are of task grid-to-sequence-v2"):
         study.train(replace(RECORD, task="grid-to-sequence-v2"), quiet)
+
+
+def test_a_model_of_another_recipe_version_is_not_decoded(study, tmp_path):
+    """Its weights may fit, and mean something else."""
+    with pytest.raises(UsageError, match="was trained under recipe version 1; this toyflow runs models of"):
+        evaluate(study, replace(RECORD, recipe_version=1), tmp_path)
+
+
+def test_weights_of_another_network_are_named(study, tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    trained = study.train(RECORD, quiet)
+    other = replace(RECORD, model={**RECORD.model, "decoder": "base"})
+    store.write_training(other, trained, {})
+    with pytest.raises(DamagedError, match="do not fit GridReader"):
+        list(study.evaluate(store.training(other.key), STEPS, quiet))
+
+
+def test_cost_and_passes_are_kept(study):
+    details = study.train(RECORD, quiet).details
+    assert details["training_passes"] == {"forward": 1, "backward": 1}
+    assert details["training_flops"] == 3 * (details["encode_flops"] + details["call_flops"]) > 1e6
 
 
 def test_laws_under_one_seed_start_from_the_same_model_and_data(study):

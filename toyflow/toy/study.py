@@ -19,7 +19,7 @@ from toyflow.environment import processor
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.flow import Model, Objective, Sampler, make_objective, parse_sampler, parse_schedule
 from toyflow.sweep.cell import OnProgress, Study
-from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, StoredTraining, Trained
 from toyflow.toy.task import Batch, Task, make_task
 from toyflow.training import Recipe, measure_cost, train
@@ -158,8 +158,15 @@ def load_model(task: Task, training: StoredTraining) -> tuple[Model, Objective]:
     """A trained model, ready to answer, and its objective.
 
     Raises:
+        UsageError: it was trained under another version of the recipe, so this network is not its own.
         DamagedError: the weights are missing, altered, or another model's.
     """
+    version = training.record.recipe_version
+    if version != RECIPE_VERSION:
+        raise UsageError(
+            f"{training.folder} was trained under recipe version {version}; this toyflow runs models of "
+            f"version {RECIPE_VERSION}. Its stored results can be read; train again to decode or probe."
+        )
     objective = objective_of(training.record)
     model = build_model(task, objective, training.record)
     try:
