@@ -1,0 +1,249 @@
+"""`toyflow report`'s files, from results folders made by hand."""
+
+import base64
+import io
+import itertools
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from toyflow.atomic import DamagedError
+from toyflow.errors import UsageError
+from toyflow.report import page
+from toyflow.report.page import results_folders, write_pages
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Evaluated, Store, Trained
+
+N = 100
+HOSTILE = "<script>alert(1)</script>|$\\frac$|`*_[x](http://example.org)"
+VOID = {"meta", "img", "source", "br", "link", "hr", "input"}
+
+
+def fill(folder, hostile=False, cost=True, seeds=2):
+    """A results folder with two laws, a control, and an encoder of another size."""
+    store = Store(folder)
+    store.prepare()
+    for seed in range(seeds):
+        add(store, "uniform", seed, {1: 0.60 + 0.05 * seed, 10: 0.80}, cost=cost)
+        add(store, "shift:4", seed, {1: 0.90, 10: 0.85 + 0.01 * seed}, cost=cost)
+        add(store, None, seed, {1: 0.7}, cost=cost)
+        if hostile:
+            add(store, HOSTILE, seed, {1: 0.5}, encoder=HOSTILE, cost=cost)
+    return folder
+
+
+def add(store, law, seed, rates, encoder="base", cost=True):
+    record = TrainingRecord(
+        task="grid-to-sequence", model={"encoder": encoder, "decoder": "base", "attention": "cross"},
+        objective="flow" if law else "regression", schedule=law, time_sampling="stratified" if law else None,
+        seed=seed, recipe={"iterations": 20.0, "batch_size": 8.0},
+    )  # fmt: skip
+    curve = pd.DataFrame({"iteration": np.arange(1, 11), "loss": 0.1, "loss_s0.9": 0.2})
+    details = {"parameters": 1234, "seconds": 2.0}
+    if cost:
+        passes = {"forward": 1.5, "backward": 1}
+        details |= {"encode_flops": 1e6, "call_flops": 2e6, "training_flops": 5e8, "training_passes": passes}
+    environment = {"torch": "9.8.7", "commit": f"abc{seed}", "device_name": None}
+    store.write_training(record, Trained({"w": torch.zeros(1)}, curve, details), environment)
+    for steps, rate in rates.items():
+        right = (np.arange(N) < round(rate * N)).astype(float)
+        outcomes = pd.DataFrame({"exact_match": right, "digit_accuracy": 0.99})
+        details = {
+            "metrics": {"exact_match": float(right.mean()), "digit_accuracy": 0.99}, "examples": N,
+            "model_calls": steps, "encode_seconds": 0.1, "decode_seconds": 0.1 * steps,
+        }  # fmt: skip
+        store.write_evaluation(record, EvaluationRecord("euler", steps), Evaluated(outcomes, details), {})
+
+
+class Parsed(HTMLParser):
+    """A page's elements; whatever is not closed, or closed twice, is an error."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += "" if "style" in self.open else data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Figures of few pixels, to save time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "SHARPEST", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """(folder, HTML, Markdown) of two folders, one of them with hostile names and a probe."""
+    out = tmp_path_factory.mktemp("report")
+    fill(out / "finding-1")
+    fill(out / "hostile & sons", hostile=True, cost=False)
+    (out / "finding-1" / "figures").mkdir()
+    (out / "hostile & sons" / "probe").mkdir()
+    Image.new("RGB", (320, 160)).save(out / "hostile & sons" / "probe" / "velocity_error.png")
+    Image.new("RGB", (32, 16)).save(out / "finding-1" / "figures" / "score_by_steps.png")
+    (out / "notes").mkdir()
+    html, markdown = write_pages(out)
+    assert (html, markdown) == (out / "report.html", out / "report.md")
+    return out, html.read_text(), markdown.read_text()
+
+
+def test_the_page_parses_and_needs_nothing_else(written):
+    parsed = Parsed(written[1])
+    for _, attributes in parsed.elements:
+        for name in ("src", "srcset", "href"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    assert not parsed.all("script") and not parsed.all("link") and "@import" not in written[1]
+    assert "url(" not in written[1]
+
+
+def test_links_lead_somewhere(written):
+    parsed = Parsed(written[1])
+    places = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
+    links = {attributes["href"] for attributes in parsed.all("a")}
+    assert len(links) == 2 and links <= {f"#{place}" for place in places}
+
+
+def test_figures_have_words_and_a_dark_form(written):
+    parsed = Parsed(written[1])
+    images, dark = parsed.all("img"), parsed.all("source")
+    assert len(images) == 9 and all(image["alt"] for image in images)
+    assert len(dark) == 8 and all("dark" in source["media"] for source in dark)
+    assert len(parsed.all("figcaption")) == len(images)
+    light, black = (decoded(picture) for picture in (images[0]["src"], dark[0]["srcset"]))
+    assert light.shape == black.shape
+    opaque = (light[..., 3] > 200) & (black[..., 3] > 200)
+    assert light[opaque][:, :3].mean() < black[opaque][:, :3].mean() - 50
+
+
+def decoded(uri):
+    picture = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGBA")).astype(int)
+
+
+def test_tables_have_captions_and_heads(written):
+    parsed = Parsed(written[1])
+    tables = parsed.all("table")
+    assert len(tables) == len(parsed.all("caption")) == 1 + 2 * 6
+    assert all("scope" in head for head in parsed.all("th"))
+    levels = [int(name[1]) for name, _ in parsed.elements if re.fullmatch("h[1-6]", name)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_names_stay_text(written):
+    _, html, markdown = written
+    assert HOSTILE in Parsed(html).text and HOSTILE not in html
+    assert "<script" not in markdown.replace("\\<script", "")
+    assert "[x](http" not in markdown.replace("\\]", "")
+    for lines in re.findall(r"(?:^\|.*\n)+", markdown, flags=re.MULTILINE):
+        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in lines.splitlines()}
+        assert len(counts) == 1
+
+
+def test_findings_stand_beside_the_studys_claims(written):
+    _, html, markdown = written
+    text = " ".join(Parsed(html).text.replace("\u00a0", " ").split())
+    for words in (
+        "Training nearer to the noise raises exact match in one step.",
+        "uniform 70.2 %, shift:4 85.2 %",
+        "shift:4 is right on 90.0 %, uniform on 62.5 %: +27.5 points",
+        "It needs flow with encoder = small, base and large.",
+    ):
+        assert words in text and words in re.sub(r"\\(.)", r"\1", markdown)
+    assert "These results bear on 4 claims" in text
+
+
+def test_tables_say_what_was_measured(written):
+    text = " ".join(Parsed(written[1]).text.replace("\u00a0", " ").split())
+    assert "90.0" in text and "62.5 [30.7, 94.3]" in text
+    assert "1.5 1 80 2 1,234 3.0 2.00" in text  # passes, GFLOP, seconds, parameters, MFLOP, ms
+    assert "\u2013 \u2013 \u2013 2 1,234 \u2013 2.00" in text  # a folder from before costs were kept
+    assert "9.8.7" in text and "abc0, abc1" in text and "20" in text
+    assert "toyflow sweep --preset finding-1" in text
+
+
+def test_markdown_links_only_to_figures_that_exist(written):
+    out, _, markdown = written
+    links = re.findall(r"!\[[^\n]*\]\(([^)]*)\)", markdown)
+    assert links == ["finding-1/figures/score_by_steps.png", "hostile%20%26%20sons/probe/velocity_error.png"]
+    assert "data:" not in markdown and (out / links[0]).is_file()
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "DRAWINGS", page.DRAWINGS[:1])
+    pages = []
+    for place in ("here", "there"):
+        folder = fill(tmp_path / place / "results", seeds=1)
+        pages.append([path.read_bytes() for path in write_pages(folder)])
+    assert pages[0] == pages[1]
+    assert b"undecided (one seed)" in pages[0][0] and len(pages[0][0]) < 1e6
+    assert str(tmp_path).encode() not in pages[0][0]
+
+
+def test_folders(tmp_path):
+    with pytest.raises(UsageError, match="holds no results"):
+        results_folders(tmp_path)
+    with pytest.raises(UsageError, match="holds no results"):
+        write_pages(tmp_path / "nowhere")
+    for name in ("b", "a"):
+        (tmp_path / name / "cells").mkdir(parents=True)
+    assert results_folders(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    (tmp_path / "cells").mkdir()
+    assert results_folders(tmp_path)[0] == tmp_path
+
+
+@pytest.mark.parametrize("name", ["config.json", "curve.csv", "outcomes.csv"])
+def test_damaged_results_are_one_line(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(page, "DRAWINGS", [d for d in page.DRAWINGS if d.name == "training_curves"])
+    fill(tmp_path, seeds=1)
+    victim = sorted(tmp_path.glob(f"cells/**/{name}"))[0]
+    victim.write_text(victim.read_text() + " ")
+    with pytest.raises(DamagedError, match=re.escape(name)) as error:
+        write_pages(tmp_path)
+    assert "\n" not in str(error.value) and not (tmp_path / "report.html").exists()
+
+
+def test_a_preset_is_named_by_its_folder(tmp_path):
+    assert page._command(tmp_path / "quick" / "dial") == "toyflow sweep --preset dial --quick"
+    assert page._command(tmp_path / "dial") == "toyflow sweep --preset dial"
+    assert page._command(tmp_path / "mine") is None
+
+
+def test_another_task_whose_recipe_says_little_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "DRAWINGS", ())
+    store = Store(tmp_path)
+    store.prepare()
+    record = TrainingRecord("mine", {}, "flow", "beta", "stratified", 0, {})
+    details = {"parameters": 1, "seconds": 1.0}
+    curve = pd.DataFrame({"iteration": [1], "loss": [0.1], "loss_s0.9": [0.1]})
+    store.write_training(record, Trained({"w": torch.zeros(1)}, curve, details), {})
+    details = {
+        "metrics": {"good": 1.0}, "examples": 1, "model_calls": 1, "encode_seconds": 0.1,
+        "decode_seconds": 0.1,
+    }  # fmt: skip
+    evaluated = Evaluated(pd.DataFrame({"good": [1.0]}), details)
+    store.write_evaluation(record, EvaluationRecord("euler", 1), evaluated, {})
+    html, markdown = write_pages(tmp_path)
+    assert "They bear on no claim." in html.read_text() and "Task mine" in markdown.read_text()
