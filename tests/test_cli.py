@@ -247,7 +247,7 @@ def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path):
         (("--steps", "0"), "--steps must be 1 or more"),
         (("--seeds", "x"), "--seeds must be whole numbers"),
         (("--device", "gpu"), "unknown device 'gpu'"),
-        (("--preset", "refrence"), "Did you mean 'objectives'?"),
+        (("--preset", "objectivs"), "Did you mean 'objectives'?"),
         (("--out", "/proc/nowhere"), "cannot write to /proc/nowhere"),
         (("--out", "x" * 300), "cannot look into xxx"),
         (("--schedules", "regression", "--steps", "10"), "cannot decode in 10 steps"),
