@@ -23,7 +23,8 @@ from toyflow.toy.images import CLASSES, IMAGE_SETS, Images
 from toyflow.toy.task import Batch, Choice, Task, Values
 
 PATCHES = 4
-"""On a side of an image, which is 16 tokens then. In equal CPU time, 49 smaller patches gave worse digits."""
+"""On a side of an image, which is 16 tokens then. 49 smaller ones, tried once with as much
+CPU time, gave worse digits."""
 TEST_PER_CLASS = 200
 DECODERS = {
     "small": DenoiserSize(width=64, depth=2, heads=4),
@@ -66,7 +67,8 @@ class ImageDenoiser(Model):
 class ClassToImage(Task):
     """Draw an image of a class. Scored in the eyes of a small classifier of the same data set: by whether it
     sees the class that was asked for, and by the Frechet distance between its features of the samples
-    and of as many real test images. Real images are no ideal 1 and 0 either: compare with theirs."""
+    and of as many real test images. Read both: the mean image of a class, which is what one ideal step
+    gives, is always recognised, and only the distance tells it from real images."""
 
     name = "class-to-image"
     metrics = ("class_accuracy",)
