@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from toyflow import __version__
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.sweep.options import SweepOptions, load_preset
+from toyflow.sweep.options import RECOMMEND, SweepOptions, load_preset
 
 app = typer.Typer(
     name="toyflow",
@@ -149,10 +149,7 @@ def sweep(
         raise UsageError("--quick is a preset's short version; name it with --preset.")
     options = options.updated(flags, "flags")
     if not dry_run:
-        from toyflow import plugins
-        from toyflow.sweep.workers import start_fork_server
-
-        start_fork_server(["toyflow.toy.study", *plugins.modules("tasks", options.task)])
+        _start_workers(options)
     _check_torch()
     from toyflow.toy.sweep import run_sweep
 
@@ -199,8 +196,12 @@ def compare(
     steps: Annotated[str, typer.Option(help="K for selections that name none.")] = "1",
     metric: Annotated[str | None, typer.Option(help="A metric.", show_default="the headline one")] = None,
     margin: Annotated[
-        float, typer.Option(help="Equivalent is within this: points, or the metric's unit.")
-    ] = 2.0,
+        float | None,
+        typer.Option(
+            help="Equivalent is within this: points, or the metric's unit.",
+            show_default="2 points, or a tenth of the first's metric",
+        ),
+    ] = None,
     out: Out = Path(DEFAULTS.out),
 ) -> None:
     """Compare results, the seed being the unit: differences with intervals, and a sentence for each.
@@ -210,11 +211,10 @@ def compare(
     """
     _check_torch()
     from toyflow.report.compare import compare as compared
-    from toyflow.report.compare import comparison_table, verdicts
+    from toyflow.report.verdicts import comparison_table, verdicts
     from toyflow.sweep.options import parse_steps
 
-    scale = 100 if metric is None else 1
-    comparison = compared(out, selections, parse_steps(steps, "--steps"), metric, margin / scale)
+    comparison = compared(out, selections, parse_steps(steps, "--steps"), metric, margin)
     console.print(comparison_table(comparison))
     for sentence in verdicts(comparison):
         console.print(f"\n{escape(sentence)}")
@@ -254,6 +254,98 @@ def probe(
     console.print(probe_table(found))
     for path in write_probe(found, out):
         console.print(escape(str(path)), style="green")
+
+
+@app.command(
+    epilog=_examples(
+        "toyflow recommend",
+        "toyflow recommend --task dial --set certainty=0.4 --candidates uniform,shift:4,shift:8",
+        "toyflow recommend --task class-to-image --metric frechet_distance --iterations 3500 --batch-size 32",
+        "toyflow recommend --against results/finding-1",
+    )
+)
+def recommend(
+    candidates: Annotated[
+        str | None, typer.Option(help="Laws to choose from.", show_default="uniform,shift:3,shift:8")
+    ] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="Steps K to choose from.", show_default="1,2,4,10")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds of each law.", show_default="0-1")] = None,
+    fraction: Annotated[
+        float, typer.Option(help="Length of a short training, as a share of --iterations.")
+    ] = 0.25,
+    metric: Annotated[
+        str | None, typer.Option(help="What to choose by.", show_default="the task's headline")
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Fewer steps may cost this: points, or the metric's unit.",
+            show_default="2 points, or a tenth of the best",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A results folder with full trainings of these laws, to check by.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="What to learn.", show_default=DEFAULTS.task)] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="An option of the task. May be repeated."),
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Where data sets are, or are put.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Of the full training.", show_default=str(DEFAULTS.iterations))
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Examples per iteration.", show_default=str(DEFAULTS.batch_size))
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak of the one-cycle learning rate.", show_default=str(DEFAULTS.learning_rate)),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at a time.", show_default="processors / threads; 1 on a GPU")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads per cell.", show_default=str(DEFAULTS.threads))
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Results folder.", show_default="results/recommend/TASK")
+    ] = None,
+) -> None:
+    """Say which schedule and how many steps K suit a task: by short trainings, the probe and the comparison.
+
+    The fewest steps are taken that cost no more than the margin, then the law that is best in them. The
+    evidence is printed with the advice; a guess is called a guess.
+    """
+    flags = {
+        "schedules": candidates, "steps": steps, "seeds": seeds, "task": task, "set": settings,
+        "data_dir": data_dir, "iterations": iterations, "batch_size": batch_size,
+        "learning_rate": learning_rate, "device": device, "jobs": jobs, "threads": threads, "out": out,
+    }  # fmt: skip
+    options = RECOMMEND.updated(flags, "flags")
+    if out is None:
+        options = options.updated({"out": f"{options.out}/{options.task}"}, "flags")
+    _start_workers(options)
+    _check_torch()
+    from toyflow.report.recommend import recommendation_sentences, recommendation_table, regret_sentence
+    from toyflow.sweep.executors import LocalExecutor
+    from toyflow.sweep.run import show_on
+    from toyflow.toy import recommend as recommending
+    from toyflow.toy.study import jobs_of
+
+    executor = LocalExecutor(jobs_of(options))
+    found = recommending.recommend(
+        options, executor, show_on(console), fraction=fraction, metric=metric, margin=margin
+    )
+    console.print(recommendation_table(found))
+    for sentence in recommendation_sentences(found):
+        console.print(f"\n{escape(sentence)}")
+    if against is not None:
+        held = recommending.against(found, options, against)
+        console.print(f"\n{escape(regret_sentence(held, found.yardstick))}")
 
 
 @app.command(
@@ -378,6 +470,14 @@ def doctor() -> None:
         console.print(finding.text, markup=False)
         well &= finding.well is not False
     raise typer.Exit(0 if well else 1)
+
+
+def _start_workers(options: SweepOptions) -> None:
+    """Let the processes of cells import torch while this one does."""
+    from toyflow import plugins
+    from toyflow.sweep.workers import start_fork_server
+
+    start_fork_server(["toyflow.toy.study", *plugins.modules("tasks", options.task)])
 
 
 def _check_torch() -> None:

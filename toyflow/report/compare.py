@@ -1,4 +1,4 @@
-"""`toyflow compare`: one selection of results against others, seed by seed, with a verdict in words."""
+"""`toyflow compare`: one selection of results against others, seed by seed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
 from toyflow.report.results import Results, description, load_results
 from toyflow.report.runs import existing_store
-from toyflow.report.tables import MARGIN, in_words
+from toyflow.report.tables import MARGIN
 from toyflow.sweep.store import StoredEvaluation
-
-LEVEL = 0.05
-"""Of every test here."""
 
 
 @dataclass(frozen=True)
@@ -147,28 +142,41 @@ def compare(
     selectors: Sequence[str],
     steps: Sequence[int] = (1,),
     metric: str | None = None,
-    margin: float = MARGIN,
+    margin: float | None = None,
+    results: Results | None = None,
 ) -> Comparison:
     """The first selection against each of the others; nothing is written.
 
-    Each is compared in each of the `steps`, unless it names its own K. The margin is in the metric's unit.
+    Each is compared in each of the `steps`, unless it names its own K.
+
+    Args:
+        margin: in points for the headline, else in the metric's unit; where None, 2 points, else a tenth of
+            the first's mean.
+        results: what stands in for all that `out` holds.
 
     Raises:
         UsageError: selections that name nothing, too much, or share no examples; no such metric.
         DamagedError: a result's file is missing or altered.
     """
-    if len(selectors) < 2 or not steps or not 0 < margin < math.inf:
+    if len(selectors) < 2 or not steps or not (margin is None or 0 < margin < math.inf):
         raise UsageError("compare needs two selections or more, a K, and a margin above 0.")
     first, *others = (Selector.parse(text, out) for text in selectors)
     folders = {selector.folder for selector in (first, *others)}
-    stored = {folder: load_results(existing_store(folder)) for folder in folders}
+    stored = {
+        folder: results if results and folder == out else load_results(existing_store(folder))
+        for folder in folders
+    }
     headline = stored[first.folder].metric
-    measure = Measure(headline if metric is None else metric, metric in (None, headline), margin)
+    measure = Measure(headline if metric is None else metric, metric in (None, headline), MARGIN)
     pairs = []
     for a, b in dict.fromkeys((first.at(k), other.at(k)) for k in steps for other in others):
         if a == b:
             raise UsageError(f"{a.label} at K = {a.steps} would be compared with itself.")
-        pairs.append(_compared(_select(stored[a.folder], a), _select(stored[b.folder], b), measure))
+        arms = _select(stored[a.folder], a), _select(stored[b.folder], b)
+        _check_comparable(*arms, measure.metric)
+        if not pairs:  # one margin for all
+            measure = replace(measure, margin=_margin(margin, measure, arms[0]))
+        pairs.append(_compared(*arms, measure))
     adjusted = iter(stats.holm([pair.p_value for pair in pairs if pair.p_value is not None]))
     pairs = [pair if pair.p_value is None else replace(pair, p_value=next(adjusted)) for pair in pairs]
     return Comparison(measure, pairs)
@@ -221,9 +229,18 @@ def _differing(described: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     return {name: found for name, found in values.items() if len(found) > 1}
 
 
+def _margin(given: float | None, measure: Measure, first: Arm) -> float:
+    """In the metric's unit."""
+    if given is not None:
+        return given / 100 if measure.headline else given
+    if measure.headline:
+        return MARGIN
+    size = abs(float(np.mean(first.values(measure.metric, first.by_seed))))
+    return size / 10 or math.ulp(0.0)
+
+
 def _compared(a: Arm, b: Arm, measure: Measure) -> Pair:
-    """The pair, its p-value not yet adjusted. Raises UsageError where the two cannot be compared."""
-    _check_comparable(a, b, measure.metric)
+    """The pair, its p-value not yet adjusted."""
     common = sorted(a.by_seed.keys() & b.by_seed.keys())
     seeds = (common, common) if common else (sorted(a.by_seed), sorted(b.by_seed))
     one, two = a.values(measure.metric, seeds[0]), b.values(measure.metric, seeds[1])
@@ -238,6 +255,7 @@ def _compared(a: Arm, b: Arm, measure: Measure) -> Pair:
 
 
 def _check_comparable(a: Arm, b: Arm, metric: str) -> None:
+    """Raises UsageError where the two cannot be compared."""
     evaluations = [(arm.selector.label, e) for arm in (a, b) for e in arm.by_seed.values()]
     examples = [
         {
@@ -285,124 +303,3 @@ def _names(a: Arm, b: Arm) -> tuple[str, str, str]:
         name = arm.selector.label + (f" ({', '.join(told)})" if told else "")
         names.append(f"{name} at K = {arm.selector.steps}" if "K" in telling else name)
     return names[0], names[1], "" if "K" in telling else f" at K = {a.selector.steps}"
-
-
-def verdicts(comparison: Comparison) -> list[str]:
-    """A sentence for each pair, and one on the single models where both decode the same."""
-    sentences = []
-    for pair in comparison.pairs:
-        said = _verdict(pair, pair.test, comparison) if pair.test else _no_test(pair, comparison)
-        sentences.append(said)
-        if pair.same_models and len(pair.models) > 1:
-            counts = "; ".join(
-                f"seed {seed}: {model.first_only} and {model.second_only} (p {_p(model.p_value)})"
-                for seed, model in pair.models.items()
-            )
-            sentences.append(
-                f"Examples that only {pair.first} and only {pair.second} got right, model by model "
-                f"(McNemar's exact test, not adjusted): {counts}."
-            )
-    return sentences
-
-
-def _verdict(pair: Pair, test: stats.SeedTest, comparison: Comparison) -> str:
-    measure, both, where = comparison.measure, f"{pair.first} and {pair.second}", _where(pair, comparison)
-    mean = measure.difference(test.difference.estimate)
-    difference = f"{mean} {measure.bounds(test.difference)}"
-    p = f"p {_p(pair.p_value)}" if comparison.tests == 1 else f"Holm-adjusted p {_p(pair.p_value)}"
-    tested = f"{'paired' if test.paired else 'unpaired, Welch'} t-test, {p}"
-    different = pair.p_value is not None and pair.p_value < LEVEL
-    if test.equivalence_p < LEVEL:
-        equivalent = f"{both} are equivalent {measure.within}{where}"
-        if different:
-            return f"{equivalent}, though the difference of {difference} {pair.over} is not zero ({tested})."
-        return (
-            f"{equivalent}: {mean} {measure.bounds(test.within)}, 90 %, {pair.over} (two one-sided t-tests, "
-            f"p {_p(test.equivalence_p)})."
-        )
-    if different:
-        more, less = ("better", "worse") if measure.headline else ("higher", "lower")
-        word = more if test.difference.estimate > 0 else less
-        return f"{pair.first} is {word} than {pair.second}{where}: {difference} {pair.over} ({tested})."
-    level = LEVEL / comparison.tests
-    needed = stats.seeds_needed(test.difference.estimate, test.deviation, measure.margin, level)
-    already = needed.to_be_equivalent is not None and needed.to_be_equivalent <= min(map(len, pair.seeds))
-    return (
-        f"Too few to tell: {both} differ by {difference}{where} {pair.over}; if a difference of this size is "
-        f"real, {_about(needed.to_differ)} seeds would show it ({100 * stats.POWER:g} % power); if there is "
-        f"none, {_about(needed.to_be_equivalent)} seeds {'should already' if already else 'would'} show that "
-        f"they are equal {measure.within}."
-    )
-
-
-def _no_test(pair: Pair, comparison: Comparison) -> str:
-    measure = comparison.measure
-    differ = f"{pair.first} and {pair.second} differ by {measure.difference(pair.means[0] - pair.means[1])}"
-    where = _where(pair, comparison)
-    if pair.several:
-        return (
-            f"Too few to tell: {differ}{where} {pair.over}, and these seeds show no spread to judge that by; "
-            "more are needed."
-        )
-    if pair.seeds[0] != pair.seeds[1]:
-        return f"Too few to tell: {differ}{where} {pair.over}; each needs two or more, or one in common."
-    said = "the law; on this one model" if pair.same_models else "the laws; on this pair of models"
-    shown = [
-        f" {measure.bounds(model.difference)} (Newcombe, 90 %; McNemar p {_p(pair.p_value)})"
-        for model in pair.models.values()
-    ]
-    return f"One seed: nothing can be said about {said}, {differ}{''.join(shown)}{where}."
-
-
-def comparison_table(comparison: Comparison) -> Table:
-    """For a terminal: a line per pair."""
-    measure, several = comparison.measure, comparison.tests > 1
-    unit = ", %; differences in points" if measure.headline else ""
-    table = Table(title=f"{in_words(measure.metric)}{unit}", title_justify="left", show_lines=True)
-    table.add_column("first\nsecond")
-    p = "p, Holm" if several else "p"
-    for head in ("seeds", "mean", "difference\n[95 %]\n[90 %]", p, "d_z\n[95 %]", "p, equi-\nvalence"):
-        table.add_column(escape(head), justify="right", no_wrap=True)
-    for pair in comparison.pairs:
-        table.add_row(*map(escape, _row(pair, measure)))
-    table.caption = (
-        "The seed is the unit. difference: first - second. d_z: mean / standard deviation of the seeds' "
-        f"differences. Equivalence: the 90 % interval lies {measure.within} of zero (two one-sided tests)."
-        + (
-            " p of the difference is adjusted by Holm's method, that of equivalence is not."
-            if several
-            else ""
-        )
-    )
-    table.caption_justify = "left"
-    return table
-
-
-def _row(pair: Pair, measure: Measure) -> list[str]:
-    means = [f"{100 * mean:.1f}" if measure.headline else f"{mean:.4g}" for mean in pair.means]
-    difference = measure.signed(pair.means[0] - pair.means[1])
-    row = [
-        f"{pair.first}\n{pair.second}{pair.at}",
-        "\n".join(str(len(s)) for s in pair.seeds),
-        "\n".join(means),
-    ]
-    if pair.test is None:
-        return [*row, difference, "n/a", "n/a", "n/a"]
-    bounds = [measure.bounds(interval) for interval in (pair.test.difference, pair.test.within)]
-    d_z = pair.test.effect
-    effect = "n/a" if d_z is None else f"{d_z.estimate:+.2f}\n[{d_z.low:+.2f}, {d_z.high:+.2f}]"
-    p_values = [_p(p).removeprefix("= ") for p in (pair.p_value, pair.test.equivalence_p)]
-    return [*row, "\n".join([difference, *bounds]), p_values[0], effect, p_values[1]]
-
-
-def _where(pair: Pair, comparison: Comparison) -> str:
-    measure = comparison.measure
-    return pair.at if measure.headline else f" in {in_words(measure.metric)}{pair.at}"
-
-
-def _p(p: float | None) -> str:
-    return "n/a" if p is None else "< 0.001" if p < 0.001 else f"= {p:.3f}"
-
-
-def _about(seeds: int | None) -> str:
-    return f"more than {stats.MOST_SEEDS}" if seeds is None else f"about {seeds}"

@@ -59,6 +59,12 @@ class SweepOptions:
         return replace(self, **parsed)
 
 
+RECOMMEND = SweepOptions(
+    schedules=("uniform", "shift:3", "shift:8"), steps=(1, 2, 4, 10), seeds=(0, 1), out="results/recommend"
+)
+"""What `toyflow recommend` tries where it is not told."""
+
+
 def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
     """Keys and values of a preset: a name under experiments/, or a TOML file's path. Its table `quick`
     holds what its short version has instead.

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from toyflow.toy.mnist import MEAN, STD
 
-ENCODER_CHANNELS = {"small": (8, 16, 32), "base": (16, 32, 64), "large": (32, 64, 128)}
-"""Channels of the three convolutions by the encoder's name."""
+
+class EncoderSize(NamedTuple):
+    """Channels of the three convolutions, and by how many pixels, at most, a tile is moved in training."""
+
+    channels: tuple[int, int, int]
+    shift: int = 0
+
+
+ENCODERS = {
+    "small": EncoderSize((8, 16, 32)),
+    "base": EncoderSize((16, 32, 64)),
+    "large": EncoderSize((32, 64, 128)),
+    "large-shifted": EncoderSize((32, 64, 128), shift=2),
+}
+"""By name."""
 
 
 class TileEncoder(nn.Module):
@@ -18,9 +34,10 @@ class TileEncoder(nn.Module):
     No padding: a digit's margin is empty, and 28 -> 13 -> 6 -> 4 costs half of a padded stack.
     """
 
-    def __init__(self, channels: tuple[int, int, int], width: int) -> None:
+    def __init__(self, size: EncoderSize, width: int) -> None:
         super().__init__()
-        first, second, third = channels
+        first, second, third = size.channels
+        self.shift = size.shift
         self.layers = nn.Sequential(
             *_convolution(1, first, kernel=4, stride=2),
             *_convolution(first, second, kernel=3, stride=2),
@@ -34,8 +51,20 @@ class TileEncoder(nn.Module):
 
     def forward(self, tiles: UInt8[Tensor, "batch tiles 28 28"]) -> Float[Tensor, "batch tiles width"]:
         """One token per tile; pixels are 0 to 255."""
-        pixels = (tiles.flatten(0, 1).unsqueeze(1).float() / 255 - MEAN) / STD
+        flat = tiles.flatten(0, 1)
+        if self.training and self.shift:
+            flat = _shifted(flat, self.shift)
+        pixels = (flat.unsqueeze(1).float() / 255 - MEAN) / STD
         return self.layers(pixels).unflatten(0, tiles.shape[:2])
+
+
+def _shifted(tiles: UInt8[Tensor, "tiles 28 28"], most: int) -> UInt8[Tensor, "tiles 28 28"]:
+    """Each tile moved by its own random offset, up to `most` pixels down and across; what enters is empty."""
+    count, side, _ = tiles.shape
+    padded = pad(tiles, (most, most, most, most))
+    offsets = torch.randint(2 * most + 1, (2, count, 1), device=tiles.device)
+    rows, columns = offsets + torch.arange(side, device=tiles.device)
+    return padded[torch.arange(count, device=tiles.device)[:, None, None], rows[:, :, None], columns[:, None]]
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module]:

@@ -15,10 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toyflow.atomic import DamagedError
-from toyflow.environment import processor
+from toyflow.environment import cores, processor
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.flow import Model, Objective, Sampler, make_objective, parse_sampler, parse_schedule
 from toyflow.sweep.cell import OnProgress, Study
+from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, StoredTraining, Trained
 from toyflow.toy.task import Batch, Task, make_task
@@ -222,6 +223,13 @@ def _warm_up(model: Model, objective: Objective, test: Batch) -> None:
     first = test.part(slice(0, EVALUATION_BATCH))
     condition = model.encode(first.observation)
     objective.decode(model, condition, torch.zeros_like(first.target), 1, parse_sampler("euler"))
+
+
+def jobs_of(options: SweepOptions) -> int:
+    """How many cells run at a time."""
+    if options.jobs is not None:
+        return options.jobs
+    return max(1, cores() // options.threads) if choose_device(options.device) == "cpu" else 1
 
 
 def choose_device(name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow.environment import cores
 from toyflow.errors import ToyflowError
 from toyflow.report import tables
 from toyflow.report.results import Results, load_results
@@ -14,7 +13,7 @@ from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.run import missing_cells, print_plan, run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.toy.api import plan_study
-from toyflow.toy.study import ToyStudy, choose_device
+from toyflow.toy.study import ToyStudy, choose_device, jobs_of
 
 
 def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) -> None:
@@ -27,7 +26,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     cells = plan_study(options)
     store = Store(options.out)
     study = ToyStudy(options.task, choose_device(options.device), options.threads, data_dir=options.data_dir)
-    jobs = options.jobs or (max(1, cores() // options.threads) if study.device == "cpu" else 1)
+    jobs = jobs_of(options)
     out = escape(str(store.root))
     if dry_run:
         print_plan(cells, study, store, jobs, console)

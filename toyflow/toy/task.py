@@ -90,6 +90,8 @@ class Task(ABC):
     """What `score` returns, the headline first; the headline is 0 or 1 for each example."""
     set_metrics: ClassVar[tuple[str, ...]] = ()
     """What `score_set` returns."""
+    lower_is_better: ClassVar[tuple[str, ...]] = ()
+    """Those of both for which it is so, distances for one."""
     options: ClassVar[Values] = {}
     """The model's options."""
     knobs: ClassVar[Values] = {}

@@ -73,6 +73,7 @@ class ClassToImage(Task):
     name = "class-to-image"
     metrics = ("class_accuracy",)
     set_metrics = ("frechet_distance",)
+    lower_is_better = ("frechet_distance",)
     options: ClassVar[Values] = {
         "decoder": Choice("base", "small", "large"),
         "attention": Choice(*ATTENTION_KINDS),

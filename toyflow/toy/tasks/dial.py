@@ -73,6 +73,7 @@ class Dial(Task):
     name = "dial"
     metrics = ("valid", "exact_match", "tile_accuracy", "distance_to_code")
     set_metrics = ("total_variation",)
+    lower_is_better = ("distance_to_code", "total_variation")
     options: ClassVar[Values] = {
         "decoder": Choice("base", "small", "large"),
         "attention": Choice(*ATTENTION_KINDS),

@@ -18,7 +18,7 @@ from toyflow.flow import Model
 from toyflow.networks import Denoiser, DenoiserSize
 from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Memory
 from toyflow.toy.codes import CLASSES, CODES
-from toyflow.toy.encoder import ENCODER_CHANNELS, TileEncoder
+from toyflow.toy.encoder import ENCODERS, TileEncoder
 from toyflow.toy.mnist import Digits, load_digits, unpack_mnist
 from toyflow.toy.task import Batch, Choice, Number, Task, Values
 
@@ -38,7 +38,7 @@ class GridReader(Model):
     def __init__(self, tiles: int, encoder: str, decoder: str, attention: AttentionKind) -> None:
         super().__init__()
         size = DECODERS[decoder]
-        self.encoder = TileEncoder(ENCODER_CHANNELS[encoder], size.width)
+        self.encoder = TileEncoder(ENCODERS[encoder], size.width)
         self.denoiser = Denoiser(tiles, CLASSES, size, attention)
 
     def encode(self, observation: UInt8[Tensor, "batch tiles 28 28"]) -> list[Memory]:
@@ -66,7 +66,7 @@ class GridToSequence(Task):
     name = "grid-to-sequence"
     metrics = ("exact_match", "digit_accuracy")
     options: ClassVar[Values] = {
-        "encoder": Choice("base", "small", "large"),
+        "encoder": Choice("base", *(name for name in ENCODERS if name != "base")),
         "decoder": Choice("base", "small", "large", "256x4", "512x8"),
         "attention": Choice(*ATTENTION_KINDS),
     }

@@ -1,0 +1,175 @@
+"""Is the rule of `toyflow recommend` any good? Its choices held against full sweeps of the same settings.
+
+    python benchmarks/recommend.py [--out results/reference/recommend] [--only NAME,...]
+
+For each setting: short trainings and the rule, on seeds 100 and 101; then the full sweep, seeds 0 to 2, in every
+K. The regret of a pair of law and K is what it falls short of the best pair of the full sweep. The rule's own
+stands beside those of always taking one pair, without any training. Resumable; ends with OUT/regret.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from toyflow import Batch, Task, VectorModel
+from toyflow.atomic import atomic_file
+from toyflow.report.recommend import regret
+from toyflow.report.results import load_results
+from toyflow.sweep.executors import DebugExecutor, Executor, LocalExecutor
+from toyflow.sweep.options import RECOMMEND, SweepOptions
+from toyflow.sweep.run import run_missing, show_on
+from toyflow.sweep.store import Store
+from toyflow.toy.api import plan_study
+from toyflow.toy.recommend import recommend, seconds_of, yardstick_of
+from toyflow.toy.study import ToyStudy, jobs_of
+from toyflow.toy.task import make_task
+
+RULE = "toyflow recommend"
+SHORT_SEEDS, FULL_SEEDS = (100, 101), (0, 1, 2)
+
+
+class Wave(Task):
+    """A phase to 8 points of the wave: the example of the README, where laws differ much."""
+
+    name, metrics = "wave", ("close",)
+
+    def train_batch(self, size: int, generator: torch.Generator) -> Batch:
+        phase = 6.28 * torch.rand(size, 1, generator=generator)
+        return Batch(phase, torch.sin(phase + torch.arange(8)))
+
+    def test_set(self) -> Batch:
+        return self.train_batch(500, torch.Generator().manual_seed(0))
+
+    def build_model(self, options: object) -> VectorModel:
+        return VectorModel(observation=1, target=8)
+
+    def score(self, sample: torch.Tensor, test: Batch) -> dict[str, torch.Tensor]:
+        return {"close": ((sample - test.target).abs().amax(1) < 0.3).float()}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A task, its knobs, and the recipe of the full training."""
+
+    name: str
+    options: SweepOptions
+    task: Task | None = None
+    metric: str | None = None
+
+
+def grid(**knobs: str) -> SweepOptions:
+    return replace(RECOMMEND, set={name.replace("_", "-"): (value,) for name, value in knobs.items()})
+
+
+def dial(**knobs: str) -> SweepOptions:
+    return replace(grid(**knobs), task="dial", batch_size=64)
+
+
+SETTINGS = (
+    Setting("grid side 2", grid(side="2")),
+    Setting("grid side 3", grid(side="3")),
+    Setting("grid side 4", grid()),
+    Setting("grid side 3, noise 0.5", grid(side="3", condition_noise="0.5")),
+    Setting("dial coupled, 2 modes, certainty 0", dial(certainty="0")),
+    Setting("dial coupled, 2 modes, certainty 0.4", dial(certainty="0.4")),
+    Setting("dial coupled, 10 modes, certainty 0.4", dial(modes="10", certainty="0.4")),
+    Setting(
+        "dial coupled, 10 modes, by distance", dial(modes="10", certainty="0.4"), None, "total_variation"
+    ),
+    Setting(
+        "dial independent, certainty 0.4", dial(coupling="independent", certainty="0.4"), None, "exact_match"
+    ),
+    Setting("wave", replace(RECOMMEND, task="wave"), Wave()),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("results/reference/recommend"))
+    parser.add_argument("--only", default="", help="parts of names of settings, e.g. side,wave")
+    arguments = parser.parse_args()
+    parts = [part.strip() for part in arguments.only.split(",")]
+    console = Console()
+    rows: list[dict[str, object]] = []
+    for setting in SETTINGS:
+        if any(part in setting.name for part in parts):
+            console.rule(setting.name)
+            rows += measure(setting, arguments.out, console)
+    frame = pd.DataFrame(rows)
+    with atomic_file(arguments.out / "regret.csv") as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")
+    show(frame, console)
+
+
+def measure(setting: Setting, out: Path, console: Console) -> list[dict[str, object]]:
+    """A row for the rule and one for every fixed pair of law and K."""
+    task = setting.task or make_task(setting.options.task, {k: v[0] for k, v in setting.options.set.items()})
+    folder = out / setting.name.partition(", by")[0].replace(", ", "-").replace(" ", "-")
+    executor: Executor = DebugExecutor() if setting.task else LocalExecutor(jobs_of(setting.options))
+    short = replace(setting.options, seeds=SHORT_SEEDS, out=str(folder / "short"))
+    found = recommend(short, executor, show_on(console), metric=setting.metric, task=setting.task)
+    cells = plan_study(replace(setting.options, seeds=FULL_SEEDS), setting.task)
+    store = Store(folder / "full")
+    study = ToyStudy(task.name, task=setting.task)
+    assert not run_missing(cells, study, store, executor, show_on(console))
+    full = load_results(store, cells)
+    yardstick = yardstick_of(task, setting.metric, None)
+    means = yardstick.scores(full).groupby(["label", "steps"])["value"].mean()
+    probed = found.candidates["noise_end_mse"].idxmin()
+    pairs = {
+        RULE: found.choice,
+        "law by the probe, K = 1": replace(found.choice, law=str(probed), steps=1),
+    }
+    for law, steps in means.index:
+        pairs[f"{law}, K = {steps}"] = replace(found.choice, law=law, steps=int(steps))
+    share = found.cost["seconds"] / seconds_of(full)
+    return [
+        {
+            "setting": setting.name,
+            "metric": yardstick.metric,
+            "rule": rule,
+            "law": choice.law,
+            "steps": choice.steps,
+            "regret": held.mean,
+            "regret_by_seed": " ".join(f"{value:.4f}" for value in held.by_seed),
+            "best_law": held.best_law,
+            "best_steps": held.best_steps,
+            "cost_share": share if rule == RULE else 0.0,
+        }
+        for rule, choice in pairs.items()
+        if (held := regret(full, choice, yardstick))
+    ]
+
+
+def show(frame: pd.DataFrame, console: Console) -> None:
+    """The choices, and the mean regret of every rule."""
+    table = Table("setting", "metric", "chosen", "best of the full sweep", "regret", "cost")
+    for _, line in frame[frame["rule"] == RULE].iterrows():
+        table.add_row(
+            line["setting"],
+            line["metric"],
+            f"{line['law']}, K = {line['steps']}",
+            f"{line['best_law']}, K = {line['best_steps']}",
+            f"{100 * line['regret']:.1f}",
+            f"{line['cost_share']:.0%}",
+        )
+    console.print(table)
+    rules = Table("rule", "settings", "mean regret", "worst regret", "mean K")
+    for rule, group in sorted(frame.groupby("rule"), key=lambda of: of[1]["regret"].mean()):
+        mean, worst = 100 * group["regret"].mean(), 100 * group["regret"].max()
+        rules.add_row(
+            str(rule), str(len(group)), f"{mean:.1f}", f"{worst:.1f}", f"{group['steps'].mean():.1f}"
+        )
+    rules.caption = "Regret in points: hundredths of the metric, on the full sweep's three seeds."
+    console.print(rules)
+
+
+if __name__ == "__main__":
+    main()
