@@ -2,9 +2,10 @@
 
     python benchmarks/recommend.py [--out results/reference/recommend] [--only NAME,...]
 
-For each setting: short trainings and the rule, on seeds 100 and 101; then the full sweep, on seeds 0 to 2, in
-every K. The regret of a pair of law and K is what it falls short of the best pair of the full sweep. The rule's own
-stands beside those of always taking one pair, without any training. Resumable; ends with OUT/regret.csv.
+For each setting: short trainings and the rule, on seeds 100 and 101; then the full sweep, on seeds 0 to 2,
+in every K. The regret of a pair of law and K is what it falls short of the best pair of the full sweep. The
+rule's own stands beside those of always taking one pair, without any training. Resumable; ends with
+OUT/regret.csv.
 """
 
 from __future__ import annotations

@@ -330,21 +330,27 @@ def recommend(
         options = options.updated({"out": f"{options.out}/{options.task}"}, "flags")
     _start_workers(options)
     _check_torch()
-    from toyflow.report.recommend import recommendation_sentences, recommendation_table, regret_sentence
+    from toyflow.report.recommend import (
+        recommendation_sentences,
+        recommendation_table,
+        regret,
+        regret_sentence,
+    )
     from toyflow.sweep.executors import LocalExecutor
     from toyflow.sweep.run import show_on
     from toyflow.toy import recommend as recommending
     from toyflow.toy.study import jobs_of
 
     executor = LocalExecutor(jobs_of(options))
+    full = recommending.full_sweep(options, against) if against else None
     found = recommending.recommend(
         options, executor, show_on(console), fraction=fraction, metric=metric, margin=margin
     )
     console.print(recommendation_table(found))
     for sentence in recommendation_sentences(found):
         console.print(f"\n{escape(sentence)}")
-    if against is not None:
-        held = recommending.against(found, options, against)
+    if full is not None:
+        held = regret(full, found.choice, found.yardstick)
         console.print(f"\n{escape(regret_sentence(held, found.yardstick))}")
 
 

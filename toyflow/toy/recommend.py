@@ -9,8 +9,9 @@ from pathlib import Path
 from toyflow import plugins
 from toyflow.atomic import write_json
 from toyflow.errors import ToyflowError, UsageError, unknown
-from toyflow.report.recommend import Recommendation, Regret, Yardstick, recommend_from, regret
+from toyflow.report.recommend import Recommendation, Yardstick, recommend_from
 from toyflow.report.results import Results, load_results
+from toyflow.report.runs import existing_store
 from toyflow.sweep.executors import Executor
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell
@@ -83,21 +84,19 @@ def recommend(
     return found
 
 
-def against(
-    found: Recommendation, options: SweepOptions, folder: Path, task: Task | None = None
-) -> Regret | None:
-    """The recommendation held against a full sweep in `folder`: its models of the same setting and laws.
+def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) -> Results:
+    """What `folder` holds of full trainings of this setting and these laws, to hold a choice against.
 
     Raises:
-        UsageError: `folder` holds nothing of this setting, or several recipes of it.
+        UsageError: it holds none, or several recipes of them.
     """
-    [cell, *_] = plan_study(options, task)
-    asked, results = cell.training, load_results(Store(folder))
+    cells, results = plan_study(options, task), load_results(existing_store(folder))
+    asked, laws = cells[0].training, {cell.training.label for cell in cells}
 
     def fits(evaluation: StoredEvaluation) -> bool:
         record = evaluation.training.record
         alike = (record.task, record.data, record.model) == (asked.task, asked.data, asked.model)
-        return alike and record.label in found.candidates.index
+        return alike and record.label in laws
 
     kept = [i for i, evaluation in enumerate(results.evaluations) if fits(evaluation)]
     if not kept:
@@ -106,8 +105,7 @@ def against(
     if len(recipes) > 1:
         raise UsageError(f"{folder} holds this setting under {len(recipes)} recipes; keep one per folder.")
     frame = results.frame.iloc[kept].reset_index(drop=True)
-    full = replace(results, frame=frame, evaluations=[results.evaluations[i] for i in kept])
-    return regret(full, found.choice, found.yardstick)
+    return replace(results, frame=frame, evaluations=[results.evaluations[i] for i in kept])
 
 
 def yardstick_of(task: Task | type[Task], metric: str | None, margin: float | None) -> Yardstick:

@@ -1,0 +1,96 @@
+"""The rule on scores made by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from toyflow.report.recommend import Choice, Yardstick, choose, regret_sentence
+from toyflow.report.recommend import regret as regret_of
+from toyflow.report.results import Results
+
+HEADLINE = Yardstick("exact_match", headline=True, lower_is_better=False)
+DISTANCE = Yardstick("distance", headline=False, lower_is_better=True)
+
+
+def results(scores: dict[tuple[str, int], list[float]], metric: str = "score") -> Results:
+    rows = [
+        {"label": law, "variant": "", "steps": steps, "seed": seed, metric: value}
+        for (law, steps), values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    return Results(pd.DataFrame(rows), [], "exact_match")
+
+
+def chosen(scores: dict[tuple[str, int], list[float]], yardstick: Yardstick = HEADLINE) -> tuple[str, int]:
+    metric = "score" if yardstick.headline else yardstick.metric
+    choice = choose(yardstick.scores(results(scores, metric)), yardstick)
+    return choice.law, choice.steps
+
+
+def test_one_step_is_taken_where_it_costs_no_more_than_the_margin():
+    scores = {
+        ("uniform", 1): [0.80],
+        ("uniform", 10): [0.895],
+        ("shift:4", 1): [0.88],
+        ("shift:4", 10): [0.7],
+    }
+    assert chosen(scores) == ("shift:4", 1)
+    strict = Yardstick("exact_match", headline=True, lower_is_better=False, margin=0.01)
+    assert chosen(scores, strict) == ("uniform", 10)
+
+
+def test_the_law_is_the_one_that_suits_the_chosen_steps():
+    scores = {
+        ("uniform", 1): [0.1], ("uniform", 2): [0.5], ("uniform", 10): [0.9],
+        ("shift:8", 1): [0.6], ("shift:8", 2): [0.89], ("shift:8", 10): [0.4],
+    }  # fmt: skip
+    assert chosen(scores) == ("shift:8", 2)
+
+
+def test_the_mean_over_seeds_decides_not_the_best_seed():
+    assert chosen({("uniform", 1): [0.5, 0.5], ("beta", 1): [0.9, 0.0]}) == ("uniform", 1)
+
+
+def test_a_law_without_some_steps_competes_in_its_own():
+    assert chosen({("uniform", 1): [0.8], ("uniform", 10): [0.8], ("regression", 1): [0.85]}) == (
+        "regression",
+        1,
+    )
+
+
+def test_distances_are_better_when_small_and_their_margin_is_relative():
+    scores = {("uniform", 1): [120.0], ("uniform", 10): [40.0], ("beta", 4): [43.9], ("beta", 2): [44.5]}
+    choice = choose(DISTANCE.scores(results(scores, "distance")), DISTANCE)
+    assert (choice.law, choice.steps, choice.mean) == ("beta", 4, 43.9)
+    assert (choice.best_law, choice.best_steps, choice.best_mean) == ("uniform", 10, 40.0)
+
+
+def test_regret_is_by_seed_against_the_best_mean_of_the_full_sweep():
+    full = results({("uniform", 1): [0.80, 0.82], ("beta", 1): [0.90, 0.86], ("beta", 10): [0.7, 0.99]})
+    found = regret_of(full, choice("uniform", 1), HEADLINE)
+    assert found is not None
+    assert (found.best_law, found.best_steps) == ("beta", 1)
+    assert found.by_seed == pytest.approx([0.10, 0.04])
+    assert found.mean == pytest.approx(0.07)
+    sentence = regret_sentence(found, HEADLINE)
+    assert "7 points [-31.1, +45.1] short of that (2 seeds)" in sentence
+
+
+def test_the_best_has_no_regret_and_an_unknown_choice_none_that_can_be_told():
+    full = results({("uniform", 1): [0.80], ("beta", 1): [0.90]})
+    best = regret_of(full, choice("beta", 1), HEADLINE)
+    assert best is not None and best.by_seed == [0.0]
+    nothing = regret_of(full, choice("beta", 7), HEADLINE)
+    assert nothing is None
+    assert "does not hold this choice" in regret_sentence(nothing, HEADLINE)
+
+
+def test_regret_of_a_distance_is_positive():
+    full = results({("uniform", 1): [50.0, 52.0], ("beta", 1): [40.0, 42.0]}, "distance")
+    found = regret_of(full, choice("uniform", 1), DISTANCE)
+    assert found is not None and found.by_seed == [10.0, 10.0]
+
+
+def choice(law: str, steps: int) -> Choice:
+    return Choice(law, steps, 0.0, law, steps, 0.0)
