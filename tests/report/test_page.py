@@ -14,7 +14,7 @@ from PIL import Image
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
-from toyflow.report import page
+from toyflow.report import figures, page
 from toyflow.report.page import results_folders, write_pages
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
@@ -192,7 +192,7 @@ def test_markdown_links_only_to_figures_that_exist(written):
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "DRAWINGS", page.DRAWINGS[:1])
+    monkeypatch.setattr(figures, "DRAWINGS", figures.DRAWINGS[:1])
     pages = []
     for place in ("here", "there"):
         folder = fill(tmp_path / place / "results", seeds=1)
@@ -216,7 +216,7 @@ def test_folders(tmp_path):
 
 @pytest.mark.parametrize("name", ["config.json", "curve.csv", "outcomes.csv"])
 def test_damaged_results_are_one_line(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(page, "DRAWINGS", [d for d in page.DRAWINGS if d.name == "training_curves"])
+    monkeypatch.setattr(figures, "DRAWINGS", [d for d in figures.DRAWINGS if d.name == "training_curves"])
     fill(tmp_path, seeds=1)
     victim = sorted(tmp_path.glob(f"cells/**/{name}"))[0]
     victim.write_text(victim.read_text() + " ")
@@ -232,7 +232,7 @@ def test_a_preset_is_named_by_its_folder(tmp_path):
 
 
 def test_another_task_whose_recipe_says_little_is_shown(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "DRAWINGS", ())
+    monkeypatch.setattr(figures, "DRAWINGS", ())
     store = Store(tmp_path)
     store.prepare()
     record = TrainingRecord("mine", {}, "flow", "beta", "stratified", 0, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ MARKERS = "osD^vPX*<>"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 PANEL = (6.4, 4.1)
 """Inches of one panel."""
+MOST_PANELS = 6
+"""In a line."""
 
 
 class Style:
@@ -65,20 +68,13 @@ def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) 
     sns.set_theme(context="paper", style="ticks", font_scale=1.1, rc={"svg.hashsalt": "toyflow"})
     folder.mkdir(parents=True, exist_ok=True)
     style = Style(results.frame["label"])
-    figures: dict[str, Callable[[Results, Style], Figure | None]] = {
-        "score_by_steps": score_by_steps,
-        "schedule_densities": schedule_densities,
-        "training_curves": training_curves,
-        "score_by_decode_time": score_by_decode_time,
-        "dial": lambda results, _: dial_figure(results),
-    }
     written: list[Path] = []
-    for name, draw in figures.items():
-        figure = draw(results, style)
+    for drawing in DRAWINGS:
+        figure = drawing.draw(results, style)
         if figure is None:
             continue
         for extension in formats:
-            path = folder / f"{name}.{extension}"
+            path = folder / f"{drawing.name}.{extension}"
             with atomic_file(path) as temporary:
                 figure.savefig(
                     temporary, format=extension, dpi=160, bbox_inches="tight", metadata=_undated(extension)
@@ -115,6 +111,42 @@ def score_by_steps(results: Results, style: Style) -> Figure:
 
     title = f"{in_words(results.metric).capitalize()} by steps ({_interval_text(table)})"
     return _panels(table, draw, title)
+
+
+def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
+    """What only a set of samples has, such as a distance of distributions, against denoising steps: a line of
+    panels per metric, a panel per variant. None where the task has no such metric."""
+    of_examples = results.evaluations[0].outcomes().columns
+    metrics = [name for name in results.evaluations[0].details["metrics"] if name not in of_examples]
+    variants = list(dict.fromkeys(results.frame["variant"]))
+    if not metrics or len(variants) > MOST_PANELS:
+        return None
+    size = (PANEL[0] * len(variants) + 1.5, PANEL[1] * len(metrics))
+    figure, grid = plt.subplots(
+        len(metrics), len(variants), figsize=size, squeeze=False, layout="constrained", sharey="row"
+    )
+    steps = sorted(results.frame["steps"].unique())
+    for line, metric in zip(grid, metrics, strict=True):
+        for axes, variant in zip(line, variants, strict=True):
+            part = results.frame[results.frame["variant"] == variant]
+            for label in dict.fromkeys(part["label"]):
+                rows = part[part["label"] == label]
+                means = rows.groupby("steps")[metric].mean()
+                axes.plot([steps.index(k) for k in means.index], means, **style.line(label))
+                axes.scatter(
+                    [steps.index(k) for k in rows["steps"]], rows[metric], s=7, color="0.25", zorder=3
+                )
+            axes.set_xticks(range(len(steps)), [str(k) for k in steps])
+            axes.set_title(variant, fontsize=10)
+            axes.set_ylim(0, 1.08 * results.frame[metric].max() or 1)
+            axes.set_xlabel("denoising steps K")
+            axes.set_ylabel(in_words(metric))
+            axes.grid(axis="y", alpha=0.35)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
+    figure.suptitle(f"{_listed(metrics)} by steps (mean, a dot per seed)", fontsize=11)
+    sns.despine(figure)
+    return figure
 
 
 def score_by_decode_time(results: Results, style: Style) -> Figure:
@@ -238,6 +270,50 @@ def training_curves(results: Results, style: Style) -> Figure:
     return figure
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, and how it is described. The text may use {metric} and {laws}."""
+
+    name: str
+    draw: Callable[[Results, Style], Figure | None]
+    title: str
+    alt: str
+    most_variants: int = 30
+    """With more, a page leaves it out."""
+
+
+DRAWINGS = (
+    Drawing(
+        "score_by_steps", score_by_steps, "{metric} by steps",
+        "Line chart: {metric} against denoising steps K for {laws}. The table of scores has the numbers.",
+    ),
+    Drawing(
+        "set_metrics_by_steps", set_metrics_by_steps, "Metrics of the set of samples by steps",
+        "Line chart: metrics of the set of samples against denoising steps K for {laws}.",
+    ),
+    Drawing(
+        "dial", lambda results, _: dial_figure(results), "The dial",
+        "Line charts: joint validity, agreement, total variation and distance to the nearest code against "
+        "certainty, in one and in ten steps, with the closed form.",
+    ),
+    Drawing(
+        "score_by_decode_time", score_by_decode_time, "{metric} by decoding time",
+        "Line chart: {metric} against decoding time for {laws}. The table of costs has the numbers.",
+        most_variants=12,
+    ),
+    Drawing(
+        "training_curves", training_curves, "Training loss",
+        "Line charts: training loss by iteration for {laws}, over all noise levels and at the noise end.",
+        most_variants=6,
+    ),
+    Drawing(
+        "schedule_densities", schedule_densities,
+        "Laws of the training time", "Line chart: density of the training time for {laws}.",
+    ),
+)  # fmt: skip
+"""Every figure, in the order of a page."""
+
+
 def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], title: str) -> Figure:
     """A panel per variant with shared axes, one legend for all."""
     variants = list(dict.fromkeys(table["variant"]))
@@ -271,6 +347,10 @@ def _is_first(results: Results, row: pd.Series) -> bool:
 def _interval_text(table: pd.DataFrame) -> str:
     kinds = {"t over seeds": "95 % t-intervals over seeds, a dot per seed", "Wilson": "95 % Wilson intervals"}
     return "; ".join(words for kind, words in kinds.items() if kind in set(table["interval"]))
+
+
+def _listed(metrics: Sequence[str]) -> str:
+    return " and ".join(map(in_words, metrics)).capitalize()
 
 
 def _undated(extension: str) -> dict[str, None] | None:

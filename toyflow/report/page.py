@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,39 +104,6 @@ class Page:
     """Those that the results bear on."""
     without_data: Sequence[tuple[Finding, Judgement]]
     sections: Sequence[Section]
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure of `figures`, and how it is described. The text may use {metric} and {laws}."""
-
-    name: str
-    draw: Callable[[Results, figures.Style], Figure | None]
-    title: str
-    alt: str
-    most_variants: int = 30
-
-
-DRAWINGS = (
-    Drawing(
-        "score_by_steps", figures.score_by_steps, "{metric} by steps",
-        "Line chart: {metric} against denoising steps K for {laws}. The table of scores has the numbers.",
-    ),
-    Drawing(
-        "score_by_decode_time", figures.score_by_decode_time, "{metric} by decoding time",
-        "Line chart: {metric} against decoding time for {laws}. The table of costs has the numbers.",
-        most_variants=12,
-    ),
-    Drawing(
-        "training_curves", figures.training_curves, "Training loss",
-        "Line charts: training loss by iteration for {laws}, over all noise levels and at the noise end.",
-        most_variants=6,
-    ),
-    Drawing(
-        "schedule_densities", figures.schedule_densities,
-        "Laws of the training time", "Line chart: density of the training time for {laws}.",
-    ),
-)  # fmt: skip
 
 
 def write_pages(out: Path) -> list[Path]:
@@ -421,7 +388,7 @@ def _drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
     words = {"metric": in_words(results.metric), "laws": ", ".join(labels)}
     with plt.rc_context():
         sns.set_theme(context="paper", style="ticks", font_scale=1.1)
-        for drawing in DRAWINGS:
+        for drawing in figures.DRAWINGS:
             if results.frame["variant"].nunique() > drawing.most_variants:
                 continue
             figure = drawing.draw(results, figures.Style(labels))
