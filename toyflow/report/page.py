@@ -32,7 +32,8 @@ from toyflow import stats
 from toyflow.atomic import atomic_file
 from toyflow.errors import UsageError
 from toyflow.report import figures, tables
-from toyflow.report.findings import MANY, Finding, Judgement, judge_all
+from toyflow.report.evidence import MANY, Judgement
+from toyflow.report.findings import Finding, judge_all
 from toyflow.report.results import CELL, Results, load_results
 from toyflow.report.tables import in_words
 from toyflow.sweep.options import available_presets
