@@ -14,7 +14,7 @@ from PIL import Image
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
-from toyflow.report import figures, page
+from toyflow.report import figures, page, page_figures
 from toyflow.report.page import results_folders, write_pages
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
@@ -89,7 +89,7 @@ class Parsed(HTMLParser):
 def coarse():
     """Figures of few pixels, to save time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "SHARPEST", 40)
+        patch.setattr(page_figures, "SHARPEST", 40)
         yield
 
 

@@ -20,7 +20,7 @@ from toyflow import stats
 from toyflow.atomic import atomic_file
 from toyflow.report.figures import Style
 from toyflow.report.results import CELL
-from toyflow.report.write import _write_csv
+from toyflow.report.write import write_csv
 
 IDEAL = "ideal"
 """Label of the optimal velocity, where a task knows it."""
@@ -57,8 +57,8 @@ def write_probe(probed: Probed, out: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     errors = over_models(probed.errors)
     written = [
-        _write_csv(errors, folder / "velocity_error.csv"),
-        _write_csv(over_models(probed.paths), folder / "paths.csv"),
+        write_csv(errors, folder / "velocity_error.csv"),
+        write_csv(over_models(probed.paths), folder / "paths.csv"),
         folder / "velocity_error.png",
     ]
     sns.set_theme(context="paper", style="ticks", font_scale=1.1)

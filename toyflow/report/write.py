@@ -34,11 +34,12 @@ def write_report(out: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
     }
     for name, frame in contents.items():
         if len(frame):
-            written.append(_write_csv(frame, out / "tables" / f"{name}.csv"))
+            written.append(write_csv(frame, out / "tables" / f"{name}.csv"))
     return written
 
 
-def _write_csv(frame: pd.DataFrame, path: Path) -> Path:
+def write_csv(frame: pd.DataFrame, path: Path) -> Path:
+    """Write it whole or not at all; the path."""
     path.parent.mkdir(exist_ok=True)
     with atomic_file(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")

@@ -1,0 +1,137 @@
+"""The figures of a report's page: small, on a light and on a dark ground."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib import colors
+from matplotlib.artist import Artist
+from matplotlib.collections import Collection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+from PIL import Image
+
+from toyflow.report import figures
+from toyflow.report.results import Results
+from toyflow.report.tables import in_words
+
+SHARPEST, MOST_PIXELS, PALETTE = 144, 2.5e6, 96
+"""Dots per inch, pixels and colours of an embedded figure, so that the page stays small."""
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A figure: data URIs for light and dark pages, and where `toyflow plot` has put it, if it has."""
+
+    title: str
+    alt: str
+    light: str
+    dark: str
+    width: int
+    """In CSS pixels; narrower than half of it, its text cannot be read."""
+    path: str | None
+
+
+def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
+    """Every figure that the results allow."""
+    labels = list(dict.fromkeys(results.frame["label"]))
+    words = {"metric": in_words(results.metric), "laws": ", ".join(labels)}
+    with plt.rc_context():
+        sns.set_theme(context="paper", style="ticks", font_scale=1.1)
+        for drawing in figures.DRAWINGS:
+            if results.frame["variant"].nunique() > drawing.most_variants:
+                continue
+            figure = drawing.draw(results, figures.Style(labels))
+            if figure is None:
+                continue
+            _take_literally(figure)
+            figure.canvas.draw()
+            figure.set_layout_engine("none")  # it is laid out; once is enough
+            light = _picture(figure)
+            _turn_greys(figure)
+            dark = _picture(figure)
+            plt.close(figure)
+            title, alt = (_filled(text, words) for text in (drawing.title, drawing.alt))
+            path = _linked(folder / "figures" / f"{drawing.name}.png", out)
+            yield FigureView(
+                title[:1].upper() + title[1:], alt, _uri(light), _uri(dark), _width(figure), path
+            )
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for name, word in words.items():
+        text = text.replace(f"{{{name}}}", word)
+    return text
+
+
+def probed(folder: Path, out: Path) -> Iterable[FigureView]:
+    """What `toyflow probe` has drawn there."""
+    path = folder / "probe" / "velocity_error.png"
+    if path.is_file():
+        picture = path.read_bytes()
+        width = Image.open(io.BytesIO(picture)).width * 96 // 160
+        alt = "Line charts: error of the learned velocity against noise level, by law."
+        yield FigureView("Velocity error by noise level", alt, _uri(picture), "", width, _linked(path, out))
+
+
+def _linked(path: Path, out: Path) -> str | None:
+    return path.relative_to(out).as_posix() if path.is_file() else None
+
+
+def _picture(figure: Figure) -> bytes:
+    """A small PNG without a background."""
+    width, height = figure.get_size_inches()
+    dots, raw, small = min(SHARPEST, (MOST_PIXELS / (width * height)) ** 0.5), io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="png", dpi=dots, bbox_inches="tight", transparent=True)
+    Image.open(raw).quantize(PALETTE, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def _width(figure: Figure) -> int:
+    return round(figure.get_size_inches()[0] * 96)
+
+
+def _uri(picture: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+
+
+def _take_literally(figure: Figure) -> None:
+    """A `$` in a name begins no formula; those of matplotlib's own tick labels do."""
+    for artist in figure.findobj(Text):
+        if isinstance(artist, Text) and "mathdefault" not in artist.get_text() and artist.get_text():
+            artist.set_parse_math(False)
+
+
+def _turn_greys(figure: Figure) -> None:
+    """Make black white and light greys dark, for a dark page."""
+    for artist in figure.findobj(Artist):
+        if isinstance(artist, Text):
+            artist.set_color(_turned(artist.get_color()))
+        elif isinstance(artist, Line2D):
+            artist.set_color(_turned(artist.get_color()))
+            artist.set_markerfacecolor(_turned(artist.get_markerfacecolor()))
+            artist.set_markeredgecolor(_turned(artist.get_markeredgecolor()))
+        elif isinstance(artist, Collection | Patch):
+            face, edge = artist.get_facecolor(), artist.get_edgecolor()
+            artist.set_facecolor(_turned(face))
+            artist.set_edgecolor(_turned(edge))
+
+
+def _turned(color: Any) -> Any:
+    """One colour or several; what has a hue, or says none, stays."""
+    if isinstance(color, str) and color in ("none", "auto"):
+        return color
+    rgba = colors.to_rgba_array(color)
+    grey = np.ptp(rgba[:, :3], axis=1) < 0.02
+    rgba[grey, :3] = 1 - 0.88 * rgba[grey, :3]
+    return rgba if len(rgba) != 1 else tuple(rgba[0])

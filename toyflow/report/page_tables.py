@@ -1,0 +1,231 @@
+"""The tables of a report's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toyflow import stats
+from toyflow.report import tables
+from toyflow.report.evidence import MANY
+from toyflow.report.results import CELL, Results
+from toyflow.report.tables import in_words
+from toyflow.sweep.store import StoredTraining
+
+NONE = "\u2013"
+"""In a table: not known, or does not apply."""
+LONG = 40
+"""A table of more rows than this is folded."""
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table as text; the first `names` columns name a row, the others hold numbers."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
+    note: str = ""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is folded."""
+        return len(self.rows) > LONG
+
+
+def _names(frame: pd.DataFrame) -> list[str]:
+    """Columns that name a row: the law, and the variant where there are several."""
+    return CELL if frame["variant"].nunique() > 1 else CELL[:1]
+
+
+def _heads(names: Sequence[str]) -> list[str]:
+    return ["law" if name == "label" else name for name in names]
+
+
+def scores(results: Results) -> TableView:
+    """A row per law and variant, a column per K."""
+    table = tables.summary(results)
+    names, steps = _names(table), sorted(table["steps"].unique())
+    rows = []
+    for _, group in table.groupby(CELL, sort=False):
+        by_steps = {row["steps"]: row for _, row in group.iterrows()}
+        cells = [_percent(by_steps[k]) if k in by_steps else NONE for k in steps]
+        rows.append([*group[names].iloc[0].astype(str), str(group["seeds"].max()), *cells])
+    kinds = {
+        "t over seeds": "Student's t over seeds, on this test set",
+        "Wilson": "with one seed Wilson's, of test-set error only",
+    }
+    note = (
+        "Intervals at 95 %: " + "; ".join(kinds[kind] for kind in sorted(set(table["interval"]))[::-1]) + "."
+    )
+    columns = [*_heads(names), "seeds", *(f"K = {k}" for k in steps)]
+    return TableView(f"Scores: {in_words(results.metric)} in %, by steps K", columns, rows, len(names), note)
+
+
+def _percent(row: pd.Series) -> str:
+    """`88.2 [86.7, 89.7]`; without bounds where seeds show no spread."""
+    score, low, high = (100 * row[column] for column in ("score", "low", "high"))
+    return f"{score:.1f}" if low == high else f"{score:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def one_against_many(results: Results) -> Iterable[TableView]:
+    """One step against ten, or the most there are; nothing where only one K was decoded."""
+    steps = set(results.frame["steps"])
+    many = MANY if MANY in steps else max(steps)
+    models = tables.paired(results, 1, many) if many > 1 else pd.DataFrame()
+    if models.empty:
+        return
+    names, rows = _names(models), []
+    for _, group in models.groupby(CELL, sort=False):
+        over = tables.paired_over_seeds(group)
+        for _, row in (over if len(over) else group).iterrows():
+            p = row["t_test_p" if len(over) else "mcnemar_p"]
+            low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
+            seed = str(len(group)) if len(over) else f"seed {row['seed']}"
+            interval = f"{mid:+.1f}" if low == high else f"{mid:+.1f} [{low:+.1f}, {high:+.1f}]"
+            rows.append(
+                [
+                    *row[names].astype(str),
+                    seed,
+                    interval,
+                    "<0.001" if p < 0.001 else f"{p:.3f}",
+                    row["verdict"],
+                ]
+            )
+    yield TableView(
+        f"K = 1 against K = {many}, same models, same noise",
+        [*_heads(names), "seeds", "difference, points [90 %]", "p", "K = 1 is"],
+        rows,
+        len(names),
+        "The seed is the unit (t-test over seeds); a single seed is tested by McNemar and speaks of that "
+        f"model only. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of zero; else "
+        "better or worse where p < 0.05, else undecided.",
+    )
+
+
+def other_metrics(results: Results) -> Iterable[TableView]:
+    """Metrics that are not the headline, where the task has some."""
+    metrics = list(dict.fromkeys(name for e in results.evaluations for name in e.details["metrics"]))
+    metrics.remove(results.metric)
+    if not metrics:
+        return
+    names = _names(results.frame)
+    rows = [
+        [
+            *group[names].iloc[0].astype(str),
+            str(group["steps"].iloc[0]),
+            *(_mean(group[name]) for name in metrics),
+        ]
+        for _, group in results.frame.groupby([*CELL, "steps"], sort=False)
+    ]
+    columns = [*_heads(names), "K", *map(in_words, metrics)]
+    note = "Means over seeds, where there are several with Student's t interval at 95 %."
+    yield TableView("Other metrics", columns, rows, len(names), note)
+
+
+def _mean(values: pd.Series) -> str:
+    values = values.dropna()
+    if values.empty:
+        return NONE
+    digits = ".4f" if abs(values.mean()) < 1 else ".4g"
+    if len(values) == 1 or np.ptp(values) == 0:
+        return f"{values.mean():{digits}}"
+    interval = stats.over_seeds(values.tolist())
+    return f"{interval.estimate:{digits}} [{interval.low:{digits}}, {interval.high:{digits}}]"
+
+
+def costs(results: Results) -> TableView:
+    """What training and decoding took, beside the score."""
+    details = [evaluation.training.details for evaluation in results.evaluations]
+    recipes = [evaluation.training.record.recipe for evaluation in results.evaluations]
+    drawn = [recipe.get("iterations", np.nan) * recipe.get("batch_size", 1) for recipe in recipes]
+    passes = [training.get("training_passes", {}) for training in details]
+    frame = results.frame.assign(
+        forward=[each.get("forward", np.nan) for each in passes],
+        backward=[each.get("backward", np.nan) for each in passes],
+        training=[
+            training.get("training_flops", np.nan) * n / 1e9
+            for training, n in zip(details, drawn, strict=True)
+        ],
+        decoding=[
+            (training.get("encode_flops", np.nan) + calls * training.get("call_flops", np.nan)) / 1e6
+            for training, calls in zip(details, results.frame["model_calls"], strict=True)
+        ],
+        ms=1000
+        * (results.frame["encode_seconds"] + results.frame["decode_seconds"])
+        / results.frame["examples"],
+    )
+    columns = {
+        "score": (f"{in_words(results.metric)}, %", lambda value: f"{100 * value:.1f}"),
+        "model_calls": ("NFE", "{:.0f}".format),
+        "forward": ("forward passes", "{:g}".format),
+        "backward": ("backward passes", "{:g}".format),
+        "training": ("training, GFLOP", "{:,.0f}".format),
+        "training_seconds": ("training, s", "{:,.0f}".format),
+        "parameters": ("parameters", "{:,.0f}".format),
+        "decoding": ("decoding, MFLOP", "{:,.1f}".format),
+        "ms": ("decoding, ms", "{:.2f}".format),
+    }
+    names, rows = _names(frame), []
+    for _, group in frame.groupby([*CELL, "steps"], sort=False):
+        means = group[list(columns)].mean()
+        cells = [
+            NONE if np.isnan(means[name]) else write(means[name]) for name, (_, write) in columns.items()
+        ]
+        rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])
+    note = (
+        "Means over seeds, so that scores can be read at equal cost. NFE: model calls to decode. Passes: "
+        "model calls per training example. Operations are counted on the model, decoding per example with "
+        f"its condition encoded; times are of the machines below. {NONE}: not recorded."
+    )
+    heads = [*_heads(names), "K", *(head for head, _ in columns.values())]
+    return TableView("Cost beside score", heads, rows, len(names), note)
+
+
+def configuration(results: Results, trainings: Sequence[StoredTraining]) -> TableView:
+    """What was run."""
+    records = [training.record for training in trainings]
+    decodings = [evaluation.record for evaluation in results.evaluations]
+    recipes = [{name.replace("_", " "): f"{v:g}" for name, v in record.recipe.items()} for record in records]
+    values: dict[str, Iterable[Any]] = {
+        "task": [record.task for record in records],
+        "laws": results.frame["label"].unique(),
+        "steps": [record.steps for record in decodings],
+        "seeds": [record.seed for record in records],
+        "sampler": [record.sampler for record in decodings],
+        "times": [record.time_sampling for record in records],
+        **_by_name([record.data for record in records]),
+        **_by_name([record.model for record in records]),
+        **_by_name(recipes),
+        "recipe version": [record.recipe_version for record in records],
+        "test set": [record.test_set for record in decodings],
+        "noise seed": [record.noise_seed for record in decodings],
+    }
+    rows = [[name, distinct(found)] for name, found in values.items()]
+    return TableView("Configuration", ["what", "values"], rows, 2)
+
+
+def versions(trainings: Sequence[StoredTraining]) -> TableView:
+    """Of the software, and the machine."""
+    environments = _by_name([training.environment for training in trainings])
+    rows = [[name.replace("_", " "), distinct(found)] for name, found in environments.items()]
+    return TableView("Versions and machine of the trainings", ["what", "values"], rows, 2)
+
+
+def _by_name(mappings: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    names = dict.fromkeys(name for mapping in mappings for name in mapping)
+    return {name: [mapping[name] for mapping in mappings if name in mapping] for name in names}
+
+
+def distinct(values: Iterable[Any]) -> str:
+    """Each value once, numbers in their order, names as they come sorted."""
+    unique = {value for value in values if value is not None}
+    if not unique:
+        return NONE
+    numbers = all(isinstance(value, int | float | np.number) for value in unique)
+    return ", ".join(str(value) for value in sorted(unique, key=None if numbers else str))
