@@ -262,6 +262,21 @@ def test_coupled_choices(one, ten, verdict):
     assert folder.judge("7a").verdict == verdict
 
 
+@pytest.mark.parametrize(("one", "verdict"), [(0.6, "agree"), (0.1, "disagree"), (0.3, "undecided")])
+def test_coupled_choices_one_likelier(one, verdict):
+    folder = Folder(task="dial")
+
+    def metrics(distance):
+        return {"valid": 0.9, "total_variation": distance}
+
+    knobs = {"modes": "2", "tiles": "4", "coupling": "coupled"}
+    folder.add("uniform", {1: one, 10: 0.3}, data={**knobs, "certainty": "0.4"}, metrics=metrics)
+    folder.add("uniform", {1: 0.3, 10: 0.9}, data={**knobs, "certainty": "0"}, metrics=metrics)
+    judgement = folder.judge("7c")
+    assert judgement.verdict == verdict
+    assert f"{one:.2f} at K = 1" in judgement.evidence and "90.0 %" in judgement.evidence
+
+
 @pytest.mark.parametrize(("one", "verdict"), [(0.7, "agree"), (0.5, "disagree"), (0.58, "undecided")])
 def test_independent_choices(one, verdict):
     folder = Folder(task="dial")

@@ -25,6 +25,8 @@ MEASURES = {
     "distance_to_code": "distance to the nearest code",
 }
 FEWEST, MOST = 1, 10
+IDEAL_AT = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 1.0)
+"""Certainties at which the closed form is decoded, besides those of the results."""
 COLOURS = {FEWEST: "C0", MOST: "C1"}
 LAWS: Sequence[tuple[str, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1)), "^"), ("-.", "D"))  # pyright: ignore[reportAssignmentType]
 
@@ -73,12 +75,13 @@ def dial_figure(results: Results) -> Figure | None:
 def _draw(axes: Axes, part: pd.DataFrame, measure: str) -> None:
     knobs = part[["coupling", "modes", "tiles"]].iloc[0].to_dict()
     certainties = sorted(part["certainty"].unique())
+    between = sorted({*certainties, *IDEAL_AT})
     for steps in (FEWEST, MOST):
         ideal = [
-            ideal_scores(tuple({**knobs, "certainty": f"{c:g}"}.items()), steps)[measure] for c in certainties
+            ideal_scores(tuple({**knobs, "certainty": f"{c:g}"}.items()), steps)[measure] for c in between
         ]
         axes.plot(
-            certainties,
+            between,
             ideal,
             color=COLOURS[steps],
             linewidth=5,

@@ -304,12 +304,12 @@ def _dial_steps(data: Data, metric: str, **wanted: Any) -> tuple[int, Contrast |
 
 
 def _one_step_mixes_modes(data: Data) -> Judgement | None:
-    many, over = _dial_steps(data, "valid", coupling="coupled", certainty=_between(0, 0.2))
+    many, over = _dial_steps(data, "valid", coupling="coupled", certainty=_between(0, 0))
     if over is None:
         return None
     behind = Contrast(over.second, over.first, over.folders)
     evidence = (
-        f"With one die for all tiles, at certainty 0.2 or less, {percent(over.first)} of the outcomes are "
+        f"With one fair die for all tiles, {percent(over.first)} of the outcomes are "
         f"possible ones at K = 1 and {percent(over.second)} at K = {many}: {difference(over)}, where "
         f"clearly means by more than {100 * CLEARLY:g}"
     )
@@ -325,6 +325,20 @@ def _one_step_takes_the_likeliest(data: Data) -> Judgement | None:
         f"at K = 1 and {percent(over.second)} at K = {many}: {difference(over)}"
     )
     return conclude(decide([over], 0.0), evidence, over)
+
+
+def _one_step_loses_modes(data: Data) -> Judgement | None:
+    wanted = {"coupling": "coupled", "certainty": _between(0.01, 0.99)}
+    many, farther = _dial_steps(data, "total_variation", **wanted)
+    _, valid = _dial_steps(data, "valid", **wanted)
+    if farther is None or valid is None:
+        return None
+    evidence = (
+        f"With one die for all tiles, one face being likelier, the total variation to the truth is "
+        f"{farther.first.mean():.2f} at K = 1 and {farther.second.mean():.2f} at K = {many}: "
+        f"{difference(farther, '')}; possible outcomes are {percent(valid.first)} and {percent(valid.second)}"
+    )
+    return conclude(decide([farther], 0.0), evidence, farther)
 
 
 def _few_step_methods_are_not_needed(data: Data) -> Judgement | None:
@@ -426,16 +440,22 @@ FINDINGS: tuple[Finding, ...] = (
         needs="flow with attention = joint under uniform and a shift law",
     ),
     Finding(
-        "7a", "Where one hidden choice couples all tokens, one step is clearly worse than many.",
-        "Ours: the mean, which one step aims at, falls between joint modes.",
+        "7a", "Where one hidden choice among equals couples all tokens, one step is clearly worse than many.",
+        "Ours: the mean, which one step aims at, falls between joint modes of equal weight.",
         ours=True, task=DIAL, judge=_one_step_mixes_modes,
-        needs="flow with coupling = coupled, certainty of 0.2 or less, at K = 1 and many",
+        needs="flow with coupling = coupled, certainty = 0, at K = 1 and many",
     ),
     Finding(
         "7b", "Where each token has a choice of its own, one step beats many in accuracy by token.",
         "Ours: the code nearest to the mean is the likeliest one, right with max p, a sample with sum p².",
         ours=True, task=DIAL, judge=_one_step_takes_the_likeliest,
         needs="flow with coupling = independent, certainty between 0 and 1, at K = 1 and many",
+    ),
+    Finding(
+        "7c", "Where the choice is coupled and one mode is likelier, one step names it and loses the others.",
+        "Ours: the code nearest to the mean is then a valid outcome, and always the same.",
+        ours=True, task=DIAL, judge=_one_step_loses_modes,
+        needs="flow with coupling = coupled, certainty between 0 and 1, at K = 1 and many",
     ),
     Finding(
         "8", "Few-step methods are not needed: one step of noise-biased flow is not worse than any of them.",

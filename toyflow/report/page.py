@@ -17,7 +17,7 @@ from toyflow.atomic import atomic_file
 from toyflow.errors import UsageError
 from toyflow.report.evidence import Judgement
 from toyflow.report.findings import Finding, judge_all
-from toyflow.report.page_figures import FigureView, drawn, probed
+from toyflow.report.page_figures import FigureView, draw_story, drawn, probed
 from toyflow.report.page_tables import (
     TableView,
     configuration,
@@ -63,10 +63,13 @@ class Page:
     """Those that the results bear on."""
     without_data: Sequence[tuple[Finding, Judgement]]
     sections: Sequence[Section]
+    story: FigureView | None
+    """Where the results are of several tasks."""
 
 
 def write_pages(out: Path) -> list[Path]:
-    """Write OUT/report.html and OUT/report.md; `out` is a results folder or holds some.
+    """Write OUT/report.html and OUT/report.md; `out` is a results folder or holds some. Of several tasks also
+    OUT/story.png.
 
     Raises:
         UsageError: no results there.
@@ -94,6 +97,7 @@ def build_page(out: Path) -> Page:
         findings=bearing,
         without_data=[each for each in judged if each[1].verdict == "no data here"],
         sections=[_section(name, folders[name], found, out) for name, found in results.items()],
+        story=draw_story(results, out),
     )
 
 

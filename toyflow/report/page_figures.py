@@ -21,12 +21,21 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from PIL import Image
 
+from toyflow.atomic import atomic_file
 from toyflow.report import figures
 from toyflow.report.results import Results
+from toyflow.report.story import story
 from toyflow.report.tables import in_words
 
 SHARPEST, MOST_PIXELS, PALETTE = 144, 2.5e6, 96
 """Dots per inch, pixels and colours of an embedded figure, so that the page stays small."""
+
+
+STORY = "When one step is enough, and when not"
+STORY_ALT = (
+    "Line charts, a panel per task: what the task is scored by against denoising steps K, a line per law. "
+    "The tables have the numbers."
+)
 
 
 @dataclass(frozen=True)
@@ -54,18 +63,34 @@ def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
             figure = drawing.draw(results, figures.Style(labels))
             if figure is None:
                 continue
-            _take_literally(figure)
-            figure.canvas.draw()
-            figure.set_layout_engine("none")  # it is laid out; once is enough
-            light = _picture(figure)
-            _turn_greys(figure)
-            dark = _picture(figure)
-            plt.close(figure)
             title, alt = (_filled(text, words) for text in (drawing.title, drawing.alt))
             path = _linked(folder / "figures" / f"{drawing.name}.png", out)
-            yield FigureView(
-                title[:1].upper() + title[1:], alt, _uri(light), _uri(dark), _width(figure), path
-            )
+            yield _view(figure, title[:1].upper() + title[1:], alt, path)
+
+
+def draw_story(folders: Mapping[str, Results], out: Path) -> FigureView | None:
+    """The figure of several tasks together, also written as OUT/story.png; None where it would be of one."""
+    with plt.rc_context():
+        sns.set_theme(context="paper", style="ticks", font_scale=1.1)
+        figure = story(folders)
+        if figure is None:
+            return None
+        path = out / "story.png"
+        with atomic_file(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=160, bbox_inches="tight")
+        return _view(figure, STORY, STORY_ALT, _linked(path, out))
+
+
+def _view(figure: Figure, title: str, alt: str, path: str | None) -> FigureView:
+    """The figure on both grounds; it is closed."""
+    _take_literally(figure)
+    figure.canvas.draw()
+    figure.set_layout_engine("none")  # it is laid out; once is enough
+    light = _picture(figure)
+    _turn_greys(figure)
+    dark = _picture(figure)
+    plt.close(figure)
+    return FigureView(title, alt, _uri(light), _uri(dark), _width(figure), path)
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:

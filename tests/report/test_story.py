@@ -1,0 +1,67 @@
+"""The figure over several tasks."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from toyflow.report.results import Results
+from toyflow.report.story import story
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import StoredEvaluation, StoredTraining
+
+SCORES = {
+    "grid-to-sequence": {"exact_match": 0.8, "digit_accuracy": 0.9},
+    "dial": {"valid": 0.5, "total_variation": 0.3},
+    "class-to-image": {"class_accuracy": 0.9, "frechet_distance": 40.0},
+}
+
+
+def results(task, laws=("uniform",), seeds=(0, 1), data=None, iterations=100.0):
+    evaluations = [
+        StoredEvaluation(
+            Path(),
+            StoredTraining(
+                Path(),
+                TrainingRecord(
+                    task, {}, "flow", law, "stratified", seed, {"iterations": iterations}, data=data or {}
+                ),
+                {},
+                {},
+            ),
+            EvaluationRecord("euler", steps),
+            {
+                "metrics": {name: value + 0.01 * seed for name, value in SCORES[task].items()},
+                "model_calls": steps,
+            },
+        )
+        for law in laws
+        for seed in seeds
+        for steps in (1, 10)
+    ]
+    return Results(pd.DataFrame(), evaluations, next(iter(SCORES[task])))
+
+
+def test_one_task_is_no_story():
+    assert story({"a": results("dial"), "b": results("dial", laws=("beta",))}) is None
+    assert story({}) is None
+
+
+def test_a_panel_per_task_with_its_metric_at_the_tasks_defaults():
+    odd = results("dial", data={"certainty": "0.4"})
+    figure = story({"grid": results("grid-to-sequence"), "dial": results("dial"), "odd": odd})
+    assert figure is not None
+    grid, dial = figure.axes
+    assert [axes.get_ylabel() for axes in (grid, dial)] == ["exact match", "joint validity"]
+    lines = [line for line in dial.get_lines() if line.get_label() == "uniform"]
+    assert [list(line.get_ydata()) for line in lines] == [pytest.approx([0.505, 0.505])]
+    assert sum(len(each.get_offsets()) for each in dial.collections) == 4  # a dot per seed and K
+
+
+def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():
+    short = results("class-to-image", seeds=(0,), iterations=5.0)
+    figure = story({"grid": results("grid-to-sequence"), "i": results("class-to-image"), "short": short})
+    assert figure is not None
+    images = figure.axes[1]
+    assert images.get_ylim()[0] == 0 and "lower is better" in images.get_ylabel()
+    assert sum(len(each.get_offsets()) for each in images.collections) == 4
