@@ -259,19 +259,19 @@ def probe(
 @app.command(
     epilog=_examples(
         "toyflow recommend",
-        "toyflow recommend --task dial --set certainty=0.4 --candidates uniform,shift:4,shift:8",
+        "toyflow recommend --task dial --set certainty=0.4 --schedules uniform,shift:4,shift:8",
         "toyflow recommend --task class-to-image --metric frechet_distance --iterations 3500 --batch-size 32",
         "toyflow recommend --against results/finding-1",
     )
 )
 def recommend(
-    candidates: Annotated[
+    schedules: Annotated[
         str | None, typer.Option(help="Laws to choose from.", show_default="uniform,shift:3,shift:8")
     ] = None,
     steps: Annotated[
         str | None, typer.Option(help="Steps K to choose from.", show_default="1,2,4,10")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds of each law.", show_default="0-1")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds of each law.", show_default="100,101")] = None,
     fraction: Annotated[
         float, typer.Option(help="Length of a short training, as a share of --iterations.")
     ] = 0.25,
@@ -312,22 +312,24 @@ def recommend(
         int | None, typer.Option(help="Threads per cell.", show_default=str(DEFAULTS.threads))
     ] = None,
     out: Annotated[
-        str | None, typer.Option(help="Results folder.", show_default="results/recommend/TASK")
+        str | None, typer.Option(help="Results folder.", show_default="results/recommend/SETTING")
     ] = None,
 ) -> None:
-    """Say which schedule and how many steps K suit a task: by short trainings, the probe and the comparison.
+    """Say which schedule and how many steps K suit a task, by short trainings of each law.
 
-    The fewest steps are taken that cost no more than the margin, then the law that is best in them. The
-    evidence is printed with the advice; a guess is called a guess.
+    The fewest steps are taken that cost no more than the margin, then the law that scores best in them.
+    Beside it stand the probe, and the comparison that says whether the seeds can tell the laws apart. One
+    setting at a time; README says how good the rule was where full sweeps are known.
     """
     flags = {
-        "schedules": candidates, "steps": steps, "seeds": seeds, "task": task, "set": settings,
+        "schedules": schedules, "steps": steps, "seeds": seeds, "task": task, "set": settings,
         "data_dir": data_dir, "iterations": iterations, "batch_size": batch_size,
         "learning_rate": learning_rate, "device": device, "jobs": jobs, "threads": threads, "out": out,
     }  # fmt: skip
     options = RECOMMEND.updated(flags, "flags")
     if out is None:
-        options = options.updated({"out": f"{options.out}/{options.task}"}, "flags")
+        named = [options.task, *(f"{name}={','.join(of)}" for name, of in options.set.items())]
+        options = options.updated({"out": f"{options.out}/{','.join(named)}"}, "flags")
     _start_workers(options)
     _check_torch()
     from toyflow.report.recommend import (

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
+from toyflow.errors import ToyflowError
 from toyflow.report.recommend import Choice, Yardstick, choose, regret_sentence
 from toyflow.report.recommend import regret as regret_of
 from toyflow.report.results import Results
 
-HEADLINE = Yardstick("exact_match", headline=True, lower_is_better=False)
-DISTANCE = Yardstick("distance", headline=False, lower_is_better=True)
+HEADLINE = Yardstick("exact_match", headline=True, share=True, lower_is_better=False)
+DISTANCE = Yardstick("distance", headline=False, share=False, lower_is_better=True)
 
 
 def results(scores: dict[tuple[str, int], list[float]], metric: str = "score") -> Results:
@@ -36,7 +39,7 @@ def test_one_step_is_taken_where_it_costs_no_more_than_the_margin():
         ("shift:4", 10): [0.7],
     }
     assert chosen(scores) == ("shift:4", 1)
-    strict = Yardstick("exact_match", headline=True, lower_is_better=False, margin=0.01)
+    strict = replace(HEADLINE, margin=0.01)
     assert chosen(scores, strict) == ("uniform", 10)
 
 
@@ -74,13 +77,42 @@ def test_regret_is_by_seed_against_the_best_mean_of_the_full_sweep():
     assert found.by_seed == pytest.approx([0.10, 0.04])
     assert found.mean == pytest.approx(0.07)
     sentence = regret_sentence(found, HEADLINE)
-    assert "7 points [-31.1, +45.1] short of that (2 seeds)" in sentence
+    assert "(2 seeds)" in sentence and "7 points [-31.1, +45.1] short of that." in sentence
+
+
+def test_regret_is_on_the_seeds_of_the_choice_and_says_what_lacks_them():
+    full = results(
+        {("uniform", 1): [0.7, 0.7, 0.7, 0.7], ("shift:8", 1): [0.9, 0.9, 0.9], ("beta", 1): [0.8] * 4}
+    )
+    of_short = regret_of(full, choice("shift:8", 1), HEADLINE)
+    assert of_short is not None and (of_short.best_law, of_short.by_seed) == ("shift:8", [0.0, 0.0, 0.0])
+    of_long = regret_of(full, choice("uniform", 1), HEADLINE)
+    assert of_long is not None and of_long.best_law == "beta" and of_long.mean == pytest.approx(0.1)
+    assert of_long.left_out == [("shift:8", 1)]
+    assert "left out: shift:8 at K = 1" in regret_sentence(of_long, HEADLINE)
+
+
+def test_a_score_that_is_exactly_the_margin_below_is_within_it():
+    assert chosen({("uniform", 1): [0.88], ("uniform", 10): [0.90]}) == ("uniform", 1)
+
+
+def test_a_pair_without_a_number_on_some_seed_is_out():
+    nan = float("nan")
+    assert chosen({("uniform", 1): [0.1, 0.12], ("beta", 1): [nan, 0.9]}) == ("uniform", 1)
+    with pytest.raises(ToyflowError, match="no law has a distance that is a number on every seed"):
+        chosen({("uniform", 1): [nan]}, DISTANCE)
+
+
+def test_a_best_distance_of_zero_leaves_a_margin_to_compare_by():
+    assert chosen({("uniform", 1): [1.0], ("uniform", 10): [0.0]}, DISTANCE) == ("uniform", 10)
+    assert DISTANCE.allowed(0.0) > 0
 
 
 def test_the_best_has_no_regret_and_an_unknown_choice_none_that_can_be_told():
     full = results({("uniform", 1): [0.80], ("beta", 1): [0.90]})
     best = regret_of(full, choice("beta", 1), HEADLINE)
     assert best is not None and best.by_seed == [0.0]
+    assert regret_sentence(best, HEADLINE) == "Held against the full sweep (1 seed): its best is this choice."
     nothing = regret_of(full, choice("beta", 7), HEADLINE)
     assert nothing is None
     assert "does not hold this choice" in regret_sentence(nothing, HEADLINE)
@@ -93,4 +125,4 @@ def test_regret_of_a_distance_is_positive():
 
 
 def choice(law: str, steps: int) -> Choice:
-    return Choice(law, steps, 0.0, law, steps, 0.0)
+    return Choice(law, steps, 0.0, law, steps, 0.0, 1)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -54,8 +55,8 @@ def test_a_panel_per_task_with_its_metric_at_the_tasks_defaults():
     grid, dial = figure.axes
     assert [axes.get_ylabel() for axes in (grid, dial)] == ["exact match", "joint validity"]
     lines = [line for line in dial.get_lines() if line.get_label() == "uniform"]
-    assert [list(line.get_ydata()) for line in lines] == [pytest.approx([0.505, 0.505])]
-    assert sum(len(each.get_offsets()) for each in dial.collections) == 4  # a dot per seed and K
+    assert [np.asarray(line.get_ydata()).tolist() for line in lines] == [pytest.approx([0.505, 0.505])]
+    assert sum(len(np.asarray(each.get_offsets())) for each in dial.collections) == 4  # a dot per seed and K
 
 
 def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():
@@ -64,4 +65,4 @@ def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():
     assert figure is not None
     images = figure.axes[1]
     assert images.get_ylim()[0] == 0 and "lower is better" in images.get_ylabel()
-    assert sum(len(each.get_offsets()) for each in images.collections) == 4
+    assert sum(len(np.asarray(each.get_offsets())) for each in images.collections) == 4

@@ -23,7 +23,8 @@ def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name):
         c.training.recipe["iterations"] for c in whole
     )
     text = available_presets()[name].read_text()
-    assert text.startswith(f"# toyflow sweep --preset {name}\n") and "Cost:" in text and "Shows:" in text
+    assert text.startswith(f"# toyflow sweep --preset {name}\n") and "Shows:" in text
+    assert f"# Cost: {len(whole)} cells" in text
 
 
 def test_a_presets_short_version_overrides_it(tmp_path):

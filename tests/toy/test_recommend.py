@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-SHORT = ("--task", "points", "--iterations", "80", "--candidates", "uniform,shift:4", "--steps", "1,2")
+SHORT = ("--task", "points", "--iterations", "80", "--schedules", "uniform,shift:4", "--steps", "1,2")
 
 
 @pytest.fixture
@@ -29,15 +29,17 @@ def test_it_advises_with_evidence_and_cost_and_keeps_what_it_ran(toyflow, recomm
 
     again = toyflow("recommend", *SHORT, "--jobs", "1")
     assert "started" not in again.stdout  # nothing is trained twice
-    assert json.loads(file.read_text()) == advice
-    wider = toyflow("recommend", *SHORT, "--seeds", "0-2", "--jobs", "1")
+    once_more = json.loads(file.read_text())
+    assert advice["setting"].pop("seconds") > 0 and once_more["setting"].pop("seconds") > 0
+    assert once_more == advice
+    wider = toyflow("recommend", *SHORT, "--seeds", "100-102", "--jobs", "1")
     assert wider.stdout.count("started") == 2  # one seed more of each
     assert "of short trainings" in wider.stdout
 
 
 def test_a_control_without_a_velocity_may_stand_among_the_candidates(toyflow):
     said = toyflow(
-        "recommend", "--task", "points", "--iterations", "40", "--candidates", "beta,regression",
+        "recommend", "--task", "points", "--iterations", "40", "--schedules", "beta,regression",
         "--steps", "1,2", "--jobs", "1",
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
@@ -48,7 +50,37 @@ def test_it_is_held_against_a_full_sweep(toyflow, recommended):
     full = ("--task", "points", "--iterations", "80", "--schedules", "uniform,shift:4", "--steps", "1,2")
     toyflow("sweep", *full, "--jobs", "1", "--out", "full")
     said = toyflow("recommend", *SHORT, "--jobs", "1", "--against", "full").stdout
-    assert "Held against the full sweep: its best is " in said and "(3 seeds)" in said
+    assert "Held against the full sweep (3 seeds): its best is " in said
+
+
+def test_it_is_not_held_against_other_recipes_or_the_trainings_that_chose(toyflow, recommended):
+    itself = toyflow("recommend", *SHORT, "--jobs", "1", "--against", "results/recommend/points")
+    assert itself.returncode == 2 and "on seeds other than 100, 101" in itself.stderr
+    other = (
+        "--task",
+        "points",
+        "--iterations",
+        "60",
+        "--schedules",
+        "uniform",
+        "--seeds",
+        "0",
+        "--steps",
+        "1",
+    )
+    toyflow("sweep", *other, "--jobs", "1", "--out", "other")
+    said = toyflow("recommend", *SHORT, "--jobs", "1", "--against", "other")
+    assert said.returncode == 2 and "holds no training of this setting" in said.stderr
+
+
+def test_a_damaged_cell_of_another_setting_does_not_stop_it(toyflow, recommended):
+    cells = toyflow.folder / "results/recommend/points/cells"
+    other = toyflow("recommend", *SHORT, "--jobs", "1", "--seeds", "7", "--iterations", "40")
+    assert other.returncode == 0
+    damaged = max(cells.iterdir(), key=lambda cell: cell.stat().st_mtime)
+    (damaged / "config.json").write_text("{")
+    again = toyflow("recommend", *SHORT, "--jobs", "1")
+    assert again.returncode == 0, again.stderr
 
 
 @pytest.mark.parametrize(
@@ -58,7 +90,7 @@ def test_it_is_held_against_a_full_sweep(toyflow, recommended):
         (("--margin", "-1"), "--margin must be a number above 0, got -1."),
         (("--metric", "clos"), "unknown metric of points 'clos'"),
         (("--task", "dial", "--set", "modes=2,10"), "recommend looks at one setting; give modes one value"),
-        (("--candidates", "shift"), "shift"),
+        (("--schedules", "shift"), "shift"),
         (("--against", "nowhere"), "nowhere"),
     ],
 )

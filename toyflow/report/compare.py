@@ -229,14 +229,16 @@ def _differing(described: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     return {name: found for name, found in values.items() if len(found) > 1}
 
 
+def default_margin(share: bool, mean: float) -> float:
+    """2 points of a share; a tenth of the mean of another metric."""
+    return MARGIN if share else abs(mean) / 10 or math.ulp(0.0)
+
+
 def _margin(given: float | None, measure: Measure, first: Arm) -> float:
     """In the metric's unit."""
     if given is not None:
         return given / 100 if measure.headline else given
-    if measure.headline:
-        return MARGIN
-    size = abs(float(np.mean(first.values(measure.metric, first.by_seed))))
-    return size / 10 or math.ulp(0.0)
+    return default_margin(measure.headline, float(np.mean(first.values(measure.metric, first.by_seed))))
 
 
 def _compared(a: Arm, b: Arm, measure: Measure) -> Pair:

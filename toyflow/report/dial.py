@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.report.results import Results
+from toyflow.sweep.store import StoredEvaluation
 from toyflow.toy.study import generator
 from toyflow.toy.task import make_task
 from toyflow.toy.tasks.dial import Dial
@@ -34,8 +36,10 @@ LAWS: Sequence[tuple[str, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1)
 def dial_figure(results: Results) -> Figure | None:
     """A panel per measure and kind of ambiguity, certainty along x: a line per law and K, mean over seeds
     with the seeds as dots, and what the closed form's velocity reaches in as many steps. None where there
-    is nothing of the dial."""
+    is nothing of the dial, or models and decodings of several kinds."""
     if any(evaluation.training.record.task != Dial.identity() for evaluation in results.evaluations):
+        return None
+    if len({_kind(evaluation) for evaluation in results.evaluations}) > 1:
         return None
     data = pd.DataFrame(
         [dict(e.training.record.data) for e in results.evaluations], index=results.frame.index
@@ -72,6 +76,13 @@ def dial_figure(results: Results) -> Figure | None:
     return figure
 
 
+def _kind(evaluation: StoredEvaluation) -> str:
+    """What is not a knob of the task, nor law, seed or K."""
+    training, decoding = evaluation.training.record, evaluation.record
+    model, recipe = sorted(training.model.items()), sorted(training.recipe.items())
+    return repr((model, recipe, training.recipe_version, decoding.sampler or "euler", decoding.noise_seed))
+
+
 def _draw(axes: Axes, part: pd.DataFrame, measure: str) -> None:
     knobs = part[["coupling", "modes", "tiles"]].iloc[0].to_dict()
     certainties = sorted(part["certainty"].unique())
@@ -88,7 +99,7 @@ def _draw(axes: Axes, part: pd.DataFrame, measure: str) -> None:
             alpha=0.25,
             label=f"closed form, K = {steps}",
         )
-    for (line, marker), (label, rows) in zip(LAWS, part.groupby("label", sort=False), strict=False):
+    for (line, marker), (label, rows) in zip(cycle(LAWS), part.groupby("label", sort=False), strict=False):
         for steps in (FEWEST, MOST):
             seeds = rows[rows["steps"] == steps]
             mean = seeds.groupby("certainty")[measure].mean()

@@ -16,6 +16,7 @@ import pandas as pd
 
 from toyflow import plugins, stats
 from toyflow.report.results import Results
+from toyflow.sweep.records import RECIPE_VERSION
 from toyflow.sweep.store import StoredEvaluation
 
 Verdict = Literal["agree", "disagree", "undecided", "undecided (one seed)", "no data here"]
@@ -186,6 +187,11 @@ def defaults_of(task: str) -> dict[str, str]:
     """The task's options at their default."""
     data, model = plugins.load("tasks", task).choose({})
     return {**data, **model}
+
+
+def is_current(recipe: str) -> bool:
+    """Whether a `recipe` of `tidy` is of the version that this toyflow trains by."""
+    return f"recipe version {RECIPE_VERSION}" in recipe.split(", ")
 
 
 def task_of(evaluation: StoredEvaluation) -> str:

@@ -20,6 +20,7 @@ from toyflow.report.evidence import (
     decide,
     defaults_of,
     difference,
+    is_current,
     laws_are,
     listed,
     percent,
@@ -82,7 +83,7 @@ def _judged(finding: Finding, decodings: pd.DataFrame) -> Judgement:
     ]
     if not judged:
         return Judgement("no data here", f"It needs {finding.needs}.")
-    judged.sort(key=lambda of: (-of[0].seeds, -of[1]))
+    judged.sort(key=lambda of: (is_current(of[2]), of[0].seeds, of[1]), reverse=True)
     (best, *_), *others = judged
     if not others:
         return best
@@ -216,7 +217,9 @@ def _baseline_must_grow(data: Data) -> Judgement | None:
     at_small = f"Autoregressive minus flow is {difference(small)} at 256 x 4"
     if large is None:  # it need not grow where it is near already; else the large one must tell
         return conclude(far, at_small + near, small) if far == "disagree" else None
-    evidence = f"{at_small} and {difference(large)} at 512 x 8{near}"
+    alike = len(data.flow(ANY, ANY, decoder="512x8"))
+    beside = "" if alike else " (beside flow with the default decoder, as there is none of that size)"
+    evidence = f"{at_small} and {difference(large)} at 512 x 8{beside}{near}"
     return conclude(both_halves(far, decide([large], -NEAR)), evidence, small, large)
 
 
@@ -239,7 +242,8 @@ def _image_contrast(data: Data, first: pd.DataFrame, alike: Sequence[str], name:
         f"{distance.first.mean():.2f}, flow in {many} steps of {distance.second.mean():.2f}: "
         f"{difference(distance, '')}; {seen}"
     )
-    return conclude(decide([distance], 0.0), evidence, distance)
+    seen_in = [accuracy.first, accuracy.second]
+    return conclude(decide([distance], 0.0), evidence, distance, of=seen_in)
 
 
 def _pure_noise_draws_badly(data: Data) -> Judgement | None:
@@ -252,7 +256,9 @@ def _one_step_draws_worse(data: Data) -> Judgement | None:
 
 def _uniform_reads_late(data: Data) -> Judgement | None:
     rows = data.flow(("uniform", *NOISE_BIASED), ANY, attention="joint").drop_duplicates("training_key")
-    rows = rows.assign(read_at=rows["training"].map(_read_at), steps=0)
+    read_at = rows["training"].map(_read_at)
+    last = rows["training"].map(lambda training: float(training.curve()["iteration"].iloc[-1]))
+    rows = rows.assign(read_at=read_at.fillna(last), never=read_at.isna(), steps=0)
     uniform = rows["schedule"] == "uniform"
     later = contrast(rows[uniform], rows[~uniform], "read_at")
     if later is None:
@@ -262,14 +268,21 @@ def _uniform_reads_late(data: Data) -> Judgement | None:
         f"iterations with uniform, after {later.second.mean():.0f} with noise-biased laws: "
         f"{difference(later, 'iterations')}"
     )
-    return conclude(decide([later], 0.0), evidence, later)
+    for name, part in (("uniform", rows[uniform]), ("noise-biased", rows[~uniform])):
+        if part["never"].any():
+            never = f"{part['never'].sum()} of {len(part)} {name} models"
+            evidence += f"; {never} never got there and count as of the last iteration"
+    verdict = decide([later], 0.0)
+    if later.seeds > 1 and rows.loc[uniform, "never"].all() and not rows.loc[~uniform, "never"].any():
+        verdict = "agree"  # no spread to test, and nothing to doubt
+    return conclude(verdict, evidence, later, of=[rows["score"]])
 
 
 def _read_at(training: StoredTraining) -> float:
-    """The iteration by which the noise-end loss fell below `READ_LOSS`; the last one if it never did."""
+    """The iteration by which the noise-end loss fell below `READ_LOSS`; NaN if it never did."""
     curve = training.curve()
     below = curve[curve[NOISE_END] < READ_LOSS]
-    return float((below if len(below) else curve.tail(1))["iteration"].iloc[0])
+    return float(below["iteration"].iloc[0]) if len(below) else float("nan")
 
 
 def _uniform_ends_lower(data: Data) -> Judgement | None:
@@ -338,7 +351,7 @@ def _one_step_loses_modes(data: Data) -> Judgement | None:
         f"{farther.first.mean():.2f} at K = 1 and {farther.second.mean():.2f} at K = {many}: "
         f"{difference(farther, '')}; possible outcomes are {percent(valid.first)} and {percent(valid.second)}"
     )
-    return conclude(decide([farther], 0.0), evidence, farther)
+    return conclude(decide([farther], 0.0), evidence, farther, of=[valid.first, valid.second])
 
 
 def _few_step_methods_are_not_needed(data: Data) -> Judgement | None:

@@ -17,7 +17,7 @@ from toyflow.atomic import atomic_file
 from toyflow.errors import UsageError
 from toyflow.report.evidence import Judgement
 from toyflow.report.findings import Finding, judge_all
-from toyflow.report.page_figures import FigureView, draw_story, drawn, probed
+from toyflow.report.page_figures import STORY_FILE, FigureView, draw_story, drawn, probed
 from toyflow.report.page_tables import (
     TableView,
     configuration,
@@ -76,7 +76,7 @@ def write_pages(out: Path) -> list[Path]:
         DamagedError: a result's file is missing or altered.
     """
     page = build_page(out)
-    written: list[Path] = []
+    written = [out / STORY_FILE] if page.story else []
     for name in ("report.html", "report.md"):
         path = out / name
         with atomic_file(path) as temporary:
@@ -86,7 +86,7 @@ def write_pages(out: Path) -> list[Path]:
 
 
 def build_page(out: Path) -> Page:
-    """Everything that the report says, the figures drawn. Raises as `write_pages`."""
+    """Everything that the report says, the figures drawn, OUT/story.png written. Raises as `write_pages`."""
     folders = {_name(folder, out): folder for folder in results_folders(out)}
     results = {name: load_results(Store(folder)) for name, folder in folders.items()}
     judged = judge_all(results)

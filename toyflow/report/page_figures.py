@@ -31,6 +31,7 @@ SHARPEST, MOST_PIXELS, PALETTE = 144, 2.5e6, 96
 """Dots per inch, pixels and colours of an embedded figure, so that the page stays small."""
 
 
+STORY_FILE = "story.png"
 STORY = "When one step is enough, and when not"
 STORY_ALT = (
     "Line charts, a panel per task: what the task is scored by against denoising steps K, a line per law. "
@@ -75,7 +76,7 @@ def draw_story(folders: Mapping[str, Results], out: Path) -> FigureView | None:
         figure = story(folders)
         if figure is None:
             return None
-        path = out / "story.png"
+        path = out / STORY_FILE
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="png", dpi=160, bbox_inches="tight")
         return _view(figure, STORY, STORY_ALT, _linked(path, out))

@@ -1,35 +1,39 @@
-"""`toyflow recommend`: the rule that chooses a law and a number of steps, its evidence, its check."""
+"""`toyflow recommend`: the rule that chooses a law and a number of steps, what is said for it, its check."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
-from toyflow.report.compare import compare
+from toyflow.errors import ToyflowError
+from toyflow.report.compare import compare, default_margin
 from toyflow.report.probe import Probed
 from toyflow.report.results import Results
-from toyflow.report.tables import MARGIN, in_words
+from toyflow.report.tables import in_words
 from toyflow.report.verdicts import LEVEL, verdicts
 
-MARGIN_OF_OTHERS = 0.1
-"""Of a metric that is not the headline, as a share of the best mean."""
+ROUNDING = 1e-9
+"""A score that falls short by the margin and no more is within it, whatever the last digit."""
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The metric by which is chosen. Sizes of differences are written in points for the headline."""
+    """The metric by which is chosen. Shares, of which more is better, are written in per cent and points."""
 
     metric: str
     headline: bool
+    share: bool
     lower_is_better: bool
     margin: float | None = None
-    """What a law or a K may fall short of the best, in the metric's unit; None for 2 points of the headline
-    and a tenth of the best mean of another metric."""
+    """What a law or a K may fall short of the best, in the metric's unit; None for 2 points of a share and a
+    tenth of the best mean of another metric."""
 
     def scores(self, results: Results) -> pd.DataFrame:
         """label, steps, seed and `value`, of which more is better."""
@@ -44,17 +48,15 @@ class Yardstick:
 
     def allowed(self, best: float) -> float:
         """The margin, where the best mean is `best`."""
-        if self.margin is not None:
-            return self.margin
-        return MARGIN if self.headline else MARGIN_OF_OTHERS * abs(best)
+        return default_margin(self.share, best) if self.margin is None else self.margin
 
     def shown(self, value: float) -> str:
         """The metric as it is read: `87.1 %`."""
-        return f"{100 * value:.1f} %" if self.headline else f"{value:.4g}"
+        return f"{100 * value:.1f} %" if self.share else f"{value:.4g}"
 
     def size(self, difference: float) -> str:
         """A difference: `2 points`."""
-        return f"{100 * difference:.3g} points" if self.headline else f"{difference:.3g}"
+        return f"{100 * difference:.3g} points" if self.share else f"{difference:.3g}"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Choice:
     best_law: str
     best_steps: int
     best_mean: float
+    fewest_steps: int
+    """That were tried."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,11 @@ class Recommendation:
     """A row per law: the metric's mean in each K (columns `K=1`, ...), and by the probe, where the law has
     a velocity, `noise_end_mse`, `one_step_gap_rms`, `outcome_changed`."""
     sentences: Sequence[str]
-    cost: Mapping[str, float]
-    """trainings, iterations (of each), full_iterations, seconds (of one core, all trainings and
-    decodings)."""
+    """The choice beside what it was chosen from, and what the seeds can tell."""
+    setting: Mapping[str, Any]
+    """What it holds for, and what was run: task, data, model, recipe, seeds, seconds, ..."""
+    probe_steps: int | None
+    """K of the probe's long paths; None where nothing was probed."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,8 @@ class Regret:
     the luckiest too, so this is on the large side."""
     best_law: str
     best_steps: int
+    left_out: Sequence[tuple[str, int]]
+    """Pairs that lack one of the seeds, or have a value that is no number there."""
 
     @property
     def mean(self) -> float:
@@ -106,23 +114,31 @@ def choose(scores: pd.DataFrame, yardstick: Yardstick) -> Choice:
     some law comes within the margin of it; then the law that is best in that K.
 
     So one step is asked for unless it costs more than the margin, and the law is that which suits the K.
-    `scores` has label, steps, seed, value, more being better.
+    `scores` has label, steps, seed, value, more being better; a pair with a value that is no number is out.
+
+    Raises:
+        ToyflowError: no pair is left.
     """
-    means = scores.groupby(["steps", "label"], sort=False)["value"].mean()
+    means = scores.groupby(["steps", "label"], sort=False)["value"].agg(
+        lambda values: values.mean(skipna=False)
+    )
+    means = means[np.isfinite(means)]
+    if means.empty:
+        raise ToyflowError(f"no law has a {in_words(yardstick.metric)} that is a number on every seed.")
     best = means.max()
     top_steps, top_law = means.idxmax()  # pyright: ignore[reportGeneralTypeIssues]
-    for steps in sorted(means.index.get_level_values("steps").unique()):
-        at = means[steps]
-        if best - at.max() <= yardstick.allowed(best):
-            mean, top_mean = yardstick.sign * at.max(), yardstick.sign * best
-            return Choice(str(at.idxmax()), int(steps), mean, str(top_law), int(top_steps), top_mean)
-    raise ValueError("no scores to choose from")
+    tried = sorted(means.index.get_level_values("steps").unique())
+    enough = best - yardstick.allowed(best) - ROUNDING
+    steps = next(k for k in tried if means[k].max() >= enough)
+    at = means[steps]
+    mean, top_mean = yardstick.sign * at.max(), yardstick.sign * best
+    return Choice(str(at.idxmax()), int(steps), mean, str(top_law), int(top_steps), top_mean, int(tried[0]))
 
 
 def recommend_from(
-    results: Results, probed: Probed | None, yardstick: Yardstick, cost: Mapping[str, float]
+    results: Results, probed: Probed | None, yardstick: Yardstick, setting: Mapping[str, Any]
 ) -> Recommendation:
-    """The choice by `results` of short trainings of one setting, with its evidence in words."""
+    """The choice by `results` of short trainings of one setting, and what is said for it."""
     scores = yardstick.scores(results)
     choice = choose(scores, yardstick)
     candidates = yardstick.sign * scores.pivot_table("value", "label", "steps", sort=False)
@@ -130,33 +146,41 @@ def recommend_from(
     if probed is not None:
         candidates = candidates.join(_by_law(probed))
     sentences = [_of_steps(choice, yardstick), *_of_laws(results, choice, yardstick)]
-    return Recommendation(yardstick, choice, candidates, sentences, cost)
+    steps = None if probed is None else int(probed.paths["steps"].iloc[0])
+    return Recommendation(yardstick, choice, candidates, sentences, setting, steps)
 
 
 def regret(full: Results, choice: Choice, yardstick: Yardstick) -> Regret | None:
-    """How far the choice falls short of the best of a full sweep; None if the choice is not in it."""
-    scores = yardstick.scores(full)
-    by_seed = scores.pivot_table("value", "seed", ["label", "steps"]).dropna(axis=1)
+    """How far the choice falls short of the best of a full sweep, on the seeds that the chosen pair has
+    there; None if it has none."""
+    by_seed = yardstick.scores(full).pivot_table("value", "seed", ["label", "steps"], dropna=False)
     chosen = (choice.law, choice.steps)
-    if chosen not in by_seed:
+    if chosen not in by_seed or by_seed[chosen].isna().all():
         return None
-    best = by_seed.mean().idxmax()
-    law, steps = best  # pyright: ignore[reportGeneralTypeIssues]
-    return Regret(choice, (by_seed[best] - by_seed[chosen]).tolist(), str(law), int(steps))
+    on_seeds = by_seed[by_seed[chosen].notna()]
+    complete = on_seeds.dropna(axis=1)
+    law, steps = best = complete.mean().idxmax()  # pyright: ignore[reportGeneralTypeIssues]
+    tried = by_seed.columns[by_seed.notna().any()]
+    left_out = [(str(law), int(steps)) for law, steps in tried.difference(complete.columns)]
+    return Regret(choice, (complete[best] - complete[chosen]).tolist(), str(law), int(steps), left_out)
 
 
 def regret_sentence(found: Regret | None, yardstick: Yardstick) -> str:
     """For a terminal."""
     if found is None:
         return "The full sweep does not hold this choice, so nothing can be said of it."
-    seeds = len(found.by_seed)
-    interval = stats.over_seeds(found.by_seed) if seeds > 1 else None
-    scale, unit = (100, " points") if yardstick.headline else (1, "")
+    seeds = f"{len(found.by_seed)} seed{'s' * (len(found.by_seed) > 1)}"
+    missing = ", ".join(f"{law} at K = {steps}" for law, steps in found.left_out)
+    note = f" Not on all of these seeds, so left out: {missing}." if missing else ""
+    start = f"Held against the full sweep ({seeds}): "
+    if (found.best_law, found.best_steps) == (found.choice.law, found.choice.steps):
+        return f"{start}its best is this choice.{note}"
+    interval = stats.over_seeds(found.by_seed) if len(found.by_seed) > 1 else None
+    scale, unit = (100, " points") if yardstick.share else (1, "")
     bounds = f" [{scale * interval.low:+.3g}, {scale * interval.high:+.3g}]" if interval else ""
     return (
-        f"Held against the full sweep: its best is {found.best_law} at K = {found.best_steps}; "
-        f"{found.choice.law} at K = {found.choice.steps} is {scale * found.mean:.3g}{unit}{bounds} short "
-        f"of that ({seeds} seed{'s' * (seeds > 1)})."
+        f"{start}its best is {found.best_law} at K = {found.best_steps}; {found.choice.law} at K = "
+        f"{found.choice.steps} is {scale * found.mean:.3g}{unit}{bounds} short of that.{note}"
     )
 
 
@@ -183,22 +207,25 @@ def recommendation_table(found: Recommendation) -> Table:
                 chosen = law == choice.law and name == f"K={choice.steps}"
                 cells.append(f"[bold green]{yardstick.shown(value)}[/]" if chosen else yardstick.shown(value))
         table.add_row(escape(str(law)), *cells)
-    table.caption = (
-        "Means over seeds. MSE: of the velocity at pure noise; gap: of a sample in 1 step from the one in "
-        "50, per element, and how often the outcome differs."
+    probe = (
+        " MSE: of the velocity at pure noise; gap: of a sample in 1 step from the one in "
+        f"{found.probe_steps}, per element, and how often the outcome differs."
     )
+    table.caption = "Means over seeds." + (probe if found.probe_steps else "")
     table.caption_justify = "left"
     return table
 
 
 def recommendation_sentences(found: Recommendation) -> list[str]:
-    """The advice, its evidence, its cost."""
-    choice, cost = found.choice, found.cost
+    """The advice, what is said for it, its cost."""
+    choice, ran = found.choice, found.setting
+    threads = f"{ran['threads']} thread{'s' * (ran['threads'] > 1)}"
     return [
         f"Train with {choice.law} and decode in {choice.steps} step{'s' * (choice.steps > 1)}.",
         *found.sentences,
-        f"Cost: {cost['trainings']:.0f} trainings of {cost['iterations']:.0f} iterations (of "
-        f"{cost['full_iterations']:.0f}), {cost['seconds']:.0f} s of one core with their decodings.",
+        f"Cost: {ran['trainings']} trainings of {ran['short_iterations']} iterations (of "
+        f"{ran['iterations']}), {ran['seconds']:.0f} s of work with decoding and probing ({threads} on "
+        f"{ran['device']}).",
     ]
 
 
@@ -212,31 +239,35 @@ def _of_steps(choice: Choice, yardstick: Yardstick) -> str:
             f"{yardstick.shown(choice.best_mean)}; {choice.law} at K = {choice.steps}, "
             f"{yardstick.shown(choice.mean)}, is within {margin} of it"
         )
-    fewer = f", and no law comes within {margin} of it in fewer steps" if choice.steps > 1 else ""
-    return f"{start}{fewer}."
+    fewer = f", and no law comes within {margin} of it in fewer steps"
+    return f"{start}{fewer if choice.steps > choice.fewest_steps else ''}."
 
 
 def _of_laws(results: Results, choice: Choice, yardstick: Yardstick) -> list[str]:
-    """Whether the seeds tell the chosen law from the others in the chosen K."""
-    at = results.frame[results.frame["steps"] == choice.steps]
-    others = [label for label in dict.fromkeys(at["label"]) if label != choice.law]
+    """What the seeds can tell of the chosen law and the others in the chosen K."""
+    at = yardstick.scores(results)
+    at = at[at["steps"] == choice.steps]
+    known = at.groupby("label", sort=False)["value"].agg(lambda values: bool(np.isfinite(values).all()))
+    odd = [f"Left out, as it has no number there: {label}." for label in known.index[~known]]
+    others = [str(label) for label in known.index[known] if label != choice.law]
     if not others:
-        return ["Law: there was no other candidate in this K."]
+        return [*odd, "Law: there was no other candidate in this K."]
     margin = yardstick.allowed(choice.best_mean) * (100 if yardstick.headline else 1)
     metric = None if yardstick.headline else yardstick.metric
     folder = results.evaluations[0].training.folder.parent
     comparison = compare(folder, [choice.law, *others], [choice.steps], metric, margin, results)
     told = [p for p in comparison.pairs if p.test and p.p_value is not None and p.p_value < LEVEL]
     if len(told) == len(others):
-        start = f"Law: the seeds tell {choice.law} from every other candidate."
+        start = f"Law: these seeds tell {choice.law} from every other candidate"
     elif told:
-        start = f"Law: the seeds tell {choice.law} from {' and '.join(pair.second for pair in told)} only."
+        start = f"Law: these seeds tell {choice.law} from {' and '.join(pair.second for pair in told)} only"
     else:
         start = (
-            f"Law: {choice.law} has the best mean, but these seeds do not tell it from the others; take that "
-            "as a guess."
+            f"Law: {choice.law} has the best mean, but these seeds do not tell it from the others, so it is "
+            "a guess"
         )
-    return [start, *verdicts(comparison)]
+    chosen_by_them = "; it was chosen on the same seeds, which flatters it." if told else "."
+    return [*odd, start + chosen_by_them, *verdicts(comparison)]
 
 
 def _by_law(probed: Probed) -> pd.DataFrame:

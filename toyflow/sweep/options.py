@@ -60,9 +60,12 @@ class SweepOptions:
 
 
 RECOMMEND = SweepOptions(
-    schedules=("uniform", "shift:3", "shift:8"), steps=(1, 2, 4, 10), seeds=(0, 1), out="results/recommend"
+    schedules=("uniform", "shift:3", "shift:8"),
+    steps=(1, 2, 4, 10),
+    seeds=(100, 101),
+    out="results/recommend",
 )
-"""What `toyflow recommend` tries where it is not told."""
+"""What `toyflow recommend` tries where it is not told. Its seeds are not those of sweeps, which check it."""
 
 
 def load_preset(name: str, quick: bool = False) -> dict[str, Any]:

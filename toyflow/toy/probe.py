@@ -60,11 +60,37 @@ def probe(
         UsageError: a selection that names nothing or a model without a velocity, a task that is not here.
         DamagedError: a model's weights are missing or altered.
     """
+    by_variant, laws = _choose(existing_store(Path(out)), selection)
+    return _probe(by_variant, laws, steps, device, examples, task, data_dir, on_progress)
+
+
+def probe_models(
+    trainings: Sequence[StoredTraining],
+    *,
+    steps: int = 50,
+    device: str = "auto",
+    examples: int = EXAMPLES,
+    task: Task | None = None,
+    data_dir: str | None = None,
+) -> Probed:
+    """Probe these models, which differ in law and seed only; as `probe`, without looking at a folder."""
+    laws = list(dict.fromkeys(training.record.label for training in trainings))
+    return _probe({"": list(trainings)}, laws, steps, device, examples, task, data_dir, lambda *_: None)
+
+
+def _probe(
+    by_variant: Mapping[str, list[StoredTraining]],
+    laws: Sequence[str],
+    steps: int,
+    device: str,
+    examples: int,
+    task: Task | None,
+    data_dir: str | None,
+    on_progress: OnProgress,
+) -> Probed:
     if steps < 2 or examples < 2:
         raise UsageError("a probe needs two steps and two examples or more.")
     where = torch.device(choose_device(device))
-    store = existing_store(Path(out))
-    by_variant, laws = _choose(store, selection)
     benches: dict[str, Bench] = {}
     plan: list[tuple[str, Bench, list[StoredTraining]]] = []
     for variant, trainings in by_variant.items():

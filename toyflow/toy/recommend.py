@@ -1,11 +1,13 @@
-"""`toyflow recommend`: short trainings of candidate laws, probed and compared, to one law and one K."""
+"""`toyflow recommend`: short trainings of several laws, decoded and probed, to one law and one K."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import toyflow
 from toyflow import plugins
 from toyflow.atomic import write_json
 from toyflow.errors import ToyflowError, UsageError, unknown
@@ -14,11 +16,10 @@ from toyflow.report.results import Results, load_results
 from toyflow.report.runs import existing_store
 from toyflow.sweep.executors import Executor
 from toyflow.sweep.options import SweepOptions
-from toyflow.sweep.plan import Cell
 from toyflow.sweep.run import Audience, run_missing
-from toyflow.sweep.store import Store, StoredEvaluation
+from toyflow.sweep.store import Store
 from toyflow.toy.api import plan_study
-from toyflow.toy.probe import probe
+from toyflow.toy.probe import probe_models
 from toyflow.toy.study import ToyStudy, choose_device
 from toyflow.toy.task import Task
 
@@ -37,17 +38,18 @@ def recommend(
     margin: float | None = None,
     task: Task | None = None,
 ) -> Recommendation:
-    """Train each of `options.schedules` for a `fraction` of `options.iterations`, decode, probe, choose, and
-    write OUT/recommendation.json. What OUT already holds is kept.
+    """Train each of `options.schedules` for a `fraction` of `options.iterations` and decode; the scores
+    choose, the probe and the comparison stand beside them. Writes OUT/recommendation.json; what OUT already
+    holds is kept.
 
     Args:
         metric: what to choose by; None for the task's headline.
-        margin: points of the headline, or the metric's unit; see `Yardstick`.
+        margin: points of a share, or the metric's unit; see `Yardstick`.
         task: an instance to use in place of the plug-in that `options` names.
 
     Raises:
         UsageError: several settings at once, a fraction outside (0, 1], a metric that does not exist.
-        ToyflowError: a training failed.
+        ToyflowError: a training failed, or the metric is no number.
     """
     if not 0 < fraction <= 1:
         raise UsageError(f"--fraction must be above 0 and at most 1, got {fraction:g}.")
@@ -60,52 +62,62 @@ def recommend(
     short = replace(options, iterations=max(1, round(fraction * options.iterations)))
     cells = plan_study(short, task)
     store = Store(short.out)
-    study = ToyStudy(
-        short.task, choose_device(short.device), short.threads, task=task, data_dir=short.data_dir
-    )
+    device = choose_device(short.device)
+    study = ToyStudy(short.task, device, short.threads, task=task, data_dir=short.data_dir)
     failed = run_missing(cells, study, store, executor, audience)
     if failed:
         raise ToyflowError(
             f"{len(failed)} of {len(cells)} trainings failed; the same command tries them again."
         )
     results = load_results(store, cells)
-    keys = [cell.training.key for cell in cells if has_velocity(cell)]
-    probed = (
-        probe(store.root, keys, device=short.device, task=task, data_dir=short.data_dir) if keys else None
+    began = time.perf_counter()
+    models = {e.training.record.key: e.training for e in results.evaluations}.values()
+    able = [m for m in models if plugins.load("objectives", m.record.objective).has_velocity]
+    probed = probe_models(able, device=short.device, task=task, data_dir=short.data_dir) if able else None
+    record = cells[0].training
+    found = recommend_from(
+        results,
+        probed,
+        yardstick,
+        {
+            "toyflow": toyflow.__version__,
+            "task": record.task,
+            "data": dict(record.data),
+            "model": dict(record.model),
+            "schedules": [cell.training.label for cell in cells if cell.training.seed == record.seed],
+            "recipe": dict(record.recipe) | {"iterations": options.iterations},
+            "iterations": options.iterations,
+            "short_iterations": short.iterations,
+            "steps": list(short.steps),
+            "seeds": list(short.seeds),
+            "margin": margin,
+            "trainings": len(cells),
+            "seconds": seconds_of(results) + time.perf_counter() - began,
+            "threads": short.threads,
+            "device": device,
+        },
     )
-    cost = {
-        "trainings": len(cells),
-        "iterations": short.iterations,
-        "full_iterations": options.iterations,
-        "seconds": seconds_of(results),
-    }
-    found = recommend_from(results, probed, yardstick, cost)
     write_json(store.root / FILE, _as_json(found))
     return found
 
 
 def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) -> Results:
-    """What `folder` holds of full trainings of this setting and these laws, to hold a choice against.
+    """What `folder` holds of the full trainings of `options`, on seeds that the choice is not made on.
 
     Raises:
-        UsageError: it holds none, or several recipes of them.
+        UsageError: it holds none.
     """
-    cells, results = plan_study(options, task), load_results(existing_store(folder))
-    asked, laws = cells[0].training, {cell.training.label for cell in cells}
-
-    def fits(evaluation: StoredEvaluation) -> bool:
-        record = evaluation.training.record
-        alike = (record.task, record.data, record.model) == (asked.task, asked.data, asked.model)
-        return alike and record.label in laws
-
-    kept = [i for i, evaluation in enumerate(results.evaluations) if fits(evaluation)]
-    if not kept:
-        raise UsageError(f"{folder} holds nothing of this setting and these candidates.")
-    recipes = {repr(results.evaluations[i].training.record.recipe) for i in kept}
-    if len(recipes) > 1:
-        raise UsageError(f"{folder} holds this setting under {len(recipes)} recipes; keep one per folder.")
-    frame = results.frame.iloc[kept].reset_index(drop=True)
-    return replace(results, frame=frame, evaluations=[results.evaluations[i] for i in kept])
+    store = existing_store(folder)
+    seeds = {training.record.seed for training in store.trainings()} - set(options.seeds)
+    if seeds:
+        cells = plan_study(replace(options, seeds=tuple(sorted(seeds))), task)
+        if any(store.has_training(cell.training) for cell in cells):
+            return load_results(store, cells)
+    chosen_on = ", ".join(map(str, options.seeds))
+    raise UsageError(
+        f"{folder} holds no training of this setting, its recipe and these laws on seeds other than "
+        f"{chosen_on}, on which the choice is made."
+    )
 
 
 def yardstick_of(task: Task | type[Task], metric: str | None, margin: float | None) -> Yardstick:
@@ -113,17 +125,13 @@ def yardstick_of(task: Task | type[Task], metric: str | None, margin: float | No
     metrics: Sequence[str] = (*task.metrics, *task.set_metrics)
     if metric is not None and metric not in metrics:
         raise unknown(f"metric of {task.name}", metric, metrics)
-    chosen = metric or metrics[0]
-    headline = chosen == metrics[0]
     if margin is not None and not 0 < margin < float("inf"):
         raise UsageError(f"--margin must be a number above 0, got {margin:g}.")
-    in_unit = margin / 100 if headline and margin is not None else margin
-    return Yardstick(chosen, headline, chosen in task.lower_is_better, in_unit)
-
-
-def has_velocity(cell: Cell) -> bool:
-    """Whether its model can be probed."""
-    return plugins.load("objectives", cell.training.objective).has_velocity
+    chosen = metric or metrics[0]
+    lower = chosen in task.lower_is_better
+    share = chosen in task.metrics and not lower
+    in_unit = margin / 100 if share and margin is not None else margin
+    return Yardstick(chosen, chosen == metrics[0], share, lower, in_unit)
 
 
 def seconds_of(results: Results) -> float:
@@ -144,5 +152,5 @@ def _as_json(found: Recommendation) -> dict[str, object]:
         "choice": asdict(found.choice),
         "candidates": rows.to_dict(orient="records"),
         "sentences": list(found.sentences),
-        "cost": dict(found.cost),
+        "setting": dict(found.setting),
     }

@@ -87,15 +87,20 @@ class Task(ABC):
     version: ClassVar[int] = 1
     """Raise it when a change of the task changes what its results mean: older ones are then not reused."""
     metrics: ClassVar[tuple[str, ...]]
-    """What `score` returns, the headline first; the headline is 0 or 1 for each example."""
+    """What `score` returns, the headline first; the headline is 0 or 1 for each example, 1 being good. The
+    others are shares too, unless `lower_is_better` names them."""
     set_metrics: ClassVar[tuple[str, ...]] = ()
     """What `score_set` returns."""
     lower_is_better: ClassVar[tuple[str, ...]] = ()
-    """Those of both for which it is so, distances for one."""
+    """Those of both for which it is so, distances for one; never the headline."""
     options: ClassVar[Values] = {}
     """The model's options."""
     knobs: ClassVar[Values] = {}
     """The data's options."""
+
+    def __init_subclass__(cls) -> None:
+        if getattr(cls, "metrics", ("",))[0] in cls.lower_is_better:
+            raise UsageError(f"task {cls.__name__}: the headline metric must be better when higher.")
 
     def __init__(self, data: Mapping[str, str] | None = None, data_dir: str | None = None) -> None:
         self.data = _complete(self.knobs, data or {})
