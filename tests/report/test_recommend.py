@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from toyflow.errors import ToyflowError
-from toyflow.report.recommend import Choice, Yardstick, choose, regret_sentence
+from toyflow.report.recommend import (
+    Choice,
+    Yardstick,
+    choose,
+    recommend_from,
+    recommendation_sentences,
+    regret_sentence,
+)
 from toyflow.report.recommend import regret as regret_of
-from toyflow.report.results import Results
+from toyflow.report.results import Results, load_results
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Evaluated, Store, Trained
 
 HEADLINE = Yardstick("exact_match", headline=True, share=True, lower_is_better=False)
 DISTANCE = Yardstick("distance", headline=False, share=False, lower_is_better=True)
@@ -126,3 +137,61 @@ def test_regret_of_a_distance_is_positive():
 
 def choice(law: str, steps: int) -> Choice:
     return Choice(law, steps, 0.0, law, steps, 0.0, 1)
+
+
+def stored(out, scores: dict[tuple[str, int], list[float]]) -> Results:
+    """Results on a disk: 100 examples, of which a model is right on the first `score`."""
+    store = Store(out)
+    store.prepare()
+    for (law, steps), values in scores.items():
+        for seed, value in enumerate(values, 100):
+            record = TrainingRecord("points", {}, "flow", law, "stratified", seed, {"iterations": 5.0})
+            if not store.has_training(record):
+                trained = Trained({"w": torch.zeros(1)}, pd.DataFrame({"loss": [1.0]}), DETAILS)
+                store.write_training(record, trained, {})
+            hits = (np.arange(100) < round(100 * value)).astype(float)
+            details = {
+                "metrics": {"exact_match": float(hits.mean()), "distance": 2 - value}, "examples": 100,
+                "model_calls": steps, "encode_seconds": 0.1, "decode_seconds": 0.1,
+            }  # fmt: skip
+            outcomes = pd.DataFrame({"exact_match": hits})
+            store.write_evaluation(record, EvaluationRecord("euler", steps), Evaluated(outcomes, details), {})
+    return load_results(store)
+
+
+def test_the_advice_says_what_the_seeds_can_tell(tmp_path):
+    clear = {("uniform", 1): [0.5, 0.51], ("beta", 1): [0.9, 0.92], ("shift:4", 1): [0.6, 0.61]}
+    found = recommend_from(stored(tmp_path / "clear", clear), None, HEADLINE, SETTING)
+    assert any(
+        "these seeds tell beta from every other candidate; it was chosen on the same" in s
+        for s in found.sentences
+    )
+    assert any("beta is better than uniform" in s for s in found.sentences)
+    noisy = {("uniform", 1): [0.5, 0.9], ("beta", 1): [0.9, 0.55]}
+    found = recommend_from(stored(tmp_path / "noisy", noisy), None, HEADLINE, SETTING)
+    assert any("do not tell it from the others, so it is a guess." in s for s in found.sentences)
+    assert list(found.candidates.loc["beta"]) == [pytest.approx(0.725)]
+    assert found.probe_steps is None
+    alone = recommend_from(stored(tmp_path / "one", {("beta", 4): [0.5, 0.6]}), None, HEADLINE, SETTING)
+    assert any("no other candidate" in s for s in alone.sentences)
+    assert not any("in fewer steps" in s for s in alone.sentences)  # none was tried
+
+
+def test_the_advice_by_a_distance_is_told_in_its_unit(tmp_path):
+    scores = {("uniform", 1): [0.2, 0.25], ("uniform", 10): [0.9, 0.95], ("beta", 10): [0.7, 0.74]}
+    found = recommend_from(stored(tmp_path, scores), None, DISTANCE, SETTING)
+    assert (found.choice.law, found.choice.steps) == ("uniform", 10)
+    assert any("no law comes within 0.108 of it in fewer steps" in s for s in found.sentences)
+    assert any("uniform is lower than beta in distance" in s for s in found.sentences)
+    [advice, *_, cost] = recommendation_sentences(found)
+    assert advice == "Train with uniform and decode in 10 steps."
+    assert (
+        cost
+        == "Cost: 4 trainings of 5 iterations (of 20), 3 s of work with decoding and probing (2 threads on cpu)."
+    )
+
+
+DETAILS = {"parameters": 1, "seconds": 1.0, "final_loss": 0.1}
+SETTING = {
+    "trainings": 4, "short_iterations": 5, "iterations": 20, "seconds": 3.0, "threads": 2, "device": "cpu",
+}  # fmt: skip
