@@ -242,7 +242,7 @@ def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path):
         (("--set", "attention=jiont"), "Did you mean 'joint'?"),
         (("--set", "side=7"), "side must be a whole number from 2 to 6, got '7'"),
         (("--set", "side"), "--set must be NAME=VALUE,VALUE, got 'side'"),
-        (("--set", "depth=3"), "task 'grid-to-sequence' has no option 'depth'; it has: side, "),
+        (("--set", "depth=3"), "unknown option of task grid-to-sequence 'depth'."),
         (("--objectives", "autoregressive", "--set", "attention=joint"), "needs --set attention=cross"),
         (("--steps", "0"), "--steps must be 1 or more"),
         (("--seeds", "x"), "--seeds must be whole numbers"),

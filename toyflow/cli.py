@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -240,17 +242,13 @@ def probe(
     """Measure what velocity fields have learned: their error by noise level, how straight the sampled paths
     are, and how far one step lands from many. Against the closed form, where the task knows it."""
     _check_torch()
-    from rich.progress import Progress
-
     from toyflow.report.probe import probe_table, write_probe
     from toyflow.toy.probe import probe as probed
 
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("probing", total=None)
+    with _progress("probing") as on_progress:
         found = probed(
-            out, selections or [], steps=steps, device=device, data_dir=data_dir,
-            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
-        )  # fmt: skip
+            out, selections or [], steps=steps, device=device, data_dir=data_dir, on_progress=on_progress
+        )
     console.print(probe_table(found))
     for path in write_probe(found, out):
         console.print(escape(str(path)), style="green")
@@ -345,9 +343,11 @@ def recommend(
 
     executor = LocalExecutor(jobs_of(options))
     full = recommending.full_sweep(options, against) if against else None
-    found = recommending.recommend(
-        options, executor, show_on(console), fraction=fraction, metric=metric, margin=margin
-    )
+    with _progress("probing") as on_progress:
+        found = recommending.recommend(
+            options, executor, show_on(console), fraction=fraction, metric=metric, margin=margin,
+            on_progress=on_progress,
+        )  # fmt: skip
     console.print(recommendation_table(found))
     for sentence in recommendation_sentences(found):
         console.print(f"\n{escape(sentence)}")
@@ -459,8 +459,15 @@ def runs_prune(
         console.print("nothing to prune")
         return
     console.print(escape(f"to delete from {out}: {', '.join(chosen)}"))
-    if not yes and not typer.confirm(f"Delete {len(chosen)} cells?"):
-        raise typer.Exit(1)
+    if not yes:
+        try:
+            agreed = typer.confirm(f"Delete {len(chosen)} cells?")
+        except typer.Abort:
+            raise UsageError(
+                "nobody answered, so nothing was deleted; --yes deletes without asking."
+            ) from None
+        if not agreed:
+            raise typer.Exit(1)
     for key in chosen:
         store.remove(key)
     console.print(f"deleted {len(chosen)} cells")
@@ -478,6 +485,35 @@ def doctor() -> None:
         console.print(finding.text, markup=False)
         well &= finding.well is not False
     raise typer.Exit(0 if well else 1)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar from the first call on in a terminal; elsewhere a line for every tenth part."""
+    if not console.is_terminal:
+        told = -1
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            if 10 * done // total > told:
+                told = 10 * done // total
+                console.print(f"{what}: {done} of {total} parts")
+
+        yield tell
+        return
+    from rich.progress import Progress
+
+    progress = Progress(console=console, transient=True)
+    bar = progress.add_task(what, total=None)
+
+    def advance(done: int, total: int) -> None:
+        progress.start()  # again is nothing; not before, as a sweep may be on the screen
+        progress.update(bar, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        progress.stop()
 
 
 def _start_workers(options: SweepOptions) -> None:

@@ -161,28 +161,29 @@ def stored(out, scores: dict[tuple[str, int], list[float]]) -> Results:
 
 def test_the_advice_says_what_the_seeds_can_tell(tmp_path):
     clear = {("uniform", 1): [0.5, 0.51], ("beta", 1): [0.9, 0.92], ("shift:4", 1): [0.6, 0.61]}
-    found = recommend_from(stored(tmp_path / "clear", clear), None, HEADLINE, SETTING)
+    found = recommend_from(stored(tmp_path / "clear", clear), None, HEADLINE, [], SETTING)
     assert any(
         "these seeds tell beta from every other candidate; it was chosen on the same" in s
         for s in found.sentences
     )
     assert any("beta is better than uniform" in s for s in found.sentences)
     noisy = {("uniform", 1): [0.5, 0.9], ("beta", 1): [0.9, 0.55]}
-    found = recommend_from(stored(tmp_path / "noisy", noisy), None, HEADLINE, SETTING)
+    found = recommend_from(stored(tmp_path / "noisy", noisy), None, HEADLINE, [], SETTING)
     assert any("do not tell it from the others, so it is a guess." in s for s in found.sentences)
     assert list(found.candidates.loc["beta"]) == [pytest.approx(0.725)]
     assert found.probe_steps is None
-    alone = recommend_from(stored(tmp_path / "one", {("beta", 4): [0.5, 0.6]}), None, HEADLINE, SETTING)
+    alone = recommend_from(stored(tmp_path / "one", {("beta", 4): [0.5, 0.6]}), None, HEADLINE, [], SETTING)
     assert any("no other candidate" in s for s in alone.sentences)
     assert not any("in fewer steps" in s for s in alone.sentences)  # none was tried
 
 
 def test_the_advice_by_a_distance_is_told_in_its_unit(tmp_path):
     scores = {("uniform", 1): [0.2, 0.25], ("uniform", 10): [0.9, 0.95], ("beta", 10): [0.7, 0.74]}
-    found = recommend_from(stored(tmp_path, scores), None, DISTANCE, SETTING)
+    found = recommend_from(stored(tmp_path, scores), None, DISTANCE, [HEADLINE], SETTING)
     assert (found.choice.law, found.choice.steps) == ("uniform", 10)
     assert any("no law comes within 0.108 of it in fewer steps" in s for s in found.sentences)
     assert any("uniform is lower than beta in distance" in s for s in found.sentences)
+    assert "By exact match, too: uniform at K = 10 (92.5 %)." in found.sentences
     [advice, *_, cost] = recommendation_sentences(found)
     assert advice == "Train with uniform and decode in 10 steps."
     assert cost.startswith("Cost: 4 trainings of 5 iterations (of 20), 3 s of work with")

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
 from toyflow.flow.samplers import euler
 from toyflow.report.figures import Style
@@ -234,7 +233,7 @@ def test_models_without_weights(points, tmp_path):
     key = key_of(points, "uniform")
     shutil.copytree(points / "cells" / key, tmp_path / "cells" / key)
     (tmp_path / "cells" / key / "weights.safetensors").unlink()
-    with pytest.raises(DamagedError, match="passed on without weights"):
+    with pytest.raises(UsageError, match="without weights, which cannot be probed"):
         probe(tmp_path, **SMALL)
 
 

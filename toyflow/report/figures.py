@@ -48,7 +48,7 @@ class Style:
             label: {
                 "color": colours[i % len(colours)],
                 "marker": MARKERS[i % len(MARKERS)],
-                "linestyle": DASHES[i % len(DASHES)],
+                "linestyle": DASHES[(i + i // len(colours)) % len(DASHES)],
             }
             for i, label in enumerate(labels)
         }
@@ -207,9 +207,9 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
 
 def schedule_densities(results: Results, style: Style) -> Figure | None:
     """The density of the training time under each law; laws without a density are named."""
-    names = {e.training.record.schedule: e.training.record.label for e in results.evaluations}
+    labels = {e.training.record.schedule: e.training.record.label for e in reversed(results.evaluations)}
     laws = {}
-    for name, label in names.items():
+    for name, label in labels.items():
         with suppress(ToyflowError):  # a plug-in's law, and the plug-in is not here
             if name:
                 laws[label] = parse_schedule(name)
@@ -221,10 +221,10 @@ def schedule_densities(results: Results, style: Style) -> Figure | None:
     for label, law in laws.items():
         density = law.pdf(t)
         if density is None:
-            none.append(label)
+            none.append(law.name)
             continue
         highest = max(highest, float(density.max()))
-        axes.plot(t, density, **{**style.sparse(label), "label": f"{label}  ({law.noise_mass():.0%})"})
+        axes.plot(t, density, **{**style.sparse(label), "label": f"{law.name}  ({law.noise_mass():.0%})"})
     axes.set_xlim(0, 1)
     axes.set_ylim(0, min(8.0, 1.05 * highest) if highest else 1)
     axes.set_xlabel("training time t  (0 = noise, 1 = data)")
@@ -272,7 +272,7 @@ def training_curves(results: Results, style: Style) -> Figure:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, and how it is described. The text may use {metric} and {laws}."""
+    """A figure, and how it is described. The text may use {metric}, {laws} and {schedules}."""
 
     name: str
     draw: Callable[[Results, Style], Figure | None]
@@ -308,7 +308,7 @@ DRAWINGS = (
     ),
     Drawing(
         "schedule_densities", schedule_densities,
-        "Laws of the training time", "Line chart: density of the training time for {laws}.",
+        "Laws of the training time", "Line chart: density of the training time under {schedules}.",
     ),
 )  # fmt: skip
 """Every figure, in the order of a page."""

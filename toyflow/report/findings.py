@@ -366,7 +366,10 @@ def _few_step_methods_are_not_needed(data: Data) -> Judgement | None:
             continue
         found[name] = over
         dearer = rows["training_flops"].mean() / flow["training_flops"].mean()
-        cost = f", {dearer:.2g} times flow's training cost" if np.isfinite(dearer) else ""
+        cost = ""
+        if np.isfinite(dearer):
+            times = f"{dearer:.2g}"
+            cost = ", at flow's training cost" if times == "1" else f", {times} times flow's training cost"
         calls = f"{rows['model_calls'].iloc[0]} call{'s' if rows['model_calls'].iloc[0] > 1 else ''}"
         told.append(f"{name} ({calls}{cost}) {difference(over, confidence=0.9)}")
     if not found:

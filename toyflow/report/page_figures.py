@@ -55,7 +55,10 @@ class FigureView:
 def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
     """Every figure that the results allow."""
     labels = list(dict.fromkeys(results.frame["label"]))
-    words = {"metric": in_words(results.metric), "laws": ", ".join(labels)}
+    schedules = dict.fromkeys(
+        e.training.record.schedule for e in results.evaluations if e.training.record.schedule
+    )
+    words = {"metric": in_words(results.metric), "laws": ", ".join(labels), "schedules": ", ".join(schedules)}
     with plt.rc_context():
         sns.set_theme(context="paper", style="ticks", font_scale=1.1)
         for drawing in figures.DRAWINGS:

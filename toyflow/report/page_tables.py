@@ -181,7 +181,7 @@ def costs(results: Results) -> TableView:
     note = (
         "Means over seeds, so that scores can be read at equal cost. NFE: model calls to decode. Passes: "
         "model calls per training example. Operations are counted on the model, decoding per example with "
-        f"its condition encoded; times are of the machines below. {NONE}: not recorded."
+        f"its condition encoded; times are of the machines below, busy or not. {NONE}: not recorded."
     )
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]
     return TableView("Cost beside score", heads, rows, len(names), note)

@@ -136,9 +136,14 @@ def choose(scores: pd.DataFrame, yardstick: Yardstick) -> Choice:
 
 
 def recommend_from(
-    results: Results, probed: Probed | None, yardstick: Yardstick, setting: Mapping[str, Any]
+    results: Results,
+    probed: Probed | None,
+    yardstick: Yardstick,
+    others: Sequence[Yardstick],
+    setting: Mapping[str, Any],
 ) -> Recommendation:
-    """The choice by `results` of short trainings of one setting, and what is said for it."""
+    """The choice by `results` of short trainings of one setting, and what is said for it; also what the
+    `others` would have chosen."""
     scores = yardstick.scores(results)
     choice = choose(scores, yardstick)
     candidates = yardstick.sign * scores.pivot_table("value", "label", "steps", sort=False)
@@ -146,6 +151,7 @@ def recommend_from(
     if probed is not None:
         candidates = candidates.join(_by_law(probed))
     sentences = [_of_steps(choice, yardstick), *_of_laws(results, choice, yardstick)]
+    sentences += [_by_another(results, choice, other) for other in others]
     steps = None if probed is None else int(probed.paths["steps"].iloc[0])
     return Recommendation(yardstick, choice, candidates, sentences, setting, steps)
 
@@ -268,6 +274,18 @@ def _of_laws(results: Results, choice: Choice, yardstick: Yardstick) -> list[str
         )
     chosen_by_them = "; it was chosen on the same seeds, which flatters it." if told else "."
     return [*odd, start + chosen_by_them, *verdicts(comparison)]
+
+
+def _by_another(results: Results, choice: Choice, other: Yardstick) -> str:
+    """What another metric of the task would have chosen."""
+    name = in_words(other.metric)
+    try:
+        found = choose(other.scores(results), other)
+    except ToyflowError as error:
+        return f"By {name}: {error}"
+    said = f"{found.law} at K = {found.steps} ({other.shown(found.mean)})"
+    alike = (found.law, found.steps) == (choice.law, choice.steps)
+    return f"By {name}{', too' if alike else ' it would be'}: {said}."
 
 
 def _by_law(probed: Probed) -> pd.DataFrame:

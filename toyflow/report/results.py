@@ -89,14 +89,16 @@ def _asked_for(store: Store, cells: Iterable[Cell]) -> Iterable[StoredEvaluation
 
 
 def rank(evaluation: StoredEvaluation) -> float:
-    """Where a law is shown: by its mass at the noise end, then those that have no law."""
+    """Where a law is shown: flow by its law's mass at the noise end, then other objectives, by theirs, then
+    those that have no law."""
     record = evaluation.training.record
     if record.schedule is None:
-        return 2.0
+        return 4.0
+    behind = 0.0 if record.objective == "flow" else 2.0
     try:
-        return parse_schedule(record.schedule).noise_mass()
+        return behind + parse_schedule(record.schedule).noise_mass()
     except ToyflowError:  # a plug-in's law, and the plug-in is not here
-        return 1.0
+        return behind + 1.0
 
 
 def _row(evaluation: StoredEvaluation) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from toyflow.report.probe import IDEAL, STANDARD_ERROR, Probed
 from toyflow.report.results import rank, variants
 from toyflow.report.runs import existing_store
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Store, StoredEvaluation, StoredTraining
+from toyflow.sweep.store import WEIGHTS, Store, StoredEvaluation, StoredTraining
 from toyflow.toy.study import EVALUATION_BATCH, choose_device, generator, load_model
 from toyflow.toy.task import Batch, Task, make_task
 
@@ -72,10 +72,11 @@ def probe_models(
     examples: int = EXAMPLES,
     task: Task | None = None,
     data_dir: str | None = None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Probed:
     """Probe these models, which differ in law and seed only; as `probe`, without looking at a folder."""
     laws = list(dict.fromkeys(training.record.label for training in trainings))
-    return _probe({"": list(trainings)}, laws, steps, device, examples, task, data_dir, lambda *_: None)
+    return _probe({"": list(trainings)}, laws, steps, device, examples, task, data_dir, on_progress)
 
 
 def _probe(
@@ -90,6 +91,12 @@ def _probe(
 ) -> Probed:
     if steps < 2 or examples < 2:
         raise UsageError("a probe needs two steps and two examples or more.")
+    every = [training for trainings in by_variant.values() for training in trainings]
+    if not any((training.folder / WEIGHTS).exists() for training in every):
+        raise UsageError(
+            f"{every[0].folder.parent.parent} holds results without weights, which cannot be probed; "
+            "train with another --out."
+        )
     where = torch.device(choose_device(device))
     benches: dict[str, Bench] = {}
     plan: list[tuple[str, Bench, list[StoredTraining]]] = []

@@ -19,12 +19,14 @@ from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.run import Audience, run_missing
 from toyflow.sweep.store import Store
 from toyflow.toy.api import plan_study
-from toyflow.toy.probe import probe_models
+from toyflow.toy.probe import OnProgress, probe_models
 from toyflow.toy.study import ToyStudy, choose_device
 from toyflow.toy.task import Task
 
 FRACTION = 0.25
 """Of the iterations of the training that is advised on."""
+PROBE_STEPS, PROBE_EXAMPLES = 20, 250
+"""Fewer than `toyflow probe` takes, as this is one of three kinds of evidence."""
 FILE = "recommendation.json"
 
 
@@ -37,6 +39,7 @@ def recommend(
     metric: str | None = None,
     margin: float | None = None,
     task: Task | None = None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Recommendation:
     """Train each of `options.schedules` for a `fraction` of `options.iterations` and decode; the scores
     choose, the probe and the comparison stand beside them. Writes OUT/recommendation.json; what OUT already
@@ -46,6 +49,7 @@ def recommend(
         metric: what to choose by; None for the task's headline.
         margin: points of a share, or the metric's unit; see `Yardstick`.
         task: an instance to use in place of the plug-in that `options` names.
+        on_progress: of the probe.
 
     Raises:
         UsageError: several settings at once, a fraction outside (0, 1], a metric that does not exist.
@@ -58,7 +62,9 @@ def recommend(
             raise UsageError(
                 f"recommend looks at one setting; give {name} one value, not {', '.join(values)}."
             )
-    yardstick = yardstick_of(task or plugins.load("tasks", options.task), metric, margin)
+    subject = task or plugins.load("tasks", options.task)
+    yardstick = yardstick_of(subject, metric, margin)
+    others = [yardstick_of(subject, name, None) for name in _metrics(subject) if name != yardstick.metric]
     short = replace(options, iterations=max(1, round(fraction * options.iterations)))
     cells = plan_study(short, task)
     store = Store(short.out)
@@ -73,12 +79,18 @@ def recommend(
     began = time.perf_counter()
     models = {e.training.record.key: e.training for e in results.evaluations}.values()
     able = [m for m in models if plugins.load("objectives", m.record.objective).has_velocity]
-    probed = probe_models(able, device=short.device, task=task, data_dir=short.data_dir) if able else None
+    probed = None
+    if able:
+        probed = probe_models(
+            able, steps=PROBE_STEPS, examples=PROBE_EXAMPLES, device=short.device, task=task,
+            data_dir=short.data_dir, on_progress=on_progress,
+        )  # fmt: skip
     record = cells[0].training
     found = recommend_from(
         results,
         probed,
         yardstick,
+        others,
         {
             "toyflow": toyflow.__version__,
             "task": record.task,
@@ -122,7 +134,7 @@ def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) ->
 
 def yardstick_of(task: Task | type[Task], metric: str | None, margin: float | None) -> Yardstick:
     """Raises UsageError for a metric that the task has not."""
-    metrics: Sequence[str] = (*task.metrics, *task.set_metrics)
+    metrics = _metrics(task)
     if metric is not None and metric not in metrics:
         raise unknown(f"metric of {task.name}", metric, metrics)
     if margin is not None and not 0 < margin < float("inf"):
@@ -132,6 +144,10 @@ def yardstick_of(task: Task | type[Task], metric: str | None, margin: float | No
     share = chosen in task.metrics and not lower
     in_unit = margin / 100 if share and margin is not None else margin
     return Yardstick(chosen, chosen == metrics[0], share, lower, in_unit)
+
+
+def _metrics(task: Task | type[Task]) -> Sequence[str]:
+    return *task.metrics, *task.set_metrics
 
 
 def seconds_of(results: Results) -> float:

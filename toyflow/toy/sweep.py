@@ -33,7 +33,11 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         return
     missing = len(missing_cells(cells, store))
     if missing:
-        part = f"{missing} of {len(cells)} cells to run" if missing < len(cells) else f"{missing} cells"
+        part = (
+            f"{missing} of {len(cells)} cells to run"
+            if missing < len(cells)
+            else f"{missing} cell{'s' * (missing > 1)}"
+        )
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''} each"
         console.print(f"{part} into {out}: {min(jobs, missing)} at a time, {threads}, on {study.device}")
     else:

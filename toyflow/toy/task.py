@@ -152,8 +152,7 @@ class Task(ABC):
         every = {**cls.knobs, **cls.options}
         for name in options:
             if name not in every:
-                has = ", ".join(every) or "none"
-                raise UsageError(f"task {cls.name!r} has no option {name!r}; it has: {has}.")
+                raise unknown(f"option of task {cls.name}", name, every or ("none",))
         return _complete(cls.knobs, options), _complete(cls.options, options)
 
 
