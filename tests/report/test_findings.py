@@ -298,7 +298,7 @@ def test_few_step_methods(grid, regression, meanflow, verdict):
     grid.add(("shortcut", "uniform"), {1: 0.99}).add(("autoregressive", None), {1: 0.99})
     judgement = grid.judge("8")
     assert judgement.verdict == verdict
-    assert "meanflow (1 call, 1 times flow's training cost)" in judgement.evidence
+    assert "meanflow (1 call, at flow's training cost)" in judgement.evidence
     assert "mip (2 calls" in judgement.evidence and "autoregressive" not in judgement.evidence
 
 

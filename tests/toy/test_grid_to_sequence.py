@@ -107,5 +107,5 @@ def test_condition_noise_is_on_the_images_and_not_on_the_answers():
 def test_unknown_sizes_are_refused_with_a_guess():
     with pytest.raises(UsageError, match=r"unknown encoder 'bse'. Did you mean 'base'"):
         GridToSequence.choose({"encoder": "bse"})
-    with pytest.raises(UsageError, match="no option 'depth'; it has: side, condition-noise, encoder"):
+    with pytest.raises(UsageError, match="unknown option of task grid-to-sequence 'depth'"):
         GridToSequence.choose({"depth": "3"})
