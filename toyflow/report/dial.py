@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import cycle
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -30,7 +31,7 @@ FEWEST, MOST = 1, 10
 IDEAL_AT = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Certainties at which the closed form is decoded, besides those of the results."""
 COLOURS = {FEWEST: "C0", MOST: "C1"}
-LAWS: Sequence[tuple[str, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1)), "^"), ("-.", "D"))  # pyright: ignore[reportAssignmentType]
+LAWS: Sequence[tuple[Any, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1)), "^"), ("-.", "D"))
 
 
 def dial_figure(results: Results) -> Figure | None:
@@ -59,15 +60,18 @@ def dial_figure(results: Results) -> Figure | None:
         sharex=True,
         sharey="row",
     )
+    looks = dict(zip(dict.fromkeys(frame["label"]), cycle(LAWS), strict=False))
     for column, ((coupling, modes, tiles), part) in zip(grid.T, kinds, strict=True):
         column[0].set_title(f"{coupling}, {modes} modes, {tiles} tiles", fontsize=10)
         for axes, measure in zip(column, MEASURES, strict=True):
-            _draw(axes, part, measure)
+            _draw(axes, part, measure, looks)
     for axes, words in zip(grid[:, 0], MEASURES.values(), strict=True):
         axes.set_ylabel(words)
     for axes in grid[-1]:
         axes.set_xlabel("certainty")
-    handles = dict(zip(*reversed(grid[0][0].get_legend_handles_labels()), strict=True))
+    handles: dict[str, Any] = {}
+    for axes in grid[0]:
+        handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     figure.legend(list(handles.values()), list(handles), loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
     figure.suptitle(
         "From a condition that leaves a die to throw (0) to one that determines the target (1)", fontsize=11
@@ -83,7 +87,7 @@ def _kind(evaluation: StoredEvaluation) -> str:
     return repr((model, recipe, training.recipe_version, decoding.sampler or "euler", decoding.noise_seed))
 
 
-def _draw(axes: Axes, part: pd.DataFrame, measure: str) -> None:
+def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tuple[Any, str]]) -> None:
     knobs = part[["coupling", "modes", "tiles"]].iloc[0].to_dict()
     certainties = sorted(part["certainty"].unique())
     between = sorted({*certainties, *IDEAL_AT})
@@ -99,7 +103,8 @@ def _draw(axes: Axes, part: pd.DataFrame, measure: str) -> None:
             alpha=0.25,
             label=f"closed form, K = {steps}",
         )
-    for (line, marker), (label, rows) in zip(cycle(LAWS), part.groupby("label", sort=False), strict=False):
+    for label, rows in part.groupby("label", sort=False):
+        line, marker = looks[str(label)]
         for steps in (FEWEST, MOST):
             seeds = rows[rows["steps"] == steps]
             mean = seeds.groupby("certainty")[measure].mean()

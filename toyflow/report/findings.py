@@ -307,9 +307,11 @@ def _between(low: float, high: float) -> Callable[[str], bool]:
     return lambda value: low <= float(value) <= high
 
 
-def _dial_steps(data: Data, metric: str, **wanted: Any) -> tuple[int, Contrast | None]:
-    """Many, and one step minus many, where several tiles are ambiguous."""
-    wanted |= {"modes": _between(2, 10), "tiles": _between(2, 16)}
+def _dial_steps(
+    data: Data, metric: str, among: str | None = None, **wanted: Any
+) -> tuple[int, Contrast | None]:
+    """Many, and one step minus many, where several tiles are ambiguous, `among` so many modes."""
+    wanted |= {"modes": among or _between(2, 10), "tiles": _between(2, 16)}
     many = data.many(**wanted)
     one, ten = (data.flow(ANY, k, **wanted) for k in (1, many))
     alike = ["schedule", "modes", "certainty", "tiles"]
@@ -341,17 +343,26 @@ def _one_step_takes_the_likeliest(data: Data) -> Judgement | None:
 
 
 def _one_step_loses_modes(data: Data) -> Judgement | None:
-    wanted = {"coupling": "coupled", "certainty": _between(0.01, 0.99)}
-    many, farther = _dial_steps(data, "total_variation", **wanted)
-    _, valid = _dial_steps(data, "valid", **wanted)
-    if farther is None or valid is None:
+    coupled = {"coupling": "coupled", "certainty": _between(0.01, 0.99)}
+    many, farther = _dial_steps(data, "total_variation", **coupled)
+    if farther is None:
         return None
+    told, single, valid = [], [], []
+    for modes in sorted(set(data.flow(ANY, 1, modes=ANY, **coupled)["modes"]), key=int):
+        _, over = _dial_steps(data, "total_variation", **coupled, among=modes)
+        _, possible = _dial_steps(data, "valid", **coupled, among=modes)
+        if over is None or possible is None:
+            continue
+        single.append(over)
+        valid += [possible.first, possible.second]
+        told.append(
+            f"with {modes} modes {over.first.mean():.2f} at K = 1 and {over.second.mean():.2f} at K = {many}, "
+            f"{difference(over, '')}, possible outcomes {percent(possible.first)} and {percent(possible.second)}"
+        )
     evidence = (
-        f"With one die for all tiles, one face being likelier, the total variation to the truth is "
-        f"{farther.first.mean():.2f} at K = 1 and {farther.second.mean():.2f} at K = {many}: "
-        f"{difference(farther, '')}; possible outcomes are {percent(valid.first)} and {percent(valid.second)}"
+        f"One die for all tiles, one face being likelier; total variation to the truth: {'; '.join(told)}"
     )
-    return conclude(decide([farther], 0.0), evidence, farther, of=[valid.first, valid.second])
+    return conclude(decide(single, 0.0), evidence, *single, of=valid) if single else None
 
 
 def _few_step_methods_are_not_needed(data: Data) -> Judgement | None:
