@@ -356,8 +356,9 @@ def _one_step_loses_modes(data: Data) -> Judgement | None:
         single.append(over)
         valid += [possible.first, possible.second]
         told.append(
-            f"with {modes} modes {over.first.mean():.2f} at K = 1 and {over.second.mean():.2f} at K = {many}, "
-            f"{difference(over, '')}, possible outcomes {percent(possible.first)} and {percent(possible.second)}"
+            f"with {modes} modes {over.first.mean():.2f} at K = 1, {over.second.mean():.2f} at K = {many}, "
+            f"{difference(over, '')}, and possible outcomes {percent(possible.first)} and "
+            f"{percent(possible.second)}"
         )
     evidence = (
         f"One die for all tiles, one face being likelier; total variation to the truth: {'; '.join(told)}"
