@@ -76,6 +76,7 @@ def dial(**knobs: str) -> SweepOptions:
 SETTINGS = (
     Setting("grid side 2", grid(side="2")),
     Setting("grid side 4", grid()),
+    Setting("grid side 3, noise 0.5", grid(side="3", condition_noise="0.5")),
     Setting("dial coupled, 2 modes, certainty 0", dial(certainty="0")),
     Setting("dial coupled, 2 modes, certainty 0.4", dial(certainty="0.4")),
     Setting("dial coupled, 10 modes, certainty 0.4", dial(modes="10", certainty="0.4")),
