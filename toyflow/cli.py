@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from toyflow import __version__
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.sweep.options import RECOMMEND, SweepOptions, load_preset
+from toyflow.sweep.options import RECOMMEND, RECOMMEND_FRACTION, SweepOptions, load_preset
 
 app = typer.Typer(
     name="toyflow",
@@ -272,7 +272,7 @@ def recommend(
     seeds: Annotated[str | None, typer.Option(help="Seeds of each law.", show_default="100,101")] = None,
     fraction: Annotated[
         float, typer.Option(help="Length of a short training, as a share of --iterations.")
-    ] = 0.25,
+    ] = RECOMMEND_FRACTION,
     metric: Annotated[
         str | None, typer.Option(help="What to choose by.", show_default="the task's headline")
     ] = None,

@@ -67,6 +67,9 @@ RECOMMEND = SweepOptions(
 )
 """What `toyflow recommend` tries where it is not told. Its seeds are not those of sweeps, which check it."""
 
+RECOMMEND_FRACTION = 0.25
+"""The iterations of its short trainings, as a share of those of the training that is advised on."""
+
 
 def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
     """Keys and values of a preset: a name under experiments/, or a TOML file's path. Its table `quick`

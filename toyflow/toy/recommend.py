@@ -15,7 +15,7 @@ from toyflow.report.recommend import Recommendation, Yardstick, recommend_from
 from toyflow.report.results import Results, load_results
 from toyflow.report.runs import existing_store
 from toyflow.sweep.executors import Executor
-from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.options import RECOMMEND_FRACTION, SweepOptions
 from toyflow.sweep.run import Audience, run_missing
 from toyflow.sweep.store import Store
 from toyflow.toy.api import plan_study
@@ -23,8 +23,6 @@ from toyflow.toy.probe import OnProgress, probe_models
 from toyflow.toy.study import ToyStudy, choose_device
 from toyflow.toy.task import Task
 
-FRACTION = 0.25
-"""Of the iterations of the training that is advised on."""
 PROBE_STEPS, PROBE_EXAMPLES = 20, 250
 """Fewer than `toyflow probe` takes, as this is one of three kinds of evidence."""
 FILE = "recommendation.json"
@@ -35,7 +33,7 @@ def recommend(
     executor: Executor,
     audience: Audience,
     *,
-    fraction: float = FRACTION,
+    fraction: float = RECOMMEND_FRACTION,
     metric: str | None = None,
     margin: float | None = None,
     task: Task | None = None,

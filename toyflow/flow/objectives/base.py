@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 
 from toyflow import plugins
 from toyflow.errors import UsageError
-from toyflow.flow.samplers import Sampler
-from toyflow.flow.schedules import Schedule
+from toyflow.flow.samplers import Sampler, uniform_grid
+from toyflow.flow.schedules import Schedule, TimeSampling
 
 
 class Model(nn.Module, ABC):
@@ -116,6 +117,26 @@ class Objective(ABC):
     def model_calls(self, steps: int, sampler: Sampler) -> int:
         """Number of function evaluations (NFE) of `decode`; encoding the condition is not counted."""
         return 1
+
+
+class ScheduledObjective(Objective):
+    """An objective whose training draws its time from a schedule."""
+
+    uses_schedule = True
+
+    def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
+        self.schedule = schedule
+        self.time_sampling: TimeSampling = time_sampling
+
+
+def jump(
+    model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int
+) -> Float[Tensor, "batch ..."]:
+    """x += (r - t) model(x, t, c, r) over `steps` equal steps from t to r, for mean velocities."""
+    x = noise
+    for t, r in itertools.pairwise(uniform_grid(steps, noise.device)):
+        x = x + (r - t) * model(x, t.expand(len(x)), condition, r.expand(len(x)))
+    return x
 
 
 def squared_error(

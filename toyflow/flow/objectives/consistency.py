@@ -8,17 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.flow.objectives.base import Loss, Model, Objective, Passes, normal_like, squared_error
+from toyflow.flow.objectives.base import Loss, Model, Passes, ScheduledObjective, normal_like, squared_error
 from toyflow.flow.path import broadcast_time, interpolate
 from toyflow.flow.samplers import Sampler, uniform_grid
-from toyflow.flow.schedules import Schedule, TimeSampling
 
 GAP = 1 / 16
 """t' - t. A longer gap biases the answer towards the conditional mean, a shorter one takes longer to carry
 the target from t = 1 to t = 0; the sources shorten it while they train."""
 
 
-class Consistency(Objective):
+class Consistency(ScheduledObjective):
     """Consistency training on the straight path, in flow form:
 
         v(x_t, t, c) -> sg (x_t' + (1 - t') v(x_t', t', c) - x_t) / (1 - t),   t' = min(t + 1/16, 1),
@@ -31,12 +30,7 @@ class Consistency(Objective):
 
     name = "consistency"
     source = "Song et al. 2303.01469; improved, 2310.14189; ECT, Geng et al. 2406.14548"
-    uses_schedule = True
     training_passes = Passes(2, 1)
-
-    def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
-        self.schedule = schedule
-        self.time_sampling: TimeSampling = time_sampling
 
     def loss(
         self,
@@ -62,8 +56,7 @@ class Consistency(Objective):
         x = noise
         for t in uniform_grid(steps, noise.device)[:-1]:
             times = t.expand(len(noise))
-            answer = self._answer(model, x if t == 0 else interpolate(noise, x, times), times, condition)
-            x = answer
+            x = self._answer(model, x if t == 0 else interpolate(noise, x, times), times, condition)
         return x
 
     def _answer(

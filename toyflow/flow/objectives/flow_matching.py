@@ -8,24 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.flow.objectives.base import Loss, Model, Objective, normal_like, squared_error
+from toyflow.flow.objectives.base import Loss, Model, ScheduledObjective, normal_like, squared_error
 from toyflow.flow.path import interpolate, path_velocity
 from toyflow.flow.samplers import Sampler, uniform_grid
-from toyflow.flow.schedules import Schedule, TimeSampling
 
 
-class FlowMatching(Objective):
+class FlowMatching(ScheduledObjective):
     """E || v(x_t, t, c) - (x1 - x0) ||^2 with x_t = t x1 + (1 - t) x0 and t from the schedule."""
 
     name = "flow"
     source = "Lipman et al. 2210.02747, Liu et al. 2209.03003; pi0 2410.24164"
-    uses_schedule = True
     uses_sampler = True
     has_velocity = True
-
-    def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
-        self.schedule = schedule
-        self.time_sampling: TimeSampling = time_sampling
 
     def loss(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
@@ -10,10 +9,17 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from toyflow.flow.objectives.base import Loss, Model, Objective, Passes, normal_like, weighted_mean
+from toyflow.flow.objectives.base import (
+    Loss,
+    Model,
+    Passes,
+    ScheduledObjective,
+    jump,
+    normal_like,
+    weighted_mean,
+)
 from toyflow.flow.path import broadcast_time, interpolate, path_velocity
-from toyflow.flow.samplers import Sampler, uniform_grid
-from toyflow.flow.schedules import Schedule, TimeSampling
+from toyflow.flow.samplers import Sampler
 
 HALVINGS = 7
 """Steps are 2^0 down to 2^-7; half of the shortest is taken as infinitesimal."""
@@ -21,7 +27,7 @@ BOOTSTRAP_SHARE = 0.25
 """Share of a batch that learns a long step; the rest learns the velocity."""
 
 
-class Shortcut(Objective):
+class Shortcut(ScheduledObjective):
     """s(x_t, t, r) with step r - t = 2d: flow matching at r = t, and for d > 0
 
         s(x, t, t + 2d) -> sg (s(x, t, t + d) + s(x + d s(x, t, t + d), t + d, t + 2d)) / 2.
@@ -32,14 +38,9 @@ class Shortcut(Objective):
 
     name = "shortcut"
     source = "Frans et al., One Step Diffusion via Shortcut Models, arXiv 2410.12557"
-    uses_schedule = True
     uses_second_time = True
     has_velocity = True
     training_passes = Passes(1 + 2 * BOOTSTRAP_SHARE, 1)
-
-    def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
-        self.schedule = schedule
-        self.time_sampling: TimeSampling = time_sampling
 
     def loss(
         self,
@@ -81,11 +82,7 @@ class Shortcut(Objective):
     def decode(
         self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
     ) -> Float[Tensor, "batch ..."]:
-        grid = uniform_grid(steps, noise.device)
-        x = noise
-        for t, r in itertools.pairwise(grid):
-            x = x + (r - t) * model(x, t.expand(len(x)), condition, r.expand(len(x)))
-        return x
+        return jump(model, condition, noise, steps)
 
     def can_decode(self, steps: int) -> bool:
         return steps in [2**k for k in range(HALVINGS + 1)]
