@@ -23,8 +23,8 @@ from torch.nn.functional import mse_loss
 
 from toyflow.flow import Model, make_objective, parse_sampler, parse_schedule
 from toyflow.toy.study import EVALUATION_BATCH, batches
-from toyflow.toy.task import Batch, Task, make_task
-from toyflow.training import Recipe, train
+from toyflow.toy.task import Task, make_task
+from toyflow.training import Batch, OneCycle, train
 from toyflow.training.muon import Muon
 
 ITERATIONS = 48
@@ -53,7 +53,7 @@ def main() -> int:
 def training_ratios(task: Task) -> Iterator[float]:
     """toyflow's loop, log and all, against the same steps written out."""
     objective = make_objective("flow", parse_schedule("beta"))
-    recipe = Recipe(iterations=ITERATIONS)
+    recipe = OneCycle(iterations=ITERATIONS)
     device = torch.device("cpu")
     for pair in range(PAIRS + 1):
         seconds = in_turn(
@@ -72,7 +72,7 @@ def training_ratios(task: Task) -> Iterator[float]:
             yield seconds[0] / seconds[1]
 
 
-def bare_loop(net: Model, data: Iterator[Batch], recipe: Recipe) -> None:
+def bare_loop(net: Model, data: Iterator[Batch], recipe: OneCycle) -> None:
     """Flow matching under Beta(1, 1.5) as one would write it in a notebook."""
     net.train()
     kernels = [p for p in net.parameters() if p.ndim > 2]

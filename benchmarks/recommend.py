@@ -21,15 +21,16 @@ from rich.table import Table
 
 from toyflow import Batch, Task, VectorModel, stats
 from toyflow.atomic import atomic_file
+from toyflow.machine import choose_device
 from toyflow.report.recommend import regret
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor, Executor, LocalExecutor
 from toyflow.sweep.options import RECOMMEND, SweepOptions
-from toyflow.sweep.run import run_missing, show_on
+from toyflow.sweep.run import jobs_of, run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.toy.api import plan_study
 from toyflow.toy.recommend import recommend, seconds_of, yardstick_of
-from toyflow.toy.study import ToyStudy, choose_device, jobs_of
+from toyflow.toy.study import ToyStudy
 from toyflow.toy.task import make_task
 
 RULE = "toyflow recommend"

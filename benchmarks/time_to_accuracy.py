@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from toyflow.flow import make_objective, parse_schedule
+from toyflow.seeds import generator
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.toy.study import batches, build_model, decode, generator
+from toyflow.toy.study import batches, build_model, decode
 from toyflow.toy.task import Task, make_task
-from toyflow.training import Recipe, train
+from toyflow.training import OneCycle, train
 
 SCHEDULE = "beta"
 SEEDS = (0, 1, 2)
@@ -34,11 +35,11 @@ def main() -> int:
     counts = sorted(int(count) for count in parser.parse_args().iterations.split(","))
     torch.set_num_threads(1)
     task = make_task("grid-to-sequence")
-    run(task, Recipe(iterations=4), seed=0)  # the first calls pay for allocations and kernels
+    run(task, OneCycle(iterations=4), seed=0)  # the first calls pay for allocations and kernels
     table = Table("iterations", "CPU-seconds by seed", "mean", "one-step exact match by seed", "mean")
     reached = []
     for count in counts:
-        runs = [run(task, Recipe(iterations=count), seed) for seed in SEEDS]
+        runs = [run(task, OneCycle(iterations=count), seed) for seed in SEEDS]
         seconds, scores = zip(*runs, strict=True)
         mean_seconds, mean_score = statistics.mean(seconds), statistics.mean(scores)
         table.add_row(
@@ -57,9 +58,9 @@ def main() -> int:
     return int(not reached)
 
 
-def run(task: Task, recipe: Recipe, seed: int) -> tuple[float, float]:
+def run(task: Task, recipe: OneCycle, seed: int) -> tuple[float, float]:
     """(CPU-seconds of training, exact match of the test grids in one step), as a sweep would have it."""
-    data_options, model_options = task.choose({})
+    data_options, model_options, _ = task.choose({})
     record = TrainingRecord(
         task.identity(), model_options, "flow", SCHEDULE, "stratified", seed, vars(recipe), data=data_options
     )

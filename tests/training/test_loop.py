@@ -1,13 +1,15 @@
 import itertools
+import json
+from dataclasses import dataclass
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from toyflow.errors import ToyflowError
 from toyflow.flow import Model, make_objective, parse_schedule
-from toyflow.training import LOSS_BINS, Recipe, train
-from toyflow.training.loop import _optimisers, one_cycle
+from toyflow.training import LOSS_BINS, DivergedError, OneCycle, PolicyRecipe, Trainer, train
 
 
 class Linear(Model):
@@ -29,7 +31,7 @@ def batches(generator, size=32):
         yield target, target
 
 
-def run(recipe: Recipe, seed: int = 0, schedule: str = "uniform", **options):
+def run(recipe: OneCycle, seed: int = 0, schedule: str = "uniform", **options):
     model = Linear()
     generator = torch.Generator().manual_seed(seed)
     objective = make_objective("flow", parse_schedule(schedule))
@@ -39,7 +41,7 @@ def run(recipe: Recipe, seed: int = 0, schedule: str = "uniform", **options):
 
 
 def test_the_loss_falls_and_the_same_seed_gives_the_same_numbers():
-    recipe = Recipe(iterations=200, learning_rate=0.05)
+    recipe = OneCycle(iterations=200, learning_rate=0.05)
     (one, curve), (two, again), (_, other) = run(recipe), run(recipe), run(recipe, seed=1)
     assert curve.points[-1].loss < 0.5 * curve.points[0].loss
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
@@ -48,7 +50,7 @@ def test_the_loss_falls_and_the_same_seed_gives_the_same_numbers():
 
 
 def test_loss_by_noise_level_adds_up_to_the_loss():
-    _, curve = run(Recipe(iterations=1, batch_size=32), points=1)
+    _, curve = run(OneCycle(iterations=1, batch_size=32), points=1)
     [point] = curve.points
     assert len(point.loss_by_noise) == LOSS_BINS
     # 32 stratified uniform times put 3 or 4 in each of 10 bins
@@ -56,7 +58,7 @@ def test_loss_by_noise_level_adds_up_to_the_loss():
 
 
 def test_noise_bins_are_counted_from_the_data_end():
-    _, curve = run(Recipe(iterations=20), schedule="logit-normal:-6:0.1")
+    _, curve = run(OneCycle(iterations=20), schedule="logit-normal:-6:0.1")
     assert all(x != x for x in curve.points[0].loss_by_noise[:-1]), "only the noise end was trained"
     assert curve.points[0].loss_by_noise[-1] == pytest.approx(curve.points[0].loss)
     assert curve.rows()[0]["loss_s0.9"] == curve.points[0].loss_by_noise[-1]
@@ -67,23 +69,23 @@ def test_a_loss_that_is_not_finite_stops_the_run():
         model = Linear()
         nan = itertools.repeat((torch.zeros(4, 2), torch.full((4, 2), float("nan"))))
         objective = make_objective("regression", None)
-        train(model, objective, nan, Recipe(iterations=5), torch.Generator())
+        train(model, objective, nan, OneCycle(iterations=5), torch.Generator())
 
 
 def test_one_cycle_warms_up_and_ends_at_zero():
-    recipe = Recipe(iterations=100, warmup=0.1)
-    rates = [one_cycle(i, recipe) for i in range(101)]
+    recipe = OneCycle(iterations=100, warmup=0.1)
+    rates = [recipe.rate(i) for i in range(101)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(0, abs=1e-9)
-    assert one_cycle(0, Recipe(iterations=1)) == 1.0
+    assert OneCycle(iterations=1).rate(0) == 1.0
 
 
 def test_weights_of_one_axis_are_not_decayed():
-    model, recipe = Linear(), Recipe(weight_decay=0.3)
+    model, recipe = Linear(), OneCycle(weight_decay=0.3)
     decay = {
         id(p): group["weight_decay"]
-        for optimiser in _optimisers(model, recipe)
+        for optimiser in recipe.optimisers(model)
         for group in optimiser.param_groups
         for p in group["params"]
     }
@@ -92,6 +94,71 @@ def test_weights_of_one_axis_are_not_decayed():
 
 def test_points_are_reported_as_they_come_and_cover_the_run():
     seen = []
-    _, curve = run(Recipe(iterations=105), on_point=seen.append, points=10)
+    _, curve = run(OneCycle(iterations=105), on_point=seen.append, points=10)
     assert [p.iteration for p in seen] == [*range(10, 101, 10), 105]
     assert seen == curve.points
+
+
+@dataclass(frozen=True)
+class Short(PolicyRecipe):
+    """With average, backbone and a floor, in a few iterations."""
+
+    iterations: int = 30
+    learning_rate: float = 0.02
+    final_learning_rate: float = 0.01
+    ema: float = 0.9
+
+
+@pytest.mark.parametrize("recipe", [OneCycle(iterations=30), Short()])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(recipe, tmp_path):
+    def trainer() -> Trainer:
+        objective = make_objective("flow", parse_schedule("beta"))
+        return Trainer(Linear(), objective, recipe, torch.Generator().manual_seed(3), points=7)
+
+    def data(start: int = 0):
+        return itertools.islice(batches(torch.Generator().manual_seed(1)), start, None)
+
+    whole = trainer()
+    for _ in whole.steps(data()):
+        pass
+    stopped = trainer()
+    next(i for i in stopped.steps(data()) if i == 13)  # between two points of the curve
+    tensors, values = stopped.state()
+    save_file(tensors, tmp_path / "state.safetensors")
+    resumed = trainer()
+    resumed.restore(load_file(tmp_path / "state.safetensors"), json.loads(json.dumps(values)))
+    assert resumed.iteration == 13
+    for _ in resumed.steps(data(13)):
+        pass
+    assert [p.loss for p in resumed.curve.points] == [p.loss for p in whole.curve.points]
+    pairs = zip(resumed.trained().parameters(), whole.trained().parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_the_average_follows_the_weights():
+    recipe = Short(iterations=2)
+    trainer = Trainer(Linear(), make_objective("regression", None), recipe, torch.Generator())
+    seen = [
+        trainer.model.layer.weight.detach().clone()
+        for _ in trainer.steps(batches(torch.Generator().manual_seed(1)))
+    ]
+    expected = 0.9 * seen[0] + 0.1 * seen[1]
+    assert torch.allclose(trainer.trained().layer.weight, expected, atol=1e-7)
+
+
+def test_the_policy_recipe_warms_up_ends_at_its_floor_and_slows_the_backbone():
+    recipe = PolicyRecipe(iterations=20_000)
+    assert recipe.rate(0) == pytest.approx(1e-3) and recipe.rate(999) == 1.0
+    assert recipe.rate(19_999) * recipe.learning_rate == pytest.approx(1e-5, rel=1e-3)
+    model = nn.ModuleDict({"backbone": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    [optimiser] = recipe.optimisers(model)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    assert rates[id(model["head"].weight)] == 1e-4
+    assert rates[id(model["backbone"].weight)] == pytest.approx(1e-5)
+
+
+def test_weights_that_are_not_finite_are_not_kept():
+    trainer = Trainer(Linear(), make_objective("regression", None), Short(), torch.Generator())
+    trainer.model.layer.weight.data[0, 0] = float("nan")
+    with pytest.raises(DivergedError, match="a weight became"):
+        trainer.state()

@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from toyflow.errors import ToyflowError
 from toyflow.flow.objectives import Loss, Model, Objective
 from toyflow.flow.path import noise_level
-from toyflow.training.muon import Muon
+from toyflow.training.recipes import Recipe
 
 LOSS_BINS = 10
 """The loss is logged in this many equal bins of the noise level s = 1 - t; the last is the noise end."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """AdamW, and Muon for convolution kernels, under a one-cycle learning rate: linear warm-up to the
-    peak, then a cosine to 0.
-
-    `warmup` is a share of the iterations; weights of one axis (biases, norms) are not decayed.
-    """
-
-    iterations: int = 1000
-    batch_size: int = 16
-    learning_rate: float = 4e-3
-    kernel_learning_rate: float = 0.1
-    warmup: float = 0.1
-    weight_decay: float = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.95
-    clip_norm: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +54,136 @@ class TrainingCurve:
         ]
 
 
+class DivergedError(ToyflowError):
+    """The loss, or a weight, is no longer finite."""
+
+
+class Trainer:
+    """A training run that can be stopped after any iteration and go on as if it had not been.
+
+    Args:
+        generator: draws times and noise.
+        points: about how many points the curve is to have.
+        precision: type of the model's arithmetic, by autocast; None is that of its weights.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        objective: Objective,
+        recipe: Recipe,
+        generator: torch.Generator,
+        points: int = 100,
+        precision: torch.dtype | None = None,
+    ) -> None:
+        self.model, self.objective, self.recipe, self.generator = model, objective, recipe, generator
+        self.iteration = 0
+        self.curve = TrainingCurve()
+        self.precision = precision
+        self.every = max(1, recipe.iterations // points)
+        self._optimisers = recipe.optimisers(model)
+        self._peaks = [[group["lr"] for group in o.param_groups] for o in self._optimisers]
+        self._average = (
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
+        )
+        self._window = _Window()
+
+    def steps(
+        self,
+        batches: Iterable[tuple[Any, ...]],
+        on_point: Callable[[CurvePoint], None] = lambda point: None,
+    ) -> Iterator[int]:
+        """Train to the recipe's end, yielding the number of iterations done after each.
+
+        Args:
+            batches: of (observation, target) or (observation, target, weight of its elements), on the
+                model's device, from iteration `self.iteration` on; must not run out before the last one.
+            on_point: called with each new point of the curve.
+
+        Raises:
+            DivergedError: the loss is no longer finite; the message says by which iteration.
+        """
+        self.model.train()
+        start, before = time.perf_counter(), self.curve.seconds
+        todo = range(self.iteration + 1, self.recipe.iterations + 1)
+        for iteration, (observation, target, *weight) in zip(todo, batches, strict=False):
+            self._step(observation, target, *weight)
+            self.curve.seconds = before + time.perf_counter() - start
+            if iteration % self.every == 0 or iteration == self.recipe.iterations:
+                self._mark(on_point)
+            yield iteration
+        self.model.eval()
+
+    def trained(self) -> Model:
+        """The result so far: the averaged weights if the recipe averages."""
+        return self.model if self._average is None else cast(Model, self._average.module)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, JSON values): everything that `restore` needs.
+
+        Raises:
+            DivergedError: a weight is not finite; such a state is not worth keeping.
+        """
+        model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        if not all(torch.isfinite(tensor).all() for tensor in model.values()):
+            raise DivergedError(self._diverged("a weight"))
+        tensors = {**model, "generator": self.generator.get_state(), **self._window.tensors()}
+        if self._average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self._average.state_dict().items()}
+        for i, optimiser in enumerate(self._optimisers):
+            for j, values in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{i}.{j}.{name}": tensor for name, tensor in values.items()}
+        curve = {"points": [asdict(point) for point in self.curve.points], "seconds": self.curve.seconds}
+        return tensors, {"iteration": self.iteration, "curve": curve}
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Go on from what `state` gave, of a trainer that was made in the same way."""
+        self.model.load_state_dict(_below("model.", tensors))
+        if self._average is not None:
+            self._average.load_state_dict(_below("average.", tensors))
+        self.generator.set_state(tensors["generator"].cpu())
+        self._window = _Window.of(tensors)
+        for i, optimiser in enumerate(self._optimisers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in _below(f"optimiser.{i}.", tensors).items():
+                index, _, key = name.partition(".")
+                state.setdefault(int(index), {})[key] = tensor
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+        self.iteration = values["iteration"]
+        points = [CurvePoint(**point) for point in values["curve"]["points"]]
+        self.curve = TrainingCurve(points, values["curve"]["seconds"])
+
+    def _step(self, observation: Any, target: Tensor, weight: Tensor | None = None) -> None:
+        device = target.device.type
+        with torch.autocast(device, dtype=self.precision, enabled=self.precision is not None):
+            loss = self.objective.loss(
+                self.model, self.model.encode(observation), target, self.generator, weight
+            )
+        self.model.zero_grad()
+        loss.mean.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        share = self.recipe.rate(self.iteration)
+        for optimiser, peaks in zip(self._optimisers, self._peaks, strict=True):
+            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                group["lr"] = peak * share
+            optimiser.step()
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        self._window.add(loss)
+        self.iteration += 1
+
+    def _mark(self, on_point: Callable[[CurvePoint], None]) -> None:
+        mean, by_noise = self._window.close()
+        if not math.isfinite(mean):
+            raise DivergedError(self._diverged("the loss"))
+        rate = float(self._optimisers[0].param_groups[0]["lr"])
+        self.curve.points.append(CurvePoint(self.iteration, mean, by_noise, rate, self.curve.seconds))
+        on_point(self.curve.points[-1])
+
+    def _diverged(self, what: str) -> str:
+        return f"{what} became infinite or NaN by iteration {self.iteration}; lower the learning rate."
+
+
 def train(
     model: Model,
     objective: Objective,
@@ -81,67 +193,15 @@ def train(
     on_point: Callable[[CurvePoint], None] = lambda point: None,
     points: int = 100,
 ) -> TrainingCurve:
-    """Train `model` in place for `recipe.iterations` batches of (observation, target).
-
-    Args:
-        batches: on the model's device; must not run out before the last iteration.
-        generator: draws times and noise.
-        on_point: called about `points` times, with the mean losses since the last call.
+    """Train `model` in place from start to end; see `Trainer`.
 
     Raises:
-        ToyflowError: the loss is no longer finite; the message says at which iteration.
+        DivergedError: the loss is no longer finite; the message says by which iteration.
     """
-    model.train()
-    optimisers = _optimisers(model, recipe)
-    rates = [torch.optim.lr_scheduler.LambdaLR(o, lambda i: one_cycle(i, recipe)) for o in optimisers]
-    every = max(1, recipe.iterations // points)
-    curve, window = TrainingCurve(), _Window()
-    start = time.perf_counter()
-    for iteration, (observation, target) in zip(range(1, recipe.iterations + 1), batches, strict=False):
-        loss = objective.loss(model, model.encode(observation), target, generator)
-        model.zero_grad()
-        loss.mean.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-        for optimiser in optimisers:
-            optimiser.step()
-        window.add(loss)
-        if iteration % every == 0 or iteration == recipe.iterations:
-            mean, by_noise = window.close()
-            if not math.isfinite(mean):
-                raise ToyflowError(
-                    f"the loss became {mean} by iteration {iteration}; lower the learning rate."
-                )
-            lr, seconds = float(rates[0].get_last_lr()[0]), time.perf_counter() - start
-            curve.points.append(CurvePoint(iteration, mean, by_noise, lr, seconds))
-            on_point(curve.points[-1])
-        for rate in rates:
-            rate.step()
-    curve.seconds = time.perf_counter() - start
-    model.eval()
-    return curve
-
-
-def one_cycle(iteration: int, recipe: Recipe) -> float:
-    """Share of the peak learning rate at an iteration counted from 0."""
-    warmup = max(1, round(recipe.warmup * recipe.iterations))
-    if iteration < warmup:
-        return (iteration + 1) / warmup
-    done = (iteration - warmup) / max(1, recipe.iterations - warmup)
-    return (1 + math.cos(math.pi * min(1.0, done))) / 2
-
-
-def _optimisers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """AdamW, and Muon where the model has convolutions."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    kernels = [p for p in parameters if p.ndim > 2]
-    groups = [
-        {"params": [p for p in parameters if p.ndim == 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    betas = (recipe.beta1, recipe.beta2)
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    adam = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, fused=fused)
-    return [adam, Muon(kernels, recipe.kernel_learning_rate, recipe.beta1)] if kernels else [adam]
+    trainer = Trainer(model, objective, recipe, generator, points)
+    for _ in trainer.steps(batches, on_point):
+        pass
+    return trainer.curve
 
 
 class _Window:
@@ -162,3 +222,19 @@ class _Window:
         total = torch.zeros(LOSS_BINS, dtype=torch.float64).index_add_(0, index, losses)
         count = torch.zeros(LOSS_BINS, dtype=torch.float64).index_add_(0, index, torch.ones_like(losses))
         return float(losses.mean()), (total / count).tolist()
+
+    def tensors(self) -> dict[str, Tensor]:
+        if not self.losses:
+            return {}
+        return {"window.losses": torch.cat(self.losses), "window.levels": torch.cat(self.levels)}
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor]) -> _Window:
+        window = cls()
+        if "window.losses" in tensors:
+            window.losses, window.levels = [tensors["window.losses"]], [tensors["window.levels"]]
+        return window
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -224,7 +224,7 @@ def test_l1_regression_aims_at_the_median_and_l2_at_the_mean(generator):
     assert losses["regression-l1"][0] == pytest.approx(2.5)
 
 
-@pytest.mark.parametrize("name", ["regression-learned", "regression-l1-learned"])
+@pytest.mark.parametrize("name", ["regression-learned", "regression-learned-zero", "regression-l1-learned"])
 def test_a_learned_start_belongs_to_the_model_and_is_learned(name, generator):
     model, objective = VectorModel(2, 2), made(name)
     objective.attach(model, (2,))
@@ -271,7 +271,7 @@ def test_the_training_passes_that_an_objective_declares_are_those_it_makes(name,
     objective = made(name)
     model = Known(lambda x, t, condition, r: x * 0 + 0.1 * condition)
     target = torch.eye(4)[torch.randint(4, (16, 3), generator=generator)]
-    if name == "regression-learned" or name == "regression-l1-learned":
+    if "learned" in name:
         objective.attach(model, (3, 4))
     objective.loss(model, target, target, generator)
     forward = objective.training_passes.forward - (name == "meanflow")  # its derivative is no call

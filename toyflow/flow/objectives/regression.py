@@ -65,6 +65,16 @@ class RegressionLearned(Regression):
         return model.start.expand_as(like)
 
 
+class RegressionLearnedZero(RegressionLearned):
+    """E || f(a, 0, c) - x1 ||^2 with a learned start a, zero before training."""
+
+    name = "regression-learned-zero"
+
+    def attach(self, model: Model, target: tuple[int, ...]) -> None:
+        super().attach(model, target)
+        model.start = nn.Parameter(torch.zeros(target))
+
+
 class RegressionL1Learned(RegressionLearned):
     """E | f(a, 0, c) - x1 | with a learned start a."""
 

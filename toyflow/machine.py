@@ -14,8 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from toyflow import __version__
-from toyflow.errors import ToyflowError
+from toyflow.errors import ToyflowError, UsageError, unknown
 
 PAIR_MEND = (
     "Install both in one go: pip install --force-reinstall torch torchvision "
@@ -105,6 +107,29 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def cache_folder() -> Path:
+    """Where toyflow keeps what it can make again: $TOYFLOW_CACHE or the system's own place."""
+    chosen = os.environ.get("TOYFLOW_CACHE")
+    return Path(chosen) if chosen else user_cache_path("toyflow")
+
+
+def choose_device(name: str) -> str:
+    """`auto`, `cpu`, `cuda` or `mps` to a device that this machine has. Raises UsageError if it has not."""
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise unknown("device", name, ("auto", "cpu", "cuda", "mps"))
+    import torch
+
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if present[device])
+    if not present[name]:
+        has = ", ".join(device for device, there in present.items() if there)
+        raise UsageError(
+            f"--device {name}: this machine has none that torch can use. Available: auto, {has}."
+        )
+    return name
 
 
 def python_version_line() -> str:

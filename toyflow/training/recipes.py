@@ -1,0 +1,130 @@
+"""Recipes: which optimiser, at which learning rate, for how long."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from toyflow.training.muon import Muon
+
+
+class Recipe(ABC):
+    """How a model is trained. Subclasses are frozen dataclasses of numbers, which enter training records."""
+
+    iterations: int
+    batch_size: int
+    clip_norm: float
+    """Most norm of all gradients together."""
+    ema: float = 0.0
+    """Decay of the exponential moving average of the weights that is kept as the result; 0 for none."""
+
+    @abstractmethod
+    def optimisers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        """Fresh optimisers over the model's parameters, at their peak learning rates."""
+
+    @abstractmethod
+    def rate(self, iteration: int) -> float:
+        """Share of the peak learning rate at an iteration counted from 0."""
+
+
+@dataclass(frozen=True)
+class OneCycle(Recipe):
+    """AdamW, and Muon for convolution kernels, under a one-cycle learning rate: linear warm-up to the
+    peak, then a cosine to 0.
+
+    `warmup` is a share of the iterations; weights of one axis (biases, norms) are not decayed.
+    """
+
+    iterations: int = 1000
+    batch_size: int = 16
+    learning_rate: float = 4e-3
+    kernel_learning_rate: float = 0.1
+    warmup: float = 0.1
+    weight_decay: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.95
+    clip_norm: float = 1.0
+
+    def rate(self, iteration: int) -> float:
+        """See `Recipe`."""
+        warmup = max(1, round(self.warmup * self.iterations))
+        if iteration < warmup:
+            return (iteration + 1) / warmup
+        return _cosine((iteration - warmup) / max(1, self.iterations - warmup))
+
+    def optimisers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        """See `Recipe`."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        kernels = [p for p in parameters if p.ndim > 2]
+        groups = [
+            {"params": [p for p in parameters if p.ndim == 2], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        betas = (self.beta1, self.beta2)
+        adam = torch.optim.AdamW(groups, lr=self.learning_rate, betas=betas, fused=_fused(parameters))
+        return [adam, Muon(kernels, self.kernel_learning_rate, self.beta1)] if kernels else [adam]
+
+
+@dataclass(frozen=True)
+class PolicyRecipe(Recipe):
+    """AdamW under linear warm-up and a cosine to `final_learning_rate`, the backbone's rate multiplied by
+    `backbone_rate`, and an average of the weights as the result. The defaults are the study's for `tiny`.
+
+    The backbone is what the model holds as `backbone`; all parameters are decayed alike.
+    """
+
+    iterations: int = 50_000
+    batch_size: int = 64
+    learning_rate: float = 1e-4
+    final_learning_rate: float = 1e-5
+    warmup_iterations: int = 1000
+    backbone_rate: float = 0.1
+    weight_decay: float = 1e-10
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    clip_norm: float = 1.0
+    ema: float = 0.99
+    augment_shift: float = 0.05
+    """Images are moved by up to this share of their side."""
+    augment_colour: float = 0.2
+    """Brightness, contrast and saturation change by up to this share."""
+
+    def rate(self, iteration: int) -> float:
+        """See `Recipe`. A run shorter than ten warm-ups warms up for a tenth of itself."""
+        warmup = max(1, min(self.warmup_iterations, self.iterations // 10))
+        if iteration < warmup:
+            return (iteration + 1) / warmup
+        floor = self.final_learning_rate / self.learning_rate
+        return floor + (1 - floor) * _cosine((iteration - warmup) / max(1, self.iterations - warmup))
+
+    def optimisers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
+        """See `Recipe`."""
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        backbone = [p for name, p in named if name.startswith("backbone.")]
+        head = [p for name, p in named if not name.startswith("backbone.")]
+        groups = [
+            {"params": head, "lr": self.learning_rate},
+            {"params": backbone, "lr": self.learning_rate * self.backbone_rate},
+        ]
+        return [
+            torch.optim.AdamW(
+                [group for group in groups if group["params"]],
+                betas=(self.beta1, self.beta2),
+                eps=self.epsilon,
+                weight_decay=self.weight_decay,
+                fused=_fused(head),
+            )
+        ]
+
+
+def _cosine(done: float) -> float:
+    return (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+def _fused(parameters: list[nn.Parameter]) -> bool:
+    return parameters[0].device.type in ("cpu", "cuda")
