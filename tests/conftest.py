@@ -77,6 +77,8 @@ ENTRY_POINTS = """
 power = toyflow_test_plugin:Power
 [toyflow.tasks]
 points = toyflow_test_plugin:Points
+[toyflow.environments]
+points = robot.points:Points
 """
 
 
@@ -103,7 +105,7 @@ def _install_plugin() -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toyflow-test-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    sys.path.insert(0, str(folder))
+    sys.path[:0] = [str(folder), str(Path(__file__).parent)]
     return folder
 
 
@@ -141,7 +143,7 @@ class CommandLine:
 
     def start(self, *words: str, fault: str = "", **environment: str) -> subprocess.Popen[str]:
         """In a process of its own, which the test plug-in's task may be told to break."""
-        env = {**os.environ, "PYTHONPATH": str(PLUGIN_PATH), "TOYFLOW_TEST_FAULT": fault, **environment}
+        env = {**os.environ, "PYTHONPATH": f"{PLUGIN_PATH}{os.pathsep}{Path(__file__).parent}", "TOYFLOW_TEST_FAULT": fault, **environment}
         return subprocess.Popen(
             [sys.executable, "-m", "toyflow", *words],
             env=env,

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from toyflow.flow import Model, Objective, Sampler, Schedule, parse_schedule
     from toyflow.networks import VectorModel
     from toyflow.toy.api import run_study
-    from toyflow.toy.task import Batch, Task
+    from toyflow.toy.task import Task
+    from toyflow.training import Batch
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Batch": "toyflow.toy.task",
+    "Batch": "toyflow.training",
     "Model": "toyflow.flow",
     "Objective": "toyflow.flow",
     "Sampler": "toyflow.flow",

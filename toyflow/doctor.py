@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from toyflow import __version__, plugins
-from toyflow.environment import (
+from toyflow.errors import ToyflowError
+from toyflow.machine import (
     check_torchvision,
     commit,
     cores,
@@ -14,7 +15,6 @@ from toyflow.environment import (
     processor,
     python_version_line,
 )
-from toyflow.errors import ToyflowError
 
 
 class Finding(NamedTuple):

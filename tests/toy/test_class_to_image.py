@@ -10,9 +10,8 @@ from toyflow.networks import DenoiserSize
 from toyflow.toy import features
 from toyflow.toy.features import Classifier, train_classifier
 from toyflow.toy.images import IMAGE_SETS, Images, ImageSet
-from toyflow.toy.task import Batch
 from toyflow.toy.tasks.class_to_image import ClassToImage, ImageDenoiser
-from toyflow.training import Recipe, train
+from toyflow.training import Batch, OneCycle, train
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +116,7 @@ def test_a_short_training_lowers_the_loss_and_is_decoded_and_scored(task, test, 
     objective = make_objective("flow", parse_schedule("uniform"))
     model = task.build_model({"decoder": "small", "attention": "cross"})
     batches = (task.train_batch(8, generator) for _ in iter(int, 1))
-    curve = train(model, objective, batches, Recipe(iterations=60, batch_size=8), generator)
+    curve = train(model, objective, batches, OneCycle(iterations=60, batch_size=8), generator)
     assert curve.points[-1].loss < 0.75 * curve.points[0].loss
     part = test.part(slice(0, 20))
     with torch.inference_mode():

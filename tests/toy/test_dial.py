@@ -8,8 +8,8 @@ import torch
 from toyflow.flow.path import interpolate
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.toy.codes import CODES
-from toyflow.toy.task import Batch
 from toyflow.toy.tasks.dial import Dial
+from toyflow.training import Batch
 
 
 def made(**data: str) -> Dial:

@@ -4,8 +4,8 @@ import torch
 from toyflow.errors import UsageError
 from toyflow.toy.codes import CODES
 from toyflow.toy.mnist import load_digits
-from toyflow.toy.task import Batch
 from toyflow.toy.tasks.grid_to_sequence import GridToSequence
+from toyflow.training import Batch
 
 
 @pytest.fixture(scope="module")

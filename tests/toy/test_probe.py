@@ -14,12 +14,13 @@ from rich.console import Console
 
 from toyflow.errors import UsageError
 from toyflow.flow.samplers import euler
+from toyflow.probing import probe
 from toyflow.report.figures import Style
 from toyflow.report.probe import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
 from toyflow.report.runs import existing_store
 from toyflow.sweep.store import Store, Trained
 from toyflow.toy.api import run_study
-from toyflow.toy.probe import probe
+from toyflow.toy.probe import bench_of, task_of
 from toyflow.toy.study import decode, load_model
 from toyflow.toy.task import Task, make_task
 from toyflow.toy.tasks.dial import Dial
@@ -241,6 +242,10 @@ class Own(Dial):
     name = "own"
 
 
+def benches(task: Task):
+    return lambda training, examples, device: bench_of(task_of(training.record, task), examples, device)
+
+
 def test_a_task_that_is_not_installed_is_handed_over(tmp_path):
     task: Task = Own({"modes": "3", "tiles": "1"})
     run_study(
@@ -248,8 +253,8 @@ def test_a_task_that_is_not_installed_is_handed_over(tmp_path):
     )
     with pytest.raises(UsageError, match=r"'own', is not installed; there is: .*dial"):
         probe(tmp_path, **SMALL)
-    assert probe(tmp_path, task=task, **SMALL).paths["label"].tolist() == ["beta", IDEAL]
+    assert probe(tmp_path, bench_of=benches(task), **SMALL).paths["label"].tolist() == ["beta", IDEAL]
     with pytest.raises(UsageError, match="these results are of own with modes=3"):
-        probe(tmp_path, task=Own({"modes": "2", "tiles": "1"}), **SMALL)
+        probe(tmp_path, bench_of=benches(Own({"modes": "2", "tiles": "1"})), **SMALL)
     with pytest.raises(UsageError, match="these results are of task own; this is dial"):
-        probe(tmp_path, task=Dial(), **SMALL)
+        probe(tmp_path, bench_of=benches(Dial()), **SMALL)

@@ -5,11 +5,12 @@ import torch
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import choose_device
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
-from toyflow.toy.study import ToyStudy, choose_device
-from toyflow.toy.task import Batch
+from toyflow.toy.study import ToyStudy
 from toyflow.toy.tasks.grid_to_sequence import GridToSequence
+from toyflow.training import Batch
 
 SHORT = {
     "iterations": 8, "batch_size": 4, "learning_rate": 4e-3, "warmup": 0.1, "weight_decay": 1e-4,

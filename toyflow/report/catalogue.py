@@ -7,7 +7,7 @@ from rich.table import Table
 
 from toyflow import plugins
 from toyflow.flow import make_objective, parse_schedule
-from toyflow.toy.task import Number, Values
+from toyflow.sweep.subject import Values
 
 TRIED_STEPS = range(1, 129)
 
@@ -49,12 +49,7 @@ def tasks_table() -> Table:
 
 
 def _options(values: Values) -> str:
-    return "\n".join(
-        f"{name}: [bold]{of.default:g}[/] ({of.low:g} to {of.high:g})"
-        if isinstance(of, Number)
-        else f"{name}: [bold]{of.default}[/]{''.join(f', {other}' for other in of.names[1:])}"
-        for name, of in values.items()
-    )
+    return "\n".join(f"{name}: {of}" for name, of in values.items())
 
 
 def _steps(steps: list[int]) -> str:

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.report.results import Results
+from toyflow.seeds import generator
 from toyflow.sweep.store import StoredEvaluation
-from toyflow.toy.study import generator
 from toyflow.toy.task import make_task
 from toyflow.toy.tasks.dial import Dial
 

@@ -185,8 +185,8 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
 
 def defaults_of(task: str) -> dict[str, str]:
     """The task's options at their default."""
-    data, model = plugins.load("tasks", task).choose({})
-    return {**data, **model}
+    chosen = plugins.load("tasks", task).choose({})
+    return {**chosen.data, **chosen.model}
 
 
 def is_current(recipe: str) -> bool:

@@ -12,8 +12,8 @@ from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 
-OnProgress = Callable[[str, int, int, float | None], None]
-"""(stage, done, total, loss)"""
+OnProgress = Callable[[str, int, int, str | None], None]
+"""(stage, done, total, what to show instead of the stage)"""
 
 
 class Study(ABC):
@@ -43,6 +43,9 @@ class Study(ABC):
     def environment(self) -> Mapping[str, Any]:
         """What to keep beside a result of how it was made: device, threads."""
 
+    def finish(self, store: Store, key: str) -> None:  # noqa: B027
+        """Called whenever a cell is complete, in the process that made it."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -60,8 +63,8 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
         if cell.missing(store):
             send(Started(key))
 
-        def on_progress(stage: str, done: int, total: int, loss: float | None = None) -> None:
-            send(Progress(key, stage, done, total, loss))
+        def on_progress(stage: str, done: int, total: int, note: str | None = None) -> None:
+            send(Progress(key, stage, done, total, note))
 
         if not store.has_training(cell.training):
             trained = study.train(cell.training, on_progress)
@@ -71,6 +74,7 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
             evaluated = study.evaluate(store.training(key), left.evaluations, on_progress)
             for record, result in zip(left.evaluations, evaluated, strict=True):
                 store.write_evaluation(cell.training, record, result, setting.environment)
+        study.finish(store, key)
     send(Finished(key, _summary(cell, store)))
 
 

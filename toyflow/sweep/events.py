@@ -24,12 +24,12 @@ class Waiting(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """`done` of `total` iterations of the stage that `stage` names, with the latest loss in training."""
+    """`done` of `total` parts of the stage that `stage` names; `note` is what to show in its place."""
 
     stage: str
     done: int
     total: int
-    loss: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)

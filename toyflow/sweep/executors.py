@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import threading
 from abc import ABC, abstractmethod
@@ -20,7 +18,7 @@ from toyflow.sweep.cell import Setting, Study, run_cell
 from toyflow.sweep.events import Event, Failed, Finished
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.store import Store
-from toyflow.sweep.workers import worker_context
+from toyflow.sweep.workers import exit_with_parent, worker_context
 
 
 class Executor(ABC):
@@ -90,7 +88,7 @@ class LocalExecutor(Executor):
                     cell = next(free, left[0])
                     left.remove(cell)
                     receiver, sender = context.Pipe(duplex=False)
-                    process = context.Process(target=_work, args=(cell, study, setting, sender), daemon=True)
+                    process = context.Process(target=_work, args=(cell, study, setting, sender))
                     process.start()
                     sender.close()
                     running[receiver] = cell, process
@@ -127,16 +125,9 @@ def _work(cell: Cell, study: Study, setting: Setting, sender: Connection) -> Non
     """A worker's whole life. Ctrl-C is the parent's to handle; without a parent there is nothing to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     with suppress(BrokenPipeError):
         _guarded(cell, study, setting, sender.send)
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _guarded(cell: Cell, study: Study, setting: Setting, send: Callable[[Event], None]) -> None:

@@ -93,8 +93,7 @@ class _Bars:
         elif isinstance(event, events.Started):
             self._bar(event.key, "starting")
         elif isinstance(event, events.Progress):
-            note = event.stage if event.loss is None else f"loss {event.loss:.4f}"
-            bar = self._bar(event.key, note)
+            bar = self._bar(event.key, event.note or event.stage)
             self.progress.update(bar, completed=event.done, total=event.total)
             done = event.done / event.total
             self.share[event.key] = 0.9 * done if event.stage == "training" else 0.9 + 0.1 * done

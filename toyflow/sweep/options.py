@@ -18,8 +18,10 @@ MOST_STEPS = 10_000
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Field names are the flags' and the presets' keys. `set` holds the task's own options by name; those
-    left out are at their default. Where jobs is None, one per processor."""
+    """Field names are the flags' and the presets' keys. `set` holds the task's own options by name, which are
+    combined with each other; `variants`, in presets alone, are settings side by side, each on top of them. Those
+    left out are at their default. Where jobs is None, one per processor; where iterations, batch_size and
+    learning_rate are, the task's own."""
 
     task: str = "grid-to-sequence"
     schedules: tuple[str, ...] = ("beta", "uniform")
@@ -28,9 +30,10 @@ class SweepOptions:
     seeds: tuple[int, ...] = (0, 1, 2)
     samplers: tuple[str, ...] = ("euler",)
     set: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    iterations: int = 1000
-    batch_size: int = 16
-    learning_rate: float = 4e-3
+    variants: tuple[Mapping[str, str], ...] = ()
+    iterations: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
     time_sampling: str = "stratified"
     device: str = "auto"
     jobs: int | None = None
@@ -119,7 +122,7 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
     return names
 
 
-def _numbers(value: Any, where: str) -> tuple[int, ...]:
+def parse_numbers(value: Any, where: str) -> tuple[int, ...]:
     """`1,2,10`, `0-4`, or a mixture."""
     items = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
     numbers: list[int] = []
@@ -140,7 +143,7 @@ def _numbers(value: Any, where: str) -> tuple[int, ...]:
 
 def parse_steps(value: Any, where: str) -> tuple[int, ...]:
     """Numbers of steps from `1,2,10`, `1-4` or a list. Raises UsageError that begins with `where`."""
-    numbers = _numbers(value, where)
+    numbers = parse_numbers(value, where)
     if min(numbers) < 1:
         raise UsageError(f"{where} must be 1 or more, got {min(numbers)}.")
     if max(numbers) > MOST_STEPS:
@@ -178,6 +181,13 @@ def _settings(value: Any, where: str) -> dict[str, tuple[str, ...]]:
     return settings
 
 
+def _variants(value: Any, where: str) -> tuple[Mapping[str, str], ...]:
+    """A list of tables of single values."""
+    if not isinstance(value, list) or not all(isinstance(variant, Mapping) for variant in value):
+        raise UsageError(f"{where} must be tables of options, [[variants]], got {value!r}.")
+    return tuple({str(name): str(of) for name, of in variant.items()} for variant in value)
+
+
 def _one_name(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{where} must be a name, got {value!r}.")
@@ -189,9 +199,10 @@ _PARSERS: dict[str, Any] = {
     "schedules": _names,
     "objectives": _names,
     "steps": parse_steps,
-    "seeds": _numbers,
+    "seeds": parse_numbers,
     "samplers": _names,
     "set": _settings,
+    "variants": _variants,
     "iterations": _count,
     "batch_size": _count,
     "learning_rate": _positive,

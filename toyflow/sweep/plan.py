@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -11,8 +12,10 @@ from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Objective, make_objective, parse_sampler, parse_schedule
 from toyflow.flow.schedules import TIME_SAMPLINGS
+from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
+from toyflow.sweep.subject import Settings, Subject
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,7 @@ class Grid:
     steps: Sequence[int]
     seeds: Sequence[int]
     samplers: Sequence[str]
-    settings: Sequence[tuple[Mapping[str, str], Mapping[str, str]]]
-    """(the data's, the model's) options."""
+    settings: Sequence[Settings]
     recipe: Mapping[str, float]
     time_sampling: str = "stratified"
 
@@ -53,7 +55,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
 
     An objective that takes no schedule gives one cell per seed, however many schedules there are. Among
     the schedules, the name of such an objective stands for that cell. Steps that an objective cannot
-    decode are left out.
+    decode are left out. Settings that differ in their test set alone share their model.
 
     Raises:
         UsageError: a name or value that does not exist, or nothing left to run.
@@ -65,9 +67,10 @@ def plan_cells(grid: Grid) -> list[Cell]:
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
-    cells: list[Cell] = []
-    varied = _differing([{**data, **model} for data, model in grid.settings])
-    for seed, (data, model), (name, schedule, objective) in product(_unique(grid.seeds), grid.settings, laws):
+    cells: dict[str, Cell] = {}
+    varied = _differing([{**settings.data, **settings.model} for settings in grid.settings])
+    for seed, settings, (name, schedule, objective) in product(_unique(grid.seeds), grid.settings, laws):
+        data, model = settings.data, settings.model
         training = TrainingRecord(
             task=grid.task,
             model=dict(model),
@@ -80,17 +83,64 @@ def plan_cells(grid: Grid) -> list[Cell]:
         )
         steps = [k for k in sorted(set(grid.steps)) if objective.can_decode(k)]
         used = [sampler.name for sampler in samplers] if objective.uses_sampler else [None]
-        evaluations = tuple(EvaluationRecord(s, k) for s, k in product(used, steps))
-        if evaluations:
+        on = settings.test_set
+        evaluations = tuple(EvaluationRecord(s, k, test_set=on) for s, k in product(used, steps) if on)
+        if training.key in cells:
+            known = cells[training.key]
+            every = {e.key: e for e in known.evaluations + evaluations}
+            cells[training.key] = replace(known, evaluations=tuple(every.values()))
+        elif evaluations or not on:
             told = [f"{key}={value}" for key, value in {**data, **model}.items() if key in varied]
             label = " ".join([training.label, *told, f"seed {seed}"])
-            cells.append(Cell(training, evaluations, label))
+            cells[training.key] = Cell(training, evaluations, label)
     if not (grid.steps and grid.seeds and laws):
         raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
     if not cells:
         named = ", ".join(name for name, *_ in laws)
         raise UsageError(f"nothing to run: {named} cannot decode in {_listed(grid.steps)} steps.")
-    return cells
+    return list(cells.values())
+
+
+def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = None) -> list[Cell]:
+    """The cells of `options`; `subject` stands in for the one that they name. Raises UsageError."""
+    subject = subject or plugins.load("tasks", options.task)
+    assert subject is not None
+    settings = [
+        subject.choose({**dict(zip(options.set, values, strict=True)), **variant})
+        for values in product(*options.set.values())
+        for variant in options.variants or ({},)
+    ]
+    return plan_cells(
+        Grid(
+            task=subject.identity(),
+            schedules=options.schedules,
+            objectives=options.objectives,
+            steps=options.steps,
+            seeds=options.seeds,
+            samplers=options.samplers,
+            settings=settings,
+            recipe=subject.recipe(options),
+            time_sampling=options.time_sampling,
+        )
+    )
+
+
+def objective_of(record: TrainingRecord) -> Objective:
+    """The objective that `record` names, with its schedule."""
+    schedule = parse_schedule(record.schedule) if record.schedule else None
+    return make_objective(record.objective, schedule, record.time_sampling or "stratified")  # pyright: ignore[reportArgumentType]
+
+
+def subject_of(record: TrainingRecord) -> type[Subject]:
+    """The subject that `record` names. Raises UsageError where it is not installed."""
+    installed = plugins.available("tasks")
+    name = record.task if record.task in installed else re.sub(r"-v\d+$", "", record.task)
+    if name not in installed:
+        raise UsageError(
+            f"the task of these results, {record.task!r}, is not installed; there is: "
+            f"{', '.join(sorted(installed))}."
+        )
+    return plugins.load("tasks", name)
 
 
 def _laws(grid: Grid) -> list[tuple[str, str | None, Objective]]:

@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toyflow.environment import describe_environment
+from toyflow.machine import choose_device, cores, describe_environment
 from toyflow.sweep.cell import Setting, Study
 from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.executors import Executor
 from toyflow.sweep.live import watch
+from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.store import Store
 
@@ -44,6 +45,13 @@ def run_missing(
 def show_on(console: Console) -> Audience:
     """The audience that shows everything live."""
     return lambda events, cells: watch(events, cells, console)
+
+
+def jobs_of(options: SweepOptions) -> int:
+    """How many cells run at a time."""
+    if options.jobs is not None:
+        return options.jobs
+    return max(1, cores() // options.threads) if choose_device(options.device) == "cpu" else 1
 
 
 def missing_cells(cells: Sequence[Cell], store: Store) -> list[Cell]:

@@ -35,6 +35,14 @@ def worker_context() -> ForkServerContext | SpawnContext:
     return multiprocessing.get_context("spawn")
 
 
+def exit_with_parent() -> None:
+    """End this process as soon as its parent has ended, however that was; for a daemon thread."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
 def preload() -> None:
     """Import what `start_fork_server` was given. A fault is left for the driver, which meets it too and
     reports it in one line."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from dataclasses import replace
 from pathlib import Path
 
 from toyflow import plugins
 from toyflow.errors import ToyflowError
 from toyflow.flow.schedules import TimeSampling
+from toyflow.machine import choose_device
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.executors import DebugExecutor
 from toyflow.sweep.options import SweepOptions
-from toyflow.sweep.plan import Cell, Grid, plan_cells
+from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import run_missing
 from toyflow.sweep.store import Store
-from toyflow.toy.study import ToyStudy, choose_device
+from toyflow.toy.study import ToyStudy
 from toyflow.toy.task import Task
-from toyflow.training import Recipe
 
 
 def plan_study(
@@ -27,28 +27,10 @@ def plan_study(
     """The cells of `options`; `task` stands in for the plug-in that they name, and `model` adds to the
     model's options. Raises UsageError."""
     subject: Task | type[Task] = task or plugins.load("tasks", options.task)
-    recipe = Recipe(
-        iterations=options.iterations, batch_size=options.batch_size, learning_rate=options.learning_rate
-    )
     chosen = {**options.set, **{key: (value,) for key, value in (model or {}).items()}}
     if isinstance(subject, Task):
         chosen |= {key: (value,) for key, value in subject.data.items()}
-    settings = [
-        subject.choose(dict(zip(chosen, values, strict=True))) for values in product(*chosen.values())
-    ]
-    return plan_cells(
-        Grid(
-            task=subject.identity(),
-            schedules=options.schedules,
-            objectives=options.objectives,
-            steps=options.steps,
-            seeds=options.seeds,
-            samplers=options.samplers,
-            settings=settings,
-            recipe=vars(recipe),
-            time_sampling=options.time_sampling,
-        )
-    )
+    return plan_sweep(replace(options, set=chosen), subject)
 
 
 def run_study(
@@ -59,9 +41,9 @@ def run_study(
     steps: Sequence[int] = (1, 10),
     seeds: Sequence[int] = (0, 1, 2),
     samplers: Sequence[str] = ("euler",),
-    iterations: int = SweepOptions.iterations,
-    batch_size: int = SweepOptions.batch_size,
-    learning_rate: float = SweepOptions.learning_rate,
+    iterations: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
     time_sampling: TimeSampling = "stratified",
     model: Mapping[str, str] | None = None,
     device: str = "auto",

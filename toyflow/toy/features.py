@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 
 from toyflow.atomic import DamagedError, atomic_folder, verified
 from toyflow.errors import ToyflowError
+from toyflow.machine import cache_folder
 from toyflow.toy.images import CLASSES, Images, ImageSet
-from toyflow.toy.mnist import cache_folder
 
 FEATURES = 64
 EPOCHS = {"mnist": 1, "fashion-mnist": 3, "cifar-10": 10}

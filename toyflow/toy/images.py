@@ -15,8 +15,8 @@ from filelock import FileLock
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from toyflow.environment import check_torchvision
 from toyflow.errors import ToyflowError
+from toyflow.machine import cache_folder, check_torchvision
 from toyflow.toy import mnist
 
 check_torchvision()
@@ -126,7 +126,7 @@ IMAGE_SETS = {
 
 
 def _root(data_dir: str | None) -> Path:
-    return Path(data_dir).expanduser() if data_dir else mnist.cache_folder()
+    return Path(data_dir).expanduser() if data_dir else cache_folder()
 
 
 def _line(error: Exception) -> str:

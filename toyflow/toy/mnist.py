@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from importlib.resources import files
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import NamedTuple
 
 from filelock import FileLock
 from jaxtyping import Int64, UInt8
-from platformdirs import user_cache_path
 from torch import Tensor
 
 from toyflow.atomic import atomic_file
-from toyflow.environment import check_torchvision
 from toyflow.errors import ToyflowError
+from toyflow.machine import cache_folder, check_torchvision
 
 check_torchvision()
 from torchvision.datasets import MNIST  # noqa: E402
@@ -45,13 +43,6 @@ def load_digits(train: bool) -> Digits:
     """The 60,000 training or 10,000 test digits."""
     data = MNIST(str(unpack_mnist()), train=train, download=False)
     return Digits(data.data, data.targets)
-
-
-def cache_folder() -> Path:
-    """Where toyflow keeps what it can make again: $TOYFLOW_CACHE or the system's own place."""
-    return (
-        Path(os.environ["TOYFLOW_CACHE"]) if os.environ.get("TOYFLOW_CACHE") else user_cache_path("toyflow")
-    )
 
 
 def unpack_mnist() -> Path:

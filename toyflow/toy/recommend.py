@@ -11,6 +11,8 @@ import toyflow
 from toyflow import plugins
 from toyflow.atomic import write_json
 from toyflow.errors import ToyflowError, UsageError, unknown
+from toyflow.machine import choose_device
+from toyflow.probing import BenchOf, OnProgress, probe_models
 from toyflow.report.recommend import Recommendation, Yardstick, recommend_from
 from toyflow.report.results import Results, load_results
 from toyflow.report.runs import existing_store
@@ -19,8 +21,8 @@ from toyflow.sweep.options import RECOMMEND_FRACTION, SweepOptions
 from toyflow.sweep.run import Audience, run_missing
 from toyflow.sweep.store import Store
 from toyflow.toy.api import plan_study
-from toyflow.toy.probe import OnProgress, probe_models
-from toyflow.toy.study import ToyStudy, choose_device
+from toyflow.toy.probe import bench_of, task_of
+from toyflow.toy.study import ToyStudy
 from toyflow.toy.task import Task
 
 PROBE_STEPS, PROBE_EXAMPLES = 20, 250
@@ -63,7 +65,8 @@ def recommend(
     subject = task or plugins.load("tasks", options.task)
     yardstick = yardstick_of(subject, metric, margin)
     others = [yardstick_of(subject, name, None) for name in _metrics(subject) if name != yardstick.metric]
-    short = replace(options, iterations=max(1, round(fraction * options.iterations)))
+    iterations = int(subject.recipe(options)["iterations"])
+    short = replace(options, iterations=max(1, round(fraction * iterations)))
     cells = plan_study(short, task)
     store = Store(short.out)
     device = choose_device(short.device)
@@ -80,8 +83,8 @@ def recommend(
     probed = None
     if able:
         probed = probe_models(
-            able, steps=PROBE_STEPS, examples=PROBE_EXAMPLES, device=short.device, task=task,
-            data_dir=short.data_dir, on_progress=on_progress,
+            able, steps=PROBE_STEPS, examples=PROBE_EXAMPLES, device=short.device,
+            bench_of=_bench_of(task) if task else None, data_dir=short.data_dir, on_progress=on_progress,
         )  # fmt: skip
     record = cells[0].training
     found = recommend_from(
@@ -95,8 +98,8 @@ def recommend(
             "data": dict(record.data),
             "model": dict(record.model),
             "schedules": [cell.training.label for cell in cells if cell.training.seed == record.seed],
-            "recipe": dict(record.recipe) | {"iterations": options.iterations},
-            "iterations": options.iterations,
+            "recipe": dict(record.recipe) | {"iterations": iterations},
+            "iterations": iterations,
             "short_iterations": short.iterations,
             "steps": list(short.steps),
             "seeds": list(short.seeds),
@@ -109,6 +112,10 @@ def recommend(
     )
     write_json(store.root / FILE, _as_json(found))
     return found
+
+
+def _bench_of(task: Task) -> BenchOf:
+    return lambda training, examples, device: bench_of(task_of(training.record, task), examples, device)
 
 
 def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) -> Results:

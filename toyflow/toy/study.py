@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from toyflow.atomic import DamagedError
-from toyflow.environment import cores, processor
-from toyflow.errors import ToyflowError, UsageError, unknown
-from toyflow.flow import Model, Objective, Sampler, make_objective, parse_sampler, parse_schedule
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.flow import Model, Objective, Sampler, parse_sampler
+from toyflow.machine import processor
+from toyflow.seeds import generator, global_state
 from toyflow.sweep.cell import OnProgress, Study
-from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, StoredTraining, Trained
-from toyflow.toy.task import Batch, Task, make_task
-from toyflow.training import Recipe, measure_cost, train
+from toyflow.toy.task import Task, make_task
+from toyflow.training import Batch, OneCycle, measure_cost, train
 
 EVALUATION_BATCH = 125
 """Test examples per model call in decoding; part of what the decoding times mean."""
@@ -45,18 +44,20 @@ class ToyStudy(Study):
         the weights, the data and the noise, so that two laws see the same model and the same batches."""
         torch.set_num_threads(self.threads)
         device = torch.device(self.device)
-        task, recipe = self._task(record), Recipe(**record.recipe)  # pyright: ignore[reportArgumentType]
+        task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
         cost = measure_cost(model, objective, task.train_batch(1, generator(0, "data")).to(device))
-        with _global_state(record.seed, "network", device):  # dropout draws from it
+        with global_state(record.seed, "network", device):  # dropout draws from it
             curve = train(
                 model,
                 objective,
                 batches(task, recipe.batch_size, record.seed, device),
                 recipe,
                 generator(record.seed, "noise"),
-                on_point=lambda p: on_progress("training", p.iteration, recipe.iterations, p.loss),
+                on_point=lambda p: on_progress(
+                    "training", p.iteration, recipe.iterations, f"loss {p.loss:.4f}"
+                ),
             )
         weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
         details = {
@@ -103,7 +104,7 @@ class ToyStudy(Study):
         """(seconds to train, seconds to decode), from 8 iterations after a warm-up and one step."""
         torch.set_num_threads(self.threads)
         device = torch.device(self.device)
-        task, recipe = self._task(record), Recipe(**record.recipe)  # pyright: ignore[reportArgumentType]
+        task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
         ticks: list[float] = []
@@ -149,7 +150,7 @@ class ToyStudy(Study):
 def build_model(task: Task, objective: Objective, record: TrainingRecord) -> Model:
     """The untrained model of `record`, with what the objective adds to it; leaves the global random state
     as it was."""
-    with _global_state(record.seed, "weights", torch.device("cpu")):
+    with global_state(record.seed, "weights", torch.device("cpu")):
         model = task.build_model(record.model)
         objective.attach(model, task.target_shape)
         return model
@@ -178,14 +179,6 @@ def load_model(task: Task, training: StoredTraining) -> tuple[Model, Objective]:
             "they are another version's."
         ) from error
     return model.eval(), objective
-
-
-@contextmanager
-def _global_state(seed: int, stream: Stream, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators for what draws from nothing else, and put them back."""
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
-        torch.manual_seed(generator(seed, stream).initial_seed())
-        yield
 
 
 def batches(task: Task, size: int, seed: int, device: torch.device) -> Iterator[Batch]:
@@ -225,28 +218,6 @@ def _warm_up(model: Model, objective: Objective, test: Batch) -> None:
     objective.decode(model, condition, torch.zeros_like(first.target), 1, parse_sampler("euler"))
 
 
-def jobs_of(options: SweepOptions) -> int:
-    """How many cells run at a time."""
-    if options.jobs is not None:
-        return options.jobs
-    return max(1, cores() // options.threads) if choose_device(options.device) == "cpu" else 1
-
-
-def choose_device(name: str) -> str:
-    """`auto`, `cpu`, `cuda` or `mps` to a device that this machine has. Raises UsageError if it has not."""
-    if name not in ("auto", "cpu", "cuda", "mps"):
-        raise unknown("device", name, ("auto", "cpu", "cuda", "mps"))
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if present[device])
-    if not present[name]:
-        has = ", ".join(device for device, there in present.items() if there)
-        raise UsageError(
-            f"--device {name}: this machine has none that torch can use. Available: auto, {has}."
-        )
-    return name
-
-
 def _sampler(record: EvaluationRecord) -> Sampler:
     return parse_sampler(record.sampler or "euler")
 
@@ -257,21 +228,6 @@ def _check_outcomes(task: Task, outcomes: pd.DataFrame) -> None:
         raise ToyflowError(
             f"task {task.name!r}: score must return {', '.join(task.metrics)}, and {headline} must be 0 or 1."
         )
-
-
-def objective_of(record: TrainingRecord) -> Objective:
-    """The objective that `record` names, with its schedule."""
-    schedule = parse_schedule(record.schedule) if record.schedule else None
-    return make_objective(record.objective, schedule, record.time_sampling or "stratified")  # pyright: ignore[reportArgumentType]
-
-
-Stream = Literal["weights", "data", "noise", "network", "test noise"]
-
-
-def generator(seed: int, stream: Stream) -> torch.Generator:
-    """One of a seed's independent streams of random numbers."""
-    entropy = np.random.SeedSequence([seed, *stream.encode()]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(entropy >> 1))
 
 
 def _now(device: torch.device) -> float:

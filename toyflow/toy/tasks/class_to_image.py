@@ -17,10 +17,12 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from toyflow.flow import Model
 from toyflow.networks import Denoiser, DenoiserSize
-from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Memory
+from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Reading
+from toyflow.sweep.subject import Choice, Values
 from toyflow.toy.features import Classifier, frechet_distance, load_classifier
 from toyflow.toy.images import CLASSES, IMAGE_SETS, Images
-from toyflow.toy.task import Batch, Choice, Task, Values
+from toyflow.toy.task import Task
+from toyflow.training import Batch
 
 PATCHES = 4
 """On a side of an image, which is 16 tokens then. 49 smaller ones, tried once with as much
@@ -43,7 +45,7 @@ class ImageDenoiser(Model):
         self.embed = nn.Embedding(CLASSES, size.width)
         self.denoiser = Denoiser(PATCHES**2, channels * self.patch**2, size, attention)
 
-    def encode(self, observation: Int64[Tensor, "batch"]) -> list[Memory]:
+    def encode(self, observation: Int64[Tensor, "batch"]) -> Reading:
         """Keys and values of the class for every block of the denoiser."""
         return self.denoiser.read(self.embed(observation)[:, None])
 
@@ -51,7 +53,7 @@ class ImageDenoiser(Model):
         self,
         x: Float[Tensor, "batch channels side side"],
         t: Float[Tensor, "batch"],
-        condition: list[Memory],
+        condition: Reading,
         r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch channels side side"]:
         """One model call at the times `t`, or for the jumps from `t` to `r`."""

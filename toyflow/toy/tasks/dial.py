@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from toyflow.flow import Model
 from toyflow.flow.path import broadcast_time
 from toyflow.networks import Denoiser
-from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, DenoiserSize, Memory
+from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, DenoiserSize, Reading
+from toyflow.sweep.subject import Choice, Number, Values
 from toyflow.toy.codes import CLASSES, CODES
-from toyflow.toy.task import Batch, Choice, Number, Task, Values
+from toyflow.toy.task import Task
+from toyflow.training import Batch
 
 TEST_EXAMPLES = 2000
 CLOSEST = 1e-3
@@ -46,7 +48,7 @@ class DigitReader(Model):
         self.embed = nn.Embedding(CLASSES, size.width)
         self.denoiser = Denoiser(tiles, CLASSES, size, attention)
 
-    def encode(self, observation: Int64[Tensor, "batch tiles"]) -> list[Memory]:
+    def encode(self, observation: Int64[Tensor, "batch tiles"]) -> Reading:
         """Keys and values of the digits for every block of the denoiser."""
         return self.denoiser.read(self.embed(observation) + self.denoiser.position)
 
@@ -54,7 +56,7 @@ class DigitReader(Model):
         self,
         x: Float[Tensor, "batch tiles code"],
         t: Float[Tensor, "batch"],
-        condition: list[Memory],
+        condition: Reading,
         r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch tiles code"]:
         """One model call at the times `t`, or for the jumps from `t` to `r`."""

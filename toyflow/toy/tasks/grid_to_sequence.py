@@ -16,11 +16,13 @@ from torch import Tensor
 
 from toyflow.flow import Model
 from toyflow.networks import Denoiser, DenoiserSize
-from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Memory
+from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Reading
+from toyflow.sweep.subject import Choice, Number, Values
 from toyflow.toy.codes import CLASSES, CODES
 from toyflow.toy.encoder import ENCODERS, TileEncoder
 from toyflow.toy.mnist import Digits, load_digits, unpack_mnist
-from toyflow.toy.task import Batch, Choice, Number, Task, Values
+from toyflow.toy.task import Task
+from toyflow.training import Batch
 
 DECODERS = {
     "small": DenoiserSize(width=64, depth=2, heads=4),
@@ -41,7 +43,7 @@ class GridReader(Model):
         self.encoder = TileEncoder(ENCODERS[encoder], size.width)
         self.denoiser = Denoiser(tiles, CLASSES, size, attention)
 
-    def encode(self, observation: UInt8[Tensor, "batch tiles 28 28"]) -> list[Memory]:
+    def encode(self, observation: UInt8[Tensor, "batch tiles 28 28"]) -> Reading:
         """Keys and values of the tiles for every block of the denoiser."""
         return self.denoiser.read(self.encoder(observation) + self.denoiser.position)
 
@@ -49,7 +51,7 @@ class GridReader(Model):
         self,
         x: Float[Tensor, "batch tiles code"],
         t: Float[Tensor, "batch"],
-        condition: list[Memory],
+        condition: Reading,
         r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch tiles code"]:
         """One model call at the times `t`, or for the jumps from `t` to `r`."""

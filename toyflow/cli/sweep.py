@@ -1,19 +1,19 @@
-"""`toyflow sweep` on a toy task: plan, run while showing it, then the tables."""
+"""`toyflow sweep`: plan, run while showing it, then the tables."""
 
 from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow import plugins
 from toyflow.errors import ToyflowError
 from toyflow.report import tables
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.options import SweepOptions
-from toyflow.sweep.run import missing_cells, print_plan, run_missing, show_on
+from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.run import jobs_of, missing_cells, print_plan, run_missing, show_on
 from toyflow.sweep.store import Store
-from toyflow.toy.api import plan_study
-from toyflow.toy.study import ToyStudy, choose_device, jobs_of
 
 
 def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) -> None:
@@ -23,9 +23,10 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         UsageError: before any work starts.
         ToyflowError: at the end, if a cell failed.
     """
-    cells = plan_study(options)
+    subject = plugins.load("tasks", options.task)
+    cells = plan_sweep(options, subject)
     store = Store(options.out)
-    study = ToyStudy(options.task, choose_device(options.device), options.threads, data_dir=options.data_dir)
+    study = subject.study(options)
     jobs = jobs_of(options)
     out = escape(str(store.root))
     if dry_run:
@@ -38,8 +39,9 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
             if missing < len(cells)
             else f"{missing} cell{'s' * (missing > 1)}"
         )
+        device = study.environment()["device"]
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''} each"
-        console.print(f"{part} into {out}: {min(jobs, missing)} at a time, {threads}, on {study.device}")
+        console.print(f"{part} into {out}: {min(jobs, missing)} at a time, {threads}, on {device}")
     else:
         console.print(f"all {len(cells)} cells are already in {out}")
     failed = len(run_missing(cells, study, store, LocalExecutor(jobs), show_on(console)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
+from toyflow.cli.robot import add_commands as add_robot_commands
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.sweep.options import RECOMMEND, RECOMMEND_FRACTION, SweepOptions, load_preset
 
@@ -94,14 +95,14 @@ def sweep(
         str | None, typer.Option(help="Where data sets that toyflow does not carry are, or are put.")
     ] = None,
     iterations: Annotated[
-        int | None, typer.Option(help="Training iterations.", show_default=str(DEFAULTS.iterations))
+        int | None, typer.Option(help="Training iterations.", show_default="1000 for toy tasks")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Grids per iteration.", show_default=str(DEFAULTS.batch_size))
+        int | None, typer.Option(help="Examples per iteration.", show_default="16 for toy tasks")
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak of the one-cycle learning rate.", show_default=str(DEFAULTS.learning_rate)),
+        typer.Option(help="Peak of the learning rate.", show_default="4e-3 for toy tasks"),
     ] = None,
     time_sampling: Annotated[
         str | None, typer.Option(help="Times of a batch: stratified or iid.", show_default="stratified")
@@ -151,9 +152,9 @@ def sweep(
         raise UsageError("--quick is a preset's short version; name it with --preset.")
     options = options.updated(flags, "flags")
     if not dry_run:
-        _start_workers(options)
+        start_workers(_modules(options))
     _check_torch()
-    from toyflow.toy.sweep import run_sweep
+    from toyflow.cli.sweep import run_sweep
 
     run_sweep(options, console, dry_run)
 
@@ -243,7 +244,7 @@ def probe(
     are, and how far one step lands from many. Against the closed form, where the task knows it."""
     _check_torch()
     from toyflow.report.probe import probe_table, write_probe
-    from toyflow.toy.probe import probe as probed
+    from toyflow.probing import probe as probed
 
     with _progress("probing") as on_progress:
         found = probed(
@@ -292,15 +293,11 @@ def recommend(
         typer.Option("--set", metavar="NAME=VALUE", help="An option of the task. May be repeated."),
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Where data sets are, or are put.")] = None,
-    iterations: Annotated[
-        int | None, typer.Option(help="Of the full training.", show_default=str(DEFAULTS.iterations))
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Examples per iteration.", show_default=str(DEFAULTS.batch_size))
-    ] = None,
+    iterations: Annotated[int | None, typer.Option(help="Of the full training.", show_default="1000")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples per iteration.", show_default="16")] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak of the one-cycle learning rate.", show_default=str(DEFAULTS.learning_rate)),
+        typer.Option(help="Peak of the one-cycle learning rate.", show_default="4e-3"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")] = None,
     jobs: Annotated[
@@ -328,7 +325,7 @@ def recommend(
     if out is None:
         named = [options.task, *(f"{name}={','.join(of)}" for name, of in options.set.items())]
         options = options.updated({"out": f"{options.out}/{','.join(named)}"}, "flags")
-    _start_workers(options)
+    start_workers(_modules(options))
     _check_torch()
     from toyflow.report.recommend import (
         recommendation_sentences,
@@ -337,9 +334,8 @@ def recommend(
         regret_sentence,
     )
     from toyflow.sweep.executors import LocalExecutor
-    from toyflow.sweep.run import show_on
+    from toyflow.sweep.run import jobs_of, show_on
     from toyflow.toy import recommend as recommending
-    from toyflow.toy.study import jobs_of
 
     executor = LocalExecutor(jobs_of(options))
     full = recommending.full_sweep(options, against) if against else None
@@ -487,6 +483,9 @@ def doctor() -> None:
     raise typer.Exit(0 if well else 1)
 
 
+add_robot_commands(app)
+
+
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar from the first call on in a terminal; elsewhere a line for every tenth part."""
@@ -516,16 +515,22 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         progress.stop()
 
 
-def _start_workers(options: SweepOptions) -> None:
-    """Let the processes of cells import torch while this one does."""
-    from toyflow import plugins
+def start_workers(modules: Sequence[str]) -> None:
+    """Let the processes of cells import torch and `modules` while this one does."""
     from toyflow.sweep.workers import start_fork_server
 
-    start_fork_server(["toyflow.toy.study", *plugins.modules("tasks", options.task)])
+    start_fork_server(modules)
+
+
+def _modules(options: SweepOptions) -> list[str]:
+    from toyflow import plugins
+
+    study = "toyflow.robot.study" if options.task == "robot" else "toyflow.toy.study"
+    return [study, *plugins.modules("tasks", options.task)]
 
 
 def _check_torch() -> None:
-    from toyflow.environment import check_torch
+    from toyflow.machine import check_torch
 
     check_torch()
 

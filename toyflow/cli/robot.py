@@ -1,0 +1,271 @@
+"""The robot's commands. `toyflow.cli` adds them to its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from toyflow.errors import unknown
+
+DEMO_SUITE, DEMO_TASK = "libero_object", 0
+DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_ITERATIONS, DEMO_STATES = 12, 64, 1200, 5
+OUT = Path("results/robot")
+
+Steps = Annotated[str, typer.Option(help="Denoising steps K to evaluate with.")]
+Suite = Annotated[
+    str | None,
+    typer.Option(help="Suite to evaluate on; none for training alone.", show_default="that of the data"),
+]
+Tasks = Annotated[
+    str | None, typer.Option(help="Its tasks: all, or 0-4,7.", show_default="those of the data")
+]
+States = Annotated[
+    str, typer.Option(help="Official initial states of each task: how many, or which, as 0-9,20.")
+]
+Replan = Annotated[
+    int | None,
+    typer.Option(help="Actions carried out before the policy looks again.", show_default="the horizon"),
+]
+Environment = Annotated[str, typer.Option("--environment", help="Simulator.")]
+Rendering = Annotated[
+    str, typer.Option(help="fast, or libero: with its shadows and smooth edges, at a third of the speed.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Threads = Annotated[int | None, typer.Option(help="Threads of the policy.", show_default="all processors")]
+Simulators = Annotated[
+    int | None, typer.Option(help="Simulators at a time.", show_default="one per processor")
+]
+Videos = Annotated[int, typer.Option(help="Episodes to film, of each task and K.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add robot-train, robot-eval, robot-demos and robot-setup to `app`."""
+
+    @app.command("robot-train", epilog=_examples(
+        "toyflow robot-train",
+        "toyflow robot-train --dataset data/demos/libero_object --schedule shift:4 --steps 1,10 --states 50",
+        "toyflow robot-train --dataset HuggingFaceVLA/libero --size tiny --suite libero_goal --device cuda",
+        "toyflow robot-train --dataset my/robot --suite none --cameras front+wrist --no-language",
+    ))  # fmt: skip
+    def robot_train(
+        dataset: Annotated[
+            str | None,
+            typer.Option(
+                help="A LeRobot data set: a folder, or a name on the hub.",
+                show_default="a few demonstrations, made first",
+            ),
+        ] = None,
+        size: Annotated[str, typer.Option(help="nano, tiny or full.")] = "nano",
+        schedule: Annotated[
+            str, typer.Option(help="Training-time law; see `toyflow schedules`.")
+        ] = "shift:4",
+        objective: Annotated[str, typer.Option(help="See `toyflow objectives`.")] = "flow",
+        horizon: Annotated[int, typer.Option(help="Actions of a chunk.")] = 10,
+        attention: Annotated[
+            str, typer.Option(help="joint, cross, or full (the study's, slower).")
+        ] = "joint",
+        supervision: Annotated[
+            str, typer.Option(help="mask: the robot's own action dimensions; full: all 32.")
+        ] = "mask",
+        cameras: Annotated[str, typer.Option(help="Names joined by +, all or none.")] = "all",
+        language: Annotated[bool, typer.Option(help="Whether the policy reads the prompt.")] = True,
+        state: Annotated[bool, typer.Option(help="Whether it sees the robot's state.")] = True,
+        pretrained: Annotated[
+            bool, typer.Option("--pretrained", help="Start the backbone from published weights (tiny, full).")
+        ] = False,
+        iterations: Annotated[
+            int | None,
+            typer.Option(help="Training iterations.", show_default="nano 4000, as in the study else"),
+        ] = None,
+        batch_size: Annotated[
+            int | None, typer.Option(help="Moments per iteration.", show_default="64")
+        ] = None,
+        learning_rate: Annotated[
+            float | None, typer.Option(help="Peak of the learning rate.", show_default="nano 1e-3")
+        ] = None,
+        seed: Annotated[int, typer.Option(help="Of weights, data order and noise.")] = 0,
+        steps: Steps = "1,10",
+        suite: Suite = None,
+        tasks: Tasks = None,
+        states: States = "10",
+        replan: Replan = None,
+        environment: Environment = "libero",
+        rendering: Rendering = "fast",
+        videos: Videos = 1,
+        device: Device = "auto",
+        threads: Threads = None,
+        simulators: Simulators = None,
+        wandb: Annotated[str | None, typer.Option(help="A project of Weights & Biases to log to.")] = None,
+        out: Annotated[Path, typer.Option(help="Results folder.")] = OUT,
+    ) -> None:
+        """Train a policy on demonstrations and evaluate it in closed loop, with every number of steps.
+
+        Without --dataset it makes a few demonstrations of one task first: the whole path in a quarter of an
+        hour. Stopped or killed, the same command goes on from the last checkpoint.
+        """
+        chosen = {
+            "size": size, "horizon": str(horizon), "attention": attention, "supervision": supervision,
+            "cameras": cameras, "language": _switch(language), "state": _switch(state),
+            "pretrained": _switch(pretrained), "environment": environment, "states": _one(states),
+            "rendering": rendering, "suite": suite or "auto", "tasks": _one(tasks or "auto"),
+            "replan": "horizon" if replan is None else str(replan),
+        }  # fmt: skip
+        from toyflow.cli import console, start_workers
+
+        start_workers(["toyflow.robot.study"])
+        from toyflow.cli.robot_runs import first_demonstrations, train_one
+        from toyflow.sweep.options import SweepOptions
+
+        if dataset is None:
+            dataset = str(first_demonstrations(out, environment, console))
+            iterations = iterations or DEMO_ITERATIONS
+            chosen["states"] = str(DEMO_STATES) if states == "10" else chosen["states"]
+        chosen["dataset"] = dataset
+        options = SweepOptions().updated(
+            {
+                "task": "robot", "schedules": schedule, "objectives": objective, "steps": steps,
+                "seeds": str(seed), "set": {name: [value] for name, value in chosen.items()},
+                "iterations": iterations, "batch_size": batch_size, "learning_rate": learning_rate,
+                "device": device, "threads": threads, "out": str(out),
+            },
+            "flags",
+        )  # fmt: skip
+        train_one(options, console, simulators=simulators, videos=videos, wandb=wandb)
+
+    @app.command("robot-eval", epilog=_examples(
+        "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,10 --states 50",
+        "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,2,4,10 --replan 5 --videos 2",
+    ))  # fmt: skip
+    def robot_eval(
+        checkpoint: Annotated[Path, typer.Argument(help="A policy's folder, OUT/cells/KEY.")],
+        steps: Steps = "1,10",
+        suite: Suite = None,
+        tasks: Tasks = None,
+        states: States = "10",
+        replan: Replan = None,
+        environment: Environment = "libero",
+        rendering: Rendering = "fast",
+        sampler: Annotated[str, typer.Option(help="euler, midpoint, heun.")] = "euler",
+        noise_seed: Annotated[int, typer.Option(help="Of the noise that plans start from.")] = 0,
+        videos: Videos = 0,
+        device: Device = "auto",
+        threads: Threads = None,
+        simulators: Simulators = None,
+    ) -> None:
+        """Evaluate a policy in closed loop: the same initial states and noise for every number of steps.
+
+        Finished episodes are kept: stopped or killed, the same command goes on, and more states or tasks
+        extend what is there.
+        """
+        from toyflow.cli import console, start_workers
+
+        start_workers(["toyflow.robot.study"])
+        from toyflow.cli.robot_runs import evaluate_one
+
+        evaluate_one(
+            checkpoint, console, steps=steps, sampler=sampler, noise_seed=noise_seed,
+            trials={
+                "environment": environment, "suite": suite or "auto", "tasks": _one(tasks or "auto"),
+                "states": _one(states), "rendering": rendering,
+                "replan": "horizon" if replan is None else str(replan),
+            },
+            device=device, threads=threads, simulators=simulators, videos=videos,
+        )  # fmt: skip
+
+    @app.command("robot-demos", epilog=_examples(
+        "toyflow robot-demos --suite libero_object --tasks 0-4 --episodes 20",
+        "toyflow robot-demos --suite libero_spatial --tasks 0,2,7 --episodes 40 --out data/demos/spatial",
+        "toyflow robot-demos --suite libero_object --check 10",
+    ))  # fmt: skip
+    def robot_demos(
+        suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = DEMO_SUITE,
+        tasks: Annotated[str, typer.Option(help="Its tasks: all, or 0-4,7.")] = "all",
+        episodes: Annotated[int, typer.Option(help="Demonstrations of each task.")] = 20,
+        out: Annotated[
+            Path | None, typer.Option(help="The data set's folder.", show_default="data/demos/SUITE")
+        ] = None,
+        seed: Annotated[int, typer.Option(help="Of the random resets and the noise.")] = 0,
+        noise: Annotated[
+            float,
+            typer.Option(
+                help="Standard deviation of what is added to actions as they are carried out, not as they are "
+                "recorded, so that recovery is shown."
+            ),
+        ] = 0.2,
+        image_size: Annotated[int, typer.Option(help="Pixels.")] = 128,
+        video: Annotated[
+            str | None, typer.Option(help="av1 or h264: a tenth of the size.", show_default="exact images")
+        ] = None,
+        check: Annotated[
+            int | None,
+            typer.Option(
+                help="Record nothing: run the expert from this many official initial states of each task."
+            ),
+        ] = None,
+        jobs: Annotated[
+            int | None, typer.Option(help="Simulators at a time.", show_default="one per processor")
+        ] = None,
+        environment: Environment = "libero",
+    ) -> None:
+        """Make demonstrations by a scripted expert, as a LeRobot data set (v3.0).
+
+        From random resets: the official initial states are for evaluation. Failed attempts are discarded
+        and counted. Stopped or killed, the same command goes on; more episodes extend what is there.
+        """
+        from toyflow.cli import console
+        from toyflow.machine import cores
+        from toyflow.robot.demos import DemoOptions, expert_success, make_demos
+        from toyflow.robot.environment import load_environment
+        from toyflow.sweep.options import parse_numbers
+
+        chosen = None if tasks == "all" else parse_numbers(tasks, "--tasks")
+        if check is not None:
+            expert_success(
+                load_environment(environment), suite, chosen, check, jobs or cores(), console
+            ).print(console)
+            return
+        options = DemoOptions(
+            out or Path("data/demos") / suite, suite, chosen, episodes, seed, noise, image_size, environment,
+            video, jobs or cores(),
+        )  # fmt: skip
+        make_demos(options, console)
+
+    @app.command("robot-setup", epilog=_examples(
+        "toyflow robot-setup libero",
+        "toyflow robot-setup libero --assets assets.tar.xz",
+        "toyflow robot-setup libero --stand-ins",
+    ))  # fmt: skip
+    def robot_setup(
+        environment: Annotated[str, typer.Argument(help="libero.")],
+        assets: Annotated[
+            Path | None, typer.Option(help="An archive, or a folder, with LIBERO's assets.")
+        ] = None,
+        stand_ins: Annotated[
+            bool, typer.Option("--stand-ins", help="Generate substitutes; scores on them are not LIBERO's.")
+        ] = False,
+    ) -> None:
+        """Install a simulator: packages that an extra cannot express, OpenGL, and assets; then render a frame.
+
+        Assets come from --assets, a cache, or the hub; where none can be had, from generated stand-ins. Run
+        again, it checks.
+        """
+        if environment != "libero":
+            raise unknown("environment to set up", environment, ["libero"])
+        from toyflow.cli import console
+        from toyflow.robot.environments.libero.setup import setup_libero
+
+        setup_libero(assets, stand_ins, console)
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
+
+
+def _one(text: str) -> str:
+    """A list as one value, which holds no comma."""
+    return text.replace(" ", "").replace(",", "+")
+
+
+def _examples(*lines: str) -> str:
+    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,112 @@
+"""`toyflow robot-train` and `robot-eval`: one policy, trained and evaluated, then its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from toyflow.cli.robot import DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_SUITE, DEMO_TASK
+from toyflow.cli.sweep import print_tables
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import choose_device, cores
+from toyflow.report.results import load_results
+from toyflow.report.robot import latency_table, task_table
+from toyflow.robot.checkpoint import find_checkpoint
+from toyflow.robot.demos import DemoOptions, make_demos
+from toyflow.robot.spec import PolicySpec
+from toyflow.robot.study import RobotStudy
+from toyflow.robot.task import RobotTask
+from toyflow.sweep.executors import LocalExecutor
+from toyflow.sweep.options import SweepOptions, parse_steps
+from toyflow.sweep.plan import Cell, objective_of, plan_sweep
+from toyflow.sweep.records import EvaluationRecord
+from toyflow.sweep.run import run_missing, show_on
+from toyflow.sweep.store import Store
+
+
+def train_one(
+    options: SweepOptions, console: Console, simulators: int | None, videos: int, wandb: str | None
+) -> None:
+    """Train the one policy that `options` ask for, evaluate it, and print how it did.
+
+    Raises:
+        UsageError: before any work starts.
+        ToyflowError: training or evaluation failed; the same command goes on.
+    """
+    if options.threads is None:
+        options = replace(options, threads=cores())
+    [cell] = plan_sweep(options, RobotTask)
+    study = RobotTask.study(options)
+    assert isinstance(study, RobotStudy)
+    study = replace(study, simulators=simulators or cores(), videos=videos, wandb=wandb)
+    _run(cell, study, options.out, console)
+
+
+def evaluate_one(
+    checkpoint: Path,
+    console: Console,
+    *,
+    steps: str,
+    sampler: str,
+    noise_seed: int,
+    trials: Mapping[str, str],
+    device: str,
+    threads: int | None,
+    simulators: int | None,
+    videos: int,
+) -> None:
+    """Evaluate a policy and print how it did.
+
+    Raises:
+        UsageError: no such checkpoint, suite or task; before any work starts.
+        ToyflowError: the evaluation failed; the same command goes on.
+    """
+    training = find_checkpoint(checkpoint)
+    out = training.folder.parent.parent
+    policy = PolicySpec.from_dict(training.details.get("policy"))
+    test_set = RobotTask.test_set(trials, training.details["made_of"], policy.horizon)
+    if not test_set:
+        raise UsageError("name a suite to evaluate on: --suite libero_object; this policy's data name none.")
+    objective = objective_of(training.record)
+    asked = parse_steps(steps, "--steps")
+    able = [k for k in asked if objective.can_decode(k)]
+    if not able:
+        raise UsageError(f"{training.record.objective} cannot decode in {', '.join(map(str, asked))} steps.")
+    evaluations = tuple(
+        EvaluationRecord(sampler if objective.uses_sampler else None, k, noise_seed, test_set) for k in able
+    )
+    cell = Cell(training.record, evaluations, f"{training.record.label} seed {training.record.seed}")
+    study = RobotStudy(choose_device(device), threads or cores(), str(out), {}, simulators or cores(), videos)
+    _run(cell, study, str(out), console)
+
+
+def first_demonstrations(out: Path, environment: str, console: Console) -> Path:
+    """A few demonstrations of one task, under OUT/demos; those that are there are kept."""
+    folder = out / "demos"
+    options = DemoOptions(
+        folder, DEMO_SUITE, (DEMO_TASK,), DEMO_EPISODES, image_size=DEMO_IMAGE_SIZE, environment=environment
+    )
+    make_demos(options, console)
+    return folder
+
+
+def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
+    store = Store(out)
+    failed = run_missing([cell], study, store, LocalExecutor(1), show_on(console))
+    if failed:
+        raise ToyflowError(f"{failed[0].message} The same command goes on from where it was.")
+    folder = store.training_folder(cell.training)
+    if cell.evaluations:
+        results = load_results(store, [cell])
+        print_tables(results, console)
+        for table in (task_table(results.evaluations), latency_table(results.evaluations)):
+            console.print()
+            console.print(table)
+    console.print(f"\nThe policy: [bold]{escape(str(folder))}[/] (README.md there is its card)")
+    films = sorted(study.rollouts(cell.training.key).glob("videos/*.mp4"))
+    if films:
+        console.print(f"{len(films)} videos: {escape(str(films[0].parent))}")
