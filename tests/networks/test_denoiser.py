@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from toyflow.errors import UsageError
 from toyflow.networks import Denoiser, DenoiserSize
 from toyflow.networks.denoiser import CrossBlock, JointBlock
 
@@ -12,7 +13,7 @@ def made(attention: str) -> Denoiser:
     return Denoiser(5, 4, SIZE, attention).eval()  # pyright: ignore[reportArgumentType]
 
 
-@pytest.fixture(params=["cross", "joint"])
+@pytest.fixture(params=["cross", "joint", "full"])
 def denoiser(request: pytest.FixtureRequest) -> Denoiser:
     return made(request.param)
 
@@ -35,10 +36,13 @@ def test_samples_do_not_see_each_other(denoiser):
     torch.testing.assert_close(denoiser(x, t, denoiser.read(condition))[:1], alone)
 
 
-def test_the_condition_does_not_depend_on_the_target(denoiser):
+@pytest.mark.parametrize("attention", ["cross", "joint"])
+def test_the_condition_does_not_depend_on_the_target(attention):
     """What is read of it once serves every x and t: the calls change nothing in it."""
+    denoiser = made(attention)
     x, t, condition = inputs()
     memories = denoiser.read(condition)
+    assert isinstance(memories, list)
     before = [memory.keys.clone() for memory in memories]
     one = denoiser(x, t, memories)
     denoiser(x + 1, t / 2, memories)
@@ -46,13 +50,44 @@ def test_the_condition_does_not_depend_on_the_target(denoiser):
     assert all(torch.equal(memory.keys, kept) for memory, kept in zip(memories, before, strict=True))
 
 
-def test_joint_attention_equals_a_masked_transformer_over_both():
-    """The same weights run over [condition, target] at once, under an explicit prefix mask."""
-    denoiser = made("joint")
+def test_ten_steps_from_one_reading_are_those_from_ten(denoiser):
+    x, _, condition = inputs()
+    once = again = x
+    read = denoiser.read(condition)
+    for step in range(10):
+        t = torch.full((3,), step / 10)
+        once = once + denoiser(once, t, read) / 10
+        again = again + denoiser(again, t, denoiser.read(condition)) / 10
+    assert torch.equal(once, again)
+
+
+@pytest.mark.parametrize("attention", ["joint", "full"])
+def test_joint_and_full_attention_equal_a_transformer_over_both(attention):
+    """The same weights run over [condition, target] at once; for `joint` under an explicit prefix mask, so
+    that the condition cannot see the target, for `full` under none."""
+    denoiser = made(attention)
     x, t, condition = inputs()
-    tokens = torch.cat([condition, denoiser.embed(x) + denoiser.position + denoiser.time(t, t)[:, None]], 1)
     mask = torch.ones(12, 12, dtype=torch.bool)
-    mask[:7, 7:] = False
+    mask[:7, 7:] = attention == "full"
+    expected = over_both(denoiser, x, t, condition, mask)
+    torch.testing.assert_close(denoiser(x, t, denoiser.read(condition)), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_checkpoint_of_joint_attention_loads_as_full_and_the_other_way():
+    joint, full = made("joint"), made("full")
+    assert [*joint.state_dict()] == [*full.state_dict()]
+    x, t, condition = inputs()
+    assert not torch.allclose(joint(x, t, joint.read(condition)), full(x, t, full.read(condition)), atol=1e-4)
+    torch.manual_seed(1)
+    other = Denoiser(5, 4, SIZE, "full")
+    joint.load_state_dict(other.state_dict())
+    full.load_state_dict(joint.state_dict())
+    read = condition[:, :0]  # without a condition there is nothing to read in one way or the other
+    torch.testing.assert_close(joint(x, t, joint.read(read)), full(x, t, full.read(read)))
+
+
+def over_both(denoiser, x, t, condition, mask):
+    tokens = torch.cat([condition, denoiser.embed(x) + denoiser.position + denoiser.time(t, t)[:, None]], 1)
     for block in denoiser._layers():
         assert isinstance(block, JointBlock)
         normed = block.norm(tokens)
@@ -61,8 +96,7 @@ def test_joint_attention_equals_a_masked_transformer_over_both():
         mixed = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         tokens = tokens + block.attention.out(mixed.transpose(1, 2).flatten(2))
         tokens = tokens + block.mlp(tokens)
-    expected = denoiser.head(denoiser.norm(tokens[:, 7:]))
-    torch.testing.assert_close(denoiser(x, t, denoiser.read(condition)), expected, atol=1e-5, rtol=1e-4)
+    return denoiser.head(denoiser.norm(tokens[:, condition.shape[1] :]))
 
 
 def test_every_parameter_learns(denoiser):
@@ -82,3 +116,9 @@ def test_cross_attention_starts_at_the_matching_position():
     queries = block.cross._split(block.cross.query(block.norm_cross(position)))
     weights = (queries @ keys.transpose(-1, -2)).mean(1)[0]
     assert (weights.argmax(1) == torch.arange(9)).all()
+
+
+@pytest.mark.parametrize("attention", ["joint", "full"])
+def test_only_cross_attention_has_a_causal_form(attention):
+    with pytest.raises(UsageError, match=f"attention=cross; {attention} has no causal form"):
+        made(attention).make_causal()

@@ -1,10 +1,14 @@
 """A pre-LayerNorm transformer over noisy target tokens that reads condition tokens.
 
-The condition never sees the target, so its keys and values are computed once (`read`) and serve every
-denoising step. Two ways to read it, by name:
+Three ways to read them, by name:
 
     cross   each block cross-attends to the condition tokens, then self-attends over the target
     joint   condition and target share one stack; the target attends to both under a prefix mask
+    full    condition and target share one stack, and all attend to all
+
+In the first two the condition never sees the target, so its keys and values are computed once (`read`) and
+serve every denoising step. In `full`, the study's own, it does, and takes part in every step anew. `joint`
+and `full` have the same parameters.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from toyflow.errors import UsageError
 
-AttentionKind = Literal["cross", "joint"]
+AttentionKind = Literal["cross", "joint", "full"]
 ATTENTION_KINDS: tuple[AttentionKind, ...] = get_args(AttentionKind)
 
 
@@ -29,6 +33,10 @@ class Memory(NamedTuple):
 
     keys: Float[Tensor, "batch heads tokens dim"]
     values: Float[Tensor, "batch heads tokens dim"]
+
+
+Reading = list[Memory] | Float[Tensor, "batch condition_tokens width"]
+"""What the denoising steps need of the condition: keys and values in every block, or for `full` itself."""
 
 
 class Attention(nn.Module):
@@ -138,7 +146,8 @@ class Denoiser(nn.Module):
     def __init__(self, tokens: int, dim: int, size: DenoiserSize, attention: AttentionKind = "cross") -> None:
         super().__init__()
         width = size.width
-        block = {"cross": CrossBlock, "joint": JointBlock}[attention]
+        block = CrossBlock if attention == "cross" else JointBlock
+        self.attention: AttentionKind = attention
         self.embed = nn.Linear(dim, width)
         self.position = nn.Parameter(torch.randn(tokens, width))
         self.time = TimeEmbedding(width)
@@ -146,8 +155,10 @@ class Denoiser(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, dim)
 
-    def read(self, condition: Float[Tensor, "batch condition_tokens width"]) -> list[Memory]:
-        """Keys and values of the condition in every block: all that the denoising steps need of it."""
+    def read(self, condition: Float[Tensor, "batch condition_tokens width"]) -> Reading:
+        """Everything about the condition that can be computed once, for all denoising steps."""
+        if self.attention == "full":
+            return condition
         first, *rest = self._layers()
         memories = [first.memory(condition)]
         for before, block in zip([first, *rest], rest, strict=False):
@@ -159,20 +170,28 @@ class Denoiser(nn.Module):
         self,
         x: Float[Tensor, "batch tokens dim"],
         t: Float[Tensor, "batch"],
-        condition: list[Memory],
+        condition: Reading,
         r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
         """One model call at the times `t`, or for the jumps from `t` to `r`."""
         hidden = self.embed(x) + self.position + self.time(t, t if r is None else r)[:, None]
-        for block, memory in zip(self._layers(), condition, strict=True):
-            hidden = block(hidden, memory)
+        if isinstance(condition, Tensor):
+            tokens = torch.cat([condition, hidden], dim=1)
+            for block in self._layers():
+                tokens = block.advance(tokens, block.memory(tokens))
+            hidden = tokens[:, condition.shape[1] :]
+        else:
+            for block, memory in zip(self._layers(), condition, strict=True):
+                hidden = block(hidden, memory)
         return self.head(self.norm(hidden))
 
     def make_causal(self) -> None:
-        """Let a token see only itself and those before it. Raises UsageError for joint attention."""
+        """Let a token see only itself and those before it. Raises UsageError unless attention is `cross`."""
         for block in self._layers():
             if not isinstance(block, CrossBlock):
-                raise UsageError("a causal denoiser needs --set attention=cross; joint has no causal form.")
+                raise UsageError(
+                    f"a causal denoiser needs --set attention=cross; {self.attention} has no causal form."
+                )
             block.causal = True
 
     def _layers(self) -> list[CrossBlock | JointBlock]:

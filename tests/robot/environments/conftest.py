@@ -1,0 +1,60 @@
+"""LIBERO for the tests that need it: with the assets that this machine has, else with stand-ins."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from toyflow.errors import UsageError
+from toyflow.robot.environments.libero import Libero, assets, package, rendering, standin
+
+
+@pytest.fixture(scope="session")
+def libero(tmp_path_factory: pytest.TempPathFactory) -> type[Libero]:
+    """The environment, where its packages are installed."""
+    if absent := package.missing():
+        pytest.skip(f"not installed: {', '.join(absent)} (`toyflow robot-setup libero`)")
+    try:
+        assets.find()
+    except UsageError:
+        os.environ["LIBERO_ASSETS"] = str(
+            standin.write_stand_ins(tmp_path_factory.mktemp("libero") / "assets")
+        )
+    return Libero
+
+
+@pytest.fixture(scope="session")
+def rendered_libero(libero: type[Libero]) -> type[Libero]:
+    """The environment, where images can be rendered, too."""
+    try:
+        rendering.choose_backend()
+    except UsageError as error:
+        pytest.skip(str(error))
+    return libero
+
+
+@pytest.fixture(scope="session")
+def grocery(rendered_libero: type[Libero]) -> Iterator[Libero]:
+    """One task on the floor."""
+    environment = rendered_libero("libero_object", 0)
+    yield environment
+    environment.close()
+
+
+@pytest.fixture(scope="session")
+def drawer(rendered_libero: type[Libero]) -> Iterator[Libero]:
+    """One task with fixtures, and a bowl placed in one of them."""
+    environment = rendered_libero("libero_spatial", 4)
+    yield environment
+    environment.close()
+
+
+@pytest.fixture
+def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user who never heard of LIBERO."""
+    for name in ("LIBERO_ASSETS", "LIBERO_CONFIG_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TOYFLOW_CACHE", str(tmp_path / "toyflow"))
+    return tmp_path

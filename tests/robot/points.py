@@ -1,0 +1,98 @@
+"""An environment without a simulator: a point in a square that must reach a goal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from toyflow.errors import unknown
+from toyflow.robot.environment import Environment, Expert, SuiteTask
+from toyflow.robot.interface import Interface, Observation
+
+SUITES = ("points", "slow", "clumsy", "hopeless")
+FAULTS = ("dies", "hangs", "raises")
+"""Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first."""
+
+REACH = 0.05
+"""How far an action of 1 moves the point."""
+
+
+class Points(Environment):
+    """Every third episode of the suite `clumsy` fails, and every one of `hopeless`; `slow` takes its time."""
+
+    name = "points"
+    interface = Interface(cameras=("front",), state_dim=4, action_dim=2, fps=10)
+
+    @classmethod
+    def suites(cls) -> Sequence[str]:
+        return SUITES
+
+    @classmethod
+    def tasks(cls, suite: str) -> Sequence[SuiteTask]:
+        if suite.partition("@")[0] not in SUITES + FAULTS:
+            raise unknown("suite", suite, SUITES)
+        return [SuiteTask(index, f"go-{index}", f"go to goal {index}", 5, 60) for index in range(3)]
+
+    @classmethod
+    def assets(cls) -> str:
+        return "own"
+
+    def __init__(self, suite: str, task: int, image_size: int = 16, rendering: str = "fast") -> None:
+        self.kind, _, self.flag = suite.partition("@")
+        self.task, self.image_size = self.tasks(suite)[task], image_size
+
+    def reset(self, seed: int, init_state: int | None = None) -> None:
+        generator = np.random.default_rng(seed if init_state is None else init_state)
+        self.point, self.goal = generator.uniform(-1, 1, (2, 2))
+        self.blocked = self.kind == "hopeless" or (self.kind == "clumsy" and seed % 3 == 0)
+
+    def observe(self) -> Observation:
+        image = np.zeros((self.image_size, self.image_size, 3), np.uint8)
+        for channel, place in enumerate((self.point, self.goal)):
+            x, y = ((np.clip(place, -1, 1) + 1) / 2 * (self.image_size - 1)).astype(int)
+            image[y, x, channel] = 255
+        return Observation(
+            {"front": image}, np.concatenate([self.point, self.goal]).astype(np.float32), self.task.prompt
+        )
+
+    def step(self, action: np.ndarray) -> bool:
+        self._go_wrong()
+        self.point = self.point + REACH * np.clip(action, -1, 1)
+        return bool(np.linalg.norm(self.goal - self.point) < REACH and not self.blocked)
+
+    def close(self) -> None:
+        pass
+
+    def expert(self, seed: int) -> Expert:
+        return Straight(self)
+
+    def _go_wrong(self) -> None:
+        if self.kind == "slow":
+            time.sleep(0.01)
+        if self.flag and not Path(self.flag).exists():
+            Path(self.flag).touch()
+            if self.kind == "dies":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.kind == "raises":
+                raise RuntimeError("a fault was asked for")
+            time.sleep(60)
+
+
+class Straight(Expert):
+    """Goes to the goal by the straight way."""
+
+    def __init__(self, environment: Points) -> None:
+        self.environment = environment
+
+    def act(self) -> np.ndarray:
+        return straight(np.concatenate([self.environment.point, self.environment.goal]))
+
+
+def straight(state: np.ndarray) -> np.ndarray:
+    """The expert's action in a state."""
+    return np.clip((state[2:] - state[:2]) / REACH, -1, 1).astype(np.float32)

@@ -1,0 +1,117 @@
+import os
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pytest
+from robot.points import straight
+
+from toyflow import plugins
+from toyflow.robot.interface import Observation
+from toyflow.robot.rollout import Episode, Scene, episode_seed, run_episodes
+
+SCENE = Scene("points", "points", image_size=16, replan=3)
+
+
+class Straight:
+    """Plans the straight way to the goal, and remembers what it was asked."""
+
+    horizon = 5
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+        self.batches: list[int] = []
+
+    def plan(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
+        self.seeds += seeds
+        self.batches.append(len(seeds))
+        chunks = []
+        for observation in observations:
+            state, chunk = observation.state.copy(), []
+            for _ in range(self.horizon):
+                chunk.append(straight(state))
+                state[:2] += 0.05 * chunk[-1]
+            chunks.append(chunk)
+        return np.array(chunks, np.float32)
+
+
+def episodes(tasks=(0, 1), states=range(3), **changes) -> list[Episode]:
+    return [Episode(t, s, 100 * t + 10 * s, 60, **changes) for t in tasks for s in states]
+
+
+def run(scene=SCENE, todo=None, workers=2, planner=None, **options):
+    return sorted(
+        run_episodes(scene, todo or episodes(), planner or Straight(), workers, **options),
+        key=lambda outcome: (outcome.task, outcome.state),
+    )
+
+
+@pytest.fixture(autouse=True)
+def points_are_installed(monkeypatch):
+    """Workers find the environment by its entry point, which the tests' package has."""
+    assert "points" in plugins.available("environments")
+
+
+def test_every_episode_runs_and_the_same_in_any_number_of_workers():
+    one, two = run(workers=1), run(workers=2)
+    assert [(o.task, o.state) for o in one] == [(t, s) for t in (0, 1) for s in range(3)]
+    assert all(o.success and o.error is None for o in one)
+    assert [(o.success, o.steps) for o in one] == [(o.success, o.steps) for o in two]
+
+
+def test_plans_are_seeded_by_episode_and_number_and_come_every_replan_actions():
+    planner = Straight()
+    [outcome] = run(todo=episodes([1], [2]), planner=planner, workers=1)
+    plans = -(-outcome.steps // SCENE.replan)
+    assert planner.seeds == [120 + k for k in range(plans)]
+
+
+def test_an_episode_ends_at_its_most_steps_as_not_solved():
+    hopeless = Scene("points", "hopeless", 16, replan=4)
+    [outcome] = run(hopeless, episodes([0], [0]))
+    assert (outcome.success, outcome.steps, outcome.error) == (False, 60, None)
+
+
+@pytest.mark.parametrize("fault", ["dies", "raises", "hangs"])
+def test_a_lost_episode_is_tried_again(fault, tmp_path):
+    scene = Scene("points", f"{fault}@{tmp_path / 'flag'}", 16, replan=3)
+    outcomes = run(scene, episodes([0], range(3)), patience=3.0)
+    assert [o.success for o in outcomes] == [True] * 3 and not any(o.error for o in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("suite", "words"), [("nowhere", "unknown suite 'nowhere'"), ("dies@/nowhere/flag", "exited")]
+)
+def test_what_fails_twice_is_an_error_and_the_others_end(suite, words):
+    outcomes = run(Scene("points", suite, 16, 3), episodes([0], range(2)))
+    assert len(outcomes) == 2 and all(not o.success and words in (o.error or "") for o in outcomes)
+
+
+def test_closing_stops_the_simulators():
+    running = run_episodes(Scene("points", "slow", 16, 3), episodes(), Straight(), 2)
+    next(running)
+    before = set(_children())
+    running.close()
+    assert len(before - set(_children())) == 2  # the server that they were forked from stays
+
+
+def test_films_say_how_the_episode_went(tmp_path):
+    todo = [Episode(0, 0, 1, 60, str(tmp_path / "films" / "one"))]
+    pytest.importorskip("imageio_ffmpeg")
+    run(todo=todo, scene=Scene("points", "points", 32, 3))
+    assert [path.name for path in (tmp_path / "films").iterdir()] == ["one-success.mp4"]
+
+
+def test_seeds_of_episodes_differ_and_are_settled():
+    seeds = {
+        episode_seed(n, suite, t, s) for n in (0, 1) for suite in ("a", "b") for t in (0, 1) for s in (0, 1)
+    }
+    assert len(seeds) == 16
+    assert episode_seed(0, "libero_object", 3, 7) == 3635803809
+
+
+def _children() -> list[int]:
+    import psutil
+
+    server = psutil.Process(os.getpid()).children(recursive=True)
+    return [child.pid for child in server if child.status() != psutil.STATUS_ZOMBIE]

@@ -1,0 +1,68 @@
+"""How often the scripted expert solves the official initial states; nothing is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import product
+
+from rich.console import Console
+
+from toyflow.errors import UsageError
+from toyflow.robot.demos.episode import Attempt, Outcome, try_official
+from toyflow.robot.demos.live import Live
+from toyflow.robot.demos.report import ExpertReport
+from toyflow.robot.demos.workers import Work, run_attempts
+from toyflow.robot.environment import Environment, find_tasks
+
+
+def expert_success(
+    environment: type[Environment],
+    suite: str,
+    tasks: Sequence[int] | None,
+    states: int,
+    jobs: int,
+    console: Console,
+) -> ExpertReport:
+    """Run the expert from each of the first `states` official initial states of each task.
+
+    Raises:
+        UsageError: no such suite or task, no expert for it, or it has fewer states.
+        ToyflowError: workers kept dying.
+    """
+    chosen = find_tasks(environment, suite, tasks)
+    fewest = min(task.init_states for task in chosen)
+    if not 1 <= states <= fewest:
+        raise UsageError(f"--check takes 1 to {fewest} official initial states of {suite}, not {states}.")
+    assets = environment.assets()
+    left = [Attempt(task.index, number) for task, number in product(chosen, range(states))]
+    outcomes: dict[Attempt, Outcome] = {}
+
+    def take(at_hand: int | None) -> Attempt | None:
+        attempt = next((a for a in left if a.task == at_hand), left[0] if left else None)
+        if attempt:
+            left.remove(attempt)
+        return attempt
+
+    events = run_attempts(_Check(environment, suite), take, jobs)
+    with closing(events), Live(console, "expert", len(left)) as live:
+        for event in events:
+            if isinstance(event, Outcome):
+                outcomes[event.attempt] = event
+            live.show(event, len(outcomes))
+    by_task = [(task, [outcomes[Attempt(task.index, n)] for n in range(states)]) for task in chosen]
+    return ExpertReport.of(suite, assets, f"first {states} official initial states", by_task)
+
+
+@dataclass(frozen=True)
+class _Check(Work):
+    environment: type[Environment]
+    suite: str
+
+    def open(self, task: int) -> Environment:
+        return self.environment(self.suite, task)
+
+    def run(self, environment: Environment, attempt: Attempt, beat: Callable[[], None]) -> Outcome:
+        task = self.environment.tasks(self.suite)[attempt.task]
+        return try_official(environment, task, attempt, beat)

@@ -1,0 +1,89 @@
+"""Episodes as a LeRobot data set, format v3.0, written through lerobot."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from toyflow.errors import UsageError
+from toyflow.machine import installed_version
+from toyflow.robot.demos.episode import Episode
+from toyflow.robot.interface import Interface
+
+CODECS = {"av1": "libsvtav1", "h264": "h264"}
+"""Codecs of videos, and lerobot's names for them."""
+
+
+class Demonstration(NamedTuple):
+    """An episode with the words that go with it."""
+
+    prompt: str
+    episode: Episode
+
+
+def check_lerobot() -> None:
+    """Raise UsageError unless lerobot is installed; imports nothing."""
+    if installed_version("lerobot") is None:
+        raise UsageError("writing data sets needs lerobot: pip install 'toyflow[robot]'.")
+
+
+def write_dataset(
+    folder: Path,
+    demonstrations: Iterable[Demonstration],
+    interface: Interface,
+    image_size: int,
+    video: str | None = None,
+) -> None:
+    """Write demonstrations, in their order, into an existing folder that has nothing of the kind.
+
+    Images are kept as PNG, exactly, unless `video` is one of `CODECS`.
+    """
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    made = folder / "lerobot"  # lerobot insists on making it; its content moves up when it is complete
+    dataset = LeRobotDataset.create(
+        folder.name,
+        fps=round(interface.fps),
+        features=_features(interface, image_size, video is not None),
+        root=made,
+        use_videos=video is not None,
+        image_writer_threads=2 * len(interface.cameras),
+        vcodec=CODECS[video or "av1"],
+    )
+    try:
+        for prompt, episode in demonstrations:
+            for frame in _frames(episode):
+                dataset.add_frame({**frame, "task": prompt})
+            dataset.save_episode()
+    finally:
+        dataset.stop_image_writer()
+    dataset.finalize()
+    for part in made.iterdir():
+        part.rename(folder / part.name)
+    shutil.rmtree(made)
+
+
+def _frames(episode: Episode) -> Iterable[dict[str, Any]]:
+    from toyflow.robot.data_set import ACTION, CAMERA, STATE
+
+    for index, (state, action) in enumerate(zip(episode.state, episode.action, strict=True)):
+        images = {CAMERA + camera: frames[index] for camera, frames in episode.images.items()}
+        yield {**images, STATE: state, ACTION: action}
+
+
+def _features(interface: Interface, image_size: int, video: bool) -> dict[str, dict[str, Any]]:
+    from toyflow.robot.data_set import ACTION, CAMERA, STATE
+
+    shape, names = (image_size, image_size, 3), ["height", "width", "channels"]
+    image = {"dtype": "video" if video else "image", "shape": shape, "names": names}
+    return {
+        **{CAMERA + camera: dict(image) for camera in interface.cameras},
+        STATE: _vector("state", interface.state_dim),
+        ACTION: _vector("action", interface.action_dim),
+    }
+
+
+def _vector(name: str, size: int) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": (size,), "names": [f"{name}_{index}" for index in range(size)]}

@@ -1,0 +1,1 @@
+"""Simulators, one module or package each."""

@@ -1,0 +1,102 @@
+"""LIBERO's Python package, imported without its question on stdin, its prints and its log files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+from contextlib import redirect_stdout
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from toyflow.atomic import write_json
+from toyflow.errors import ToyflowError, UsageError
+
+IMPORTED = ("libero", "robosuite", "bddl", "mujoco")
+"""What has to be there before anything can be asked of LIBERO."""
+
+MEND = "`toyflow robot-setup libero` installs what is missing."
+
+
+def cache_folder() -> Path:
+    """Where toyflow keeps what it makes for LIBERO: in $TOYFLOW_CACHE or the system's own place."""
+    return Path(os.environ.get("TOYFLOW_CACHE") or user_cache_path("toyflow")) / "libero"
+
+
+def missing() -> list[str]:
+    """Which of the packages cannot be found; nothing is imported."""
+    return [name for name in IMPORTED if find_spec(name) is None]
+
+
+def check_installed() -> None:
+    """Raise UsageError, with the command that mends it, unless all packages are there."""
+    if absent := missing():
+        raise UsageError(f"LIBERO needs the packages {', '.join(absent)}, which are not installed; {MEND}")
+
+
+def folder() -> Path:
+    """Where the installed `libero.libero` lies."""
+    check_installed()
+    spec = find_spec("libero")
+    for place in (spec and spec.submodule_search_locations) or ():
+        if (Path(place) / "libero" / "__init__.py").is_file():
+            return Path(place) / "libero"
+    raise UsageError(f"the installed package `libero` is not the robot benchmark; uninstall it, then {MEND}")
+
+
+@cache
+def load(name: str) -> Any:
+    """LIBERO's module `libero.libero.<name>`, or `libero.libero` for an empty name.
+
+    Raises:
+        UsageError: it, or a package that it needs, is not installed.
+    """
+    _configure(folder())
+    _quieten()
+    try:
+        with redirect_stdout(io.StringIO()):
+            return import_module(f"libero.libero.{name}".rstrip("."))
+    except ImportError as error:
+        raise UsageError(f"LIBERO cannot be imported: {str(error).splitlines()[0]}; {MEND}") from error
+
+
+def _configure(root: Path) -> None:
+    """Answer the question that LIBERO's first import asks on stdin, by writing its config.yaml beforehand:
+    into the LIBERO_CONFIG_PATH that the user has set, else into one of our own for this installation."""
+    if "LIBERO_CONFIG_PATH" not in os.environ:
+        installation = hashlib.sha256(str(root).encode()).hexdigest()[:12]
+        os.environ["LIBERO_CONFIG_PATH"] = str(cache_folder() / f"config-{installation}")
+    config = Path(os.environ["LIBERO_CONFIG_PATH"]) / "config.yaml"
+    if config.is_file():
+        return
+    paths = {
+        "benchmark_root": root,
+        "bddl_files": root / "bddl_files",
+        "init_states": root / "init_files",
+        "datasets": root.parent / "datasets",
+        "assets": root / "assets",
+    }
+    try:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        write_json(config, {key: str(path) for key, path in paths.items()})  # which is YAML, too
+    except OSError as error:
+        raise ToyflowError(
+            f"LIBERO's configuration cannot be written: {error}; set LIBERO_CONFIG_PATH to another folder."
+        ) from error
+
+
+def _quieten() -> None:
+    """Give robosuite the private settings that it otherwise warns about, and no log file in /tmp."""
+    spec = find_spec("robosuite")
+    for place in (spec and spec.submodule_search_locations) or ():
+        if not (Path(place) / "macros_private.py").is_file():
+            settings = ModuleType("robosuite.macros_private")
+            vars(settings)["FILE_LOGGING_LEVEL"] = None
+            sys.modules.setdefault(settings.__name__, settings)

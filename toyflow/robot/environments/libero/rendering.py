@@ -1,0 +1,115 @@
+"""Images of a MuJoCo scene, without a display."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+import weakref
+from functools import cache
+from importlib import import_module, reload
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from toyflow.errors import UsageError
+
+Rendering = Literal["fast", "libero"]
+"""`libero`: as LIBERO renders. `fast`: without multisampling, shadows and reflections."""
+
+BACKENDS = {"linux": ("egl", "osmesa"), "darwin": ("cgl",), "win32": ("wgl",)}
+DEBIAN_PACKAGES = ("libegl1", "libegl-mesa0", "libgl1-mesa-dri")
+MEND = f"on Debian or Ubuntu: apt-get install {' '.join(DEBIAN_PACKAGES)}"
+
+COLLISION_GEOMS, VISUAL_GEOMS = 0, 1
+"""Groups of geometry as robosuite numbers them."""
+
+PROBE = """
+import mujoco
+model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><geom size='1'/></worldbody></mujoco>")
+renderer = mujoco.Renderer(model, 8, 8)
+renderer.update_scene(mujoco.MjData(model))
+renderer.render()
+renderer.close()
+"""
+
+
+@cache
+def choose_backend() -> str:
+    """Settle on a MUJOCO_GL that works, for this process and those that it starts, before MuJoCo is imported.
+    Where the user has set it, it stays.
+
+    Raises:
+        UsageError: none works; the message has the packages that are missing.
+    """
+    if not os.environ.get("MUJOCO_GL"):
+        tried = BACKENDS.get(sys.platform, ())
+        working = next((backend for backend in tried if works(backend)), None)
+        if working is None:
+            raise UsageError(f"no images without OpenGL, and neither of {', '.join(tried)} works; {MEND}.")
+        os.environ["MUJOCO_GL"] = working
+    return os.environ["MUJOCO_GL"]
+
+
+def load_mujoco() -> Any:
+    """MuJoCo's module, imported with an OpenGL that works. Raises UsageError where there is none."""
+    backend = choose_backend()
+    try:
+        module: Any = import_module("mujoco")
+        context = import_module(module.Renderer.__module__).gl_context
+        if vars(context)["_MUJOCO_GL"] != backend.lower().strip():  # others imported it before
+            reload(context)
+    except Exception as error:
+        raise no_images(backend, error) from error
+    return module
+
+
+def no_images(backend: str, error: Exception) -> UsageError:
+    """The error for a MUJOCO_GL that was chosen and fails."""
+    return UsageError(f"no images with MUJOCO_GL={backend}: {error}; unset it, or {MEND}.")
+
+
+def works(backend: str) -> bool:
+    """Whether MuJoCo renders with this MUJOCO_GL; tried in a process of its own, which a driver may abort."""
+    try:
+        return not subprocess.run(
+            [sys.executable, "-c", PROBE],
+            env={**os.environ, "MUJOCO_GL": backend},
+            capture_output=True,
+            timeout=60,
+        ).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+class Cameras:
+    """A renderer for one model: textures and meshes are uploaded once, then serve any number of images."""
+
+    def __init__(self, model: Any, size: int, rendering: Rendering) -> None:
+        """`model` is a mujoco.MjModel, images are `size` by `size`. Raises UsageError where OpenGL fails."""
+        mujoco = load_mujoco()
+        model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
+        model.vis.global_.offheight = max(model.vis.global_.offheight, size)
+        self._off = ()
+        if rendering == "fast":
+            self._off = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
+            model.vis.quality.offsamples = model.vis.quality.shadowsize = 0
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[COLLISION_GEOMS], self._option.geomgroup[VISUAL_GEOMS] = 0, 1
+        try:
+            self._renderer = mujoco.Renderer(model, size, size)
+        except Exception as error:
+            raise no_images(choose_backend(), error) from error
+        self.close = weakref.finalize(self, self._renderer.close)
+        """Frees the OpenGL context; called at the latest when the interpreter ends, before OpenGL does."""
+        self.close.atexit = False
+        atexit.register(self.close)
+
+    def image(self, data: Any, camera: str) -> UInt8[np.ndarray, "size size 3"]:
+        """What `camera` sees, upright, of the state in `data`, a mujoco.MjData."""
+        self._renderer.update_scene(data, camera, self._option)
+        for flag in self._off:
+            self._renderer.scene.flags[flag] = 0
+        return self._renderer.render()

@@ -1,0 +1,156 @@
+"""A policy in closed loop, episode by episode; every finished episode is kept at once and not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float32
+
+from toyflow.atomic import DamagedError, read_json, write_json
+from toyflow.flow import Objective, Sampler
+from toyflow.robot.environment import find_tasks, load_environment
+from toyflow.robot.interface import Observation
+from toyflow.robot.policy import Policy
+from toyflow.robot.rollout import Episode, Outcome, Scene, episode_seed, run_episodes
+from toyflow.robot.spec import ACTION_WIDTH
+from toyflow.robot.trials import Trials
+from toyflow.sweep.records import EvaluationRecord
+
+OnEpisode = Callable[[int, int, Sequence[Outcome]], None]
+"""(episodes done, of how many, their outcomes)"""
+
+
+@dataclass
+class FlowPlanner:
+    """A policy that decodes in `steps` steps."""
+
+    policy: Policy
+    objective: Objective
+    sampler: Sampler
+    steps: int
+    encode_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+    @torch.inference_mode()
+    def plan(
+        self, observations: Sequence[Observation], seeds: Sequence[int]
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        """See `toyflow.robot.rollout.Planner`; the noise of a plan is drawn by its seed alone."""
+        began = time.perf_counter()
+        condition = self.policy.encode(self.policy.prepare(observations))
+        encoded = time.perf_counter()
+        shape = (self.policy.spec.horizon, ACTION_WIDTH)
+        noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        start = torch.stack(noise).to(next(self.policy.parameters()).device)
+        sample = self.objective.decode(self.policy, condition, start, self.steps, self.sampler)
+        actions = self.policy.actions(sample).float().cpu().numpy()
+        self.encode_seconds += encoded - began
+        self.decode_seconds += time.perf_counter() - encoded
+        return actions
+
+
+def evaluate_policy(
+    planner: FlowPlanner,
+    trials: Trials,
+    record: EvaluationRecord,
+    folder: Path,
+    image_size: int,
+    workers: int,
+    videos: int = 0,
+    on_episode: OnEpisode = lambda done, total, outcomes: None,
+) -> pd.DataFrame:
+    """A row per episode, by task and state: success (0 or 1), steps, seconds, error.
+
+    Args:
+        folder: where finished episodes are kept; those of these trials and this `record` are not run again.
+        workers: simulators at a time.
+        videos: how many episodes of each task are filmed, into `folder`/videos.
+    """
+    ledger = Ledger(folder / "episodes", trials, record)
+    done = list(ledger.outcomes())
+    known = {(outcome.task, outcome.state) for outcome in done}
+    longest = {
+        task.index: task.max_steps
+        for task in find_tasks(load_environment(trials.environment), trials.suite, trials.tasks)
+    }
+    todo = [
+        Episode(
+            task,
+            state,
+            episode_seed(record.noise_seed, trials.suite, task, state),
+            longest[task],
+            str(folder / "videos" / f"{trials.suite}-task-{task:02d}-state-{state:03d}-{_file_name(record)}")
+            if place < videos
+            else None,
+        )
+        for task in trials.tasks
+        for place, state in enumerate(trials.states)
+        if (task, state) not in known
+    ]
+    scene = Scene(trials.environment, trials.suite, image_size, trials.replan, trials.rendering)
+    total = len(done) + len(todo)
+    on_episode(len(done), total, done)
+    for outcome in run_episodes(scene, todo, planner, workers):
+        ledger.keep(outcome)
+        done.append(outcome)
+        on_episode(len(done), total, done)
+    rows = [{**asdict(outcome), "success": int(outcome.success)} for outcome in done]
+    frame = pd.DataFrame(rows, columns=["success", "task", "state", "steps", "seconds", "error"])
+    return frame.sort_values(["task", "state"]).reset_index(drop=True)
+
+
+class Ledger:
+    """Finished episodes, a small file each, whose name and content say what they belong to."""
+
+    def __init__(self, folder: Path, trials: Trials, record: EvaluationRecord) -> None:
+        self.folder = folder
+        self.trials = trials
+        shared = replace(trials, tasks=(), states=())  # more tasks or states extend what there is
+        self.belongs = {"trials": str(shared), **record.as_dict()}
+        del self.belongs["test_set"]
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Those that are there and whole, of these trials."""
+        for task in self.trials.tasks:
+            for state in self.trials.states:
+                outcome = self._read(self._path(task, state))
+                if outcome is not None:
+                    yield outcome
+
+    def keep(self, outcome: Outcome) -> None:
+        """Write one, atomically. Errors are not kept: the next run tries them again."""
+        if outcome.error is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = {"belongs": self.belongs, "outcome": asdict(outcome)}
+        write_json(self._path(outcome.task, outcome.state), {**content, "sha256": _digest(content)})
+
+    def _read(self, path: Path) -> Outcome | None:
+        try:
+            values = read_json(path)
+            digest = values.pop("sha256")
+            if digest != _digest(values) or values["belongs"] != self.belongs:
+                return None
+            return Outcome(**values["outcome"])
+        except (DamagedError, AttributeError, KeyError, TypeError):
+            return None
+
+    def _path(self, task: int, state: int) -> Path:
+        return self.folder / f"{_digest(self.belongs)[:12]}-task-{task:02d}-state-{state:03d}.json"
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _file_name(record: EvaluationRecord) -> str:
+    return record.label.replace(" ", "-").replace("=", "")

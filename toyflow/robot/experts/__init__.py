@@ -1,0 +1,1 @@
+"""Scripted experts: they see poses that no policy sees, and make demonstrations."""

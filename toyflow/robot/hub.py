@@ -1,0 +1,47 @@
+"""What others have trained, from Hugging Face's hub: from its cache, else over the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from toyflow.errors import UsageError
+
+Loaded = TypeVar("Loaded")
+PALIGEMMA = "google/paligemma-3b-pt-224"
+SIGLIP = "google/siglip-so400m-patch14-224"
+
+
+def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **options: Any) -> Loaded:
+    """`load(repo, **options)`, where `load` is a from_pretrained and `repo` a repository or a local folder.
+
+    The hub is asked for once before anything is loaded from it: without a network, from_pretrained would
+    retry for most of a minute.
+
+    Raises:
+        UsageError: it cannot be had; the message says to do `instead`.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        try:
+            return load(repo, local_files_only=True, **options)
+        except OSError:
+            if Path(repo).is_dir():
+                raise
+            HfApi().model_info(repo, timeout=10)
+            return load(repo, **options)
+    except Exception as error:
+        raise UsageError(
+            f"{what} of {repo} cannot be had ({_reason(error)}). Its licence must be accepted on "
+            f"huggingface.co, and `hf auth login` run; or {instead}."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    name = type(error).__name__
+    if "Connection" in name or "Timeout" in name:
+        return "the hub does not answer"
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(". ") if lines else name

@@ -1,0 +1,61 @@
+"""What a robot shows a policy, and what it takes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from toyflow.errors import UsageError
+
+
+class Observation(NamedTuple):
+    """One moment, as a policy sees it: images upright as in the data set, in 0..255."""
+
+    images: Mapping[str, UInt8[np.ndarray, "height width 3"]]
+    """By camera."""
+    state: Float32[np.ndarray, "state"]
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Cameras, state, action and rate: a data set has one, a robot has one, and they must agree."""
+
+    cameras: tuple[str, ...]
+    state_dim: int
+    action_dim: int
+    fps: float
+    """Control steps per second."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**vars(self), "cameras": list(self.cameras)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Interface:
+        """The interface that `as_dict` gave."""
+        return cls(**{**values, "cameras": tuple(values["cameras"])})
+
+    def check_serves(self, policy: Interface, where: str) -> None:
+        """Raise UsageError, in one line that begins with `where`, unless a policy made for `policy` can act
+        here: its cameras are all here, dimensions and rate are the same."""
+        missing = [camera for camera in policy.cameras if camera not in self.cameras]
+        if missing:
+            raise UsageError(
+                f"{where} has no camera {', '.join(missing)}, which the policy looks through; it has "
+                f"{', '.join(self.cameras) or 'none'}."
+            )
+        for name, here, there in (
+            ("state", self.state_dim, policy.state_dim),
+            ("action", self.action_dim, policy.action_dim),
+        ):
+            if here != there:
+                raise UsageError(f"{where} has {name}s of {here} numbers, the policy was made for {there}.")
+        if self.fps != policy.fps:
+            raise UsageError(
+                f"{where} runs at {self.fps:g} steps per second, the policy was made for {policy.fps:g}."
+            )

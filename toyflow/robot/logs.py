@@ -1,0 +1,69 @@
+"""A training's curve for TensorBoard, where installed, and for Weights & Biases, where asked for."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from toyflow.errors import UsageError
+from toyflow.machine import installed_version
+from toyflow.sweep.records import TrainingRecord
+from toyflow.training import LOSS_BINS, CurvePoint
+
+
+class Logs:
+    """Write points of the curve to all that listen; use as a context.
+
+    Args:
+        folder: TensorBoard's files are put there.
+        project: of Weights & Biases; None is not to log there.
+
+    Raises:
+        UsageError: wandb is asked for and not installed.
+    """
+
+    def __init__(self, folder: Path, record: TrainingRecord, project: str | None = None) -> None:
+        if project is not None and installed_version("wandb") is None:
+            raise UsageError("--wandb needs Weights & Biases: pip install wandb, then wandb login.")
+        self.folder, self.record, self.project = folder, record, project
+        self._board: Any = None
+        self._run: Any = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Logs:
+        if installed_version("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = self._stack.enter_context(SummaryWriter(str(self.folder)))
+        if self.project is not None:
+            import wandb
+
+            self._run = self._stack.enter_context(
+                wandb.init(
+                    project=self.project,
+                    id=self.record.key,
+                    resume="allow",
+                    name=f"{self.record.label} seed {self.record.seed}",
+                    config=self.record.as_dict(),
+                    dir=str(self.folder.parent),
+                )
+            )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def write(self, point: CurvePoint, samples_per_second: float) -> None:
+        """Loss, loss by noise level, learning rate and speed."""
+        values = {
+            "loss": point.loss,
+            "learning_rate": point.learning_rate,
+            "samples_per_second": samples_per_second,
+            **{f"loss_by_noise/s{i / LOSS_BINS:.1f}": x for i, x in enumerate(point.loss_by_noise) if x == x},
+        }
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, point.iteration)
+        if self._run is not None:
+            self._run.log(values, step=point.iteration)

@@ -1,0 +1,235 @@
+"""The robot's side of a sweep: train a policy on demonstrations, evaluate it in closed loop."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from toyflow.errors import UsageError
+from toyflow.flow import Objective
+from toyflow.flow.samplers import parse_sampler
+from toyflow.machine import processor
+from toyflow.robot.card import write_card
+from toyflow.robot.checkpoint import build_policy, load_policy
+from toyflow.robot.environment import load_environment
+from toyflow.robot.evaluation import FlowPlanner, evaluate_policy
+from toyflow.robot.frames import open_frames
+from toyflow.robot.interface import Observation
+from toyflow.robot.latency import measure_latency
+from toyflow.robot.logs import Logs
+from toyflow.robot.policy import Policy
+from toyflow.robot.rollout import Outcome
+from toyflow.robot.task import made_of, open_data_set
+from toyflow.robot.training import batches, train_policy, weights_of
+from toyflow.robot.trials import Trials
+from toyflow.seeds import generator
+from toyflow.stats import wilson
+from toyflow.sweep.cell import OnProgress, Study
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
+from toyflow.training import CurvePoint, PolicyRecipe, Trainer, measure_cost
+
+
+@dataclass(frozen=True)
+class RobotStudy(Study):
+    """Trains and evaluates on one device with a fixed number of threads."""
+
+    device: str
+    threads: int
+    out: str
+    data_sets: Mapping[str, str]
+    """Where they are, by fingerprint."""
+    simulators: int
+    """At a time, for each cell."""
+    videos: int = 0
+    """Episodes of each task and K that are filmed."""
+    wandb: str | None = None
+    """A project of Weights & Biases to log to."""
+
+    def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
+        """Train the policy of `record`, or go on with it from its last checkpoint."""
+        torch.set_num_threads(self.threads)
+        device = torch.device(self.device)
+        data = open_data_set(self._place(record))
+        policy, objective = build_policy(record, data)
+        policy.to(device)
+        recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
+        cameras, size = policy.spec.interface.cameras, policy.spec.image_size
+        frames = open_frames(
+            data, cameras, size, lambda done, total: on_progress("decoding images", done, total, None)
+        )
+        example = next(batches(policy, data, frames, replace(recipe, batch_size=1), record.seed))
+        cost = measure_cost(policy, objective, (example.observation, example.target))
+        with Logs(Path(self.out) / "logs" / record.key, record, self.wandb) as logs:
+
+            def on_point(point: CurvePoint) -> None:
+                speed = point.iteration * recipe.batch_size / max(point.seconds, 1e-9)
+                logs.write(point, speed)
+                on_progress("training", point.iteration, recipe.iterations, _in_words(point, speed))
+
+            trainer = train_policy(
+                policy,
+                objective,
+                lambda start: batches(policy, data, frames, recipe, record.seed, start),
+                recipe,
+                generator(record.seed, "noise"),
+                self._work(record.key),
+                on_point,
+                torch.bfloat16 if device.type == "cuda" else None,
+            )
+        details = {
+            "parameters": sum(p.numel() for p in policy.parameters()),
+            "backbone_parameters": sum(p.numel() for p in policy.backbone.parameters()),
+            **asdict(cost),
+            "training_passes": objective.training_passes._asdict(),
+            "seconds": trainer.curve.seconds,
+            "final_loss": trainer.curve.points[-1].loss,
+            "policy": policy.spec.as_dict(),
+            "normalisation": policy.normalisation.as_dict(),
+            "frames": data.frames,
+            "episodes": data.episodes,
+            "prompts": list(data.prompts),
+            "made_of": made_of(self._place(record)),
+            "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
+        }
+        return Trained(dict(weights_of(trainer)), pd.DataFrame(trainer.curve.rows()), details)
+
+    def evaluate(
+        self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
+    ) -> Iterator[Evaluated]:
+        """Run every evaluation's episodes: the same initial states and noise for each K."""
+        torch.set_num_threads(self.threads)
+        policy, objective = load_policy(training)
+        policy.to(self.device)
+        for record in evaluations:
+            trials = Trials.parse(record.test_set)
+            interface = load_environment(trials.environment).interface
+            interface.check_serves(policy.spec.interface, trials.environment)
+            sampler = parse_sampler(record.sampler or "euler")
+            latency = measure_latency(policy, objective, _any_observation(policy), [record.steps])
+            planner = FlowPlanner(policy, objective, sampler, record.steps)
+
+            def on_episode(
+                done: int, total: int, outcomes: Sequence[Outcome], label: str = record.label
+            ) -> None:
+                right = sum(outcome.success for outcome in outcomes)
+                on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
+
+            outcomes = evaluate_policy(
+                planner, trials, record, self.rollouts(training.record.key), policy.spec.image_size,
+                self.simulators, self.videos, on_episode,
+            )  # fmt: skip
+            details = {
+                "metrics": {"success": float(outcomes["success"].mean())},
+                "examples": len(outcomes),
+                "errors": int(outcomes["error"].notna().sum()),
+                "model_calls": objective.model_calls(record.steps, sampler),
+                "encode_seconds": planner.encode_seconds,
+                "decode_seconds": planner.decode_seconds,
+                "latency_ms": asdict(latency),
+                "trials": vars(trials),
+                "tasks": _by_task(outcomes),
+            }
+            yield Evaluated(outcomes, details)
+
+    def estimate(
+        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
+    ) -> tuple[float, float]:
+        """(seconds to train, seconds to evaluate): a few iterations are timed; an episode is taken at 300
+        control steps of 1/25 s."""
+        torch.set_num_threads(self.threads)
+        data = open_data_set(self._place(record))
+        policy, objective = build_policy(record, data)
+        policy.to(self.device)
+        recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
+        training = recipe.iterations * _seconds_per_iteration(policy, objective, recipe)
+        trials = [Trials.parse(evaluation.test_set) for evaluation in evaluations]
+        episodes = sum(len(each.tasks) * len(each.states) for each in trials)
+        return training, episodes * 300 / 25 / self.simulators
+
+    def prepare(self, records: Sequence[TrainingRecord]) -> None:
+        """Try that the data set is there and the policy can be built, of every one that is to be trained."""
+        store = Store(self.out)
+        records = [record for record in records if not store.has_training(record)]
+        for record in {repr((r.data, r.model, r.objective)): r for r in records}.values():
+            with torch.device("meta"):
+                build_policy(record, open_data_set(self._place(record)))
+
+    def environment(self) -> dict[str, Any]:
+        """Device, its name, threads, arithmetic."""
+        cuda = self.device == "cuda"
+        name = torch.cuda.get_device_name() if cuda else processor()
+        precision = "bfloat16" if cuda else "float32"
+        return {
+            "device": self.device, "device_name": name, "threads": self.threads, "precision": precision
+        }  # fmt: skip
+
+    def finish(self, store: Store, key: str) -> None:
+        """Write the model card; drop the checkpoints that led to the result."""
+        write_card(store, key)
+        shutil.rmtree(self._work(key), ignore_errors=True)
+
+    def _work(self, key: str) -> Path:
+        return Path(self.out) / "training" / key
+
+    def rollouts(self, key: str) -> Path:
+        """Where the episodes of a policy are kept, and its videos."""
+        return Path(self.out) / "rollouts" / key
+
+    def _place(self, record: TrainingRecord) -> str:
+        fingerprint = record.data.get("fingerprint", "")
+        if fingerprint not in self.data_sets:
+            raise UsageError("name the demonstrations to train on: --dataset FOLDER_OR_HUB_NAME.")
+        return self.data_sets[fingerprint]
+
+
+def _in_words(point: CurvePoint, samples_per_second: float) -> str:
+    bins = [loss for loss in point.loss_by_noise if loss == loss]
+    by_noise = f"{bins[0]:.2f} near data, {bins[-1]:.2f} near noise"
+    return f"loss {point.loss:.3f} ({by_noise}), {samples_per_second:.0f} samples/s"
+
+
+def _by_task(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Successes and episodes of each task, with Wilson's interval."""
+    rows = []
+    for task, group in outcomes.groupby("task"):
+        hits, total = int(group["success"].sum()), len(group)
+        interval = wilson(hits, total)
+        rows.append(
+            {
+                "task": int(str(task)),
+                "hits": hits,
+                "episodes": total,
+                "low": interval.low,
+                "high": interval.high,
+                "errors": int(group["error"].notna().sum()),
+            }
+        )
+    return rows
+
+
+def _any_observation(policy: Policy) -> Observation:
+    """For timing: what is seen makes no difference to it."""
+    import numpy as np
+
+    interface, size = policy.spec.interface, policy.spec.image_size
+    images = {camera: np.zeros((size, size, 3), np.uint8) for camera in interface.cameras}
+    return Observation(images, np.zeros(interface.state_dim, np.float32), "pick up the thing")
+
+
+def _seconds_per_iteration(policy: Policy, objective: Objective, recipe: PolicyRecipe) -> float:
+    """Of a training step without its data, from 3 after a first one."""
+    seen = policy.prepare([_any_observation(policy)] * recipe.batch_size)
+    actions = torch.zeros(recipe.batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
+    target = policy.target(actions.to(seen.state.device))
+    trainer = Trainer(policy, objective, replace(recipe, iterations=4), torch.Generator().manual_seed(0))
+    ticks = [time.perf_counter() for _ in trainer.steps(itertools.repeat((seen, target)))]
+    return (ticks[-1] - ticks[0]) / 3

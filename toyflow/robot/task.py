@@ -1,0 +1,150 @@
+"""The robot as the subject of a sweep: its options, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from toyflow.atomic import read_json, verified
+from toyflow.errors import UsageError, unknown
+from toyflow.machine import choose_device, cores
+from toyflow.sweep.cell import Study
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.subject import Choice, Number, Settings, Subject, Text, Values, complete
+
+if TYPE_CHECKING:
+    import torch
+
+    from toyflow.robot.data_set import DataSet
+    from toyflow.sweep.store import StoredTraining
+    from toyflow.training import Bench
+
+NO_TRIALS = "none"
+
+
+class RobotTask(Subject):
+    """A policy trained on demonstrations, and evaluated in closed loop."""
+
+    name = "robot"
+    metrics = ("success",)
+    knobs: ClassVar[Values] = {"dataset": Text("", "a LeRobot data set: a folder, or a name on the hub")}
+    options: ClassVar[Values] = {
+        "size": Choice("nano", "tiny", "full"),
+        "horizon": Number(10, low=1, high=100, whole=True),
+        "attention": Choice("joint", "cross", "full"),
+        "supervision": Choice("mask", "full"),
+        "cameras": Text("all", "names joined by +, or none"),
+        "language": Choice("on", "off"),
+        "state": Choice("on", "off"),
+        "normalisation": Choice("mean-std", "quantile"),
+        "image-size": Number(0, low=0, high=1024, whole=True),
+        "pretrained": Choice("off", "on"),
+        "fps": Number(0, low=0, high=1000),
+    }
+    trials: ClassVar[Values] = {
+        "environment": Text("libero", "a simulator"),
+        "suite": Text("auto", f"of the simulator; {NO_TRIALS} to train only"),
+        "tasks": Text("auto", "all, or numbers such as 0-4+7"),
+        "states": Text("10", "how many official initial states of each task, or which"),
+        "replan": Text("horizon", "actions carried out before the policy looks again"),
+        "rendering": Choice("fast", "libero"),
+    }
+    """Options of the evaluation."""
+
+    @classmethod
+    def choose(cls, options: Mapping[str, str]) -> Settings:
+        """See `Subject`. The data set is opened, and the trials are looked up."""
+        every = {**cls.knobs, **cls.options, **cls.trials}
+        for name in options:
+            if name not in every:
+                raise unknown(f"option of task {cls.name}", name, every)
+        where = options.get("dataset", "")
+        model = complete(cls.options, options)
+        if not where:
+            raise UsageError("name the demonstrations to train on: dataset=FOLDER_OR_HUB_NAME.")
+        data = {"dataset": short_name(where), "fingerprint": open_data_set(where).fingerprint}
+        return Settings(data, model, cls.test_set(options, made_of(where), int(model["horizon"])))
+
+    @classmethod
+    def test_set(cls, options: Mapping[str, str], made: Mapping[str, str], horizon: int) -> str:
+        """The name of the trials that `options` ask for, empty for none; `auto` is what the demonstrations
+        were `made` of. Raises UsageError for what does not exist."""
+        from toyflow.robot.trials import Trials
+
+        trials = complete(cls.trials, options)
+        for name, otherwise in (("suite", NO_TRIALS), ("tasks", "all")):
+            if trials[name] == "auto":
+                same = name == "suite" or trials["suite"] == made.get("suite")
+                trials[name] = made.get(name, otherwise) if same else otherwise
+        return "" if trials["suite"] == NO_TRIALS else str(Trials.checked(trials, horizon))
+
+    @classmethod
+    def recipe(cls, options: SweepOptions) -> Mapping[str, float]:
+        """See `Subject`: the recipe of the size, with what `options` change of it."""
+        from dataclasses import replace
+
+        from toyflow.robot.recipes import RECIPES
+
+        size, *others = options.set.get("size", ("nano",))
+        if others:
+            raise UsageError("each size has a recipe of its own: give a sweep one size.")
+        if size not in RECIPES:
+            raise unknown("size", size, RECIPES)
+        asked = {
+            "iterations": options.iterations,
+            "batch_size": options.batch_size,
+            "learning_rate": options.learning_rate,
+        }
+        given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        recipe = replace(RECIPES[size], **given)
+        floor = min(recipe.final_learning_rate, recipe.learning_rate)
+        return vars(replace(recipe, final_learning_rate=floor))
+
+    @classmethod
+    def bench(
+        cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
+    ) -> Bench:
+        """See `Subject`: on moments of the demonstrations, which `data_dir` names if they have moved."""
+        from toyflow.robot.probe import bench_of
+
+        return bench_of(training, examples, device, data_dir)
+
+    @classmethod
+    def study(cls, options: SweepOptions) -> Study:
+        """See `Subject`."""
+        from toyflow.robot.study import RobotStudy
+
+        places = {}
+        for where in options.set.get("dataset", ()):
+            places[open_data_set(where).fingerprint] = where
+        return RobotStudy(choose_device(options.device), options.threads, options.out, places, cores())
+
+
+@cache
+def open_data_set(where: str) -> DataSet:
+    """The data set, opened once. Raises UsageError."""
+
+    from toyflow.robot.data_set import DataSet
+
+    return DataSet(where)
+
+
+def short_name(where: str) -> str:
+    """How records name a data set: its folder's name, or its name on the hub."""
+    path = Path(where).expanduser()
+    return path.resolve().name if path.exists() else where
+
+
+def made_of(where: str) -> dict[str, str]:
+    """Suite and tasks of demonstrations that `robot-demos` made; nothing for other data sets."""
+    path = Path(where).expanduser() / "demos.json"
+    if not path.is_file():
+        return {}
+    recipe = read_json(verified(path.parent, path.name))["recipe"]
+    return {
+        "environment": recipe["environment"],
+        "suite": recipe["suite"],
+        "tasks": "+".join(map(str, recipe["tasks"])),
+    }
