@@ -1,5 +1,6 @@
 # `make demo` for a first look, `make test` for all tests, `make check` for what CI runs.
 PYTHON ?= python3
+LIBERO_ASSETS ?= ../shared/libero/assets.tar.xz
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -10,7 +11,7 @@ demo: .venv/installed
 	$(BIN)/toyflow plot
 	@echo "The figures are in $(CURDIR)/results/sweep/figures; start with score_by_steps.png."
 
-test: .venv/installed-dev
+test: .venv/installed-libero
 	$(BIN)/pytest
 
 lint: .venv/installed-dev
@@ -42,5 +43,11 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) -e ".[dev]"
+	$(INSTALL) -e ".[dev,robot]"
+	@touch $@
+
+# LIBERO, for its tests, which are skipped where it is missing. Its assets come from an archive beside the
+# checkout if there is one, else from a cache or the hub, else they are generated stand-ins.
+.venv/installed-libero: .venv/installed-dev
+	$(BIN)/toyflow robot-setup libero $(addprefix --assets ,$(wildcard $(LIBERO_ASSETS)))
 	@touch $@

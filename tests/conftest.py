@@ -143,7 +143,12 @@ class CommandLine:
 
     def start(self, *words: str, fault: str = "", **environment: str) -> subprocess.Popen[str]:
         """In a process of its own, which the test plug-in's task may be told to break."""
-        env = {**os.environ, "PYTHONPATH": f"{PLUGIN_PATH}{os.pathsep}{Path(__file__).parent}", "TOYFLOW_TEST_FAULT": fault, **environment}
+        env = {
+            **os.environ,
+            "PYTHONPATH": f"{PLUGIN_PATH}{os.pathsep}{Path(__file__).parent}",
+            "TOYFLOW_TEST_FAULT": fault,
+            **environment,
+        }
         return subprocess.Popen(
             [sys.executable, "-m", "toyflow", *words],
             env=env,

@@ -23,7 +23,15 @@ from toyflow.robot.demos.staging import Staging
 from toyflow.robot.demos.workers import Lost, Work, run_attempts
 
 OPTIONS = DemoOptions(
-    Path("demos"), "points", (0, 2), episodes=3, seed=7, noise=0.3, image_size=16, environment="points", jobs=2
+    Path("demos"),
+    "points",
+    (0, 2),
+    episodes=3,
+    seed=7,
+    noise=0.3,
+    image_size=16,
+    environment="points",
+    jobs=2,
 )
 
 
@@ -65,7 +73,9 @@ def test_the_same_episodes_whatever_the_number_of_jobs(demos):
     assert same(data("jobs-1"), data("jobs-2"))
     reports = [json.loads(Path(f"jobs-{jobs}/demos.json").read_text()) for jobs in (1, 2)]
     assert reports[0]["episodes"] == reports[1]["episodes"]
-    assert not same(data("jobs-1"), (demos(out=Path("other"), suite="clumsy", tasks=None, seed=8), data("other"))[1])
+    assert not same(
+        data("jobs-1"), (demos(out=Path("other"), suite="clumsy", tasks=None, seed=8), data("other"))[1]
+    )
 
 
 def test_recorded_is_what_the_expert_meant_and_not_what_was_carried_out(demos):
@@ -91,7 +101,9 @@ def test_failures_are_discarded_and_counted(demos, console):
     share, low, high = content["expert"]["total"]["success"]
     assert low < share == 12 / total.attempts < high
     assert f"{share:.0%} ({low:.0%} to {high:.0%})" in console.file.getvalue()
-    assert f"{total.attempts - 12}" and not any(len(a) == 60 for key, a in data().items() if key.endswith("state"))
+    assert f"{total.attempts - 12}" and not any(
+        len(a) == 60 for key, a in data().items() if key.endswith("state")
+    )
 
 
 def test_a_task_that_cannot_be_solved_ends_it(demos):
@@ -164,7 +176,10 @@ def test_goes_on_after_a_kill(demos, tmp_path):
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("dies", "was killed by signal 9 (SIGKILL)"), ("raises", "failed with RuntimeError: a fault was asked for")],
+    [
+        ("dies", "was killed by signal 9 (SIGKILL)"),
+        ("raises", "failed with RuntimeError: a fault was asked for"),
+    ],
 )
 def test_an_attempt_that_lost_its_worker_is_made_again(demos, console, tmp_path, fault, said):
     demos(suite=f"{fault}@{tmp_path / 'flag'}")
@@ -191,7 +206,7 @@ def test_a_hung_worker_is_replaced(tmp_path):
     work = Official(f"hangs@{tmp_path / 'flag'}")
     events = list(run_attempts(work, lambda task: attempts.pop() if attempts else None, 1, patience=6.0))
     assert [type(event) for event in events] == [Lost, Outcome, Outcome]
-    assert events[0].why == "gave no sign of life for 6 s"
+    assert isinstance(events[0], Lost) and events[0].why == "gave no sign of life for 6 s"
     assert [event.attempt.number for event in events] == [0, 0, 1]
 
 

@@ -262,7 +262,7 @@ def test_the_cost_of_the_condition_and_of_a_step_are_counted():
         example = (observed(policy, 1), noise(policy, 1))
         costs[attention] = measure_cost(policy, make_objective("pure-noise", None), example)
     assert costs["full"].encode_flops < costs["joint"].encode_flops
-    assert costs["full"].call_flops > 2 * costs["joint"].call_flops
+    assert costs["full"].call_flops > 1.5 * costs["joint"].call_flops
 
 
 def test_autocast_to_bfloat16_trains_and_answers_in_float32():

@@ -243,8 +243,8 @@ def probe(
     """Measure what velocity fields have learned: their error by noise level, how straight the sampled paths
     are, and how far one step lands from many. Against the closed form, where the task knows it."""
     _check_torch()
-    from toyflow.report.probe import probe_table, write_probe
     from toyflow.probing import probe as probed
+    from toyflow.report.probe import probe_table, write_probe
 
     with _progress("probing") as on_progress:
         found = probed(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from toyflow.errors import unknown
 
 DEMO_SUITE, DEMO_TASK = "libero_object", 0
@@ -189,8 +190,8 @@ def add_commands(app: typer.Typer) -> None:
         noise: Annotated[
             float,
             typer.Option(
-                help="Standard deviation of what is added to actions as they are carried out, not as they are "
-                "recorded, so that recovery is shown."
+                help="Standard deviation of what is added to actions as they are carried out, not as they "
+                "are recorded, so that recovery is shown."
             ),
         ] = 0.2,
         image_size: Annotated[int, typer.Option(help="Pixels.")] = 128,
@@ -245,7 +246,7 @@ def add_commands(app: typer.Typer) -> None:
             bool, typer.Option("--stand-ins", help="Generate substitutes; scores on them are not LIBERO's.")
         ] = False,
     ) -> None:
-        """Install a simulator: packages that an extra cannot express, OpenGL, and assets; then render a frame.
+        """Install a simulator: packages that an extra cannot express, OpenGL, assets; then render a frame.
 
         Assets come from --assets, a cache, or the hub; where none can be had, from generated stand-ins. Run
         again, it checks.

@@ -65,6 +65,7 @@ def evaluate_one(
         UsageError: no such checkpoint, suite or task; before any work starts.
         ToyflowError: the evaluation failed; the same command goes on.
     """
+    asked = parse_steps(steps, "--steps")
     training = find_checkpoint(checkpoint)
     out = training.folder.parent.parent
     policy = PolicySpec.from_dict(training.details.get("policy"))
@@ -72,7 +73,6 @@ def evaluate_one(
     if not test_set:
         raise UsageError("name a suite to evaluate on: --suite libero_object; this policy's data name none.")
     objective = objective_of(training.record)
-    asked = parse_steps(steps, "--steps")
     able = [k for k in asked if objective.can_decode(k)]
     if not able:
         raise UsageError(f"{training.record.objective} cannot decode in {', '.join(map(str, asked))} steps.")

@@ -131,5 +131,12 @@ def description(evaluation: StoredEvaluation) -> dict[str, Any]:
         "recipe version": record.recipe_version,
         "sampler": evaluation.record.sampler,
         "noise seed": evaluation.record.noise_seed,
+        **_test_set(evaluation.record.test_set),
     }
     return {key: value for key, value in described.items() if value is not None}
+
+
+def _test_set(name: str) -> dict[str, str]:
+    """What a test set's name says: `suite=libero_goal replan=5` is two things, any other name is one."""
+    parts = [part.split("=", 1) for part in name.split(" ")]
+    return dict(parts) if all(len(part) == 2 for part in parts) else {"test set": name}

@@ -12,7 +12,7 @@ from toyflow.sweep.store import StoredEvaluation
 
 
 def task_table(evaluations: Sequence[StoredEvaluation]) -> Table:
-    """A line per model and K, a column per task: solved of all episodes; then Wilson's interval of the whole."""
+    """A line per model and K, a column per task: solved of all episodes; then Wilson's interval of all."""
     tasks = sorted({row["task"] for evaluation in evaluations for row in evaluation.details["tasks"]})
     table = Table(title="solved episodes by task", title_justify="left")
     for column in ("law", "seed", "K"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from rich.markup import escape
 from rich.table import Table
@@ -55,9 +57,10 @@ def paired(results: Results, few: int = 1, many: int = 10, margin: float = MARGI
 
     `difference` is few - many. Outcomes are read from disk and checked.
     """
-    decodings: dict[tuple[str, str | None], dict[int, int]] = {}
+    decodings: dict[str, dict[int, int]] = {}
     for place, evaluation in enumerate(results.evaluations):
-        model = (evaluation.training.record.key, evaluation.record.sampler)
+        alike = replace(evaluation.record, steps=1)
+        model = f"{evaluation.training.record.key} {alike.key}"
         decodings.setdefault(model, {})[evaluation.record.steps] = place
     rows = []
     for places in decodings.values():

@@ -101,8 +101,8 @@ def _built(
 
 
 def _seen(data: DataSet, cameras: str, fps: float) -> Interface:
-    """The data set's interface with the cameras that a policy is to look through. `fps`, unless 0, is the rate
-    at which it was really recorded: LIBERO's published data sets say 10, and are of 20."""
+    """The data set's interface with the cameras that a policy is to look through. `fps`, unless 0, is the
+    rate at which it was really recorded: LIBERO's published data sets say 10, and are of 20."""
     interface = replace(data.interface, fps=fps or data.interface.fps)
     if cameras == "all":
         return interface

@@ -44,8 +44,8 @@ class DataSet:
 
     def __init__(self, where: str) -> None:
         self.where = where
-        self._source = _open(where)
-        features: Mapping[str, Any] = self._source.meta.features
+        self._meta = _opened(where, "LeRobotDatasetMetadata")
+        features: Mapping[str, Any] = self._meta.features
         cameras = tuple(key.removeprefix(CAMERA) for key in features if key.startswith(CAMERA))
         has = ", ".join(sorted(features))
         for name in (STATE, ACTION):
@@ -56,32 +56,32 @@ class DataSet:
         if not cameras:
             raise UsageError(f"data set {where} has no camera, a feature named {CAMERA}NAME; it has {has}.")
         self.interface = Interface(
-            cameras, features[STATE]["shape"][0], features[ACTION]["shape"][0], float(self._source.fps)
+            cameras, features[STATE]["shape"][0], features[ACTION]["shape"][0], float(self._meta.fps)
         )
 
     @property
     def frames(self) -> int:
         """How many moments it has."""
-        return len(self._source)
+        return self._meta.total_frames
 
     @property
     def episodes(self) -> int:
         """How many demonstrations."""
-        return self._source.num_episodes
+        return self._meta.total_episodes
 
     @cached_property
     def fingerprint(self) -> str:
         """First 12 hexadecimal digits of a hash of its description, statistics, states and actions."""
         digest = hashlib.sha256()
         for name in ("info.json", "stats.json"):
-            digest.update((Path(self._source.root) / "meta" / name).read_bytes())
+            digest.update((Path(self._meta.root) / "meta" / name).read_bytes())
         for column in (self._columns.state, self._columns.actions):
             digest.update(column.numpy().tobytes())
         return digest.hexdigest()[:12]
 
     def statistics(self, feature: str) -> dict[str, list[float]]:
         """Statistics of a vector feature by name (mean, std, q01, ...), one number per dimension."""
-        found = (self._source.meta.stats or {}).get(feature, {})
+        found = (self._meta.stats or {}).get(feature, {})
         return {name: np.asarray(values, dtype=float).reshape(-1).tolist() for name, values in found.items()}
 
     def chunks(self, frames: Int64[Tensor, "batch"], horizon: int) -> Chunks:
@@ -113,8 +113,12 @@ class DataSet:
 
     @cached_property
     def _prompts(self) -> dict[int, str]:
-        tasks = self._source.meta.tasks
+        tasks = self._meta.tasks
         return {int(index): str(name) for name, index in tasks["task_index"].items()}
+
+    @cached_property
+    def _source(self) -> Any:
+        return _opened(self.where, "LeRobotDataset")
 
     @cached_property
     def _columns(self) -> _Columns:
@@ -148,8 +152,8 @@ def _floats(column: Any) -> Float[Tensor, "frames dim"]:
     return torch.from_numpy(np.stack(list(column)).astype(np.float32))
 
 
-def _open(where: str) -> Any:
-    """lerobot's own object for the data set."""
+def _opened(where: str, kind: str) -> Any:
+    """lerobot's own object for the data set, or for its description, which is had without the data."""
     if installed_version("lerobot") is None:
         raise UsageError("reading data sets needs lerobot: pip install 'toyflow[robot]'.")
     folder = Path(where).expanduser()
@@ -157,10 +161,11 @@ def _open(where: str) -> Any:
     if not local and (folder.exists() or where.count("/") != 1 or where.startswith((".", "/", "~"))):
         problem = "holds no data set: meta/info.json is missing" if folder.exists() else "does not exist"
         raise UsageError(f"{where} {problem}. Make one: toyflow robot-demos --out {where}")
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+    from lerobot.datasets import lerobot_dataset
 
+    opened = getattr(lerobot_dataset, kind)
     try:
-        return LeRobotDataset(folder.name, root=folder) if local else LeRobotDataset(where)
+        return opened(folder.name, root=folder) if local else opened(where)
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         what = "cannot be read" if local else "is neither a folder here nor to be had from the hub"

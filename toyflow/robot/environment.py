@@ -68,9 +68,7 @@ class Environment(ABC):
         generated substitutes and scores are not the suite's. Raises UsageError where there are none."""
 
     @abstractmethod
-    def __init__(
-        self, suite: str, task: int, image_size: int = 128, rendering: str = "fast"
-    ) -> None:
+    def __init__(self, suite: str, task: int, image_size: int = 128, rendering: str = "fast") -> None:
         """A simulator of one task. `rendering` is `fast`, or the environment's own name for its own way."""
 
     @abstractmethod

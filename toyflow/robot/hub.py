@@ -39,6 +39,14 @@ def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **
         ) from error
 
 
+def check_transformers(what: str) -> None:
+    """Raise UsageError, that `what` needs it, unless transformers is installed."""
+    try:
+        import transformers  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError as error:
+        raise UsageError(f"{what} needs transformers: pip install 'toyflow[robot]'.") from error
+
+
 def _reason(error: Exception) -> str:
     name = type(error).__name__
     if "Connection" in name or "Timeout" in name:

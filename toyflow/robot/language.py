@@ -6,7 +6,6 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,8 +13,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from toyflow.errors import UsageError
-from toyflow.robot.hub import PALIGEMMA, from_hub
+from toyflow.robot.hub import PALIGEMMA, check_transformers, from_hub
 
 TokeniserName = Literal["hashed", "paligemma"]
 TOKENISERS: tuple[TokeniserName, ...] = get_args(TokeniserName)
@@ -58,10 +56,11 @@ class PaligemmaTokens(Tokeniser):
     """PaliGemma's own tokeniser, a prompt written as in its training: one line, closed by a line feed.
 
     Raises:
-        UsageError: its files are not to be had.
+        UsageError: transformers or the tokeniser's files are not to be had.
     """
 
     def __init__(self, length: int, repo: str = PALIGEMMA) -> None:
+        check_transformers("the tokeniser `paligemma`")
         from transformers import AutoTokenizer
 
         self.length = length
@@ -86,12 +85,3 @@ class PaligemmaTokens(Tokeniser):
 def make_tokeniser(name: TokeniserName, vocabulary: int, length: int) -> Tokeniser:
     """The tokeniser called `name`. Raises UsageError where its files cannot be had."""
     return HashedWords(vocabulary, length) if name == "hashed" else PaligemmaTokens(length)
-
-
-def best_tokeniser() -> TokeniserName:
-    """`paligemma` where it can be had, else `hashed`. For a new policy; one that is trained keeps the
-    tokeniser in its spec."""
-    with suppress(UsageError):
-        PaligemmaTokens(length=1)
-        return "paligemma"
-    return "hashed"

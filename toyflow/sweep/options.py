@@ -18,10 +18,10 @@ MOST_STEPS = 10_000
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Field names are the flags' and the presets' keys. `set` holds the task's own options by name, which are
-    combined with each other; `variants`, in presets alone, are settings side by side, each on top of them. Those
-    left out are at their default. Where jobs is None, one per processor; where iterations, batch_size and
-    learning_rate are, the task's own."""
+    """Field names are the flags' and the presets' keys. `set` holds the task's own options by name, which
+    are combined with each other; `variants`, in presets alone, are settings side by side, each on top of
+    them. Those left out are at their default. Where jobs is None, one per processor; where iterations,
+    batch_size and learning_rate are, the task's own."""
 
     task: str = "grid-to-sequence"
     schedules: tuple[str, ...] = ("beta", "uniform")

@@ -144,10 +144,15 @@ class Trainer:
         self.generator.set_state(tensors["generator"].cpu())
         self._window = _Window.of(tensors)
         for i, optimiser in enumerate(self._optimisers):
+            parameters = [p for group in optimiser.param_groups for p in group["params"]]
             state: dict[int, dict[str, Tensor]] = {}
             for name, tensor in _below(f"optimiser.{i}.", tensors).items():
                 index, _, key = name.partition(".")
-                state.setdefault(int(index), {})[key] = tensor
+                like = parameters[int(index)]
+                # Fused optimisers go through memory as it lies, so strides must be the parameter's.
+                state.setdefault(int(index), {})[key] = (
+                    torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
+                )
             optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
         self.iteration = values["iteration"]
         points = [CurvePoint(**point) for point in values["curve"]["points"]]

@@ -63,17 +63,24 @@ class PromptReader(nn.Module):
 class KeypointEye(nn.Module):
     """Three convolutions to a map of a quarter of the image's side, on which 32 keypoints are found by
     spatial softmax (Levine et al. 2016): each is an expected place and the features there. Eight keypoints
-    make a token. The prompt scales and shifts the channels (FiLM, Perez et al. 2018)."""
+    make a token. The prompt scales and shifts the features (FiLM, Perez et al. 2018)."""
 
     def __init__(self, width: int, reads: bool) -> None:
         super().__init__()
         first, second, third = CHANNELS
-        self.stem = nn.Conv2d(3, first, 5, stride=2, padding=2)
-        self.down = nn.Conv2d(first, second, 3, stride=2, padding=1)
-        self.features = nn.Conv2d(second, third, 3, padding=1)
-        self.norms = nn.ModuleList(nn.GroupNorm(GROUPS, channels) for channels in (second, third))
-        self.films = nn.ModuleList(nn.Linear(width, 2 * c) for c in (second, third)) if reads else None
+        self.features = nn.Sequential(
+            nn.Conv2d(3, first, 5, stride=2, padding=2),
+            nn.SiLU(),
+            nn.Conv2d(first, second, 3, stride=2, padding=1),
+            nn.GroupNorm(GROUPS, second),
+            nn.SiLU(),
+            nn.Conv2d(second, third, 3, padding=1),
+            nn.GroupNorm(GROUPS, third),
+        )
+        self.film = nn.Linear(width, 2 * third) if reads else None
         self.heatmaps = nn.Conv2d(third, KEYPOINTS, 1)
+        # Peaked from the start: where all places weigh the same, all keypoints lie in the middle.
+        nn.init.normal_(self.heatmaps.weight, std=3 / third**0.5)
         per_token = KEYPOINTS // KEYPOINT_TOKENS * (third + 2)
         self.token = nn.Sequential(nn.Linear(per_token, width), nn.SiLU(), nn.Linear(width, width))
         self.identity = nn.Parameter(torch.randn(KEYPOINT_TOKENS, width))
@@ -83,22 +90,15 @@ class KeypointEye(nn.Module):
         self, image: UInt8[Tensor, "batch 3 side side"], prompt: Float[Tensor, "batch width"] | None
     ) -> Float[Tensor, "batch keypoint_tokens width"]:
         """Tokens of one camera."""
-        pixels = image.contiguous(memory_format=torch.channels_last).float() / 127.5 - 1
-        x = self._modulated(0, self.down(silu(self.stem(pixels))), prompt)
-        x = self._modulated(1, self.features(x), prompt)
+        x = self.features(image.contiguous(memory_format=torch.channels_last).float() / 127.5 - 1)
+        if self.film is not None:
+            scale, shift = self.film(prompt)[:, :, None, None].chunk(2, dim=1)
+            x = x * (1 + scale) + shift
+        x = silu(x)
         attention = self.heatmaps(x).flatten(2).softmax(dim=-1)
         found = attention @ x.flatten(2).transpose(1, 2), attention @ _places(x)
-        keypoints = torch.cat(found, dim=-1)
-        return self.token(keypoints.unflatten(1, (KEYPOINT_TOKENS, -1)).flatten(2)) + self.identity
-
-    def _modulated(
-        self, layer: int, x: Float[Tensor, "batch channels rows columns"], prompt: Tensor | None
-    ) -> Float[Tensor, "batch channels rows columns"]:
-        x = self.norms[layer](x)
-        if self.films is not None:
-            scale, shift = self.films[layer](prompt)[:, :, None, None].chunk(2, dim=1)
-            x = x * (1 + scale) + shift
-        return silu(x)
+        keypoints = torch.cat(found, dim=-1).unflatten(1, (KEYPOINT_TOKENS, -1))
+        return self.token(keypoints.flatten(2)) + self.identity
 
 
 def _places(x: Float[Tensor, "batch channels rows columns"]) -> Float[Tensor, "pixels 2"]:

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError
 from toyflow.robot.backbones.base import Backbone
-from toyflow.robot.hub import PALIGEMMA, SIGLIP, from_hub
+from toyflow.robot.hub import PALIGEMMA, SIGLIP, check_transformers, from_hub
 from toyflow.robot.language import PADDING
 from toyflow.robot.spec import PolicySpec
 
@@ -52,12 +52,9 @@ class SiglipGemma(Backbone):
 
     def __init__(self, spec: PolicySpec, paligemma: str = PALIGEMMA, siglip: str = SIGLIP) -> None:
         super().__init__()
-        try:
-            from transformers import GemmaModel, SiglipVisionModel
-        except ImportError as error:
-            raise UsageError(
-                f"size {spec.size} needs transformers: pip install 'toyflow[robot]', or take size nano."
-            ) from error
+        check_transformers(f"size {spec.size}")
+        from transformers import GemmaModel, SiglipVisionModel
+
         size = VLM_SIZES[spec.size]
         self.width, self.cameras, self.reads = size.width, spec.interface.cameras, spec.language
         vision, gemma = _vision_config(size, spec.image_size), _gemma_config(size, spec.parts.vocabulary)
@@ -65,7 +62,7 @@ class SiglipGemma(Backbone):
             self.vision, self.projector, self.gemma = _published_paligemma(paligemma, vision, gemma)
         else:
             self.vision = (
-                _published_siglip(siglip, vision)
+                _whole(SiglipVisionModel, siglip, vision)
                 if spec.pretrained and self.cameras
                 else SiglipVisionModel(vision)
             )
@@ -140,12 +137,6 @@ def _gemma_config(size: VlmSize, vocabulary: int) -> GemmaConfig:
         head_dim=size.head_dim,
         attn_implementation="sdpa",
     )
-
-
-def _published_siglip(repo: str, config: SiglipVisionConfig) -> SiglipVisionModel:
-    from transformers import SiglipVisionModel
-
-    return _whole(SiglipVisionModel, repo, config)
 
 
 def _published_paligemma(

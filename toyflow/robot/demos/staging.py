@@ -81,9 +81,8 @@ class Staging:
         with atomic_folder(path) as folder:
             if outcome.solved:
                 images = {IMAGES + camera: frames for camera, frames in episode.images.items()}
-                np.savez_compressed(
-                    folder / "episode.npz", state=episode.state, action=episode.action, **images
-                )
+                arrays: dict[str, Any] = {"state": episode.state, "action": episode.action, **images}
+                np.savez_compressed(folder / "episode.npz", **arrays)
             content = {"solved": outcome.solved, "steps": outcome.steps, "seconds": outcome.seconds}
             write_json(folder / "outcome.json", content)
 

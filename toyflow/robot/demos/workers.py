@@ -123,7 +123,8 @@ class _Worker:
 
     def event(self) -> Outcome | Lost | None:
         """What has become of its attempt, if that is known. Raises what the attempt raised for the user."""
-        assert self.attempt is not None
+        attempt = self.attempt
+        assert attempt is not None
         try:
             while self.connection.poll():
                 message = self.connection.recv()
@@ -134,12 +135,12 @@ class _Worker:
                 if isinstance(message, ToyflowError):
                     raise message
                 if isinstance(message, str):
-                    return Lost(self.attempt, message)
+                    return Lost(attempt, message)
         except (EOFError, OSError):
             self._process.join()
-            return Lost(self.attempt, _ending(self._process.exitcode or 0))
+            return Lost(attempt, _ending(self._process.exitcode or 0))
         if time.monotonic() >= self.deadline:
-            return Lost(self.attempt, f"gave no sign of life for {self._patience:.0f} s")
+            return Lost(attempt, f"gave no sign of life for {self._patience:.0f} s")
         return None
 
     def stop(self) -> None:

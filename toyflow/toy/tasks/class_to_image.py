@@ -46,7 +46,7 @@ class ImageDenoiser(Model):
         self.denoiser = Denoiser(PATCHES**2, channels * self.patch**2, size, attention)
 
     def encode(self, observation: Int64[Tensor, "batch"]) -> Reading:
-        """Keys and values of the class for every block of the denoiser."""
+        """What the denoiser needs of the class."""
         return self.denoiser.read(self.embed(observation)[:, None])
 
     def forward(

@@ -49,7 +49,7 @@ class DigitReader(Model):
         self.denoiser = Denoiser(tiles, CLASSES, size, attention)
 
     def encode(self, observation: Int64[Tensor, "batch tiles"]) -> Reading:
-        """Keys and values of the digits for every block of the denoiser."""
+        """What the denoiser needs of the digits."""
         return self.denoiser.read(self.embed(observation) + self.denoiser.position)
 
     def forward(

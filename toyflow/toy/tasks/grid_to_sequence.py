@@ -44,7 +44,7 @@ class GridReader(Model):
         self.denoiser = Denoiser(tiles, CLASSES, size, attention)
 
     def encode(self, observation: UInt8[Tensor, "batch tiles 28 28"]) -> Reading:
-        """Keys and values of the tiles for every block of the denoiser."""
+        """What the denoiser needs of the tiles."""
         return self.denoiser.read(self.encoder(observation) + self.denoiser.position)
 
     def forward(

@@ -8,6 +8,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from gzip import BadGzipFile
 from lzma import LZMAError
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,6 +16,7 @@ from typing import Literal, NamedTuple
 from filelock import FileLock
 
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import cache_folder
 from toyflow.robot.environments.libero import package
 from toyflow.robot.environments.libero.standin import MARKER, is_whole
 
@@ -44,7 +46,7 @@ def own_folder() -> Path:
 
 def stand_in_folder() -> Path:
     """Where generated assets go: where LIBERO itself never finds them."""
-    return package.cache_folder() / "stand-in-assets"
+    return cache_folder() / "libero" / "stand-in-assets"
 
 
 def find() -> Assets:
@@ -139,7 +141,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError, LZMAError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, BadGzipFile, LZMAError, zlib.error) as error:
         raise UsageError(f"{archive} is no archive that can be unpacked: {_first_line(error)}.") from error
 
 

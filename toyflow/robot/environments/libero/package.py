@@ -14,20 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from platformdirs import user_cache_path
-
 from toyflow.atomic import write_json
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import cache_folder
 
 IMPORTED = ("libero", "robosuite", "bddl", "mujoco")
 """What has to be there before anything can be asked of LIBERO."""
 
 MEND = "`toyflow robot-setup libero` installs what is missing."
-
-
-def cache_folder() -> Path:
-    """Where toyflow keeps what it makes for LIBERO: in $TOYFLOW_CACHE or the system's own place."""
-    return Path(os.environ.get("TOYFLOW_CACHE") or user_cache_path("toyflow")) / "libero"
 
 
 def missing() -> list[str]:
@@ -72,7 +66,7 @@ def _configure(root: Path) -> None:
     into the LIBERO_CONFIG_PATH that the user has set, else into one of our own for this installation."""
     if "LIBERO_CONFIG_PATH" not in os.environ:
         installation = hashlib.sha256(str(root).encode()).hexdigest()[:12]
-        os.environ["LIBERO_CONFIG_PATH"] = str(cache_folder() / f"config-{installation}")
+        os.environ["LIBERO_CONFIG_PATH"] = str(cache_folder() / "libero" / f"config-{installation}")
     config = Path(os.environ["LIBERO_CONFIG_PATH"]) / "config.yaml"
     if config.is_file():
         return

@@ -81,7 +81,7 @@ class Simulation:
 
         robosuite computes forward dynamics three times in each of its physics steps: before it asks the
         controller, in the controller, and in `mj_step`. Two halves of one `mj_step`, with the controller
-        in between, give the same numbers in about half the time.
+        in between, give the same numbers in two thirds of the time.
         """
         env, sim, model, data = self._env, self._env.sim, self.model, self.data
         sim.forward = _nothing

@@ -22,7 +22,8 @@ MAX_STEPS = {
     "libero_10": 520,
     "libero_90": 400,
 }
-"""Control steps of an episode, a little over the longest human demonstration: OpenVLA's, and openpi's."""
+"""Control steps of an episode, a little over the longest human demonstration: OpenVLA's and openpi's numbers
+(LeRobot gives libero_spatial 280)."""
 
 
 @cache

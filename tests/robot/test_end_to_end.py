@@ -1,0 +1,139 @@
+"""The robot's commands on the tests' own environment, in processes of their own: no simulator is needed."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("lerobot")
+pytestmark = pytest.mark.slow
+
+DEMOS = ("robot-demos", "--environment", "points", "--suite", "points", "--tasks", "0,2", "--episodes", "3")
+ON_POINTS = ("--environment", "points")
+TRAIN = (
+    "robot-train", "--dataset", "demos", "--environment", "points", "--iterations", "40", "--batch-size", "8",
+    "--states", "2", "--threads", "1", "--out", "out",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with demonstrations, and a policy trained on them."""
+    from conftest import CommandLine  # pyright: ignore[reportAttributeAccessIssue]
+
+    folder = tmp_path_factory.mktemp("robot")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOYFLOW_CACHE", str(folder / "cache"))
+        patch.chdir(folder)
+        line = CommandLine.__new__(CommandLine)
+        line.folder = folder
+        for words in ((*DEMOS, "--image-size", "32", "--out", "demos"), TRAIN):
+            done = line.apart(*words)
+            assert done.returncode == 0, done.stderr
+    return line, done
+
+
+def checkpoint(folder: Path) -> Path:
+    [path] = (folder / "out" / "cells").glob("[!.]*")
+    return path
+
+
+def test_training_ends_with_an_evaluation_and_a_card(trained):
+    line, done = trained
+    for words in ("solved episodes by task", "K = 1 against K = 10", "milliseconds", "videos"):
+        assert words in done.stdout
+    folder = checkpoint(line.folder)
+    card = (folder / "README.md").read_text()
+    assert "shift:4" in card and "| K=10 |" in card and "tasks 0, 2" in card
+    [outcomes, _] = [pd.read_csv(path) for path in sorted(folder.glob("evaluations/*/outcomes.csv"))]
+    assert len(outcomes) == 4 and set(outcomes["task"]) == {0, 2}
+    assert not (line.folder / "out" / "training").exists() or not any(
+        (line.folder / "out/training").iterdir()
+    )
+
+
+def test_more_states_extend_what_is_there(trained):
+    line, _ = trained
+    folder = checkpoint(line.folder)
+    before = {p.name: p.stat().st_mtime_ns for p in (line.folder / "out/rollouts").rglob("*.json")}
+    done = line.apart("robot-eval", str(folder), "--environment", "points", "--states", "3", "--steps", "1")
+    assert done.returncode == 0, done.stderr
+    after = {p.name: p.stat().st_mtime_ns for p in (line.folder / "out/rollouts").rglob("*.json")}
+    assert len(after) == len(before) + 2 and before.items() <= after.items()
+
+
+def test_the_same_command_again_runs_nothing(trained):
+    line, _ = trained
+    began = time.monotonic()
+    done = line.apart(*TRAIN)
+    assert done.returncode == 0 and "K = 1 against K = 10" in done.stdout
+    assert "training" not in done.stdout and time.monotonic() - began < 60
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path):
+    line, _ = trained
+    longer = (*TRAIN[:-1], "killed", "--suite", "none", "--seed", "1", "--iterations", "60")
+    whole = (*longer, "--out", "whole")
+    process = line.start(*longer)
+    work = line.folder / "killed" / "training"
+    while not list(work.glob("*/iteration-*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert line.apart(*longer).returncode == 0
+    assert line.apart(*whole).returncode == 0
+    found = [next((line.folder / out).glob("cells/*/manifest.json")) for out in ("killed", "whole")]
+    manifests = [json.loads(path.read_text()) for path in found]
+    assert manifests[0]["weights.safetensors"] == manifests[1]["weights.safetensors"]
+
+
+def test_everything_that_reads_results_reads_these(trained):
+    line, _ = trained
+    for words in (
+        ("plot",), ("report",), ("compare", "shift:4,K=1", "shift:4,K=10"), ("runs", "list"),
+        ("probe", "--steps", "4"),
+    ):  # fmt: skip
+        done = line.apart(*words, "--out", "out")
+        assert done.returncode == 0, done.stderr
+    assert (line.folder / "out" / "probe").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("robot-train", "--dataset", "nowhere"), "nowhere does not exist"),
+        (("robot-train", "--dataset", "demos", *ON_POINTS, "--suite", "moon"), "unknown suite 'moon'"),
+        (("robot-train", "--dataset", "demos", "--cameras", "eye", "--suite", "none"), "has no camera 'eye'"),
+        (("robot-train", "--dataset", "demos", "--horizon", "0", "--suite", "none"), "horizon"),
+        (("robot-train", "--dataset", "demos", "--size", "huge", "--suite", "none"), "unknown size 'huge'"),
+        (("robot-eval", "out"), "is no checkpoint"),
+        (("robot-eval", "CHECKPOINT", *ON_POINTS, "--tasks", "7"), "has no task 7"),
+        (("robot-eval", "CHECKPOINT", *ON_POINTS, "--states", "99"), "a task has 5"),
+        (("robot-eval", "CHECKPOINT", *ON_POINTS, "--steps", "0"), "must be 1 or more"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_exit_code_2(trained, words, said):
+    line, _ = trained
+    words = [str(checkpoint(line.folder)) if word == "CHECKPOINT" else word for word in words]
+    done = line.apart(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_damaged_checkpoint_is_named(trained, tmp_path):
+    line, _ = trained
+    weights = checkpoint(line.folder) / "weights.safetensors"
+    content = weights.read_bytes()
+    try:
+        weights.write_bytes(content[:-7] + bytes([content[-7] ^ 1]) + content[-6:])
+        done = line.apart(
+            "robot-eval", str(weights.parent), "--environment", "points", "--states", "4", "--steps", "1"
+        )
+        assert done.returncode == 1 and "is damaged: its checksum" in done.stderr
+    finally:
+        weights.write_bytes(content)
