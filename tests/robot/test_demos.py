@@ -17,10 +17,11 @@ from robot.points import Points, straight
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.demos import DemoOptions, expert_success, make, make_demos
-from toyflow.robot.demos.episode import Attempt, Outcome, try_official
+from toyflow.robot.demos.check import OfficialStates
+from toyflow.robot.demos.episode import Attempt, Outcome
 from toyflow.robot.demos.schedule import Schedule
 from toyflow.robot.demos.staging import Staging
-from toyflow.robot.demos.workers import Lost, Work, run_attempts
+from toyflow.robot.demos.workers import Lost, run_attempts
 
 OPTIONS = DemoOptions(
     Path("demos"),
@@ -188,31 +189,19 @@ def test_an_attempt_that_lost_its_worker_is_made_again(demos, console, tmp_path,
     assert same(data(), data("undisturbed"))
 
 
-class Official(Work):
-    """Tries the official states of a suite."""
-
-    def __init__(self, suite):
-        self.suite = suite
-
-    def open(self, task):
-        return Points(self.suite, task)
-
-    def run(self, environment, attempt, beat):
-        return try_official(environment, Points.tasks(self.suite)[attempt.task], attempt, beat)
-
-
+@pytest.mark.slow
 def test_a_hung_worker_is_replaced(tmp_path):
     attempts = [Attempt(0, 1), Attempt(0, 0)]
-    work = Official(f"hangs@{tmp_path / 'flag'}")
-    events = list(run_attempts(work, lambda task: attempts.pop() if attempts else None, 1, patience=6.0))
+    work = OfficialStates(Points, f"hangs@{tmp_path / 'flag'}")
+    events = list(run_attempts(work, lambda task: attempts.pop() if attempts else None, 1, patience=20.0))
     assert [type(event) for event in events] == [Lost, Outcome, Outcome]
-    assert isinstance(events[0], Lost) and events[0].why == "gave no sign of life for 6 s"
+    assert isinstance(events[0], Lost) and events[0].why == "gave no sign of life for 20 s"
     assert [event.attempt.number for event in events] == [0, 0, 1]
 
 
 def test_an_attempt_that_always_loses_its_worker_ends_it(tmp_path):
     attempts = [Attempt(0, 0)]
-    work = Official(f"raises@{tmp_path / 'no-such-folder' / 'flag'}")
+    work = OfficialStates(Points, f"raises@{tmp_path / 'no-such-folder' / 'flag'}")
     with pytest.raises(ToyflowError, match="was made 3 times and its process failed with FileNotFoundError"):
         list(run_attempts(work, lambda task: attempts.pop() if attempts else None, 1))
 
@@ -225,7 +214,7 @@ def test_one_process_at_a_time(demos):
 
 def test_other_options_do_not_mix_with_what_is_there(demos):
     demos()
-    with pytest.raises(UsageError, match=r"holds episodes with noise 0\.3, not 0\.1"):
+    with pytest.raises(UsageError, match=r"holds episodes with noise 0\.3, not noise 0\.1"):
         demos(noise=0.1)
 
 

@@ -44,7 +44,7 @@ def checkpoint(folder: Path) -> Path:
 
 def test_training_ends_with_an_evaluation_and_a_card(trained):
     line, done = trained
-    for words in ("solved episodes by task", "K = 1 against K = 10", "milliseconds", "videos"):
+    for words in ("Solved episodes by task", "K = 1 against K = 10", "Milliseconds", "videos"):
         assert words in done.stdout
     folder = checkpoint(line.folder)
     card = (folder / "README.md").read_text()

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 
 import pytest
@@ -11,23 +10,8 @@ from toyflow.robot.language import FIRST_WORD, PADDING, START, HashedWords, Pali
 WORDS = HashedWords(vocabulary=8192, length=8)
 
 
-def test_tokens_are_the_same_in_every_process():
-    """Python's own hash is drawn anew by each."""
-    script = (
-        "from toyflow.robot.language import HashedWords;"
-        "print(HashedWords(8192, 8)(['Put the red mug on the plate']).tolist())"
-    )
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
-    assert outputs == {str(WORDS(["Put the red mug on the plate"]).tolist())}
+def test_tokens_are_the_same_in_every_process_and_on_every_machine():
+    """Python's own hash, which each process draws anew, would give others."""
     assert WORDS(["alphabet soup"])[0].tolist() == [START, 4768, 5199, *[PADDING] * 5]
 
 

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toyflow.errors import UsageError
+from toyflow.robot import task as robot
 from toyflow.sweep.options import SweepOptions, available_presets, load_preset
 from toyflow.toy.api import plan_study
 
@@ -17,7 +20,10 @@ def test_flags_override_a_preset_which_overrides_the_defaults(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(available_presets()))
-def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name):
+def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name, monkeypatch):
+    # No data set of a hub and no simulator is needed for the plan itself.
+    monkeypatch.setattr(robot, "open_data_set", lambda where: SimpleNamespace(fingerprint=where))
+    monkeypatch.setattr(robot.RobotTask, "test_set", lambda options, made, horizon: f"{options.get('suite')}")
     whole, short = (plan_study(SweepOptions().updated(load_preset(name, q), name)) for q in (False, True))
     assert sum(c.training.recipe["iterations"] for c in short) < sum(
         c.training.recipe["iterations"] for c in whole

@@ -14,7 +14,7 @@ from toyflow.cli.sweep import print_tables
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, cores
 from toyflow.report.results import load_results
-from toyflow.report.robot import latency_table, task_table
+from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
 from toyflow.robot.demos import DemoOptions, make_demos
 from toyflow.robot.spec import PolicySpec
@@ -103,9 +103,9 @@ def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
     if cell.evaluations:
         results = load_results(store, [cell])
         print_tables(results, console)
-        for table in (task_table(results.evaluations), latency_table(results.evaluations)):
+        for view in (by_task(results.evaluations), latency(results.evaluations)):
             console.print()
-            console.print(table)
+            console.print(for_terminal(view))
     console.print(f"\nThe policy: [bold]{escape(str(folder))}[/] (README.md there is its card)")
     films = sorted(study.rollouts(cell.training.key).glob("videos/*.mp4"))
     if films:

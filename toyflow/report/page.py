@@ -29,6 +29,7 @@ from toyflow.report.page_tables import (
     versions,
 )
 from toyflow.report.results import Results, load_results
+from toyflow.report.robot import robot_views
 from toyflow.sweep.options import available_presets
 from toyflow.sweep.store import Store
 
@@ -140,6 +141,7 @@ def _section(name: str, folder: Path, results: Results, out: Path) -> Section:
         f"{distinct(results.frame['examples'])} test examples each."
     )
     views = [scores(results), *one_against_many(results), *other_metrics(results), costs(results)]
+    views += robot_views(results)
     return Section(
         name=name,
         summary=summary,

@@ -1,4 +1,4 @@
-"""Tables of a robot's evaluations: by task, and how long a plan takes."""
+"""Tables of a robot's evaluations: by task, how long a plan takes, and the study's figures beside these."""
 
 from __future__ import annotations
 
@@ -8,31 +8,106 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
+from toyflow.report.page_tables import TableView
+from toyflow.report.published import beside_published
+from toyflow.report.results import Results, variants
 from toyflow.sweep.store import StoredEvaluation
 
 
-def task_table(evaluations: Sequence[StoredEvaluation]) -> Table:
-    """A line per model and K, a column per task: solved of all episodes; then Wilson's interval of all."""
+def robot_views(results: Results) -> list[TableView]:
+    """What these results are shown by besides the tables that every task has; nothing for other tasks."""
+    evaluations = [e for e in results.evaluations if "trials" in e.details]
+    if not evaluations:
+        return []
+    return [by_task(evaluations), latency(evaluations), *study(results)]
+
+
+def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
+    """A row per model and K, a column per task: solved of all episodes; then Wilson's interval of all."""
     tasks = sorted({row["task"] for evaluation in evaluations for row in evaluation.details["tasks"]})
-    table = Table(title="solved episodes by task", title_justify="left")
-    for column in ("law", "seed", "K"):
-        table.add_column(column, no_wrap=True)
-    for task in tasks:
-        table.add_column(str(task), justify="right")
-    table.add_column("all \\[95 %]", justify="right", no_wrap=True)
-    for evaluation in evaluations:
-        record, details = evaluation.training.record, evaluation.details
-        rows = {row["task"]: row for row in details["tasks"]}
-        cells = [f"{rows[t]['hits']}/{rows[t]['episodes']}" if t in rows else "" for t in tasks]
+    names = _names(evaluations)
+    rows = []
+    for name, evaluation in zip(names, evaluations, strict=True):
+        details = evaluation.details
+        found = {row["task"]: f"{row['hits']}/{row['episodes']}" for row in details["tasks"]}
         interval = stats.wilson(round(evaluation.score * details["examples"]), details["examples"])
-        whole = f"{interval.estimate:.1%} \\[{interval.low:.1%}, {interval.high:.1%}]"
-        table.add_row(escape(record.label), str(record.seed), str(evaluation.record.steps), *cells, whole)
-    table.caption = " ".join(notes(evaluations))
-    table.caption_justify = "left"
+        whole = f"{interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
+        rows.append([*name, *(found.get(task, "") for task in tasks), whole])
+    columns = [*_heads(names), *(f"task {task}" for task in tasks), "all [95 %]"]
+    return TableView(
+        "Solved episodes by task", columns, rows, len(columns) - len(tasks) - 1, _notes(evaluations)
+    )
+
+
+def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
+    """A row per model and K: milliseconds of the condition, of a step, and of a plan."""
+    names, rows = _names(evaluations), []
+    for name, evaluation in zip(names, evaluations, strict=True):
+        times = evaluation.details["latency_ms"]
+        parts = (times["condition"], times["step"], times["plan"][str(evaluation.record.steps)])
+        rows.append([*name, *(f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)])
+    device = evaluations[0].training.environment.get("device_name", "")
+    note = f"One observation, weights loaded and warm; the policies were trained on: {device}."
+    columns = [*_heads(names), "condition", "step", "plan"]
+    return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 3, note)
+
+
+def study(results: Results) -> list[TableView]:
+    """The study's figures where these results have the same setting."""
+    beside = beside_published(results)
+    if beside.empty:
+        return []
+    rows = [
+        [
+            str(row["table"]), row["law"], str(row["steps"]), row["suite"], str(row["horizon"]),
+            row["supervision"], row["condition"], f"{row['success']:.1f}",
+            f"{row['ours']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", str(row["episodes"]), row["our_size"],
+        ]
+        for _, row in beside.iterrows()
+    ]  # fmt: skip
+    columns = [
+        "table", "law", "K", "suite", "horizon", "supervision", "sees", "study, %", "ours, % [95 %]",
+        "episodes", "our size",
+    ]  # fmt: skip
+    small = set(beside["our_size"]) - {"tiny", "full"}
+    notes = ["The study's figures are second-hand, without intervals."]
+    if small:
+        notes.append("Other sizes than the study's: the figures stand side by side, and are not to be equal.")
+    if set(beside["assets"]) != {"own"}:
+        notes.append("STAND-IN ASSETS: ours are not the suite's scores.")
+    return [TableView("The study's LIBERO figures beside these", columns, rows, 7, " ".join(notes))]
+
+
+def for_terminal(view: TableView) -> Table:
+    """The same for a terminal."""
+    table = Table(title=view.caption, title_justify="left", caption=escape(view.note), caption_justify="left")
+    for place, column in enumerate(view.columns):
+        table.add_column(escape(column), justify="left" if place < view.names else "right", no_wrap=True)
+    for row in view.rows:
+        table.add_row(*map(escape, row))
     return table
 
 
-def notes(evaluations: Sequence[StoredEvaluation]) -> list[str]:
+def _names(evaluations: Sequence[StoredEvaluation]) -> list[list[str]]:
+    """Law, variant where there are several, seed and K."""
+    differing = variants(evaluations)
+    several = len(set(differing)) > 1
+    return [
+        [
+            e.training.record.label,
+            *([variant] if several else []),
+            str(e.training.record.seed),
+            str(e.record.steps),
+        ]
+        for e, variant in zip(evaluations, differing, strict=True)
+    ]
+
+
+def _heads(names: Sequence[Sequence[str]]) -> list[str]:
+    return ["law", *(["variant"] if len(names[0]) > 3 else []), "seed", "K"]
+
+
+def _notes(evaluations: Sequence[StoredEvaluation]) -> str:
     """What a reader of these scores has to know: where, how often the policy looked, and what went wrong."""
     trials = [evaluation.details["trials"] for evaluation in evaluations]
     suites = ", ".join(sorted({each["suite"] for each in trials}))
@@ -43,21 +118,4 @@ def notes(evaluations: Sequence[StoredEvaluation]) -> list[str]:
     errors = sum(evaluation.details["errors"] for evaluation in evaluations)
     if errors:
         said.append(f"{errors} episodes ended in an error of the simulator and count as not solved.")
-    return said
-
-
-def latency_table(evaluations: Sequence[StoredEvaluation]) -> Table:
-    """A line per model and K: milliseconds of the condition, of a step, and of a plan."""
-    table = Table(title="milliseconds, p50 (p95)", title_justify="left")
-    for column in ("law", "seed", "K", "condition", "step", "plan"):
-        table.add_column(column, justify="left" if column == "law" else "right", no_wrap=True)
-    for evaluation in evaluations:
-        record, latency = evaluation.training.record, evaluation.details["latency_ms"]
-        steps = evaluation.record.steps
-        times = (latency["condition"], latency["step"], latency["plan"][str(steps)])
-        shown = [f"{each['p50']:.2f} ({each['p95']:.2f})" for each in times]
-        table.add_row(escape(record.label), str(record.seed), str(steps), *shown)
-    device = evaluations[0].training.environment.get("device_name", "")
-    table.caption = f"one observation, weights loaded and warm; {escape(str(device))}"
-    table.caption_justify = "left"
-    return table
+    return " ".join(said)

@@ -10,6 +10,7 @@ import pandas as pd
 from toyflow.atomic import atomic_file
 from toyflow.errors import unknown
 from toyflow.report import figures, tables
+from toyflow.report.published import beside_published
 from toyflow.report.results import load_results
 from toyflow.sweep.store import Store
 
@@ -31,6 +32,7 @@ def write_report(out: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
         "summary": tables.summary(results),
         "one_against_ten_steps": models,
         "one_against_ten_steps_over_seeds": tables.paired_over_seeds(models) if len(models) else models,
+        "beside_the_study": beside_published(results),
     }
     for name, frame in contents.items():
         if len(frame):

@@ -48,6 +48,7 @@ class Policy(Model):
     Attributes:
         backbone: vision and language, whose learning rate is another; everything else is the head.
         tokeniser: prompts to tokens, of length 0 for a policy that does not read.
+
     Raises:
         UsageError: the normalisation does not fit the interface, or something that the backbone or the
             tokeniser needs is not to be had.

@@ -52,6 +52,7 @@ class PolicySpec:
         attention: how the head reads the condition; `full`, the study's own, computes it anew every step.
         language, state: whether the prompt and the state are seen.
         image_size: side in pixels of what the vision network sees; 0 is the size's own.
+        tokeniser: how the prompt becomes numbers; a trained policy keeps the one it was trained with.
         pretrained: whether the backbone starts from published weights.
 
     Raises:

@@ -12,10 +12,10 @@ def test_places_are_right_and_down_from_the_middle():
     assert places[2, 0].tolist() == [-1, 1]
 
 
-def test_a_keypoint_is_where_its_heatmap_peaks():
-    """Heatmaps that copy one feature each, and features of which one pixel of the map stands out."""
+def test_a_keypoint_is_where_its_query_finds_most():
+    """Queries for one feature each, and features of which one pixel of the map stands out."""
     eye, tokens = KeypointEye(width=8, reads=False), []
-    torch.nn.init.dirac_(eye.heatmaps.weight)
+    torch.nn.init.eye_(eye.queries)
     eye.token.register_forward_pre_hook(lambda _, given: tokens.append(given[0]))
     eye.features = Peak()  # pyright: ignore[reportAttributeAccessIssue]
     eye(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), None)

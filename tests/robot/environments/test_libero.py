@@ -172,7 +172,7 @@ class TestReset:
 
 def fail_placements(environment, monkeypatch, times):
     """Let the next placements end as LIBERO's own do; what became of each."""
-    from robosuite.utils.errors import RandomizationError
+    from robosuite.utils.errors import RandomizationError  # pyright: ignore[reportMissingImports]
 
     inner, outcomes = environment._simulation._env, []
     reset = inner.reset

@@ -45,7 +45,7 @@ def expert_success(
             left.remove(attempt)
         return attempt
 
-    events = run_attempts(_Check(environment, suite), take, jobs)
+    events = run_attempts(OfficialStates(environment, suite), take, jobs)
     with closing(events), Live(console, "expert", len(left)) as live:
         for event in events:
             if isinstance(event, Outcome):
@@ -56,13 +56,17 @@ def expert_success(
 
 
 @dataclass(frozen=True)
-class _Check(Work):
+class OfficialStates(Work):
+    """Attempts whose number is that of an official initial state."""
+
     environment: type[Environment]
     suite: str
 
     def open(self, task: int) -> Environment:
+        """See `Work`."""
         return self.environment(self.suite, task)
 
     def run(self, environment: Environment, attempt: Attempt, beat: Callable[[], None]) -> Outcome:
+        """See `Work`."""
         task = self.environment.tasks(self.suite)[attempt.task]
         return try_official(environment, task, attempt, beat)

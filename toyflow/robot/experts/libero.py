@@ -49,6 +49,9 @@ RIM = (
     Grasp((0.047, 0, 0.04), QUARTER),
     Grasp((-0.047, 0, 0.04), QUARTER),
 )
+RIM_IN_DRAWER = (Grasp((-0.029, 0.014, 0.042), 1.12), Grasp((0.029, -0.014, 0.042), 1.12))
+"""Along the drawer, where there is more room, and so far inside the rim that the outer finger clears the
+wall."""
 
 GRASPS = {
     "akita_black_bowl": RIM,
@@ -64,6 +67,9 @@ GRASPS = {
     "tomato_sauce": STANDING,
 }
 """By kind of object, the best first. LIBERO turns none of them about the vertical."""
+
+FLAT = {"butter", "chocolate_pudding", "cookies", "cream_cheese"}
+"""Kinds of objects that the hand passes over."""
 
 RELEASE_HEIGHTS = {"basket": 0.17, "plate": 0.045}
 """By kind of target, at which height above its origin the object's origin is let go, or the hand, if
@@ -83,7 +89,7 @@ SLIP = 0.04
 CLOSING_STEPS, OPENING_STEPS = 12, 8
 ALIGNED = 0.1
 """Radians by which the hand may be turned from how it should be."""
-METRES_PER_RADIAN = 0.1
+METRES_PER_RADIAN = 0.03
 STALL_STEPS, STALL = 8, 0.002
 """A hand that has come less than this nearer to its goal in so many steps is held up by something."""
 
@@ -119,7 +125,7 @@ class PickAndPlace(Expert):
             yield from self._rise(height, OPEN)
 
     def _approach(self, grasp: Grasp) -> Steps:
-        yield from self._reach(lambda: self._tip(grasp) + np.array([0, 0, HOVER]), OPEN, within=0.015)
+        yield from self._reach(lambda: self._above(grasp), OPEN, within=0.02)
         yield from self._reach(lambda: self._tip(grasp), OPEN, within=0.008, speed=0.7)
 
     def _close(self) -> Steps:
@@ -141,7 +147,7 @@ class PickAndPlace(Expert):
             lambda: self._over_target(held, self._position(self._target)[2] + above),
             CLOSED,
             within=0.015,
-            speed=0.6,
+            speed=0.8,
         )
         for _ in range(OPENING_STEPS):
             yield self._towards(self._hand, OPEN)
@@ -151,7 +157,7 @@ class PickAndPlace(Expert):
         something holds it up."""
         best, since = math.inf, 0
         while since < STALL_STEPS:
-            yield self._towards(goal(), gripper, speed)
+            yield self._towards(goal(), gripper, speed, effort=1 + since / 2)
             distance, angle = np.linalg.norm(goal() - self._hand), np.linalg.norm(self._turn())
             if distance < within and angle < ALIGNED:
                 return
@@ -159,8 +165,8 @@ class PickAndPlace(Expert):
             since = 0 if left < best - STALL else since + 1
             best = min(best, left)
 
-    def _towards(self, goal: Point, gripper: float, speed: float = 1.0) -> Action:
-        move = np.clip(12 * (goal - self._hand), -speed, speed)
+    def _towards(self, goal: Point, gripper: float, speed: float = 1.0, effort: float = 1.0) -> Action:
+        move = np.clip(20 * effort * (goal - self._hand), -speed, speed)
         return np.array([*move, *np.clip(2 * self._turn(), -1, 1), gripper], np.float32)
 
     def _turn(self) -> Float[np.ndarray, "xyz"]:
@@ -171,7 +177,8 @@ class PickAndPlace(Expert):
 
     def _grasps(self) -> Iterator[Grasp]:
         """The grasps again and again: first the best that nothing is in the way of, or is least."""
-        grasps = GRASPS[_kind(self._item)]
+        in_drawer = "in the top drawer" in self._environment.task.prompt
+        grasps = RIM_IN_DRAWER if in_drawer else GRASPS[_kind(self._item)]
         clear = [min(self._clearance(grasp), HAND_CLEARANCE) for grasp in grasps]
         return cycle(sorted(grasps, key=lambda grasp: -clear[grasps.index(grasp)]))
 
@@ -186,7 +193,7 @@ class PickAndPlace(Expert):
         return min(distances)
 
     def _neighbours(self) -> list[str]:
-        """Objects that do not lie lower than the item."""
+        """Objects that may be in the hand's way: they are not flat, and lie no lower than the item."""
         names = [key.removesuffix("_pos") for key in self._environment.privileged if key.endswith("_pos")]
         return [
             name
@@ -194,12 +201,19 @@ class PickAndPlace(Expert):
             if not name.startswith("robot0")
             and not name.endswith("robot0_eef")
             and name not in (self._item, self._target)
+            and _kind(name) not in FLAT
             and self._position(name)[2] > self._position(self._item)[2] - 0.01
         ]
 
     def _tip(self, grasp: Grasp) -> Point:
         item = self._position(self._item)
         return np.array([item[0], item[1], max(item[2], LOWEST_TIP)]) + grasp.offset
+
+    def _above(self, grasp: Grasp) -> Point:
+        """From far away high, so that the way is over what stands there."""
+        tip = self._tip(grasp)
+        away = float(np.linalg.norm((tip - self._hand)[:2]))
+        return tip + np.array([0, 0, HOVER + min(away, CARRY - HOVER)])
 
     def _over_target(self, held: Point, height: float) -> Point:
         x, y, _ = self._position(self._target) + held

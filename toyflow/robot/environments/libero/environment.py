@@ -104,7 +104,7 @@ class Libero(Environment):
 
     def observe(self) -> Observation:
         """See the base class."""
-        from robosuite.utils.transform_utils import quat2axisangle
+        from robosuite.utils.transform_utils import quat2axisangle  # pyright: ignore[reportMissingImports]
 
         data, seen = self._simulation.data, self.privileged
         images = {

@@ -1,0 +1,75 @@
+"""The study's own LIBERO figures (arXiv 2606.05737, tables 1 to 4, 10 and 11) beside a results folder's.
+
+They are second-hand, from two reviews of the study. Table 4 names no law there; shift:4 is our reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+
+from toyflow import stats
+from toyflow.report.results import Results
+
+SETTING = ["size", "horizon", "supervision", "condition", "law", "steps", "suite"]
+"""What has to be the same for two figures to be compared."""
+
+
+def published() -> pd.DataFrame:
+    """A row per published figure: `table`, `SETTING`, `success` in %."""
+    with (files("toyflow.report") / "published.csv").open() as file:
+        return pd.read_csv(file)
+
+
+def beside_published(results: Results) -> pd.DataFrame:
+    """A row per figure of the study and the result of the same setting: `success` is theirs in %, `ours` with
+    Wilson's `low` and `high` of all episodes and `episodes` is these results'; empty where nothing matches.
+
+    Sizes other than the study's are compared with its `tiny`; `our_size` says which. Seeds are pooled.
+    """
+    rows = [_setting(evaluation) for evaluation in results.evaluations if "trials" in evaluation.details]
+    if not rows:
+        return pd.DataFrame()
+    totals = pd.DataFrame(rows).groupby([*SETTING, "our_size", "assets"], as_index=False).sum()
+    counts = zip(totals["hits"].tolist(), totals["episodes"].tolist(), strict=True)
+    intervals = [stats.wilson(hits, episodes) for hits, episodes in counts]
+    totals["ours"] = [100 * interval.estimate for interval in intervals]
+    totals["low"] = [100 * interval.low for interval in intervals]
+    totals["high"] = [100 * interval.high for interval in intervals]
+    return published().merge(totals.drop(columns="hits"), on=SETTING)
+
+
+def _setting(evaluation: Any) -> Mapping[str, Any]:
+    record, trials = evaluation.training.record, evaluation.details["trials"]
+    model, examples = record.model, evaluation.details["examples"]
+    return {
+        "size": "full" if model["size"] == "full" else "tiny",
+        "our_size": model["size"],
+        "horizon": int(model["horizon"]),
+        "supervision": model["supervision"],
+        "condition": _condition(model),
+        "law": record.label,
+        "steps": evaluation.record.steps,
+        "suite": trials["suite"],
+        "assets": trials["assets"],
+        "hits": round(evaluation.score * examples),
+        "episodes": examples,
+    }
+
+
+def _condition(model: Mapping[str, str]) -> str:
+    """What the policy does not see, in the study's words."""
+    lacks = [
+        words
+        for words, lacking in (
+            ("no image", model["cameras"] == "none"),
+            ("no wrist", model["cameras"] == "image"),
+            ("no prompt", model["language"] == "off"),
+            ("no state", model["state"] == "off"),
+        )
+        if lacking
+    ]
+    return ", ".join(lacks) or "all"
