@@ -35,7 +35,7 @@ class Folder:
         self.evaluations = []
 
     def add(
-        self, law, scores, *, seeds=None, data=None, metrics=None, iterations=1600.0, read_at=20, **model
+        self, law, scores, *, seeds=None, data=None, metrics=None, iterations=1600.0, read_at=20, rate=0.004, **model
     ):
         """Models of a law with the score at each K."""
         objective, schedule = law if isinstance(law, tuple) else ("flow", law)
@@ -43,7 +43,7 @@ class Folder:
         for seed in self.seeds if seeds is None else seeds:
             record = TrainingRecord(
                 self.task, options, objective, schedule, "stratified" if schedule else None, seed,
-                {"iterations": iterations, "batch_size": 8.0}, data=data or {},
+                {"iterations": iterations, "batch_size": 8.0, "learning_rate": rate}, data=data or {},
             )  # fmt: skip
             training = Made(Path(), record, {}, {"training_flops": 100.0, "read_at": read_at})
             for steps, score in scores.items():
@@ -154,6 +154,13 @@ def test_options_that_a_claim_does_not_name_are_at_their_default(grid):
 
 def test_knobs_that_older_records_lack_are_at_their_default(grid):
     grid.add("uniform", {1: 0.5}).add("shift:4", {1: 0.9}, data={"side": "4", "condition-noise": "0"})
+    assert grid.judge("1a").verdict == "agree"
+
+
+@pytest.mark.parametrize("other", [0.001, 0.009])
+def test_of_recipes_alike_in_seeds_and_length_the_one_with_most_decodings_is_judged(grid, other):
+    grid.add("uniform", {1: 0.5}, rate=other).add("shift:4", {1: 0.5}, rate=other)
+    grid.add("uniform", {1: 0.5, 10: 0.5}).add("shift:4", {1: 0.9, 10: 0.9})
     assert grid.judge("1a").verdict == "agree"
 
 

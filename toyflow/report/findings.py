@@ -73,11 +73,12 @@ def judge_all(folders: Mapping[str, Results]) -> list[tuple[Finding, Judgement]]
 
 
 def _judged(finding: Finding, decodings: pd.DataFrame) -> Judgement:
-    """By the recipe with most seeds, of these the longest training; what others say is added."""
+    """By the recipe with most seeds, of these the longest training, of these the most decodings; what others
+    say is added."""
     rows = decodings[(decodings["task"] == finding.task) & (decodings["times"] == "stratified")]
     rows, defaults = rows[rows["sampler"] == "euler"], defaults_of(finding.task)
     judged = [
-        (judgement, group["drawn"].iloc[0], str(recipe))
+        (judgement, (group["drawn"].iloc[0], len(group)), str(recipe))
         for recipe, group in rows.groupby("recipe")
         if (judgement := finding.judge(Data(group, defaults))) is not None
     ]

@@ -62,7 +62,8 @@ def story(folders: Mapping[str, Results]) -> Figure | None:
 
 
 def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Of the recipe that findings are judged by: this version's, with most seeds, the longest."""
+    """Of the recipe that findings are judged by: this version's, with most seeds, the longest, with
+    most decodings."""
     rows = rows[(rows["task"] == panel.task) & (rows["times"] == "stratified") & (rows["sampler"] == "euler")]
     if rows.empty:
         return rows
@@ -71,7 +72,7 @@ def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
         return flow.iloc[:0]
     best = max(
         flow.groupby("recipe"),
-        key=lambda of: (is_current(str(of[0])), of[1]["seed"].nunique(), of[1]["drawn"].iloc[0]),
+        key=lambda of: (is_current(str(of[0])), of[1]["seed"].nunique(), of[1]["drawn"].iloc[0], len(of[1])),
     )
     return best[1].dropna(subset=panel.metric)
 

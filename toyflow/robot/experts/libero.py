@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from toyflow.errors import UsageError
 from toyflow.robot.environment import Expert
+from toyflow.robot.experts.grasps import FLAT, GRASPS, RELEASE_HEIGHTS, RIM_IN_DRAWER, Grasp
 
 if TYPE_CHECKING:
     from toyflow.robot.environments.libero import Libero
@@ -28,54 +28,11 @@ Steps = Generator[Action, None, None]
 """A part of a plan: yields an action, and goes on once that was carried out."""
 
 OPEN, CLOSED = -1.0, 1.0
-QUARTER = math.pi / 2
 POINTING_DOWN = Rotation.from_euler("x", math.pi)
 """The hand at yaw 0: its fingers open along y."""
 
 
-@dataclass(frozen=True)
-class Grasp:
-    """Where the fingertips close, from the object's origin, and at which yaw of the hand, in radians."""
-
-    offset: tuple[float, float, float]
-    yaw: float = 0.0
-
-
-STANDING = (Grasp((0, 0, 0.015)), Grasp((0, 0, 0.015), QUARTER))
-LYING_ALONG_X = (Grasp((0, 0, 0)), Grasp((-0.02, 0, 0)), Grasp((0.02, 0, 0)))
-RIM = (
-    Grasp((0, 0.047, 0.04)),
-    Grasp((0, -0.047, 0.04)),
-    Grasp((0.047, 0, 0.04), QUARTER),
-    Grasp((-0.047, 0, 0.04), QUARTER),
-)
-RIM_IN_DRAWER = (Grasp((-0.029, 0.014, 0.042), 1.12), Grasp((0.029, -0.014, 0.042), 1.12))
-"""Along the drawer, where there is more room, and so far inside the rim that the outer finger clears the
-wall."""
-
-GRASPS = {
-    "akita_black_bowl": RIM,
-    "alphabet_soup": STANDING,
-    "bbq_sauce": STANDING,
-    "butter": LYING_ALONG_X,
-    "chocolate_pudding": LYING_ALONG_X,
-    "cream_cheese": LYING_ALONG_X,
-    "ketchup": STANDING,
-    "milk": STANDING,
-    "orange_juice": STANDING,
-    "salad_dressing": STANDING,
-    "tomato_sauce": STANDING,
-}
-"""By kind of object, the best first. LIBERO turns none of them about the vertical."""
-
-FLAT = {"butter", "chocolate_pudding", "cookies", "cream_cheese"}
-"""Kinds of objects that the hand passes over."""
-
-RELEASE_HEIGHTS = {"basket": 0.17, "plate": 0.045}
-"""By kind of target, at which height above its origin the object's origin is let go, or the hand, if
-that is lower."""
-
-HOVER = 0.10
+HOVER = 0.08
 """From which height above it a grasp is approached."""
 CARRY = 0.22
 """How far an object is lifted."""
@@ -103,6 +60,7 @@ class PickAndPlace(Expert):
         """`item` and `target` are names of objects whose kinds are in `GRASPS` and `RELEASE_HEIGHTS`."""
         self._environment = environment
         self._item, self._target = item, target
+        self._start_height = self._hand[2]
         self._yaw = 0.0
         self._plan = self._pick_and_place()
 
@@ -115,7 +73,7 @@ class PickAndPlace(Expert):
             self._yaw = grasp.yaw
             height = self._position(self._item)[2] + CARRY
             yield from self._approach(grasp)
-            yield from self._close()
+            yield from self._close(self._tip(grasp))
             held = self._hand - self._position(self._item)
             yield from self._rise(height, CLOSED)
             if self._holds(held):
@@ -128,8 +86,7 @@ class PickAndPlace(Expert):
         yield from self._reach(lambda: self._above(grasp), OPEN, within=0.02)
         yield from self._reach(lambda: self._tip(grasp), OPEN, within=0.008, speed=0.7)
 
-    def _close(self) -> Steps:
-        place = self._hand
+    def _close(self, place: Point) -> Steps:
         for _ in range(CLOSING_STEPS):
             yield self._towards(place, CLOSED)
 
@@ -210,10 +167,11 @@ class PickAndPlace(Expert):
         return np.array([item[0], item[1], max(item[2], LOWEST_TIP)]) + grasp.offset
 
     def _above(self, grasp: Grasp) -> Point:
-        """From far away high, so that the way is over what stands there."""
-        tip = self._tip(grasp)
-        away = float(np.linalg.norm((tip - self._hand)[:2]))
-        return tip + np.array([0, 0, HOVER + min(away, CARRY - HOVER)])
+        """Over a grasp. From far away it is as high as the hand began, so that the way is over what stands
+        there; not higher without need, where the arm would be stretched out and hard to move."""
+        x, y, z = self._tip(grasp)
+        away = float(np.linalg.norm((self._tip(grasp) - self._hand)[:2]))
+        return np.array([x, y, max(z + HOVER, min(z + HOVER + away, self._start_height))])
 
     def _over_target(self, held: Point, height: float) -> Point:
         x, y, _ = self._position(self._target) + held
