@@ -35,9 +35,10 @@ class Folder:
         self.evaluations = []
 
     def add(
-        self, law, scores, *, seeds=None, data=None, metrics=None, iterations=1600.0, read_at=20, rate=0.004, **model
+        self, law, scores, *, seeds=None, data=None, metrics=None, iterations=1600.0, read_at=20, **model
     ):
         """Models of a law with the score at each K."""
+        rate = model.pop("rate", 0.004)
         objective, schedule = law if isinstance(law, tuple) else ("flow", law)
         options = {**OPTIONS, **model} if self.task == "grid-to-sequence" else model
         for seed in self.seeds if seeds is None else seeds:
