@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from rich.console import Console
+from robot.environments.conftest import libero, rendered_libero  # noqa: F401  (fixtures)
 from robot.points import Points, straight
 
 from toyflow.errors import ToyflowError, UsageError
@@ -298,3 +299,50 @@ def test_an_episode_comes_back_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(episode.images["front"], recorded.episode.images["front"])
     np.testing.assert_array_equal(episode.state, recorded.episode.state)
     np.testing.assert_array_equal(episode.action, recorded.episode.action)
+
+
+@pytest.mark.slow
+def test_a_demonstration_in_libero_becomes_a_data_set_that_lerobot_reads(rendered_libero, toyflow):  # noqa: F811
+    pytest.importorskip("lerobot")
+    words = [
+        "--suite",
+        "libero_object",
+        "--tasks",
+        "0",
+        "--episodes",
+        "1",
+        "--image-size",
+        "64",
+        "--jobs",
+        "1",
+        "--out",
+        "demos",
+    ]
+    done = toyflow.apart("robot-demos", *words, HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr
+    content = json.loads((toyflow.folder / "demos/demos.json").read_text())
+    assets = content["recipe"]["assets"]
+    assert ("stand-in assets" in done.stdout) == (assets == "stand-in")
+
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    later = {"action": [0.0, 0.05, 0.1]}
+    data = LeRobotDataset("demos", root=toyflow.folder / "demos", delta_timestamps=later)
+    assert (data.fps, data.num_episodes, len(data)) == (20, 1, content["episodes"][0]["steps"])
+    shapes = {
+        key: tuple(feature["shape"])
+        for key, feature in data.features.items()
+        if "." in key or key == "action"
+    }
+    assert shapes == {
+        "observation.images.image": (64, 64, 3),
+        "observation.images.image2": (64, 64, 3),
+        "observation.state": (8,),
+        "action": (7,),
+    }
+    assert all(data.features[key]["names"] for key in shapes)
+    first, last = data[0], data[len(data) - 1]
+    assert first["task"] == "pick up the alphabet soup and place it in the basket"
+    assert first["action"].shape == (3, 7) and last["action_is_pad"].tolist() == [False, True, True]
+    assert first["observation.images.image"].shape == (3, 64, 64)
+    assert not first["observation.images.image"].equal(last["observation.images.image"])

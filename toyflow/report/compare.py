@@ -14,6 +14,7 @@ from toyflow.errors import UsageError, unknown
 from toyflow.report.results import Results, description, load_results
 from toyflow.report.runs import existing_store
 from toyflow.report.tables import MARGIN
+from toyflow.sweep.records import TEST_SET
 from toyflow.sweep.store import StoredEvaluation
 
 
@@ -207,10 +208,7 @@ def _select(results: Results, selector: Selector) -> Arm:
 
 
 def _described(evaluation: StoredEvaluation) -> dict[str, str]:
-    described = description(evaluation) | {
-        "K": evaluation.record.steps,
-        "test set": evaluation.record.test_set,
-    }
+    described = description(evaluation) | {"K": evaluation.record.steps}
     return {name.replace("_", " "): str(value) for name, value in described.items()}
 
 
@@ -262,7 +260,7 @@ def _check_comparable(a: Arm, b: Arm, metric: str) -> None:
     examples = [
         {
             "task": e.training.record.task,
-            **{name: str(value) for name, value in e.training.record.data.items()},
+            **_of_the_task(e),
             "test set": e.record.test_set,
             "noise seed": str(e.record.noise_seed),
             "number of examples": str(e.details["examples"]),
@@ -280,6 +278,13 @@ def _check_comparable(a: Arm, b: Arm, metric: str) -> None:
     for label, e in evaluations:
         if not math.isfinite(e.details["metrics"].get(metric, math.nan)):
             raise UsageError(f"{label}, seed {e.training.record.seed}, has no {metric}, or not as a number.")
+
+
+def _of_the_task(evaluation: StoredEvaluation) -> dict[str, str]:
+    """What settles the examples besides the test set's name: a task's knobs. Where the name says it all, as a
+    simulator's does, the data are those of training, and may differ."""
+    data = evaluation.training.record.data if evaluation.record.test_set == TEST_SET else {}
+    return {name: str(value) for name, value in data.items()}
 
 
 def _mcnemar(a: Arm, b: Arm, seeds: Iterable[int], metric: str) -> dict[int, stats.PairedTest]:

@@ -11,6 +11,9 @@ from typing import Any
 
 from toyflow.atomic import DamagedError
 
+TEST_SET = "test"
+"""The name of a task's own test set, which its knobs settle."""
+
 RECIPE_VERSION = 2
 """Raised by hand when a change of the code alters what a training record's numbers mean."""
 
@@ -70,7 +73,7 @@ class EvaluationRecord(_Record):
     """None where the objective decodes without one."""
     steps: int
     noise_seed: int = 0
-    test_set: str = "test"
+    test_set: str = TEST_SET
 
     @property
     def label(self) -> str:
