@@ -72,6 +72,16 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def synchronise(device: str) -> None:
+    """Wait until a device has done what it was given."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device.startswith("mps"):
+        torch.mps.synchronize()
+
+
 def cores() -> int:
     """Processors that this process may use: its affinity, and a container's quota, rounded up."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

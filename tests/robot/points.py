@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 from toyflow.errors import unknown
 from toyflow.robot.environment import Environment, Expert, SuiteTask
 from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.latency import Latency, Times
+from toyflow.robot.planners import Planner
 
 SUITES = ("points", "slow", "clumsy", "hopeless")
 FAULTS = ("dies", "hangs", "raises")
@@ -96,3 +99,33 @@ class Straight(Expert):
 def straight(state: np.ndarray) -> np.ndarray:
     """The expert's action in a state."""
     return np.clip((state[2:] - state[:2]) / REACH, -1, 1).astype(np.float32)
+
+
+class StraightPlanner(Planner):
+    """Plans the straight way to the goal, and remembers what it was asked."""
+
+    interface, image_size, horizon = Points.interface, 16, 5
+
+    def __init__(self) -> None:
+        self.spent = defaultdict(float)
+        self.seeds: list[int] = []
+        self.batches: list[int] = []
+        self.decode_in(1)
+
+    def decode_in(self, steps: int, sampler: str | None = None) -> None:
+        self.steps = self.model_calls = steps
+
+    def plan(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
+        self.seeds += seeds
+        self.batches.append(len(seeds))
+        chunks = []
+        for observation in observations:
+            state, chunk = observation.state.copy(), []
+            for _ in range(self.horizon):
+                chunk.append(straight(state))
+                state[:2] += REACH * chunk[-1]
+            chunks.append(chunk)
+        return np.array(chunks, np.float32)
+
+    def latency(self) -> Latency:
+        return Latency(Times(0, 0), Times(0, 0), {self.steps: Times(0, 0)})

@@ -1,37 +1,15 @@
 import os
-from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from robot.points import straight
+from robot.points import StraightPlanner
 
 from toyflow import plugins
-from toyflow.robot.interface import Observation
 from toyflow.robot.rollout import Episode, Scene, episode_seed, run_episodes
 
 SCENE = Scene("points", "points", image_size=16, replan=3)
-
-
-class Straight:
-    """Plans the straight way to the goal, and remembers what it was asked."""
-
-    horizon = 5
-
-    def __init__(self) -> None:
-        self.seeds: list[int] = []
-        self.batches: list[int] = []
-
-    def plan(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
-        self.seeds += seeds
-        self.batches.append(len(seeds))
-        chunks = []
-        for observation in observations:
-            state, chunk = observation.state.copy(), []
-            for _ in range(self.horizon):
-                chunk.append(straight(state))
-                state[:2] += 0.05 * chunk[-1]
-            chunks.append(chunk)
-        return np.array(chunks, np.float32)
 
 
 def episodes(tasks=(0, 1), states=(0, 1, 2), **changes) -> list[Episode]:
@@ -40,7 +18,7 @@ def episodes(tasks=(0, 1), states=(0, 1, 2), **changes) -> list[Episode]:
 
 def run(scene=SCENE, todo=None, workers=2, planner=None, **options):
     return sorted(
-        run_episodes(scene, todo or episodes(), planner or Straight(), workers, **options),
+        run_episodes(scene, todo or episodes(), planner or StraightPlanner(), workers, **options),
         key=lambda outcome: (outcome.task, outcome.state),
     )
 
@@ -59,7 +37,7 @@ def test_every_episode_runs_and_the_same_in_any_number_of_workers():
 
 
 def test_plans_are_seeded_by_episode_and_number_and_come_every_replan_actions():
-    planner = Straight()
+    planner = StraightPlanner()
     [outcome] = run(todo=episodes([1], [2]), planner=planner, workers=1)
     plans = -(-outcome.steps // SCENE.replan)
     assert planner.seeds == [120 + k for k in range(plans)]
@@ -87,7 +65,7 @@ def test_what_fails_twice_is_an_error_and_the_others_end(suite, words):
 
 
 def test_closing_stops_the_simulators():
-    running = run_episodes(Scene("points", "slow", 16, 3), episodes(), Straight(), 2)
+    running = run_episodes(Scene("points", "slow", 16, 3), episodes(), StraightPlanner(), 2)
     next(running)
     before = set(_children())
     running.close()
@@ -114,3 +92,25 @@ def _children() -> list[int]:
 
     server = psutil.Process(os.getpid()).children(recursive=True)
     return [child.pid for child in server if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_policy_that_looks_at_several_moments_gets_the_last_of_them():
+    class Historian(StraightPlanner):
+        history = 3
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.travelled: list[list[float]] = []
+
+        def plan(self, observations, seeds):
+            for observation in observations:
+                moments = [*observation.before, observation]
+                assert len(moments) == 3
+                travelled = [float(np.abs(b.state[:2] - a.state[:2]).max()) for a, b in pairwise(moments)]
+                self.travelled.append(travelled)
+            return super().plan(observations, seeds)
+
+    planner = Historian()
+    run(replace(SCENE, history=3), episodes([0], [0]), planner=planner)
+    assert planner.travelled[0] == [0, 0]  # nothing was before the first moment
+    assert all(step == pytest.approx(0.05, abs=1e-4) for pair in planner.travelled[1:-1] for step in pair)

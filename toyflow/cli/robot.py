@@ -137,9 +137,16 @@ def add_commands(app: typer.Typer) -> None:
     @app.command("robot-eval", epilog=_examples(
         "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,10 --states 50",
         "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,2,4,10 --replan 5 --videos 2",
+        "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
+        "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
     ))  # fmt: skip
     def robot_eval(
-        checkpoint: Annotated[Path, typer.Argument(help="A policy's folder, OUT/cells/KEY.")],
+        checkpoint: Annotated[
+            str,
+            typer.Argument(
+                help="A policy's folder, OUT/cells/KEY; or a LeRobot policy: a folder, or a name on the hub."
+            ),
+        ],
         steps: Steps = "1,10",
         suite: Suite = None,
         tasks: Tasks = None,
@@ -153,6 +160,15 @@ def add_commands(app: typer.Typer) -> None:
         device: Device = "auto",
         threads: Threads = None,
         simulators: Simulators = None,
+        rename: Annotated[
+            str | None,
+            typer.Option(
+                help="Of a LeRobot policy: its cameras as the simulator calls them, front=image,wrist=image2."
+            ),
+        ] = None,
+        out: Annotated[
+            Path, typer.Option(help="Of a LeRobot policy: results folder, to which it is added.")
+        ] = OUT,
     ) -> None:
         """Evaluate a policy in closed loop: the same initial states and noise for every number of steps.
 
@@ -171,7 +187,7 @@ def add_commands(app: typer.Typer) -> None:
                 "states": _one(states), "rendering": rendering,
                 "replan": "horizon" if replan is None else str(replan),
             },
-            device=device, threads=threads, simulators=simulators, videos=videos,
+            device=device, threads=threads, simulators=simulators, videos=videos, rename=rename, out=out,
         )  # fmt: skip
 
     @app.command("robot-demos", epilog=_examples(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,8 @@ from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
 from toyflow.robot.demos import DemoOptions, make_demos
+from toyflow.robot.imported import import_checkpoint
+from toyflow.robot.planners.lerobot import LeRobotCheckpoint
 from toyflow.robot.spec import PolicySpec
 from toyflow.robot.study import RobotStudy
 from toyflow.robot.task import RobotTask
@@ -25,7 +28,7 @@ from toyflow.sweep.options import SweepOptions, parse_steps
 from toyflow.sweep.plan import Cell, objective_of, plan_sweep
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.run import run_missing, show_on
-from toyflow.sweep.store import Store
+from toyflow.sweep.store import Store, StoredTraining
 
 
 def train_one(
@@ -47,7 +50,7 @@ def train_one(
 
 
 def evaluate_one(
-    checkpoint: Path,
+    checkpoint: str,
     console: Console,
     *,
     steps: str,
@@ -58,30 +61,74 @@ def evaluate_one(
     threads: int | None,
     simulators: int | None,
     videos: int,
+    rename: str | None,
+    out: Path,
 ) -> None:
-    """Evaluate a policy and print how it did.
+    """Evaluate a policy and print how it did; one of LeRobot's becomes a cell of `out` first.
 
     Raises:
         UsageError: no such checkpoint, suite or task; before any work starts.
         ToyflowError: the evaluation failed; the same command goes on.
     """
     asked = parse_steps(steps, "--steps")
-    training = find_checkpoint(checkpoint)
+    cameras = _renamed(rename)
+    lerobot = None if _is_cell(checkpoint) else LeRobotCheckpoint.found(checkpoint)
+    if lerobot:
+        training = import_checkpoint(lerobot, cameras, Store(out))
+    elif cameras:
+        raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
+    else:
+        training = find_checkpoint(Path(checkpoint))
     out = training.folder.parent.parent
-    policy = PolicySpec.from_dict(training.details.get("policy"))
-    test_set = RobotTask.test_set(trials, training.details["made_of"], policy.horizon)
+    decoding = _decoding(training)
+    if trials["replan"] == "horizon":
+        trials = {**trials, "replan": str(decoding.replan)}
+    test_set = RobotTask.test_set(trials, training.details["made_of"], decoding.horizon)
     if not test_set:
         raise UsageError("name a suite to evaluate on: --suite libero_object; this policy's data name none.")
-    objective = objective_of(training.record)
-    able = [k for k in asked if objective.can_decode(k)]
+    able = [k for k in asked if decoding.can_decode(k)]
     if not able:
         raise UsageError(f"{training.record.objective} cannot decode in {', '.join(map(str, asked))} steps.")
     evaluations = tuple(
-        EvaluationRecord(sampler if objective.uses_sampler else None, k, noise_seed, test_set) for k in able
+        EvaluationRecord(sampler if decoding.uses_sampler else None, k, noise_seed, test_set) for k in able
     )
     cell = Cell(training.record, evaluations, f"{training.record.label} seed {training.record.seed}")
     study = RobotStudy(choose_device(device), threads or cores(), str(out), {}, simulators or cores(), videos)
     _run(cell, study, str(out), console)
+
+
+class _Decoding(NamedTuple):
+    """What a policy's plans are like."""
+
+    horizon: int
+    replan: int
+    """Actions after which it looks again unless asked otherwise."""
+    can_decode: Callable[[int], bool]
+    uses_sampler: bool
+
+
+def _decoding(training: StoredTraining) -> _Decoding:
+    if imported := training.details.get("imported"):
+        checkpoint = LeRobotCheckpoint(imported["from"], Path(imported["folder"]))
+        return _Decoding(imported["horizon"], imported["replan"], checkpoint.can_decode, uses_sampler=False)
+    horizon = PolicySpec.from_dict(training.details.get("policy")).horizon
+    objective = objective_of(training.record)
+    return _Decoding(horizon, horizon, objective.can_decode, objective.uses_sampler)
+
+
+def _is_cell(path: str) -> bool:
+    """Whether it looks like a policy of our own, OUT/cells/KEY, or a results folder."""
+    return (Path(path) / "manifest.json").is_file() or (Path(path) / "cells").is_dir()
+
+
+def _renamed(text: str | None) -> dict[str, str]:
+    """`front=image,wrist=image2`"""
+    pairs = [part.partition("=") for part in (text or "").split(",") if part]
+    if not all(own and equals and robot for own, equals, robot in pairs):
+        raise UsageError(
+            f"--rename takes pairs as in front=image,wrist=image2, the policy's first, not {text!r}."
+        )
+    return {own.strip(): robot.strip() for own, _, robot in pairs}
 
 
 def first_demonstrations(out: Path, environment: str, console: Console) -> Path:

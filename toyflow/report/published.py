@@ -30,7 +30,11 @@ def beside_published(results: Results) -> pd.DataFrame:
 
     Sizes other than the study's are compared with its `tiny`; `our_size` says which. Seeds are pooled.
     """
-    rows = [_setting(evaluation) for evaluation in results.evaluations if "trials" in evaluation.details]
+    rows = [
+        _setting(evaluation)
+        for evaluation in results.evaluations
+        if "trials" in evaluation.details and "imported" not in evaluation.training.details
+    ]
     if not rows:
         return pd.DataFrame()
     totals = pd.DataFrame(rows).groupby([*SETTING, "our_size", "assets"], as_index=False).sum()

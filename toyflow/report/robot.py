@@ -40,16 +40,18 @@ def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
 
 
 def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
-    """A row per model and K: milliseconds of the condition, of a step, and of a plan."""
+    """A row per model and K: milliseconds of the condition, of a step, of a plan, and of its parts' sum."""
     names, rows = _names(evaluations), []
     for name, evaluation in zip(names, evaluations, strict=True):
         times = evaluation.details["latency_ms"]
         parts = (times["condition"], times["step"], times["plan"][str(evaluation.record.steps)])
-        rows.append([*name, *(f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)])
+        told = (f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)
+        sum_of_parts = times["condition"]["p50"] + evaluation.details["model_calls"] * times["step"]["p50"]
+        rows.append([*name, *told, f"{sum_of_parts:.2f}"])
     device = evaluations[0].training.environment.get("device_name", "")
     note = f"One observation, weights loaded and warm; the policies were trained on: {device}."
-    columns = [*_heads(names), "condition", "step", "plan"]
-    return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 3, note)
+    columns = [*_heads(names), "condition", "step", "plan", "condition + steps"]
+    return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 4, note)
 
 
 def study(results: Results) -> list[TableView]:

@@ -16,12 +16,38 @@ def write_card(store: Store, key: str) -> None:
 
 
 def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
+    about = _imported(training) if "imported" in training.details else _trained(training)
+    lines = [*about, "", "## Evaluated", ""]
+    if not evaluations:
+        lines.append("In no number of steps yet: `toyflow robot-eval FOLDER --steps 1,10`.")
+    else:
+        lines += ["| K | success [95 % interval] | episodes | on | plan, ms |", "|---|---|---|---|---|"]
+        lines += [_row(evaluation) for evaluation in evaluations]
+    return "\n".join(lines) + "\n"
+
+
+def _imported(training: StoredTraining) -> list[str]:
+    imported, interface = training.details["imported"], training.details["imported"]["interface"]
+    return [
+        f"# Policy {training.record.key}",
+        "",
+        f"A LeRobot policy of type {imported['type']}, from {imported['from']}; it stays where it is, "
+        f"{imported['folder']}.",
+        "",
+        f"- {training.details['parameters'] / 1e6:.2f} M parameters; fingerprint "
+        f"{training.record.data['fingerprint']}; LeRobot {imported['lerobot']}",
+        f"- sees cameras {', '.join(interface['cameras']) or 'none'}, states of {interface['state_dim']} "
+        f"numbers; answers {imported['horizon']} actions of {interface['action_dim']}",
+    ]
+
+
+def _trained(training: StoredTraining) -> list[str]:
     record, details = training.record, training.details
     policy, interface = details["policy"], details["policy"]["interface"]
     normalisation = Normalisation.from_dict(details["normalisation"])
     constant = {name: getattr(normalisation, name).constant() for name in ("state", "action")}
     still = ", ".join(f"{name} {list(dims)}" for name, dims in constant.items() if dims) or "none"
-    lines = [
+    return [
         f"# Policy {record.key}",
         "",
         "Made by [toyflow](https://arxiv.org/abs/2606.05737): one-step action generation by flow matching.",
@@ -36,16 +62,7 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
         f"- normalisation: {normalisation.kind}; constant dimensions: {still}",
         f"- recipe: {', '.join(f'{name} {value:g}' for name, value in record.recipe.items())}; seed "
         f"{record.seed}; {details['seconds']:.0f} s of training on {training.environment.get('device_name')}",
-        "",
-        "## Evaluated",
-        "",
     ]
-    if not evaluations:
-        lines.append("In no number of steps yet: `toyflow robot-eval FOLDER --steps 1,10`.")
-    else:
-        lines += ["| K | success [95 % interval] | episodes | on | plan, ms |", "|---|---|---|---|---|"]
-        lines += [_row(evaluation) for evaluation in evaluations]
-    return "\n".join(lines) + "\n"
 
 
 def _row(evaluation: StoredEvaluation) -> str:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float32
 
 from toyflow.atomic import DamagedError, read_json, write_json
-from toyflow.flow import Objective, Sampler
 from toyflow.robot.environment import find_tasks, load_environment
-from toyflow.robot.interface import Observation
-from toyflow.robot.policy import Policy
+from toyflow.robot.planners import Planner
 from toyflow.robot.rollout import Episode, Outcome, Scene, episode_seed, run_episodes
-from toyflow.robot.spec import ACTION_WIDTH
 from toyflow.robot.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
 
@@ -29,41 +22,11 @@ OnEpisode = Callable[[int, int, Sequence[Outcome]], None]
 """(episodes done, of how many, their outcomes)"""
 
 
-@dataclass
-class FlowPlanner:
-    """A policy that decodes in `steps` steps."""
-
-    policy: Policy
-    objective: Objective
-    sampler: Sampler
-    steps: int
-    encode_seconds: float = 0.0
-    decode_seconds: float = 0.0
-
-    @torch.inference_mode()
-    def plan(
-        self, observations: Sequence[Observation], seeds: Sequence[int]
-    ) -> Float32[np.ndarray, "batch horizon action"]:
-        """See `toyflow.robot.rollout.Planner`; the noise of a plan is drawn by its seed alone."""
-        began = time.perf_counter()
-        condition = self.policy.encode(self.policy.prepare(observations))
-        encoded = time.perf_counter()
-        shape = (self.policy.spec.horizon, ACTION_WIDTH)
-        noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        start = torch.stack(noise).to(next(self.policy.parameters()).device)
-        sample = self.objective.decode(self.policy, condition, start, self.steps, self.sampler)
-        actions = self.policy.actions(sample).float().cpu().numpy()
-        self.encode_seconds += encoded - began
-        self.decode_seconds += time.perf_counter() - encoded
-        return actions
-
-
 def evaluate_policy(
-    planner: FlowPlanner,
+    planner: Planner,
     trials: Trials,
     record: EvaluationRecord,
     folder: Path,
-    image_size: int,
     workers: int,
     videos: int = 0,
     on_episode: OnEpisode = lambda done, total, outcomes: None,
@@ -96,7 +59,9 @@ def evaluate_policy(
         for place, state in enumerate(trials.states)
         if (task, state) not in known
     ]
-    scene = Scene(trials.environment, trials.suite, image_size, trials.replan, trials.rendering)
+    scene = Scene(
+        trials.environment, trials.suite, planner.image_size, trials.replan, trials.rendering, planner.history
+    )
     total = len(done) + len(todo)
     on_episode(len(done), total, done)
     for outcome in run_episodes(scene, todo, planner, workers):

@@ -39,6 +39,13 @@ def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **
         ) from error
 
 
+def snapshot(repo: str, what: str) -> Path:
+    """The local folder of a model repository on the hub, fetched if need be. Raises UsageError."""
+    from huggingface_hub import snapshot_download
+
+    return Path(from_hub(snapshot_download, repo, what, "name a folder that holds it"))
+
+
 def check_transformers(what: str) -> None:
     """Raise UsageError, that `what` needs it, unless transformers is installed."""
     try:

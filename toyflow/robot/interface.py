@@ -19,6 +19,8 @@ class Observation(NamedTuple):
     """By camera."""
     state: Float32[np.ndarray, "state"]
     prompt: str
+    before: tuple[Observation, ...] = ()
+    """The moments before this one, oldest first, for a policy that looks at several."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Interface:
     state_dim: int
     action_dim: int
     fps: float
-    """Control steps per second."""
+    """Control steps per second; 0 for a policy that does not say."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -55,7 +57,7 @@ class Interface:
         ):
             if here != there:
                 raise UsageError(f"{where} has {name}s of {here} numbers, the policy was made for {there}.")
-        if self.fps != policy.fps:
+        if policy.fps and self.fps != policy.fps:
             raise UsageError(
                 f"{where} runs at {self.fps:g} steps per second, the policy was made for {policy.fps:g}."
             )

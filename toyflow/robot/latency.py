@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from toyflow.flow import Objective
-from toyflow.flow.samplers import euler
-from toyflow.robot.interface import Observation
-from toyflow.robot.policy import Policy
-from toyflow.robot.spec import ACTION_WIDTH
 
 WARM_UP = 5
+REPEATS = 40
+MOST_SECONDS = 20.0
+"""After which repeats end early, but for the first `WARM_UP`."""
 
 
 @dataclass(frozen=True)
@@ -38,50 +32,25 @@ class Latency:
     """Of one observation, with weights loaded and caches warm, on an otherwise idle policy."""
 
     condition: Times
-    """From images, state and tokens on the device to the condition: T_condition."""
+    """T_condition."""
     step: Times
-    """One model call with the condition known: T_step."""
+    """T_step."""
     plan: dict[int, Times]
     """Condition and decoding together, by K."""
 
-    def predicted_ratio(self, steps: int) -> float:
-        """(T_condition + K T_step) / (T_condition + T_step), by the medians."""
-        return (self.condition.p50 + steps * self.step.p50) / (self.condition.p50 + self.step.p50)
 
-
-@torch.inference_mode()
-def measure_latency(
-    policy: Policy, objective: Objective, observation: Observation, steps: Sequence[int], repeats: int = 40
-) -> Latency:
-    """Time `repeats` plans for each K, interleaved, so that a busy moment falls on all alike."""
-    seen = policy.prepare([observation])
-    noise = torch.zeros(1, policy.spec.horizon, ACTION_WIDTH, device=seen.state.device)
-    condition = policy.encode(seen)
-    t = noise.new_zeros(1)
-
-    def plan(k: int) -> Float[Tensor, "batch horizon width"]:
-        return objective.decode(policy, policy.encode(seen), noise, k, euler)
-
-    calls: dict[object, Callable[[], object]] = {
-        "condition": lambda: policy.encode(seen),
-        "step": lambda: policy(noise, t, condition),
-        **{k: (lambda k=k: plan(k)) for k in steps},
-    }
-    taken: dict[object, list[float]] = {name: [] for name in calls}
-    for repeat in range(WARM_UP + repeats):
+def timed(calls: Mapping[str, Callable[[], object]], synchronise: Callable[[], None]) -> dict[str, Times]:
+    """Time the calls by name, interleaved, so that a busy moment falls on all alike; `synchronise` waits for
+    the device."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    start = time.perf_counter()
+    for repeat in range(WARM_UP + REPEATS):
         for name, call in calls.items():
-            _synchronise(noise.device)
+            synchronise()
             began = time.perf_counter()
             call()
-            _synchronise(noise.device)
-            if repeat >= WARM_UP:
-                taken[name].append(time.perf_counter() - began)
-    times = {name: Times.of(seconds) for name, seconds in taken.items()}
-    return Latency(times["condition"], times["step"], {k: times[k] for k in steps})
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+            synchronise()
+            taken[name].append(time.perf_counter() - began)
+        if repeat > WARM_UP and time.perf_counter() - start > MOST_SECONDS:
+            break
+    return {name: Times.of(seconds[WARM_UP:]) for name, seconds in taken.items()}

@@ -15,30 +15,20 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from toyflow.robot.environment import Environment, load_environment
 from toyflow.robot.interface import Observation
+from toyflow.robot.planners import Planner
 from toyflow.sweep.workers import exit_with_parent, worker_context
 
 ATTEMPTS = 2
 """How often an episode is tried before it is recorded as an error."""
 PATIENCE = 180.0
 """Seconds without a sign of life after which a simulator counts as hung; making one takes up to 10."""
-
-
-@runtime_checkable
-class Planner(Protocol):
-    """What acts: observations to chunks of actions."""
-
-    def plan(
-        self, observations: Sequence[Observation], seeds: Sequence[int]
-    ) -> Float32[np.ndarray, "batch horizon action"]:
-        """A chunk for each observation; all its randomness comes from the seed beside it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,8 @@ class Scene:
     replan: int
     """Actions of a chunk that are carried out before the policy looks again."""
     rendering: str = "fast"
+    history: int = 1
+    """Moments that the policy looks at, the present one included."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +239,7 @@ def _simulate(pipe: Connection, scene: Scene) -> None:
                         scene.suite, episode.task, scene.image_size, scene.rendering
                     )
                     task = episode.task
-                pipe.send(_run(environment, episode, scene.replan, pipe))
+                pipe.send(_run(environment, episode, scene, pipe))
             except (EOFError, OSError, KeyboardInterrupt):
                 raise
             except Exception as error:
@@ -256,19 +248,23 @@ def _simulate(pipe: Connection, scene: Scene) -> None:
         environment.close()
 
 
-def _run(environment: Environment, episode: Episode, replan: int, pipe: Connection) -> tuple[bool, int]:
+def _run(environment: Environment, episode: Episode, scene: Scene, pipe: Connection) -> tuple[bool, int]:
     """(whether it was solved, control steps)."""
     environment.reset(episode.seed, episode.state)
     film = _Film(environment, episode.video)
     success, steps = False, 0
+    recent = [environment.observe()] * scene.history
     while not success and steps < episode.max_steps:
-        pipe.send(_Look(environment.observe()))
-        for action in pipe.recv()[:replan]:
+        pipe.send(_Look(recent[-1]._replace(before=tuple(recent[:-1]))))
+        chunk = pipe.recv()[: scene.replan]
+        for place, action in enumerate(chunk, 1):
             success = environment.step(action)
             steps += 1
             film.shoot(steps)
             if success or steps == episode.max_steps:
                 break
+            if place > len(chunk) - scene.history:  # only what the next plan looks at is rendered
+                recent = [*recent[1:], environment.observe()]
     film.save(success)
     return success, steps
 

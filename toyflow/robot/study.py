@@ -15,16 +15,15 @@ import torch
 
 from toyflow.errors import UsageError
 from toyflow.flow import Objective
-from toyflow.flow.samplers import parse_sampler
 from toyflow.machine import processor
 from toyflow.robot.card import write_card
-from toyflow.robot.checkpoint import build_policy, load_policy
+from toyflow.robot.checkpoint import build_policy
 from toyflow.robot.environment import load_environment
-from toyflow.robot.evaluation import FlowPlanner, evaluate_policy
+from toyflow.robot.evaluation import evaluate_policy
 from toyflow.robot.frames import open_frames
 from toyflow.robot.interface import Observation
-from toyflow.robot.latency import measure_latency
 from toyflow.robot.logs import Logs
+from toyflow.robot.planners import open_planner
 from toyflow.robot.policy import Policy
 from toyflow.robot.rollout import Outcome
 from toyflow.robot.task import made_of, open_data_set
@@ -107,15 +106,14 @@ class RobotStudy(Study):
     ) -> Iterator[Evaluated]:
         """Run every evaluation's episodes: the same initial states and noise for each K."""
         torch.set_num_threads(self.threads)
-        policy, objective = load_policy(training)
-        policy.to(self.device)
+        planner = open_planner(training, torch.device(self.device))
         for record in evaluations:
             trials = Trials.parse(record.test_set)
             interface = load_environment(trials.environment).interface
-            interface.check_serves(policy.spec.interface, trials.environment)
-            sampler = parse_sampler(record.sampler or "euler")
-            latency = measure_latency(policy, objective, _any_observation(policy), [record.steps])
-            planner = FlowPlanner(policy, objective, sampler, record.steps)
+            interface.check_serves(planner.interface, trials.environment)
+            planner.decode_in(record.steps, record.sampler)
+            latency = planner.latency()
+            planner.spent.clear()
 
             def on_episode(
                 done: int, total: int, outcomes: Sequence[Outcome], label: str = record.label
@@ -124,16 +122,16 @@ class RobotStudy(Study):
                 on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
 
             outcomes = evaluate_policy(
-                planner, trials, record, self.rollouts(training.record.key), policy.spec.image_size,
-                self.simulators, self.videos, on_episode,
+                planner, trials, record, self.rollouts(training.record.key), self.simulators, self.videos,
+                on_episode,
             )  # fmt: skip
             details = {
                 "metrics": {"success": float(outcomes["success"].mean())},
                 "examples": len(outcomes),
                 "errors": int(outcomes["error"].notna().sum()),
-                "model_calls": objective.model_calls(record.steps, sampler),
-                "encode_seconds": planner.encode_seconds,
-                "decode_seconds": planner.decode_seconds,
+                "model_calls": planner.model_calls,
+                "encode_seconds": planner.spent["condition"],
+                "decode_seconds": planner.spent["decoding"],
                 "latency_ms": asdict(latency),
                 "trials": vars(trials),
                 "tasks": _by_task(outcomes),

@@ -1,0 +1,187 @@
+"""LeRobot's own policies, small and with random weights, as planners."""
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("lerobot")
+
+from toyflow.errors import UsageError
+from toyflow.robot.imported import import_checkpoint, open_imported
+from toyflow.robot.interface import Observation
+from toyflow.robot.planners.lerobot import LeRobotCheckpoint, LeRobotPlanner
+from toyflow.sweep.store import Store
+
+CPU = torch.device("cpu")
+
+
+def save(folder, kind, **options):
+    """A policy of this kind for `points`: one camera of 32 pixels, states of 4 numbers, actions of 2."""
+    from lerobot.configs.types import FeatureType, PolicyFeature
+    from lerobot.policies.factory import get_policy_class, make_policy_config, make_pre_post_processors
+
+    torch.manual_seed(0)
+    config = make_policy_config(
+        kind,
+        input_features={
+            "observation.images.front": PolicyFeature(FeatureType.VISUAL, (3, 32, 32)),
+            "observation.state": PolicyFeature(FeatureType.STATE, (4,)),
+        },
+        output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
+        device="cpu",
+        push_to_hub=False,
+        **options,
+    )
+    policy = get_policy_class(kind)(config)
+    policy.save_pretrained(folder)
+    spread = {"mean": torch.zeros(1), "std": torch.ones(1), "min": -torch.ones(1), "max": torch.ones(1)}
+    statistics = {
+        "observation.images.front": {name: value.reshape(1, 1, 1) for name, value in spread.items()},
+        "observation.state": {name: value.expand(4) for name, value in spread.items()},
+        "action": {name: value.expand(2) for name, value in spread.items()},
+    }
+    for processor in make_pre_post_processors(config, dataset_stats=statistics):
+        processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def diffusion(tmp_path_factory):
+    return save(
+        tmp_path_factory.mktemp("diffusion"), "diffusion", horizon=8, n_action_steps=4, down_dims=(16, 32),
+        pretrained_backbone_weights=None, num_train_timesteps=20, crop_shape=None,
+        spatial_softmax_num_keypoints=4, noise_scheduler_type="DDIM",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def act(tmp_path_factory):
+    return save(
+        tmp_path_factory.mktemp("act"), "act", chunk_size=6, n_action_steps=5, dim_model=32, n_heads=2,
+        dim_feedforward=32, n_encoder_layers=1, n_vae_encoder_layers=1, pretrained_backbone_weights=None,
+    )  # fmt: skip
+
+
+def observation(fill: int, before: tuple[int, ...] = ()) -> Observation:
+    image = np.full((32, 32, 3), fill, np.uint8)
+    state = np.linspace(-1, 1, 4, dtype=np.float32) * fill / 255
+    return Observation({"front": image}, state, "go", tuple(observation(each) for each in before))
+
+
+def planner(folder, steps=1, **options):
+    checkpoint = LeRobotCheckpoint.found(str(folder))
+    assert checkpoint is not None
+    made = LeRobotPlanner(checkpoint, CPU, **options)
+    made.decode_in(steps)
+    return made
+
+
+def test_a_plan_depends_on_its_seed_and_not_on_its_company(diffusion):
+    plans = planner(diffusion, 4)
+    assert (plans.horizon, plans.history, plans.replan) == (4, 2, 4)
+    one, two = observation(10, (20,)), observation(200, (190,))
+    both = plans.plan([one, two], [7, 8])
+    assert both.shape == (2, 4, 2)
+    np.testing.assert_array_equal(plans.plan([two], [8])[0], both[1])
+    assert not np.allclose(plans.plan([two], [9])[0], both[1])
+
+
+def test_every_moment_and_the_number_of_steps_count(diffusion):
+    plans = planner(diffusion, 4)
+    same = plans.plan([observation(10, (20,))], [7])
+    assert not np.allclose(plans.plan([observation(10, (250,))], [7]), same)
+    plans.decode_in(1)
+    assert not np.allclose(plans.plan([observation(10, (20,))], [7]), same)
+    plans.decode_in(4)
+    np.testing.assert_array_equal(plans.plan([observation(10, (20,))], [7]), same)
+
+
+def test_it_plans_as_lerobot_does(diffusion):
+    """The same chunk as LeRobot's own loop over select_action from the same state of the generator."""
+    from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
+    from lerobot.policies.factory import make_pre_post_processors
+
+    policy = DiffusionPolicy.from_pretrained(diffusion)
+    policy.diffusion.num_inference_steps = 3
+    before, after = make_pre_post_processors(policy.config, pretrained_path=str(diffusion))
+    policy.eval()
+    policy.reset()
+    torch.manual_seed(5)
+    actions = []
+    for fill in (30, 30, 30, 30):
+        seen = {
+            "observation.images.front": torch.full((1, 3, 32, 32), fill / 255),
+            "observation.state": torch.from_numpy(observation(fill).state)[None],
+        }
+        with torch.inference_mode():
+            actions.append(after(policy.select_action(before(seen))).numpy())
+    plans = planner(diffusion, 3).plan([observation(30, (30,))], [5])
+    np.testing.assert_allclose(plans[0], np.concatenate(actions), atol=1e-6)
+
+
+def test_a_policy_without_steps_decodes_in_one(act):
+    plans = planner(act)
+    assert plans.plan([observation(10)], [0]).shape == (1, 6, 2)
+    with pytest.raises(UsageError, match="type act decodes in one call, not in 10 steps"):
+        plans.decode_in(10)
+
+
+def test_latency_has_parts_that_add_up(diffusion, act):
+    plans = planner(diffusion, 10)
+    latency = plans.latency()
+    sum_of_parts = latency.condition.p50 + 10 * latency.step.p50
+    assert plans.steps == 10 and 0.5 < latency.plan[10].p50 / sum_of_parts < 2
+    assert planner(act).latency().step.p50 == 0
+
+
+def test_cameras_are_renamed(diffusion):
+    plans = planner(diffusion, cameras={"front": "image"})
+    seen = observation(10, (20,))
+    moved = seen._replace(
+        images={"image": seen.images["front"]},
+        before=(seen.before[0]._replace(images={"image": seen.before[0].images["front"]}),),
+    )
+    assert plans.interface.cameras == ("image",)
+    np.testing.assert_array_equal(plans.plan([moved], [1]), planner(diffusion).plan([seen], [1]))
+    with pytest.raises(UsageError, match="no camera front, which the policy looks through; it has none"):
+        planner(diffusion).plan([seen._replace(images={}, before=())], [1])
+    with pytest.raises(UsageError, match="has no camera 'top'; it has front"):
+        planner(diffusion, cameras={"top": "image"})
+
+
+def test_an_imported_policy_is_a_cell_that_knows_its_weights(diffusion, tmp_path):
+    import shutil
+
+    from toyflow.atomic import DamagedError
+
+    folder = tmp_path / "mine" / "policy"
+    shutil.copytree(diffusion, folder)
+    checkpoint = LeRobotCheckpoint.found(str(folder))
+    assert checkpoint is not None and checkpoint.name == "mine/policy"
+    store = Store(tmp_path / "out")
+    cell = import_checkpoint(checkpoint, {}, store)
+    assert cell.record.label == "lerobot:diffusion" and cell.weights() == {}
+    assert import_checkpoint(checkpoint, {}, store).folder == cell.folder
+    np.testing.assert_array_equal(
+        open_imported(cell, CPU).plan([observation(9, (9,))], [3]),
+        planner(diffusion).plan([observation(9, (9,))], [3]),
+    )
+    other = save(tmp_path / "other", "act", pretrained_backbone_weights=None, dim_model=32, n_heads=2)
+    shutil.rmtree(folder)
+    with pytest.raises(UsageError, match="holds no policy any more"):
+        open_imported(cell, CPU)
+    shutil.copytree(other, folder)
+    with pytest.raises(DamagedError, match="is not the policy that"):
+        open_imported(cell, CPU)
+
+
+def test_what_cannot_be_loaded_is_one_line(act, tmp_path):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(act, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UsageError, match="of type act, cannot be loaded") as caught:
+        planner(broken)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,65 @@
+"""What acts: observations to chunks of actions, in as many steps as asked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32
+
+from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.latency import Latency
+
+
+class Planner(ABC):
+    """A trained policy, and the number of steps in which it decodes.
+
+    Attributes:
+        steps: K; see `decode_in`.
+        interface: what it sees and answers.
+        image_size: side in pixels of the images that it looks at; others are resized.
+        horizon: actions of a chunk.
+        history: how many moments it looks at, the present one included; see `Observation.before`.
+        model_calls: of the network, for one plan.
+        spent: seconds by stage, of all plans so far; one of the stages is `condition`.
+    """
+
+    steps: int
+    interface: Interface
+    image_size: int
+    horizon: int
+    history: int = 1
+    model_calls: int
+    spent: defaultdict[str, float]
+
+    @abstractmethod
+    def decode_in(self, steps: int, sampler: str | None = None) -> None:
+        """Decode in `steps` steps from now on, by `sampler` where the objective uses one (euler).
+
+        Raises:
+            UsageError: it cannot decode in so many.
+        """
+
+    @abstractmethod
+    def plan(
+        self, observations: Sequence[Observation], seeds: Sequence[int]
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        """A chunk for each observation; all its randomness comes from the seed beside it.
+
+        Raises:
+            UsageError: an observation lacks something; in one line.
+        """
+
+    @abstractmethod
+    def latency(self) -> Latency:
+        """How long a plan of one observation takes, and its parts."""
+
+
+def any_observation(planner: Planner) -> Observation:
+    """For timing and warming up: what is seen makes no difference to them."""
+    size = planner.image_size
+    images = {camera: np.zeros((size, size, 3), np.uint8) for camera in planner.interface.cameras}
+    moment = Observation(images, np.zeros(planner.interface.state_dim, np.float32), "pick up the thing")
+    return moment._replace(before=(moment,) * (planner.history - 1))
