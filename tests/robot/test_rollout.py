@@ -57,7 +57,8 @@ def test_a_lost_episode_is_tried_again(fault, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("suite", "words"), [("nowhere", "unknown suite 'nowhere'"), ("dies@/nowhere/flag", "exited")]
+    ("suite", "words"),
+    [("nowhere", "unknown suite 'nowhere'"), ("dies@/nowhere/flag", "failed with FileNotFoundError")],
 )
 def test_what_fails_twice_is_an_error_and_the_others_end(suite, words):
     outcomes = run(Scene("points", suite, 16, 3), episodes([0], [0, 1]))

@@ -517,7 +517,7 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def start_workers(modules: Sequence[str]) -> None:
     """Let the processes of cells import torch and `modules` while this one does."""
-    from toyflow.sweep.workers import start_fork_server
+    from toyflow.workers import start_fork_server
 
     start_fork_server(modules)
 

@@ -18,7 +18,7 @@ from toyflow.sweep.cell import Setting, Study, run_cell
 from toyflow.sweep.events import Event, Failed, Finished
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.store import Store
-from toyflow.sweep.workers import exit_with_parent, worker_context
+from toyflow.workers import exit_with_parent, worker_context
 
 
 class Executor(ABC):

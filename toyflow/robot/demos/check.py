@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
@@ -13,8 +13,9 @@ from toyflow.errors import UsageError
 from toyflow.robot.demos.episode import Attempt, Outcome, try_official
 from toyflow.robot.demos.live import Live
 from toyflow.robot.demos.report import ExpertReport
-from toyflow.robot.demos.workers import Work, run_attempts
+from toyflow.robot.demos.workers import run_attempts
 from toyflow.robot.environment import Environment, find_tasks
+from toyflow.robot.simulators import Line, Work
 
 
 def expert_success(
@@ -56,7 +57,7 @@ def expert_success(
 
 
 @dataclass(frozen=True)
-class OfficialStates(Work):
+class OfficialStates(Work[Attempt, Outcome]):
     """Attempts whose number is that of an official initial state."""
 
     environment: type[Environment]
@@ -66,7 +67,7 @@ class OfficialStates(Work):
         """See `Work`."""
         return self.environment(self.suite, task)
 
-    def run(self, environment: Environment, attempt: Attempt, beat: Callable[[], None]) -> Outcome:
+    def run(self, environment: Environment, job: Attempt, line: Line) -> Outcome:
         """See `Work`."""
-        task = self.environment.tasks(self.suite)[attempt.task]
-        return try_official(environment, task, attempt, beat)
+        task = self.environment.tasks(self.suite)[job.task]
+        return try_official(environment, task, job, line.beat)

@@ -40,8 +40,10 @@ def write_dataset(
 
     Images are kept as PNG, exactly, unless `video` is one of `CODECS`.
     """
+    from datasets import disable_progress_bars
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
+    disable_progress_bars()  # one for every episode
     made = folder / "lerobot"  # lerobot insists on making it; its content moves up when it is complete
     dataset = LeRobotDataset.create(
         folder.name,

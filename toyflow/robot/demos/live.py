@@ -15,8 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from toyflow.robot.demos.episode import Outcome
-from toyflow.robot.demos.workers import Lost
+from toyflow.robot.demos.episode import Attempt, Outcome
+from toyflow.robot.simulators import Lost
 
 
 class Live:
@@ -47,10 +47,10 @@ class Live:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, event: Outcome | Lost, done: int) -> None:
+    def show(self, event: Outcome | Lost[Attempt], done: int) -> None:
         """Something has happened, and `done` are done now."""
         self._done = done
-        task, number = event.attempt
+        task, number = event.job if isinstance(event, Lost) else event.attempt
         if isinstance(event, Lost):
             self._console.print(
                 f"[yellow]again[/]  task {task}, attempt {number}: its process {escape(event.why)}"

@@ -11,7 +11,7 @@ OUT appears whole, and is replaced by one that has more.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +30,10 @@ from toyflow.robot.demos.options import DemoOptions
 from toyflow.robot.demos.report import ExpertReport
 from toyflow.robot.demos.schedule import Schedule
 from toyflow.robot.demos.staging import Staging
-from toyflow.robot.demos.workers import Work, run_attempts
+from toyflow.robot.demos.workers import run_attempts
 from toyflow.robot.environment import Environment, SuiteTask, load_environment
 from toyflow.robot.interface import Interface
+from toyflow.robot.simulators import Line, Work
 
 FORMAT = 1
 """Of `demos.json`."""
@@ -132,7 +133,7 @@ def _gather(
 
 
 @dataclass(frozen=True)
-class _Recorder(Work):
+class _Recorder(Work[Attempt, Outcome]):
     """Records attempts into the staging folder."""
 
     environment: type[Environment]
@@ -142,9 +143,9 @@ class _Recorder(Work):
     def open(self, task: int) -> Environment:
         return self.environment(self.options.suite, task, self.options.image_size)
 
-    def run(self, environment: Environment, attempt: Attempt, beat: Callable[[], None]) -> Outcome:
-        task = self.environment.tasks(self.options.suite)[attempt.task]
-        recorded = record(environment, task, attempt, self.options.seed, self.options.noise, beat)
+    def run(self, environment: Environment, job: Attempt, line: Line) -> Outcome:
+        task = self.environment.tasks(self.options.suite)[job.task]
+        recorded = record(environment, task, job, self.options.seed, self.options.noise, line.beat)
         self.staging.write(recorded)
         return recorded.outcome
 

@@ -6,6 +6,6 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
-from toyflow.sweep.workers import preload  # noqa: E402
+from toyflow.workers import preload  # noqa: E402
 
 preload()

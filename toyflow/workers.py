@@ -20,7 +20,7 @@ def start_fork_server(modules: Sequence[str]) -> None:
     context = worker_context()
     if isinstance(context, ForkServerContext):
         os.environ[PRELOAD] = ",".join(modules)
-        context.set_forkserver_preload(["toyflow.sweep.preload"])
+        context.set_forkserver_preload(["toyflow.preload"])
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited until it can ignore it
         try:
             forkserver.ensure_running()
