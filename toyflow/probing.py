@@ -226,9 +226,7 @@ def _with_velocity(
     store: Store, stored: Sequence[StoredTraining], selection: Sequence[str]
 ) -> list[StoredTraining]:
     """The models that `selection` names. Raises UsageError where one of them has no velocity."""
-    able = [
-        training for training in stored if plugins.load("objectives", training.record.objective).has_velocity
-    ]
+    able = [training for training in stored if _has_velocity(training.record.objective)]
     could = ", ".join(dict.fromkeys(training.record.label for training in able))
     if not able:
         raise UsageError(f"no model in {store.root} answers for a velocity, as those of `flow` do.")
@@ -240,6 +238,12 @@ def _with_velocity(
                 raise UsageError(f"{training.record.label} has no velocity to probe; these have: {could}.")
         chosen += [training for training in named if training not in chosen]
     return chosen or able
+
+
+def _has_velocity(objective: str) -> bool:
+    """Models from elsewhere are of no objective of ours."""
+    ours = objective in plugins.available("objectives")
+    return ours and plugins.load("objectives", objective).has_velocity
 
 
 def _named(store: Store, stored: Sequence[StoredTraining], name: str) -> list[StoredTraining]:

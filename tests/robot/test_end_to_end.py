@@ -10,10 +10,14 @@ import pandas as pd
 import pytest
 
 pytest.importorskip("lerobot")
+
+from robot.lerobot_policies import save_act, save_diffusion
+
 pytestmark = pytest.mark.slow
 
 DEMOS = ("robot-demos", "--environment", "points", "--suite", "points", "--tasks", "0,2", "--episodes", "3")
 ON_POINTS = ("--environment", "points")
+ON_SUITE = (*ON_POINTS, "--suite", "points", "--states", "1")
 TRAIN = (
     "robot-train", "--dataset", "demos", "--environment", "points", "--iterations", "40", "--batch-size", "8",
     "--states", "2", "--threads", "1", "--out", "out",
@@ -102,6 +106,27 @@ def test_everything_that_reads_results_reads_these(trained):
     assert (line.folder / "out" / "probe").is_dir()
 
 
+def test_a_lerobot_policy_is_evaluated_and_read_like_ours(trained):
+    line, _ = trained
+    policy = save_diffusion(line.folder / "lerobot" / "checkpoint" / "pretrained_model").parent
+    command = ("robot-eval", str(policy), *ON_POINTS, "--suite", "points", "--states", "2", "--steps", "1,4")
+    done = line.apart(*command, "--out", "imported", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    assert "lerobot:diffusion" in done.stdout and "looks again every 4 actions" in done.stdout
+    assert "Loading weights" not in done.stdout + done.stderr
+    began = time.monotonic()
+    assert line.apart(*command, "--out", "imported").returncode == 0 and time.monotonic() - began < 60
+    [cell] = (line.folder / "imported" / "cells").glob("[!.]*")
+    card = (cell / "README.md").read_text()
+    assert "| K=4 |" in card and "of type diffusion" in card
+    one, four = (f"lerobot:diffusion,K={k}" for k in (1, 4))
+    for words in (("plot",), ("report",), ("compare", one, four), ("runs", "list")):
+        done = line.apart(*words, "--out", "imported")
+        assert done.returncode == 0, done.stderr
+    done = line.apart("probe", "--steps", "4", "--out", "imported")
+    assert done.returncode == 2 and "answers for a velocity" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -114,10 +139,19 @@ def test_everything_that_reads_results_reads_these(trained):
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--tasks", "7"), "has no task 7"),
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--states", "99"), "a task has 5"),
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--steps", "0"), "must be 1 or more"),
+        (("robot-eval", "CHECKPOINT", *ON_POINTS, "--rename", "a=b"), "--rename is for LeRobot policies"),
+        (("robot-eval", "demos", *ON_POINTS), "is no checkpoint"),
+        (("robot-eval", "LEROBOT", *ON_POINTS), "name a suite to evaluate on"),
+        (("robot-eval", "LEROBOT", *ON_SUITE, "--rename", "x"), "takes pairs as in"),
+        (("robot-eval", "LEROBOT", *ON_SUITE, "--steps", "10"), "cannot decode in 10"),
+        (("robot-eval", "LEROBOT", *ON_SUITE, "--rename", "front=top"), "has no camera top"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_exit_code_2(trained, words, said):
     line, _ = trained
+    if "LEROBOT" in words:
+        act = line.folder / "act"
+        words = [str(act if act.exists() else save_act(act)) if word == "LEROBOT" else word for word in words]
     words = [str(checkpoint(line.folder)) if word == "CHECKPOINT" else word for word in words]
     done = line.apart(*words)
     assert done.returncode == 2, done.stdout + done.stderr

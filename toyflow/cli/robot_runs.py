@@ -18,11 +18,14 @@ from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
 from toyflow.robot.demos import DemoOptions, make_demos
+from toyflow.robot.environment import load_environment
 from toyflow.robot.imported import import_checkpoint
+from toyflow.robot.interface import Interface
 from toyflow.robot.planners.lerobot import LeRobotCheckpoint
 from toyflow.robot.spec import PolicySpec
 from toyflow.robot.study import RobotStudy
 from toyflow.robot.task import RobotTask
+from toyflow.robot.trials import Trials
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.options import SweepOptions, parse_steps
 from toyflow.sweep.plan import Cell, objective_of, plan_sweep
@@ -86,6 +89,8 @@ def evaluate_one(
     test_set = RobotTask.test_set(trials, training.details["made_of"], decoding.horizon)
     if not test_set:
         raise UsageError("name a suite to evaluate on: --suite libero_object; this policy's data name none.")
+    where = Trials.parse(test_set).environment
+    load_environment(where).interface.check_serves(decoding.interface, where)
     able = [k for k in asked if decoding.can_decode(k)]
     if not able:
         raise UsageError(f"{training.record.objective} cannot decode in {', '.join(map(str, asked))} steps.")
@@ -100,6 +105,7 @@ def evaluate_one(
 class _Decoding(NamedTuple):
     """What a policy's plans are like."""
 
+    interface: Interface
     horizon: int
     replan: int
     """Actions after which it looks again unless asked otherwise."""
@@ -110,10 +116,11 @@ class _Decoding(NamedTuple):
 def _decoding(training: StoredTraining) -> _Decoding:
     if imported := training.details.get("imported"):
         checkpoint = LeRobotCheckpoint(imported["from"], Path(imported["folder"]))
-        return _Decoding(imported["horizon"], imported["replan"], checkpoint.can_decode, uses_sampler=False)
-    horizon = PolicySpec.from_dict(training.details.get("policy")).horizon
+        interface = Interface.from_dict(imported["interface"])
+        return _Decoding(interface, imported["horizon"], imported["replan"], checkpoint.can_decode, False)
+    spec = PolicySpec.from_dict(training.details.get("policy"))
     objective = objective_of(training.record)
-    return _Decoding(horizon, horizon, objective.can_decode, objective.uses_sampler)
+    return _Decoding(spec.interface, spec.horizon, spec.horizon, objective.can_decode, objective.uses_sampler)
 
 
 def _is_cell(path: str) -> bool:

@@ -237,13 +237,16 @@ def schedule_densities(results: Results, style: Style) -> Figure | None:
     return figure
 
 
-def training_curves(results: Results, style: Style) -> Figure:
-    """Training loss, over all noise levels and at the noise end alone, mean over seeds."""
+def training_curves(results: Results, style: Style) -> Figure | None:
+    """Training loss, over all noise levels and at the noise end alone, mean over seeds; None where no model
+    was trained here."""
     table = pd.concat(
         evaluation.training.curve().assign(label=row["label"], variant=row["variant"], seed=row["seed"])
         for evaluation, (_, row) in zip(results.evaluations, results.frame.iterrows(), strict=True)
         if _is_first(results, row)
     )
+    if table.empty:
+        return None
     noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
     variants = list(dict.fromkeys(table["variant"]))
     columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, s > 0.9"}

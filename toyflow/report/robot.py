@@ -48,8 +48,8 @@ def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
         told = (f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)
         sum_of_parts = times["condition"]["p50"] + evaluation.details["model_calls"] * times["step"]["p50"]
         rows.append([*name, *told, f"{sum_of_parts:.2f}"])
-    device = evaluations[0].training.environment.get("device_name", "")
-    note = f"One observation, weights loaded and warm; the policies were trained on: {device}."
+    devices = {str(evaluation.environment.get("device_name")): None for evaluation in evaluations}
+    note = f"One observation, weights loaded and warm, on {', '.join(devices)}."
     columns = [*_heads(names), "condition", "step", "plan", "condition + steps"]
     return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 4, note)
 

@@ -20,7 +20,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,8 @@ class StoredEvaluation:
     training: StoredTraining
     record: EvaluationRecord
     details: Mapping[str, Any]
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Where the decoding was done; the model may have been trained elsewhere."""
 
     @property
     def score(self) -> float:
@@ -213,7 +215,9 @@ class Store:
         found: list[StoredEvaluation] = []
         for folder in (training.folder / "evaluations").glob("[!.]*"):
             config = _read_config(folder, EvaluationRecord)
-            found.append(StoredEvaluation(folder, training, config["record"], config["details"]))
+            found.append(
+                StoredEvaluation(folder, training, config["record"], config["details"], config["environment"])
+            )
         yield from sorted(found, key=lambda e: (e.record.sampler or "", e.record.steps, e.record.noise_seed))
 
     def remove(self, key: str) -> None:

@@ -6,6 +6,8 @@ import torch
 
 pytest.importorskip("lerobot")
 
+from robot.lerobot_policies import save_act, save_diffusion
+
 from toyflow.errors import UsageError
 from toyflow.robot.imported import import_checkpoint, open_imported
 from toyflow.robot.interface import Observation
@@ -15,51 +17,14 @@ from toyflow.sweep.store import Store
 CPU = torch.device("cpu")
 
 
-def save(folder, kind, **options):
-    """A policy of this kind for `points`: one camera of 32 pixels, states of 4 numbers, actions of 2."""
-    from lerobot.configs.types import FeatureType, PolicyFeature
-    from lerobot.policies.factory import get_policy_class, make_policy_config, make_pre_post_processors
-
-    torch.manual_seed(0)
-    config = make_policy_config(
-        kind,
-        input_features={
-            "observation.images.front": PolicyFeature(FeatureType.VISUAL, (3, 32, 32)),
-            "observation.state": PolicyFeature(FeatureType.STATE, (4,)),
-        },
-        output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
-        device="cpu",
-        push_to_hub=False,
-        **options,
-    )
-    policy = get_policy_class(kind)(config)
-    policy.save_pretrained(folder)
-    spread = {"mean": torch.zeros(1), "std": torch.ones(1), "min": -torch.ones(1), "max": torch.ones(1)}
-    statistics = {
-        "observation.images.front": {name: value.reshape(1, 1, 1) for name, value in spread.items()},
-        "observation.state": {name: value.expand(4) for name, value in spread.items()},
-        "action": {name: value.expand(2) for name, value in spread.items()},
-    }
-    for processor in make_pre_post_processors(config, dataset_stats=statistics):
-        processor.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def diffusion(tmp_path_factory):
-    return save(
-        tmp_path_factory.mktemp("diffusion"), "diffusion", horizon=8, n_action_steps=4, down_dims=(16, 32),
-        pretrained_backbone_weights=None, num_train_timesteps=20, crop_shape=None,
-        spatial_softmax_num_keypoints=4, noise_scheduler_type="DDIM",
-    )  # fmt: skip
+    return save_diffusion(tmp_path_factory.mktemp("diffusion"))
 
 
 @pytest.fixture(scope="module")
 def act(tmp_path_factory):
-    return save(
-        tmp_path_factory.mktemp("act"), "act", chunk_size=6, n_action_steps=5, dim_model=32, n_heads=2,
-        dim_feedforward=32, n_encoder_layers=1, n_vae_encoder_layers=1, pretrained_backbone_weights=None,
-    )  # fmt: skip
+    return save_act(tmp_path_factory.mktemp("act"))
 
 
 def observation(fill: int, before: tuple[int, ...] = ()) -> Observation:
@@ -166,7 +131,7 @@ def test_an_imported_policy_is_a_cell_that_knows_its_weights(diffusion, tmp_path
         open_imported(cell, CPU).plan([observation(9, (9,))], [3]),
         planner(diffusion).plan([observation(9, (9,))], [3]),
     )
-    other = save(tmp_path / "other", "act", pretrained_backbone_weights=None, dim_model=32, n_heads=2)
+    other = save_act(tmp_path / "other")
     shutil.rmtree(folder)
     with pytest.raises(UsageError, match="holds no policy any more"):
         open_imported(cell, CPU)

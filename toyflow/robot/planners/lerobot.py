@@ -61,7 +61,7 @@ class LeRobotCheckpoint:
                 return cls(where, folder)
         if path.exists() or where.count("/") != 1:
             return None
-        folder = snapshot(where, "the policy")
+        folder = snapshot(where, "there is no such folder, and the policy")
         if not _type_of(folder):
             raise UsageError(f"{where} on the hub is no LeRobot policy: its config.json has no type.")
         return cls(where, folder)
