@@ -42,8 +42,9 @@ clean:
 	$(INSTALL) -e .
 	@touch $@
 
-.venv/installed-dev: .venv/installed
+.venv/installed-dev: .venv/installed lerobot_policy_toyflow/pyproject.toml
 	$(INSTALL) -e ".[dev,robot]"
+	$(INSTALL) --no-deps -e lerobot_policy_toyflow
 	@touch $@
 
 # LIBERO, for its tests, which are skipped where it is missing. Its assets come from an archive beside the

@@ -13,6 +13,7 @@ import sys  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -171,3 +172,28 @@ def toyflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> CommandLine:
     return CommandLine(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A LeRobot data set of 3 episodes of 12, 7 and 9 frames: two cameras of 32 pixels, state 4, action 2."""
+    pytest.importorskip("lerobot")
+    from toyflow.robot.demos.dataset import Demonstration, write_dataset
+    from toyflow.robot.demos.episode import Episode
+    from toyflow.robot.interface import Interface
+
+    generator = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("small") / "data"
+    folder.mkdir()
+
+    def demonstration(length: int, prompt: str) -> Demonstration:
+        images = {
+            camera: generator.integers(0, 256, (length, 32, 32, 3), dtype=np.uint8)
+            for camera in ("front", "wrist")
+        }
+        state, action = (generator.normal(size=(length, dim)).astype(np.float32) for dim in (4, 2))
+        return Demonstration(prompt, Episode(images, state, action))
+
+    made = [demonstration(12, "go left"), demonstration(7, "go right"), demonstration(9, "go left")]
+    write_dataset(folder, made, Interface(("front", "wrist"), 4, 2, 10), 32)
+    return folder, made

@@ -41,7 +41,7 @@ Videos = Annotated[int, typer.Option(help="Episodes to film, of each task and K.
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add robot-train, robot-eval, robot-demos and robot-setup to `app`."""
+    """Add robot-train, robot-eval, robot-export, robot-demos and robot-setup to `app`."""
 
     @app.command("robot-train", epilog=_examples(
         "toyflow robot-train",
@@ -189,6 +189,23 @@ def add_commands(app: typer.Typer) -> None:
             },
             device=device, threads=threads, simulators=simulators, videos=videos, rename=rename, out=out,
         )  # fmt: skip
+
+    @app.command("robot-export", epilog=_examples(
+        "toyflow robot-export results/robot/cells/3f2a9c exported",
+        "lerobot-eval --policy.path=exported --policy.num_steps=1 --env.type=libero --env.task=libero_object",
+    ))  # fmt: skip
+    def robot_export(
+        checkpoint: Annotated[Path, typer.Argument(help="A policy's folder, OUT/cells/KEY.")],
+        folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    ) -> None:
+        """Write a policy in LeRobot's files, for lerobot-eval, lerobot-record and lerobot-rollout.
+
+        The way back is `toyflow robot-eval FOLDER`, which takes LeRobot's checkpoints.
+        """
+        from toyflow.cli import console
+        from toyflow.cli.robot_runs import export
+
+        export(checkpoint, folder, console)
 
     @app.command("robot-demos", epilog=_examples(
         "toyflow robot-demos --suite libero_object --tasks 0-4 --episodes 20",

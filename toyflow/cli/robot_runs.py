@@ -75,7 +75,7 @@ def evaluate_one(
     """
     asked = parse_steps(steps, "--steps")
     cameras = _renamed(rename)
-    lerobot = None if _is_cell(checkpoint) else LeRobotCheckpoint.found(checkpoint)
+    lerobot = LeRobotCheckpoint.found(checkpoint)
     if lerobot:
         training = import_checkpoint(lerobot, cameras, Store(out))
     elif cameras:
@@ -114,18 +114,14 @@ class _Decoding(NamedTuple):
 
 
 def _decoding(training: StoredTraining) -> _Decoding:
-    if imported := training.details.get("imported"):
+    imported = training.details.get("imported")
+    if imported and "policy" not in training.details:
         checkpoint = LeRobotCheckpoint(imported["from"], Path(imported["folder"]))
         interface = Interface.from_dict(imported["interface"])
         return _Decoding(interface, imported["horizon"], imported["replan"], checkpoint.can_decode, False)
     spec = PolicySpec.from_dict(training.details.get("policy"))
     objective = objective_of(training.record)
     return _Decoding(spec.interface, spec.horizon, spec.horizon, objective.can_decode, objective.uses_sampler)
-
-
-def _is_cell(path: str) -> bool:
-    """Whether it looks like a policy of our own, OUT/cells/KEY, or a results folder."""
-    return (Path(path) / "manifest.json").is_file() or (Path(path) / "cells").is_dir()
 
 
 def _renamed(text: str | None) -> dict[str, str]:
@@ -146,6 +142,18 @@ def first_demonstrations(out: Path, environment: str, console: Console) -> Path:
     )
     make_demos(options, console)
     return folder
+
+
+def export(checkpoint: Path, folder: Path, console: Console) -> None:
+    """Write a policy in LeRobot's files, and say how LeRobot runs it.
+
+    Raises:
+        UsageError: no such checkpoint, or what LeRobot needs is not installed.
+    """
+    from toyflow.robot.export import export_policy
+
+    export_policy(find_checkpoint(checkpoint), folder)
+    console.print(f"LeRobot runs it as --policy.path={escape(str(folder))}, in --policy.num_steps=K steps.")
 
 
 def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:

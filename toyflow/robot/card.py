@@ -28,11 +28,11 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
 
 def _imported(training: StoredTraining) -> list[str]:
     imported, interface = training.details["imported"], training.details["imported"]["interface"]
+    here = "its weights are here as well" if "policy" in training.details else "its weights stay there"
     return [
         f"# Policy {training.record.key}",
         "",
-        f"A LeRobot policy of type {imported['type']}, from {imported['from']}; it stays where it is, "
-        f"{imported['folder']}.",
+        f"A LeRobot policy of type {imported['type']}, from {imported['folder']}; {here}.",
         "",
         f"- {training.details['parameters'] / 1e6:.2f} M parameters; fingerprint "
         f"{training.record.data['fingerprint']}; LeRobot {imported['lerobot']}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,9 @@ import torch
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
 from toyflow.machine import installed_version
+from toyflow.robot import lerobot_format
 from toyflow.robot.card import write_card
+from toyflow.robot.interface import Interface
 from toyflow.robot.planners.lerobot import LeRobotCheckpoint, LeRobotPlanner
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained
@@ -24,7 +25,10 @@ _NO_CURVE = pd.DataFrame(TrainingCurve([CurvePoint(0, 0.0, [], 0.0, 0.0)]).rows(
 def import_checkpoint(
     checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str], store: Store
 ) -> StoredTraining:
-    """The cell of a LeRobot policy, made if it is not there yet; it names the checkpoint without a copy.
+    """The cell of a LeRobot policy, made if it is not there yet.
+
+    One of type `toyflow` is taken over with its weights, and is then like one that was trained here; of
+    others the cell names the checkpoint.
 
     Args:
         cameras: the robot's camera by the policy's, where their names differ.
@@ -35,20 +39,24 @@ def import_checkpoint(
     data = {"checkpoint": checkpoint.name, "fingerprint": checkpoint.fingerprint}
     if cameras:
         data["cameras"] = "+".join(f"{own}={robot}" for own, robot in sorted(cameras.items()))
+    ours = checkpoint.kind == lerobot_format.TYPE
+    if ours and cameras:
+        raise UsageError("--rename is not for policies of type toyflow, which keep their cameras' names.")
+    known = lerobot_format.decoded(checkpoint.config) if ours else None
     record = TrainingRecord(
         task="robot",
-        model={"policy": checkpoint.kind},
-        objective=f"lerobot:{checkpoint.kind}",
-        schedule=None,
-        time_sampling=None,
+        model={"policy": checkpoint.kind, **({"size": known.spec.size} if known else {})},
+        objective=known.objective if known else f"lerobot:{checkpoint.kind}",
+        schedule=known.schedule if known else None,
+        time_sampling=known.time_sampling if known else None,
         seed=0,
         recipe={},
         data=data,
     )
     store.prepare()
     if not store.has_training(record):
-        planner = LeRobotPlanner(checkpoint, torch.device("cpu"), cameras)
-        store.write_training(record, Trained({}, _NO_CURVE, _details(planner)), {})
+        trained = _taken_over(checkpoint, known) if known else _named(checkpoint, cameras)
+        store.write_training(record, trained, {})
         write_card(store, record.key)
     return store.training(record.key)
 
@@ -75,21 +83,37 @@ def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlan
     return LeRobotPlanner(checkpoint, device, imported["cameras"])
 
 
-def _details(planner: LeRobotPlanner) -> dict[str, Any]:
-    checkpoint = planner.checkpoint
-    return {
-        "imported": {
-            "folder": str(Path(checkpoint.folder).resolve()),
-            "from": checkpoint.where,
-            "type": checkpoint.kind,
-            "lerobot": installed_version("lerobot"),
-            "cameras": planner.cameras,
-            "interface": planner.interface.as_dict(),
-            "image_size": planner.image_size,
-            "horizon": planner.horizon,
-            "replan": planner.replan,
-        },
-        "parameters": planner.parameters,
+def _named(checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str]) -> Trained:
+    planner = LeRobotPlanner(checkpoint, torch.device("cpu"), cameras)
+    imported = {
+        **_origin(checkpoint, planner.interface, planner.horizon),
+        "cameras": planner.cameras,
+        "image_size": planner.image_size,
+        "replan": planner.replan,
+    }
+    details = {"imported": imported, "parameters": planner.parameters, "seconds": 0.0, "made_of": {}}
+    return Trained({}, _NO_CURVE, details)
+
+
+def _taken_over(checkpoint: LeRobotCheckpoint, known: lerobot_format.Decoded) -> Trained:
+    weights = lerobot_format.read_weights(checkpoint.folder)
+    details = {
+        "imported": _origin(checkpoint, known.spec.interface, known.spec.horizon),
+        "policy": {**known.spec.as_dict(), "pretrained": False},
+        "normalisation": known.normalisation.as_dict(),
+        "parameters": sum(tensor.numel() for tensor in weights.values()),
         "seconds": 0.0,
         "made_of": {},
+    }
+    return Trained(weights, _NO_CURVE, details)
+
+
+def _origin(checkpoint: LeRobotCheckpoint, interface: Interface, horizon: int) -> dict[str, Any]:
+    return {
+        "folder": str(checkpoint.folder.resolve()),
+        "from": checkpoint.where,
+        "type": checkpoint.kind,
+        "lerobot": installed_version("lerobot"),
+        "interface": interface.as_dict(),
+        "horizon": horizon,
     }

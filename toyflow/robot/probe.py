@@ -31,9 +31,11 @@ def bench_of(
     Raises:
         UsageError: they are not here, or are others.
     """
+    if where is None and "dataset_path" not in training.details:
+        raise UsageError(f"policy {training.record.key} does not know its data: name them with --data-dir.")
     data = open_data_set(where or training.details["dataset_path"])
     asked = training.record.data.get("fingerprint")
-    if data.fingerprint != asked:
+    if data.fingerprint != asked and "imported" not in training.details:
         raise UsageError(
             f"{data.where} is not what {training.record.key} was trained on (fingerprint {data.fingerprint}, "
             f"not {asked}); name that with --data-dir."

@@ -179,6 +179,6 @@ def _checked_interface(values: Any) -> Interface:
     for name in ("state_dim", "action_dim"):
         if type(values[name]) is not int:
             raise UsageError(f"the policy's {name} is a whole number, not {values[name]!r}.")
-    if type(fps) not in (int, float) or not fps > 0:
-        raise UsageError(f"the policy's fps is a number above 0, not {fps!r}.")
+    if type(fps) not in (int, float) or not fps >= 0:
+        raise UsageError(f"the policy's fps is a number, 0 where it is not known, not {fps!r}.")
     return Interface.from_dict(values)

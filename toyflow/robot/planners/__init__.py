@@ -21,7 +21,7 @@ def open_planner(training: StoredTraining, device: torch.device) -> Planner:
         UsageError: the cell is no policy, or cannot be loaded here.
         DamagedError: its weights are missing or altered.
     """
-    if "imported" in training.details:
+    if "imported" in training.details and "policy" not in training.details:
         from toyflow.robot.imported import open_imported
 
         return open_imported(training, device)

@@ -20,23 +20,13 @@ from torch import Tensor
 
 from toyflow.atomic import DamagedError, checksum, read_json
 from toyflow.errors import UsageError
+from toyflow.integrations.lerobot import STEPS_ARE_AT, set_steps
 from toyflow.machine import synchronise
 from toyflow.robot.data_set import CAMERA, STATE
 from toyflow.robot.hub import snapshot
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times, timed
 from toyflow.robot.planners.base import Planner, any_observation
-
-STEPS_ARE_AT = {
-    "diffusion": "diffusion.num_inference_steps",
-    "groot": "_groot_model.action_head.num_inference_timesteps",
-    "pi0": "config.num_inference_steps",
-    "pi05": "config.num_inference_steps",
-    "smolvla": "config.num_steps",
-    "toyflow": "config.num_steps",
-    "xvla": "config.num_denoising_steps",
-}
-"""Where a policy of each type keeps its number of steps; other types have none, and decode in one call."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +56,15 @@ class LeRobotCheckpoint:
             raise UsageError(f"{where} on the hub is no LeRobot policy: its config.json has no type.")
         return cls(where, folder)
 
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Its config.json."""
+        return read_json(self.folder / "config.json")
+
     @property
     def kind(self) -> str:
         """The policy's type, such as smolvla."""
-        kind = _type_of(self.folder)
-        assert kind is not None
-        return kind
+        return self.config["type"]
 
     @property
     def name(self) -> str:
@@ -151,13 +144,8 @@ class LeRobotPlanner(Planner):
 
     def decode_in(self, steps: int, sampler: str | None = None) -> None:
         """See `Planner`; the sampler is the policy's own."""
-        if not self.checkpoint.can_decode(steps):
-            raise UsageError(
-                f"a LeRobot policy of type {self.checkpoint.kind} decodes in one call, not in {steps} steps."
-            )
+        set_steps(self.policy, steps)
         self.steps = self.model_calls = steps
-        if self.checkpoint.counts_steps:
-            _set(self.policy, STEPS_ARE_AT[self.checkpoint.kind], steps)
 
     @torch.inference_mode()
     def plan(
@@ -301,13 +289,6 @@ def _said_in_one_line(checkpoint: LeRobotCheckpoint) -> Iterator[None]:
         raise UsageError(
             f"{checkpoint.where}, a LeRobot policy of type {checkpoint.kind}, cannot be loaded: {said}"
         ) from error
-
-
-def _set(policy: Any, path: str, value: int) -> None:
-    *parents, last = path.split(".")
-    for name in parents:
-        policy = getattr(policy, name)
-    setattr(policy, last, value)
 
 
 def _pixels(observation: Observation, camera: str) -> Tensor:

@@ -1,0 +1,154 @@
+"""The policy: toyflow's network, objective and samplers behind LeRobot's methods."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lerobot.policies.pretrained import PreTrainedPolicy
+from torch import Tensor
+
+from lerobot_policy_toyflow.configuration_toyflow import ToyflowConfig
+from toyflow.flow import make_objective, parse_sampler, parse_schedule
+from toyflow.robot.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.lerobot_format import decoded, normalisation_fields
+from toyflow.robot.normalisation import Normalisation
+from toyflow.robot.policy import Policy, PolicyInput, resized
+from toyflow.robot.spec import ACTION_WIDTH
+
+
+class ToyflowPolicy(PreTrainedPolicy):
+    """A toyflow policy.
+
+    Args:
+        dataset_stats: statistics of the data to be trained on; a trained policy has its own.
+        dataset_meta: of the same data; gives the rate.
+
+    Raises:
+        toyflow.errors.UsageError: an option that does not exist, or statistics that cannot be used.
+    """
+
+    config_class = ToyflowConfig  # pyright: ignore[reportAssignmentType]
+    name = "toyflow"  # pyright: ignore[reportAssignmentType]
+
+    def __init__(
+        self,
+        config: ToyflowConfig,
+        dataset_stats: Mapping[str, Mapping[str, Any]] | None = None,
+        dataset_meta: Any = None,
+        **_: Any,
+    ) -> None:
+        super().__init__(config)
+        config.validate_features()
+        self.config = config
+        if not config.action_scale:
+            _fill(config, dataset_stats)
+        if dataset_meta is not None and not config.fps:
+            config.fps = float(dataset_meta.fps)
+        checkpoint = decoded(_fields(config))
+        schedule = parse_schedule(config.schedule)
+        self.objective = make_objective(config.objective, schedule, config.time_sampling)
+        self.model = Policy(checkpoint.spec, checkpoint.normalisation)
+        # Kernels lie channels last, and LeRobot's optimiser state can only be saved as tensors that do not.
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data.contiguous()
+        self.objective.attach(self.model, (config.chunk_size, ACTION_WIDTH))
+        self._generator: torch.Generator | None = None
+        self.reset()
+
+    def get_optim_params(self) -> list[dict[str, Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Head and backbone, the latter at its own rate."""
+        backbone = list(self.model.backbone.parameters())
+        own = {id(parameter) for parameter in backbone}
+        head = [p for p in self.model.parameters() if p.requires_grad and id(p) not in own]
+        rate = self.config.optimizer_lr * self.config.backbone_lr_multiplier
+        groups = [{"params": head}, {"params": [p for p in backbone if p.requires_grad], "lr": rate}]
+        return [group for group in groups if group["params"]]
+
+    def reset(self) -> None:
+        """Forget the chunk that is being carried out."""
+        self._queue: deque[Tensor] = deque()
+
+    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float]]:
+        """(loss, what is logged) of a batch with action chunks [batch, chunk, action]."""
+        target = self.model.target(batch[ACTION].float())
+        is_pad = batch.get("action_is_pad")
+        weight = None if is_pad is None else self.model.weight(is_pad)
+        condition = self.model.encode(self._seen(batch))
+        loss = self.objective.loss(self.model, condition, target, self._noise(), weight)
+        return loss.mean, {"mean_t": float(loss.t.mean())}
+
+    @torch.no_grad()
+    def predict_action_chunk(self, batch: dict[str, Any], noise: Tensor | None = None, **_: Any) -> Tensor:
+        """Actions [batch, chunk, action] in `config.num_steps` steps, from `noise` [batch, chunk, 32] if it
+        is given."""
+        self.eval()
+        condition = self.model.encode(self._seen(batch))
+        if noise is None:
+            shape = (len(batch[next(iter(self.config.input_features or {}))]), self.config.chunk_size)
+            noise = torch.randn(*shape, ACTION_WIDTH, device=self._device)
+        sampler = parse_sampler(self.config.sampler)
+        sample = self.objective.decode(self.model, condition, noise, self.config.num_steps, sampler)
+        return self.model.actions(sample).float()
+
+    @torch.no_grad()
+    def select_action(self, batch: dict[str, Any], noise: Tensor | None = None, **_: Any) -> Tensor:
+        """The next action [batch, action]; plans anew when `config.n_action_steps` have been taken."""
+        if not self._queue:
+            chunk = self.predict_action_chunk(batch, noise)[:, : self.config.n_action_steps]
+            self._queue.extend(chunk.unbind(1))
+        return self._queue.popleft()
+
+    def _seen(self, batch: Mapping[str, Any]) -> PolicyInput:
+        spec = self.model.spec
+        images = {
+            camera: resized((batch[CAMERA + camera] * 255).round().to(torch.uint8), spec.image_size)
+            for camera in spec.interface.cameras
+        }
+        size = len(next(iter(images.values()))) if images else len(batch[STATE])
+        state = batch.get(STATE)
+        state = torch.zeros(size, 0) if state is None else state.float()
+        prompts = batch.get("task") or [""] * size
+        return PolicyInput(images, state, self.model.tokeniser(list(prompts))).to(self._device)
+
+    def _noise(self) -> torch.Generator:
+        """Of training; begun from torch's global state, which LeRobot seeds."""
+        if self._generator is None:
+            self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        return self._generator
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def _fill(config: ToyflowConfig, statistics: Mapping[str, Mapping[str, Any]] | None) -> None:
+    """Let `config` keep the normalisation by the data's statistics."""
+    if statistics is None:
+        raise ValueError("a toyflow policy without weights needs the statistics of a data set to train on.")
+    nothing = {"mean": [], "std": [], "q01": [], "q99": []}
+    state, action = (
+        {
+            name: torch.as_tensor(value).flatten().tolist()
+            for name, value in statistics.get(key, nothing).items()
+        }
+        for key in (STATE, ACTION)
+    )
+    normalisation = Normalisation.from_statistics(state, action, kind=config.normalisation)
+    for name, value in normalisation_fields(normalisation).items():
+        setattr(config, name, value)
+
+
+def _fields(config: ToyflowConfig) -> dict[str, Any]:
+    """The configuration as config.json has it."""
+    features = {
+        part: {
+            name: {"type": feature.type.value, "shape": list(feature.shape)}
+            for name, feature in (getattr(config, part) or {}).items()
+        }
+        for part in ("input_features", "output_features")
+    }
+    return {**asdict(config), **features}

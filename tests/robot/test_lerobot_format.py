@@ -1,0 +1,163 @@
+"""Policies of ours in LeRobot's files, and LeRobot's commands on them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("lerobot")
+pytest.importorskip("lerobot_policy_toyflow", reason="pip install -e lerobot_policy_toyflow")
+
+from robot.lerobot_policies import save_act
+
+from toyflow.atomic import DamagedError
+from toyflow.errors import UsageError
+from toyflow.integrations.lerobot import set_steps
+from toyflow.robot.checkpoint import build_policy
+from toyflow.robot.data_set import DataSet
+from toyflow.robot.export import export_policy
+from toyflow.robot.imported import import_checkpoint
+from toyflow.robot.interface import Observation
+from toyflow.robot.lerobot_format import decoded
+from toyflow.robot.planners import open_planner
+from toyflow.robot.planners.flow import FlowPlanner
+from toyflow.robot.planners.lerobot import LeRobotCheckpoint
+from toyflow.robot.task import RobotTask
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.store import Store, Trained
+
+CPU = torch.device("cpu")
+TRAIN = (
+    "--policy.push_to_hub=false", "--policy.device=cpu", "--dataset.repo_id=local/small", "--batch_size=4",
+    "--num_workers=0", "--wandb.enable=false",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cell(small, tmp_path_factory):
+    """An untrained policy of ours as a cell, and a planner of it."""
+    import pandas as pd
+
+    folder, _ = small
+    options = SweepOptions().updated(
+        {
+            "task": "robot",
+            "schedules": "shift:4",
+            "seeds": "0",
+            "set": {"dataset": [str(folder)], "suite": ["none"]},
+        },
+        "test",
+    )
+    [planned] = plan_sweep(options, RobotTask)
+    data = DataSet(str(folder))
+    policy, objective = build_policy(planned.training, data)
+    store = Store(tmp_path_factory.mktemp("cell"))
+    store.prepare()
+    details = {
+        "policy": policy.spec.as_dict(),
+        "normalisation": policy.normalisation.as_dict(),
+        "parameters": 0,
+        "seconds": 0.0,
+        "made_of": {},
+    }
+    weights = {name: tensor.contiguous() for name, tensor in policy.state_dict().items()}
+    store.write_training(planned.training, Trained(weights, pd.DataFrame({"loss": []}), details), {})
+    return store.training(planned.training.key), FlowPlanner(policy.eval(), objective)
+
+
+def observation(fill: int = 90) -> Observation:
+    images = {name: np.full((64, 64, 3), fill, np.uint8) for name in ("front", "wrist")}
+    return Observation(images, np.linspace(-1, 1, 4, dtype=np.float32), "go left")
+
+
+def imported(folder: Path, out: Path):
+    checkpoint = LeRobotCheckpoint.found(str(folder))
+    assert checkpoint is not None
+    return import_checkpoint(checkpoint, {}, Store(out))
+
+
+def test_there_and_back_it_plans_the_same(cell, tmp_path):
+    stored, planner = cell
+    export_policy(stored, tmp_path / "exported")
+    back = imported(tmp_path / "exported", tmp_path / "out")
+    assert back.record.label == "shift:4" and back.record.key != stored.record.key
+    ours = open_planner(back, CPU)
+    for steps in (1, 10):
+        planner.decode_in(steps)
+        ours.decode_in(steps)
+        np.testing.assert_array_equal(ours.plan([observation()], [3]), planner.plan([observation()], [3]))
+    with pytest.raises(UsageError, match="exported exists; name a new folder"):
+        export_policy(stored, tmp_path / "exported")
+
+
+def test_lerobot_plans_the_same(cell, tmp_path):
+    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+
+    stored, planner = cell
+    export_policy(stored, tmp_path / "exported")
+    policy = get_policy_class("toyflow").from_pretrained(tmp_path / "exported")
+    before, after = make_pre_post_processors(policy.config, pretrained_path=str(tmp_path / "exported"))
+    seen = observation()
+    batch = {f"observation.images.{name}": torch.full((1, 3, 64, 64), 90 / 255) for name in seen.images}
+    batch |= {"observation.state": torch.from_numpy(seen.state)[None], "task": [seen.prompt]}
+    noise = torch.randn(1, 10, 32, generator=torch.Generator().manual_seed(3))
+    for steps in (1, 10):
+        set_steps(policy, steps)
+        planner.decode_in(steps)
+        ours = planner.plan([seen], [3])
+        chunk = after(policy.predict_action_chunk(before(dict(batch)), noise=noise))
+        np.testing.assert_allclose(chunk.numpy(), ours, rtol=0, atol=1e-6)
+        policy.reset()
+        taken = [policy.select_action(before(dict(batch)), noise=noise).numpy() for _ in range(10)]
+        np.testing.assert_allclose(np.stack(taken, 1), ours, rtol=0, atol=1e-6)
+
+
+def test_what_cannot_be_moved_says_so(cell, tmp_path):
+    with pytest.raises(DamagedError, match="has no 'chunk_size'"):
+        decoded(
+            {"input_features": {}, "output_features": {"action": {"shape": [2]}}, "fps": 1, "size": "nano"}
+        )
+    act = imported(save_act(tmp_path / "act"), tmp_path / "out")
+    with pytest.raises(UsageError, match="is no policy of toyflow's"):
+        export_policy(act, tmp_path / "exported")
+
+
+@pytest.mark.slow
+def test_lerobot_trains_stops_and_goes_on(small, tmp_path):
+    folder, _ = small
+    out = tmp_path / "out"
+    data = f"--dataset.root={folder}"
+    run(
+        "lerobot-train", "--policy.type=toyflow", *TRAIN, data, f"--output_dir={out}", "--steps=4",
+        "--save_freq=2", "--policy.schedule=shift:4", "--policy.image_size=32",
+    )  # fmt: skip
+    first = out / "checkpoints/000002/pretrained_model"
+    whole = (out / "checkpoints/000004/pretrained_model/model.safetensors").read_bytes()
+    assert whole != (first / "model.safetensors").read_bytes()
+    run(
+        "lerobot-train", f"--config_path={out / 'checkpoints/last/pretrained_model/train_config.json'}",
+        "--resume=true", "--steps=6",
+    )  # fmt: skip
+    trained = imported(out / "checkpoints" / "last", tmp_path / "cells")
+    assert trained.record.schedule == "shift:4" and trained.details["policy"]["interface"]["fps"] == 10
+    assert open_planner(trained, CPU).plan([observation()], [0]).shape == (1, 10, 2)
+    export_policy(trained, tmp_path / "exported")
+    run(
+        "lerobot-train", f"--policy.path={tmp_path / 'exported'}", *TRAIN, data,
+        f"--output_dir={tmp_path / 'more'}", "--steps=2", "--save_freq=2",
+    )  # fmt: skip
+    assert (tmp_path / "more/checkpoints/last/pretrained_model/model.safetensors").is_file()
+
+
+def run(command: str, *words: str) -> None:
+    path = os.pathsep.join(filter(None, sys.path))
+    program = Path(sys.executable).with_name(command)
+    done = subprocess.run(
+        [program, *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -1,0 +1,1 @@
+"""toyflow's schedules and step counts for other people's policies."""

@@ -1,0 +1,114 @@
+"""toyflow's policies as LeRobot keeps them: config.json with `type: toyflow`, and model.safetensors.
+
+Read and written without LeRobot; the distribution `lerobot_policy_toyflow` runs them inside of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from toyflow.atomic import DamagedError
+from toyflow.robot.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.interface import Interface
+from toyflow.robot.normalisation import Normalisation
+from toyflow.robot.spec import PolicySpec
+from toyflow.sweep.records import TrainingRecord
+
+TYPE = "toyflow"
+PREFIX = "model."
+"""Of the names of the weights."""
+
+
+class Decoded(NamedTuple):
+    """What a config.json says."""
+
+    spec: PolicySpec
+    normalisation: Normalisation
+    objective: str
+    schedule: str
+    time_sampling: str
+
+
+def decoded(config: Mapping[str, Any]) -> Decoded:
+    """The policy that a config.json describes.
+
+    Raises:
+        UsageError: a value that is none.
+        DamagedError: something is missing.
+    """
+    try:
+        features = {**config["input_features"], **config["output_features"]}
+        cameras = tuple(name.removeprefix(CAMERA) for name in features if name.startswith(CAMERA))
+        state = features.get(STATE, {"shape": [0]})["shape"][0]
+        interface = Interface(cameras, state, features[ACTION]["shape"][0], float(config["fps"]))
+        spec = PolicySpec(
+            size=config["size"],
+            interface=interface,
+            horizon=config["chunk_size"],
+            supervision=config["supervision"],
+            attention=config["attention"],
+            language=config["language"],
+            state=config["use_state"] and state > 0,
+            image_size=config["image_size"],
+            tokeniser=config["tokeniser"],
+            pretrained=config["pretrained_backbone"],
+        )
+        normalisation = Normalisation.from_dict(
+            {
+                "kind": config["normalisation"],
+                "state": {"centre": config["state_centre"], "scale": config["state_scale"]},
+                "action": {"centre": config["action_centre"], "scale": config["action_scale"]},
+            }
+        )
+        return Decoded(spec, normalisation, config["objective"], config["schedule"], config["time_sampling"])
+    except KeyError as error:
+        raise DamagedError(f"config.json of a toyflow policy has no {error}.") from error
+
+
+def encoded(spec: PolicySpec, normalisation: Normalisation, record: TrainingRecord) -> dict[str, Any]:
+    """What `ToyflowConfig` is made of, features apart."""
+    return {
+        "size": spec.size,
+        "schedule": record.schedule or "uniform",
+        "objective": record.objective,
+        "time_sampling": record.time_sampling or "stratified",
+        "chunk_size": spec.horizon,
+        "n_action_steps": spec.horizon,
+        "attention": spec.attention,
+        "supervision": spec.supervision,
+        "language": spec.language,
+        "use_state": spec.state,
+        "image_size": spec.image_size,
+        "tokeniser": spec.tokeniser,
+        "fps": spec.interface.fps,
+        **normalisation_fields(normalisation),
+    }
+
+
+def normalisation_fields(normalisation: Normalisation) -> dict[str, Any]:
+    """A normalisation as config.json keeps it."""
+    state, action = normalisation.state, normalisation.action
+    return {
+        "normalisation": normalisation.kind,
+        "state_centre": list(state.centre),
+        "state_scale": list(state.scale),
+        "action_centre": list(action.centre),
+        "action_scale": list(action.scale),
+    }
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of a policy in LeRobot's files, under toyflow's names. Raises DamagedError."""
+    try:
+        return {
+            name.removeprefix(PREFIX): tensor
+            for name, tensor in load_file(folder / "model.safetensors").items()
+        }
+    except (OSError, SafetensorError) as error:
+        raise DamagedError(f"{folder / 'model.safetensors'} cannot be read: {error}.") from error
