@@ -41,7 +41,8 @@ def save_vlm(folder: Path) -> Path:
         scale_factor=2,
     )  # fmt: skip
     config.save_pretrained(folder)
-    processor = SmolVLMProcessor(SmolVLMImageProcessor(), fast, video_processor=SmolVLMVideoProcessor())
+    images = SmolVLMImageProcessor()
+    processor = SmolVLMProcessor(images, fast, video_processor=SmolVLMVideoProcessor())  # pyright: ignore[reportCallIssue]
     processor.save_pretrained(folder)
     return folder
 

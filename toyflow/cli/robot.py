@@ -209,7 +209,7 @@ def add_commands(app: typer.Typer) -> None:
 
     @app.command("robot-demos", epilog=_examples(
         "toyflow robot-demos --suite libero_object --tasks 0-4 --episodes 20",
-        "toyflow robot-demos --suite libero_spatial --tasks 0,2,7 --episodes 40 --out data/demos/spatial",
+        "toyflow robot-demos --suite libero_spatial --tasks 3,7,9 --episodes 40 --out data/demos/spatial",
         "toyflow robot-demos --suite libero_object --check 10",
     ))  # fmt: skip
     def robot_demos(
