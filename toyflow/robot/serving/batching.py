@@ -102,8 +102,9 @@ class Batcher:
         try:
             return await asyncio.wait_for(self._ask(observation, seed), self.timeout)
         except asyncio.TimeoutError:
-            why = "the policy hangs" if self.hangs else "too many clients wait for the policy"
-            raise LateFault(f"there is no plan after {self.timeout:g} s: {why}.") from None
+            raise LateFault(
+                f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
+            ) from None
 
     def close(self) -> None:
         """End the thread once it is idle; one that hangs ends with the process."""
