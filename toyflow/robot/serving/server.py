@@ -229,11 +229,15 @@ class PolicyServer:
         self.metrics.answered({**planned.spent, **stages})
 
     async def _send(self, connection: ServerConnection, frame: str | bytes) -> None:
+        late = asyncio.get_running_loop().call_later(self.options.timeout, self._give_up, connection)
         try:
-            await asyncio.wait_for(connection.send(frame), self.options.timeout)
-        except asyncio.TimeoutError:
-            self.metrics.faults["slow reader"] += 1
-            connection.transport.abort()
+            await connection.send(frame)
+        finally:
+            late.cancel()
+
+    def _give_up(self, connection: ServerConnection) -> None:
+        self.metrics.faults["slow reader"] += 1
+        connection.transport.abort()
 
     async def _close(self, connection: ServerConnection, code: int) -> None:
         reason = {GOING_AWAY: "the server is stopping", INTERNAL_ERROR: "see the text frame before"}[code]
