@@ -4,7 +4,10 @@ import json
 import sys
 
 import numpy as np
-from openpi_client import action_chunk_broker, websocket_client_policy
+from openpi_client import (  # pyright: ignore[reportMissingImports]
+    action_chunk_broker,
+    websocket_client_policy,
+)
 
 port, key = int(sys.argv[1]), sys.argv[2]
 image = np.arange(224 * 224 * 3, dtype=np.uint8).reshape(224, 224, 3)

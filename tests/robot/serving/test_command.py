@@ -53,7 +53,7 @@ def test_it_serves_until_it_is_told_to_stop(toyflow, tmp_path):
     assert "was never evaluated with K=3, only with K=1" in said
     assert "shift:4, K = 3, is served at ws://127.0.0.1:" in said and "a plan takes" in said
     assert "observation/image (camera image)" in said and "10 actions of 7" in " ".join(said.split())
-    port = re.search(r"127\.0\.0\.1:(\d+)", said)[1]
+    [port] = re.findall(r"ws://127\.0\.0\.1:(\d+)", said)
     image = np.zeros((48, 64, 3), np.uint8)
     message = {
         "observation/image": image, "observation/wrist_image": image, "observation/state": np.zeros(8),

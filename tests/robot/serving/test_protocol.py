@@ -56,7 +56,7 @@ def test_damaged_frames_are_one_kind_of_error(message, data):
 
 def array(**entries: object) -> bytes:
     values = {"__ndarray__": True, "data": b"\0" * 8, "dtype": "<f4", "shape": [2], **entries}
-    return msgpack.packb({"a": {key.encode(): value for key, value in values.items()}})
+    return msgpack.Packer().pack({"a": {key.encode(): value for key, value in values.items()}})
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_numpy_scalars_become_numbers_and_nothing_else_is_sent():
     with pytest.raises(TypeError):
         pack({"a": object()})
     with pytest.raises(FrameFault, match="number"):
-        unpack(msgpack.packb({"a": {b"__npgeneric__": True, b"dtype": "<f4", b"data": "x"}}))
+        unpack(msgpack.Packer().pack({"a": {b"__npgeneric__": True, b"dtype": "<f4", b"data": "x"}}))

@@ -53,7 +53,7 @@ def test_too_large_a_message_closes_its_connection_only(serving):
     served = serving(message_bytes=10_000)
     with served.client() as other:
         with served.client() as client, pytest.raises(ConnectionClosed) as closed:
-            ask(client, observation(**{"observation/front": np.zeros((100, 100, 3), np.uint8)}))
+            ask(client, {**observation(), "observation/front": np.zeros((100, 100, 3), np.uint8)})
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
         assert ask(other, observation())["actions"].shape == (5, 2)
     assert served.server.metrics.faults["too large"] == 1
