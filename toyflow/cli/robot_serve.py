@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
@@ -23,6 +23,10 @@ from toyflow.robot.planners import Planner, open_planner
 from toyflow.robot.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.store import Store, StoredTraining
+
+if TYPE_CHECKING:
+    from toyflow.robot.serving.observations import Keys
+    from toyflow.robot.serving.server import PolicyServer
 
 KEY_VARIABLE = "TOYFLOW_API_KEY"
 
@@ -93,7 +97,7 @@ def serve_one(
     console.print(f"Stopped; {server.metrics.requests} requests were answered.")
 
 
-async def _until_told(server: Any, say_ready: Any) -> None:
+async def _until_told(server: PolicyServer, say_ready: Callable[[int, Times], None]) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # on Windows Ctrl-C ends it at once
@@ -101,7 +105,7 @@ async def _until_told(server: Any, say_ready: Any) -> None:
     await server.run(stop, say_ready)
 
 
-def _metadata(training: StoredTraining, planner: Planner, keys: Any) -> dict[str, Any]:
+def _metadata(training: StoredTraining, planner: Planner, keys: Keys) -> dict[str, Any]:
     """What clients are told first."""
     interface = planner.interface
     return {
