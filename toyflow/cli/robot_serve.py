@@ -128,10 +128,10 @@ def _warnings(training: StoredTraining, planner: Planner, sampler: str) -> list[
     same = [each for each in done if each.steps == planner.steps and each.sampler in (None, sampler)]
     warnings = []
     if not same:
-        labels = ", ".join(dict.fromkeys(each.label for each in done))
+        others = ", ".join(dict.fromkeys(each.label for each in done))
         label = EvaluationRecord(sampler, planner.steps).label
         warnings.append(
-            f"This policy was never evaluated with {label}, only with {labels or 'nothing at all'}: try "
+            f"This policy was never evaluated with {label}{f', only with {others}' if others else ''}: try "
             f"`toyflow robot-eval {training.folder} --steps {planner.steps}` before it moves a robot."
         )
     elif all(Trials.parse(each.test_set).assets != "own" for each in same):
