@@ -39,9 +39,21 @@ Simulators = Annotated[
 ]
 Videos = Annotated[int, typer.Option(help="Episodes to film, of each task and K.")]
 
+_CLIENT = """
+
+[bold]A client[/], on the robot (pip install openpi-client typing_extensions)
+
+  from openpi_client.websocket_client_policy import WebsocketClientPolicy
+
+  policy = WebsocketClientPolicy("127.0.0.1", 8000)  # api_key="..."
+
+  actions = policy.infer({"observation/image": image, "observation/wrist_image": wrist,
+  "observation/state": state, "prompt": "pick up the soup"})["actions"]
+"""
+
 
 def add_commands(app: typer.Typer) -> None:
-    """Add robot-train, robot-eval, robot-export, robot-demos and robot-setup to `app`."""
+    """Add the commands whose names begin with robot- to `app`."""
 
     @app.command("robot-train", epilog=_examples(
         "toyflow robot-train",
@@ -206,6 +218,77 @@ def add_commands(app: typer.Typer) -> None:
         from toyflow.cli.robot_runs import export
 
         export(checkpoint, folder, console)
+
+    @app.command("robot-serve", epilog=_examples(
+        "toyflow robot-serve results/robot/cells/3f2a9c",
+        "toyflow robot-serve results/robot/cells/3f2a9c --steps 4 --port 9000 --prompt 'fold the towel'",
+        "toyflow robot-serve results/robot/cells/3f2a9c --host 0.0.0.0 --api-key-file key.txt",
+        "toyflow robot-serve lerobot/smolvla_base --rename camera1=front --keys front=images/cam_high",
+        "toyflow robot-serve CHECKPOINT --keys exterior=observation/exterior_image_1_left,"
+        "state=observation/joint_position+observation/gripper_position",
+    ) + _CLIENT)  # fmt: skip
+    def robot_serve(
+        checkpoint: Annotated[
+            str,
+            typer.Argument(
+                help="A policy's folder, OUT/cells/KEY; or a LeRobot policy: a folder, or a name on the hub."
+            ),
+        ],
+        steps: Annotated[int, typer.Option(help="Denoising steps K.", min=1)] = 1,
+        host: Annotated[
+            str, typer.Option(help="Address to listen on; one that others can reach needs an API key.")
+        ] = "127.0.0.1",
+        port: Annotated[int, typer.Option(help="0: any that is free.", min=0, max=65535)] = 8000,
+        api_key_file: Annotated[
+            Path | None,
+            typer.Option(
+                help="A file with the key that clients must show.", show_default="$TOYFLOW_API_KEY, if set"
+            ),
+        ] = None,
+        keys: Annotated[
+            str | None,
+            typer.Option(
+                help="Which entries of a client's message feed the policy: CAMERA=ENTRY, state=ENTRY+ENTRY, "
+                "prompt=ENTRY.",
+                show_default="openpi's and LeRobot's names",
+            ),
+        ] = None,
+        prompt: Annotated[
+            str | None, typer.Option(help="For clients that send none.", show_default="they must")
+        ] = None,
+        sampler: Annotated[str, typer.Option(help="euler, midpoint, heun.")] = "euler",
+        noise_seed: Annotated[int, typer.Option(help="Of the noise that plans start from.", min=0)] = 0,
+        timeout: Annotated[
+            float, typer.Option(help="Seconds after which a request is given up.", min=0.1)
+        ] = 10.0,
+        connections: Annotated[int, typer.Option(help="Clients at a time.", min=1)] = 16,
+        message_mb: Annotated[int, typer.Option(help="Largest message of a client, in MiB.", min=1)] = 16,
+        batch: Annotated[int, typer.Option(help="Most requests answered by one call.", min=1)] = 8,
+        device: Device = "auto",
+        threads: Threads = None,
+        rename: Annotated[
+            str | None,
+            typer.Option(help="Of a LeRobot policy: its cameras by other names, front=image,wrist=image2."),
+        ] = None,
+        out: Annotated[
+            Path, typer.Option(help="Of a LeRobot policy: results folder, to which it is added.")
+        ] = OUT,
+    ) -> None:
+        """Serve a policy to robots, by openpi's websocket protocol: any openpi client can use it unchanged.
+
+        For a camera `front` clients send observation/front, observation.images.front or images/front: uint8,
+        HxWx3, of any size; and observation/state and prompt. A request may have a seed for its noise. A bad
+        one gets a text that names the entry and what was expected.
+        """
+        from toyflow.cli import console
+        from toyflow.cli.robot_serve import serve_one
+
+        serve_one(
+            checkpoint, console, steps=steps, sampler=sampler, host=host, port=port, key_file=api_key_file,
+            keys=keys, prompt=prompt, noise_seed=noise_seed, timeout=timeout,
+            limits={"connections": connections, "message_bytes": message_mb << 20, "batch": batch},
+            device=device, threads=threads, rename=rename, out=out,
+        )  # fmt: skip
 
     @app.command("robot-demos", epilog=_examples(
         "toyflow robot-demos --suite libero_object --tasks 0-4 --episodes 20",

@@ -74,14 +74,7 @@ def evaluate_one(
         ToyflowError: the evaluation failed; the same command goes on.
     """
     asked = parse_steps(steps, "--steps")
-    cameras = _renamed(rename)
-    lerobot = LeRobotCheckpoint.found(checkpoint)
-    if lerobot:
-        training = import_checkpoint(lerobot, cameras, Store(out))
-    elif cameras:
-        raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
-    else:
-        training = find_checkpoint(Path(checkpoint))
+    training = find_policy(checkpoint, rename, out)
     out = training.folder.parent.parent
     decoding = _decoding(training)
     if trials["replan"] == "horizon":
@@ -100,6 +93,24 @@ def evaluate_one(
     cell = Cell(training.record, evaluations, f"{training.record.label} seed {training.record.seed}")
     study = RobotStudy(choose_device(device), threads or cores(), str(out), {}, simulators or cores(), videos)
     _run(cell, study, str(out), console)
+
+
+def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTraining:
+    """The policy in OUT/cells/KEY; or LeRobot's, in a folder or on the hub, which becomes a cell of `out`.
+
+    Args:
+        rename: of a LeRobot policy, its cameras as the robot calls them, front=image,wrist=image2.
+
+    Raises:
+        UsageError: there is none, or it cannot be loaded.
+    """
+    cameras = _renamed(rename)
+    lerobot = LeRobotCheckpoint.found(checkpoint)
+    if lerobot:
+        return import_checkpoint(lerobot, cameras, Store(out))
+    if cameras:
+        raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
+    return find_checkpoint(Path(checkpoint))
 
 
 class _Decoding(NamedTuple):

@@ -1,0 +1,136 @@
+"""What `toyflow robot-serve` adds to a plan: alternating calls of the policy, here and through a server.
+
+    python benchmarks/serving.py                    # an untrained nano policy with two cameras
+    python benchmarks/serving.py results/robot/cells/KEY --steps 10
+
+The server runs in a process of its own on loopback, the client sends one 224-pixel image for each camera, as
+openpi's client does. Exit code 1 if what the server adds is above its limits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from websockets.sync.client import connect
+
+from toyflow.flow import make_objective, parse_schedule
+from toyflow.robot.checkpoint import find_checkpoint
+from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.normalisation import Normalisation
+from toyflow.robot.planners import Planner, open_planner
+from toyflow.robot.planners.flow import FlowPlanner
+from toyflow.robot.policy import Policy
+from toyflow.robot.serving.observations import Keys, ObservationReader
+from toyflow.robot.serving.protocol import pack, unpack
+from toyflow.robot.serving.server import PolicyServer, ServerOptions
+from toyflow.robot.spec import PolicySpec
+
+LIMITS = {50: 2.0, 95: 5.0}
+"""Milliseconds that the server may add, by percentile."""
+WARM_UP = 20
+SIDE = 224
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="What the server adds to a plan.")
+    parser.add_argument("checkpoint", type=Path, nargs="?")
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=500)
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args()
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there, asked), daemon=True)
+    server.start()
+    planner = made(asked)
+    bare, served, inside = measure(planner, here.recv(), asked.requests)
+    server.terminate()
+    return int(not show(bare, served, inside))
+
+
+def made(asked: argparse.Namespace) -> Planner:
+    """The same policy in both processes."""
+    torch.set_num_threads(asked.threads)
+    if asked.checkpoint is None:
+        torch.manual_seed(0)
+        spec = PolicySpec("nano", Interface(("image", "image2"), state_dim=8, action_dim=7, fps=20))
+        unit = {"mean": [0.0] * 8, "std": [1.0] * 8}
+        normal = Normalisation.from_statistics(unit, {name: values[:7] for name, values in unit.items()})
+        planner: Planner = FlowPlanner(
+            Policy(spec, normal).eval(), make_objective("flow", parse_schedule("shift:4"))
+        )
+    else:
+        planner = open_planner(find_checkpoint(asked.checkpoint), torch.device("cpu"))
+    planner.decode_in(asked.steps)
+    return planner
+
+
+def serve(pipe: Connection, asked: argparse.Namespace) -> None:
+    """A server's whole life."""
+    planner = made(asked)
+    reader = ObservationReader(planner.interface, Keys.of(planner.interface))
+    server = PolicyServer(planner, reader, {}, ServerOptions(port=0))
+
+    async def run() -> None:
+        await server.run(asyncio.Event(), lambda port, _: pipe.send(port))
+
+    asyncio.run(run())
+
+
+def measure(planner: Planner, port: int, requests: int) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds of a plan here, of a request there, and of the plan within it."""
+    generator = np.random.default_rng(0)
+    bare: list[float] = []
+    served: list[float] = []
+    inside: list[float] = []
+    with connect(f"ws://127.0.0.1:{port}", compression=None, max_size=None) as client:
+        client.recv()
+        for number in range(WARM_UP + requests):
+            images = {
+                camera: generator.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+                for camera in planner.interface.cameras
+            }
+            seen = Observation(images, np.zeros(planner.interface.state_dim, np.float32), "pick up the soup")
+            message = {
+                **{f"observation/{camera}": image for camera, image in images.items()},
+                "observation/state": seen.state, "prompt": seen.prompt, "seed": number,
+            }  # fmt: skip
+            began = time.perf_counter()
+            chunk = planner.plan([seen], [number])[0]
+            planned = time.perf_counter()
+            client.send(pack(message))
+            reply = unpack(bytes(client.recv()))  # pyright: ignore[reportArgumentType]
+            replied = time.perf_counter()
+            assert np.allclose(reply["actions"], chunk, atol=1e-5), "the server answered with something else"
+            bare.append(1e3 * (planned - began))
+            served.append(1e3 * (replied - planned))
+            inside.append(reply["server_timing"]["infer_ms"])
+    return bare[WARM_UP:], served[WARM_UP:], inside[WARM_UP:]
+
+
+def show(bare: Sequence[float], served: Sequence[float], inside: Sequence[float]) -> bool:
+    """Print it; whether the limits are kept."""
+    added = np.subtract(served, inside)
+    table = Table("milliseconds", *(f"p{q}" for q in LIMITS), "p99", title=f"{len(bare)} pairs, CPU")
+    rows = {"a plan, bare": bare, "a request": served, "  the plan within it": inside, "  all else": added}
+    for name, values in rows.items():
+        table.add_row(name, *(f"{np.percentile(values, q):.2f}" for q in (*LIMITS, 99)))
+    difference = {q: np.percentile(served, q) - np.percentile(bare, q) for q in (*LIMITS, 99)}
+    table.add_row("request minus bare plan", *(f"{value:.2f}" for value in difference.values()))
+    table.add_row("limit", *(f"{limit:g}" for limit in LIMITS.values()), "")
+    Console().print(table)
+    return all(difference[q] <= limit for q, limit in LIMITS.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Which entries feed a policy, and what is said of those that do not."""
+
+import re
+
+import numpy as np
+import pytest
+
+from toyflow.errors import UsageError
+from toyflow.robot.interface import Interface
+from toyflow.robot.serving.faults import ObservationFault
+from toyflow.robot.serving.observations import Keys, ObservationReader, parse_keys
+from toyflow.robot.serving.session import Session
+
+LIBERO = Interface(("image", "image2"), state_dim=8, action_dim=7, fps=20)
+IMAGE = np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3)
+OPENPI = {
+    "observation/image": IMAGE,
+    "observation/wrist_image": IMAGE[::-1],
+    "observation/state": np.arange(8.0),
+    "prompt": "pick up the soup",
+}
+
+
+def read(message, interface=LIBERO, prompt=None, **chosen):
+    return ObservationReader(interface, Keys.of(interface, chosen), prompt).read(message)
+
+
+def complaint(message, **options) -> str:
+    with pytest.raises(ObservationFault) as caught:
+        read(message, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_openpis_client_for_libero_works_unchanged():
+    observation, seed, new_episode = read(OPENPI)
+    assert (observation.images["image"] == IMAGE).all() and (
+        observation.images["image2"] == IMAGE[::-1]
+    ).all()
+    assert observation.state.dtype == np.float32 and observation.state.tolist() == list(range(8))
+    assert observation.prompt == "pick up the soup" and seed is None and not new_episode
+    assert observation.images["image"].flags.writeable
+
+
+def test_lerobots_names_and_nested_ones_work():
+    lerobot = {
+        "observation.images.image": IMAGE,
+        "observation.images.image2": IMAGE,
+        "observation.state": [0.0] * 8,
+        "task": "fold",
+    }
+    nested = {"images": {"image": IMAGE, "image2": IMAGE}, "state": np.zeros(8), "prompt": "fold"}
+    for message in (lerobot, nested):
+        observation = read(message).observation
+        assert set(observation.images) == {"image", "image2"} and observation.prompt == "fold"
+
+
+def test_channels_may_come_first_and_floats_are_converted():
+    first = np.ascontiguousarray(IMAGE.transpose(2, 0, 1))
+    for image in (first, first / 255, (IMAGE / 255).astype(np.float32)):
+        observation = read({**OPENPI, "observation/image": image}).observation
+        assert (observation.images["image"] == IMAGE).all()
+        assert observation.images["image"].flags.c_contiguous
+
+
+def test_other_names_are_told():
+    droid = Interface(("left",), state_dim=8, action_dim=8, fps=15)
+    message = {
+        "observation/exterior_image_1_left": IMAGE,
+        "observation/joint_position": np.zeros(7),
+        "observation/gripper_position": 1.0,
+        "prompt": "go",
+    }
+    keys = parse_keys(
+        "left=observation/exterior_image_1_left, "
+        "state=observation/joint_position+observation/gripper_position"
+    )
+    assert read(message, droid, **keys).observation.state.tolist() == [0.0] * 7 + [1.0]
+    assert "observation/gripper_position is missing, the state: expected 8" in complaint(
+        {**message, "observation/gripper_position": {}}, interface=droid, **keys
+    )
+    assert Keys.of(droid, keys).as_dict() == {
+        "cameras": {"left": "observation/exterior_image_1_left"},
+        "state": "observation/joint_position+observation/gripper_position",
+        "prompt": "prompt",
+    }
+    with pytest.raises(UsageError, match=r"'lft'. Did you mean 'left'"):
+        Keys.of(droid, {"lft": "x"})
+    with pytest.raises(UsageError, match="pairs"):
+        parse_keys("left")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("observation/image", IMAGE[..., 0], "^observation/image: expected an image, HxWx3 .* shape 24x32"),
+        ("observation/image", IMAGE[None], "1x24x32x3"),
+        ("observation/image", IMAGE.astype(np.float32), "got float32 of shape 24x32x3 from 0 to 255"),
+        ("observation/image", np.full((4, 4, 3), np.nan), "float64"),
+        ("observation/image", IMAGE.astype(np.int32), "int32"),
+        ("observation/image", np.zeros((0, 3, 3), np.uint8), "0x3x3"),
+        ("observation/image", np.zeros((5000, 2, 3), np.uint8), "1 to 4096 pixels"),
+        ("observation/image", "a.png", "got str 'a.png'"),
+        ("observation/wrist_image", None, "observation/wrist_image: .* got nothing"),
+        ("observation/state", np.zeros(7), "observation/state: expected 8 finite numbers in all, got 7"),
+        ("observation/state", np.full(8, np.nan), "not finite"),
+        ("observation/state", np.full(8, 1e300), "not finite"),
+        ("observation/state", ["a"] * 8, "got list"),
+        ("observation/state", [[1], [2, 3]], "got list"),
+        ("observation/state", "1.5", "got str"),
+        ("prompt", 3, "prompt: expected a text .* got int 3"),
+        ("seed", -1, "seed: expected a whole number .* got int -1"),
+        ("toyflow/seed", 1.5, "seed: .* got float"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(key, value, said):
+    assert re.search(said, complaint({**OPENPI, key: value}))
+
+
+def test_what_is_missing_is_named_with_what_is_there():
+    left = {key: value for key, value in OPENPI.items() if key != "observation/image"}
+    said = complaint(left)
+    assert said.startswith(
+        "observation/image (or observation.images.image, images/image) is missing, camera image"
+    )
+    assert "the message has observation/wrist_image, observation/state, prompt." in said
+    assert "prompt (or task) is missing" in complaint({**OPENPI, "prompt": {}})
+    assert "has nothing" in complaint({})
+    assert "\\x1b" in complaint({"\x1b[2J": 1})
+
+
+def test_a_default_prompt_stands_in():
+    without = {key: value for key, value in OPENPI.items() if key != "prompt"}
+    assert read(without, prompt="fold").observation.prompt == "fold"
+    assert read(OPENPI, prompt="fold").observation.prompt == "pick up the soup"
+
+
+def test_a_policy_without_state_needs_none():
+    blind = Interface((), state_dim=0, action_dim=2, fps=0)
+    assert len(read({"prompt": "go"}, blind).observation.state) == 0
+
+
+def requests(*states, **more):
+    return [read({**OPENPI, "observation/state": np.full(8, state), **more}) for state in states]
+
+
+def test_seeds_follow_connection_and_plan_unless_the_request_has_one():
+    def seeds(number, noise_seed=0):
+        session = Session(number, 1, noise_seed)
+        return [session.show(request)[1] for request in requests(0, 1, 2)]
+
+    assert seeds(0) == seeds(0)
+    assert len({*seeds(0), *seeds(1), *seeds(0, noise_seed=1)}) == 9
+    [request] = requests(0, seed=7)
+    assert Session(0, 1, 0).show(request)[1] == 7
+
+
+def test_a_policy_with_a_past_gets_the_moments_before():
+    def states(observation):
+        return [int(each.state[0]) for each in (*observation.before, observation)]
+
+    session = Session(0, 3, 0)
+    shown = [states(session.show(request)[0]) for request in requests(0, 1, 2, 3)]
+    assert shown == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]]
+    [first] = requests(9, reset=True)
+    assert states(session.show(first)[0]) == [9, 9, 9]
