@@ -1,10 +1,11 @@
 # `make demo` for a first look, `make test` for all tests, `make check` for what CI runs.
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 LIBERO_ASSETS ?= ../shared/libero/assets.tar.xz
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint check format benchmark clean
+.PHONY: demo test test-lerobot-0.6 lint check format benchmark clean
 
 demo: .venv/installed
 	$(BIN)/toyflow sweep --schedules beta,uniform --steps 1,10
@@ -13,6 +14,10 @@ demo: .venv/installed
 
 test: .venv/installed-libero
 	$(BIN)/pytest
+
+# The LeRobot plug-in and integrations again, with LeRobot 0.6 in an environment of its own (5 GB).
+test-lerobot-0.6: .venv-lerobot-0.6/installed
+	.venv-lerobot-0.6/bin/pytest tests/integrations tests/robot/test_lerobot_format.py tests/robot/planners
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -45,6 +50,15 @@ clean:
 .venv/installed-dev: .venv/installed lerobot_policy_toyflow/pyproject.toml
 	$(INSTALL) -e ".[dev,robot]"
 	$(INSTALL) --no-deps -e lerobot_policy_toyflow
+	@touch $@
+
+.venv-lerobot-0.6/installed: lerobot_policy_toyflow/pyproject.toml
+	@$(PYTHON312) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || \
+		{ echo "LeRobot 0.6 needs Python 3.12 or newer; name one: make PYTHON312=PATH $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON312) -m venv .venv-lerobot-0.6
+	.venv-lerobot-0.6/bin/pip install --quiet "lerobot[training,pi,smolvla,diffusion]>=0.6,<0.7" \
+		-e . pytest pytest-timeout hypothesis beartype
+	.venv-lerobot-0.6/bin/pip install --quiet --no-deps -e lerobot_policy_toyflow
 	@touch $@
 
 # LIBERO, for its tests, which are skipped where it is missing. Its assets come from an archive beside the

@@ -3,15 +3,18 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 from scipy import stats
 
 pytest.importorskip("lerobot")
 pytest.importorskip("num2words", reason="SmolVLA's processor needs num2words")
 
+from integrations.small_pi import small_pi
 from integrations.small_smolvla import options, save_vlm
 from robot.lerobot_policies import save, save_act
 
@@ -20,6 +23,8 @@ from toyflow.flow.schedules import parse_schedule
 from toyflow.integrations.lerobot import set_schedule, set_steps
 from toyflow.robot.interface import Observation
 from toyflow.robot.planners.lerobot import LeRobotCheckpoint, LeRobotPlanner
+
+modern = Version(version("lerobot")) >= Version("0.6")
 
 
 @pytest.fixture(scope="module")
@@ -51,42 +56,59 @@ def test_times_are_noise_levels_of_the_law(policy, name):
     assert stats.kstest(s.numpy(), lambda x: 1 - law.cdf(torch.tensor(1 - x)).numpy()).pvalue > 1e-3
 
 
-def test_training_draws_them(policy):
-    """The model is shown x = s noise + (1 - s) actions at the s that the law gave."""
-    set_schedule(policy, "shift:4", generator=torch.Generator().manual_seed(0))
-    drawn, shown = [], []
-    sample_time, embed = policy.model.sample_time, policy.model.embed_suffix
-    policy.model.sample_time = lambda *size: drawn.append(sample_time(*size)) or drawn[-1]
-    policy.model.embed_suffix = lambda x, t: shown.append((x, t)) or embed(x, t)
-    noise, actions = torch.randn(3, 6, 32), torch.randn(3, 6, 32)
-    batch = {
-        "observation.images.front": torch.rand(3, 3, 32, 32),
-        "observation.state": torch.randn(3, 4),
-        "observation.language.tokens": torch.ones(3, 12, dtype=torch.long),
-        "observation.language.attention_mask": torch.ones(3, 12, dtype=torch.bool),
-        "action": actions[..., :2],
+@pytest.fixture(params=["smolvla", "pi0", "pi05"])
+def any_policy(request, monkeypatch):
+    if request.param == "smolvla":
+        return request.getfixturevalue("policy")
+    if not modern:
+        pytest.skip("pi0 and pi05 need LeRobot 0.6: 0.4 wants a patched transformers")
+    return small_pi(request.param, monkeypatch)
+
+
+def batch_of(policy, actions):
+    side = policy.config.image_features["observation.images.front"].shape[-1]
+    return {
+        "observation.images.front": torch.rand(len(actions), 3, side, side),
+        "observation.state": torch.randn(len(actions), 4),
+        "observation.language.tokens": torch.ones(len(actions), 12, dtype=torch.long),
+        "observation.language.attention_mask": torch.ones(len(actions), 12, dtype=torch.bool),
+        "action": actions,
     }
-    loss, _ = policy.forward(batch, noise=noise)
+
+
+def test_training_draws_them(any_policy, monkeypatch):
+    """The model is shown x = s noise + (1 - s) actions at the s that the law gave."""
+    model = any_policy.model
+    set_schedule(any_policy, "shift:4", generator=torch.Generator().manual_seed(0))
+    drawn, shown = [], []
+    sample_time, embed = model.sample_time, model.embed_suffix
+    monkeypatch.setattr(model, "sample_time", lambda *size: drawn.append(sample_time(*size)) or drawn[-1])
+    monkeypatch.setattr(model, "embed_suffix", lambda *seen: shown.append(seen[-2:]) or embed(*seen))
+    noise = torch.randn(3, 6, 32)
+    monkeypatch.setattr(model, "sample_noise", lambda *size: noise)
+    actions = torch.randn(3, 6, 2)
+    loss, _ = any_policy.forward(batch_of(any_policy, actions))
     [s], [(x, t)] = drawn, shown
-    padded = torch.nn.functional.pad(actions[..., :2], (0, 30))
+    padded = torch.nn.functional.pad(actions, (0, 30))
     torch.testing.assert_close(t, s)
     torch.testing.assert_close(x, s[:, None, None] * noise + (1 - s)[:, None, None] * padded)
     assert torch.isfinite(loss)
 
 
-def test_a_step_is_a_model_call(smolvla):
-    plans = planner(smolvla[0])
+def test_one_step_is_one_model_call(any_policy, monkeypatch):
     calls = []
-    denoise = plans.policy.model.denoise_step
-    plans.policy.model.denoise_step = lambda **inputs: calls.append(1) or denoise(**inputs)
-    seen = Observation({"front": np.zeros((32, 32, 3), np.uint8)}, np.zeros(4, np.float32), "go to goal 0")
+    denoise = any_policy.model.denoise_step
+    monkeypatch.setattr(any_policy.model, "denoise_step", lambda **seen: calls.append(1) or denoise(**seen))
+    batch = batch_of(any_policy, torch.randn(2, 6, 2))
+    noise = torch.randn(2, 6, 32)
     answers = []
     for steps in (1, 10):
-        plans.decode_in(steps)
-        answers.append(plans.plan([seen], [0]))
+        set_steps(any_policy, steps)
+        any_policy.reset()
+        answers.append(any_policy.predict_action_chunk(batch, noise=noise))
         assert len(calls) == steps
         calls.clear()
-    assert not np.allclose(*answers)
+    assert answers[0].shape == (2, 6, 2) and not torch.allclose(*answers)
 
 
 def test_a_batch_is_answered_as_each_alone(smolvla):

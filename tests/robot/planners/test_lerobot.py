@@ -19,6 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def diffusion(tmp_path_factory):
+    pytest.importorskip("diffusers", reason="LeRobot's diffusion policy needs diffusers")
     return save_diffusion(tmp_path_factory.mktemp("diffusion"))
 
 

@@ -52,7 +52,7 @@ def write_dataset(
         root=made,
         use_videos=video is not None,
         image_writer_threads=2 * len(interface.cameras),
-        vcodec=CODECS[video or "av1"],
+        **(_encoder(CODECS[video]) if video else {}),
     )
     try:
         for prompt, episode in demonstrations:
@@ -60,11 +60,21 @@ def write_dataset(
                 dataset.add_frame({**frame, "task": prompt})
             dataset.save_episode()
     finally:
-        dataset.stop_image_writer()
+        if hasattr(dataset, "stop_image_writer"):  # LeRobot 0.6 and newer do it in `finalize`
+            dataset.stop_image_writer()
     dataset.finalize()
     for part in made.iterdir():
         part.rename(folder / part.name)
     shutil.rmtree(made)
+
+
+def _encoder(codec: str) -> dict[str, Any]:
+    """How LeRobot is told a codec: 0.6 and newer, and 0.4."""
+    try:
+        from lerobot.configs.video import RGBEncoderConfig  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return {"vcodec": codec}
+    return {"rgb_encoder": RGBEncoderConfig(vcodec=codec)}
 
 
 def _frames(episode: Episode) -> Iterable[dict[str, Any]]:

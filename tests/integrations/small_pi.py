@@ -1,0 +1,49 @@
+"""pi0 and pi05 of a few layers with random weights. Their tokeniser is on the hub: batches bring tokens."""
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+
+
+def small_pi(kind: str, patch: pytest.MonkeyPatch) -> Any:
+    """A policy of type `pi0` or `pi05` for one camera of 56 pixels, states of 4 numbers, actions of 2."""
+    from lerobot.configs.types import FeatureType, PolicyFeature
+    from lerobot.policies.factory import get_policy_class, make_policy_config
+
+    module: Any = import_module(f"lerobot.policies.{kind}.modeling_{kind}")
+    size = module.GemmaConfig(width=32, depth=2, mlp_dim=32, num_heads=8, num_kv_heads=1, head_dim=16)
+    name = "PaliGemmaForConditionalGenerationWithPiGemma"
+    vision_and_language, expert = getattr(module, name), module.PiGemmaForCausalLM
+    patch.setattr(module, "get_gemma_config", lambda variant: size)
+    patch.setattr(module, name, lambda config: vision_and_language(_shrunk(config)))
+    patch.setattr(module, "PiGemmaForCausalLM", lambda config: expert(_few_words(config)))
+    torch.manual_seed(0)
+    config = make_policy_config(
+        kind,
+        input_features={
+            "observation.images.front": PolicyFeature(FeatureType.VISUAL, (3, 56, 56)),
+            "observation.state": PolicyFeature(FeatureType.STATE, (4,)),
+        },
+        output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
+        device="cpu", push_to_hub=False, chunk_size=6, n_action_steps=6, image_resolution=(56, 56),
+        dtype="float32", compile_model=False,
+    )  # fmt: skip
+    return get_policy_class(kind)(config)
+
+
+def _shrunk(config: Any) -> Any:
+    _few_words(config.text_config)
+    small = {
+        "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "projection_dim": config.text_config.hidden_size,
+    }  # fmt: skip
+    for name, value in small.items():
+        setattr(config.vision_config, name, value)
+    return config
+
+
+def _few_words(config: Any) -> Any:
+    config.vocab_size = 64
+    return config
