@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from toyflow.errors import UsageError
+from toyflow.flow import Model
 
 AttentionKind = Literal["cross", "joint", "full"]
 ATTENTION_KINDS: tuple[AttentionKind, ...] = get_args(AttentionKind)
@@ -196,6 +197,26 @@ class Denoiser(nn.Module):
 
     def _layers(self) -> list[CrossBlock | JointBlock]:
         return list(self.blocks)  # pyright: ignore[reportReturnType]
+
+
+class DenoisingModel(Model):
+    """A model whose target a `Denoiser` answers for; what it reads is for subclasses to `encode`."""
+
+    denoiser: Denoiser
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens dim"],
+        t: Float[Tensor, "batch"],
+        condition: Reading,
+        r: Float[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch tokens dim"]:
+        """One model call at the times `t`, or for the jumps from `t` to `r`."""
+        return self.denoiser(x, t, condition, r)
+
+    def make_causal(self) -> None:
+        """See `Denoiser.make_causal`."""
+        self.denoiser.make_causal()
 
 
 class TimeEmbedding(nn.Module):

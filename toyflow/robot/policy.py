@@ -13,8 +13,7 @@ from torch.nn.functional import pad
 from torch.utils._pytree import tree_map
 
 from toyflow.errors import UsageError
-from toyflow.flow import Model
-from toyflow.networks import Denoiser
+from toyflow.networks import Denoiser, DenoisingModel
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.backbones import make_backbone
 from toyflow.robot.interface import Observation
@@ -38,7 +37,7 @@ class PolicyInput(NamedTuple):
         return tree_map(lambda tensor: tensor.to(device), self)
 
 
-class Policy(Model):
+class Policy(DenoisingModel):
     """Backbone, state and denoising head. Actions are normalised and padded to 32 dimensions inside; `target`
     and `actions` lead in and out.
 
@@ -133,10 +132,6 @@ class Policy(Model):
         state = torch.from_numpy(np.stack([observation.state for observation in observations]))
         tokens = self.tokeniser([observation.prompt for observation in observations])
         return PolicyInput(images, state, tokens).to(self.supervised.device)
-
-    def make_causal(self) -> None:
-        """See `Denoiser.make_causal`."""
-        self.denoiser.make_causal()
 
     def parameter_counts(self) -> dict[str, int]:
         """Numbers of parameters: of the backbone, of the head, which is everything else, and in total."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from toyflow.flow import Model
-from toyflow.networks import Denoiser, DenoiserSize
+from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
 from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Reading
 from toyflow.sweep.subject import Choice, Values
 from toyflow.toy.features import Classifier, frechet_distance, load_classifier
@@ -35,7 +35,7 @@ DECODERS = {
 }
 
 
-class ImageDenoiser(Model):
+class ImageDenoiser(DenoisingModel):
     """A denoiser whose tokens are the patches of an image; its condition is one token, the class."""
 
     def __init__(self, shape: tuple[int, int, int], size: DenoiserSize, attention: AttentionKind) -> None:
@@ -60,10 +60,6 @@ class ImageDenoiser(Model):
         tokens = pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)
         answer = self.denoiser(tokens, t, condition, r)
         return pixel_shuffle(answer.transpose(1, 2).unflatten(2, (PATCHES, PATCHES)), self.patch)
-
-    def make_causal(self) -> None:
-        """See `Denoiser.make_causal`."""
-        self.denoiser.make_causal()
 
 
 class ClassToImage(Task):

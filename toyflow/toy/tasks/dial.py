@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from toyflow.flow import Model
 from toyflow.flow.path import broadcast_time
-from toyflow.networks import Denoiser
+from toyflow.networks import Denoiser, DenoisingModel
 from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, DenoiserSize, Reading
 from toyflow.sweep.subject import Choice, Number, Values
 from toyflow.toy.codes import CLASSES, CODES
@@ -40,7 +40,7 @@ DECODERS = {
 }
 
 
-class DigitReader(Model):
+class DigitReader(DenoisingModel):
     """Embedded digits and a denoiser; a digit and the target token at its place share one position."""
 
     def __init__(self, tiles: int, size: DenoiserSize, attention: AttentionKind) -> None:
@@ -51,20 +51,6 @@ class DigitReader(Model):
     def encode(self, observation: Int64[Tensor, "batch tiles"]) -> Reading:
         """What the denoiser needs of the digits."""
         return self.denoiser.read(self.embed(observation) + self.denoiser.position)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch tiles code"],
-        t: Float[Tensor, "batch"],
-        condition: Reading,
-        r: Float[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch tiles code"]:
-        """One model call at the times `t`, or for the jumps from `t` to `r`."""
-        return self.denoiser(x, t, condition, r)
-
-    def make_causal(self) -> None:
-        """See `Denoiser.make_causal`."""
-        self.denoiser.make_causal()
 
 
 class Dial(Task):

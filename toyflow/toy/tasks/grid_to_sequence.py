@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from toyflow.flow import Model
-from toyflow.networks import Denoiser, DenoiserSize
+from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
 from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Reading
 from toyflow.sweep.subject import Choice, Number, Values
 from toyflow.toy.codes import CLASSES, CODES
@@ -34,7 +34,7 @@ DECODERS = {
 """By name; the last two are those of the study's autoregressive baseline."""
 
 
-class GridReader(Model):
+class GridReader(DenoisingModel):
     """Tile CNN and denoiser. A tile and the target token at its place share one position embedding."""
 
     def __init__(self, tiles: int, encoder: str, decoder: str, attention: AttentionKind) -> None:
@@ -46,20 +46,6 @@ class GridReader(Model):
     def encode(self, observation: UInt8[Tensor, "batch tiles 28 28"]) -> Reading:
         """What the denoiser needs of the tiles."""
         return self.denoiser.read(self.encoder(observation) + self.denoiser.position)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch tiles code"],
-        t: Float[Tensor, "batch"],
-        condition: Reading,
-        r: Float[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch tiles code"]:
-        """One model call at the times `t`, or for the jumps from `t` to `r`."""
-        return self.denoiser(x, t, condition, r)
-
-    def make_causal(self) -> None:
-        """See `Denoiser.make_causal`."""
-        self.denoiser.make_causal()
 
 
 class GridToSequence(Task):
