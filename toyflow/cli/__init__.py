@@ -34,6 +34,26 @@ app.add_typer(runs_app, name="runs")
 
 DEFAULTS = SweepOptions()
 Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
+TaskName = Annotated[str | None, typer.Option(help="What to learn.", show_default=DEFAULTS.task)]
+DataDir = Annotated[
+    str | None, typer.Option(help="Where data sets that toyflow does not carry are, or are put.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Examples per iteration.", show_default="16 for toy tasks")
+]
+LearningRate = Annotated[
+    float | None, typer.Option(help="Peak of the learning rate.", show_default="4e-3 for toy tasks")
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")]
+Jobs = Annotated[
+    int | None, typer.Option(help="Cells at a time.", show_default="processors / threads; 1 on a GPU")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads per cell; recorded, as numbers depend on it.", show_default=str(DEFAULTS.threads)
+    ),
+]
 PLAIN_WIDTH = 120
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
@@ -81,7 +101,7 @@ def sweep(
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, a list or range.", show_default="0-2")] = None,
     samplers: Annotated[str | None, typer.Option(help="euler, midpoint, heun.", show_default="euler")] = None,
-    task: Annotated[str | None, typer.Option(help="What to learn.", show_default=DEFAULTS.task)] = None,
+    task: TaskName = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,32 +111,18 @@ def sweep(
             "`toyflow tasks` lists them. May be repeated.",
         ),
     ] = None,
-    data_dir: Annotated[
-        str | None, typer.Option(help="Where data sets that toyflow does not carry are, or are put.")
-    ] = None,
+    data_dir: DataDir = None,
     iterations: Annotated[
         int | None, typer.Option(help="Training iterations.", show_default="1000 for toy tasks")
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Examples per iteration.", show_default="16 for toy tasks")
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Peak of the learning rate.", show_default="4e-3 for toy tasks"),
-    ] = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     time_sampling: Annotated[
         str | None, typer.Option(help="Times of a batch: stratified or iid.", show_default="stratified")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Cells at a time.", show_default="processors / threads; 1 on a GPU")
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            help="Threads per cell; recorded, as numbers depend on it.", show_default=str(DEFAULTS.threads)
-        ),
-    ] = None,
+    device: Device = None,
+    jobs: Jobs = None,
+    threads: Threads = None,
     out: Annotated[
         str | None,
         typer.Option(help="Results folder; finished cells in it are kept.", show_default=DEFAULTS.out),
@@ -287,25 +293,18 @@ def recommend(
     against: Annotated[
         Path | None, typer.Option(help="A results folder with full trainings of these laws, to check by.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="What to learn.", show_default=DEFAULTS.task)] = None,
+    task: TaskName = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="An option of the task. May be repeated."),
     ] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Where data sets are, or are put.")] = None,
+    data_dir: DataDir = None,
     iterations: Annotated[int | None, typer.Option(help="Of the full training.", show_default="1000")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Examples per iteration.", show_default="16")] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Peak of the one-cycle learning rate.", show_default="4e-3"),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Cells at a time.", show_default="processors / threads; 1 on a GPU")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads per cell.", show_default=str(DEFAULTS.threads))
-    ] = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    device: Device = None,
+    jobs: Jobs = None,
+    threads: Threads = None,
     out: Annotated[
         str | None, typer.Option(help="Results folder.", show_default="results/recommend/SETTING")
     ] = None,
