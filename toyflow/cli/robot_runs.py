@@ -71,8 +71,8 @@ def evaluate_one(
         ToyflowError: the evaluation failed; the same command goes on.
     """
     asked = parse_steps(steps, "--steps")
-    cameras = _renamed(rename)
-    lerobot = None if _is_cell(checkpoint) else LeRobotCheckpoint.found(checkpoint)
+    cameras = renamed(rename)
+    lerobot = None if is_cell(checkpoint) else LeRobotCheckpoint.found(checkpoint)
     if lerobot:
         training = import_checkpoint(lerobot, cameras, Store(out))
     elif cameras:
@@ -116,12 +116,12 @@ def _decoding(training: StoredTraining) -> _Decoding:
     return _Decoding(horizon, horizon, objective.can_decode, objective.uses_sampler)
 
 
-def _is_cell(path: str) -> bool:
+def is_cell(path: str) -> bool:
     """Whether it looks like a policy of our own, OUT/cells/KEY, or a results folder."""
     return (Path(path) / "manifest.json").is_file() or (Path(path) / "cells").is_dir()
 
 
-def _renamed(text: str | None) -> dict[str, str]:
+def renamed(text: str | None) -> dict[str, str]:
     """`front=image,wrist=image2`"""
     pairs = [part.partition("=") for part in (text or "").split(",") if part]
     if not all(own and equals and robot for own, equals, robot in pairs):

@@ -88,6 +88,10 @@ class Environment(ABC):
     def close(self) -> None:
         """Free the simulator."""
 
+    def still(self) -> Float[np.ndarray, "action"]:
+        """The action that leaves the robot where it is: zero, unless actions are positions."""
+        return np.zeros(self.interface.action_dim)
+
     def expert(self, seed: int) -> Expert:
         """A scripted expert for the episode that has just begun. Raises UsageError where there is none."""
         raise UsageError(f"environment {self.name!r} has no scripted expert.")

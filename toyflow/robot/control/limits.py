@@ -1,0 +1,189 @@
+"""What a robot's actions may be: read from a file, told by the robot, or taken from the training data."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from toyflow.errors import UsageError, unknown
+
+Values = Float[np.ndarray, "action"]
+
+MARGIN = 0.1
+"""Share of the range of the training data's actions by which one may lie outside it."""
+STEP_MARGIN = 1.5
+"""How much more than the largest step of the training data one may be."""
+SPREADS, SPREADS_OF_A_STEP = 5.0, 4.0
+"""Where only mean and spread of the data are known: standard deviations from the mean, and in one step, as a
+gripper that switches between two values moves by 2 to 4."""
+RANGE_SECONDS = 1.0
+"""Where nobody says how far an action may change in a step, its whole range takes this long."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Per dimension of the action; None where nothing is known, inf where there is no limit.
+
+    Attributes:
+        lower, upper: in the action's units.
+        step: largest change from one action to the next.
+        velocity: units per second; a chunk that is faster anywhere is refused as a whole.
+        jerk: units per second^3; likewise.
+    """
+
+    lower: Values | None = None
+    upper: Values | None = None
+    step: Values | None = None
+    velocity: Values | None = None
+    jerk: Values | None = None
+
+    def or_else(self, other: Limits) -> Limits:
+        """These, and the other's where these say nothing."""
+        pairs = zip(_parts(self), _parts(other), strict=True)
+        return Limits(*(others if mine is None else mine for mine, others in pairs))
+
+    def completed(self, rate: float) -> Limits:
+        """With what follows from the rest, at `rate` actions per second: the step is range / (rate 1 s), the
+        velocity twice what the step allows, and the jerk three times step rate^3; a chunk that shakes by the
+        largest step reaches four, one that starts or stops at once reaches one.
+
+        Raises:
+            UsageError: lower or upper are not known.
+        """
+        if self.lower is None or self.upper is None:
+            raise UsageError(
+                "neither the robot nor the policy's data say how far actions may go: name a file with lower "
+                "and upper by --limits FILE."
+            )
+        step = (self.upper - self.lower) / (rate * RANGE_SECONDS) if self.step is None else self.step
+        derived = Limits(step=step, velocity=2 * step * rate, jerk=3 * step * rate**3)
+        return self.or_else(derived)
+
+    def as_dict(self) -> dict[str, list[float | None] | None]:
+        """JSON values, in which None is no limit."""
+        return {
+            part.name: None if (values := getattr(self, part.name)) is None else _finite(values)
+            for part in fields(self)
+        }
+
+    @classmethod
+    def unlimited_between(cls, lower: float, upper: float, dims: int) -> Limits:
+        """Bounds alone: a change may be as large and as quick as they allow."""
+        free = np.full(dims, math.inf)
+        return cls(np.full(dims, float(lower)), np.full(dims, float(upper)), free, free, free)
+
+    @classmethod
+    def of_data(cls, details: Mapping[str, Any]) -> Limits:
+        """From what a trained policy's record says of the actions that it learned from: how far they went
+        (`motion`), with a margin, or else their mean and spread (`normalisation`). A dimension that was
+        constant stays so. Nothing where it says nothing, as of a policy that LeRobot trained."""
+        if "motion" in details:
+            motion = details["motion"]
+            lower, upper, step = (np.array(motion[key], float) for key in ("lower", "upper", "step"))
+            margin = MARGIN * (upper - lower)
+            return cls(lower - margin, upper + margin, STEP_MARGIN * step)
+        if "normalisation" in details:
+            action = details["normalisation"]["action"]
+            centre, scale = np.array(action["centre"], float), np.array(action["scale"], float)
+            return cls(centre - SPREADS * scale, centre + SPREADS * scale, SPREADS_OF_A_STEP * scale)
+        return cls()
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long what may be. Milliseconds.
+
+    Attributes:
+        hold_after: without a fresh action, until the robot is told to hold.
+        stop_after: without a fresh action, until the run is stopped.
+        stale_after: for which an observation may be the same to the last bit, until it is no longer believed.
+    """
+
+    hold_after: float = 100.0
+    stop_after: float = 2000.0
+    stale_after: float = 500.0
+
+
+def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
+    """Limits and patience from a TOML or JSON file.
+
+    `lower`, `upper`, `step`, `velocity`, `jerk`: a number for all dimensions, a list with one for each, or a
+    table by `names` of dimensions, of which `default` serves the others; `inf` (JSON: null) is no limit.
+    `hold_after`, `stop_after`, `stale_after`: milliseconds.
+
+    Raises:
+        UsageError: it is not there, or something in it is not understood.
+    """
+    content = _parsed(path)
+    patience = {part.name for part in fields(Patience)}
+    known = [*(part.name for part in fields(Limits)), *patience]
+    for key in content:
+        if key not in known:
+            raise unknown(f"key in {path}", key, known)
+    limits = {
+        key: _values(value, names, f"{path}: {key}") for key, value in content.items() if key not in patience
+    }
+    for key in set(limits) - {"lower", "upper"}:
+        if (limits[key] <= 0).any():
+            raise UsageError(f"{path}: {key} must be above 0.")
+    if "lower" in limits and "upper" in limits and (limits["lower"] > limits["upper"]).any():
+        worst = names[int(np.argmax(limits["lower"] - limits["upper"]))]
+        raise UsageError(f"{path}: lower is above upper in {worst}.")
+    times = {key: _number(content[key], f"{path}: {key}") for key in patience & set(content)}
+    return Limits(**limits), Patience(**times)
+
+
+def _parsed(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text()
+        if path.suffix == ".json":
+            content = json.loads(text)
+        else:
+            try:
+                import tomllib
+            except ModuleNotFoundError:  # Python 3.10
+                import tomli as tomllib  # pyright: ignore[reportMissingImports]
+            content = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"limits {path} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"limits {path} must hold keys such as lower and upper.")
+    return content
+
+
+def _values(value: Any, names: Sequence[str], where: str) -> Values:
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in (*names, "default"):
+                raise unknown(f"dimension in {where}", name, (*names, "default"))
+        missing = [name for name in names if name not in value]
+        if missing and "default" not in value:
+            raise UsageError(f"{where} says nothing about {', '.join(missing)}; `default` serves the others.")
+        value = [value.get(name, value.get("default")) for name in names]
+    if not isinstance(value, list):
+        value = [value] * len(names)
+    if len(value) != len(names):
+        raise UsageError(f"{where} has {len(value)} numbers, an action has {len(names)}: {', '.join(names)}.")
+    edge = -math.inf if where.endswith("lower") else math.inf
+    return np.array([edge if number is None else _number(number, where) for number in value])
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise UsageError(f"{where} takes numbers, not {value!r}.")
+    return float(value)
+
+
+def _parts(limits: Limits) -> list[Values | None]:
+    return [getattr(limits, part.name) for part in fields(limits)]
+
+
+def _finite(values: Values) -> list[float | None]:
+    return [float(value) if math.isfinite(value) else None for value in values]
