@@ -181,7 +181,8 @@ def test_limits_come_from_the_file_then_the_robot_then_the_data_then_follow():
     data = Limits(np.full(2, -9.0), np.full(2, 9.0), np.full(2, 9.0))
     found = own.or_else(robot).or_else(data).completed(RATE)
     assert found.as_dict() == {
-        "lower": [-1, -1], "upper": [1, 1], "step": [0.1, 0.2], "velocity": [2, 4], "jerk": pytest.approx([300, 600]),
+        "lower": [-1, -1], "upper": [1, 1], "step": [0.1, 0.2], "velocity": [2, 4],
+        "jerk": pytest.approx([300, 600]),
     }  # fmt: skip
     assert robot.completed(RATE).as_dict()["step"] == [0.2, 0.2]
     with pytest.raises(UsageError, match="--limits FILE"):

@@ -125,6 +125,7 @@ class ControlLoop:
         robot, settings = self.robot, self.settings
         robot.begin(episode)
         self.handover.clear()
+        self.planning.forget()
         self._ending = ending = Ending(episode, 0, "time is over")
         self._moments: deque[Observation] = deque(maxlen=settings.history)
         self._look_at, self._starving, self._seed = 0, False, robot.plan_seed(episode, settings.noise_seed)

@@ -49,6 +49,9 @@ class Planning(ABC):
     def received(self, step: int) -> Plan | None:
         """The plan that was asked for, once it is there by `step`. Raises what the planner raised."""
 
+    def forget(self) -> None:  # noqa: B027
+        """The plan that is under way is of no use any more; if it comes nevertheless, its request tells."""
+
     def close(self) -> None:  # noqa: B027
         """Ask for no more."""
 
@@ -77,6 +80,10 @@ class SteppedPlanning(Planning):
             return None
         self._plan = None
         return plan
+
+    def forget(self) -> None:
+        """See `Planning`."""
+        self._plan = None
 
 
 class ThreadedPlanning(Planning):
