@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def run_policy(
         "checkpoint": checkpoint, "steps": steps, "replan": due, "handover": handover,
         "latency_steps": latency_steps, "noise_seed": noise_seed, "horizon": planner.horizon,
     }  # fmt: skip
-    episodes = drive.episodes or max(1, len(settings["states"]))
+    episodes = drive.episodes or max(1, len(settings.get("states", ())))
     loop = LoopSettings(due, episodes, drive.seconds, planner.history, noise_seed)
     _drive(robot, planning, how, drive, rate, loop, Limits.of_data(details), policy, settings, console)
 
@@ -109,7 +109,7 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
     header = recording.header
     given = {name: value for name, value in settings.items() if value}
     settings = {**header["settings"], **given}
-    settings["states"] = tuple(settings["states"])
+    settings["states"] = tuple(settings.get("states", ()))
     interface = Interface.from_dict(header["interface"])
     robot = open_robot(drive.robot, RobotSettings(policy=interface, **settings))
     if robot.interface.action_dim != interface.action_dim:
@@ -179,7 +179,7 @@ def _drive(
         log.write(
             "run", toyflow=__version__, time=time.time(), robot=robot.name, dry_run=drive.dry_run, rate=rate,
             clock="stepped" if robot.stepped else "real", interface=robot.interface.as_dict(),
-            action_names=robot.action_names, limits=limits.as_dict(), patience=asdict(patience),
+            action_names=robot.action_names, limits=limits.as_dict(), patience=patience.as_dict(),
             settings=settings, **policy,
         )  # fmt: skip
         gate = Gate(robot, limits, patience, rate, moves=not drive.dry_run)
@@ -214,9 +214,7 @@ def _let_go(robot: Robot, path: Path) -> Iterator[None]:
             robot.disconnect()
     except ToyflowError:
         raise
-    except (
-        KeyboardInterrupt
-    ):  # the second signal: a robot or camera has not returned
+    except KeyboardInterrupt:  # the second signal: a robot or camera has not returned
         raise typer.Exit(128 + signal.SIGINT) from None
     except Exception as error:
         said = (str(error).strip().splitlines() or [""])[0]

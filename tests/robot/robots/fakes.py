@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from toyflow.robot.control.limits import Limits
@@ -11,25 +13,26 @@ from toyflow.robot.robots import Robot
 
 class FakeRobot(Robot):
     """Two joints on a real or a stepped clock, at 100 Hz. `faults` says what goes wrong: `send` at the fifth
-    action, `stop`, `frozen`."""
+    action, `stop`, `frozen`. With `trace` it notes in that file what it does beside sending."""
 
     name = "fake"
 
-    def __init__(self, stepped: bool = True, faults: tuple[str, ...] = ()) -> None:
+    def __init__(self, stepped: bool = True, faults: tuple[str, ...] = (), trace: str | None = None) -> None:
         self.interface = Interface(("front",), state_dim=4, action_dim=2, fps=100)
         self.limits = Limits(np.full(2, -1.0), np.full(2, 1.0), np.full(2, 0.5))
         self.action_names = ("shoulder", "elbow")
-        self.stepped, self.faults = stepped, faults
+        self.stepped, self.faults, self.trace = stepped, faults, trace
         self.did: list[str] = []
         self.sent: list[np.ndarray] = []
         self.looks = 0
 
     @classmethod
     def open(cls, settings) -> FakeRobot:
-        return cls(stepped="real" not in settings.options, faults=tuple(settings.options))
+        options = settings.options
+        return cls("real" not in options, tuple(options), options.get("trace"))
 
     def connect(self) -> None:
-        self.did.append("connect")
+        self._do("connect")
 
     def observe(self) -> Observation:
         self.looks += "frozen" not in self.faults
@@ -43,15 +46,21 @@ class FakeRobot(Robot):
         self.did.append("send")
 
     def hold(self) -> None:
-        self.did.append("hold")
+        self._do("hold")
 
     def stop(self) -> None:
-        self.did.append("stop")
+        self._do("stop")
         if "stop" in self.faults:
             raise OSError("the bus is silent")
 
     def disconnect(self) -> None:
-        self.did.append("disconnect")
+        self._do("disconnect")
 
     def still(self):
         return np.zeros(2)
+
+    def _do(self, what: str) -> None:
+        self.did.append(what)
+        if self.trace:
+            with Path(self.trace).open("a") as file:
+                file.write(f"{what}\n")

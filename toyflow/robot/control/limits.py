@@ -110,6 +110,10 @@ class Patience:
     stop_after: float = 2000.0
     stale_after: float = 500.0
 
+    def as_dict(self) -> dict[str, float | None]:
+        """JSON values, in which None is forever."""
+        return {name: value if math.isfinite(value) else None for name, value in vars(self).items()}
+
 
 def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
     """Limits and patience from a TOML or JSON file.
