@@ -93,7 +93,8 @@ class _Run:
         self.ends.append(last)
         self.asked, self.sent = self._actions("asked"), self._actions("sent")
         self.dims = self.sent.shape[1]
-        clock = "a simulator's clock" if header["clock"] == "stepped" else "a real clock"
+        self.stepped = header["clock"] == "stepped"
+        clock = "a simulator's clock" if self.stepped else "a real clock"
         self.title = f"{header['robot']} at {self.rate:g} Hz on {clock}" + (
             ", dry run" if header["dry_run"] else ""
         )
@@ -101,7 +102,7 @@ class _Run:
     def draw_joint(self, axes: Axes, dim: int) -> None:
         """One number of the action."""
         asked, sent = self.asked[:, dim], self.sent[:, dim]
-        axes.plot(self.time, asked, color=ASKED, linewidth=2.6, alpha=0.55, solid_capstyle="round")
+        axes.step(self.time, asked, where="post", color=ASKED, linewidth=2.8, alpha=0.55)
         axes.step(self.time, sent, where="post", color=SENT, linewidth=1.1)
         low, high = np.nanmin([asked, sent], initial=0), np.nanmax([asked, sent], initial=0)
         for key in ("lower", "upper"):
@@ -112,8 +113,9 @@ class _Run:
         axes.tick_params(labelsize=8, labelbottom=False)
 
     def draw_timing(self, axes: Axes) -> None:
-        """How late steps began, how long their work and the plans took."""
-        for key, label, colour, size in (("took", "a step's work", WORK, 3), ("late", "its delay", SENT, 5)):
+        """How long plans took; and on a real clock how late steps began, and how long their work took."""
+        timed = () if self.stepped else (("took", "a step's work", WORK, 3), ("late", "its delay", SENT, 5))
+        for key, label, colour, size in timed:
             milliseconds = [max(1000 * step[key], 1e-3) for step in self.steps]
             axes.plot(self.time, milliseconds, ".", markersize=size, color=colour, label=label, alpha=0.7)
         for late, marker, label in ((False, "o", "a plan"), (True, "X", "a late plan")):
