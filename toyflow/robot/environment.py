@@ -48,6 +48,8 @@ class Environment(ABC):
     """
 
     name: ClassVar[str]
+    absolute: ClassVar[bool] = False
+    """Whether actions are positions, so that a large change is a jump; else they are changes themselves."""
 
     interface: Interface
 

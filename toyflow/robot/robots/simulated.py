@@ -14,8 +14,8 @@ from toyflow.robot.rollout import episode_seed
 
 
 class SimulatedRobot(Robot):
-    """One task of an environment. Its actions are in [-1, 1] and may change at once: what is relative or a
-    gripper does. With official initial states and the same noise seed its episodes are those of
+    """One task of an environment. Its actions are in [-1, 1]; unless they are positions they may change at
+    once. With official initial states and the same noise seed its episodes are those of
     `robot-eval`."""
 
     stepped = True
@@ -25,6 +25,8 @@ class SimulatedRobot(Robot):
         self.name, self.interface = environment.name, environment.interface
         self.longest = longest
         self.limits = Limits.unlimited_between(-1, 1, self.interface.action_dim)
+        if environment.absolute:
+            self.limits = Limits(self.limits.lower, self.limits.upper)
         self.action_names = tuple(map(str, range(self.interface.action_dim)))
         self._solved = False
 
@@ -92,6 +94,10 @@ class SimulatedRobot(Robot):
     def disconnect(self) -> None:
         """See `Robot`."""
         self.environment.close()
+
+    def still(self) -> Float[np.ndarray, "action"] | None:
+        """See `Robot`."""
+        return self.environment.still() if self.environment.absolute else None
 
     @property
     def solved(self) -> bool:
