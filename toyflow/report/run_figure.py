@@ -104,7 +104,8 @@ class _Run:
         asked, sent = self.asked[:, dim], self.sent[:, dim]
         axes.step(self.time, asked, where="post", color=ASKED, linewidth=2.8, alpha=0.55)
         axes.step(self.time, sent, where="post", color=SENT, linewidth=1.1)
-        low, high = np.nanmin([asked, sent], initial=0), np.nanmax([asked, sent], initial=0)
+        known = np.concatenate([[0.0], asked[~np.isnan(asked)], sent[~np.isnan(sent)]])
+        low, high = known.min(), known.max()
         for key in ("lower", "upper"):
             limit = self.limits[key][dim]
             if limit is not None and low - (high - low) / 2 <= limit <= high + (high - low) / 2:
