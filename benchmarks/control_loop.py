@@ -65,10 +65,12 @@ def nano(threads: int) -> Planner:
 class NoPlans(Planning):
     """Answers at once with zeros."""
 
-    busy = False
-
     def __init__(self) -> None:
         self._plan: Plan | None = None
+
+    @property
+    def busy(self) -> bool:
+        return False
 
     def ask(self, request: Request) -> None:
         self._plan = Plan(request, np.zeros((HORIZON, ACTION), np.float32), 0.0)

@@ -21,7 +21,7 @@ States = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Of a simulator: of random states.", show_default="0")]
-ImageSize = Annotated[int | None, typer.Option(help="Of a simulator: pixels.", show_default="128")]
+ImageSize = Annotated[int | None, typer.Option(help="Of a simulator: pixels.", show_default="the policy's")]
 Prompt = Annotated[str | None, typer.Option(help="The task in words, for a real robot.")]
 Rename = Annotated[
     str | None,

@@ -21,7 +21,8 @@ from toyflow import __version__
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.control.chunks import Handover, parse_handover
 from toyflow.robot.control.clock import RealClock, SteppedClock
-from toyflow.robot.control.limits import Limits, Patience, read_limits
+from toyflow.robot.control.limits import Limits, Patience
+from toyflow.robot.control.limits_file import read_limits
 from toyflow.robot.control.log import RunLog, read_log
 from toyflow.robot.control.loop import ControlLoop, Ending, LoopSettings
 from toyflow.robot.control.planning import Planning, SteppedPlanning, ThreadedPlanning
@@ -78,6 +79,7 @@ def run_policy(
             f"this policy was never evaluated in {steps} steps, but in {', '.join(map(str, evaluated))}.",
             style="yellow",
         )
+    settings = {"image_size": planner.image_size, **settings}  # a simulator renders what the policy looks at
     robot = open_robot(drive.robot, RobotSettings(policy=planner.interface, **settings))
     if latency_steps and not robot.stepped:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")

@@ -22,6 +22,8 @@ from toyflow.robot.control.log import Recording
 
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 2
+SHORTEST = 0.01
+"""Milliseconds; what took less is drawn there."""
 KINDS = (
     "bounds", "change", "not-finite", "shape", "velocity", "jerk", "stale", "hold", "stop",
 )  # fmt: skip
@@ -117,7 +119,7 @@ class _Run:
         """How long plans took; and on a real clock how late steps began, and how long their work took."""
         timed = () if self.stepped else (("took", "a step's work", WORK, 3), ("late", "its delay", SENT, 5))
         for key, label, colour, size in timed:
-            milliseconds = [max(1000 * step[key], 1e-3) for step in self.steps]
+            milliseconds = [max(1000 * step[key], SHORTEST) for step in self.steps]
             axes.plot(self.time, milliseconds, ".", markersize=size, color=colour, label=label, alpha=0.7)
         for late, marker, label in ((False, "o", "a plan"), (True, "X", "a late plan")):
             points = [(at, 1000 * plan["seconds"]) for at, plan in self.plans if plan["late"] == late]

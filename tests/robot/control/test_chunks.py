@@ -4,11 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toyflow.errors import UsageError
-from toyflow.robot.control.chunks import Blend, Ensemble, blend, parse_handover
+from toyflow.robot.control.chunks import Blend, Ensemble, Handover, blend, parse_handover
 
 
 def ramp(start: float, length: int = 5) -> np.ndarray:
     return (start + np.arange(length, dtype=np.float32))[:, None]
+
+
+def said(handover: Handover, step: int) -> np.ndarray:
+    action = handover.action(step)
+    assert action is not None
+    return action
 
 
 def test_switching_takes_the_newest_chunk_and_drops_what_has_passed():
@@ -41,15 +47,15 @@ def test_a_blend_never_jumps_by_more_than_its_share(over, late, far):
     handover = Blend(over)
     handover.add(np.zeros((10, 1)), 0, 0)
     handover.add(np.full((10, 1), far), 2, 2 + late)
-    said = np.concatenate([[0.0], *(np.ravel(handover.action(step)) for step in range(2 + late, 10))])
-    assert np.abs(np.diff(said)).max() <= abs(far) / (over + 1) + 1e-9
+    actions = np.concatenate([[0.0], *(said(handover, step) for step in range(2 + late, 10))])
+    assert np.abs(np.diff(actions)).max() <= abs(far) / (over + 1) + 1e-9
 
 
 def test_a_blend_during_a_blend_goes_on_from_what_was_being_done():
     handover = Blend(1)
     for start, value in ((0, 0.0), (2, 8.0), (3, 8.0)):
         handover.add(np.full((6, 1), value), start, start)
-    assert [float(np.ravel(handover.action(step))[0]) for step in (3, 4)] == [8, 8]
+    assert [float(said(handover, step)[0]) for step in (3, 4)] == [8, 8]
 
 
 def test_the_ensemble_is_the_weighted_mean_of_all_that_cover_a_step():
@@ -57,8 +63,8 @@ def test_the_ensemble_is_the_weighted_mean_of_all_that_cover_a_step():
     for start in (0, 1, 2):
         ensemble.add(np.full((3, 1), float(start)), start, start)
     weight = np.exp([0, -0.5, -1])
-    np.testing.assert_allclose(ensemble.action(2), [weight @ [0, 1, 2] / weight.sum()])
-    np.testing.assert_allclose(ensemble.action(4), [2])
+    np.testing.assert_allclose(said(ensemble, 2), [weight @ [0, 1, 2] / weight.sum()])
+    np.testing.assert_allclose(said(ensemble, 4), [2])
     assert ensemble.action(5) is None and ensemble._chunks == []
 
 
@@ -74,7 +80,8 @@ def test_clearing_forgets():
 def test_names():
     for text, kind in (("switch", Blend), ("blend", Blend), ("blend:5", Blend), ("ensemble:0.1", Ensemble)):
         assert isinstance(parse_handover(text), kind)
-    assert parse_handover("blend:5").over == 5
+    five = parse_handover("blend:5")
+    assert isinstance(five, Blend) and five.over == 5
     for text in ("blend:0", "blend:1.5", "switch:1", "ensemble:-1", "ensemble:x"):
         with pytest.raises(UsageError, match="--handover takes switch, blend:STEPS"):
             parse_handover(text)

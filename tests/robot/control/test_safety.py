@@ -8,12 +8,14 @@ from hypothesis.extra.numpy import arrays
 from robot.robots.fakes import FakeRobot
 
 from toyflow.errors import UsageError
-from toyflow.robot.control.limits import Limits, Patience, read_limits
+from toyflow.robot.control.limits import Limits, Patience
+from toyflow.robot.control.limits_file import read_limits
 from toyflow.robot.control.safety import Gate, SafetyStop
 
 RATE = 10.0
+LOWER, UPPER, STEP = np.array([-1.0, -2]), np.array([1.0, 2]), np.array([0.5, np.inf])
 LIMITS = Limits(
-    lower=np.array([-1.0, -2]), upper=np.array([1.0, 2]), step=np.array([0.5, np.inf]),
+    lower=LOWER, upper=UPPER, step=STEP,
     velocity=np.array([10.0, np.inf]), jerk=np.array([2000.0, np.inf]),
 )  # fmt: skip
 
@@ -79,8 +81,8 @@ def test_whatever_is_asked_what_is_sent_is_finite_within_bounds_and_near_the_las
         made.send(action, now / RATE)
     sent = np.array([np.zeros(2), *robot.sent])
     assert np.isfinite(sent).all()
-    assert (sent >= LIMITS.lower).all() and (sent <= LIMITS.upper).all()
-    assert (np.abs(np.diff(sent, axis=0)) <= LIMITS.step + 1e-9).all()
+    assert (sent >= LOWER).all() and (sent <= UPPER).all()
+    assert (np.abs(np.diff(sent, axis=0)) <= STEP + 1e-9).all()
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])

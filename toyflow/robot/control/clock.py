@@ -48,15 +48,13 @@ class RealClock(Clock):
     def next_step(self, step: int) -> tuple[int, float]:
         """See `Clock`: sleeps, then spins."""
         due = step + 1
-        if self.now() * self.rate >= due + 1:
-            due = int(self.now() * self.rate)
-            self.missed += due - step - 1
-        deadline = due / self.rate
-        if (left := deadline - self.now() - SPIN) > 0:
+        if (left := due / self.rate - self.now() - SPIN) > 0:
             time.sleep(left)
-        while (now := self.now()) < deadline:
+        while (now := self.now()) < due / self.rate:
             pass
-        return due, now - deadline
+        current = max(due, int(now * self.rate))
+        self.missed += current - due
+        return current, max(0.0, now - current / self.rate)
 
 
 class SteppedClock(Clock):

@@ -102,8 +102,8 @@ def digest(observation: Observation) -> str:
     found = hashlib.blake2b(digest_size=8)
     for camera in sorted(observation.images):
         found.update(camera.encode())
-        found.update(np.ascontiguousarray(observation.images[camera]))
-    found.update(np.ascontiguousarray(observation.state))
+        found.update(np.ascontiguousarray(observation.images[camera]).data)
+    found.update(np.ascontiguousarray(observation.state).data)
     return found.hexdigest()
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -97,7 +97,7 @@ class ControlLoop:
         self.signal: int | None = None
         self._step = 0
 
-    def run(self) -> Iterator[Ending]:
+    def run(self) -> Generator[Ending, None, None]:
         """Each episode's ending. Closing the iterator stops the robot.
 
         Raises:

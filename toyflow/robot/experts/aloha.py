@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from toyflow.robot.environment import Expert
 from toyflow.robot.environments.aloha.scene import ARMS, GRIPPER_CLOSED, GRIPPER_OPEN
+from toyflow.robot.environments.rendering import load_mujoco
 
 if TYPE_CHECKING:
     from toyflow.robot.environments.aloha import Aloha
@@ -70,16 +71,14 @@ class Hand:
     """Inverse kinematics of one arm, each solution near the one before."""
 
     def __init__(self, environment: Aloha, arm: str) -> None:
-        import mujoco
-
-        self._mujoco, self._model = mujoco, environment.scene.model
-        self._data = mujoco.MjData(self._model)
+        self._mujoco, self._model = load_mujoco(), environment.scene.model
+        self._data = self._mujoco.MjData(self._model)
         self._data.qpos[:] = environment.scene.data.qpos
         self._body = self._model.body(f"vx300s_{arm}/gripper_link").id
         first = self._model.joint(f"vx300s_{arm}/waist").id
         self._joints = slice(first, first + 6)
         self._low, self._high = self._model.jnt_range[self._joints].T
-        mujoco.mj_kinematics(self._model, self._data)
+        self._mujoco.mj_kinematics(self._model, self._data)
 
     @property
     def facing(self) -> Rotation:

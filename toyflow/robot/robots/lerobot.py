@@ -131,7 +131,7 @@ def _config(settings: RobotSettings, base: Any) -> Any:
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            return draccus.parse(choices[settings.argument], args=words)
+            return draccus.parse(choices[settings.argument], args=words)  # pyright: ignore[reportPrivateImportUsage]
     except SystemExit:
         raise UsageError(
             f"{settings.argument} of LeRobot: {said.getvalue().rpartition('error: ')[2].strip()}."
