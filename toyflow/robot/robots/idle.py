@@ -49,7 +49,7 @@ class IdleRobot(Robot):
     def observe(self) -> Observation:
         """See `Robot`."""
         self._looks += 1
-        picture = self._pictures[self._looks % PICTURES]
+        picture = np.asarray(self._pictures[self._looks % PICTURES])
         return Observation(dict.fromkeys(self.interface.cameras, picture), self._state.copy(), self.prompt)
 
     def send(self, action: Float[np.ndarray, "action"]) -> None:
