@@ -3,7 +3,7 @@
     python benchmarks/control_loop.py --seconds 600          # 50 Hz for ten minutes, planning in a thread
     python benchmarks/control_loop.py --planner none         # the loop alone: what the machine itself brings
     python benchmarks/control_loop.py --planner process      # planning in a process of its own
-    chrt -f 10 python benchmarks/control_loop.py             # before everybody else on a machine that is not idle
+    chrt -f 10 python benchmarks/control_loop.py             # before others, if the machine is not idle
 
 The policy is `nano` with random weights and two cameras of 64 pixels, decoded in one step, and the robot
 `idle`, which moves nothing and renders nothing; every action passes the gate and every step is logged, as in

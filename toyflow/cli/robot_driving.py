@@ -109,7 +109,7 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
     recording = read_log(path)
     recorded = Recorded(recording)
     header = recording.header
-    given = {name: value for name, value in settings.items() if value}
+    given = {name: value for name, value in settings.items() if value != {}}
     settings = {**header["settings"], **given}
     settings["states"] = tuple(settings.get("states", ()))
     interface = Interface.from_dict(header["interface"])

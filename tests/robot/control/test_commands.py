@@ -56,6 +56,8 @@ def test_it_drives_a_simulator_and_the_log_replays(toyflow, checkpoint):
     assert shown.returncode == 0, shown.stderr
     assert "2 episodes ended, 0 solved; 120 steps" in shown.stdout
     assert (toyflow.folder / "a.png").stat().st_size > 20_000
+    wrong = toyflow("robot-replay", "a.jsonl", "--figure", "a.txt")
+    assert wrong.returncode == 2 and "a figure is .png, .pdf, .svg, not a.txt" in wrong.stderr
     again = toyflow("robot-replay", "a.jsonl", "--robot", "points", "--log", "b.jsonl")
     assert again.returncode == 0, again.stderr
     first, second = (
