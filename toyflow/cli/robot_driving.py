@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
+from toyflow.cli.robot_policy import open_policy
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.control.chunks import Handover, parse_handover
 from toyflow.robot.control.clock import RealClock, SteppedClock
@@ -72,13 +73,11 @@ def run_policy(
         typer.Exit: with 128 + N, after signal N.
     """
     how = parse_handover(handover)
-    planner, details, evaluated = open_policy(checkpoint, device, threads, rename)
+    opened = open_policy(checkpoint, device, threads, rename)
+    planner = opened.planner
     planner.decode_in(steps)
-    if evaluated and steps not in evaluated:
-        console.print(
-            f"this policy was never evaluated in {steps} steps, but in {', '.join(map(str, evaluated))}.",
-            style="yellow",
-        )
+    if warning := opened.warning(steps):
+        console.print(warning, style="yellow")
     settings = {"image_size": planner.image_size, **settings}  # a simulator renders what the policy looks at
     robot = open_robot(drive.robot, RobotSettings(policy=planner.interface, **settings))
     if latency_steps and not robot.stepped:
@@ -97,7 +96,7 @@ def run_policy(
     }  # fmt: skip
     episodes = drive.episodes or max(1, len(settings.get("states", ())))
     loop = LoopSettings(due, episodes, drive.seconds, planner.history, noise_seed)
-    _drive(robot, planning, how, drive, rate, loop, Limits.of_data(details), policy, settings, console)
+    _drive(robot, planning, how, drive, rate, loop, Limits.of_data(opened.details), policy, settings, console)
 
 
 def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Console) -> None:
@@ -129,37 +128,6 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
     episodes = min(drive.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, drive.seconds)
     _drive(robot, NoPlanning(), recorded, drive, rate, loop, known, {"replays": str(path)}, settings, console)
-
-
-def open_policy(
-    checkpoint: str, device: str, threads: int | None, rename: str | None
-) -> tuple[Planner, Mapping[str, Any], list[int]]:
-    """(a planner, what is recorded of its training, the numbers of steps that it was evaluated in).
-
-    Raises:
-        UsageError: there is no such policy, or it cannot be loaded.
-    """
-    import torch
-
-    from toyflow.cli.robot_runs import is_cell, renamed
-    from toyflow.machine import choose_device, cores
-    from toyflow.robot.checkpoint import find_checkpoint
-    from toyflow.robot.planners import open_planner
-    from toyflow.robot.planners.lerobot import LeRobotCheckpoint, LeRobotPlanner
-    from toyflow.sweep.store import Store
-
-    torch.set_num_threads(threads or max(1, cores() - 1))  # one is left to the loop
-    on = torch.device(choose_device(device))
-    cameras = renamed(rename)
-    lerobot = None if is_cell(checkpoint) else LeRobotCheckpoint.found(checkpoint)
-    if lerobot:
-        return LeRobotPlanner(lerobot, on, cameras), {}, []
-    if cameras:
-        raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
-    training = find_checkpoint(Path(checkpoint))
-    found = Store(training.folder.parent.parent).evaluations(training)
-    evaluated = sorted({evaluation.record.steps for evaluation in found})
-    return open_planner(training, on), training.details, evaluated
 
 
 def _drive(
