@@ -61,8 +61,10 @@ clean:
 	.venv-lerobot-0.6/bin/pip install --quiet --no-deps -e lerobot_policy_toyflow
 	@touch $@
 
-# LIBERO, for its tests, which are skipped where it is missing. Its assets come from an archive beside the
+# LIBERO and gym-aloha's scene (its files alone; MuJoCo comes with LIBERO), for their tests, which are skipped
+# where they are missing. LIBERO's assets come from an archive beside the
 # checkout if there is one, else from a cache or the hub, else they are generated stand-ins.
 .venv/installed-libero: .venv/installed-dev
 	$(BIN)/toyflow robot-setup libero $(addprefix --assets ,$(wildcard $(LIBERO_ASSETS)))
+	$(INSTALL) --no-deps gym-aloha==0.1.5
 	@touch $@

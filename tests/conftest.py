@@ -80,6 +80,8 @@ power = toyflow_test_plugin:Power
 points = toyflow_test_plugin:Points
 [toyflow.environments]
 points = robot.points:Points
+[toyflow.robots]
+fake = robot.robots.fakes:FakeRobot
 """
 
 

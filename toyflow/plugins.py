@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from toyflow.errors import ToyflowError, UsageError, unknown
 
-Group = Literal["schedules", "samplers", "objectives", "tasks", "environments"]
-GROUPS: tuple[Group, ...] = ("schedules", "samplers", "objectives", "tasks", "environments")
+Group = Literal["schedules", "samplers", "objectives", "tasks", "environments", "robots"]
+GROUPS: tuple[Group, ...] = ("schedules", "samplers", "objectives", "tasks", "environments", "robots")
 
 
 @cache

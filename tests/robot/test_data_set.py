@@ -146,3 +146,13 @@ def test_numbers_that_are_none_are_refused(small, tmp_path):
     table.to_parquet(path)
     with pytest.raises(UsageError, match="action of frame 6 is not finite"):
         DataSet(str(tmp_path / "nan")).chunks(torch.tensor([0]), 2)
+
+
+def test_motion_is_how_far_actions_go_within_episodes(small):
+    folder, made = small
+    actions = [demonstration.episode.action for demonstration in made]
+    motion = DataSet(str(folder)).motion()
+    np.testing.assert_allclose(motion["lower"], np.min([a.min(0) for a in actions], 0), rtol=1e-6)
+    np.testing.assert_allclose(motion["upper"], np.max([a.max(0) for a in actions], 0), rtol=1e-6)
+    largest = np.max([np.abs(np.diff(a, axis=0)).max(0) for a in actions], 0)
+    np.testing.assert_allclose(motion["step"], largest, rtol=1e-6)

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from toyflow import __version__
 from toyflow.cli.robot import add_commands as add_robot_commands
+from toyflow.cli.robot_control import add_commands as add_control_commands
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.sweep.options import RECOMMEND, RECOMMEND_FRACTION, SweepOptions, load_preset
 
@@ -483,6 +484,7 @@ def doctor() -> None:
 
 
 add_robot_commands(app)
+add_control_commands(app)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow.cli.robot import DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_SUITE, DEMO_TASK
+from toyflow.cli.robot_policy import find_policy
 from toyflow.cli.sweep import print_tables
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, cores
@@ -19,7 +20,6 @@ from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
 from toyflow.robot.demos import DemoOptions, make_demos
 from toyflow.robot.environment import load_environment
-from toyflow.robot.imported import import_checkpoint
 from toyflow.robot.interface import Interface
 from toyflow.robot.planners.lerobot import LeRobotCheckpoint
 from toyflow.robot.spec import PolicySpec
@@ -95,24 +95,6 @@ def evaluate_one(
     _run(cell, study, str(out), console)
 
 
-def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTraining:
-    """The policy in OUT/cells/KEY; or LeRobot's, in a folder or on the hub, which becomes a cell of `out`.
-
-    Args:
-        rename: of a LeRobot policy, its cameras as the robot calls them, front=image,wrist=image2.
-
-    Raises:
-        UsageError: there is none, or it cannot be loaded.
-    """
-    cameras = _renamed(rename)
-    lerobot = LeRobotCheckpoint.found(checkpoint)
-    if lerobot:
-        return import_checkpoint(lerobot, cameras, Store(out))
-    if cameras:
-        raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
-    return find_checkpoint(Path(checkpoint))
-
-
 class _Decoding(NamedTuple):
     """What a policy's plans are like."""
 
@@ -133,16 +115,6 @@ def _decoding(training: StoredTraining) -> _Decoding:
     spec = PolicySpec.from_dict(training.details.get("policy"))
     objective = objective_of(training.record)
     return _Decoding(spec.interface, spec.horizon, spec.horizon, objective.can_decode, objective.uses_sampler)
-
-
-def _renamed(text: str | None) -> dict[str, str]:
-    """`front=image,wrist=image2`"""
-    pairs = [part.partition("=") for part in (text or "").split(",") if part]
-    if not all(own and equals and robot for own, equals, robot in pairs):
-        raise UsageError(
-            f"--rename takes pairs as in front=image,wrist=image2, the policy's first, not {text!r}."
-        )
-    return {own.strip(): robot.strip() for own, _, robot in pairs}
 
 
 def first_demonstrations(out: Path, environment: str, console: Console) -> Path:

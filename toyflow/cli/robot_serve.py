@@ -10,19 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
-from toyflow.cli.robot_runs import find_policy
+from toyflow.cli.robot_policy import find_policy, ready_planner, warnings_about
 from toyflow.errors import UsageError
-from toyflow.machine import choose_device, cores, installed_version
+from toyflow.machine import cores, installed_version
 from toyflow.robot.latency import Times
-from toyflow.robot.planners import Planner, open_planner
-from toyflow.robot.trials import Trials
-from toyflow.sweep.records import EvaluationRecord
-from toyflow.sweep.store import Store, StoredTraining
+from toyflow.robot.planners import Planner
+from toyflow.sweep.store import StoredTraining
 
 if TYPE_CHECKING:
     from toyflow.robot.serving.observations import Keys
@@ -69,9 +66,7 @@ def serve_one(
     key, chosen = read_key(key_file, KEY_VARIABLE), parse_keys(keys)
     check_host(host, key, KEY_VARIABLE)
     training = find_policy(checkpoint, rename, out)
-    torch.set_num_threads(threads or cores())
-    planner = open_planner(training, torch.device(choose_device(device)))
-    planner.decode_in(steps, sampler)
+    planner = ready_planner(training, steps, sampler, device, threads or cores())
     reader = ObservationReader(planner.interface, Keys.of(planner.interface, chosen), prompt)
     for warning in _warnings(training, planner, sampler):
         console.print(f"[yellow]{escape(warning)}[/]")
@@ -123,19 +118,8 @@ def _metadata(training: StoredTraining, planner: Planner, keys: Keys) -> dict[st
 
 
 def _warnings(training: StoredTraining, planner: Planner, sampler: str) -> list[str]:
-    """What speaks against trusting this policy in so many steps, a line each."""
-    done = [each.record for each in Store(training.folder.parent.parent).evaluations(training)]
-    same = [each for each in done if each.steps == planner.steps and each.sampler in (None, sampler)]
-    warnings = []
-    if not same:
-        others = ", ".join(dict.fromkeys(each.label for each in done))
-        label = EvaluationRecord(sampler, planner.steps).label
-        warnings.append(
-            f"This policy was never evaluated with {label}{f', only with {others}' if others else ''}: try "
-            f"`toyflow robot-eval {training.folder} --steps {planner.steps}` before it moves a robot."
-        )
-    elif all(Trials.parse(each.test_set).assets != "own" for each in same):
-        warnings.append("This policy was evaluated on stand-in assets only; its scores are not the suite's.")
+    """What to know before trusting it, a line each."""
+    warnings = warnings_about(training, planner, sampler)
     if planner.history > 1:
         warnings.append(
             f"This policy looks at {planner.history} moments: those before are what the same connection "

@@ -84,6 +84,15 @@ class DataSet:
         found = (self._meta.stats or {}).get(feature, {})
         return {name: np.asarray(values, dtype=float).reshape(-1).tolist() for name, values in found.items()}
 
+    def motion(self) -> dict[str, list[float]]:
+        """How far its actions go, one number per dimension: `lower`, `upper`, and `step`, the largest change
+        from one to the next of an episode."""
+        actions, last = self._columns.actions, self._columns.last_frame
+        change = (actions[1:] - actions[:-1]).abs()[last[1:] == last[:-1]]
+        step = change.amax(0) if len(change) else torch.zeros(actions.shape[1])
+        found = {"lower": actions.amin(0), "upper": actions.amax(0), "step": step}
+        return {name: values.tolist() for name, values in found.items()}
+
     def chunks(self, frames: Int64[Tensor, "batch"], horizon: int) -> Chunks:
         """What surrounds these frames, without their images."""
         columns = self._columns

@@ -48,6 +48,8 @@ class Environment(ABC):
     """
 
     name: ClassVar[str]
+    absolute: ClassVar[bool] = False
+    """Whether actions are positions, so that a large change is a jump; else they are changes themselves."""
 
     interface: Interface
 
@@ -87,6 +89,10 @@ class Environment(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free the simulator."""
+
+    def still(self) -> Float[np.ndarray, "action"]:
+        """The action that leaves the robot where it is: zero, unless actions are positions."""
+        return np.zeros(self.interface.action_dim)
 
     def expert(self, seed: int) -> Expert:
         """A scripted expert for the episode that has just begun. Raises UsageError where there is none."""

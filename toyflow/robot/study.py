@@ -93,6 +93,7 @@ class RobotStudy(Study):
             "final_loss": trainer.curve.points[-1].loss,
             "policy": policy.spec.as_dict(),
             "normalisation": policy.normalisation.as_dict(),
+            "motion": data.motion(),
             "frames": data.frames,
             "episodes": data.episodes,
             "prompts": list(data.prompts),

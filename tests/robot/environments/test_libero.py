@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.environments.libero import package, suites
 from toyflow.robot.environments.libero.environment import CAMERAS, IDLE
-from toyflow.robot.environments.libero.rendering import Cameras
+from toyflow.robot.environments.rendering import Cameras
 
 pytestmark = pytest.mark.slow
 

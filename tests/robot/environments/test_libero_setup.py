@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.robot.environments.libero import assets, rendering, setup
+from toyflow.robot.environments import rendering
+from toyflow.robot.environments.libero import assets, setup
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from jaxtyping import Float, Shaped
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.environment import Environment, Expert, SuiteTask, find_tasks
 from toyflow.robot.environments.libero import assets, package, suites
-from toyflow.robot.environments.libero.rendering import Cameras, Rendering, choose_backend
 from toyflow.robot.environments.libero.simulation import Simulation
+from toyflow.robot.environments.rendering import Cameras, Rendering, choose_backend
 from toyflow.robot.interface import Interface, Observation
 
 CAMERAS = {"image": "agentview", "image2": "robot0_eye_in_hand"}

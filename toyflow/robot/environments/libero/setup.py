@@ -19,7 +19,8 @@ from rich.table import Table
 import toyflow
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import installed_version
-from toyflow.robot.environments.libero import assets, rendering, standin
+from toyflow.robot.environments import rendering
+from toyflow.robot.environments.libero import assets, standin
 
 ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
 """Modules, and what to install for them without the dependencies they declare: 7 GB and a compiler, for

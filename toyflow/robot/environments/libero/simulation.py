@@ -15,7 +15,7 @@ from jaxtyping import Float, Shaped
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.environments.libero import package
-from toyflow.robot.environments.libero.rendering import load_mujoco
+from toyflow.robot.environments.rendering import load_mujoco
 
 ATTEMPTS = 10
 """To place all objects; each tries 5000 positions for every object."""

@@ -87,8 +87,9 @@ def works(backend: str) -> bool:
 class Cameras:
     """A renderer for one model: textures and meshes are uploaded once, then serve any number of images."""
 
-    def __init__(self, model: Any, size: int, rendering: Rendering) -> None:
-        """`model` is a mujoco.MjModel, images are `size` by `size`. Raises UsageError where OpenGL fails."""
+    def __init__(self, model: Any, size: int, rendering: Rendering, hidden: int = COLLISION_GEOMS) -> None:
+        """`model` is a mujoco.MjModel, images are `size` by `size`, geometry of the group `hidden` is not
+        shown. Raises UsageError where OpenGL fails."""
         mujoco = load_mujoco()
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
         model.vis.global_.offheight = max(model.vis.global_.offheight, size)
@@ -97,7 +98,7 @@ class Cameras:
             self._off = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
             model.vis.quality.offsamples = model.vis.quality.shadowsize = 0
         self._option = mujoco.MjvOption()
-        self._option.geomgroup[COLLISION_GEOMS], self._option.geomgroup[VISUAL_GEOMS] = 0, 1
+        self._option.geomgroup[VISUAL_GEOMS], self._option.geomgroup[hidden] = 1, 0
         try:
             self._renderer = mujoco.Renderer(model, size, size)
         except Exception as error:

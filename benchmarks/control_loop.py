@@ -1,0 +1,171 @@
+"""Does the control loop hold its rate while a policy plans beside it? Jitter, missed steps, memory.
+
+    python benchmarks/control_loop.py --seconds 600          # 50 Hz for ten minutes, planning in a thread
+    python benchmarks/control_loop.py --planner none         # the loop alone: what the machine itself brings
+    python benchmarks/control_loop.py --planner process      # planning in a process of its own
+    chrt -f 10 python benchmarks/control_loop.py             # before others, if the machine is not idle
+
+The policy is `nano` with random weights and two cameras of 64 pixels, decoded in one step, and the robot
+`idle`, which moves nothing and renders nothing; every action passes the gate and every step is logged, as in
+`toyflow robot-run`. Exits with 1 unless jitter p99 is below 5 ms, every step was checked, and memory grew by
+less than 5 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from toyflow.robot.control.chunks import Blend
+from toyflow.robot.control.clock import RealClock
+from toyflow.robot.control.limits import Limits, Patience
+from toyflow.robot.control.log import RunLog, read_log
+from toyflow.robot.control.loop import ControlLoop, LoopSettings
+from toyflow.robot.control.planning import Plan, Planning, Request, SteppedPlanning, ThreadedPlanning
+from toyflow.robot.control.safety import Gate
+from toyflow.robot.control.summary import Summary
+from toyflow.robot.interface import Interface
+from toyflow.robot.planners.base import Planner, any_observation
+from toyflow.robot.robots import RobotSettings
+from toyflow.robot.robots.idle import IdleRobot
+
+RATE, HORIZON, ACTION = 50.0, 20, 14
+JITTER_MS, GROWTH_MB = 5.0, 5.0
+INTERFACE = Interface(("front", "wrist"), state_dim=ACTION, action_dim=ACTION, fps=RATE)
+
+
+def nano(threads: int) -> Planner:
+    """A policy with random weights."""
+    import torch
+
+    from toyflow.flow import make_objective, parse_schedule
+    from toyflow.robot.normalisation import Normalisation
+    from toyflow.robot.planners.flow import FlowPlanner
+    from toyflow.robot.policy import Policy
+    from toyflow.robot.spec import PolicySpec
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    statistics = {"mean": [0.0] * ACTION, "std": [0.1] * ACTION}
+    policy = Policy(
+        PolicySpec("nano", INTERFACE, HORIZON), Normalisation.from_statistics(statistics, statistics)
+    )
+    planner = FlowPlanner(policy.eval(), make_objective("flow", parse_schedule("shift:4")))
+    for _ in range(5):
+        planner.plan([any_observation(planner)], [0])
+    return planner
+
+
+class NoPlans(Planning):
+    """Answers at once with zeros."""
+
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+
+    @property
+    def busy(self) -> bool:
+        return False
+
+    def ask(self, request: Request) -> None:
+        self._plan = Plan(request, np.zeros((HORIZON, ACTION), np.float32), 0.0)
+
+    def received(self, step: int) -> Plan | None:
+        plan, self._plan = self._plan, None
+        return plan
+
+
+class ProcessPlanning(Planning):
+    """`ThreadedPlanning` in another process, for comparison."""
+
+    def __init__(self, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=_work, args=(there, threads), daemon=True)
+        self._process.start()
+        self._pipe.recv()
+        self._busy = False
+
+    @property
+    def busy(self) -> bool:
+        return self._busy
+
+    def ask(self, request: Request) -> None:
+        self._busy = True
+        self._pipe.send(request)
+
+    def received(self, step: int) -> Plan | None:
+        if not self._pipe.poll():
+            return None
+        self._busy = False
+        return self._pipe.recv()
+
+    def close(self) -> None:
+        self._process.terminate()
+
+
+def _work(pipe: Connection, threads: int) -> None:
+    planning = SteppedPlanning(nano(threads))
+    pipe.send("ready")
+    while True:
+        request = pipe.recv()
+        planning.ask(request)
+        pipe.send(planning.received(request.step))
+
+
+def resident_mb() -> float:
+    """Memory of this process that is in use."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print, and say whether the figures were reached."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--planner", choices=("thread", "process", "none"), default="thread")
+    parser.add_argument("--threads", type=int, default=1, help="of the policy")
+    parser.add_argument("--replan", type=int, default=HORIZON // 2)
+    options = parser.parse_args(arguments)
+    planning: Planning = (
+        NoPlans() if options.planner == "none"
+        else ProcessPlanning(options.threads) if options.planner == "process"
+        else ThreadedPlanning(nano(options.threads))
+    )  # fmt: skip
+    robot = IdleRobot(RobotSettings(policy=INTERFACE, image_size=64, prompt="go"), RATE)
+    limits = Limits.unlimited_between(-1, 1, ACTION)
+    memory: list[float] = []
+
+    def on_step(step: int, action: object, changes: object) -> None:
+        if step % RATE == 0:
+            memory.append(resident_mb())
+
+    with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder) / "run.jsonl") as log:
+        log.write("run", rate=RATE)
+        gate = Gate(robot, limits, Patience(), RATE)
+        settings = LoopSettings(options.replan, seconds=options.seconds)
+        loop = ControlLoop(robot, planning, Blend(3), gate, RealClock(RATE), log, settings, on_step)
+        [ending] = loop.run()
+        summary = Summary.of(read_log(log.path))
+        size = log.path.stat().st_size / 2**20
+    settled = memory[min(5, len(memory) - 1)]  # the first seconds allocate
+    print(f"planner: {options.planner}, {options.threads} threads; {options.seconds:g} s at {RATE:g} Hz")
+    print("\n".join(summary.lines()))
+    print(f"ending: {ending}")
+    print(f"memory: {settled:.1f} MB after 5 s, {memory[-1]:.1f} MB at the end; log {size:.1f} MB")
+    unchecked = summary.steps - summary.unsent - gate.checked
+    well = summary.jitter.p99 < JITTER_MS and not unchecked and memory[-1] - settled < GROWTH_MB
+
+    verdict = "held" if well else "NOT held"
+    print(f"{verdict}: jitter p99 {summary.jitter.p99:.2f} ms, {unchecked} actions unchecked")
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

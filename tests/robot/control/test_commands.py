@@ -1,0 +1,157 @@
+"""robot-run and robot-replay, in this process; and in one of its own where signals come into it."""
+
+import signal
+import time
+
+import pandas as pd
+import pytest
+import torch
+from robot.points import Points
+
+from toyflow.robot.control.log import read_log
+from toyflow.robot.control.summary import Summary
+from toyflow.robot.interface import Interface
+from toyflow.robot.normalisation import Normalisation
+from toyflow.robot.policy import Policy
+from toyflow.robot.spec import PolicySpec
+from toyflow.sweep.records import TrainingRecord
+from toyflow.sweep.store import Store, Trained
+
+
+def untrained(folder, interface: Interface) -> str:
+    """The checkpoint of a policy with random weights."""
+    torch.manual_seed(0)
+    statistics = {"mean": [0.0] * 4, "std": [0.1] * 4}
+    action = {name: numbers[: interface.action_dim] for name, numbers in statistics.items()}
+    spec = PolicySpec("nano", interface, image_size=32)
+    policy = Policy(spec, Normalisation.from_statistics(statistics, action))
+    record = TrainingRecord("robot", {"interface": str(interface)}, "flow", "shift:4", "stratified", 0, {})
+    details = {"policy": spec.as_dict(), "normalisation": policy.normalisation.as_dict(), "made_of": {}}
+    store = Store(folder / "out")
+    store.prepare()
+    weights = {name: tensor.contiguous() for name, tensor in policy.state_dict().items()}
+    store.write_training(record, Trained(weights, pd.DataFrame({"iteration": []}), details), {})
+    return str(store.training_folder(record))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> str:
+    return untrained(tmp_path_factory.mktemp("policy"), Points.interface)
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory) -> str:
+    """For the fake robot, at 100 Hz."""
+    return untrained(tmp_path_factory.mktemp("policy"), Interface(("front",), 4, 2, 100))
+
+
+def test_it_drives_a_simulator_and_the_log_replays(toyflow, checkpoint):
+    done = toyflow(
+        "robot-run", checkpoint, "--robot", "points", "--suite", "points", "--states", "0,1",
+        "--handover", "ensemble", "--latency-steps", "1", "--log", "a.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "episode 1: time is over after 60 steps" in done.stdout and "interventions:" in done.stdout
+    shown = toyflow("robot-replay", "a.jsonl")
+    assert shown.returncode == 0, shown.stderr
+    assert "2 episodes ended, 0 solved; 120 steps" in shown.stdout
+    assert (toyflow.folder / "a.png").stat().st_size > 20_000
+    wrong = toyflow("robot-replay", "a.jsonl", "--figure", "a.txt")
+    assert wrong.returncode == 2 and "a figure is .png, .pdf, .svg, not a.txt" in wrong.stderr
+    again = toyflow("robot-replay", "a.jsonl", "--robot", "points", "--log", "b.jsonl")
+    assert again.returncode == 0, again.stderr
+    first, second = (
+        [line["sent"] for line in read_log(toyflow.folder / name).of("step")]
+        for name in ("a.jsonl", "b.jsonl")
+    )
+    assert [action for action in first if action] == [action for action in second if action]
+
+
+def test_a_dry_run_prints_and_moves_nothing(toyflow, fast):
+    done = toyflow(
+        "robot-run", fast, "--robot", "fake", "--seconds", "0.1", "--dry-run", "--set", "trace=did",
+        "--log", "a.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "step 9: " in done.stdout
+    assert (toyflow.folder / "did").read_text().split() == ["connect", "disconnect"]
+    assert read_log(toyflow.folder / "a.jsonl").header["dry_run"] is True
+
+
+def test_limits_from_a_file_are_kept(toyflow, fast):
+    (toyflow.folder / "limits.toml").write_text("lower = {default = -0.01}\nupper = 0.01\nstep = 0.5\n")
+    limits = ("--limits", "limits.toml", "--log", "a.jsonl")
+    done = toyflow("robot-run", fast, "--robot", "fake", "--seconds", "0.2", *limits)
+    assert done.returncode == 0, done.stderr
+    summary = Summary.of(read_log(toyflow.folder / "a.jsonl"))
+    assert summary.interventions["bounds"] and "x bounds" in done.stdout
+
+
+FAKE = ("--robot", "fake", "--rate", "100")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--robot", "fke"), "unknown robot 'fke'. Did you mean 'fake'?"),
+        (("--robot", "points"), "name a suite of it by --suite"),
+        (("--robot", "points", "--suite", "points", "--states", "9"), "has no initial state 9; it has 0"),
+        (("--robot", "points", "--suite", "points", "--task", "7"), "has no task 7"),
+        (("--robot", "fake"), "runs at 100 steps per second, the policy was made for 10"),
+        ((*FAKE, "--replan", "11"), "--replan must be 1 to the horizon, 10"),
+        ((*FAKE, "--handover", "blnd"), "unknown hand-over 'blnd'"),
+        ((*FAKE, "--set", "real=1", "--latency-steps", "1"), "is for simulators"),
+        ((*FAKE, "--limits", "none.toml"), "limits none.toml cannot be read"),
+        ((*FAKE, "--set", "real"), "--set takes NAME=VALUE"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_moves(toyflow, checkpoint, words, said):
+    done = toyflow("robot-run", checkpoint, *words)
+    assert done.returncode == 2 and said in done.stderr.replace("\n", " ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("fault", "said"), [("send", "the bus is silent"), ("frozen", "x stale")])
+def test_a_robot_that_fails_is_one_line_and_an_exit_code(toyflow, fast, fault, said):
+    done = toyflow(
+        "robot-run", fast, "--robot", "fake", "--seconds", "9", "--set", f"{fault}=1", "--set", "trace=did",
+        "--replan", "2", "--log", "a.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 1 and said in done.stderr.replace("\n", " ")
+    assert (toyflow.folder / "did").read_text().split()[-3:] == ["hold", "stop", "disconnect"]
+
+
+REAL = ("--robot", "fake", "--set", "real=1", "--set", "trace=did", "--seconds", "60", "--log", "a.jsonl")
+
+
+def started(toyflow, fast):
+    process = toyflow.start("robot-run", fast, *REAL)
+    log = toyflow.folder / "a.jsonl"
+    until = time.monotonic() + 120
+    while not log.exists() or len(log.read_bytes().splitlines()) < 30:
+        assert time.monotonic() < until and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    return process, log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_bring_the_robot_to_rest(toyflow, fast, number):
+    process, log = started(toyflow, fast)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + number, err
+    assert f"stopped by {number.name}" in out
+    assert (toyflow.folder / "did").read_text().split()[-3:] == ["hold", "stop", "disconnect"]
+    assert read_log(log).of("end")[0]["why"] == f"stopped by {number.name}"
+
+
+@pytest.mark.slow
+def test_the_log_is_readable_after_kill_9(toyflow, fast):
+    process, log = started(toyflow, fast)
+    process.kill()
+    process.communicate(timeout=20)
+    summary = Summary.of(read_log(log))
+    assert summary.steps > 10 and summary.end is None
+    assert "cut off" in summary.lines()[0]
+    assert toyflow("robot-replay", "a.jsonl", "--figure", "run.svg").returncode == 0

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from toyflow.errors import UsageError
+from toyflow.robot.control.log import RunLog, digest, read_log
+from toyflow.robot.interface import Observation
+
+
+@pytest.fixture
+def written(tmp_path):
+    with RunLog(tmp_path / "runs" / "a.jsonl") as log:
+        log.write("run", robot="fake", text='a "crc":"tricky" one')
+        for step in range(4):
+            log.write("step", step=step, asked=np.array([0.1, np.nan], np.float32), changes=())
+    return log.path
+
+
+def test_what_is_written_is_read(written):
+    recording = read_log(written)
+    assert recording.damage is None and recording.header["text"] == 'a "crc":"tricky" one'
+    assert [line["step"] for line in recording.of("step")] == [0, 1, 2, 3]
+    assert recording.lines[1]["asked"] == [float(np.float32(0.1)), None]
+
+
+def test_every_line_is_there_as_soon_as_it_is_written(tmp_path):
+    with RunLog(tmp_path / "a.jsonl") as log:
+        log.write("run")
+        assert len(read_log(log.path).lines) == 1
+
+
+@pytest.mark.parametrize("what", ["cut", "altered", "missing"])
+def test_damage_is_found_and_what_is_before_it_read(written, what):
+    lines = written.read_bytes().splitlines(keepends=True)
+    if what == "cut":
+        lines[3] = lines[3][:20]
+        lines = lines[:4]
+    elif what == "altered":
+        lines[3] = lines[3].replace(b'"step":2', b'"step":7')
+    else:
+        del lines[3]
+    written.write_bytes(b"".join(lines))
+    recording = read_log(written)
+    assert len(recording.lines) == 3
+    assert recording.damage == "line 4 is damaged or cut short; what follows is not read"
+
+
+def test_a_log_is_never_written_over(written):
+    with pytest.raises(UsageError, match="exists; a log is never written over"):
+        RunLog(written)
+
+
+def test_what_is_no_log_is_said(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_log(tmp_path / "none")
+    (tmp_path / "other").write_text("hello\n")
+    with pytest.raises(UsageError, match="no log of `toyflow robot-run`"):
+        read_log(tmp_path / "other")
+
+
+def test_digests_tell_observations_apart():
+    image = np.zeros((4, 4, 3), np.uint8)
+    other = image.copy()
+    other[2, 1, 0] = 1
+    seen = [
+        Observation({"a": image}, np.zeros(2, np.float32), ""),
+        Observation({"a": other}, np.zeros(2, np.float32), ""),
+        Observation({"b": image}, np.zeros(2, np.float32), ""),
+        Observation({"a": image}, np.array([0, 1e-9], np.float32), ""),
+    ]
+    assert len({digest(each) for each in seen}) == 4 and digest(seen[0]) == digest(
+        seen[0]._replace(prompt="x")
+    )

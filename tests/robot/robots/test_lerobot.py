@@ -1,0 +1,157 @@
+"""Through LeRobot's own registry, with a robot that has no hardware."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lerobot")
+
+from dataclasses import dataclass, replace
+
+from lerobot.robots import Robot as Device
+from lerobot.robots import RobotConfig
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.robot.interface import Interface
+from toyflow.robot.robots import RobotSettings, open_robot
+from toyflow.robot.robots.lerobot import LeRobotRobot
+
+POLICY = Interface(("image",), state_dim=3, action_dim=3, fps=30)
+
+
+@RobotConfig.register_subclass("toyflow_fake")
+@dataclass
+class FakeConfig(RobotConfig):
+    port: str = "nowhere"
+    calibrated: bool = True
+    wheels: bool = False
+    answers: bool = True
+
+
+class Fake(Device):
+    """Two joints, or a joint and a wheel, a gripper and a camera."""
+
+    config_class, name = FakeConfig, "toyflow_fake"
+
+    def __init__(self, config: FakeConfig) -> None:
+        super().__init__(config)
+        self.config, self.is_on, self.sent = config, False, []
+        second = "wheel.vel" if config.wheels else "elbow.pos"
+        self.motors = ("shoulder.pos", second, "gripper.pos")
+
+    @property
+    def observation_features(self) -> dict:
+        return {**dict.fromkeys(self.motors, float), "front": (8, 6, 3)}
+
+    @property
+    def action_features(self) -> dict:
+        return dict.fromkeys(self.motors, float)
+
+    @property
+    def is_connected(self) -> bool:
+        return self.is_on
+
+    @property
+    def is_calibrated(self) -> bool:
+        return self.config.calibrated
+
+    def connect(self, calibrate: bool = True) -> None:
+        assert not calibrate
+        if not self.config.answers:
+            raise ConnectionError("no arm at nowhere")
+        self.is_on = True
+
+    def calibrate(self) -> None: ...
+
+    def configure(self) -> None: ...
+
+    def get_observation(self) -> dict:
+        return {
+            "front": np.full((8, 6, 3), 7, np.uint8),
+            **dict(zip(self.motors, (1.0, 2.0, 3.0), strict=True)),
+        }
+
+    def send_action(self, action: dict) -> dict:
+        self.sent.append(action)
+        return action
+
+    def disconnect(self) -> None:
+        self.is_on = False
+
+
+@pytest.fixture(autouse=True)
+def known_to_lerobot(monkeypatch):
+    """Found by its configuration's class and module, as a plug-in's robot is; this one is here."""
+    import lerobot.robots
+
+    monkeypatch.setattr(lerobot.robots, "make_robot_from_config", Fake)
+
+
+def opened(tmp_path, cameras=None, **options: str) -> LeRobotRobot:
+    settings = RobotSettings(
+        POLICY, prompt="pick it up", cameras=cameras or {"front": "image"},
+        options={"calibration_dir": str(tmp_path), **options},
+    )  # fmt: skip
+    return open_lerobot("toyflow_fake", settings)
+
+
+def open_lerobot(kind: str, settings: RobotSettings) -> LeRobotRobot:
+    """What `open_robot("lerobot:KIND", ...)` does where toyflow's entry points are installed."""
+    return LeRobotRobot.open(replace(settings, argument=kind))
+
+
+def test_its_features_become_an_interface(tmp_path):
+    robot = opened(tmp_path)
+    assert robot.interface == Interface(("image",), 3, 3, fps=0)
+    assert robot.action_names == ("shoulder.pos", "elbow.pos", "gripper.pos")
+    assert robot.limits.as_dict()["lower"] == [-100, -100, 0]
+    assert robot.name == "lerobot:toyflow_fake" and not robot.stepped
+    assert robot.device.config.port == "nowhere"
+    assert opened(tmp_path, port="/dev/arm").device.config.port == "/dev/arm"
+
+
+def test_it_sees_and_acts_by_the_names_of_motors(tmp_path):
+    robot = opened(tmp_path)
+    robot.connect()
+    seen = robot.observe()
+    assert seen.images["image"].shape == (8, 6, 3) and seen.prompt == "pick it up"
+    np.testing.assert_array_equal(seen.state, [1, 2, 3])
+    np.testing.assert_array_equal(robot.still(), [1, 2, 3])
+    robot.send(np.array([4.0, 5.0, 6.0]))
+    robot.hold()
+    robot.stop()
+    assert robot.device.sent == [{"shoulder.pos": 4.0, "elbow.pos": 5.0, "gripper.pos": 6.0}]
+    robot.disconnect()
+    robot.disconnect()
+    assert not robot.device.is_on
+
+
+def test_what_moves_by_velocity_is_told_to_stand_still(tmp_path):
+    robot = opened(tmp_path, wheels="true")
+    robot.connect()
+    robot.hold()
+    assert robot.device.sent == [{"shoulder.pos": 1.0, "wheel.vel": 0.0, "gripper.pos": 3.0}]
+    assert robot.limits.lower is None
+
+
+def test_before_it_was_seen_nobody_knows_where_it_is(tmp_path):
+    assert np.isnan(opened(tmp_path).still()).all()
+
+
+def test_what_goes_wrong_is_said(tmp_path):
+    with pytest.raises(ToyflowError, match="does not answer: no arm at nowhere"):
+        opened(tmp_path, answers="false").connect()
+    with pytest.raises(ToyflowError, match="is not calibrated: run lerobot-calibrate"):
+        opened(tmp_path, calibrated="false").connect()
+    with pytest.raises(UsageError, match="unrecognized arguments: --prt=x"):
+        opened(tmp_path, prt="x")
+    with pytest.raises(UsageError, match="Couldn't parse 'maybe' into a bool"):
+        opened(tmp_path, wheels="maybe")
+    with pytest.raises(UsageError, match=r"unknown camera of .* 'wrist'. Available: front"):
+        opened(tmp_path, cameras={"wrist": "image"})
+    with pytest.raises(UsageError, match=r"unknown robot of LeRobot 'so11_follower'.*so101_follower"):
+        open_lerobot("so11_follower", RobotSettings(POLICY))
+
+
+def test_names_that_are_none_are_said():
+    with pytest.raises(UsageError, match=r"unknown robot 'nothing'.*points"):
+        open_robot("nothing", RobotSettings(POLICY))

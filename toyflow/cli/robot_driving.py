@@ -1,0 +1,244 @@
+"""`toyflow robot-run` and `robot-replay`: put a policy, a robot and the loop together, and say how it
+went."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from jaxtyping import Float
+from rich.console import Console
+from rich.markup import escape
+
+from toyflow import __version__
+from toyflow.cli.robot_policy import find_policy, ready_planner, warnings_about
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import cores
+from toyflow.robot.control.chunks import Handover, parse_handover
+from toyflow.robot.control.clock import RealClock, SteppedClock
+from toyflow.robot.control.limits import Limits, Patience
+from toyflow.robot.control.limits_file import read_limits
+from toyflow.robot.control.log import RunLog, read_log
+from toyflow.robot.control.loop import ControlLoop, Ending, LoopSettings
+from toyflow.robot.control.planning import Planning, SteppedPlanning, ThreadedPlanning
+from toyflow.robot.control.replay import NoPlanning, Recorded
+from toyflow.robot.control.safety import Gate
+from toyflow.robot.control.summary import Summary
+from toyflow.robot.interface import Interface
+from toyflow.robot.planners import Planner
+from toyflow.robot.robots import Robot, RobotSettings, open_robot
+
+LOGS = Path("robot-runs")
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What `robot-run` and `robot-replay --robot` have in common."""
+
+    robot: str
+    rate: float | None
+    seconds: float | None
+    episodes: int | None
+    limits: Path | None
+    log: Path | None
+    dry_run: bool
+
+
+def run_policy(
+    checkpoint: str,
+    drive: Drive,
+    settings: Mapping[str, Any],
+    console: Console,
+    *,
+    steps: int,
+    replan: int | None,
+    handover: str,
+    latency_steps: int,
+    noise_seed: int,
+    device: str,
+    threads: int | None,
+    rename: str | None,
+    out: Path,
+) -> None:
+    """Drive a robot by a policy; one of LeRobot's becomes a cell of `out` first.
+
+    Raises:
+        UsageError: before anything moves.
+        ToyflowError: something failed on the way; the robot has been stopped.
+        typer.Exit: with 128 + N, after signal N.
+    """
+    how = parse_handover(handover)
+    training = find_policy(checkpoint, rename, out)
+    # A processor is left to the loop that the policy acts in.
+    planner = ready_planner(training, steps, "euler", device, threads or max(1, cores() - 1))
+    for warning in warnings_about(training, planner, "euler"):
+        console.print(f"[yellow]{escape(warning)}[/]")
+    settings = {"image_size": planner.image_size, **settings}  # a simulator renders what the policy looks at
+    robot = open_robot(drive.robot, RobotSettings(policy=planner.interface, **settings))
+    if latency_steps and not robot.stepped:
+        raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
+    rate = _rate(robot, planner.interface, drive.rate)
+    due = _replan(replan, planner, robot, handover, latency_steps)
+    # A real robot is never driven by a plan's first call, which is the slowest.
+    from toyflow.robot.planners.base import any_observation
+
+    for _ in range(3 if not robot.stepped else 0):
+        planner.plan([any_observation(planner)], [0])
+    planning = SteppedPlanning(planner, latency_steps) if robot.stepped else ThreadedPlanning(planner)
+    policy = {
+        "checkpoint": checkpoint, "steps": steps, "replan": due, "handover": handover,
+        "latency_steps": latency_steps, "noise_seed": noise_seed, "horizon": planner.horizon,
+    }  # fmt: skip
+    episodes = drive.episodes or max(1, len(settings.get("states", ())))
+    loop = LoopSettings(due, episodes, drive.seconds, planner.history, noise_seed)
+    _drive(
+        robot, planning, how, drive, rate, loop, Limits.of_data(training.details), policy, settings, console
+    )
+
+
+def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Console) -> None:
+    """Send a log's actions to a robot, at the rate at which they were recorded, through the same gate.
+
+    Raises:
+        UsageError, ToyflowError, typer.Exit: as `run_policy`.
+    """
+    recording = read_log(path)
+    recorded = Recorded(recording)
+    header = recording.header
+    given = {name: value for name, value in settings.items() if value != {}}
+    settings = {**header["settings"], **given}
+    settings["states"] = tuple(settings.get("states", ()))
+    interface = Interface.from_dict(header["interface"])
+    robot = open_robot(drive.robot, RobotSettings(policy=interface, **settings))
+    if robot.interface.action_dim != interface.action_dim:
+        raise UsageError(
+            f"{robot.name} has actions of {robot.interface.action_dim} numbers, the log of "
+            f"{interface.action_dim}."
+        )
+    rate = drive.rate or header["rate"]
+    known = Limits(
+        **{
+            key: None if values is None else np.array([_edge(key) if v is None else v for v in values])
+            for key, values in header["limits"].items()
+        }
+    )
+    episodes = min(drive.episodes or len(recorded.episodes), len(recorded.episodes))
+    loop = LoopSettings(1, episodes, drive.seconds)
+    _drive(robot, NoPlanning(), recorded, drive, rate, loop, known, {"replays": str(path)}, settings, console)
+
+
+def _drive(
+    robot: Robot,
+    planning: Planning,
+    handover: Handover,
+    drive: Drive,
+    rate: float,
+    loop: LoopSettings,
+    known: Limits,
+    policy: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    console: Console,
+) -> None:
+    limits, patience = _limits(robot, known, drive, rate)
+    path = drive.log or LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{robot.name.replace(':', '-')}.jsonl"
+    signal_number = None
+    with RunLog(path) as log:
+        log.write(
+            "run", toyflow=__version__, time=time.time(), robot=robot.name, dry_run=drive.dry_run, rate=rate,
+            clock="stepped" if robot.stepped else "real", interface=robot.interface.as_dict(),
+            action_names=robot.action_names, limits=limits.as_dict(), patience=patience.as_dict(),
+            settings=settings, **policy,
+        )  # fmt: skip
+        gate = Gate(robot, limits, patience, rate, moves=not drive.dry_run)
+        clock = SteppedClock(rate) if robot.stepped else RealClock(rate)
+
+        def on_step(step: int, action: Float[np.ndarray, "action"] | None, changes: tuple[str, ...]) -> None:
+            if drive.dry_run:
+                sent = "nothing" if action is None else " ".join(f"{number:+.3f}" for number in action)
+                console.print(f"step {step}: {sent} {', '.join(changes)}".rstrip(), markup=False)
+
+        with _let_go(robot, path):
+            robot.connect()
+            control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
+            with closing(control.run()) as endings:
+                for ending in endings:
+                    _tell(ending, console)
+            signal_number = control.signal
+    for line in Summary.of(read_log(path)).lines():
+        console.print(escape(line))
+    console.print(f"log: {escape(str(path))} (toyflow robot-replay draws it)")
+    if signal_number is not None:
+        raise typer.Exit(128 + signal_number)
+
+
+@contextmanager
+def _let_go(robot: Robot, path: Path) -> Iterator[None]:
+    """Let go of the robot in the end; what robots and planners raise becomes one line."""
+    try:
+        try:
+            yield
+        finally:
+            robot.disconnect()
+    except ToyflowError:
+        raise
+    except KeyboardInterrupt:  # the second signal: a robot or camera has not returned
+        raise typer.Exit(128 + signal.SIGINT) from None
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [""])[0]
+        raise ToyflowError(
+            f"the robot was stopped: {type(error).__name__}: {said} The log: {path}."
+        ) from error
+
+
+def _tell(ending: Ending, console: Console) -> None:
+    late = f", {ending.late} of {ending.plans} plans late" if ending.late else ""
+    console.print(f"episode {ending.episode}: {ending.why} after {ending.steps} steps{late}")
+
+
+def _limits(robot: Robot, known: Limits, drive: Drive, rate: float) -> tuple[Limits, Patience]:
+    """What the file says, else the robot, else the data, else what follows from these."""
+    limits, patience = robot.limits.or_else(known), Patience()
+    if drive.limits is not None:
+        names = robot.action_names or tuple(map(str, range(robot.interface.action_dim)))
+        own, patience = read_limits(drive.limits, names)
+        limits = own.or_else(limits)
+    if robot.stepped:  # its time passes only when something is done
+        patience = replace(patience, hold_after=0.0)
+    if drive.dry_run and robot.stepped:  # nothing moves, so nothing it sees changes
+        patience = replace(patience, stale_after=float("inf"))
+    return limits.completed(rate), patience
+
+
+def _rate(robot: Robot, policy: Interface, asked: float | None) -> float:
+    """Actions per second: as asked, or the robot's, or the policy's; and the robot must suit the policy."""
+    rate = asked or robot.interface.fps or policy.fps
+    if not rate:
+        raise UsageError(f"neither {robot.name} nor the policy says how many steps per second: use --rate.")
+    if asked is not None and not asked > 0:
+        raise UsageError(f"--rate takes a number above 0, not {asked:g}.")
+    wanted = replace(policy, fps=0) if asked else policy
+    replace(robot.interface, fps=rate).check_serves(wanted, robot.name)
+    return rate
+
+
+def _replan(asked: int | None, planner: Planner, robot: Robot, handover: str, latency: int) -> int:
+    """As asked; else as `robot-eval` on a stepped clock, half the horizon on a real one, so that a plan may
+    take as long as the other half, and at every step for an ensemble."""
+    if asked is not None:
+        if not 1 <= asked <= planner.horizon:
+            raise UsageError(f"--replan must be 1 to the horizon, {planner.horizon}, not {asked}.")
+        return asked
+    if handover.startswith("ensemble"):
+        return 1
+    return max(1, planner.horizon - latency if robot.stepped else planner.horizon // 2)
+
+
+def _edge(key: str) -> float:
+    return -float("inf") if key == "lower" else float("inf")

@@ -1,0 +1,73 @@
+"""A policy by what a user calls it: a cell of a results folder, or a LeRobot policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from toyflow.errors import UsageError
+from toyflow.machine import choose_device
+from toyflow.robot.checkpoint import find_checkpoint
+from toyflow.robot.imported import import_checkpoint
+from toyflow.robot.planners import Planner, open_planner
+from toyflow.robot.planners.lerobot import LeRobotCheckpoint
+from toyflow.robot.trials import Trials
+from toyflow.sweep.records import EvaluationRecord
+from toyflow.sweep.store import Store, StoredTraining
+
+
+def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTraining:
+    """The policy in OUT/cells/KEY; or LeRobot's, in a folder or on the hub, which becomes a cell of `out`.
+
+    Args:
+        rename: of a LeRobot policy, its cameras as the robot calls them, front=image,wrist=image2.
+
+    Raises:
+        UsageError: there is none, or it cannot be loaded.
+    """
+    cameras = _renamed(rename)
+    lerobot = LeRobotCheckpoint.found(checkpoint)
+    if lerobot:
+        return import_checkpoint(lerobot, cameras, Store(out))
+    if cameras:
+        raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
+    return find_checkpoint(Path(checkpoint))
+
+
+def ready_planner(training: StoredTraining, steps: int, sampler: str, device: str, threads: int) -> Planner:
+    """The policy as it acts: in `steps` steps, on `device`, by so many threads.
+
+    Raises:
+        UsageError: it cannot be loaded here, or not be decoded so.
+    """
+    torch.set_num_threads(threads)
+    planner = open_planner(training, torch.device(choose_device(device)))
+    planner.decode_in(steps, sampler)
+    return planner
+
+
+def warnings_about(training: StoredTraining, planner: Planner, sampler: str) -> list[str]:
+    """What its evaluations say against trusting this policy in so many steps, a line each."""
+    done = [each.record for each in Store(training.folder.parent.parent).evaluations(training)]
+    same = [each for each in done if each.steps == planner.steps and each.sampler in (None, sampler)]
+    if not same:
+        others = ", ".join(dict.fromkeys(each.label for each in done))
+        label = EvaluationRecord(sampler, planner.steps).label
+        return [
+            f"This policy was never evaluated with {label}{f', only with {others}' if others else ''}: try "
+            f"`toyflow robot-eval {training.folder} --steps {planner.steps}` before it moves a robot."
+        ]
+    if all(Trials.parse(each.test_set).assets != "own" for each in same):
+        return ["This policy was evaluated on stand-in assets only; its scores are not the suite's."]
+    return []
+
+
+def _renamed(text: str | None) -> dict[str, str]:
+    """`front=image,wrist=image2`"""
+    pairs = [part.partition("=") for part in (text or "").split(",") if part]
+    if not all(own and equals and robot for own, equals, robot in pairs):
+        raise UsageError(
+            f"--rename takes pairs as in front=image,wrist=image2, the policy's first, not {text!r}."
+        )
+    return {own.strip(): robot.strip() for own, _, robot in pairs}

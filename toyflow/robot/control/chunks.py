@@ -1,0 +1,132 @@
+"""From one chunk to the next without a jump.
+
+Action i of a chunk that was planned at step s is meant for step s + i. What lies before the step at which the
+chunk arrives is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+from jaxtyping import Float
+
+from toyflow.errors import UsageError, unknown
+
+Chunk = Float[np.ndarray, "horizon action"]
+HANDOVERS = ("switch", "blend", "ensemble")
+
+
+def blend(
+    old: Float[np.ndarray, "left _"], new: Float[np.ndarray, "horizon action"], over: int
+) -> Float[np.ndarray, "horizon action"]:
+    """`new`, which `old` fades into over the first `over` actions:
+
+        (1 - w_i) old_i + w_i new_i,   w_i = min(1, (i + 1) / (over + 1));
+
+    `old` stays at its last action where it is shorter. With `over` 0, or no `old`, it is `new`."""
+    if not len(old) or not over:
+        return new
+    before = old[np.minimum(np.arange(len(new)), len(old) - 1)]
+    weight = np.minimum(1, (np.arange(len(new)) + 1) / (over + 1))[:, None]
+    return (1 - weight) * before + weight * new
+
+
+class Handover(ABC):
+    """The action for each step, out of all chunks so far."""
+
+    @abstractmethod
+    def add(self, chunk: Chunk, start: int, now: int) -> int:
+        """A chunk planned at step `start` has arrived before step `now`; how many of its actions are dropped
+        because their step has passed."""
+
+    @abstractmethod
+    def action(self, step: int) -> Float[np.ndarray, "action"] | None:
+        """What to do at `step`; None beyond the end of what was planned. Steps are asked for in order."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget all chunks: an episode begins."""
+
+    def is_over(self, step: int) -> bool:
+        """Whether nothing will come for `step` or later, so that the episode ends."""
+        return False
+
+
+class Blend(Handover):
+    """The newest chunk, faded into over some steps; `Blend(0)` switches at once."""
+
+    def __init__(self, over: int) -> None:
+        self.over = over
+        self.clear()
+
+    def add(self, chunk: Chunk, start: int, now: int) -> int:
+        """See `Handover`."""
+        dropped = min(now - start, len(chunk))
+        if dropped < len(chunk):
+            passed = max(0, min(now - self._start, len(self._planned) - 1))
+            self._planned, self._start = blend(self._planned[passed:], chunk[dropped:], self.over), now
+        return dropped
+
+    def action(self, step: int) -> Float[np.ndarray, "action"] | None:
+        """See `Handover`."""
+        place = step - self._start
+        return self._planned[place] if 0 <= place < len(self._planned) else None
+
+    def clear(self) -> None:
+        """See `Handover`."""
+        self._planned, self._start = np.zeros((0, 0)), 0
+
+
+class Ensemble(Handover):
+    """ACT's temporal ensemble (Zhao et al. 2023): the mean of what all chunks say about a step,
+
+        sum_i w_i a_i / sum_i w_i,   w_i = exp(-decay i),   i = 0 the oldest.
+
+    It needs chunks that overlap: a plan every step or every few."""
+
+    def __init__(self, decay: float = 0.01) -> None:
+        self.decay = decay
+        self.clear()
+
+    def add(self, chunk: Chunk, start: int, now: int) -> int:
+        """See `Handover`."""
+        dropped = min(now - start, len(chunk))
+        if dropped < len(chunk):
+            self._chunks.append((start, chunk))
+        return dropped
+
+    def action(self, step: int) -> Float[np.ndarray, "action"] | None:
+        """See `Handover`."""
+        self._chunks = [(start, chunk) for start, chunk in self._chunks if step < start + len(chunk)]
+        if not self._chunks:
+            return None
+        said = np.stack([chunk[step - start] for start, chunk in self._chunks])
+        return np.average(said, axis=0, weights=np.exp(-self.decay * np.arange(len(said))))
+
+    def clear(self) -> None:
+        """See `Handover`."""
+        self._chunks: list[tuple[int, Chunk]] = []
+
+
+def parse_handover(text: str) -> Handover:
+    """`switch`; `blend` or `blend:STEPS` (3); `ensemble` or `ensemble:DECAY` (0.01).
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    name, _, argument = text.partition(":")
+    if name not in HANDOVERS:
+        raise unknown("hand-over", name, HANDOVERS)
+    try:
+        number = float(argument) if argument else None
+        if name == "switch" and number is None:
+            return Blend(0)
+        if name == "blend" and (number is None or (number >= 1 and number.is_integer())):
+            return Blend(3 if number is None else int(number))
+        if name == "ensemble" and (number is None or (number >= 0 and math.isfinite(number))):
+            return Ensemble(0.01 if number is None else number)
+    except ValueError:
+        pass
+    raise UsageError(f"--handover takes switch, blend:STEPS with 1 or more, or ensemble:DECAY, not {text!r}.")

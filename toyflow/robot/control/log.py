@@ -1,0 +1,113 @@
+"""A run's log: JSON lines, each written at once and checksummed, so that it is readable after kill -9.
+
+Every line ends in `"crc"`: the CRC-32 of its text before that, begun with the value of the line before, so
+that a line that is altered, missing or cut short is found. What the power takes with it may be the last
+seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from toyflow.errors import UsageError
+from toyflow.robot.interface import Observation
+
+
+class RunLog:
+    """Appends lines to a new file; use as a context. Raises UsageError if it exists or cannot be made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("xb", buffering=0)
+        except FileExistsError:
+            raise UsageError(f"{path} exists; a log is never written over: name another by --log.") from None
+        except OSError as error:
+            raise UsageError(f"the log {path} cannot be made: {error.strerror}.") from error
+        self._crc = 0
+
+    def write(self, kind: str, **values: Any) -> None:
+        """One line. Arrays become lists, and numbers that are not finite null."""
+        text = json.dumps({"kind": kind, **values}, default=_json, separators=(",", ":"), allow_nan=False)
+        body = text[:-1].encode()
+        self._crc = zlib.crc32(body, self._crc)
+        self._file.write(b'%s,"crc":"%08x"}\n' % (body, self._crc))
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+class Recording(NamedTuple):
+    """What a log says.
+
+    Attributes:
+        lines: those that are whole, in order; the first is of kind `run`.
+        damage: what is wrong with the rest; None where there is none.
+    """
+
+    path: Path
+    lines: list[dict[str, Any]]
+    damage: str | None
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """The first line."""
+        return self.lines[0]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The lines of one kind."""
+        return [line for line in self.lines if line["kind"] == kind]
+
+
+def read_log(path: Path) -> Recording:
+    """The log at `path`, as far as its checksums hold.
+
+    Raises:
+        UsageError: there is none, or not even its first line is whole.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the log {path} cannot be read: {error.strerror}.") from error
+    lines: list[dict[str, Any]] = []
+    crc, damage = 0, None
+    for number, line in enumerate(raw.splitlines(keepends=True), 1):
+        body, mark, rest = line.rpartition(b',"crc":"')
+        crc = zlib.crc32(body, crc)
+        if not mark or rest != b'%08x"}\n' % crc:
+            damage = f"line {number} is damaged or cut short; what follows is not read"
+            break
+        lines.append(json.loads(body + b"}"))
+    if not lines or lines[0]["kind"] != "run":
+        raise UsageError(f"{path} is no log of `toyflow robot-run`, or its first line is damaged.")
+    return Recording(path, lines, damage)
+
+
+def digest(observation: Observation) -> str:
+    """16 hexadecimal digits of the BLAKE2b hash of an observation's images and state."""
+    found = hashlib.blake2b(digest_size=8)
+    for camera in sorted(observation.images):
+        found.update(camera.encode())
+        found.update(np.ascontiguousarray(observation.images[camera]).data)
+    found.update(np.ascontiguousarray(observation.state).data)
+    return found.hexdigest()
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [float(number) if math.isfinite(number) else None for number in value]
+    raise TypeError(f"a log takes no {type(value).__name__}")

@@ -1,0 +1,114 @@
+"""What a run's log says, in numbers and sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toyflow.robot.control.log import Recording
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of some times, in milliseconds."""
+
+    p50: float
+    p99: float
+    most: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Spread:
+        """Zeros where there are none."""
+        if not seconds:
+            return cls(0, 0, 0)
+        p50, p99 = 1000 * np.percentile(seconds, (50, 99))
+        return cls(float(p50), float(p99), 1000 * max(seconds))
+
+    def __str__(self) -> str:
+        return f"p50 {self.p50:.2f}, p99 {self.p99:.2f}, at most {self.most:.2f} ms"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run.
+
+    Attributes:
+        endings: of episodes, as logged.
+        jitter: by how much steps began late.
+        work: how long a step's work took, sending included and looking not.
+        missed: steps left out because the one before took too long.
+        unsent: steps for which there was no action.
+        interventions: by kind: changed actions, refused chunks, holds and stops.
+        end: how the run ended; None where the log stops before, as after kill -9.
+    """
+
+    endings: list[dict[str, Any]]
+    steps: int
+    jitter: Spread
+    work: Spread
+    missed: int
+    unsent: int
+    plans: int
+    planning: Spread
+    late: int
+    refused: int
+    dropped: int
+    interventions: Counter[str]
+    end: str | None
+    damage: str | None
+
+    @classmethod
+    def of(cls, recording: Recording) -> Summary:
+        """Of a log, as far as it goes."""
+        steps, plans, ends = (recording.of(kind) for kind in ("step", "plan", "end"))
+        kinds = Counter(change for step in steps for change in step["changes"])
+        kinds.update(line["what"] for line in recording.of("intervention"))
+        return cls(
+            endings=recording.of("ending"),
+            steps=len(steps),
+            jitter=Spread.of([step["late"] for step in steps]),
+            work=Spread.of([step["took"] for step in steps]),
+            missed=sum(_gaps(recording)),
+            unsent=sum(step["sent"] is None for step in steps),
+            plans=len(plans),
+            planning=Spread.of([plan["seconds"] for plan in plans]),
+            late=sum(plan["late"] for plan in plans),
+            refused=sum(not plan["admitted"] for plan in plans),
+            dropped=sum(plan["dropped"] for plan in plans),
+            interventions=kinds,
+            end=ends[-1]["why"] if ends else None,
+            damage=recording.damage,
+        )
+
+    def lines(self) -> list[str]:
+        """A line on each."""
+        solved = sum(ending["why"] == "solved" for ending in self.endings)
+        episodes = (
+            f"{len(self.endings)} episodes ended, {solved} solved" if self.endings else "no episode ended"
+        )
+        late = f"{self.late} late" if self.late else "none late"
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common())
+        said = [
+            f"run: {self.end or 'cut off: the log has no end'}; {episodes}; {self.steps} steps",
+            f"steps began late by {self.jitter}; {self.missed} missed; their work took {self.work}",
+            f"{self.plans} plans in {self.planning}; {late}, {self.refused} refused, "
+            f"{self.dropped} actions dropped as their step had passed",
+            f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
+        ]
+        return [*said, f"damage: {self.damage}"] if self.damage else said
+
+
+def _gaps(recording: Recording) -> list[int]:
+    """Steps left out before each, within its episode."""
+    gaps, before = [], -1
+    for line in recording.lines:
+        if line["kind"] == "episode":
+            before = -1
+        elif line["kind"] == "step":
+            gaps.append(line["step"] - before - 1)
+            before = line["step"]
+    return gaps
