@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from toyflow.errors import UsageError
 from toyflow.flow import Model, Objective
+from toyflow.networks.denoiser import Reading
 from toyflow.robot.checkpoint import load_policy
 from toyflow.robot.data_set import DataSet
-from toyflow.robot.policy import PolicyInput, resized
-from toyflow.robot.spec import PolicySpec
+from toyflow.robot.policy import Policy, PolicyInput, resized
+from toyflow.robot.spec import ACTION_WIDTH, PolicySpec
 from toyflow.robot.task import open_data_set
 from toyflow.seeds import generator
 from toyflow.sweep.store import StoredTraining
@@ -45,18 +48,42 @@ def bench_of(
     chunks = data.chunks(frames, policy.spec.horizon)
     images = _images(data, policy.spec, frames)
     observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts))
-    test = Batch(observation, policy.target(chunks.actions)).to(device)
+    test = Batch(observation, policy.target(chunks.actions)[..., : policy.spec.action_dims]).to(device)
     noise = torch.randn(test.target.shape, generator=generator(0, "test noise")).to(device)
 
     def load(trained: StoredTraining) -> tuple[Model, Objective]:
         model, objective = load_policy(trained)
-        return model.to(device), objective
+        return TrainedDimensions(model.to(device)), objective
 
     def outcome(sample: Tensor) -> Tensor:
         close = (sample - test.target).abs()[..., : policy.spec.interface.action_dim] < TOLERANCE
         return close.flatten(1).all(1).float()
 
     return Bench(test, noise, load, outcome)
+
+
+class TrainedDimensions(Model):
+    """A policy on the action dimensions that it was trained on; those that pad them to 32 are zero inside of
+    it, and say nothing of how well it predicts."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def encode(self, observation: PolicyInput) -> Reading:
+        """See `Policy.encode`."""
+        return self.policy.encode(observation)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch horizon trained"],
+        t: Float[Tensor, "batch"],
+        condition: Reading,
+        r: Float[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch horizon trained"]:
+        """See `Policy.forward`."""
+        dims = x.shape[-1]
+        return self.policy(pad(x, (0, ACTION_WIDTH - dims)), t, condition, r)[..., :dims]
 
 
 def _moments(data: DataSet, horizon: int, count: int) -> Tensor:
