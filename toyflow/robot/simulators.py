@@ -5,6 +5,7 @@ A worker that crashes, raises or falls silent is replaced; what becomes of its j
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -216,6 +217,8 @@ def _serve(work: Work[Any, Any], connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=exit_with_parent, daemon=True).start()
+    # There is a simulator for each processor already; software OpenGL would start as many threads in each.
+    os.environ.setdefault("LP_NUM_THREADS", "1")
     line = _Pipe(connection)
     environment, task = None, None
     try:
