@@ -32,7 +32,7 @@ from toyflow.robot.control.planning import Plan, Planning, Request, SteppedPlann
 from toyflow.robot.control.safety import Gate
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
-from toyflow.robot.planners.base import Planner, any_observation
+from toyflow.robot.planners.base import Planner
 from toyflow.robot.robots import RobotSettings
 from toyflow.robot.robots.idle import IdleRobot
 
@@ -59,7 +59,7 @@ def nano(threads: int) -> Planner:
     )
     planner = FlowPlanner(policy.eval(), make_objective("flow", parse_schedule("shift:4")))
     for _ in range(5):
-        planner.plan([any_observation(planner)], [0])
+        planner.plan([planner.any_observation()], [0])
     return planner
 
 

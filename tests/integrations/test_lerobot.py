@@ -20,9 +20,11 @@ from robot.lerobot_policies import save, save_act
 
 from toyflow.errors import UsageError
 from toyflow.flow.schedules import parse_schedule
-from toyflow.integrations.lerobot import set_schedule, set_steps
+from toyflow.integrations.lerobot import law_of, set_schedule, set_steps
+from toyflow.robot.imported import import_checkpoint
 from toyflow.robot.interface import Observation
 from toyflow.robot.planners.lerobot import LeRobotCheckpoint, LeRobotPlanner
+from toyflow.sweep.store import Store
 
 modern = Version(version("lerobot")) >= Version("0.6")
 
@@ -161,7 +163,13 @@ def test_lerobot_trains_smolvla_under_our_law(smolvla, small, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "training times are drawn from shift:4" in done.stdout
-    assert (tmp_path / "out/checkpoints/last/pretrained_model/model.safetensors").is_file()
+    checkpoint = LeRobotCheckpoint.found(str(tmp_path / "out/checkpoints/last"))
+    assert checkpoint is not None and law_of(checkpoint.folder) == ("shift:4", "stratified")
+    cell = import_checkpoint(checkpoint, {}, Store(tmp_path / "cells"))
+    assert cell.record.label == "lerobot:smolvla(shift:4)"
+    config = checkpoint.folder / "train_config.json"
+    done = train("--schedule", "uniform", f"--config_path={config}", "--resume=true", "--steps=4")
+    assert done.returncode == 2 and "began under shift:4; go on with --schedule shift:4" in done.stderr
 
 
 def train(*words: str) -> subprocess.CompletedProcess:

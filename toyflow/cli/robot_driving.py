@@ -87,10 +87,8 @@ def run_policy(
     rate = _rate(robot, planner.interface, drive.rate)
     due = _replan(replan, planner, robot, handover, latency_steps)
     # A real robot is never driven by a plan's first call, which is the slowest.
-    from toyflow.robot.planners.base import any_observation
-
     for _ in range(3 if not robot.stepped else 0):
-        planner.plan([any_observation(planner)], [0])
+        planner.plan([planner.any_observation()], [0])
     planning = SteppedPlanning(planner, latency_steps) if robot.stepped else ThreadedPlanning(planner)
     policy = {
         "checkpoint": checkpoint, "steps": steps, "replan": due, "handover": handover,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from toyflow.cli.robot import DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_SUITE, DEMO_T
 from toyflow.cli.robot_policy import find_policy
 from toyflow.cli.sweep import print_tables
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.integrations.lerobot import can_decode
 from toyflow.machine import choose_device, cores
 from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
@@ -21,7 +23,6 @@ from toyflow.robot.checkpoint import find_checkpoint
 from toyflow.robot.demos import DemoOptions, make_demos
 from toyflow.robot.environment import load_environment
 from toyflow.robot.interface import Interface
-from toyflow.robot.planners.lerobot import LeRobotCheckpoint
 from toyflow.robot.spec import PolicySpec
 from toyflow.robot.study import RobotStudy
 from toyflow.robot.task import RobotTask
@@ -87,6 +88,9 @@ def evaluate_one(
     able = [k for k in asked if decoding.can_decode(k)]
     if not able:
         raise UsageError(f"{training.record.objective} cannot decode in {', '.join(map(str, asked))} steps.")
+    if left_out := [k for k in asked if k not in able]:
+        said = ", ".join(map(str, left_out))
+        console.print(f"[yellow]{training.record.label} is not decoded in {said} steps, only in 1.[/]")
     evaluations = tuple(
         EvaluationRecord(sampler if decoding.uses_sampler else None, k, noise_seed, test_set) for k in able
     )
@@ -109,9 +113,9 @@ class _Decoding(NamedTuple):
 def _decoding(training: StoredTraining) -> _Decoding:
     imported = training.details.get("imported")
     if imported and "policy" not in training.details:
-        checkpoint = LeRobotCheckpoint(imported["from"], Path(imported["folder"]))
         interface = Interface.from_dict(imported["interface"])
-        return _Decoding(interface, imported["horizon"], imported["replan"], checkpoint.can_decode, False)
+        able = partial(can_decode, imported["type"])
+        return _Decoding(interface, imported["horizon"], imported["replan"], able, uses_sampler=False)
     spec = PolicySpec.from_dict(training.details.get("policy"))
     objective = objective_of(training.record)
     return _Decoding(spec.interface, spec.horizon, spec.horizon, objective.can_decode, objective.uses_sampler)

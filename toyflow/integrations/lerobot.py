@@ -11,15 +11,18 @@ time is the noise level s of toyflow, 1 - t.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from toyflow.atomic import read_json, write_json
 from toyflow.errors import UsageError
 from toyflow.flow.schedules import Schedule, TimeSampling, parse_schedule
 
+LAW_FILE = "toyflow.json"
 STEPS_ARE_AT = {
     "diffusion": "diffusion.num_inference_steps",
     "groot": "_groot_model.action_head.num_inference_timesteps",
@@ -32,6 +35,11 @@ STEPS_ARE_AT = {
 """Where a policy of each type keeps its number of steps; other types have none, and decode in one call."""
 
 
+def can_decode(kind: str, steps: int) -> bool:
+    """Whether a LeRobot policy of this type can act in `steps` steps."""
+    return steps == 1 or (steps > 1 and kind in STEPS_ARE_AT)
+
+
 def set_steps(policy: Any, steps: int) -> None:
     """Let a LeRobot policy act in `steps` denoising steps.
 
@@ -41,9 +49,9 @@ def set_steps(policy: Any, steps: int) -> None:
     if steps < 1:
         raise UsageError(f"steps must be 1 or more, not {steps}.")
     kind = policy.config.type
+    if not can_decode(kind, steps):
+        raise UsageError(f"a LeRobot policy of type {kind} decodes in one call, not in {steps} steps.")
     if kind not in STEPS_ARE_AT:
-        if steps > 1:
-            raise UsageError(f"a LeRobot policy of type {kind} decodes in one call, not in {steps} steps.")
         return
     *parents, last = STEPS_ARE_AT[kind].split(".")
     for name in parents:
@@ -57,7 +65,8 @@ def set_schedule(
     method: TimeSampling = "stratified",
     generator: torch.Generator | None = None,
 ) -> None:
-    """Let a pi0, pi05 or smolvla policy draw its training times from `schedule`.
+    """Let a pi0, pi05 or smolvla policy draw its training times from `schedule`, and say so in `LAW_FILE`
+    beside its weights wherever it is saved.
 
     Args:
         method: see `Schedule.sample`; LeRobot's own is `iid`.
@@ -82,3 +91,19 @@ def set_schedule(
         return (1 - law.sample(batch_size, source, method)).to(device=device, dtype=torch.float32)
 
     flow.sample_time = sample_time
+    save = policy._save_pretrained
+
+    def save_with_law(folder: Path) -> None:
+        save(folder)
+        write_json(Path(folder) / LAW_FILE, {"schedule": law.name, "time_sampling": method})
+
+    policy._save_pretrained = save_with_law
+
+
+def law_of(folder: Path) -> tuple[str, str] | None:
+    """(schedule, time sampling) that the policy in a LeRobot checkpoint was trained under, if `set_schedule`
+    gave them."""
+    if not (folder / LAW_FILE).is_file():
+        return None
+    law = read_json(folder / LAW_FILE)
+    return law["schedule"], law["time_sampling"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow.schedules import Schedule, parse_schedule
-from toyflow.integrations.lerobot import set_schedule
+from toyflow.integrations.lerobot import law_of, set_schedule
 
 USAGE = "python -m toyflow.integrations.lerobot_train --schedule LAW ARGUMENTS OF lerobot-train"
 
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> None:
     make_policy = lerobot_train.make_policy
 
     def make_policy_with_law(*options: Any, **named: Any) -> Any:
+        _check_resumed(named.get("cfg") or options[0], law, rest)
         policy = make_policy(*options, **named)
         set_schedule(policy, law)
         print(f"toyflow: training times are drawn from {law.name}, stratified")
@@ -34,6 +36,14 @@ def main(arguments: list[str]) -> None:
     lerobot_train.make_policy = make_policy_with_law
     sys.argv = ["lerobot-train", *rest]
     lerobot_train.main()
+
+
+def _check_resumed(config: Any, law: Schedule, arguments: list[str]) -> None:
+    """Raise UsageError if a training is to go on under another law than it began with."""
+    resumes = any(argument.lower() in ("--resume=true", "--resume") for argument in arguments)
+    before = law_of(Path(config.pretrained_path)) if resumes and config.pretrained_path else None
+    if before and before[0] != law.name:
+        raise UsageError(f"this training began under {before[0]}; go on with --schedule {before[0]}.")
 
 
 def _parsed(arguments: list[str]) -> tuple[Schedule, list[str]]:

@@ -32,7 +32,7 @@ def _imported(training: StoredTraining) -> list[str]:
     return [
         f"# Policy {training.record.key}",
         "",
-        f"A LeRobot policy of type {imported['type']}, from {imported['folder']}; {here}.",
+        f"A LeRobot policy of type {imported['type']}, from {imported['from']}; {here}.",
         "",
         f"- {training.details['parameters'] / 1e6:.2f} M parameters; fingerprint "
         f"{training.record.data['fingerprint']}; LeRobot {imported['lerobot']}",

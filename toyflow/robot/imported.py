@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from toyflow.atomic import DamagedError
+from toyflow.atomic import DamagedError, read_json, write_json
 from toyflow.errors import UsageError
+from toyflow.integrations.lerobot import law_of
 from toyflow.machine import installed_version
 from toyflow.robot import lerobot_format
 from toyflow.robot.card import write_card
@@ -43,12 +45,13 @@ def import_checkpoint(
     if ours and cameras:
         raise UsageError("--rename is not for policies of type toyflow, which keep their cameras' names.")
     known = lerobot_format.decoded(checkpoint.config) if ours else None
+    schedule, time_sampling = law_of(checkpoint.folder) or (None, None)
     record = TrainingRecord(
         task="robot",
         model={"policy": checkpoint.kind, **({"size": known.spec.size} if known else {})},
         objective=known.objective if known else f"lerobot:{checkpoint.kind}",
-        schedule=known.schedule if known else None,
-        time_sampling=known.time_sampling if known else None,
+        schedule=known.schedule if known else schedule,
+        time_sampling=known.time_sampling if known else time_sampling,
         seed=0,
         recipe={},
         data=data,
@@ -58,7 +61,11 @@ def import_checkpoint(
         trained = _taken_over(checkpoint, known) if known else _named(checkpoint, cameras)
         store.write_training(record, trained, {})
         write_card(store, record.key)
-    return store.training(record.key)
+    stored = store.training(record.key)
+    place = _place(stored)
+    place.parent.mkdir(exist_ok=True)
+    write_json(place, {"folder": str(checkpoint.folder.resolve())})
+    return stored
 
 
 def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlanner:
@@ -68,19 +75,26 @@ def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlan
         UsageError: it is no longer where it was, or cannot be loaded.
         DamagedError: it is there, and is another one.
     """
-    imported = training.details["imported"]
-    checkpoint = LeRobotCheckpoint.found(imported["folder"])
+    place = _place(training)
+    folder = Path(read_json(place)["folder"]) if place.is_file() else None
+    checkpoint = LeRobotCheckpoint.found(str(folder)) if folder and folder.is_dir() else None
     if checkpoint is None:
+        was = folder or training.details["imported"]["from"]
         raise UsageError(
-            f"{imported['folder']} holds no policy any more; evaluate it again from where it is now: "
+            f"{was} holds no policy any more; evaluate it again from where it is now: "
             f"`toyflow robot-eval FOLDER --out {training.folder.parent.parent}`."
         )
     if checkpoint.fingerprint != training.record.data["fingerprint"]:
         raise DamagedError(
-            f"{imported['folder']} is not the policy that {training.folder} speaks of: its fingerprint is "
+            f"{folder} is not the policy that {training.folder} speaks of: its fingerprint is "
             f"{checkpoint.fingerprint}, not {training.record.data['fingerprint']}."
         )
-    return LeRobotPlanner(checkpoint, device, imported["cameras"])
+    return LeRobotPlanner(checkpoint, device, training.details["imported"]["cameras"])
+
+
+def _place(training: StoredTraining) -> Path:
+    """The file that says where an imported policy is on this machine, which is no part of what it is."""
+    return training.folder.parent.parent / "imported" / f"{training.record.key}.json"
 
 
 def _named(checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str]) -> Trained:
@@ -110,7 +124,6 @@ def _taken_over(checkpoint: LeRobotCheckpoint, known: lerobot_format.Decoded) ->
 
 def _origin(checkpoint: LeRobotCheckpoint, interface: Interface, horizon: int) -> dict[str, Any]:
     return {
-        "folder": str(checkpoint.folder.resolve()),
         "from": checkpoint.where,
         "type": checkpoint.kind,
         "lerobot": installed_version("lerobot"),

@@ -21,9 +21,9 @@ from toyflow.robot.checkpoint import build_policy
 from toyflow.robot.environment import load_environment
 from toyflow.robot.evaluation import evaluate_policy
 from toyflow.robot.frames import open_frames
-from toyflow.robot.interface import Observation
 from toyflow.robot.logs import Logs
 from toyflow.robot.planners import open_planner
+from toyflow.robot.planners.base import any_observation
 from toyflow.robot.policy import Policy
 from toyflow.robot.rollout import Outcome
 from toyflow.robot.task import made_of, open_data_set
@@ -215,18 +215,10 @@ def _by_task(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _any_observation(policy: Policy) -> Observation:
-    """For timing: what is seen makes no difference to it."""
-    import numpy as np
-
-    interface, size = policy.spec.interface, policy.spec.image_size
-    images = {camera: np.zeros((size, size, 3), np.uint8) for camera in interface.cameras}
-    return Observation(images, np.zeros(interface.state_dim, np.float32), "pick up the thing")
-
-
 def _seconds_per_iteration(policy: Policy, objective: Objective, recipe: PolicyRecipe) -> float:
     """Of a training step without its data, from 3 after a first one."""
-    seen = policy.prepare([_any_observation(policy)] * recipe.batch_size)
+    anything = any_observation(policy.spec.interface, policy.spec.image_size)
+    seen = policy.prepare([anything] * recipe.batch_size)
     actions = torch.zeros(recipe.batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
     target = policy.target(actions.to(seen.state.device))
     trainer = Trainer(policy, objective, replace(recipe, iterations=4), torch.Generator().manual_seed(0))

@@ -132,6 +132,15 @@ def test_an_imported_policy_is_a_cell_that_knows_its_weights(diffusion, tmp_path
         open_imported(cell, CPU).plan([observation(9, (9,))], [3]),
         planner(diffusion).plan([observation(9, (9,))], [3]),
     )
+    moved = tmp_path / "elsewhere" / "mine" / "policy"
+    shutil.move(folder, moved)
+    with pytest.raises(UsageError, match="holds no policy any more"):
+        open_imported(cell, CPU)
+    found = LeRobotCheckpoint.found(str(moved))
+    assert found is not None and import_checkpoint(found, {}, store).folder == cell.folder
+    assert open_imported(cell, CPU).checkpoint.folder == moved
+    shutil.move(moved, folder)
+    import_checkpoint(checkpoint, {}, store)
     other = save_act(tmp_path / "other")
     shutil.rmtree(folder)
     with pytest.raises(UsageError, match="holds no policy any more"):

@@ -7,8 +7,14 @@ import pytest
 
 from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface
-from toyflow.robot.serving.faults import ObservationFault
-from toyflow.robot.serving.observations import Keys, ObservationReader, parse_keys
+from toyflow.robot.serving.faults import FrameFault, ObservationFault
+from toyflow.robot.serving.observations import (
+    DEEPEST,
+    LONGEST_NAME,
+    Keys,
+    ObservationReader,
+    parse_keys,
+)
 from toyflow.robot.serving.session import Session
 
 LIBERO = Interface(("image", "image2"), state_dim=8, action_dim=7, fps=20)
@@ -164,3 +170,13 @@ def test_a_policy_with_a_past_gets_the_moments_before():
     assert shown == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]]
     [first] = requests(9, reset=True)
     assert states(session.show(first)[0]) == [9, 9, 9]
+
+
+def test_names_of_nested_maps_do_not_add_up_without_end():
+    deep = {"state": 1}
+    for _ in range(DEEPEST):
+        deep = {"a": deep}
+    with pytest.raises(FrameFault, match=f"nested more than {DEEPEST} deep"):
+        read(deep)
+    with pytest.raises(FrameFault, match=f"longer than {LONGEST_NAME} characters"):
+        read({"a" * 200: {"b" * 200: 1}})

@@ -305,3 +305,9 @@ def wait_until(condition, seconds: float = 5) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_a_page_in_a_browser_is_not_let_in(serving):
+    served = serving(StraightPlanner())
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"ws://127.0.0.1:{served.port}", compression=None, origin="https://example.com")

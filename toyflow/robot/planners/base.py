@@ -52,14 +52,17 @@ class Planner(ABC):
             UsageError: an observation lacks something; in one line.
         """
 
+    def any_observation(self) -> Observation:
+        """Something that it could be shown."""
+        return any_observation(self.interface, self.image_size, self.history)
+
     @abstractmethod
     def latency(self) -> Latency:
         """How long a plan of one observation takes, and its parts."""
 
 
-def any_observation(planner: Planner) -> Observation:
+def any_observation(interface: Interface, image_size: int, history: int = 1) -> Observation:
     """For timing and warming up: what is seen makes no difference to them."""
-    size = planner.image_size
-    images = {camera: np.zeros((size, size, 3), np.uint8) for camera in planner.interface.cameras}
-    moment = Observation(images, np.zeros(planner.interface.state_dim, np.float32), "pick up the thing")
-    return moment._replace(before=(moment,) * (planner.history - 1))
+    images = {camera: np.zeros((image_size, image_size, 3), np.uint8) for camera in interface.cameras}
+    moment = Observation(images, np.zeros(interface.state_dim, np.float32), "pick up the thing")
+    return moment._replace(before=(moment,) * (history - 1))

@@ -18,7 +18,7 @@ from toyflow.flow.samplers import parse_sampler
 from toyflow.machine import synchronise
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import Latency, timed
-from toyflow.robot.planners.base import Planner, any_observation
+from toyflow.robot.planners.base import Planner
 from toyflow.robot.policy import Policy
 from toyflow.robot.spec import ACTION_WIDTH
 
@@ -47,6 +47,7 @@ class FlowPlanner(Planner):
         """See `Planner`."""
         began = time.perf_counter()
         condition = self.policy.encode(self.policy.prepare(observations))
+        synchronise(str(self._device))
         encoded = time.perf_counter()
         shape = (self.horizon, ACTION_WIDTH)
         noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
@@ -61,7 +62,7 @@ class FlowPlanner(Planner):
     def latency(self) -> Latency:
         """See `Planner`: T_condition is from images, state and tokens on the device to the condition, T_step
         one model call, and both and the whole are timed apart, interleaved."""
-        seen = self.policy.prepare([any_observation(self)])
+        seen = self.policy.prepare([self.any_observation()])
         noise = torch.zeros(1, self.horizon, ACTION_WIDTH, device=self._device)
         condition = self.policy.encode(seen)
         t = noise.new_zeros(1)

@@ -26,7 +26,7 @@ from toyflow.robot.data_set import CAMERA, STATE
 from toyflow.robot.hub import snapshot
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times, timed
-from toyflow.robot.planners.base import Planner, any_observation
+from toyflow.robot.planners.base import Planner
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,10 @@ class LeRobotCheckpoint:
 
     @cached_property
     def fingerprint(self) -> str:
-        """First 12 hexadecimal digits of the SHA-256 of its weights and configuration."""
+        """First 12 hexadecimal digits of the SHA-256 of its weights, configuration and processors."""
         digest = hashlib.sha256()
-        for file in sorted([*self.folder.glob("*.safetensors"), self.folder / "config.json"]):
+        processors = [*self.folder.glob("policy_*processor.json")]
+        for file in sorted([*self.folder.glob("*.safetensors"), *processors, self.folder / "config.json"]):
             digest.update(checksum(file).encode())
         return digest.hexdigest()[:12]
 
@@ -84,10 +85,6 @@ class LeRobotCheckpoint:
     def counts_steps(self) -> bool:
         """Whether it can be decoded in different numbers of steps."""
         return self.kind in STEPS_ARE_AT
-
-    def can_decode(self, steps: int) -> bool:
-        """Whether it can be decoded in `steps` steps."""
-        return steps == 1 or (steps > 1 and self.counts_steps)
 
 
 class LeRobotPlanner(Planner):
@@ -166,7 +163,7 @@ class LeRobotPlanner(Planner):
         """See `Planner`: T_step is half the difference between plans of 1 and of 3 steps, T_condition what
         is left of a plan of 1, preparation by LeRobot's processors included. A policy that counts no steps
         is all condition."""
-        observation = any_observation(self)
+        observation = self.any_observation()
 
         def plan_in(steps: int) -> Callable[[], object]:
             def call() -> None:

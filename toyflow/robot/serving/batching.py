@@ -24,7 +24,6 @@ from toyflow.errors import UsageError
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import WARM_UP, Times
 from toyflow.robot.planners import Planner
-from toyflow.robot.planners.base import any_observation
 from toyflow.robot.serving.faults import Fault, LateFault, ObservationFault, PolicyFault
 
 log = logging.getLogger(__name__)
@@ -81,7 +80,7 @@ class Batcher:
         Raises:
             Fault: the policy cannot plan.
         """
-        observation, began = any_observation(self.planner), time.perf_counter()
+        observation, began = self.planner.any_observation(), time.perf_counter()
         seconds: list[float] = []
         for number in range(WARM_UP + WARM_PLANS):
             seconds.append((await self._ask(observation, number)).spent["plan"])

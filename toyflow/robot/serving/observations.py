@@ -20,11 +20,13 @@ from jaxtyping import Float32, UInt8
 
 from toyflow.errors import UsageError, unknown
 from toyflow.robot.interface import Interface, Observation
-from toyflow.robot.serving.faults import ObservationFault
+from toyflow.robot.serving.faults import FrameFault, ObservationFault
 
 STATE, PROMPT = "state", "prompt"
 OTHER_NAMES = {"image2": "wrist_image"}
 """What openpi's client for LIBERO calls a camera, by its name in LIBERO's data sets."""
+DEEPEST, LONGEST_NAME = 4, 256
+"""Of nested maps, and of an entry's joined name in characters."""
 LONGEST_SIDE = 4096
 """Of an image, in pixels."""
 SEEDS = 1 << 63
@@ -167,12 +169,20 @@ def _usual(camera: str) -> tuple[str, ...]:
     return (f"observation/{camera}", *others, f"observation.images.{camera}", f"images/{camera}")
 
 
-def _flat(message: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+def _flat(message: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterable[tuple[str, Any]]:
+    """Entries of nested maps under joined names. Depth and names are bounded, as names add up."""
     for key, value in message.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{before}{key}/")
+        name = before + key
+        if len(name) > LONGEST_NAME:
+            raise FrameFault(
+                f"an entry's name is longer than {LONGEST_NAME} characters: {ascii(name)[:40]}..."
+            )
+        if not isinstance(value, dict):
+            yield name, value
+        elif depth == DEEPEST:
+            raise FrameFault(f"{ascii(name)[:80]}: maps are nested more than {DEEPEST} deep.")
         else:
-            yield before + key, value
+            yield from _flat(value, f"{name}/", depth + 1)
 
 
 def _first(entries: Mapping[str, Any], keys: Iterable[str]) -> Any:

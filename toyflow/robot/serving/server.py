@@ -98,10 +98,11 @@ class PolicyServer:
             Fault: the policy cannot plan.
         """
         options = self.options
+        # `origins`: robots send none, so no page in somebody's browser may ask.
         server = serve(
             self._handle, options.host, options.port, process_request=self._answer_http, compression=None,
             max_size=options.message_bytes, max_queue=FRAMES_AHEAD, close_timeout=CLOSING_SECONDS,
-            logger=_quiet,
+            origins=[None], logger=_quiet,
         )  # fmt: skip
         try:
             listening = await server
