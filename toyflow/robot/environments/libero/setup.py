@@ -144,6 +144,7 @@ def print_check() -> None:
         "cameras": {name: list(image.shape) for name, image in images.items()},
         "contrast": min(float(image.std()) for image in images.values()),
         "seconds": time.perf_counter() - start,
+        "configuration": os.environ["LIBERO_CONFIG_PATH"],
     }
     print(json.dumps(seen))
 
@@ -170,6 +171,7 @@ def _summary(seen: dict) -> Table:
         ("suites", ", ".join(f"{name} ({count})" for name, count in seen["suites"].items())),
         ("OpenGL", rendering.choose_backend()),
         ("assets", f"{origin}, in {found.folder}"),
+        ("for other programs", f"export LIBERO_CONFIG_PATH={seen['configuration']}"),
         ("image", f"{seen['scene']}: {cameras}, {seen['seconds']:.1f} s with all imports"),
     ):
         table.add_row(*row)
