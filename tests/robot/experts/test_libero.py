@@ -3,7 +3,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from robot.environments.conftest import libero  # noqa: F401  (a fixture)
 from scipy.spatial.transform import Rotation
 
 from toyflow.errors import UsageError
@@ -112,7 +111,7 @@ def test_says_which_task_it_does_not_know(goal):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("suite", "task"), [("libero_object", 0), ("libero_spatial", 0)])
-def test_solves_official_states_in_libero(libero, suite, task):  # noqa: F811
+def test_solves_official_states_in_libero(libero, suite, task):
     environment = libero(suite, task)
     try:
         environment.reset(0, init_state=0)

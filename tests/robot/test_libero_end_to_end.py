@@ -1,0 +1,36 @@
+"""The whole path in LIBERO's simulator: a scripted episode, a short training, two episodes, a video."""
+
+import json
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("lerobot")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def test_demonstrations_training_evaluation(rendered_libero, toyflow, tmp_path):
+    def run(*words):
+        done = toyflow.apart(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    said = run(
+        "robot-demos", "--suite", "libero_object", "--tasks", "0", "--episodes", "1", "--image-size", "64",
+        "--out", "demos",
+    )  # fmt: skip
+    assert "1 episodes" in said
+    said = run(
+        "robot-train", "--dataset", "demos", "--iterations", "200", "--batch-size", "16", "--steps", "1",
+        "--states", "2", "--videos", "1", "--out", "out",
+    )  # fmt: skip
+    assert "Solved episodes by task" in said and "libero_object" in said
+    [cell] = (toyflow.folder / "out" / "cells").glob("[!.]*")
+    curve = pd.read_csv(cell / "curve.csv")
+    assert curve["iteration"].iloc[-1] == 200 and curve["loss"].iloc[-5:].mean() < curve["loss"].iloc[0] / 2
+    [evaluation] = cell.glob("evaluations/*/config.json")
+    details = json.loads(evaluation.read_text())["details"]
+    assert details["examples"] == 2 and details["errors"] == 0
+    assert details["trials"]["assets"] == rendered_libero.assets()
+    assert ("STAND-IN" in said) == (rendered_libero.assets() != "own")
+    assert len(list((toyflow.folder / "out").rglob("*.mp4"))) == 1
