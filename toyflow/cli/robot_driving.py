@@ -3,6 +3,7 @@ went."""
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -40,7 +41,11 @@ LOGS = Path("robot-runs")
 
 @dataclass(frozen=True)
 class Drive:
-    """What `robot-run` and `robot-replay --robot` have in common."""
+    """What `robot-run` and `robot-replay --robot` have in common.
+
+    Raises:
+        UsageError: the rate is none.
+    """
 
     robot: str
     rate: float | None
@@ -49,6 +54,10 @@ class Drive:
     limits: Path | None
     log: Path | None
     dry_run: bool
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
+            raise UsageError(f"--rate takes a finite number above 0, not {self.rate:g}.")
 
 
 def run_policy(
@@ -98,9 +107,8 @@ def run_policy(
     }  # fmt: skip
     episodes = drive.episodes or max(1, len(settings.get("states", ())))
     loop = LoopSettings(due, episodes, drive.seconds, planner.history, noise_seed)
-    _drive(
-        robot, planning, how, drive, rate, loop, Limits.of_data(training.details), policy, settings, console
-    )
+    known = Limits.of_data(training.details).resampled(planner.interface.fps or rate, rate)
+    _drive(robot, planning, how, drive, rate, loop, known, policy, settings, console)
 
 
 def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Console) -> None:
@@ -129,6 +137,7 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
             for key, values in header["limits"].items()
         }
     )
+    known = known.resampled(header["rate"], rate)
     episodes = min(drive.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, drive.seconds)
     _drive(robot, NoPlanning(), recorded, drive, rate, loop, known, {"replays": str(path)}, settings, console)
@@ -193,7 +202,7 @@ def _let_go(robot: Robot, path: Path) -> Iterator[None]:
     except Exception as error:
         said = (str(error).strip().splitlines() or [""])[0]
         raise ToyflowError(
-            f"the robot was stopped: {type(error).__name__}: {said} The log: {path}."
+            f"the run ended by {type(error).__name__}: {said.rstrip('.')}. The log: {path}."
         ) from error
 
 
@@ -221,8 +230,6 @@ def _rate(robot: Robot, policy: Interface, asked: float | None) -> float:
     rate = asked or robot.interface.fps or policy.fps
     if not rate:
         raise UsageError(f"neither {robot.name} nor the policy says how many steps per second: use --rate.")
-    if asked is not None and not asked > 0:
-        raise UsageError(f"--rate takes a number above 0, not {asked:g}.")
     wanted = replace(policy, fps=0) if asked else policy
     replace(robot.interface, fps=rate).check_serves(wanted, robot.name)
     return rate

@@ -3,16 +3,19 @@
 import signal
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from robot.points import Points
 
+from toyflow.cli.robot_policy import find_policy, ready_planner
 from toyflow.robot.control.log import read_log
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
 from toyflow.robot.normalisation import Normalisation
 from toyflow.robot.policy import Policy
+from toyflow.robot.rollout import episode_seed
 from toyflow.robot.spec import PolicySpec
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, Trained
@@ -60,11 +63,31 @@ def test_it_drives_a_simulator_and_the_log_replays(toyflow, checkpoint):
     assert wrong.returncode == 2 and "a figure is .png, .pdf, .svg, not a.txt" in wrong.stderr
     again = toyflow("robot-replay", "a.jsonl", "--robot", "points", "--log", "b.jsonl")
     assert again.returncode == 0, again.stderr
+    never = toyflow("robot-replay", "a.jsonl", "--robot", "points", "--rate", "-1")
+    assert never.returncode == 2 and "--rate takes a finite number above 0, not -1" in never.stderr
     first, second = (
         [line["sent"] for line in read_log(toyflow.folder / name).of("step")]
         for name in ("a.jsonl", "b.jsonl")
     )
     assert [action for action in first if action] == [action for action in second if action]
+
+
+def test_with_its_defaults_it_does_on_a_simulator_what_evaluation_does(toyflow, checkpoint):
+    done = toyflow(
+        "robot-run", checkpoint, "--robot", "points", "--suite", "points", "--states", "3", "--log", "a.jsonl"
+    )
+    assert done.returncode == 0, done.stderr
+    points = Points("points", 0, image_size=32)
+    points.reset(0, 3)
+    planner = ready_planner(find_policy(checkpoint, None, toyflow.folder), 1, "euler", "cpu", 1)
+    seed, expected = episode_seed(0, "points", 0, 3), []
+    for plan in range(6):
+        [chunk] = planner.plan([points.observe()], [seed + plan])
+        expected += list(chunk)
+        for action in chunk:
+            points.step(action)
+    asked = [line["asked"] for line in read_log(toyflow.folder / "a.jsonl").of("step")]
+    np.testing.assert_allclose(asked, expected, atol=1e-4)
 
 
 def test_a_dry_run_prints_and_moves_nothing(toyflow, fast):
@@ -103,6 +126,8 @@ FAKE = ("--robot", "fake", "--rate", "100")
         ((*FAKE, "--set", "real=1", "--latency-steps", "1"), "is for simulators"),
         ((*FAKE, "--limits", "none.toml"), "limits none.toml cannot be read"),
         ((*FAKE, "--set", "real"), "--set takes NAME=VALUE"),
+        (("--robot", "fake", "--rate", "0"), "--rate takes a finite number above 0, not 0"),
+        (("--robot", "fake", "--rate", "inf"), "--rate takes a finite number above 0, not inf"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_moves(toyflow, checkpoint, words, said):

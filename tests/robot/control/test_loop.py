@@ -1,3 +1,4 @@
+import signal
 import time
 from dataclasses import replace
 
@@ -195,6 +196,15 @@ def test_whatever_raises_the_robot_is_stopped_and_it_is_written_down(tmp_path, f
 def test_a_robot_that_cannot_be_stopped_is_an_error_of_its_own(tmp_path):
     with pytest.raises(OSError, match="the bus is silent"):
         Rig(tmp_path, FakeRobot(faults=("stop",)), Planner(), replan=3, seconds=0.1).run()
+
+
+def test_nor_is_that_hidden_by_a_signal(tmp_path):
+    rig = Rig(tmp_path, FakeRobot(faults=("stop",)), Planner(), replan=3, seconds=1)
+    rig.loop.on_step = lambda *step: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(OSError, match="the bus is silent"):
+        rig.run()
+    assert rig.summary.end == "stopped by SIGINT"
+    assert "the robot was not brought to rest: OSError: the bus is silent" in rig.summary.lines()
 
 
 def test_closing_it_stops_the_robot(tmp_path):

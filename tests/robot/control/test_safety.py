@@ -159,6 +159,32 @@ def test_an_observation_that_freezes_is_not_believed():
     assert [kind for kind, _ in told] == ["stale"]
 
 
+def test_after_a_hold_a_change_is_measured_from_what_holding_sent(monkeypatch):
+    robot = FakeRobot()
+    made = gate(robot)
+    made.send(act(0.5, 1.0), 0.0)
+    monkeypatch.setattr(robot, "hold", lambda: np.array([-0.4, np.nan]))
+    made.nothing(1.0)
+    sent = made.send(act(0.5, 1.0), 1.1)
+    assert sent.changes == ("change",)
+    np.testing.assert_allclose(sent.action, [0.1, 1.0])
+
+
+def test_a_velocity_holds_for_what_is_sent():
+    robot, slow = FakeRobot(), Limits(LOWER, UPPER, velocity=np.array([0.5, 0.5]))
+    made = gate(robot, slow)
+    for now, asked in enumerate((0.9, 0.9, -0.9)):  # as across a hand-over, or in a replay
+        made.send(act(asked, asked), now / RATE)
+    np.testing.assert_allclose([action[0] for action in robot.sent], [0.05, 0.1, 0.05])
+
+
+def test_at_another_rate_the_motion_per_second_stays():
+    data = Limits(np.full(2, -9.0), np.full(2, 9.0), np.full(2, 0.2))
+    found = data.resampled(10, 20).completed(20).as_dict()
+    assert found["step"] == [0.1, 0.1] and found["velocity"] == data.completed(10).as_dict()["velocity"]
+    assert Limits().resampled(10, 20) == Limits()
+
+
 def test_a_dry_run_checks_and_moves_nothing():
     robot = FakeRobot()
     made = gate(robot, moves=False)

@@ -25,22 +25,28 @@ class FakeConfig(RobotConfig):
     calibrated: bool = True
     wheels: bool = False
     answers: bool = True
+    blind: bool = False
 
 
 class Fake(Device):
-    """Two joints, or a joint and a wheel, a gripper and a camera."""
+    """Two joints, or a joint and a wheel, a gripper and a camera. Positions drift from look to look; if it is
+    `blind` it does not see its gripper."""
 
     config_class, name = FakeConfig, "toyflow_fake"
 
     def __init__(self, config: FakeConfig) -> None:
         super().__init__(config)
-        self.config, self.is_on, self.sent = config, False, []
+        self.config, self.is_on, self.sent, self.looks = config, False, [], 0
         second = "wheel.vel" if config.wheels else "elbow.pos"
         self.motors = ("shoulder.pos", second, "gripper.pos")
 
     @property
     def observation_features(self) -> dict:
-        return {**dict.fromkeys(self.motors, float), "front": (8, 6, 3)}
+        return {**dict.fromkeys(self._felt, float), "front": (8, 6, 3)}
+
+    @property
+    def _felt(self) -> tuple[str, ...]:
+        return self.motors[:2] if self.config.blind else self.motors
 
     @property
     def action_features(self) -> dict:
@@ -65,10 +71,9 @@ class Fake(Device):
     def configure(self) -> None: ...
 
     def get_observation(self) -> dict:
-        return {
-            "front": np.full((8, 6, 3), 7, np.uint8),
-            **dict(zip(self.motors, (1.0, 2.0, 3.0), strict=True)),
-        }
+        self.looks += 1
+        places = {name: self.looks + place for place, name in enumerate(self._felt)}
+        return {"front": np.full((8, 6, 3), 7, np.uint8), **places}
 
     def send_action(self, action: dict) -> dict:
         self.sent.append(action)
@@ -114,8 +119,8 @@ def test_it_sees_and_acts_by_the_names_of_motors(tmp_path):
     robot.connect()
     seen = robot.observe()
     assert seen.images["image"].shape == (8, 6, 3) and seen.prompt == "pick it up"
-    np.testing.assert_array_equal(seen.state, [1, 2, 3])
-    np.testing.assert_array_equal(robot.still(), [1, 2, 3])
+    np.testing.assert_array_equal(seen.state, [2, 3, 4])
+    np.testing.assert_array_equal(robot.still(), [2, 3, 4])
     robot.send(np.array([4.0, 5.0, 6.0]))
     robot.hold()
     robot.stop()
@@ -128,9 +133,25 @@ def test_it_sees_and_acts_by_the_names_of_motors(tmp_path):
 def test_what_moves_by_velocity_is_told_to_stand_still(tmp_path):
     robot = opened(tmp_path, wheels="true")
     robot.connect()
-    robot.hold()
+    np.testing.assert_array_equal(robot.hold(), [1, 0, 3])
     assert robot.device.sent == [{"shoulder.pos": 1.0, "wheel.vel": 0.0, "gripper.pos": 3.0}]
     assert robot.limits.lower is None
+
+
+def test_holding_keeps_what_was_sent_last_and_not_what_was_seen(tmp_path):
+    robot = opened(tmp_path, wheels="true")
+    robot.connect()
+    robot.send(np.array([4.0, 0.3, 6.0]))
+    robot.observe()
+    robot.hold()
+    assert robot.device.sent[-1] == {"shoulder.pos": 4.0, "wheel.vel": 0.0, "gripper.pos": 6.0}
+
+
+def test_wheels_are_stopped_though_a_position_is_unknown(tmp_path):
+    robot = opened(tmp_path, wheels="true", blind="true")
+    robot.connect()
+    robot.stop()
+    assert robot.device.sent == [{"shoulder.pos": 1.0, "wheel.vel": 0.0}]
 
 
 def test_before_it_was_seen_nobody_knows_where_it_is(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ class Limits:
     Attributes:
         lower, upper: in the action's units.
         step: largest change from one action to the next.
-        velocity: units per second; a chunk that is faster anywhere is refused as a whole.
+        velocity: units per second; a chunk that is faster anywhere is refused as a whole, and no step is
+            larger than it allows.
         jerk: units per second^3; likewise.
     """
 
@@ -48,10 +49,15 @@ class Limits:
         pairs = zip(_parts(self), _parts(other), strict=True)
         return Limits(*(others if mine is None else mine for mine, others in pairs))
 
+    def resampled(self, old: float, new: float) -> Limits:
+        """The same motion per second by `new` actions per second, where these are for `old`."""
+        return replace(self, step=None if self.step is None else self.step * old / new)
+
     def completed(self, rate: float) -> Limits:
-        """With what follows from the rest, at `rate` actions per second: the step is range / (rate 1 s), the
-        velocity twice what the step allows, and the jerk three times step rate^3; a chunk that shakes by the
-        largest step reaches four, one that starts or stops at once reaches one.
+        """With what follows from the rest, at `rate` actions per second: the step is range / (rate 1 s), and
+        never more than the velocity allows; where no velocity is given it is twice what the step allows, and
+        the jerk three times step rate^3; a chunk that shakes by the largest step reaches four, one that
+        starts or stops at once reaches one.
 
         Raises:
             UsageError: lower or upper are not known.
@@ -62,8 +68,10 @@ class Limits:
                 "and upper by --limits FILE."
             )
         step = (self.upper - self.lower) / (rate * RANGE_SECONDS) if self.step is None else self.step
+        if self.velocity is not None:
+            step = np.minimum(step, self.velocity / rate)
         derived = Limits(step=step, velocity=2 * step * rate, jerk=3 * step * rate**3)
-        return self.or_else(derived)
+        return replace(self, step=step).or_else(derived)
 
     def as_dict(self) -> dict[str, list[float | None] | None]:
         """JSON values, in which None is no limit."""

@@ -104,7 +104,7 @@ class ControlLoop:
             SafetyStop: the gate has stopped the run.
             Exception: what the robot or the planner raised.
         """
-        why = "done"
+        why, failed = "done", False
         with StopSignals() as signals, _undisturbed():
             try:
                 for episode in range(self.settings.episodes):
@@ -114,11 +114,11 @@ class ControlLoop:
                         why = ending.why
                         break
             except BaseException as error:
-                why = f"{type(error).__name__}: {error}".splitlines()[0]
+                why, failed = f"{type(error).__name__}: {error}".splitlines()[0], True
                 raise
             finally:
                 signals.finishing = True
-                self._finish(why)
+                self._finish(why, failed)
                 self.signal = signals.number
 
     def _episode(self, episode: int, signals: StopSignals) -> Ending:
@@ -217,15 +217,15 @@ class ControlLoop:
     def _intervened(self, kind: str, detail: str) -> None:
         self.log.write("intervention", step=self._step, what=kind, detail=detail)
 
-    def _finish(self, why: str) -> None:
-        """Rest, whatever has happened; an error on the way is written down and does not hide the one
-        before."""
+    def _finish(self, why: str, failed: bool) -> None:
+        """Rest, whatever has happened; an error on the way is written down, and raised unless the run has
+        `failed` by one before, which it must not hide."""
         stopped = "yes"
         try:
             self.gate.stop()
         except Exception as error:
             stopped = f"{type(error).__name__}: {error}".splitlines()[0]
-            if why == "done":
+            if not failed:
                 raise
         finally:
             with suppress(OSError):  # a full disk keeps nobody from letting go of the robot

@@ -39,8 +39,8 @@ class Gate:
     are called from here alone.
 
     An action: refused where it is not finite or of another length; then brought between `lower` and `upper`;
-    then to within `step` of the one sent before, or at first of where the robot is. A chunk: refused where it
-    is not finite or of another width, or where with dt = 1 / rate and a_i its actions
+    then to within `step` of the one sent before, a hold's included, or at first of where the robot is. A
+    chunk: refused where it is not finite or of another width, or where with dt = 1 / rate and a_i its actions
 
         |a_(i+1) - a_i| / dt > velocity   or   |a_(i+3) - 3 a_(i+2) + 3 a_(i+1) - a_i| / dt^3 > jerk.
 
@@ -146,8 +146,14 @@ class Gate:
             if not self._holding:
                 self._tell("hold", f"no fresh action for {waited:.0f} ms")
                 self._holding = True
-            if self.moves:
-                self.robot.hold()
+            self.hold()
+
+    def hold(self) -> None:
+        """Stay; the next action's change is measured from there."""
+        held = self.robot.hold() if self.moves else None
+        if held is not None:
+            before = held if self._before is None else self._before
+            self._before = np.where(np.isnan(held), before, held)
 
     def stop(self) -> None:
         """Bring the robot to rest for good: hold, then stop. Both are tried, whatever the first does.

@@ -80,9 +80,10 @@ class Robot(ABC):
         """Carry out one action, in the units of the policy's data; returns at once where time is real."""
 
     @abstractmethod
-    def hold(self) -> None:
+    def hold(self) -> Float[np.ndarray, "action"] | None:
         """Stay: no further motion, motors on. Called at every step that has no action; never raises for being
-        called again."""
+        called again. The action that was sent for it, nan in a dimension that was left alone; None where none
+        was."""
 
     def stop(self) -> None:
         """Come to rest for good, safely; also after an error. It must not drop what it holds up: a hold

@@ -49,6 +49,7 @@ class LeRobotRobot(Robot):
         self.interface = Interface(tuple(self._cameras.values()), len(self._state_names), len(does), fps=0)
         self.limits = _limits(self.action_names, getattr(device.config, "use_degrees", False))
         self._seen: Mapping[str, Any] = {}
+        self._sent: Mapping[str, float] = {}
 
     @classmethod
     def open(cls, settings: RobotSettings) -> LeRobotRobot:
@@ -85,14 +86,18 @@ class LeRobotRobot(Robot):
 
     def send(self, action: Float[np.ndarray, "action"]) -> None:
         """See `Robot`."""
-        self.device.send_action(dict(zip(self.action_names, map(float, action), strict=True)))
+        self._send(dict(zip(self.action_names, map(float, action), strict=True)))
 
-    def hold(self) -> None:
-        """See `Robot`: motors keep the position that they were sent last by themselves."""
-        moving = {name for name in self.action_names if name.endswith(".vel")}
-        still = self.still()
-        if moving and np.isfinite(still).all():
-            self.send(still)
+    def hold(self) -> Float[np.ndarray, "action"] | None:
+        """See `Robot`: motors keep the position that they were sent last by themselves; where something moves
+        by velocity, it is sent 0 and they what they were sent last, or else where they were seen, if they
+        were."""
+        if not any(map(_is_velocity, self.action_names)):
+            return None
+        still = self._at_rest({**self._seen, **self._sent})
+        known = np.isfinite(still)
+        self._send({name: float(still[i]) for i, name in enumerate(self.action_names) if known[i]})
+        return still
 
     def disconnect(self) -> None:
         """See `Robot`. LeRobot switches motors off then, if so configured (disable_torque_on_disconnect)."""
@@ -101,12 +106,21 @@ class LeRobotRobot(Robot):
 
     def still(self) -> Float[np.ndarray, "action"]:
         """See `Robot`."""
-        return np.array(
-            [
-                0.0 if name.endswith(".vel") else float(self._seen.get(name, math.nan))
-                for name in self.action_names
-            ]
-        )
+        return self._at_rest(self._seen)
+
+    def _send(self, action: Mapping[str, float]) -> None:
+        self._sent = {**self._sent, **(self.device.send_action(dict(action)) or action)}
+
+    def _at_rest(self, positions: Mapping[str, Any]) -> Float[np.ndarray, "action"]:
+        """The action that stays at `positions`; nan where there is none."""
+        numbers = [
+            0.0 if _is_velocity(name) else float(positions.get(name, math.nan)) for name in self.action_names
+        ]
+        return np.array(numbers)
+
+
+def _is_velocity(name: str) -> bool:
+    return name.endswith(".vel")
 
 
 def _limits(names: tuple[str, ...], degrees: bool) -> Limits:

@@ -84,9 +84,11 @@ class SimulatedRobot(Robot):
         """See `Robot`: one control step passes."""
         self._solved = self.environment.step(action)
 
-    def hold(self) -> None:
+    def hold(self) -> Float[np.ndarray, "action"]:
         """See `Robot`: one control step passes."""
-        self.send(self.environment.still())
+        still = self.environment.still()
+        self.send(still)
+        return still
 
     def stop(self) -> None:
         """See `Robot`: time stands still anyway."""
