@@ -31,6 +31,7 @@ from toyflow.robot.control.loop import ControlLoop, Ending, LoopSettings
 from toyflow.robot.control.planning import Planning, SteppedPlanning, ThreadedPlanning
 from toyflow.robot.control.replay import NoPlanning, Recorded
 from toyflow.robot.control.safety import Gate
+from toyflow.robot.control.signals import StopSignals
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
 from toyflow.robot.planners import Planner
@@ -157,7 +158,6 @@ def _drive(
 ) -> None:
     limits, patience = _limits(robot, known, drive, rate)
     path = drive.log or LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{robot.name.replace(':', '-')}.jsonl"
-    signal_number = None
     with RunLog(path) as log:
         log.write(
             "run", toyflow=__version__, time=time.time(), robot=robot.name, dry_run=drive.dry_run, rate=rate,
@@ -173,27 +173,27 @@ def _drive(
                 sent = "nothing" if action is None else " ".join(f"{number:+.3f}" for number in action)
                 console.print(f"step {step}: {sent} {', '.join(changes)}".rstrip(), markup=False)
 
-        with _let_go(robot, path):
+        with StopSignals() as signals, _let_go(robot, path, signals):
             robot.connect()
             control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
-            with closing(control.run()) as endings:
+            with closing(control.run(signals)) as endings:
                 for ending in endings:
                     _tell(ending, console)
-            signal_number = control.signal
     for line in Summary.of(read_log(path)).lines():
         console.print(escape(line))
     console.print(f"log: {escape(str(path))} (toyflow robot-replay draws it)")
-    if signal_number is not None:
-        raise typer.Exit(128 + signal_number)
+    if signals.number is not None:
+        raise typer.Exit(128 + signals.number)
 
 
 @contextmanager
-def _let_go(robot: Robot, path: Path) -> Iterator[None]:
+def _let_go(robot: Robot, path: Path, signals: StopSignals) -> Iterator[None]:
     """Let go of the robot in the end; what robots and planners raise becomes one line."""
     try:
         try:
             yield
         finally:
+            signals.finishing = True
             robot.disconnect()
     except ToyflowError:
         raise
@@ -212,17 +212,17 @@ def _tell(ending: Ending, console: Console) -> None:
 
 
 def _limits(robot: Robot, known: Limits, drive: Drive, rate: float) -> tuple[Limits, Patience]:
-    """What the file says, else the robot, else the data, else what follows from these."""
-    limits, patience = robot.limits.or_else(known), Patience()
+    """What the file says, else the narrower of what robot and data say, else what follows from these. A
+    simulator's own serve it, since nothing in it can break."""
+    limits = robot.limits.or_else(known) if robot.stepped else robot.limits.within(known)
+    patience = Patience()
+    names = robot.action_names or tuple(map(str, range(robot.interface.action_dim)))
     if drive.limits is not None:
-        names = robot.action_names or tuple(map(str, range(robot.interface.action_dim)))
         own, patience = read_limits(drive.limits, names)
         limits = own.or_else(limits)
-    if robot.stepped:  # its time passes only when something is done
-        patience = replace(patience, hold_after=0.0)
-    if drive.dry_run and robot.stepped:  # nothing moves, so nothing it sees changes
-        patience = replace(patience, stale_after=float("inf"))
-    return limits.completed(rate), patience
+    if robot.stepped:  # its time passes only when something is done, and without noise rest looks frozen
+        patience = replace(patience, hold_after=0.0, stale_after=math.inf)
+    return limits.completed(rate, names), patience
 
 
 def _rate(robot: Robot, policy: Interface, asked: float | None) -> float:

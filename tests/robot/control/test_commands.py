@@ -110,6 +110,21 @@ def test_limits_from_a_file_are_kept(toyflow, fast):
     assert summary.interventions["bounds"] and "x bounds" in done.stdout
 
 
+def test_a_simulator_may_rest(toyflow, fast):
+    done = toyflow(
+        "robot-run", fast, "--robot", "fake", "--seconds", "1", "--set", "frozen=1", "--replan", "2"
+    )
+    assert done.returncode == 0 and "stale" not in done.stdout, done.stderr
+
+
+def test_a_real_robot_keeps_to_what_the_data_did(toyflow, fast):
+    log = ("--seconds", "0.1", "--log", "a.jsonl", "--dry-run")
+    done = toyflow("robot-run", fast, "--robot", "fake", "--set", "real=1", *log)
+    assert done.returncode == 0, done.stderr
+    limits = read_log(toyflow.folder / "a.jsonl").header["limits"]  # the robot: 1, the data: 5 times 0.1
+    assert limits["upper"] == pytest.approx([0.5, 0.5])
+
+
 FAKE = ("--robot", "fake", "--rate", "100")
 
 
@@ -136,14 +151,28 @@ def test_what_cannot_be_is_said_before_anything_moves(toyflow, checkpoint, words
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("fault", "said"), [("send", "the bus is silent"), ("frozen", "x stale")])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("send", "the bus is silent"), ("frozen", "x stale"), ("frozen camera", "x stale")],
+)
 def test_a_robot_that_fails_is_one_line_and_an_exit_code(toyflow, fast, fault, said):
+    (toyflow.folder / "limits.toml").write_text("stale_after = 100\nstop_after = 400\n")
     done = toyflow(
         "robot-run", fast, "--robot", "fake", "--seconds", "9", "--set", f"{fault}=1", "--set", "trace=did",
-        "--replan", "2", "--log", "a.jsonl",
+        "--set", "real=1", "--replan", "2", "--log", "a.jsonl", "--limits", "limits.toml",
     )  # fmt: skip
     assert done.returncode == 1 and said in done.stderr.replace("\n", " ")
     assert (toyflow.folder / "did").read_text().split()[-3:] == ["hold", "stop", "disconnect"]
+
+
+@pytest.mark.parametrize("moment", ["connect", "disconnect"])
+def test_a_signal_while_connecting_or_letting_go_lets_the_robot_rest_too(toyflow, fast, moment):
+    options = ("--set", "trace=did", "--set", f"signal={moment}", "--seconds", "0.1", "--log", "a.jsonl")
+    done = toyflow("robot-run", fast, "--robot", "fake", *options)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert (toyflow.folder / "did").read_text().split() == ["connect", "hold", "stop", "disconnect"]
+    steps = read_log(toyflow.folder / "a.jsonl").of("step")
+    assert len(steps) == (0 if moment == "connect" else 10)
 
 
 REAL = ("--robot", "fake", "--set", "real=1", "--set", "trace=did", "--seconds", "60", "--log", "a.jsonl")
