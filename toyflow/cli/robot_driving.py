@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
-from toyflow.cli.robot_policy import find_policy, ready_planner, warnings_about
+from toyflow.cli.robot_policy import find_policy_for_robot, ready_planner, warnings_about
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import cores
 from toyflow.robot.control.chunks import Handover, parse_handover
 from toyflow.robot.control.clock import RealClock, SteppedClock
 from toyflow.robot.control.limits import Limits, Patience
 from toyflow.robot.control.limits_file import read_limits
-from toyflow.robot.control.log import RunLog, read_log
+from toyflow.robot.control.log import Recording, RunLog, read_log
 from toyflow.robot.control.loop import ControlLoop, Ending, LoopSettings
 from toyflow.robot.control.planning import Planning, SteppedPlanning, ThreadedPlanning
 from toyflow.robot.control.replay import NoPlanning, Recorded
@@ -72,6 +72,7 @@ def run_policy(
     handover: str,
     latency_steps: int,
     noise_seed: int,
+    sampler: str,
     device: str,
     threads: int | None,
     rename: str | None,
@@ -85,12 +86,13 @@ def run_policy(
         typer.Exit: with 128 + N, after signal N.
     """
     how = parse_handover(handover)
-    training = find_policy(checkpoint, rename, out)
+    training, cameras = find_policy_for_robot(checkpoint, rename, out)
     # A processor is left to the loop that the policy acts in.
-    planner = ready_planner(training, steps, "euler", device, threads or max(1, cores() - 1))
-    for warning in warnings_about(training, planner, "euler"):
+    planner = ready_planner(training, steps, sampler, device, threads or max(1, cores() - 1))
+    for warning in warnings_about(training, planner, sampler):
         console.print(f"[yellow]{escape(warning)}[/]")
-    settings = {"image_size": planner.image_size, **settings}  # a simulator renders what the policy looks at
+    # A simulator renders what the policy looks at.
+    settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(drive.robot, RobotSettings(policy=planner.interface, **settings))
     if latency_steps and not robot.stepped:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
@@ -103,7 +105,7 @@ def run_policy(
         planner.plan([any_observation(planner)], [0])
     planning = SteppedPlanning(planner, latency_steps) if robot.stepped else ThreadedPlanning(planner)
     policy = {
-        "checkpoint": checkpoint, "steps": steps, "replan": due, "handover": handover,
+        "checkpoint": checkpoint, "steps": steps, "sampler": sampler, "replan": due, "handover": handover,
         "latency_steps": latency_steps, "noise_seed": noise_seed, "horizon": planner.horizon,
     }  # fmt: skip
     episodes = drive.episodes or max(1, len(settings.get("states", ())))
@@ -121,15 +123,19 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
     recording = read_log(path)
     recorded = Recorded(recording)
     header = recording.header
-    given = {name: value for name, value in settings.items() if value != {}}
-    settings = {**header["settings"], **given}
+    for warning in _warnings(recording):
+        console.print(f"[yellow]{escape(warning)}[/]")
+    of_the_robot = () if header["robot"] == drive.robot else ("options", "cameras")
+    inherited = {name: value for name, value in header["settings"].items() if name not in of_the_robot}
+    settings = {**inherited, **{name: value for name, value in settings.items() if value != {}}}
     settings["states"] = tuple(settings.get("states", ()))
     interface = Interface.from_dict(header["interface"])
     robot = open_robot(drive.robot, RobotSettings(policy=interface, **settings))
-    if robot.interface.action_dim != interface.action_dim:
+    names = tuple(header["action_names"])
+    if (robot.interface.action_dim, robot.action_names) != (interface.action_dim, names):
         raise UsageError(
-            f"{robot.name} has actions of {robot.interface.action_dim} numbers, the log of "
-            f"{interface.action_dim}."
+            f"{robot.name} moves {_listed(robot.action_names, robot.interface)}, the log, of "
+            f"{header['robot']}, has {_listed(names, interface)}."
         )
     rate = drive.rate or header["rate"]
     known = Limits(
@@ -236,15 +242,28 @@ def _rate(robot: Robot, policy: Interface, asked: float | None) -> float:
 
 
 def _replan(asked: int | None, planner: Planner, robot: Robot, handover: str, latency: int) -> int:
-    """As asked; else as `robot-eval` on a stepped clock, half the horizon on a real one, so that a plan may
-    take as long as the other half, and at every step for an ensemble."""
+    """As asked; else as the policy is meant to (`Planner.replan`), on a real clock at half the horizon at
+    latest, so that a plan may take as long as the other half; and at every step for an ensemble."""
     if asked is not None:
         if not 1 <= asked <= planner.horizon:
             raise UsageError(f"--replan must be 1 to the horizon, {planner.horizon}, not {asked}.")
         return asked
     if handover.startswith("ensemble"):
         return 1
-    return max(1, planner.horizon - latency if robot.stepped else planner.horizon // 2)
+    latest = planner.horizon - latency if robot.stepped else planner.horizon // 2
+    return max(1, min(planner.replan, latest))
+
+
+def _warnings(recording: Recording) -> list[str]:
+    """What is to be known of a log before its actions are sent again."""
+    warnings = [f"The log is damaged: {recording.damage}."] if recording.damage else []
+    if recording.header["dry_run"]:
+        warnings.append("The log is of a dry run: no robot has ever carried out these actions.")
+    return warnings
+
+
+def _listed(names: tuple[str, ...], interface: Interface) -> str:
+    return f"{interface.action_dim} numbers" + (f" ({', '.join(names)})" if names else "")
 
 
 def _edge(key: str) -> float:

@@ -2,13 +2,16 @@
 
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from robot.points import Points
+from robot.points import Points, StraightPlanner
+from robot.robots.fakes import FakeRobot
 
+from toyflow.cli.robot_driving import _replan
 from toyflow.cli.robot_policy import find_policy, ready_planner
 from toyflow.robot.control.log import read_log
 from toyflow.robot.control.summary import Summary
@@ -141,6 +144,7 @@ FAKE = ("--robot", "fake", "--rate", "100")
         ((*FAKE, "--set", "real=1", "--latency-steps", "1"), "is for simulators"),
         ((*FAKE, "--limits", "none.toml"), "limits none.toml cannot be read"),
         ((*FAKE, "--set", "real"), "--set takes NAME=VALUE"),
+        ((*FAKE, "--noise-seed", "-1"), "Invalid value for '--noise-seed'"),
         (("--robot", "fake", "--rate", "0"), "--rate takes a finite number above 0, not 0"),
         (("--robot", "fake", "--rate", "inf"), "--rate takes a finite number above 0, not inf"),
     ],
@@ -149,6 +153,44 @@ def test_what_cannot_be_is_said_before_anything_moves(toyflow, checkpoint, words
     done = toyflow("robot-run", checkpoint, *words)
     assert done.returncode == 2 and said in done.stderr.replace("\n", " ")
     assert done.stderr.count("\n") == 1
+
+
+def test_cameras_are_renamed_from_the_policy_s_to_the_robot_s(toyflow, checkpoint, tmp_path):
+    other = untrained(tmp_path, replace(Points.interface, cameras=("top",)))
+    points = ("--robot", "points", "--suite", "points", "--seconds", "0.5")
+    done = toyflow("robot-run", other, *points, "--rename", "top=front", "--sampler", "heun", "--log", "a")
+    assert done.returncode == 0, done.stderr
+    header = read_log(toyflow.folder / "a").header
+    assert header["interface"]["cameras"] == ["top"] and header["sampler"] == "heun"
+    for rename, said in (
+        ("top=side", "unknown camera of points 'side'"),
+        ("top=front,side=front", "--rename takes each camera once"),
+    ):
+        wrong = toyflow("robot-run", other, *points, "--rename", rename)
+        assert wrong.returncode == 2 and said in wrong.stderr, wrong.stderr
+
+
+def test_a_replay_says_what_it_is_of_and_needs_the_same_joints(toyflow, fast):
+    toyflow("robot-run", fast, "--robot", "fake", "--seconds", "0.2", "--dry-run", "--log", "a.jsonl",
+            "--set", "trace=did")  # fmt: skip
+    log = toyflow.folder / "a.jsonl"
+    log.write_bytes(log.read_bytes()[:-30])
+    again = toyflow("robot-replay", "a.jsonl", "--robot", "fake", "--log", "b.jsonl")
+    assert again.returncode == 0, again.stderr
+    assert "of a dry run" in again.stdout and "log is damaged: line" in again.stdout
+    assert read_log(toyflow.folder / "b.jsonl").header["settings"]["options"] == {"trace": "did"}
+    words = ("robot-replay", "a.jsonl", "--robot", "points", "--suite", "points", "--log", "c.jsonl")
+    other = toyflow(*words)
+    assert other.returncode == 2 and "the log, of fake, has 2 numbers (shoulder, elbow)" in other.stderr
+
+
+def test_it_plans_as_often_as_the_policy_says():
+    planner, simulator = StraightPlanner(), FakeRobot()
+    planner.replan = 2
+    assert [_replan(None, planner, simulator, "blend", latency) for latency in (0, 4)] == [2, 1]
+    planner.replan = planner.horizon = 10
+    robots = simulator, FakeRobot(stepped=False)
+    assert [_replan(None, planner, robot, "blend", 0) for robot in robots] == [10, 5]
 
 
 @pytest.mark.parametrize(

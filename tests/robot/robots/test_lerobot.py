@@ -13,7 +13,7 @@ from lerobot.robots import RobotConfig
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface
 from toyflow.robot.robots import RobotSettings, open_robot
-from toyflow.robot.robots.lerobot import LeRobotRobot
+from toyflow.robot.robots.lerobot import LeRobotRobot, _torque_switches
 
 POLICY = Interface(("image",), state_dim=3, action_dim=3, fps=30)
 
@@ -26,6 +26,7 @@ class FakeConfig(RobotConfig):
     wheels: bool = False
     answers: bool = True
     blind: bool = False
+    disable_torque_on_disconnect: bool = True
 
 
 class Fake(Device):
@@ -158,6 +159,21 @@ def test_before_it_was_seen_nobody_knows_where_it_is(tmp_path):
     assert np.isnan(opened(tmp_path).still()).all()
 
 
+def test_motors_stay_on_in_the_end_unless_said_otherwise(tmp_path):
+    assert not opened(tmp_path).device.config.disable_torque_on_disconnect
+    told = opened(tmp_path, disable_torque_on_disconnect="true")
+    assert told.device.config.disable_torque_on_disconnect
+
+
+def test_motors_of_both_arms_of_lerobot_s_own_too():
+    from lerobot.robots.bi_so_follower import BiSOFollowerConfig
+
+    arms = ("left_arm_config", "right_arm_config")
+    switches = [f"{arm}.disable_torque_on_disconnect" for arm in arms]
+    assert list(_torque_switches(BiSOFollowerConfig, ())) == switches
+    assert list(_torque_switches(BiSOFollowerConfig, switches[:1])) == switches[1:]
+
+
 def test_what_goes_wrong_is_said(tmp_path):
     with pytest.raises(ToyflowError, match="does not answer: no arm at nowhere"):
         opened(tmp_path, answers="false").connect()
@@ -169,6 +185,8 @@ def test_what_goes_wrong_is_said(tmp_path):
         opened(tmp_path, wheels="maybe")
     with pytest.raises(UsageError, match=r"unknown camera of .* 'wrist'. Available: front"):
         opened(tmp_path, cameras={"wrist": "image"})
+    with pytest.raises(UsageError, match=r"it would have two cameras image: front and image\."):
+        RobotSettings(POLICY, cameras={"front": "image"}).renamed(("front", "image"), "it")
     with pytest.raises(UsageError, match=r"unknown robot of LeRobot 'so11_follower'.*so101_follower"):
         open_lerobot("so11_follower", RobotSettings(POLICY))
 
