@@ -166,9 +166,8 @@ def test_after_a_hold_a_change_is_measured_from_what_holding_sent(monkeypatch):
     made.send(act(0.5, 1.0), 0.0)
     monkeypatch.setattr(robot, "hold", lambda: np.array([-0.4, np.nan]))
     made.nothing(1.0)
-    sent = made.send(act(0.5, 1.0), 1.1)
-    assert sent.changes == ("change",)
-    np.testing.assert_allclose(sent.action, [0.1, 1.0])
+    assert made.send(act(0.5, 1.0), 1.1).changes == ("change",)
+    np.testing.assert_allclose(robot.sent[-1], [0.1, 1.0])
 
 
 def test_a_velocity_holds_for_what_is_sent():
