@@ -30,6 +30,7 @@ from toyflow.robot.control.log import RunLog, read_log
 from toyflow.robot.control.loop import ControlLoop, LoopSettings
 from toyflow.robot.control.planning import Plan, Planning, Request, SteppedPlanning, ThreadedPlanning
 from toyflow.robot.control.safety import Gate
+from toyflow.robot.control.signals import StopSignals
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
 from toyflow.robot.planners.base import Planner
@@ -151,7 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gate = Gate(robot, limits, Patience(), RATE)
         settings = LoopSettings(options.replan, seconds=options.seconds)
         loop = ControlLoop(robot, planning, Blend(3), gate, RealClock(RATE), log, settings, on_step)
-        [ending] = loop.run()
+        with StopSignals() as signals:
+            [ending] = loop.run(signals)
         summary = Summary.of(read_log(log.path))
         size = log.path.stat().st_size / 2**20
     settled = memory[min(5, len(memory) - 1)]  # the first seconds allocate

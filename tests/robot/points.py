@@ -104,7 +104,7 @@ def straight(state: np.ndarray) -> np.ndarray:
 class StraightPlanner(Planner):
     """Plans the straight way to the goal, and remembers what it was asked."""
 
-    interface, image_size, horizon = Points.interface, 16, 5
+    interface, image_size, horizon, replan = Points.interface, 16, 5, 5
 
     def __init__(self) -> None:
         self.spent = defaultdict(float)

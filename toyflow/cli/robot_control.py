@@ -24,10 +24,6 @@ States = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Of a simulator: of random states.", show_default="0")]
 ImageSize = Annotated[int | None, typer.Option(help="Of a simulator: pixels.", show_default="the policy's")]
 Prompt = Annotated[str | None, typer.Option(help="The task in words, for a real robot.")]
-Rename = Annotated[
-    str | None,
-    typer.Option("--cameras", help="The robot's cameras as the policy calls them: front=image,wrist=image2."),
-]
 Options = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="The robot's own: port=/dev/ttyACM0. Repeatable."),
@@ -72,7 +68,7 @@ def add_commands(app: typer.Typer) -> None:
             int | None,
             typer.Option(
                 help="Actions from one look to the next.",
-                show_default="half the horizon; of a simulator the horizon; of an ensemble 1",
+                show_default="the policy's; at most half the horizon, of a simulator all; of an ensemble 1",
             ),
         ] = None,
         handover: Annotated[
@@ -88,7 +84,6 @@ def add_commands(app: typer.Typer) -> None:
         seed: Seed = None,
         image_size: ImageSize = None,
         prompt: Prompt = None,
-        cameras: Rename = None,
         options: Options = None,
         rate: Rate = None,
         seconds: Seconds = None,
@@ -104,13 +99,15 @@ def add_commands(app: typer.Typer) -> None:
         limits: LimitsFile = None,
         log: Log = None,
         dry_run: DryRun = False,
-        noise_seed: Annotated[int, typer.Option(help="Of the noise that plans start from.")] = 0,
+        sampler: Annotated[str, typer.Option(help="euler, midpoint, heun.")] = "euler",
+        noise_seed: Annotated[int, typer.Option(help="Of the noise that plans start from.", min=0)] = 0,
         device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
         threads: Annotated[
             int | None, typer.Option(help="Threads of the policy.", show_default="all processors but one")
         ] = None,
         rename: Annotated[
-            str | None, typer.Option(help="Of a LeRobot policy: its cameras as --robot calls them.")
+            str | None,
+            typer.Option(help="The policy's cameras as the robot calls them: image=front,image2=wrist."),
         ] = None,
         out: Annotated[
             Path, typer.Option(help="Of a LeRobot policy: results folder, to which it is added.")
@@ -126,9 +123,9 @@ def add_commands(app: typer.Typer) -> None:
 
         run_policy(
             checkpoint, Drive(robot, rate, seconds, episodes, limits, log, dry_run),
-            _settings(suite, task, states, seed, image_size, prompt, cameras, options), console, steps=steps,
+            _settings(suite, task, states, seed, image_size, prompt, options), console, steps=steps,
             replan=replan, handover=handover, latency_steps=latency_steps, noise_seed=noise_seed,
-            device=device, threads=threads, rename=rename, out=out,
+            sampler=sampler, device=device, threads=threads, rename=rename, out=out,
         )  # fmt: skip
 
     @app.command("robot-replay", epilog=_examples(
@@ -148,7 +145,6 @@ def add_commands(app: typer.Typer) -> None:
         task: Task = None,
         states: States = None,
         seed: Seed = None,
-        cameras: Rename = None,
         options: Options = None,
         rate: Rate = None,
         seconds: Seconds = None,
@@ -170,7 +166,7 @@ def add_commands(app: typer.Typer) -> None:
             from toyflow.cli.robot_driving import Drive, replay
 
             drive = Drive(robot, rate, seconds, episodes, limits, new_log, dry_run)
-            replay(log, drive, _settings(suite, task, states, seed, None, None, cameras, options), console)
+            replay(log, drive, _settings(suite, task, states, seed, None, None, options), console)
             return
         from rich.markup import escape
 
@@ -191,7 +187,6 @@ def _settings(
     seed: int | None,
     image_size: int | None,
     prompt: str | None,
-    cameras: str | None,
     options: list[str] | None,
 ) -> dict[str, Any]:
     """What of `RobotSettings` was said; the rest is at its default."""
@@ -200,16 +195,16 @@ def _settings(
     said = {
         "suite": suite, "task": task, "seed": seed, "image_size": image_size, "prompt": prompt,
         "states": tuple(parse_numbers(states, "--states")) if states else None,
-        "cameras": _pairs((cameras or "").split(","), "--cameras"), "options": _pairs(options or [], "--set"),
+        "options": _pairs(options or []),
     }  # fmt: skip
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _pairs(words: list[str], flag: str) -> dict[str, str]:
+def _pairs(words: list[str]) -> dict[str, str]:
     pairs = [word.partition("=") for word in words if word]
     for name, equals, value in pairs:
         if not (name and equals and value):
-            raise UsageError(f"{flag} takes NAME=VALUE, not {name + equals + value!r}.")
+            raise UsageError(f"--set takes NAME=VALUE, not {name + equals + value!r}.")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

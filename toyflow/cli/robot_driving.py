@@ -3,6 +3,7 @@ went."""
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -18,18 +19,19 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
-from toyflow.cli.robot_policy import find_policy, ready_planner, warnings_about
+from toyflow.cli.robot_policy import find_policy_for_robot, ready_planner, warnings_about
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import cores
 from toyflow.robot.control.chunks import Handover, parse_handover
 from toyflow.robot.control.clock import RealClock, SteppedClock
 from toyflow.robot.control.limits import Limits, Patience
 from toyflow.robot.control.limits_file import read_limits
-from toyflow.robot.control.log import RunLog, read_log
+from toyflow.robot.control.log import Recording, RunLog, read_log
 from toyflow.robot.control.loop import ControlLoop, Ending, LoopSettings
 from toyflow.robot.control.planning import Planning, SteppedPlanning, ThreadedPlanning
 from toyflow.robot.control.replay import NoPlanning, Recorded
 from toyflow.robot.control.safety import Gate
+from toyflow.robot.control.signals import StopSignals
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
 from toyflow.robot.planners import Planner
@@ -40,7 +42,11 @@ LOGS = Path("robot-runs")
 
 @dataclass(frozen=True)
 class Drive:
-    """What `robot-run` and `robot-replay --robot` have in common."""
+    """What `robot-run` and `robot-replay --robot` have in common.
+
+    Raises:
+        UsageError: the rate is none.
+    """
 
     robot: str
     rate: float | None
@@ -49,6 +55,10 @@ class Drive:
     limits: Path | None
     log: Path | None
     dry_run: bool
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
+            raise UsageError(f"--rate takes a finite number above 0, not {self.rate:g}.")
 
 
 def run_policy(
@@ -62,6 +72,7 @@ def run_policy(
     handover: str,
     latency_steps: int,
     noise_seed: int,
+    sampler: str,
     device: str,
     threads: int | None,
     rename: str | None,
@@ -75,12 +86,13 @@ def run_policy(
         typer.Exit: with 128 + N, after signal N.
     """
     how = parse_handover(handover)
-    training = find_policy(checkpoint, rename, out)
+    training, cameras = find_policy_for_robot(checkpoint, rename, out)
     # A processor is left to the loop that the policy acts in.
-    planner = ready_planner(training, steps, "euler", device, threads or max(1, cores() - 1))
-    for warning in warnings_about(training, planner, "euler"):
+    planner = ready_planner(training, steps, sampler, device, threads or max(1, cores() - 1))
+    for warning in warnings_about(training, planner, sampler):
         console.print(f"[yellow]{escape(warning)}[/]")
-    settings = {"image_size": planner.image_size, **settings}  # a simulator renders what the policy looks at
+    # A simulator renders what the policy looks at.
+    settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(drive.robot, RobotSettings(policy=planner.interface, **settings))
     if latency_steps and not robot.stepped:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
@@ -91,14 +103,13 @@ def run_policy(
         planner.plan([planner.any_observation()], [0])
     planning = SteppedPlanning(planner, latency_steps) if robot.stepped else ThreadedPlanning(planner)
     policy = {
-        "checkpoint": checkpoint, "steps": steps, "replan": due, "handover": handover,
+        "checkpoint": checkpoint, "steps": steps, "sampler": sampler, "replan": due, "handover": handover,
         "latency_steps": latency_steps, "noise_seed": noise_seed, "horizon": planner.horizon,
     }  # fmt: skip
     episodes = drive.episodes or max(1, len(settings.get("states", ())))
     loop = LoopSettings(due, episodes, drive.seconds, planner.history, noise_seed)
-    _drive(
-        robot, planning, how, drive, rate, loop, Limits.of_data(training.details), policy, settings, console
-    )
+    known = Limits.of_data(training.details).resampled(planner.interface.fps or rate, rate)
+    _drive(robot, planning, how, drive, rate, loop, known, policy, settings, console)
 
 
 def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Console) -> None:
@@ -110,15 +121,19 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
     recording = read_log(path)
     recorded = Recorded(recording)
     header = recording.header
-    given = {name: value for name, value in settings.items() if value != {}}
-    settings = {**header["settings"], **given}
+    for warning in _warnings(recording):
+        console.print(f"[yellow]{escape(warning)}[/]")
+    of_the_robot = () if header["robot"] == drive.robot else ("options", "cameras")
+    inherited = {name: value for name, value in header["settings"].items() if name not in of_the_robot}
+    settings = {**inherited, **{name: value for name, value in settings.items() if value != {}}}
     settings["states"] = tuple(settings.get("states", ()))
     interface = Interface.from_dict(header["interface"])
     robot = open_robot(drive.robot, RobotSettings(policy=interface, **settings))
-    if robot.interface.action_dim != interface.action_dim:
+    names = tuple(header["action_names"])
+    if (robot.interface.action_dim, robot.action_names) != (interface.action_dim, names):
         raise UsageError(
-            f"{robot.name} has actions of {robot.interface.action_dim} numbers, the log of "
-            f"{interface.action_dim}."
+            f"{robot.name} moves {_listed(robot.action_names, robot.interface)}, the log, of "
+            f"{header['robot']}, has {_listed(names, interface)}."
         )
     rate = drive.rate or header["rate"]
     known = Limits(
@@ -127,6 +142,7 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
             for key, values in header["limits"].items()
         }
     )
+    known = known.resampled(header["rate"], rate)
     episodes = min(drive.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, drive.seconds)
     _drive(robot, NoPlanning(), recorded, drive, rate, loop, known, {"replays": str(path)}, settings, console)
@@ -146,7 +162,6 @@ def _drive(
 ) -> None:
     limits, patience = _limits(robot, known, drive, rate)
     path = drive.log or LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{robot.name.replace(':', '-')}.jsonl"
-    signal_number = None
     with RunLog(path) as log:
         log.write(
             "run", toyflow=__version__, time=time.time(), robot=robot.name, dry_run=drive.dry_run, rate=rate,
@@ -162,27 +177,27 @@ def _drive(
                 sent = "nothing" if action is None else " ".join(f"{number:+.3f}" for number in action)
                 console.print(f"step {step}: {sent} {', '.join(changes)}".rstrip(), markup=False)
 
-        with _let_go(robot, path):
+        with StopSignals() as signals, _let_go(robot, path, signals):
             robot.connect()
             control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
-            with closing(control.run()) as endings:
+            with closing(control.run(signals)) as endings:
                 for ending in endings:
                     _tell(ending, console)
-            signal_number = control.signal
     for line in Summary.of(read_log(path)).lines():
         console.print(escape(line))
     console.print(f"log: {escape(str(path))} (toyflow robot-replay draws it)")
-    if signal_number is not None:
-        raise typer.Exit(128 + signal_number)
+    if signals.number is not None:
+        raise typer.Exit(128 + signals.number)
 
 
 @contextmanager
-def _let_go(robot: Robot, path: Path) -> Iterator[None]:
+def _let_go(robot: Robot, path: Path, signals: StopSignals) -> Iterator[None]:
     """Let go of the robot in the end; what robots and planners raise becomes one line."""
     try:
         try:
             yield
         finally:
+            signals.finishing = True
             robot.disconnect()
     except ToyflowError:
         raise
@@ -191,7 +206,7 @@ def _let_go(robot: Robot, path: Path) -> Iterator[None]:
     except Exception as error:
         said = (str(error).strip().splitlines() or [""])[0]
         raise ToyflowError(
-            f"the robot was stopped: {type(error).__name__}: {said} The log: {path}."
+            f"the run ended by {type(error).__name__}: {said.rstrip('.')}. The log: {path}."
         ) from error
 
 
@@ -201,17 +216,17 @@ def _tell(ending: Ending, console: Console) -> None:
 
 
 def _limits(robot: Robot, known: Limits, drive: Drive, rate: float) -> tuple[Limits, Patience]:
-    """What the file says, else the robot, else the data, else what follows from these."""
-    limits, patience = robot.limits.or_else(known), Patience()
+    """What the file says, else the narrower of what robot and data say, else what follows from these. A
+    simulator's own serve it, since nothing in it can break."""
+    limits = robot.limits.or_else(known) if robot.stepped else robot.limits.within(known)
+    patience = Patience()
+    names = robot.action_names or tuple(map(str, range(robot.interface.action_dim)))
     if drive.limits is not None:
-        names = robot.action_names or tuple(map(str, range(robot.interface.action_dim)))
         own, patience = read_limits(drive.limits, names)
         limits = own.or_else(limits)
-    if robot.stepped:  # its time passes only when something is done
-        patience = replace(patience, hold_after=0.0)
-    if drive.dry_run and robot.stepped:  # nothing moves, so nothing it sees changes
-        patience = replace(patience, stale_after=float("inf"))
-    return limits.completed(rate), patience
+    if robot.stepped:  # its time passes only when something is done, and without noise rest looks frozen
+        patience = replace(patience, hold_after=0.0, stale_after=math.inf)
+    return limits.completed(rate, names), patience
 
 
 def _rate(robot: Robot, policy: Interface, asked: float | None) -> float:
@@ -219,23 +234,34 @@ def _rate(robot: Robot, policy: Interface, asked: float | None) -> float:
     rate = asked or robot.interface.fps or policy.fps
     if not rate:
         raise UsageError(f"neither {robot.name} nor the policy says how many steps per second: use --rate.")
-    if asked is not None and not asked > 0:
-        raise UsageError(f"--rate takes a number above 0, not {asked:g}.")
     wanted = replace(policy, fps=0) if asked else policy
     replace(robot.interface, fps=rate).check_serves(wanted, robot.name)
     return rate
 
 
 def _replan(asked: int | None, planner: Planner, robot: Robot, handover: str, latency: int) -> int:
-    """As asked; else as `robot-eval` on a stepped clock, half the horizon on a real one, so that a plan may
-    take as long as the other half, and at every step for an ensemble."""
+    """As asked; else as the policy is meant to (`Planner.replan`), on a real clock at half the horizon at
+    latest, so that a plan may take as long as the other half; and at every step for an ensemble."""
     if asked is not None:
         if not 1 <= asked <= planner.horizon:
             raise UsageError(f"--replan must be 1 to the horizon, {planner.horizon}, not {asked}.")
         return asked
     if handover.startswith("ensemble"):
         return 1
-    return max(1, planner.horizon - latency if robot.stepped else planner.horizon // 2)
+    latest = planner.horizon - latency if robot.stepped else planner.horizon // 2
+    return max(1, min(planner.replan, latest))
+
+
+def _warnings(recording: Recording) -> list[str]:
+    """What is to be known of a log before its actions are sent again."""
+    warnings = [f"The log is damaged: {recording.damage}."] if recording.damage else []
+    if recording.header["dry_run"]:
+        warnings.append("The log is of a dry run: no robot has ever carried out these actions.")
+    return warnings
+
+
+def _listed(names: tuple[str, ...], interface: Interface) -> str:
+    return f"{interface.action_dim} numbers" + (f" ({', '.join(names)})" if names else "")
 
 
 def _edge(key: str) -> float:

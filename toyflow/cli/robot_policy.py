@@ -8,6 +8,7 @@ import torch
 
 from toyflow.errors import UsageError
 from toyflow.machine import choose_device
+from toyflow.robot import lerobot_format
 from toyflow.robot.checkpoint import find_checkpoint
 from toyflow.robot.imported import import_checkpoint
 from toyflow.robot.planners import Planner, open_planner
@@ -33,6 +34,22 @@ def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTrainin
     if cameras:
         raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
     return find_checkpoint(Path(checkpoint))
+
+
+def find_policy_for_robot(
+    checkpoint: str, rename: str | None, out: Path
+) -> tuple[StoredTraining, dict[str, str]]:
+    """The policy, as by `find_policy`, and its name of a camera by the robot's, where the robot has to rename
+    it: one of ours looks through cameras of its own names alone.
+
+    Raises:
+        UsageError: as `find_policy`.
+    """
+    cameras = _renamed(rename)
+    lerobot = LeRobotCheckpoint.found(checkpoint)
+    if lerobot is not None and lerobot.kind != lerobot_format.TYPE:
+        return find_policy(checkpoint, rename, out), {}
+    return find_policy(checkpoint, None, out), {robot: own for own, robot in cameras.items()}
 
 
 def ready_planner(training: StoredTraining, steps: int, sampler: str, device: str, threads: int) -> Planner:
@@ -70,4 +87,7 @@ def _renamed(text: str | None) -> dict[str, str]:
         raise UsageError(
             f"--rename takes pairs as in front=image,wrist=image2, the policy's first, not {text!r}."
         )
-    return {own.strip(): robot.strip() for own, _, robot in pairs}
+    cameras = {own.strip(): robot.strip() for own, _, robot in pairs}
+    if len({*cameras.values()}) < len(pairs):
+        raise UsageError(f"--rename takes each camera once, of the policy and of the robot, not {text!r}.")
+    return cameras

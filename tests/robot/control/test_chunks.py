@@ -51,6 +51,14 @@ def test_a_blend_never_jumps_by_more_than_its_share(over, late, far):
     assert np.abs(np.diff(actions)).max() <= abs(far) / (over + 1) + 1e-9
 
 
+def test_a_plan_that_is_over_is_not_blended_with():
+    for now in (5, 8):
+        handover = Blend(3)
+        handover.add(ramp(0), 0, 0)
+        handover.add(ramp(100), now, now)
+        assert [float(said(handover, now + step)[0]) for step in range(5)] == [100, 101, 102, 103, 104]
+
+
 def test_a_blend_during_a_blend_goes_on_from_what_was_being_done():
     handover = Blend(1)
     for start, value in ((0, 0.0), (2, 8.0), (3, 8.0)):

@@ -2,17 +2,23 @@
 
 import signal
 import time
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
-from robot.points import Points
+from robot.points import Points, StraightPlanner
+from robot.robots.fakes import FakeRobot
 
+from toyflow.cli.robot_driving import _replan
+from toyflow.cli.robot_policy import find_policy, ready_planner
 from toyflow.robot.control.log import read_log
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
 from toyflow.robot.normalisation import Normalisation
 from toyflow.robot.policy import Policy
+from toyflow.robot.rollout import episode_seed
 from toyflow.robot.spec import PolicySpec
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, Trained
@@ -60,11 +66,31 @@ def test_it_drives_a_simulator_and_the_log_replays(toyflow, checkpoint):
     assert wrong.returncode == 2 and "a figure is .png, .pdf, .svg, not a.txt" in wrong.stderr
     again = toyflow("robot-replay", "a.jsonl", "--robot", "points", "--log", "b.jsonl")
     assert again.returncode == 0, again.stderr
+    never = toyflow("robot-replay", "a.jsonl", "--robot", "points", "--rate", "-1")
+    assert never.returncode == 2 and "--rate takes a finite number above 0, not -1" in never.stderr
     first, second = (
         [line["sent"] for line in read_log(toyflow.folder / name).of("step")]
         for name in ("a.jsonl", "b.jsonl")
     )
     assert [action for action in first if action] == [action for action in second if action]
+
+
+def test_with_its_defaults_it_does_on_a_simulator_what_evaluation_does(toyflow, checkpoint):
+    done = toyflow(
+        "robot-run", checkpoint, "--robot", "points", "--suite", "points", "--states", "3", "--log", "a.jsonl"
+    )
+    assert done.returncode == 0, done.stderr
+    points = Points("points", 0, image_size=32)
+    points.reset(0, 3)
+    planner = ready_planner(find_policy(checkpoint, None, toyflow.folder), 1, "euler", "cpu", 1)
+    seed, expected = episode_seed(0, "points", 0, 3), []
+    for plan in range(6):
+        [chunk] = planner.plan([points.observe()], [seed + plan])
+        expected += list(chunk)
+        for action in chunk:
+            points.step(action)
+    asked = [line["asked"] for line in read_log(toyflow.folder / "a.jsonl").of("step")]
+    np.testing.assert_allclose(asked, expected, atol=1e-4)
 
 
 def test_a_dry_run_prints_and_moves_nothing(toyflow, fast):
@@ -87,6 +113,21 @@ def test_limits_from_a_file_are_kept(toyflow, fast):
     assert summary.interventions["bounds"] and "x bounds" in done.stdout
 
 
+def test_a_simulator_may_rest(toyflow, fast):
+    done = toyflow(
+        "robot-run", fast, "--robot", "fake", "--seconds", "1", "--set", "frozen=1", "--replan", "2"
+    )
+    assert done.returncode == 0 and "stale" not in done.stdout, done.stderr
+
+
+def test_a_real_robot_keeps_to_what_the_data_did(toyflow, fast):
+    log = ("--seconds", "0.1", "--log", "a.jsonl", "--dry-run")
+    done = toyflow("robot-run", fast, "--robot", "fake", "--set", "real=1", *log)
+    assert done.returncode == 0, done.stderr
+    limits = read_log(toyflow.folder / "a.jsonl").header["limits"]  # the robot: 1, the data: 5 times 0.1
+    assert limits["upper"] == pytest.approx([0.5, 0.5])
+
+
 FAKE = ("--robot", "fake", "--rate", "100")
 
 
@@ -103,6 +144,9 @@ FAKE = ("--robot", "fake", "--rate", "100")
         ((*FAKE, "--set", "real=1", "--latency-steps", "1"), "is for simulators"),
         ((*FAKE, "--limits", "none.toml"), "limits none.toml cannot be read"),
         ((*FAKE, "--set", "real"), "--set takes NAME=VALUE"),
+        ((*FAKE, "--noise-seed", "-1"), "Invalid value for '--noise-seed'"),
+        (("--robot", "fake", "--rate", "0"), "--rate takes a finite number above 0, not 0"),
+        (("--robot", "fake", "--rate", "inf"), "--rate takes a finite number above 0, not inf"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_moves(toyflow, checkpoint, words, said):
@@ -111,14 +155,66 @@ def test_what_cannot_be_is_said_before_anything_moves(toyflow, checkpoint, words
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("fault", "said"), [("send", "the bus is silent"), ("frozen", "x stale")])
+def test_cameras_are_renamed_from_the_policy_s_to_the_robot_s(toyflow, checkpoint, tmp_path):
+    other = untrained(tmp_path, replace(Points.interface, cameras=("top",)))
+    points = ("--robot", "points", "--suite", "points", "--seconds", "0.5")
+    done = toyflow("robot-run", other, *points, "--rename", "top=front", "--sampler", "heun", "--log", "a")
+    assert done.returncode == 0, done.stderr
+    header = read_log(toyflow.folder / "a").header
+    assert header["interface"]["cameras"] == ["top"] and header["sampler"] == "heun"
+    for rename, said in (
+        ("top=side", "unknown camera of points 'side'"),
+        ("top=front,side=front", "--rename takes each camera once"),
+    ):
+        wrong = toyflow("robot-run", other, *points, "--rename", rename)
+        assert wrong.returncode == 2 and said in wrong.stderr, wrong.stderr
+
+
+def test_a_replay_says_what_it_is_of_and_needs_the_same_joints(toyflow, fast):
+    toyflow("robot-run", fast, "--robot", "fake", "--seconds", "0.2", "--dry-run", "--log", "a.jsonl",
+            "--set", "trace=did")  # fmt: skip
+    log = toyflow.folder / "a.jsonl"
+    log.write_bytes(log.read_bytes()[:-30])
+    again = toyflow("robot-replay", "a.jsonl", "--robot", "fake", "--log", "b.jsonl")
+    assert again.returncode == 0, again.stderr
+    assert "of a dry run" in again.stdout and "log is damaged: line" in again.stdout
+    assert read_log(toyflow.folder / "b.jsonl").header["settings"]["options"] == {"trace": "did"}
+    words = ("robot-replay", "a.jsonl", "--robot", "points", "--suite", "points", "--log", "c.jsonl")
+    other = toyflow(*words)
+    assert other.returncode == 2 and "the log, of fake, has 2 numbers (shoulder, elbow)" in other.stderr
+
+
+def test_it_plans_as_often_as_the_policy_says():
+    planner, simulator = StraightPlanner(), FakeRobot()
+    planner.replan = 2
+    assert [_replan(None, planner, simulator, "blend", latency) for latency in (0, 4)] == [2, 1]
+    planner.replan = planner.horizon = 10
+    robots = simulator, FakeRobot(stepped=False)
+    assert [_replan(None, planner, robot, "blend", 0) for robot in robots] == [10, 5]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("send", "the bus is silent"), ("frozen", "x stale"), ("frozen camera", "x stale")],
+)
 def test_a_robot_that_fails_is_one_line_and_an_exit_code(toyflow, fast, fault, said):
+    (toyflow.folder / "limits.toml").write_text("stale_after = 100\nstop_after = 400\n")
     done = toyflow(
         "robot-run", fast, "--robot", "fake", "--seconds", "9", "--set", f"{fault}=1", "--set", "trace=did",
-        "--replan", "2", "--log", "a.jsonl",
+        "--set", "real=1", "--replan", "2", "--log", "a.jsonl", "--limits", "limits.toml",
     )  # fmt: skip
     assert done.returncode == 1 and said in done.stderr.replace("\n", " ")
     assert (toyflow.folder / "did").read_text().split()[-3:] == ["hold", "stop", "disconnect"]
+
+
+@pytest.mark.parametrize("moment", ["connect", "disconnect"])
+def test_a_signal_while_connecting_or_letting_go_lets_the_robot_rest_too(toyflow, fast, moment):
+    options = ("--set", "trace=did", "--set", f"signal={moment}", "--seconds", "0.1", "--log", "a.jsonl")
+    done = toyflow("robot-run", fast, "--robot", "fake", *options)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert (toyflow.folder / "did").read_text().split() == ["connect", "hold", "stop", "disconnect"]
+    steps = read_log(toyflow.folder / "a.jsonl").of("step")
+    assert len(steps) == (0 if moment == "connect" else 10)
 
 
 REAL = ("--robot", "fake", "--set", "real=1", "--set", "trace=did", "--seconds", "60", "--log", "a.jsonl")

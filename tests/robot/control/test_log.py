@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from toyflow.errors import UsageError
-from toyflow.robot.control.log import RunLog, digest, read_log
+from toyflow.robot.control.log import Digests, RunLog, read_log
 from toyflow.robot.interface import Observation
 
 
@@ -57,16 +57,20 @@ def test_what_is_no_log_is_said(tmp_path):
         read_log(tmp_path / "other")
 
 
-def test_digests_tell_observations_apart():
+def test_digests_tell_parts_of_observations_apart():
     image = np.zeros((4, 4, 3), np.uint8)
     other = image.copy()
     other[2, 1, 0] = 1
-    seen = [
-        Observation({"a": image}, np.zeros(2, np.float32), ""),
-        Observation({"a": other}, np.zeros(2, np.float32), ""),
-        Observation({"b": image}, np.zeros(2, np.float32), ""),
-        Observation({"a": image}, np.array([0, 1e-9], np.float32), ""),
+    first, *others = [
+        Digests.of(Observation({"a": image, "b": image}, np.zeros(2, np.float32), "")),
+        Digests.of(Observation({"a": other, "b": image}, np.zeros(2, np.float32), "")),
+        Digests.of(Observation({"a": image, "b": image}, np.array([0, 1e-9], np.float32), "x")),
+        Digests.of(Observation({}, np.zeros(2, np.float32), "")),
     ]
-    assert len({digest(each) for each in seen}) == 4 and digest(seen[0]) == digest(
-        seen[0]._replace(prompt="x")
-    )
+    same = [
+        (first.cameras["a"] == each.cameras.get("a"), first.cameras["b"] == each.cameras.get("b"))
+        for each in others
+    ]
+    assert same == [(False, True), (True, True), (False, False)]
+    assert [first.state == each.state for each in others] == [True, False, True]
+    assert first.telling == first.cameras and others[2].telling == {"state": first.state}

@@ -1,3 +1,4 @@
+import signal
 import time
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from toyflow.robot.control.loop import ControlLoop, LoopSettings
 from toyflow.robot.control.planning import SteppedPlanning, ThreadedPlanning
 from toyflow.robot.control.replay import NoPlanning, Recorded
 from toyflow.robot.control.safety import Gate, SafetyStop
+from toyflow.robot.control.signals import StopSignals
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.robots import RobotSettings, open_robot
 from toyflow.robot.rollout import Episode, Scene, episode_seed, run_episodes
@@ -69,8 +71,8 @@ class Rig:
         )
 
     def run(self):
-        with self.log:
-            return list(self.loop.run())
+        with self.log, StopSignals() as signals:
+            return list(self.loop.run(signals))
 
     @property
     def summary(self) -> Summary:
@@ -125,6 +127,18 @@ def test_episodes_start_where_they_are_told_and_end_when_solved(tmp_path):
     assert endings[0].steps == endings[2].steps
 
 
+def test_between_episodes_a_robot_holds_and_is_looked_at(tmp_path, monkeypatch):
+    robot = FakeRobot(stepped=False)
+    rig = Rig(tmp_path, robot, Planner(), replan=3, seconds=0.1, episodes=2)
+    looked: list[int] = []
+    monkeypatch.setattr(robot, "still", lambda: looked.append(robot.looks) or np.zeros(2))
+    monkeypatch.setattr(robot, "begin", lambda episode: robot.did.append(f"begin at {robot.looks}"))
+    rig.run()
+    second = next(i for i, what in enumerate(robot.did) if what.startswith("begin") and i > 0)
+    assert robot.did[second - 1] == "hold"
+    assert robot.did[second] == f"begin at {looked[1] - 1}"
+
+
 def test_late_plans_are_counted_and_their_passed_actions_dropped(tmp_path):
     robot = FakeRobot(stepped=False)
     rig = Rig(tmp_path, robot, Planner(seconds=0.035), Blend(0), replan=4, seconds=0.5)
@@ -172,8 +186,9 @@ def test_a_chunk_that_is_far_away_is_approached_within_limits(tmp_path):
     assert rig.summary.interventions["bounds"] and rig.summary.interventions["change"]
 
 
-def test_an_observation_that_freezes_stops_it(tmp_path):
-    robot = FakeRobot(faults=("frozen",))
+@pytest.mark.parametrize("fault", ["frozen", "frozen camera"])
+def test_an_observation_that_freezes_stops_it(tmp_path, fault):
+    robot = FakeRobot(faults=(fault,))
     rig = Rig(tmp_path, robot, Planner(), patience=STEPPED, replan=2, seconds=5)
     with pytest.raises(SafetyStop, match="x stale"):
         rig.run()
@@ -197,11 +212,20 @@ def test_a_robot_that_cannot_be_stopped_is_an_error_of_its_own(tmp_path):
         Rig(tmp_path, FakeRobot(faults=("stop",)), Planner(), replan=3, seconds=0.1).run()
 
 
+def test_nor_is_that_hidden_by_a_signal(tmp_path):
+    rig = Rig(tmp_path, FakeRobot(faults=("stop",)), Planner(), replan=3, seconds=1)
+    rig.loop.on_step = lambda *step: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(OSError, match="the bus is silent"):
+        rig.run()
+    assert rig.summary.end == "stopped by SIGINT"
+    assert "the robot was not brought to rest: OSError: the bus is silent" in rig.summary.lines()
+
+
 def test_closing_it_stops_the_robot(tmp_path):
     robot = FakeRobot()
     rig = Rig(tmp_path, robot, Planner(), replan=3, seconds=0.1, episodes=3)
     with rig.log:
-        endings = rig.loop.run()
+        endings = rig.loop.run(StopSignals())
         next(endings)
         endings.close()
     assert robot.did[-2:] == ["hold", "stop"]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,10 +154,35 @@ def test_actions_that_cannot_be_sent_are_not_fresh():
 def test_an_observation_that_freezes_is_not_believed():
     told: list[tuple[str, str]] = []
     made = gate(told=told)
-    assert all(made.believes("same", t) for t in (0.0, 0.3, 0.5))
-    assert not made.believes("same", 0.6)
-    assert made.believes("other", 0.7)
-    assert [kind for kind, _ in told] == ["stale"]
+    assert all(made.believes({"front": "same", "wrist": str(t)}, t) for t in (0.0, 0.3, 0.5))
+    assert not made.believes({"front": "same", "wrist": "new"}, 0.6)
+    assert made.believes({"front": "other", "wrist": "new"}, 0.7)
+    assert told == [("stale", "front has not changed for 600 ms")]
+
+
+def test_after_a_hold_a_change_is_measured_from_what_holding_sent(monkeypatch):
+    robot = FakeRobot()
+    made = gate(robot)
+    made.send(act(0.5, 1.0), 0.0)
+    monkeypatch.setattr(robot, "hold", lambda: np.array([-0.4, np.nan]))
+    made.nothing(1.0)
+    assert made.send(act(0.5, 1.0), 1.1).changes == ("change",)
+    np.testing.assert_allclose(robot.sent[-1], [0.1, 1.0])
+
+
+def test_a_velocity_holds_for_what_is_sent():
+    robot, slow = FakeRobot(), Limits(LOWER, UPPER, velocity=np.array([0.5, 0.5]))
+    made = gate(robot, slow)
+    for now, asked in enumerate((0.9, 0.9, -0.9)):  # as across a hand-over, or in a replay
+        made.send(act(asked, asked), now / RATE)
+    np.testing.assert_allclose([action[0] for action in robot.sent], [0.05, 0.1, 0.05])
+
+
+def test_at_another_rate_the_motion_per_second_stays():
+    data = Limits(np.full(2, -9.0), np.full(2, 9.0), np.full(2, 0.2))
+    found = data.resampled(10, 20).completed(20).as_dict()
+    assert found["step"] == [0.1, 0.1] and found["velocity"] == data.completed(10).as_dict()["velocity"]
+    assert Limits().resampled(10, 20) == Limits()
 
 
 def test_a_dry_run_checks_and_moves_nothing():
@@ -189,6 +215,23 @@ def test_limits_come_from_the_file_then_the_robot_then_the_data_then_follow():
     assert robot.completed(RATE).as_dict()["step"] == [0.2, 0.2]
     with pytest.raises(UsageError, match="--limits FILE"):
         own.completed(RATE)
+
+
+def test_limits_that_cannot_be_together_are_said():
+    robot = Limits(lower=np.full(2, -1.0), upper=np.array([1.0, 20.0]))
+    with pytest.raises(UsageError, match=r"^gripper would have to stay between 30 and 20, as [^\n]*$"):
+        Limits(lower=np.array([0.0, 30.0])).or_else(robot).completed(RATE, ("shoulder", "gripper"))
+    for step in (np.array([0.1, -0.1]), np.array([0.1, np.nan])):
+        with pytest.raises(UsageError, match=r"^step of 1 must be 0 or more"):
+            replace(robot, step=step).completed(RATE)
+
+
+def test_of_robot_and_data_the_narrower_limits_hold():
+    robot = Limits(lower=np.array([-100.0, 0]), upper=np.array([100.0, 100]), velocity=np.array([5.0, 5]))
+    data = Limits(np.array([-30.0, -5]), np.array([120.0, 40]), np.array([1.0, 2]))
+    assert robot.within(data).as_dict() == data.within(robot).as_dict() == {
+        "lower": [-30, 0], "upper": [100, 40], "step": [1, 2], "velocity": [5, 5], "jerk": None,
+    }  # fmt: skip
 
 
 def test_limits_of_the_training_data():
@@ -228,6 +271,8 @@ def test_limits_from_files(tmp_path):
         ("step = 0", "step must be above 0"),
         ("lower = 2\nupper = 1", "lower is above upper in shoulder"),
         ("lower =", "cannot be read"),
+        ("stale_after = -1", "stale_after must be 0 or more, not -1"),
+        ("hold_after = 3000", "hold_after, 3000 ms, is above stop_after, 2000 ms"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path, text, words):

@@ -11,7 +11,7 @@ from robot.lerobot_policies import save_act, save_diffusion
 from toyflow.errors import UsageError
 from toyflow.robot.imported import import_checkpoint, open_imported
 from toyflow.robot.interface import Observation
-from toyflow.robot.planners.lerobot import LeRobotCheckpoint, LeRobotPlanner
+from toyflow.robot.planners.lerobot import LeRobotCheckpoint, LeRobotPlanner, _renamed
 from toyflow.sweep.store import Store
 
 CPU = torch.device("cpu")
@@ -113,6 +113,8 @@ def test_cameras_are_renamed(diffusion):
         planner(diffusion).plan([seen._replace(images={}, before=())], [1])
     with pytest.raises(UsageError, match="has no camera 'top'; it has front"):
         planner(diffusion, cameras={"top": "image"})
+    with pytest.raises(UsageError, match="it would look through one camera twice: front=wrist, wrist=wrist"):
+        _renamed(["front", "wrist"], {"front": "wrist"}, "it")
 
 
 def test_an_imported_policy_is_a_cell_that_knows_its_weights(diffusion, tmp_path):

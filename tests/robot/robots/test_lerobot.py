@@ -13,7 +13,7 @@ from lerobot.robots import RobotConfig
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface
 from toyflow.robot.robots import RobotSettings, open_robot
-from toyflow.robot.robots.lerobot import LeRobotRobot
+from toyflow.robot.robots.lerobot import LeRobotRobot, _torque_switches
 
 POLICY = Interface(("image",), state_dim=3, action_dim=3, fps=30)
 
@@ -25,22 +25,29 @@ class FakeConfig(RobotConfig):
     calibrated: bool = True
     wheels: bool = False
     answers: bool = True
+    blind: bool = False
+    disable_torque_on_disconnect: bool = True
 
 
 class Fake(Device):
-    """Two joints, or a joint and a wheel, a gripper and a camera."""
+    """Two joints, or a joint and a wheel, a gripper and a camera. Positions drift from look to look; if it is
+    `blind` it does not see its gripper."""
 
     config_class, name = FakeConfig, "toyflow_fake"
 
     def __init__(self, config: FakeConfig) -> None:
         super().__init__(config)
-        self.config, self.is_on, self.sent = config, False, []
+        self.config, self.is_on, self.sent, self.looks = config, False, [], 0
         second = "wheel.vel" if config.wheels else "elbow.pos"
         self.motors = ("shoulder.pos", second, "gripper.pos")
 
     @property
     def observation_features(self) -> dict:
-        return {**dict.fromkeys(self.motors, float), "front": (8, 6, 3)}
+        return {**dict.fromkeys(self._felt, float), "front": (8, 6, 3)}
+
+    @property
+    def _felt(self) -> tuple[str, ...]:
+        return self.motors[:2] if self.config.blind else self.motors
 
     @property
     def action_features(self) -> dict:
@@ -65,10 +72,9 @@ class Fake(Device):
     def configure(self) -> None: ...
 
     def get_observation(self) -> dict:
-        return {
-            "front": np.full((8, 6, 3), 7, np.uint8),
-            **dict(zip(self.motors, (1.0, 2.0, 3.0), strict=True)),
-        }
+        self.looks += 1
+        places = {name: self.looks + place for place, name in enumerate(self._felt)}
+        return {"front": np.full((8, 6, 3), 7, np.uint8), **places}
 
     def send_action(self, action: dict) -> dict:
         self.sent.append(action)
@@ -114,8 +120,8 @@ def test_it_sees_and_acts_by_the_names_of_motors(tmp_path):
     robot.connect()
     seen = robot.observe()
     assert seen.images["image"].shape == (8, 6, 3) and seen.prompt == "pick it up"
-    np.testing.assert_array_equal(seen.state, [1, 2, 3])
-    np.testing.assert_array_equal(robot.still(), [1, 2, 3])
+    np.testing.assert_array_equal(seen.state, [2, 3, 4])
+    np.testing.assert_array_equal(robot.still(), [2, 3, 4])
     robot.send(np.array([4.0, 5.0, 6.0]))
     robot.hold()
     robot.stop()
@@ -128,13 +134,44 @@ def test_it_sees_and_acts_by_the_names_of_motors(tmp_path):
 def test_what_moves_by_velocity_is_told_to_stand_still(tmp_path):
     robot = opened(tmp_path, wheels="true")
     robot.connect()
-    robot.hold()
+    np.testing.assert_array_equal(robot.hold(), [1, 0, 3])
     assert robot.device.sent == [{"shoulder.pos": 1.0, "wheel.vel": 0.0, "gripper.pos": 3.0}]
     assert robot.limits.lower is None
 
 
+def test_holding_keeps_what_was_sent_last_and_not_what_was_seen(tmp_path):
+    robot = opened(tmp_path, wheels="true")
+    robot.connect()
+    robot.send(np.array([4.0, 0.3, 6.0]))
+    robot.observe()
+    robot.hold()
+    assert robot.device.sent[-1] == {"shoulder.pos": 4.0, "wheel.vel": 0.0, "gripper.pos": 6.0}
+
+
+def test_wheels_are_stopped_though_a_position_is_unknown(tmp_path):
+    robot = opened(tmp_path, wheels="true", blind="true")
+    robot.connect()
+    robot.stop()
+    assert robot.device.sent == [{"shoulder.pos": 1.0, "wheel.vel": 0.0}]
+
+
 def test_before_it_was_seen_nobody_knows_where_it_is(tmp_path):
     assert np.isnan(opened(tmp_path).still()).all()
+
+
+def test_motors_stay_on_in_the_end_unless_said_otherwise(tmp_path):
+    assert not opened(tmp_path).device.config.disable_torque_on_disconnect
+    told = opened(tmp_path, disable_torque_on_disconnect="true")
+    assert told.device.config.disable_torque_on_disconnect
+
+
+def test_motors_of_both_arms_of_lerobot_s_own_too():
+    from lerobot.robots.bi_so_follower import BiSOFollowerConfig
+
+    arms = ("left_arm_config", "right_arm_config")
+    switches = [f"{arm}.disable_torque_on_disconnect" for arm in arms]
+    assert list(_torque_switches(BiSOFollowerConfig, ())) == switches
+    assert list(_torque_switches(BiSOFollowerConfig, switches[:1])) == switches[1:]
 
 
 def test_what_goes_wrong_is_said(tmp_path):
@@ -148,6 +185,8 @@ def test_what_goes_wrong_is_said(tmp_path):
         opened(tmp_path, wheels="maybe")
     with pytest.raises(UsageError, match=r"unknown camera of .* 'wrist'. Available: front"):
         opened(tmp_path, cameras={"wrist": "image"})
+    with pytest.raises(UsageError, match=r"it would have two cameras image: front and image\."):
+        RobotSettings(POLICY, cameras={"front": "image"}).renamed(("front", "image"), "it")
     with pytest.raises(UsageError, match=r"unknown robot of LeRobot 'so11_follower'.*so101_follower"):
         open_lerobot("so11_follower", RobotSettings(POLICY))
 

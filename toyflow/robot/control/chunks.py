@@ -55,7 +55,8 @@ class Handover(ABC):
 
 
 class Blend(Handover):
-    """The newest chunk, faded into over some steps; `Blend(0)` switches at once."""
+    """The newest chunk, faded into over some steps if one before is still under way; `Blend(0)` switches at
+    once."""
 
     def __init__(self, over: int) -> None:
         self.over = over
@@ -65,8 +66,8 @@ class Blend(Handover):
         """See `Handover`."""
         dropped = min(now - start, len(chunk))
         if dropped < len(chunk):
-            passed = max(0, min(now - self._start, len(self._planned) - 1))
-            self._planned, self._start = blend(self._planned[passed:], chunk[dropped:], self.over), now
+            left = self._planned[max(0, now - self._start) :]
+            self._planned, self._start = blend(left, chunk[dropped:], self.over), now
         return dropped
 
     def action(self, step: int) -> Float[np.ndarray, "action"] | None:

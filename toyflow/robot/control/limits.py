@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ class Limits:
     Attributes:
         lower, upper: in the action's units.
         step: largest change from one action to the next.
-        velocity: units per second; a chunk that is faster anywhere is refused as a whole.
+        velocity: units per second; a chunk that is faster anywhere is refused as a whole, and no step is
+            larger than it allows.
         jerk: units per second^3; likewise.
     """
 
@@ -48,13 +49,32 @@ class Limits:
         pairs = zip(_parts(self), _parts(other), strict=True)
         return Limits(*(others if mine is None else mine for mine, others in pairs))
 
-    def completed(self, rate: float) -> Limits:
-        """With what follows from the rest, at `rate` actions per second: the step is range / (rate 1 s), the
-        velocity twice what the step allows, and the jerk three times step rate^3; a chunk that shakes by the
-        largest step reaches four, one that starts or stops at once reaches one.
+    def within(self, other: Limits) -> Limits:
+        """The narrower of both, dimension by dimension."""
+        both = self.or_else(other), other.or_else(self)
+        pairs = zip(fields(self), *map(_parts, both), strict=True)
+        return Limits(
+            **{
+                part.name: None if a is None else (np.maximum if part.name == "lower" else np.minimum)(a, b)
+                for part, a, b in pairs
+            }
+        )
+
+    def resampled(self, old: float, new: float) -> Limits:
+        """The same motion per second by `new` actions per second, where these are for `old`."""
+        return replace(self, step=None if self.step is None else self.step * old / new)
+
+    def completed(self, rate: float, names: Sequence[str] = ()) -> Limits:
+        """With what follows from the rest, at `rate` actions per second: the step is range / (rate 1 s), and
+        never more than the velocity allows; where no velocity is given it is twice what the step allows, and
+        the jerk three times step rate^3; a chunk that shakes by the largest step reaches four, one that
+        starts or stops at once reaches one.
+
+        Args:
+            names: of the dimensions, for errors; by default their numbers.
 
         Raises:
-            UsageError: lower or upper are not known.
+            UsageError: lower or upper are not known, or lower is above upper, or a change is below 0.
         """
         if self.lower is None or self.upper is None:
             raise UsageError(
@@ -62,8 +82,25 @@ class Limits:
                 "and upper by --limits FILE."
             )
         step = (self.upper - self.lower) / (rate * RANGE_SECONDS) if self.step is None else self.step
+        if self.velocity is not None:
+            step = np.minimum(step, self.velocity / rate)
         derived = Limits(step=step, velocity=2 * step * rate, jerk=3 * step * rate**3)
-        return self.or_else(derived)
+        limits = replace(self, step=step).or_else(derived)
+        limits._check(names or [str(place) for place in range(len(self.lower))])
+        return limits
+
+    def _check(self, names: Sequence[str]) -> None:
+        lower, upper, *changes = (np.asarray(part, float) for part in _parts(self))
+        for name, least, most in zip(names, lower, upper, strict=True):
+            if not least <= most:
+                raise UsageError(
+                    f"{name} would have to stay between {least:g} and {most:g}, as robot, data and --limits "
+                    "say together: name both its lower and its upper by --limits FILE."
+                )
+        for kind, values in zip(("step", "velocity", "jerk"), changes, strict=True):
+            for name, value in zip(names, values, strict=True):
+                if not value >= 0:
+                    raise UsageError(f"{kind} of {name} must be 0 or more, not {value:g}.")
 
     def as_dict(self) -> dict[str, list[float | None] | None]:
         """JSON values, in which None is no limit."""
@@ -102,7 +139,8 @@ class Patience:
     Attributes:
         hold_after: without a fresh action, until the robot is told to hold.
         stop_after: without a fresh action, until the run is stopped.
-        stale_after: for which an observation may be the same to the last bit, until it is no longer believed.
+        stale_after: for which a camera, or the state where there is none, may be the same to the last bit,
+            until the observation is no longer believed.
     """
 
     hold_after: float = 100.0

@@ -42,7 +42,15 @@ def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
         worst = names[int(np.argmax(limits["lower"] - limits["upper"]))]
         raise UsageError(f"{path}: lower is above upper in {worst}.")
     times = {key: _number(content[key], f"{path}: {key}") for key in patience & set(content)}
-    return Limits(**limits), Patience(**times)
+    for key, value in times.items():
+        if value < 0:
+            raise UsageError(f"{path}: {key} must be 0 or more, not {value:g}.")
+    patient = Patience(**times)
+    if patient.hold_after > patient.stop_after:
+        raise UsageError(
+            f"{path}: hold_after, {patient.hold_after:g} ms, is above stop_after, {patient.stop_after:g} ms."
+        )
+    return Limits(**limits), patient
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:

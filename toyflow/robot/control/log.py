@@ -97,14 +97,27 @@ def read_log(path: Path) -> Recording:
     return Recording(path, lines, damage)
 
 
-def digest(observation: Observation) -> str:
-    """16 hexadecimal digits of the BLAKE2b hash of an observation's images and state."""
-    found = hashlib.blake2b(digest_size=8)
-    for camera in sorted(observation.images):
-        found.update(camera.encode())
-        found.update(np.ascontiguousarray(observation.images[camera]).data)
-    found.update(np.ascontiguousarray(observation.state).data)
-    return found.hexdigest()
+class Digests(NamedTuple):
+    """16 hexadecimal digits each, of the BLAKE2b hash of an observation's parts."""
+
+    cameras: dict[str, str]
+    state: str
+
+    @classmethod
+    def of(cls, observation: Observation) -> Digests:
+        """Of each image, and of the state."""
+        cameras = {camera: _digest(image) for camera, image in observation.images.items()}
+        return cls(cameras, _digest(observation.state))
+
+    @property
+    def telling(self) -> dict[str, str]:
+        """Those that show whether a robot still looks: of its cameras, whose noise never repeats, or of the
+        state where it has none; a state may rest while a camera works."""
+        return self.cameras or {"state": self.state}
+
+
+def _digest(values: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=8).hexdigest()
 
 
 def _json(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from jaxtyping import Float
 
 from toyflow.robot.control.chunks import Handover
 from toyflow.robot.control.clock import Clock
-from toyflow.robot.control.log import RunLog, digest
+from toyflow.robot.control.log import Digests, RunLog
 from toyflow.robot.control.planning import Planning, Request
 from toyflow.robot.control.safety import Gate
 from toyflow.robot.control.signals import StopSignals
@@ -75,9 +74,6 @@ class ControlLoop:
 
     On a real clock a step sends first and looks then, so that sending is punctual; on a stepped one it looks
     first, and with no latency does what `robot-eval` does.
-
-    Attributes:
-        signal: the number of the signal that ended the run, if one did.
     """
 
     def __init__(
@@ -94,32 +90,30 @@ class ControlLoop:
         self.robot, self.planning, self.handover, self.gate = robot, planning, handover, gate
         self.clock, self.log, self.settings, self.on_step = clock, log, settings, on_step
         gate.on_intervention = self._intervened
-        self.signal: int | None = None
         self._step = 0
 
-    def run(self) -> Generator[Ending, None, None]:
-        """Each episode's ending. Closing the iterator stops the robot.
+    def run(self, signals: StopSignals) -> Generator[Ending, None, None]:
+        """Each episode's ending, until one of `signals`, which are open, has come. Closing the iterator stops
+        the robot.
 
         Raises:
             SafetyStop: the gate has stopped the run.
             Exception: what the robot or the planner raised.
         """
-        why = "done"
-        with StopSignals() as signals, _undisturbed():
+        why, failed = "done", False
+        with _undisturbed():
             try:
                 for episode in range(self.settings.episodes):
-                    ending = self._episode(episode, signals)
-                    yield ending
-                    if signals.asked:
-                        why = ending.why
-                        break
+                    if not signals.asked:
+                        yield self._episode(episode, signals)
+                if signals.asked:
+                    why = f"stopped by {signals.name}"
             except BaseException as error:
-                why = f"{type(error).__name__}: {error}".splitlines()[0]
+                why, failed = f"{type(error).__name__}: {error}".splitlines()[0], True
                 raise
             finally:
                 signals.finishing = True
-                self._finish(why)
-                self.signal = signals.number
+                self._finish(why, failed)
 
     def _episode(self, episode: int, signals: StopSignals) -> Ending:
         robot, settings = self.robot, self.settings
@@ -130,6 +124,7 @@ class ControlLoop:
         self._moments: deque[Observation] = deque(maxlen=settings.history)
         self._look_at, self._starving, self._seed = 0, False, robot.plan_seed(episode, settings.noise_seed)
         self.log.write("episode", episode=episode, time=time.time())
+        robot.observe()  # so that `still` is where it is now
         missed_before = self.clock.missed
         self.clock.start()
         self.gate.begin(robot.still(), self.clock.now())
@@ -147,8 +142,10 @@ class ControlLoop:
             if not robot.stepped:
                 self._look(step)
             step, late = self.clock.next_step(step)
-        if signals.number is not None and not ending.solved:
-            ending.why = f"stopped by {signal.Signals(signals.number).name}"
+        if signals.asked and not ending.solved:
+            ending.why = f"stopped by {signals.name}"
+        if not robot.stepped:  # time goes on until the next episode
+            self.gate.hold()
         ending.missed = self.clock.missed - missed_before
         self.log.write("ending", **vars(ending))
         return ending
@@ -170,9 +167,9 @@ class ControlLoop:
         self._moments.append(seen)
         if not due:
             return
-        seen_as, now = digest(seen), self.clock.now()
-        self.log.write("look", step=step, t=now, digest=seen_as)
-        if not self.gate.believes(seen_as, now):
+        digests, now = Digests.of(seen), self.clock.now()
+        self.log.write("look", step=step, t=now, **digests._asdict())
+        if not self.gate.believes(digests.telling, now):
             return
         before = list(self._moments)[:-1]
         before = [before[0] if before else seen] * (self.settings.history - 1 - len(before)) + before
@@ -217,15 +214,15 @@ class ControlLoop:
     def _intervened(self, kind: str, detail: str) -> None:
         self.log.write("intervention", step=self._step, what=kind, detail=detail)
 
-    def _finish(self, why: str) -> None:
-        """Rest, whatever has happened; an error on the way is written down and does not hide the one
-        before."""
+    def _finish(self, why: str, failed: bool) -> None:
+        """Rest, whatever has happened; an error on the way is written down, and raised unless the run has
+        `failed` by one before, which it must not hide."""
         stopped = "yes"
         try:
             self.gate.stop()
         except Exception as error:
             stopped = f"{type(error).__name__}: {error}".splitlines()[0]
-            if why == "done":
+            if not failed:
                 raise
         finally:
             with suppress(OSError):  # a full disk keeps nobody from letting go of the robot

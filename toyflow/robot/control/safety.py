@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -39,13 +39,14 @@ class Gate:
     are called from here alone.
 
     An action: refused where it is not finite or of another length; then brought between `lower` and `upper`;
-    then to within `step` of the one sent before, or at first of where the robot is. A chunk: refused where it
-    is not finite or of another width, or where with dt = 1 / rate and a_i its actions
+    then to within `step` of the one sent before, a hold's included, or at first of where the robot is. A
+    chunk: refused where it is not finite or of another width, or where with dt = 1 / rate and a_i its actions
 
         |a_(i+1) - a_i| / dt > velocity   or   |a_(i+3) - 3 a_(i+2) + 3 a_(i+1) - a_i| / dt^3 > jerk.
 
-    An observation: no longer believed when it has been the same to the last bit for `stale_after`. Without a
-    fresh action the robot is told to hold after `hold_after`, and the run is stopped after `stop_after`.
+    An observation: no longer believed when a part of it, such as a camera, has been the same to the last bit
+    for `stale_after`. Without a fresh action the robot is told to hold after `hold_after`, and the run is
+    stopped after `stop_after`.
 
     Args:
         limits: complete; see `Limits.completed`.
@@ -77,22 +78,24 @@ class Gate:
         self._before: Action | None = None
         self._fresh_at: float | None = None
         self._holding = False
-        self._seen: tuple[str, float] | None = None
+        self._seen: dict[str, tuple[str, float]] = {}
 
     def begin(self, still: Action | None, now: float) -> None:
         """An episode begins with the robot where `still` would leave it, or nowhere known. `now` in
         seconds."""
         self._before = None if still is None else np.asarray(still, float)
-        self._fresh_at, self._holding, self._seen = now, False, None
+        self._fresh_at, self._holding, self._seen = now, False, {}
 
-    def believes(self, digest: str, now: float) -> bool:
-        """Whether an observation with this digest may be acted upon."""
-        if self._seen is None or self._seen[0] != digest:
-            self._seen = (digest, now)
-        same_for = 1000 * (now - self._seen[1])
+    def believes(self, digests: Mapping[str, str], now: float) -> bool:
+        """Whether an observation whose parts, such as cameras, have these digests may be acted upon."""
+        for part, digest in digests.items():
+            if part not in self._seen or self._seen[part][0] != digest:
+                self._seen[part] = (digest, now)
+        stalest = min(digests, key=lambda part: self._seen[part][1])
+        same_for = 1000 * (now - self._seen[stalest][1])
         if same_for <= self.patience.stale_after:
             return True
-        self._tell("stale", f"the observation has not changed for {same_for:.0f} ms")
+        self._tell("stale", f"{stalest} has not changed for {same_for:.0f} ms")
         return False
 
     def admits(self, chunk: Float[np.ndarray, "horizon action"]) -> bool:
@@ -146,8 +149,14 @@ class Gate:
             if not self._holding:
                 self._tell("hold", f"no fresh action for {waited:.0f} ms")
                 self._holding = True
-            if self.moves:
-                self.robot.hold()
+            self.hold()
+
+    def hold(self) -> None:
+        """Stay; the next action's change is measured from there."""
+        held = self.robot.hold() if self.moves else None
+        if held is not None:
+            before = held if self._before is None else self._before
+            self._before = np.where(np.isnan(held), before, held)
 
     def stop(self) -> None:
         """Bring the robot to rest for good: hold, then stop. Both are tried, whatever the first does.

@@ -36,6 +36,11 @@ class StopSignals:
         """Whether a signal has come."""
         return self.number is not None
 
+    @property
+    def name(self) -> str:
+        """The signal that has come: SIGINT; empty where none has."""
+        return "" if self.number is None else signal.Signals(self.number).name
+
     def _catch(self, number: int, frame: FrameType | None) -> None:
         if self.asked and not self.finishing:
             raise KeyboardInterrupt

@@ -44,6 +44,7 @@ class Summary:
         unsent: steps for which there was no action.
         interventions: by kind: changed actions, refused chunks, holds and stops.
         end: how the run ended; None where the log stops before, as after kill -9.
+        stopped: `yes`, or why the robot could not be brought to rest; None where `end` is.
     """
 
     endings: list[dict[str, Any]]
@@ -59,6 +60,7 @@ class Summary:
     dropped: int
     interventions: Counter[str]
     end: str | None
+    stopped: str | None
     damage: str | None
 
     @classmethod
@@ -81,6 +83,7 @@ class Summary:
             dropped=sum(plan["dropped"] for plan in plans),
             interventions=kinds,
             end=ends[-1]["why"] if ends else None,
+            stopped=ends[-1]["stopped"] if ends else None,
             damage=recording.damage,
         )
 
@@ -99,6 +102,8 @@ class Summary:
             f"{self.dropped} actions dropped as their step had passed",
             f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
         ]
+        if self.stopped not in ("yes", None):
+            said.append(f"the robot was not brought to rest: {self.stopped}")
         return [*said, f"damage: {self.damage}"] if self.damage else said
 
 

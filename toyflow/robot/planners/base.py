@@ -21,6 +21,7 @@ class Planner(ABC):
         interface: what it sees and answers.
         image_size: side in pixels of the images that it looks at; others are resized.
         horizon: actions of a chunk.
+        replan: actions of a chunk that it is meant to carry out before it looks again, unless told otherwise.
         history: how many moments it looks at, the present one included; see `Observation.before`.
         model_calls: of the network, for one plan.
         spent: seconds by stage, of all plans so far; one of the stages is `condition`.
@@ -30,6 +31,7 @@ class Planner(ABC):
     interface: Interface
     image_size: int
     horizon: int
+    replan: int
     history: int = 1
     model_calls: int
     spent: defaultdict[str, float]

@@ -29,6 +29,7 @@ class FlowPlanner(Planner):
     def __init__(self, policy: Policy, objective: Objective, steps: int = 1) -> None:
         self.policy, self.objective = policy, objective
         self.interface, self.horizon = policy.spec.interface, policy.spec.horizon
+        self.replan = self.horizon
         self.image_size = policy.spec.image_size
         self.spent = defaultdict(float)
         self.decode_in(steps)

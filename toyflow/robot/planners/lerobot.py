@@ -116,16 +116,11 @@ class LeRobotPlanner(Planner):
             for name in config.image_features
             if not name.startswith(f"{CAMERA}empty_camera")
         ]
-        for name in cameras or {}:
-            if name not in own:
-                raise UsageError(
-                    f"{checkpoint.where} has no camera {name!r}; it has {', '.join(own) or 'none'}."
-                )
-        self.cameras = {name: str((cameras or {}).get(name, name)) for name in own}
+        self.cameras = _renamed(own, cameras or {}, checkpoint.where)
         """The robot's camera by the policy's."""
         state, action = config.robot_state_feature, config.action_feature
         self.interface = Interface(
-            tuple(dict.fromkeys(self.cameras.values())),
+            tuple(self.cameras.values()),
             state.shape[0] if state else 0,
             action.shape[0],
             fps=0,
@@ -241,6 +236,18 @@ class LeRobotPlanner(Planner):
         if self.interface.state_dim:
             batch[STATE] = torch.from_numpy(np.stack([o.state for o in observations]).astype(np.float32))
         return batch
+
+
+def _renamed(own: Sequence[str], cameras: Mapping[str, str], where: str) -> dict[str, str]:
+    """The robot's camera by each of the policy's `own`."""
+    for name in cameras:
+        if name not in own:
+            raise UsageError(f"{where} has no camera {name!r}; it has {', '.join(own) or 'none'}.")
+    found = {name: str(cameras.get(name, name)) for name in own}
+    if len({*found.values()}) < len(found):
+        seen = ", ".join(f"{name}={robot}" for name, robot in found.items())
+        raise UsageError(f"{where} would look through one camera twice: {seen}.")
+    return found
 
 
 def _type_of(folder: Path) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
 
+from toyflow.errors import UsageError, unknown
 from toyflow.robot.control.limits import Limits
 from toyflow.robot.interface import Interface, Observation
 
@@ -38,6 +39,24 @@ class RobotSettings:
     rendering: str = "fast"
     cameras: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+
+    def renamed(self, own: Sequence[str], robot: str) -> dict[str, str]:
+        """The policy's name of each of the robot's `own` cameras.
+
+        Raises:
+            UsageError: `robot` lacks one that is renamed, or two would have one name.
+        """
+        for name in self.cameras:
+            if name not in own:
+                raise unknown(f"camera of {robot}", name, own)
+        found: dict[str, str] = {}
+        for name in own:
+            theirs = self.cameras.get(name, name)
+            if theirs in found.values():
+                twin = next(each for each, its in found.items() if its == theirs)
+                raise UsageError(f"{robot} would have two cameras {theirs}: {twin} and {name}.")
+            found[name] = theirs
+        return found
 
 
 class Robot(ABC):
@@ -80,9 +99,10 @@ class Robot(ABC):
         """Carry out one action, in the units of the policy's data; returns at once where time is real."""
 
     @abstractmethod
-    def hold(self) -> None:
+    def hold(self) -> Float[np.ndarray, "action"] | None:
         """Stay: no further motion, motors on. Called at every step that has no action; never raises for being
-        called again."""
+        called again. The action that was sent for it, nan in a dimension that was left alone; None where none
+        was."""
 
     def stop(self) -> None:
         """Come to rest for good, safely; also after an error. It must not drop what it holds up: a hold

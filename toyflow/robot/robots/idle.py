@@ -58,7 +58,7 @@ class IdleRobot(Robot):
         self._state[:shared] = action[:shared]
 
     def hold(self) -> None:
-        """See `Robot`."""
+        """See `Robot`: nothing moves."""
 
     def disconnect(self) -> None:
         """See `Robot`."""

@@ -6,9 +6,10 @@ import importlib
 import io
 import math
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stderr, suppress
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Any, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
@@ -40,15 +41,13 @@ class LeRobotRobot(Robot):
         self.name = f"lerobot:{settings.argument}"
         seen, does = device.observation_features, device.action_features
         own = [name for name, kind in seen.items() if isinstance(kind, tuple)]
-        for name in settings.cameras:
-            if name not in own:
-                raise unknown(f"camera of {self.name}", name, own)
-        self._cameras = {name: settings.cameras.get(name, name) for name in own}
+        self._cameras = settings.renamed(own, self.name)
         self._state_names = [name for name, kind in seen.items() if not isinstance(kind, tuple)]
         self.action_names = tuple(does)
         self.interface = Interface(tuple(self._cameras.values()), len(self._state_names), len(does), fps=0)
         self.limits = _limits(self.action_names, getattr(device.config, "use_degrees", False))
         self._seen: Mapping[str, Any] = {}
+        self._sent: Mapping[str, float] = {}
 
     @classmethod
     def open(cls, settings: RobotSettings) -> LeRobotRobot:
@@ -85,28 +84,41 @@ class LeRobotRobot(Robot):
 
     def send(self, action: Float[np.ndarray, "action"]) -> None:
         """See `Robot`."""
-        self.device.send_action(dict(zip(self.action_names, map(float, action), strict=True)))
+        self._send(dict(zip(self.action_names, map(float, action), strict=True)))
 
-    def hold(self) -> None:
-        """See `Robot`: motors keep the position that they were sent last by themselves."""
-        moving = {name for name in self.action_names if name.endswith(".vel")}
-        still = self.still()
-        if moving and np.isfinite(still).all():
-            self.send(still)
+    def hold(self) -> Float[np.ndarray, "action"] | None:
+        """See `Robot`: motors keep the position that they were sent last by themselves; where something moves
+        by velocity, it is sent 0 and they what they were sent last, or else where they were seen, if they
+        were."""
+        if not any(map(_is_velocity, self.action_names)):
+            return None
+        still = self._at_rest({**self._seen, **self._sent})
+        known = np.isfinite(still)
+        self._send({name: float(still[i]) for i, name in enumerate(self.action_names) if known[i]})
+        return still
 
     def disconnect(self) -> None:
-        """See `Robot`. LeRobot switches motors off then, if so configured (disable_torque_on_disconnect)."""
+        """See `Robot`. Motors stay on and hold, unless `--set disable_torque_on_disconnect=true`."""
         if self.device.is_connected:
             self.device.disconnect()
 
     def still(self) -> Float[np.ndarray, "action"]:
         """See `Robot`."""
-        return np.array(
-            [
-                0.0 if name.endswith(".vel") else float(self._seen.get(name, math.nan))
-                for name in self.action_names
-            ]
-        )
+        return self._at_rest(self._seen)
+
+    def _send(self, action: Mapping[str, float]) -> None:
+        self._sent = {**self._sent, **(self.device.send_action(dict(action)) or action)}
+
+    def _at_rest(self, positions: Mapping[str, Any]) -> Float[np.ndarray, "action"]:
+        """The action that stays at `positions`; nan where there is none."""
+        numbers = [
+            0.0 if _is_velocity(name) else float(positions.get(name, math.nan)) for name in self.action_names
+        ]
+        return np.array(numbers)
+
+
+def _is_velocity(name: str) -> bool:
+    return name.endswith(".vel")
 
 
 def _limits(names: tuple[str, ...], degrees: bool) -> Limits:
@@ -127,17 +139,32 @@ def _config(settings: RobotSettings, base: Any) -> Any:
     choices = base.get_known_choices()
     if settings.argument not in choices:
         raise unknown("robot of LeRobot", settings.argument, choices)
-    words = [f"--{name}={value}" for name, value in settings.options.items()]
+    kind = choices[settings.argument]
+    options = {**dict.fromkeys(_torque_switches(kind, settings.options), "false"), **settings.options}
+    words = [f"--{name}={value}" for name, value in options.items()]
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            return draccus.parse(choices[settings.argument], args=words)  # pyright: ignore[reportPrivateImportUsage]
+            return draccus.parse(kind, args=words)  # pyright: ignore[reportPrivateImportUsage]
     except SystemExit:
         raise UsageError(
             f"{settings.argument} of LeRobot: {said.getvalue().rpartition('error: ')[2].strip()}."
         ) from None
     except Exception as error:
         raise UsageError(f"{settings.argument} of LeRobot: {_line(error)}.") from error
+
+
+def _torque_switches(config: Any, said: Iterable[str], within: str = "") -> Iterator[str]:
+    """The options, of a robot or of its arms, by which motors would be switched off in the end, dropping what
+    they hold up; without those of which something was `said`."""
+    for name, kind in get_type_hints(config).items():
+        option = within + name
+        if option in said:
+            continue
+        if name == "disable_torque_on_disconnect":
+            yield option
+        elif is_dataclass(kind):
+            yield from _torque_switches(kind, said, f"{option}.")
 
 
 def _register_types(base: Any, wanted: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 
@@ -22,7 +24,9 @@ class SimulatedRobot(Robot):
 
     def __init__(self, environment: Environment, settings: RobotSettings, longest: int) -> None:
         self.environment, self.settings = environment, settings
-        self.name, self.interface = environment.name, environment.interface
+        self.name = environment.name
+        self._cameras = settings.renamed(environment.interface.cameras, self.name)
+        self.interface = replace(environment.interface, cameras=tuple(self._cameras.values()))
         self.longest = longest
         self.limits = Limits.unlimited_between(-1, 1, self.interface.action_dim)
         if environment.absolute:
@@ -78,15 +82,18 @@ class SimulatedRobot(Robot):
 
     def observe(self) -> Observation:
         """See `Robot`."""
-        return self.environment.observe()
+        seen = self.environment.observe()
+        return seen._replace(images={self._cameras[own]: image for own, image in seen.images.items()})
 
     def send(self, action: Float[np.ndarray, "action"]) -> None:
         """See `Robot`: one control step passes."""
         self._solved = self.environment.step(action)
 
-    def hold(self) -> None:
+    def hold(self) -> Float[np.ndarray, "action"]:
         """See `Robot`: one control step passes."""
-        self.send(self.environment.still())
+        still = self.environment.still()
+        self.send(still)
+        return still
 
     def stop(self) -> None:
         """See `Robot`: time stands still anyway."""
