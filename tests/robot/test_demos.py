@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from rich.console import Console
-from robot.environments.conftest import libero, rendered_libero  # noqa: F401  (fixtures)
 from robot.points import Points, straight
 
 from toyflow.errors import ToyflowError, UsageError
@@ -305,7 +304,7 @@ def test_an_episode_comes_back_as_it_was_written(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_demonstration_in_libero_becomes_a_data_set_that_lerobot_reads(rendered_libero, toyflow):  # noqa: F811
+def test_a_demonstration_in_libero_becomes_a_data_set_that_lerobot_reads(rendered_libero, toyflow):
     pytest.importorskip("lerobot")
     words = [
         "--suite",

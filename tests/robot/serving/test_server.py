@@ -11,6 +11,7 @@ from robot.points import StraightPlanner, straight
 from robot.serving.conftest import METADATA, Faulty, ask, bytes_of, http_get, observation
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from toyflow.errors import UsageError
 from toyflow.robot.planners import Planner
@@ -310,4 +311,4 @@ def wait_until(condition, seconds: float = 5) -> None:
 def test_a_page_in_a_browser_is_not_let_in(serving):
     served = serving(StraightPlanner())
     with pytest.raises(InvalidStatus, match="403"):
-        connect(f"ws://127.0.0.1:{served.port}", compression=None, origin="https://example.com")
+        connect(f"ws://127.0.0.1:{served.port}", compression=None, origin=Origin("https://example.com"))
