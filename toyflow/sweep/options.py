@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,18 @@ def parse_numbers(value: Any, where: str) -> tuple[int, ...]:
     if not numbers:
         raise UsageError(f"{where} is empty.")
     return tuple(dict.fromkeys(numbers))
+
+
+def parse_pairs(items: Iterable[str], where: str, example: str) -> dict[str, str]:
+    """Values by name, from `NAME=VALUE` items; empty items are skipped. Raises UsageError that begins with
+    `where` and shows `example`."""
+    pairs: dict[str, str] = {}
+    for item in filter(str.strip, items):
+        name, _, value = map(str.strip, item.partition("="))
+        if not (name and value):
+            raise UsageError(f"{where} takes pairs such as {example}, not {item!r}.")
+        pairs[name] = value
+    return pairs
 
 
 def parse_steps(value: Any, where: str) -> tuple[int, ...]:
