@@ -13,6 +13,7 @@ pytest.importorskip("lerobot")
 pytest.importorskip("lerobot_policy_toyflow", reason="pip install -e lerobot_policy_toyflow")
 
 from robot.lerobot_policies import save_act
+from robot.lerobot_robot import install
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
@@ -163,8 +164,36 @@ def test_lerobot_trains_stops_and_goes_on(small, tmp_path):
     assert (tmp_path / "more/checkpoints/last/pretrained_model/model.safetensors").is_file()
 
 
-def run(command: str, *words: str) -> None:
-    path = os.pathsep.join(filter(None, sys.path))
+@pytest.mark.slow
+def test_lerobot_drives_a_robot_in_one_step(cell, tmp_path):
+    """`lerobot-rollout`; in LeRobot 0.4 it is `lerobot-record` that has policies drive."""
+    stored, planner = cell
+    export_policy(stored, tmp_path / "exported")
+    path, sent = install(tmp_path / "plug-in"), tmp_path / "sent.txt"
+    words = (
+        "--robot.type=paper", f"--robot.wrote={sent}", f"--policy.path={tmp_path / 'exported'}",
+        "--policy.num_steps=1", "--play_sounds=false",
+    )  # fmt: skip
+    if Path(sys.executable).with_name("lerobot-rollout").exists():
+        run("lerobot-rollout", *words, "--task=go left", "--fps=10", "--duration=2", path=path)
+    else:
+        data = tmp_path / "recorded"
+        run(
+            "lerobot-record", *words, "--dataset.repo_id=local/eval_small", f"--dataset.root={data}",
+            "--dataset.single_task=go left", "--dataset.fps=10", "--dataset.num_episodes=1",
+            "--dataset.episode_time_s=2", "--dataset.reset_time_s=0", "--dataset.vcodec=h264",
+            "--dataset.push_to_hub=false", path=path,
+        )  # fmt: skip
+        assert DataSet(str(data)).frames == len(sent.read_text().splitlines())
+    actions = np.loadtxt(sent)
+    planner.decode_in(1)
+    assert len(actions) > planner.horizon and np.isfinite(actions).all()
+    spread = np.asarray(stored.details["normalisation"]["action"]["scale"])
+    assert (np.abs(actions - stored.details["normalisation"]["action"]["centre"]) < 20 * spread).all()
+
+
+def run(command: str, *words: str, path: Path | None = None) -> None:
+    path = os.pathsep.join(filter(None, [str(path or ""), *sys.path]))
     program = Path(sys.executable).with_name(command)
     done = subprocess.run(
         [program, *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False
