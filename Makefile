@@ -5,7 +5,7 @@ LIBERO_ASSETS ?= ../shared/libero/assets.tar.xz
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-lerobot-0.6 lint check format benchmark clean
+.PHONY: demo test soak test-lerobot-0.6 lint check format benchmark clean
 
 demo: .venv/installed
 	$(BIN)/toyflow sweep --schedules beta,uniform --steps 1,10
@@ -18,6 +18,11 @@ test: .venv/installed-libero
 # The LeRobot plug-in and integrations again, with LeRobot 0.6 in an environment of its own (5 GB).
 test-lerobot-0.6: .venv-lerobot-0.6/installed
 	.venv-lerobot-0.6/bin/pytest tests/integrations tests/robot/test_lerobot_format.py tests/robot/planners
+
+# Ten thousand requests among clients that misbehave, and ten minutes of the control loop on an idle machine.
+soak: .venv/installed-dev
+	$(BIN)/pytest tests/robot/serving/test_soak.py
+	$(BIN)/python benchmarks/control_loop.py --seconds 600
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .

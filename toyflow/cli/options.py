@@ -21,6 +21,12 @@ LeRobotOut = Annotated[
 StepCount = Annotated[int, typer.Option("--steps", help="Denoising steps K.", min=1)]
 Sampler = Annotated[str, typer.Option(help="euler, midpoint, heun.")]
 NoiseSeed = Annotated[int, typer.Option(help="Of the noise that plans start from.", min=0)]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Let PyTorch compile the policy first: a minute or more, for faster plans."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 

@@ -10,6 +10,7 @@ import typer
 from toyflow.cli.options import (
     ROBOT_OUT,
     Checkpoint,
+    Compile,
     Device,
     LeRobotOut,
     NoiseSeed,
@@ -262,6 +263,7 @@ def add_commands(app: typer.Typer) -> None:
         batch: Annotated[int, typer.Option(help="Most requests answered by one call.", min=1)] = 8,
         device: Device = "auto",
         threads: Threads = None,
+        compiled: Compile = False,
         rename: Annotated[
             str | None,
             typer.Option(help="Of a LeRobot policy: its cameras by other names, front=image,wrist=image2."),
@@ -281,7 +283,7 @@ def add_commands(app: typer.Typer) -> None:
             checkpoint, console, steps=steps, sampler=sampler, host=host, port=port, key_file=api_key_file,
             keys=keys, prompt=prompt, noise_seed=noise_seed, timeout=timeout,
             limits={"connections": connections, "message_bytes": message_mb << 20, "batch": batch},
-            device=device, threads=threads, rename=rename, out=out,
+            device=device, threads=threads, compiled=compiled, rename=rename, out=out,
         )  # fmt: skip
 
     @app.command("robot-demos", epilog=examples(

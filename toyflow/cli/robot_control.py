@@ -10,6 +10,7 @@ import typer
 from toyflow.cli.options import (
     ROBOT_OUT,
     Checkpoint,
+    Compile,
     Device,
     LeRobotOut,
     NoiseSeed,
@@ -108,6 +109,7 @@ def add_commands(app: typer.Typer) -> None:
         threads: Annotated[
             int | None, typer.Option(help="Threads of the policy.", show_default="all processors but one")
         ] = None,
+        compiled: Compile = False,
         rename: Annotated[
             str | None,
             typer.Option(help="The policy's cameras as the robot calls them: image=front,image2=wrist."),
@@ -126,7 +128,8 @@ def add_commands(app: typer.Typer) -> None:
             checkpoint, Drive(robot, rate, seconds, episodes, limits, log, dry_run),
             _settings(suite, task, states, seed, image_size, prompt, options), console, steps=steps,
             replan=replan, handover=handover, latency_steps=latency_steps, noise_seed=noise_seed,
-            sampler=sampler, device=device, threads=threads, rename=rename, out=out,
+            sampler=sampler, device=device, threads=threads, compiled=compiled,
+            rename=rename, out=out,
         )  # fmt: skip
 
     @app.command("robot-replay", epilog=examples(

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
-from toyflow.cli.robot_policy import find_policy_for_robot, ready_planner, warnings_about
+from toyflow.cli.robot_policy import compile_policy, find_policy_for_robot, ready_planner, warnings_about
 from toyflow.errors import ToyflowError, UsageError, named_line
 from toyflow.machine import cores
 from toyflow.robot.control.chunks import Handover, parse_handover
@@ -75,6 +75,7 @@ def run_policy(
     sampler: str,
     device: str,
     threads: int | None,
+    compiled: bool,
     rename: str | None,
     out: Path,
 ) -> None:
@@ -98,6 +99,8 @@ def run_policy(
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
     rate = _rate(robot, planner.interface, drive.rate)
     due = _replan(replan, planner, robot, handover, latency_steps)
+    if compiled:
+        compile_policy(planner, 1, console)
     # A real robot is never driven by a plan's first call, which is the slowest.
     for _ in range(3 if not robot.stepped else 0):
         planner.plan([planner.any_observation()], [0])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
-from toyflow.errors import UsageError
+from toyflow.errors import UsageError, first_line
 from toyflow.machine import choose_device
 from toyflow.robot import lerobot_format
 from toyflow.robot.checkpoint import find_checkpoint
@@ -59,6 +60,25 @@ def ready_planner(training: StoredTraining, steps: int, sampler: str, device: st
     planner = open_planner(training, torch.device(choose_device(device)))
     planner.decode_in(steps, sampler)
     return planner
+
+
+def compile_policy(planner: Planner, largest_batch: int, console: Console) -> None:
+    """Compile a policy for batches of up to `largest_batch`, which takes a minute or more.
+
+    Raises:
+        UsageError: it cannot be compiled, or not here.
+    """
+    with console.status("compiling the policy; a minute or more"):
+        planner.compile()
+        # PyTorch compiles for one, for two and then, once sizes are seen to vary, for any number.
+        for size in range(1, min(largest_batch, 3) + 1):
+            try:
+                planner.plan([planner.any_observation()] * size, [0] * size)
+            except Exception as error:
+                raise UsageError(
+                    f"--compile does not work here ({first_line(error)}); on a processor it needs a C++ "
+                    "compiler, on a GPU Triton."
+                ) from error
 
 
 def warnings_about(training: StoredTraining, planner: Planner, sampler: str) -> list[str]:

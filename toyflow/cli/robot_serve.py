@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
-from toyflow.cli.robot_policy import find_policy, ready_planner, warnings_about
+from toyflow.cli.robot_policy import compile_policy, find_policy, ready_planner, warnings_about
 from toyflow.errors import UsageError
 from toyflow.machine import cores, installed_version
 from toyflow.robot.latency import Times
@@ -44,6 +44,7 @@ def serve_one(
     limits: Mapping[str, int],
     device: str,
     threads: int | None,
+    compiled: bool,
     rename: str | None,
     out: Path,
 ) -> None:
@@ -67,6 +68,8 @@ def serve_one(
     check_host(host, key, KEY_VARIABLE)
     training = find_policy(checkpoint, rename, out)
     planner = ready_planner(training, steps, sampler, device, threads or cores())
+    if compiled:
+        compile_policy(planner, limits["batch"], console)
     reader = ObservationReader(planner.interface, Keys.of(planner.interface, chosen), prompt)
     for warning in _warnings(training, planner, sampler):
         console.print(f"[yellow]{escape(warning)}[/]")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
+from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency
 
@@ -43,6 +44,15 @@ class Planner(ABC):
         Raises:
             UsageError: it cannot decode in so many.
         """
+
+    def compile(self) -> None:
+        """Let PyTorch compile the network, for plans of the same values in less time. The first plan for a
+        new size of batch then takes long.
+
+        Raises:
+            UsageError: a policy of this kind is not compiled here.
+        """
+        raise UsageError("only policies of toyflow's own are compiled; some of LeRobot's have compile_model.")
 
     @abstractmethod
     def plan(

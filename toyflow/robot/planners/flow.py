@@ -41,6 +41,11 @@ class FlowPlanner(Planner):
         self.steps, self.sampler = steps, parse_sampler(sampler or "euler")
         self.model_calls = self.objective.model_calls(steps, self.sampler)
 
+    def compile(self) -> None:
+        """See `Planner`; the condition and the step, each apart."""
+        self.policy.encode = torch.compile(self.policy.encode)
+        self.policy.compile()
+
     @torch.inference_mode()
     def plan(
         self, observations: Sequence[Observation], seeds: Sequence[int]
