@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
@@ -68,6 +69,7 @@ def compile_policy(planner: Planner, largest_batch: int, console: Console) -> No
     Raises:
         UsageError: it cannot be compiled, or not here.
     """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses a GPU
     with console.status("compiling the policy; a minute or more"):
         planner.compile()
         # PyTorch compiles for one, for two and then, once sizes are seen to vary, for any number.
