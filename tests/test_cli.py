@@ -222,9 +222,13 @@ def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path):
         assert "runs prune --damaged" in result.stderr and "K = 1" not in result.stdout
     shown = toyflow("runs", "show", victim.parent.parent.parent.name, "--out", "out")
     assert "damaged" in shown.stdout and shown.returncode == 1
+    models = {path: path.read_bytes() for path in tmp_path.rglob("weights.safetensors")}
     assert toyflow("runs", "prune", "--damaged", "--yes", "--out", "out").returncode == 0
-    assert len(cells(tmp_path)) == 1
-    assert toyflow(*options).returncode == 0
+    assert not victim.parent.exists() and all(path.read_bytes() == was for path, was in models.items())
+    assert toyflow(*options).returncode == 0 and victim.exists()
+    (next(iter(models)).parent / "curve.csv").write_text("")
+    assert toyflow("runs", "prune", "--damaged", "--yes", "--out", "out").returncode == 0
+    assert len(cells(tmp_path)) == len(models) - 1
 
 
 # Bad input: one line, exit code 2, before any work.

@@ -436,34 +436,40 @@ def runs_show(
 def runs_prune(
     keys: Annotated[list[str] | None, typer.Argument(help="Keys of cells, or their beginnings.")] = None,
     schedule: Annotated[str | None, typer.Option(help="Cells of this schedule or objective.")] = None,
-    damaged: Annotated[bool, typer.Option("--damaged", help="Cells with a file missing or altered.")] = False,
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="Cells, or single decodings, with a file missing or altered.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     out: Out = Path(DEFAULTS.out),
 ) -> None:
     """Delete cells, after asking."""
     _check_torch()
-    from toyflow.report.runs import existing_store, find_cells
+    from toyflow.report.runs import existing_store, find_cells, find_damaged
 
     if not (keys or schedule or damaged):
         raise UsageError("say what to prune: keys, --schedule NAME or --damaged.")
     store = existing_store(out)
-    chosen = find_cells(store, keys or [], schedule, damaged)
+    cells = find_cells(store, keys or [], schedule)
+    chosen: list[tuple[str, str | None]] = [(key, None) for key in cells]
+    if damaged:
+        chosen += [part for part in find_damaged(store) if part[0] not in cells]
     if not chosen:
         console.print("nothing to prune")
         return
-    console.print(escape(f"to delete from {out}: {', '.join(chosen)}"))
+    names = ["/".join(filter(None, part)) for part in chosen]
+    console.print(escape(f"to delete from {out}: {', '.join(names)}"))
     if not yes:
         try:
-            agreed = typer.confirm(f"Delete {len(chosen)} cells?")
+            agreed = typer.confirm("Delete them?")
         except typer.Abort:
             raise UsageError(
                 "nobody answered, so nothing was deleted; --yes deletes without asking."
             ) from None
         if not agreed:
             raise typer.Exit(1)
-    for key in chosen:
-        store.remove(key)
-    console.print(f"deleted {len(chosen)} cells")
+    for key, decoding in chosen:
+        store.remove(key, decoding)
+    console.print(f"deleted {len(chosen)}")
 
 
 @app.command(epilog=examples("toyflow doctor"))

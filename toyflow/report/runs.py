@@ -44,7 +44,7 @@ def cells_table(out: Path) -> Table:
 def show_cell(out: Path, key: str) -> tuple[Group, bool]:
     """One cell: what identifies it, where it ran, what it gave; and whether its files are well."""
     store = existing_store(out)
-    [key] = find_cells(store, [key], None, damaged=False)
+    [key] = find_cells(store, [key], None)
     training = store.training(key)
     scores = Table("sampler", "K", "calls", "metrics", "decode s", title="decodings", title_justify="left")
     for e in store.evaluations(training):
@@ -59,14 +59,14 @@ def show_cell(out: Path, key: str) -> tuple[Group, bool]:
     text = "\n".join(
         f"[bold]{name}[/] {escape(json.dumps(value, indent=1))}" for name, value in parts.items()
     )
-    faults = list(faults_of(training.folder))
+    faults = [fault for part in _parts(training.folder) if (fault := _fault(part))]
     state = (
         "[green]all files match their checksums[/]" if not faults else f"[red]{escape('; '.join(faults))}[/]"
     )
     return Group(f"[bold]{escape(str(training.folder))}[/]", text, scores, state), not faults
 
 
-def find_cells(store: Store, keys: Sequence[str], schedule: str | None, damaged: bool) -> list[str]:
+def find_cells(store: Store, keys: Sequence[str], schedule: str | None) -> list[str]:
     """Keys of the cells that any of the criteria names.
 
     Raises:
@@ -82,24 +82,38 @@ def find_cells(store: Store, keys: Sequence[str], schedule: str | None, damaged:
             count = f"{len(fitting)} keys" if fitting else "no key"
             raise UsageError(f"{beginning!r} begins {count} of {store.root}; `toyflow runs list` shows them.")
         chosen.update(fitting)
-    for key in existing:
-        faults = list(faults_of(store.cells / key)) if damaged else []
-        if faults or (schedule and not faults and _has_label(store, key, schedule)):
-            chosen.add(key)
+    if schedule:
+        chosen.update(key for key in existing if _has_label(store, key, schedule))
     return sorted(chosen)
 
 
-def faults_of(folder: Path) -> list[str]:
-    """What is wrong with the files of a cell and of its decodings, a line each."""
-    faults: list[str] = []
-    for part in [folder, *sorted((folder / "evaluations").glob("[!.]*"))]:
-        try:
-            for name in read_json(part / MANIFEST):
-                if name != WEIGHTS or (part / name).exists():  # results may be passed on without them
-                    verified(part, name)
-        except DamagedError as error:
-            faults.append(str(error))
-    return faults
+def find_damaged(store: Store) -> list[tuple[str, str | None]]:
+    """(cell, None) for trained models with a file missing or altered; (cell, decoding) for decodings of
+    models that are well."""
+    found: list[tuple[str, str | None]] = []
+    for key in cell_keys(store):
+        model, *decodings = _parts(store.cells / key)
+        if _fault(model):
+            found.append((key, None))
+        else:
+            found.extend((key, part.name) for part in decodings if _fault(part))
+    return found
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The folders of a cell that each have a manifest: the model's, then its decodings'."""
+    return [folder, *sorted((folder / "evaluations").glob("[!.]*"))]
+
+
+def _fault(part: Path) -> str | None:
+    """What is wrong with the files that a manifest lists."""
+    try:
+        for name in read_json(part / MANIFEST):
+            if name != WEIGHTS or (part / name).exists():  # results may be passed on without them
+                verified(part, name)
+    except DamagedError as error:
+        return str(error)
+    return None
 
 
 def cell_keys(store: Store) -> list[str]:

@@ -220,9 +220,10 @@ class Store:
             )
         yield from sorted(found, key=lambda e: (e.record.sampler or "", e.record.steps, e.record.noise_seed))
 
-    def remove(self, key: str) -> None:
-        """Delete a trained model and its decodings: first hidden by one rename, then deleted."""
+    def remove(self, key: str, decoding: str | None = None) -> None:
+        """Delete one decoding, or the trained model with all: first hidden by one rename, then deleted."""
         folder = self.cells / key
+        part = folder / "evaluations" / decoding if decoding else folder
         try:
             held = self._lock(key).acquire(timeout=0)
         except Timeout:
@@ -230,7 +231,7 @@ class Store:
         with held:
             for stale in self.cells.glob(f".{key}.*"):
                 shutil.rmtree(stale)
-            shutil.rmtree(folder.rename(self.cells / f".{key}.removed"))
+            shutil.rmtree(part.rename(part.with_name(f".{part.name}.removed")))
 
     def _check_format(self) -> None:
         path = self.root / "toyflow.json"
