@@ -94,7 +94,7 @@ def evaluate_one(
     evaluations = tuple(
         EvaluationRecord(sampler if decoding.uses_sampler else None, k, noise_seed, test_set) for k in able
     )
-    cell = Cell(training.record, evaluations, f"{training.record.label} seed {training.record.seed}")
+    cell = Cell(training.record, evaluations, training.record.label)
     study = RobotStudy(choose_device(device), threads or cores(), str(out), {}, simulators or cores(), videos)
     _run(cell, study, str(out), console)
 
