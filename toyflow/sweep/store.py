@@ -84,6 +84,10 @@ class StoredTraining:
         """The training curve, checked."""
         return pd.read_csv(verified(self.folder, "curve.csv"))
 
+    def trained(self) -> Trained:
+        """All of it, checked."""
+        return Trained(self.weights(), self.curve(), dict(self.details))
+
 
 @dataclass(frozen=True)
 class StoredEvaluation:
@@ -137,11 +141,11 @@ class Store:
 
     def has_training(self, training: TrainingRecord) -> bool:
         """Whether the model was trained; nothing is read."""
-        return isfile(f"{self.cells}/{training.key}/{MANIFEST}")  # a Path takes longer to make than to look at
+        return _is_complete(f"{self.cells}/{training.key}")
 
     def has_evaluation(self, training: TrainingRecord, evaluation: EvaluationRecord) -> bool:
         """Whether the decoding was done; nothing is read."""
-        return isfile(f"{self.cells}/{training.key}/{EVALUATIONS}/{evaluation.key}/{MANIFEST}")
+        return _is_complete(f"{self.cells}/{training.key}/{EVALUATIONS}/{evaluation.key}")
 
     @contextmanager
     def claim(self, training: TrainingRecord, on_wait: Callable[[], None]) -> Iterator[None]:
@@ -250,6 +254,11 @@ class Store:
                 f"{content.get('written_by', '?')}; this is toyflow {__version__}, which reads up to format "
                 f"{FORMAT}. Upgrade toyflow or choose another --out; nothing was changed."
             )
+
+
+def _is_complete(folder: str) -> bool:
+    """Of very many folders: a Path takes longer to make than to look at."""
+    return isfile(f"{folder}/{MANIFEST}")  # noqa: PTH113
 
 
 def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecord]) -> dict[str, Any]:

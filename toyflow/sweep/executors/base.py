@@ -39,7 +39,8 @@ class Executor(ABC):
 class Send(Protocol):
     """Gives events to whoever watches; without any it only looks whether to go on. Raises `Stop` if not."""
 
-    def __call__(self, *events: Event) -> None: ...
+    def __call__(self, *events: Event) -> None:
+        """Give `events`, or look."""
 
 
 class Stop(BaseException):

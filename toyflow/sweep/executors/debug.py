@@ -21,8 +21,6 @@ class DebugExecutor(Executor):
 
         def work(send: Send) -> None:
             for cell in cells:
-                attempt(
-                    cell.training.key, setting.out, partial(run_cell, cell, study, setting, send), send
-                )
+                attempt(cell.training.key, setting.out, partial(run_cell, cell, study, setting, send), send)
 
         return streamed(work)
