@@ -24,9 +24,9 @@ from toyflow.atomic import atomic_file
 from toyflow.machine import choose_device
 from toyflow.report.recommend import regret
 from toyflow.report.results import load_results
-from toyflow.sweep.executors import DebugExecutor, Executor, LocalExecutor
+from toyflow.sweep.executors import DebugExecutor, Executor, executor_of
 from toyflow.sweep.options import RECOMMEND, SweepOptions
-from toyflow.sweep.run import jobs_of, run_missing, show_on
+from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.toy.api import plan_study
 from toyflow.toy.recommend import recommend, seconds_of, yardstick_of
@@ -115,7 +115,7 @@ def measure(setting: Setting, out: Path, console: Console) -> list[dict[str, obj
     """A row for the rule and one for every fixed pair of law and K."""
     task = setting.task or make_task(setting.options.task, {k: v[0] for k, v in setting.options.set.items()})
     folder = out / setting.name.partition(", by")[0].replace(", ", "-").replace(" ", "-")
-    executor: Executor = DebugExecutor() if setting.task else LocalExecutor(jobs_of(setting.options))
+    executor: Executor = DebugExecutor() if setting.task else executor_of(setting.options)
     short = replace(setting.options, seeds=SHORT_SEEDS, out=str(folder / "short"))
     found = recommend(short, executor, show_on(console), metric=setting.metric, task=setting.task)
     cells = plan_study(replace(setting.options, seeds=FULL_SEEDS), setting.task)

@@ -146,9 +146,10 @@ class CommandLine:
 
     def start(self, *words: str, fault: str = "", **environment: str) -> subprocess.Popen[str]:
         """In a process of its own, which the test plug-in's task may be told to break."""
+        paths = filter(None, (str(PLUGIN_PATH), str(Path(__file__).parent), os.environ.get("PYTHONPATH")))
         env = {
             **os.environ,
-            "PYTHONPATH": f"{PLUGIN_PATH}{os.pathsep}{Path(__file__).parent}",
+            "PYTHONPATH": os.pathsep.join(paths),
             "TOYFLOW_TEST_FAULT": fault,
             **environment,
         }
@@ -174,6 +175,17 @@ def toyflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> CommandLine:
     return CommandLine(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def ray_nodes(tmp_path_factory: pytest.TempPathFactory):
+    """The test that takes a node away comes last, in tests/sweep."""
+    pytest.importorskip("ray", reason="pip install 'toyflow[ray]'")
+    from ray_nodes import RayNodes
+
+    nodes = RayNodes(tmp_path_factory.mktemp("ray"))
+    yield nodes
+    nodes.cluster.shutdown()
 
 
 @pytest.fixture(scope="session")

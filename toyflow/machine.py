@@ -124,10 +124,15 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else user_cache_path("toyflow")
 
 
-def choose_device(name: str) -> str:
-    """`auto`, `cpu`, `cuda` or `mps` to a device that this machine has. Raises UsageError if it has not."""
+def check_device_name(name: str) -> None:
+    """Raise UsageError unless `name` is one that `choose_device` knows."""
     if name not in ("auto", "cpu", "cuda", "mps"):
         raise unknown("device", name, ("auto", "cpu", "cuda", "mps"))
+
+
+def choose_device(name: str) -> str:
+    """`auto`, `cpu`, `cuda` or `mps` to a device that this machine has. Raises UsageError if it has not."""
+    check_device_name(name)
     import torch
 
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

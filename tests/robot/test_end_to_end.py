@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -68,6 +69,28 @@ def test_more_states_extend_what_is_there(trained):
     assert done.returncode == 0, done.stderr
     after = {p.name: p.stat().st_mtime_ns for p in (line.folder / "out/rollouts").rglob("*.json")}
     assert len(after) == len(before) + 2 and before.items() <= after.items()
+
+
+def test_episodes_on_a_cluster_go_as_they_do_here(trained, ray_nodes):
+    line, _ = trained
+    evaluated = []
+    for out, where in (("here", ("--simulators", "1")), ("there", ray_nodes.options)):
+        shutil.copytree(line.folder / "out", line.folder / out)
+        shutil.rmtree(line.folder / out / "rollouts")
+        for old in (line.folder / out).glob("cells/*/evaluations/*"):
+            shutil.rmtree(old)
+        [cell] = (line.folder / out / "cells").glob("[!.]*")
+        command = ("robot-eval", str(cell), *ON_POINTS, "--states", "4", "--steps", "1", "--threads", "1")
+        done = line.apart(*command, *where)
+        assert done.returncode == 0, done.stdout + done.stderr
+        [path] = cell.glob("evaluations/*/outcomes.csv")
+        evaluated.append(pd.read_csv(path).drop(columns="seconds"))
+        assert len(list((line.folder / out / "rollouts").rglob("*.json"))) == 8
+        details = json.loads((path.parent / "config.json").read_text())["details"]
+        assert details["encode_seconds"] > 0 and details["decode_seconds"] > 0
+    pd.testing.assert_frame_equal(*evaluated)
+    done = line.apart(*command, *where, "--videos", "1")
+    assert done.returncode == 2 and "--executor local for --videos" in done.stderr
 
 
 def test_the_same_command_again_runs_nothing(trained):

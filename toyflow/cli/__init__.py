@@ -48,7 +48,10 @@ LearningRate = Annotated[
 ]
 OptionalDevice = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")]
 Jobs = Annotated[
-    int | None, typer.Option(help="Cells at a time.", show_default="processors / threads; 1 on a GPU")
+    int | None,
+    typer.Option(
+        help="Cells at a time.", show_default="processors / threads; 1 on a GPU; what a cluster takes"
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -76,6 +79,7 @@ def root(
         "toyflow sweep --schedules shift:4@beta,pure-noise,regression --steps 1,2,4,10 --seeds 0-4",
         "toyflow sweep --preset finding-1 --dry-run",
         "toyflow sweep --set attention=cross,joint --iterations 800 --out results/attention",
+        "toyflow sweep --preset finding-2 --executor ray --address auto --cpus-per-cell 1",
     )
 )
 def sweep(
@@ -119,6 +123,26 @@ def sweep(
         str | None, typer.Option(help="Times of a batch: stratified or iid.", show_default="stratified")
     ] = None,
     device: OptionalDevice = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help="local: processes of this machine; ray: a Ray cluster; debug: this process.",
+            show_default="local",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the Ray cluster: HOST:PORT, or auto for one that this machine is part of.",
+            show_default="that one; where there is none, one is started here",
+        ),
+    ] = None,
+    cpus_per_cell: Annotated[
+        float | None, typer.Option(help="On Ray: processors of a cell.", show_default="threads")
+    ] = None,
+    gpus_per_cell: Annotated[
+        float | None, typer.Option(help="On Ray: GPUs of a cell, such as 1 or 0.25.", show_default="0")
+    ] = None,
     jobs: Jobs = None,
     threads: Threads = None,
     out: Annotated[
@@ -147,7 +171,8 @@ def sweep(
         "samplers": samplers, "task": task, "set": settings, "data_dir": data_dir,
         "iterations": iterations, "batch_size": batch_size,
         "learning_rate": learning_rate, "time_sampling": time_sampling,
-        "device": device, "jobs": jobs, "threads": threads, "out": out,
+        "device": device, "executor": executor, "address": address, "cpus_per_cell": cpus_per_cell,
+        "gpus_per_cell": gpus_per_cell, "jobs": jobs, "threads": threads, "out": out,
     }  # fmt: skip
     options = SweepOptions()
     if preset is not None:
@@ -155,7 +180,7 @@ def sweep(
     elif quick:
         raise UsageError("--quick is a preset's short version; name it with --preset.")
     options = options.updated(flags, "flags")
-    if not dry_run:
+    if options.executor == "local" and not dry_run:
         start_workers(_modules(options))
     _check_torch()
     from toyflow.cli.sweep import run_sweep
@@ -330,11 +355,11 @@ def recommend(
         regret,
         regret_sentence,
     )
-    from toyflow.sweep.executors import LocalExecutor
-    from toyflow.sweep.run import jobs_of, show_on
+    from toyflow.sweep.executors import executor_of
+    from toyflow.sweep.run import show_on
     from toyflow.toy import recommend as recommending
 
-    executor = LocalExecutor(jobs_of(options))
+    executor = executor_of(options)
     full = recommending.full_sweep(options, against) if against else None
     with _progress("probing") as on_progress:
         found = recommending.recommend(

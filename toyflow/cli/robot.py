@@ -160,6 +160,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,2,4,10 --replan 5 --videos 2",
         "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
         "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
+        "toyflow robot-eval results/robot/cells/3f2a9c --states 50 --executor ray --address auto",
     ))  # fmt: skip
     def robot_eval(
         checkpoint: Checkpoint,
@@ -183,6 +184,17 @@ def add_commands(app: typer.Typer) -> None:
             ),
         ] = None,
         out: LeRobotOut = ROBOT_OUT,
+        executor: Annotated[
+            str, typer.Option(help="local: simulators on this machine; ray: on a Ray cluster.")
+        ] = "local",
+        address: Annotated[
+            str | None,
+            typer.Option(help="Of the Ray cluster: HOST:PORT or auto.", show_default="as toyflow sweep"),
+        ] = None,
+        cpus_per_simulator: Annotated[
+            float, typer.Option(help="On Ray: processors of a simulator with its policy.", min=0)
+        ] = 1.0,
+        gpus_per_simulator: Annotated[float, typer.Option(help="On Ray: GPUs, such as 0.25.", min=0)] = 0.0,
     ) -> None:
         """Evaluate a policy in closed loop: the same initial states and noise for every number of steps.
 
@@ -191,9 +203,13 @@ def add_commands(app: typer.Typer) -> None:
         """
         from toyflow.cli import console, start_workers
 
+        if executor not in ("local", "ray"):
+            raise unknown("executor", executor, ("local", "ray"))
         start_workers(["toyflow.robot.study"])
         from toyflow.cli.robot_runs import evaluate_one
+        from toyflow.cluster import Cluster
 
+        on_ray = Cluster(address, cpus_per_simulator, gpus_per_simulator) if executor == "ray" else None
         evaluate_one(
             checkpoint, console, steps=steps, sampler=sampler, noise_seed=noise_seed,
             trials={
@@ -202,6 +218,7 @@ def add_commands(app: typer.Typer) -> None:
                 "replan": "horizon" if replan is None else str(replan),
             },
             device=device, threads=threads, simulators=simulators, videos=videos, rename=rename, out=out,
+            cluster=on_ray,
         )  # fmt: skip
 
     @app.command("robot-export", epilog=examples(

@@ -14,9 +14,10 @@ from rich.markup import escape
 from toyflow.cli.robot import DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_SUITE, DEMO_TASK
 from toyflow.cli.robot_policy import find_policy
 from toyflow.cli.sweep import print_tables
+from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.integrations.lerobot import can_decode
-from toyflow.machine import choose_device, cores
+from toyflow.machine import check_device_name, cores
 from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
@@ -67,8 +68,12 @@ def evaluate_one(
     videos: int,
     rename: str | None,
     out: Path,
+    cluster: Cluster | None,
 ) -> None:
     """Evaluate a policy and print how it did; one of LeRobot's becomes a cell of `out` first.
+
+    Args:
+        cluster: where simulators run; None for this machine.
 
     Raises:
         UsageError: no such checkpoint, suite or task; before any work starts.
@@ -94,8 +99,18 @@ def evaluate_one(
     evaluations = tuple(
         EvaluationRecord(sampler if decoding.uses_sampler else None, k, noise_seed, test_set) for k in able
     )
-    cell = Cell(training.record, evaluations, f"{training.record.label} seed {training.record.seed}")
-    study = RobotStudy(choose_device(device), threads or cores(), str(out), {}, simulators or cores(), videos)
+    cell = Cell(training.record, evaluations, training.record.label)
+    if cluster is not None:
+        if videos:
+            raise UsageError(
+                "videos are made on the machine of the simulator: --executor local for --videos."
+            )
+        cluster.connect()
+    check_device_name(device)
+    study = RobotStudy(
+        device, threads or (1 if cluster else cores()), str(out), {}, simulators or cores(), videos,
+        cluster=cluster,
+    )  # fmt: skip
     _run(cell, study, str(out), console)
 
 

@@ -9,10 +9,10 @@ from toyflow import plugins
 from toyflow.errors import ToyflowError
 from toyflow.report import tables
 from toyflow.report.results import Results, load_results
-from toyflow.sweep.executors import LocalExecutor
+from toyflow.sweep.executors import executor_of
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
-from toyflow.sweep.run import jobs_of, missing_cells, print_plan, run_missing, show_on
+from toyflow.sweep.run import missing_cells, print_plan, run_missing, show_on
 from toyflow.sweep.store import Store
 
 
@@ -27,28 +27,30 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     cells = plan_sweep(options, subject)
     store = Store(options.out)
     study = subject.study(options)
-    jobs = jobs_of(options)
+    executor = executor_of(options)
     out = escape(str(store.root))
     if dry_run:
-        print_plan(cells, study, store, jobs, console)
+        print_plan(cells, study, store, executor.jobs, console)
         return
-    missing = len(missing_cells(cells, store))
+    missing = missing_cells(cells, store)
     if missing:
         part = (
-            f"{missing} of {len(cells)} cells to run"
-            if missing < len(cells)
-            else f"{missing} cell{'s' * (missing > 1)}"
+            f"{len(missing)} of {len(cells)} cells to run"
+            if len(missing) < len(cells)
+            else f"{len(missing)} cell{'s' * (len(missing) > 1)}"
         )
-        device = study.environment()["device"]
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''} each"
-        console.print(f"{part} into {out}: {min(jobs, missing)} at a time, {threads}, on {device}")
+        at_once = min(executor.jobs, len(missing))
+        console.print(f"{part} into {out}: {at_once} at a time, {threads}, on {executor.place(study)}")
     else:
         console.print(f"all {len(cells)} cells are already in {out}")
-    failed = len(run_missing(cells, study, store, LocalExecutor(jobs), show_on(console)))
-    if failed < missing or missing < len(cells):
-        print_tables(load_results(store, cells), console)
+    failed = len(run_missing(missing, study, store, executor, show_on(console)))
+    if failed < len(missing) or len(missing) < len(cells):
+        with console.status("reading results"):
+            results = load_results(store, cells)
+        print_tables(results, console)
     if failed:
-        raise ToyflowError(f"{failed} of {missing} cells failed; the same command tries them again.")
+        raise ToyflowError(f"{failed} of {len(missing)} cells failed; the same command tries them again.")
     console.print(f"\nFigures: [bold]toyflow plot --out {out}[/]")
 
 

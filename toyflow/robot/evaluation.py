@@ -14,12 +14,15 @@ import pandas as pd
 from toyflow.atomic import DamagedError, read_json, write_json
 from toyflow.robot.environment import find_tasks, load_environment
 from toyflow.robot.planners import Planner
-from toyflow.robot.rollout import Episode, Outcome, Scene, episode_seed, run_episodes
+from toyflow.robot.rollout import Episode, Outcome, Scene, episode_seed
 from toyflow.robot.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
 
 OnEpisode = Callable[[int, int, Sequence[Outcome]], None]
 """(episodes done, of how many, their outcomes)"""
+
+Run = Callable[[Scene, Sequence[Episode]], Iterator[Outcome]]
+"""The outcome of every episode, as they end."""
 
 
 def evaluate_policy(
@@ -27,7 +30,7 @@ def evaluate_policy(
     trials: Trials,
     record: EvaluationRecord,
     folder: Path,
-    workers: int,
+    run: Run,
     videos: int = 0,
     on_episode: OnEpisode = lambda done, total, outcomes: None,
 ) -> pd.DataFrame:
@@ -35,7 +38,7 @@ def evaluate_policy(
 
     Args:
         folder: where finished episodes are kept; those of these trials and this `record` are not run again.
-        workers: simulators at a time.
+        run: what runs them; see `run_episodes`.
         videos: how many episodes of each task are filmed, into `folder`/videos.
     """
     ledger = Ledger(folder / "episodes", trials, record)
@@ -64,7 +67,7 @@ def evaluate_policy(
     )
     total = len(done) + len(todo)
     on_episode(len(done), total, done)
-    for outcome in run_episodes(scene, todo, planner, workers):
+    for outcome in run(scene, todo):
         ledger.keep(outcome)
         done.append(outcome)
         on_episode(len(done), total, done)

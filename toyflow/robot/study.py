@@ -5,27 +5,32 @@ from __future__ import annotations
 import itertools
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
+from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.flow import Objective
-from toyflow.machine import processor
+from toyflow.machine import choose_device, processor
 from toyflow.robot.card import write_card
 from toyflow.robot.checkpoint import build_policy
+from toyflow.robot.data_set import DataSet
 from toyflow.robot.environment import load_environment
-from toyflow.robot.evaluation import evaluate_policy
+from toyflow.robot.evaluation import Run, evaluate_policy
 from toyflow.robot.frames import open_frames
 from toyflow.robot.logs import Logs
-from toyflow.robot.planners import open_planner
+from toyflow.robot.planners import Planner, open_planner
 from toyflow.robot.planners.base import any_observation
 from toyflow.robot.policy import Policy
-from toyflow.robot.rollout import Outcome
+from toyflow.robot.rollout import Outcome, run_episodes
+from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.task import made_of, open_data_set
 from toyflow.robot.training import batches, train_policy, weights_of
 from toyflow.robot.trials import Trials
@@ -42,6 +47,7 @@ class RobotStudy(Study):
     """Trains and evaluates on one device with a fixed number of threads."""
 
     device: str
+    """May be `auto`, which each machine settles for itself."""
     threads: int
     out: str
     data_sets: Mapping[str, str]
@@ -52,12 +58,14 @@ class RobotStudy(Study):
     """Episodes of each task and K that are filmed."""
     wandb: str | None = None
     """A project of Weights & Biases to log to."""
+    cluster: Cluster | None = None
+    """Where simulators run, with a copy of the policy each, in place of this machine."""
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
         """Train the policy of `record`, or go on with it from its last checkpoint."""
         torch.set_num_threads(self.threads)
-        device = torch.device(self.device)
-        data = open_data_set(self._place(record))
+        device = self._device
+        data = self._data_set(record)
         policy, objective = build_policy(record, data)
         policy.to(device)
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
@@ -107,7 +115,7 @@ class RobotStudy(Study):
     ) -> Iterator[Evaluated]:
         """Run every evaluation's episodes: the same initial states and noise for each K."""
         torch.set_num_threads(self.threads)
-        planner = open_planner(training, torch.device(self.device))
+        planner = open_planner(training, self._device)
         for record in evaluations:
             trials = Trials.parse(record.test_set)
             interface = load_environment(trials.environment).interface
@@ -122,10 +130,13 @@ class RobotStudy(Study):
                 right = sum(outcome.success for outcome in outcomes)
                 on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
 
+            spent: Counter[str] = Counter()
             outcomes = evaluate_policy(
-                planner, trials, record, self.rollouts(training.record.key), self.simulators, self.videos,
-                on_episode,
+                planner, trials, record, self.rollouts(training.record.key),
+                self._run(training, planner, record, spent), self.videos, on_episode,
             )  # fmt: skip
+            for stage, seconds in spent.items():
+                planner.spent[stage] += seconds
             details = {
                 "metrics": {"success": float(outcomes["success"].mean())},
                 "examples": len(outcomes),
@@ -145,9 +156,9 @@ class RobotStudy(Study):
         """(seconds to train, seconds to evaluate): a few iterations are timed; an episode is taken at 300
         control steps of 1/25 s."""
         torch.set_num_threads(self.threads)
-        data = open_data_set(self._place(record))
+        data = self._data_set(record)
         policy, objective = build_policy(record, data)
-        policy.to(self.device)
+        policy.to(self._device)
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
         training = recipe.iterations * _seconds_per_iteration(policy, objective, recipe)
         trials = [Trials.parse(evaluation.test_set) for evaluation in evaluations]
@@ -160,21 +171,35 @@ class RobotStudy(Study):
         records = [record for record in records if not store.has_training(record)]
         for record in {repr((r.data, r.model, r.objective)): r for r in records}.values():
             with torch.device("meta"):
-                build_policy(record, open_data_set(self._place(record)))
+                build_policy(record, self._data_set(record))
 
     def environment(self) -> dict[str, Any]:
         """Device, its name, threads, arithmetic."""
-        cuda = self.device == "cuda"
+        kind = self._device.type
+        cuda = kind == "cuda"
         name = torch.cuda.get_device_name() if cuda else processor()
         precision = "bfloat16" if cuda else "float32"
         return {
-            "device": self.device, "device_name": name, "threads": self.threads, "precision": precision
+            "device": kind, "device_name": name, "threads": self.threads, "precision": precision
         }  # fmt: skip
+
+    def elsewhere(self, out: str, processors: int) -> RobotStudy:
+        """See `Study`."""
+        return replace(self, out=out, simulators=processors)
 
     def finish(self, store: Store, key: str) -> None:
         """Write the model card; drop the checkpoints that led to the result."""
         write_card(store, key)
         shutil.rmtree(self._work(key), ignore_errors=True)
+
+    def _run(
+        self, training: StoredTraining, planner: Planner, record: EvaluationRecord, spent: Counter[str]
+    ) -> Run:
+        if self.cluster is None:
+            return partial(run_episodes, planner=planner, workers=self.simulators)
+        self.cluster.connect()
+        policy = SentPolicy.of(training, self.device, self.threads, record.steps, record.sampler)
+        return partial(run_shards, self.cluster, policy, spent)
 
     def _work(self, key: str) -> Path:
         return Path(self.out) / "training" / key
@@ -183,11 +208,25 @@ class RobotStudy(Study):
         """Where the episodes of a policy are kept, and its videos."""
         return Path(self.out) / "rollouts" / key
 
+    @property
+    def _device(self) -> torch.device:
+        return torch.device(choose_device(self.device))
+
     def _place(self, record: TrainingRecord) -> str:
         fingerprint = record.data.get("fingerprint", "")
         if fingerprint not in self.data_sets:
             raise UsageError("name the demonstrations to train on: --dataset FOLDER_OR_HUB_NAME.")
         return self.data_sets[fingerprint]
+
+    def _data_set(self, record: TrainingRecord) -> DataSet:
+        """That of `record`, which another machine may have under the same name, and may not."""
+        data = open_data_set(self._place(record))
+        if data.fingerprint != record.data["fingerprint"]:
+            raise UsageError(
+                f"data set {data.where} is another one here: its fingerprint is {data.fingerprint}, not "
+                f"{record.data['fingerprint']}."
+            )
+        return data
 
 
 def _in_words(point: CurvePoint, samples_per_second: float) -> str:

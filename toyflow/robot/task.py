@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from toyflow.atomic import read_json, verified
 from toyflow.errors import UsageError, unknown
-from toyflow.machine import choose_device, cores
+from toyflow.machine import cores
 from toyflow.sweep.cell import Study
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.subject import Choice, Number, Settings, Subject, Text, Values, complete
@@ -118,8 +118,9 @@ class RobotTask(Subject):
 
         places = {}
         for where in options.set.get("dataset", ()):
-            places[open_data_set(where).fingerprint] = where
-        return RobotStudy(choose_device(options.device), options.threads, options.out, places, cores())
+            there = Path(where).expanduser()
+            places[open_data_set(where).fingerprint] = str(there.resolve()) if there.exists() else where
+        return RobotStudy(options.device, options.threads, options.out, places, cores())
 
 
 @cache

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from toyflow.errors import UsageError
 from toyflow.robot.environment import SuiteTask, check_suite, find_tasks, load_environment
-from toyflow.sweep.options import parse_numbers
+from toyflow.sweep.options import listed_ranges, parse_numbers
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Trials:
     """`own`, or `stand-in` where scores are not the suite's."""
 
     def __str__(self) -> str:
-        values = {**vars(self), "tasks": _ranges(self.tasks), "states": _ranges(self.states)}
+        tasks, states = (listed_ranges(sorted(numbers), "+") for numbers in (self.tasks, self.states))
+        values = {**vars(self), "tasks": tasks, "states": states}
         return " ".join(f"{name}={value}" for name, value in values.items())
 
     @classmethod
@@ -91,14 +92,3 @@ def _whole(text: str, where: str) -> int:
     if not re.fullmatch(r"\d+", text):
         raise UsageError(f"{where} must be a whole number, not {text!r}.")
     return int(text)
-
-
-def _ranges(numbers: tuple[int, ...]) -> str:
-    """`0-4+7`, which `_numbers` takes back."""
-    parts: list[list[int]] = []
-    for number in sorted(numbers):
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return "+".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)

@@ -44,7 +44,11 @@ class Study(ABC):
         """What to keep beside a result of how it was made: device, threads."""
 
     def finish(self, store: Store, key: str) -> None:  # noqa: B027
-        """Called whenever a cell is complete, in the process that made it."""
+        """Called whenever a cell is complete in its results folder."""
+
+    def elsewhere(self, out: str, processors: int) -> Study:
+        """The study on another machine: with a results folder of its own there, and so many processors."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -62,23 +66,31 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
     with store.claim(cell.training, on_wait=lambda: send(Waiting(key))):
         if cell.missing(store):
             send(Started(key))
-
-        def on_progress(stage: str, done: int, total: int, note: str | None = None) -> None:
-            send(Progress(key, stage, done, total, note))
-
-        if not store.has_training(cell.training):
-            trained = study.train(cell.training, on_progress)
-            store.write_training(cell.training, trained, setting.environment)
-        left = cell.missing(store)
-        if left:
-            evaluated = study.evaluate(store.training(key), left.evaluations, on_progress)
-            for record, result in zip(left.evaluations, evaluated, strict=True):
-                store.write_evaluation(cell.training, record, result, setting.environment)
+        complete(cell, study, store, setting.environment, send)
         study.finish(store, key)
-    send(Finished(key, _summary(cell, store)))
+    send(Finished(key, summary(cell, store)))
 
 
-def _summary(cell: Cell, store: Store) -> str:
+def complete(
+    cell: Cell, study: Study, store: Store, environment: Mapping[str, Any], send: Callable[[Event], None]
+) -> None:
+    """Make what `store` does not hold of `cell`, which the caller has claimed."""
+    key = cell.training.key
+
+    def on_progress(stage: str, done: int, total: int, note: str | None = None) -> None:
+        send(Progress(key, stage, done, total, note))
+
+    if not store.has_training(cell.training):
+        store.write_training(cell.training, study.train(cell.training, on_progress), environment)
+    left = cell.missing(store)
+    if left:
+        evaluated = study.evaluate(store.training(key), left.evaluations, on_progress)
+        for record, result in zip(left.evaluations, evaluated, strict=True):
+            store.write_evaluation(cell.training, record, result, environment)
+
+
+def summary(cell: Cell, store: Store) -> str:
+    """The scores of a cell that is complete, in words."""
     asked = {evaluation.key for evaluation in cell.evaluations}
     stored = store.evaluations(store.training(cell.training.key))
     return ", ".join(f"{e.record.label}: {e.score:.1%}" for e in stored if e.record.key in asked)

@@ -40,7 +40,16 @@ class Finished(Event):
 
 
 @dataclass(frozen=True)
+class Moved(Event):
+    """The cell's worker was lost; another takes the cell."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class Failed(Event):
     """The cell failed; the others go on."""
 
     message: str
+    traceback: str = ""
+    """For the cell's log, where the message is not meant for users."""

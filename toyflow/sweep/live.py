@@ -50,8 +50,8 @@ class _Lines:
         if isinstance(event, events.Finished | events.Failed):
             self.ended += 1
             self.console.print(f"{escape(f'[{self.ended}/{len(self.cells)}]')} {_ending(label, event)}")
-        elif isinstance(event, events.Started | events.Waiting):
-            words = "started" if isinstance(event, events.Started) else "another process trains it; waiting"
+        elif isinstance(event, events.Started | events.Waiting | events.Moved):
+            words = _words(event)
             self.console.print(f"{' ' * (2 * len(str(len(self.cells))) + 3)} {label}: {words}")
 
 
@@ -88,10 +88,8 @@ class _Bars:
 
     def show(self, event: events.Event) -> None:
         label = escape(self.cells[event.key].label)
-        if isinstance(event, events.Waiting):
-            self._bar(event.key, "another process trains it")
-        elif isinstance(event, events.Started):
-            self._bar(event.key, "starting")
+        if isinstance(event, events.Started | events.Waiting | events.Moved):
+            self._bar(event.key, _words(event))
         elif isinstance(event, events.Progress):
             bar = self._bar(event.key, event.note or event.stage)
             self.progress.update(bar, completed=event.done, total=event.total)
@@ -114,6 +112,12 @@ class _Bars:
             )
         self.progress.update(self.bars[key], note=note)
         return self.bars[key]
+
+
+def _words(event: events.Started | events.Waiting | events.Moved) -> str:
+    if isinstance(event, events.Moved):
+        return escape(f"{event.message}; another worker takes it")
+    return "started" if isinstance(event, events.Started) else "another process trains it; waiting"
 
 
 def _ending(label: str, event: events.Finished | events.Failed) -> str:

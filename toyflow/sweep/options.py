@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from toyflow.errors import UsageError, unknown
 
 MOST_NUMBERS = 100_000
 MOST_STEPS = 10_000
+EXECUTORS = ("local", "debug", "ray")
 
 
 @dataclass(frozen=True)
 class SweepOptions:
     """Field names are the flags' and the presets' keys. `set` holds the task's own options by name, which
     are combined with each other; `variants`, in presets alone, are settings side by side, each on top of
-    them. Those left out are at their default. Where jobs is None, one per processor; where iterations,
-    batch_size and learning_rate are, the task's own."""
+    them. Those left out are at their default. Where jobs is None, one per processor, or as many as the
+    cluster takes; where cpus_per_cell is, as many as threads; where iterations, batch_size and
+    learning_rate are, the task's own."""
 
     task: str = "grid-to-sequence"
     schedules: tuple[str, ...] = ("beta", "uniform")
@@ -36,6 +38,10 @@ class SweepOptions:
     learning_rate: float | None = None
     time_sampling: str = "stratified"
     device: str = "auto"
+    executor: str = "local"
+    address: str | None = None
+    cpus_per_cell: float | None = None
+    gpus_per_cell: float = 0
     jobs: int | None = None
     threads: int = 1
     data_dir: str | None = None
@@ -153,6 +159,17 @@ def parse_pairs(items: Iterable[str], where: str, example: str) -> dict[str, str
     return pairs
 
 
+def listed_ranges(numbers: Sequence[int], separator: str = ",") -> str:
+    """Sorted numbers as `parse_numbers` takes them back: `0-4,7`."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return separator.join("-".join(map(str, part)) for part in parts)
+
+
 def parse_steps(value: Any, where: str) -> tuple[int, ...]:
     """Numbers of steps from `1,2,10`, `1-4` or a list. Raises UsageError that begins with `where`."""
     numbers = parse_numbers(value, where)
@@ -172,6 +189,18 @@ def _count(value: Any, where: str) -> int:
 def _positive(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise UsageError(f"{where} must be a number above 0, got {value!r}.")
+    return float(value)
+
+
+def _executor(value: Any, where: str) -> str:
+    if value not in EXECUTORS:
+        raise unknown(where, str(value), EXECUTORS)
+    return value
+
+
+def _amount(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise UsageError(f"{where} must be a number of 0 or more, got {value!r}.")
     return float(value)
 
 
@@ -220,6 +249,10 @@ _PARSERS: dict[str, Any] = {
     "learning_rate": _positive,
     "time_sampling": _one_name,
     "device": _one_name,
+    "executor": _executor,
+    "address": _one_name,
+    "cpus_per_cell": _amount,
+    "gpus_per_cell": _amount,
     "jobs": _count,
     "threads": _count,
     "data_dir": _one_name,

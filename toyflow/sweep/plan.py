@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -24,15 +25,20 @@ class Cell:
 
     training: TrainingRecord
     evaluations: tuple[EvaluationRecord, ...]
-    label: str
-    """For progress and messages; tells it from every other cell of its plan."""
+    name: str
+    """All that tells it from the other cells of its plan, but for the seed."""
+
+    @property
+    def label(self) -> str:
+        """For progress and messages; tells it from every other cell of its plan."""
+        return f"{self.name} seed {self.training.seed}"
 
     def missing(self, store: Store) -> Cell | None:
         """The part that `store` does not hold; None if it holds all. Only looks at folder names."""
+        if not store.has_training(self.training):
+            return self
         left = tuple(e for e in self.evaluations if not store.has_evaluation(self.training, e))
-        if left or not store.has_training(self.training):
-            return replace(self, evaluations=left)
-        return None
+        return replace(self, evaluations=left) if left else None
 
 
 @dataclass(frozen=True)
@@ -67,32 +73,37 @@ def plan_cells(grid: Grid) -> list[Cell]:
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
-    cells: dict[str, Cell] = {}
     varied = _differing([{**settings.data, **settings.model} for settings in grid.settings])
-    for seed, settings, (name, schedule, objective) in product(_unique(grid.seeds), grid.settings, laws):
-        data, model = settings.data, settings.model
+    decoding = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
+    configurations: list[tuple[str, TrainingRecord, tuple[EvaluationRecord, ...]]] = []
+    for settings, (objective_name, schedule, objective) in product(grid.settings, laws):
         training = TrainingRecord(
             task=grid.task,
-            model=dict(model),
-            objective=name,
+            model=dict(settings.model),
+            objective=objective_name,
             schedule=schedule,
             time_sampling=grid.time_sampling if schedule else None,
-            seed=seed,
+            seed=0,
             recipe=dict(grid.recipe),
-            data=dict(data),
+            data=dict(settings.data),
         )
         steps = [k for k in sorted(set(grid.steps)) if objective.can_decode(k)]
         used = [sampler.name for sampler in samplers] if objective.uses_sampler else [None]
         on = settings.test_set
-        evaluations = tuple(EvaluationRecord(s, k, test_set=on) for s, k in product(used, steps) if on)
+        evaluations = tuple(decoding(s, k, 0, on) for s, k in product(used, steps) if on)
+        options = {**settings.data, **settings.model}
+        told = [f"{key}={value}" for key, value in options.items() if key in varied]
+        if evaluations or not on:
+            configurations.append((" ".join([training.label, *told]), training, evaluations))
+    cells: dict[str, Cell] = {}
+    for seed, (name, configuration, evaluations) in product(_unique(grid.seeds), configurations):
+        training = replace(configuration, seed=seed)
         if training.key in cells:
             known = cells[training.key]
-            every = {e.key: e for e in known.evaluations + evaluations}
-            cells[training.key] = replace(known, evaluations=tuple(every.values()))
-        elif evaluations or not on:
-            told = [f"{key}={value}" for key, value in {**data, **model}.items() if key in varied]
-            label = " ".join([training.label, *told, f"seed {seed}"])
-            cells[training.key] = Cell(training, evaluations, label)
+            every = dict.fromkeys(known.evaluations + evaluations)
+            cells[training.key] = replace(known, evaluations=tuple(every))
+        else:
+            cells[training.key] = Cell(training, evaluations, name)
     if not (grid.steps and grid.seeds and laws):
         raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
     if not cells:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
 from typing import Any
 
 from toyflow.atomic import DamagedError
@@ -18,24 +18,31 @@ RECIPE_VERSION = 2
 """Raised by hand when a change of the code alters what a training record's numbers mean."""
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+@cache
+def _names(record: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(record))
+
+
 class _Record:
     """A frozen dataclass of JSON values with a key."""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as JSON values; `data` only where there is any, as records from before it have none."""
-        values = asdict(self)  # pyright: ignore[reportArgumentType]
-        return {name: value for name, value in values.items() if name != "data" or value}
+        values = ((name, getattr(self, name)) for name in _names(type(self)))
+        return {name: value for name, value in values if name != "data" or value}
 
     @cached_property
     def key(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the fields as canonical JSON."""
-        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return hashlib.sha256(_CANONICAL.encode(self.as_dict()).encode()).hexdigest()[:16]
 
     @classmethod
     def from_dict(cls, values: Any) -> Any:
         """The record with these fields. Raises DamagedError where they are not exactly its own."""
-        names = [f.name for f in fields(cls)]  # pyright: ignore[reportArgumentType]
+        names = _names(cls)
         if not isinstance(values, dict) or sorted({*values, "data"}) != sorted({*names, "data"}):
             raise DamagedError(f"a record must have the fields {', '.join(names)}")
         return cls(**values)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toyflow.machine import choose_device, cores, describe_environment
 from toyflow.sweep.cell import Setting, Study
 from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.executors import Executor
 from toyflow.sweep.live import watch
-from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.options import listed_ranges
 from toyflow.sweep.plan import Cell
+from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.store import Store
 
 Audience = Callable[[Generator[Event, None, None], dict[str, Cell]], list[Failed]]
 """Takes the events of cells (by key) to their end; the failures among them."""
+
+MOST_ROWS = 40
+"""Of the table of a plan."""
 
 
 def run_missing(
@@ -35,23 +41,25 @@ def run_missing(
         return []
     study.prepare([cell.training for cell in missing])
     store.prepare()
-    setting = Setting(
-        str(store.root), {**describe_environment(), **study.environment(), **executor.environment()}
-    )
+    setting = Setting(str(store.root), executor.environment(study))
     with closing(executor.run(missing, study, setting)) as events:
-        return audience(events, {cell.training.key: cell for cell in missing})
+        return audience(_logged(events, store), {cell.training.key: cell for cell in missing})
+
+
+def _logged(events: Generator[Event, None, None], store: Store) -> Generator[Event, None, None]:
+    """The events, with the traceback of a failed cell in its log."""
+    for event in events:
+        if isinstance(event, Failed) and event.traceback:
+            log = store.root / "logs" / event.key / "error.txt"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(event.traceback)
+            event = replace(event, message=f"{event.message} (traceback: {log})")
+        yield event
 
 
 def show_on(console: Console) -> Audience:
     """The audience that shows everything live."""
     return lambda events, cells: watch(events, cells, console)
-
-
-def jobs_of(options: SweepOptions) -> int:
-    """How many cells run at a time."""
-    if options.jobs is not None:
-        return options.jobs
-    return max(1, cores() // options.threads) if choose_device(options.device) == "cpu" else 1
 
 
 def missing_cells(cells: Sequence[Cell], store: Store) -> list[Cell]:
@@ -60,49 +68,88 @@ def missing_cells(cells: Sequence[Cell], store: Store) -> list[Cell]:
 
 
 def print_plan(cells: Sequence[Cell], study: Study, store: Store, jobs: int, console: Console) -> None:
-    """The cells, which exist, and what the rest will cost, from a short trial of each distinct kind."""
-    missing = missing_cells(cells, store)
-    left = {cell.training.key: cell for cell in missing}
-    table = Table("cell", "decodings", "state", title=f"{len(cells)} cells in {escape(str(store.root))}")
-    table.title_justify = "left"
-    for cell in cells:
-        decodings = ", ".join(evaluation.label for evaluation in cell.evaluations)
-        todo = left.get(cell.training.key)
-        if todo is None:
-            state = "[green]exists[/]"
-        elif store.has_training(cell.training):
-            state = f"trained; {len(todo.evaluations)} decodings to do"
-        else:
-            state = "to run"
-        table.add_row(escape(cell.label), decodings, state)
-    console.print(table)
+    """The cells by what they have in common, which exist, and what the rest will cost, from a short trial of
+    each distinct kind."""
+    kinds = _kinds(cells, store)
+    console.print(_plan_table(kinds, len(cells), store))
+    if (hidden := len({kind.name for kind in kinds}) - MOST_ROWS) > 0:
+        console.print(f"... and {hidden} more; --dry-run with fewer options shows them")
+    missing = [kind for kind in kinds if kind.left is not None]
     if not missing:
         console.print("nothing to run")
         return
-    study.prepare([cell.training for cell in missing])
+    study.prepare([kind.left.training for kind in missing if kind.left])
     with console.status("timing a few iterations of each kind of cell"):
-        seconds = _estimate(missing, study, store)
-    wall = max(sum(seconds) / jobs, max(seconds))
+        seconds = _estimate(missing, study)
+    count = sum(len(kind.seeds) for kind in missing)
+    work = sum(each * len(kind.seeds) for each, kind in zip(seconds, missing, strict=True))
+    wall = max(work / jobs, max(seconds))
     console.print(
-        f"{len(missing)} cells to run, about {_duration(sum(seconds))} of work: "
-        f"{_duration(wall)} with {min(jobs, len(missing))} at a time"
+        f"{count} cells to run, about {_duration(work)} of work: "
+        f"{_duration(wall)} with {min(jobs, count)} at a time"
     )
 
 
-def _estimate(cells: Sequence[Cell], study: Study, store: Store) -> list[float]:
-    """Seconds per cell; cells alike but for seed and schedule are timed once."""
+@dataclass
+class _Kind:
+    """Cells of a plan that differ in their seed alone, and in the same state."""
+
+    name: str
+    evaluations: tuple[EvaluationRecord, ...]
+    trained: bool
+    left: Cell | None
+    """What is to be done, of one of them; None for nothing."""
+    seeds: list[int]
+
+    def state(self) -> str:
+        """In words."""
+        if self.left is None:
+            return f"[green]{len(self.seeds)} exist{'s' * (len(self.seeds) == 1)}[/]"
+        if self.trained:
+            return f"{len(self.seeds)} trained, {len(self.left.evaluations)} decodings to do"
+        return f"{len(self.seeds)} to run"
+
+
+def _kinds(cells: Sequence[Cell], store: Store) -> list[_Kind]:
+    """Kinds by name in the order of the plan, and by state."""
+    by_name: dict[str, dict[Any, _Kind]] = {}
+    for cell in cells:
+        left = cell.missing(store)
+        trained = store.has_training(cell.training)
+        states = by_name.setdefault(cell.name, {})
+        state = left.evaluations if left else None, trained
+        kind = states.setdefault(state, _Kind(cell.name, cell.evaluations, trained, left, []))
+        kind.seeds.append(cell.training.seed)
+    return [kind for states in by_name.values() for kind in states.values()]
+
+
+def _plan_table(kinds: Sequence[_Kind], count: int, store: Store) -> Table:
+    """A row for each name."""
+    table = Table("cells", "seeds", "decodings", "state", title=f"{count} cells in {escape(str(store.root))}")
+    table.title_justify = "left"
+    for name, group in islice(groupby(kinds, key=lambda kind: kind.name), MOST_ROWS):
+        alike = list(group)
+        seeds = sorted(seed for kind in alike for seed in kind.seeds)
+        decodings = ", ".join(evaluation.label for evaluation in alike[0].evaluations)
+        states = ", ".join(kind.state() for kind in alike)
+        table.add_row(escape(name), listed_ranges(seeds), decodings, states)
+    return table
+
+
+def _estimate(kinds: Sequence[_Kind], study: Study) -> list[float]:
+    """Seconds per cell of each kind; those alike but for the schedule are timed once."""
     known: dict[str, float] = {}
     seconds: list[float] = []
-    for cell in cells:
-        record = cell.training
-        decodings = [(e.sampler, e.steps) for e in cell.evaluations]
-        trained = store.has_training(record)
+    for kind in kinds:
+        assert kind.left is not None
+        record = kind.left.training
+        decodings = [(e.sampler, e.steps) for e in kind.left.evaluations]
         alike = repr(
-            (record.task, record.data, record.model, record.objective, record.recipe, decodings, trained)
+            (record.task, record.data, record.model, record.objective, record.recipe, decodings, kind.trained)
         )
         if alike not in known:
-            training, decoding = study.estimate(record, cell.evaluations)
-            known[alike] = decoding + (0.0 if trained else training)
+            training, decoding = study.estimate(record, kind.left.evaluations)
+            known[alike] = decoding + (0.0 if kind.trained else training)
         seconds.append(known[alike])
     return seconds
 

@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from toyflow.errors import ToyflowError, UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 
 WEIGHTS = "weights.safetensors"
+EVALUATIONS = "evaluations"
 
 FORMAT = 1
 """Raised when an older toyflow could no longer read what a newer one writes."""
@@ -81,6 +83,10 @@ class StoredTraining:
     def curve(self) -> pd.DataFrame:
         """The training curve, checked."""
         return pd.read_csv(verified(self.folder, "curve.csv"))
+
+    def trained(self) -> Trained:
+        """All of it, checked."""
+        return Trained(self.weights(), self.curve(), dict(self.details))
 
 
 @dataclass(frozen=True)
@@ -131,15 +137,15 @@ class Store:
 
     def evaluation_folder(self, training: TrainingRecord, evaluation: EvaluationRecord) -> Path:
         """Where a decoding is or will be."""
-        return self.training_folder(training) / "evaluations" / evaluation.key
+        return self.training_folder(training) / EVALUATIONS / evaluation.key
 
     def has_training(self, training: TrainingRecord) -> bool:
         """Whether the model was trained; nothing is read."""
-        return (self.training_folder(training) / MANIFEST).is_file()
+        return _is_complete(f"{self.cells}/{training.key}")
 
     def has_evaluation(self, training: TrainingRecord, evaluation: EvaluationRecord) -> bool:
         """Whether the decoding was done; nothing is read."""
-        return (self.evaluation_folder(training, evaluation) / MANIFEST).is_file()
+        return _is_complete(f"{self.cells}/{training.key}/{EVALUATIONS}/{evaluation.key}")
 
     @contextmanager
     def claim(self, training: TrainingRecord, on_wait: Callable[[], None]) -> Iterator[None]:
@@ -153,7 +159,7 @@ class Store:
             on_wait()
             held = lock.acquire()
         with held:
-            for stale in [*self.cells.glob(f".{training.key}.*"), *folder.glob("evaluations/.*")]:
+            for stale in [*self.cells.glob(f".{training.key}.*"), *folder.glob(f"{EVALUATIONS}/.*")]:
                 shutil.rmtree(stale, ignore_errors=True)
             yield
 
@@ -213,7 +219,7 @@ class Store:
     def evaluations(self, training: StoredTraining) -> Iterator[StoredEvaluation]:
         """All decodings of a trained model, by sampler and steps."""
         found: list[StoredEvaluation] = []
-        for folder in (training.folder / "evaluations").glob("[!.]*"):
+        for folder in (training.folder / EVALUATIONS).glob("[!.]*"):
             config = _read_config(folder, EvaluationRecord)
             found.append(
                 StoredEvaluation(folder, training, config["record"], config["details"], config["environment"])
@@ -249,6 +255,11 @@ class Store:
                 f"{content.get('written_by', '?')}; this is toyflow {__version__}, which reads up to format "
                 f"{FORMAT}. Upgrade toyflow or choose another --out; nothing was changed."
             )
+
+
+def _is_complete(folder: str) -> bool:
+    """Of very many folders: a Path takes longer to make than to look at."""
+    return isfile(f"{folder}/{MANIFEST}")  # noqa: PTH113
 
 
 def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecord]) -> dict[str, Any]:

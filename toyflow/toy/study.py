@@ -15,7 +15,7 @@ from torch import Tensor
 from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import Model, Objective, Sampler, parse_sampler
-from toyflow.machine import processor
+from toyflow.machine import choose_device, processor
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.cell import OnProgress, Study
 from toyflow.sweep.plan import objective_of
@@ -30,8 +30,8 @@ EVALUATION_BATCH = 125
 
 @dataclass(frozen=True)
 class ToyStudy(Study):
-    """Trains and decodes on one device with a fixed number of threads. `task` is an instance to use
-    in place of the plug-in of that name."""
+    """Trains and decodes on one device with a fixed number of threads. `device` may be `auto`, which each
+    machine settles for itself; `task` is an instance to use in place of the plug-in of that name."""
 
     task_name: str
     device: str = "cpu"
@@ -43,7 +43,7 @@ class ToyStudy(Study):
         """Train the model of `record` from its seed alone. Three generators, derived from the seed, draw
         the weights, the data and the noise, so that two laws see the same model and the same batches."""
         torch.set_num_threads(self.threads)
-        device = torch.device(self.device)
+        device = self._device
         task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
@@ -74,7 +74,7 @@ class ToyStudy(Study):
     ) -> Iterator[Evaluated]:
         """Decode the test set once per evaluation, each time from the same noise."""
         torch.set_num_threads(self.threads)
-        device = torch.device(self.device)
+        device = self._device
         task = self._task(training.record)
         model, objective = load_model(task, training)
         model.to(device)
@@ -103,7 +103,7 @@ class ToyStudy(Study):
     ) -> tuple[float, float]:
         """(seconds to train, seconds to decode), from 8 iterations after a warm-up and one step."""
         torch.set_num_threads(self.threads)
-        device = torch.device(self.device)
+        device = self._device
         task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
@@ -137,8 +137,13 @@ class ToyStudy(Study):
 
     def environment(self) -> dict[str, Any]:
         """Device, its name, and threads."""
-        name = torch.cuda.get_device_name() if self.device == "cuda" else processor()
-        return {"device": self.device, "device_name": name, "threads": self.threads}
+        kind = self._device.type
+        name = torch.cuda.get_device_name() if kind == "cuda" else processor()
+        return {"device": kind, "device_name": name, "threads": self.threads}
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device(choose_device(self.device))
 
     def _task(self, record: TrainingRecord) -> Task:
         task = self.task or make_task(self.task_name, record.data, self.data_dir)

@@ -13,7 +13,6 @@ from torch import Tensor
 from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Model
-from toyflow.machine import choose_device
 from toyflow.sweep.cell import Study
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.store import StoredTraining
@@ -90,7 +89,7 @@ class Task(Subject):
         """See `Subject`."""
         from toyflow.toy.study import ToyStudy  # which imports this
 
-        return ToyStudy(cls.name, choose_device(options.device), options.threads, data_dir=options.data_dir)
+        return ToyStudy(cls.name, options.device, options.threads, data_dir=options.data_dir)
 
     @classmethod
     def bench(

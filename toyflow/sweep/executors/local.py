@@ -1,69 +1,22 @@
-"""Executors: how cells get run. Each yields the events of its cells as they come."""
+"""Cells in processes of this machine."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from queue import SimpleQueue
-from typing import Any
 
-from toyflow.errors import ToyflowError
 from toyflow.sweep.cell import Setting, Study, run_cell
 from toyflow.sweep.events import Event, Failed, Finished
+from toyflow.sweep.executors.base import Executor, attempt
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.store import Store
 from toyflow.workers import exit_with_parent, worker_context
-
-
-class Executor(ABC):
-    """Runs cells. A cell that fails yields `Failed` and the others go on; closing the iterator stops all."""
-
-    @abstractmethod
-    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
-        """The events of all cells; each cell's last one is `Finished` or `Failed`."""
-
-    def environment(self) -> dict[str, Any]:
-        """What to keep beside a result: how many cells ran at once, for its timings."""
-        return {"jobs": 1}
-
-
-class DebugExecutor(Executor):
-    """One cell after another in this process: for debugging, tests, and tasks that cannot be pickled."""
-
-    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
-        """See `Executor`. Cells run in a thread, so that their events can be watched as they come."""
-        events: SimpleQueue[Event | None] = SimpleQueue()
-        stopped = threading.Event()
-
-        def send(event: Event) -> None:
-            if stopped.is_set():
-                raise _Stop
-            events.put(event)
-
-        def work() -> None:
-            with suppress(_Stop):
-                for cell in cells:
-                    _guarded(cell, study, setting, send)
-            events.put(None)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            while (event := events.get()) is not None:
-                yield event
-        finally:
-            stopped.set()
-            thread.join()
-
-
-class _Stop(BaseException):
-    """Ends a cell from within, at its next event."""
 
 
 @dataclass
@@ -71,10 +24,6 @@ class LocalExecutor(Executor):
     """Up to `jobs` cells at a time, each in a process of its own: one that dies takes no other with it."""
 
     jobs: int
-
-    def environment(self) -> dict[str, Any]:
-        """See `Executor`."""
-        return {"jobs": self.jobs}
 
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
         """See `Executor`. Cells that another process is at work on are left for last."""
@@ -126,18 +75,6 @@ def _work(cell: Cell, study: Study, setting: Setting, sender: Connection) -> Non
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=exit_with_parent, daemon=True).start()
+    run = partial(run_cell, cell, study, setting, sender.send)
     with suppress(BrokenPipeError):
-        _guarded(cell, study, setting, sender.send)
-
-
-def _guarded(cell: Cell, study: Study, setting: Setting, send: Callable[[Event], None]) -> None:
-    try:
-        run_cell(cell, study, setting, send)
-    except BrokenPipeError:
-        raise
-    except ToyflowError as error:
-        send(Failed(cell.training.key, str(error)))
-    except OSError as error:
-        send(Failed(cell.training.key, f"{error.strerror or error} ({error.filename or setting.out})"))
-    except Exception as error:
-        send(Failed(cell.training.key, f"{type(error).__name__}: {error}"))
+        attempt(cell.training.key, setting.out, run, sender.send)

@@ -1,0 +1,140 @@
+"""What Ray costs: equal cells on a cluster of two nodes with a processor each, against two bare processes.
+
+    python benchmarks/ray_overhead.py [--rounds 3] [--iterations 100] [--cells 8]
+
+Rounds alternate between the two, each after a small cell that loads torch and data. Prints the ratio of the
+times from the first cell's start to the last one's end, what that is per cell, and what the driver does for
+each cell: processor time, bytes received and kept. Exit code 1 if a median is above its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import pickle
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from ray.cluster_utils import Cluster as LocalCluster
+
+from toyflow.cluster import Cluster
+from toyflow.sweep.cell import Setting, Study, run_cell
+from toyflow.sweep.events import Event, Failed, Finished, Started
+from toyflow.sweep.executors.ray import EvaluationDone, RayExecutor, TrainingDone
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.plan import Cell, plan_sweep
+from toyflow.sweep.store import Evaluated, Store
+from toyflow.toy.study import ToyStudy
+
+WORKERS = 2
+LIMITS = {"ratio": 1.1, "overhead, seconds per cell": 0.5}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=100)
+    parser.add_argument("--cells", type=int, default=8)
+    asked = parser.parse_args()
+    study = ToyStudy("grid-to-sequence")
+    cells = planned(asked.iterations, asked.cells, first_seed=0)
+    warm = planned(1, WORKERS, first_seed=1000)
+    study.prepare([cells[0].training])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    nodes = LocalCluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes.add_node(num_cpus=1)
+    ratios, overheads, driver = [], [], []
+    for _ in range(asked.rounds):
+        bare, _ = timed(bare_processes, warm, cells, study, None)
+        began = time.process_time()
+        on_ray, kept = timed(on_cluster, warm, cells, study, nodes.address)
+        driver.append((time.process_time() - began) / len(warm + cells))
+        ratios.append(on_ray / bare)
+        overheads.append((on_ray - bare) * WORKERS / len(cells))
+        print(f"{len(cells)} cells: {bare:.2f} s in bare processes, {on_ray:.2f} s on Ray")
+    measured = {
+        "ratio": statistics.median(ratios),
+        "overhead, seconds per cell": statistics.median(overheads),
+    }
+    for name, value in measured.items():
+        print(f"{name}: {value:.3f} (limit {LIMITS[name]:g})")
+    print(f"driver, processor milliseconds per cell: {1000 * statistics.median(driver):.0f}")
+    print(f"kept, bytes per cell: {kept}")
+    print(f"received, bytes per cell: {received(cells[0], study)}")
+    sys.exit(any(value > LIMITS[name] for name, value in measured.items()))
+
+
+def planned(iterations: int, count: int, first_seed: int) -> list[Cell]:
+    options = SweepOptions(
+        schedules=("beta",), seeds=tuple(range(first_seed, first_seed + count)), iterations=iterations
+    )
+    return plan_sweep(options)
+
+
+def timed(run, warm: list[Cell], cells: list[Cell], study: Study, address: str | None) -> tuple[float, int]:  # noqa: ANN001
+    """(seconds from the first of `cells` to start to the last to end, bytes kept of each)"""
+    keys = {cell.training.key for cell in cells}
+    starts, ends = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "out")
+        store.prepare()
+        for event in run(warm + cells, study, str(store.root), address):
+            if isinstance(event, Failed):
+                raise SystemExit(event.message)
+            if event.key in keys and isinstance(event, Started):
+                starts.append(time.perf_counter())
+            if event.key in keys and isinstance(event, Finished):
+                ends.append(time.perf_counter())
+        files = [path for key in keys for path in (store.cells / key).rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+    return max(ends) - min(starts), size // len(cells)
+
+
+def on_cluster(cells: Sequence[Cell], study: Study, out: str, address: str) -> Iterator[Event]:
+    executor = RayExecutor(Cluster(address, cpus=1))
+    yield from executor.run(cells, study, Setting(out, executor.environment(study)))
+
+
+def bare_processes(cells: Sequence[Cell], study: Study, out: str, _: None) -> Iterator[Event]:
+    """Two processes, each with its half of the cells from the start."""
+    context = multiprocessing.get_context("spawn")
+    receivers = []
+    for worker in range(WORKERS):
+        receiver, sender = context.Pipe(duplex=False)
+        context.Process(target=one_process, args=(cells[worker::WORKERS], study, out, sender)).start()
+        sender.close()
+        receivers.append(receiver)
+    while receivers:
+        for ready in wait(receivers):
+            try:
+                yield ready.recv()  # pyright: ignore[reportAttributeAccessIssue]
+            except EOFError:
+                receivers.remove(ready)
+
+
+def one_process(cells: Iterable[Cell], study: Study, out: str, sender) -> None:  # noqa: ANN001
+    for cell in cells:
+        run_cell(cell, study, Setting(out, {}), sender.send)
+
+
+def received(cell: Cell, study: Study) -> int:
+    """Of a cell's model and decodings, as they travel."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_cell(cell, study, Setting(folder, {}), lambda event: None)
+        store = Store(folder)
+        stored = store.training(cell.training.key)
+        sent: list[Event] = [TrainingDone(cell.training.key, stored.trained(), stored.environment)]
+        for evaluation in store.evaluations(stored):
+            made = Evaluated(evaluation.outcomes(), dict(evaluation.details))
+            sent.append(EvaluationDone(cell.training.key, evaluation.record, made, {}))
+    return sum(len(pickle.dumps(event, protocol=5)) for event in sent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""A Ray cluster: connecting to it, and tasks there that tell what they do while they do it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from toyflow import __version__
+from toyflow.errors import ToyflowError, UsageError
+
+ATTEMPTS = 3
+"""How often a task is given to a worker before its loss is taken for its own fault."""
+FETCH_SECONDS = 600.0
+"""After which something that a worker has sent, and that does not arrive, counts as lost."""
+PATIENCE = 120.0
+"""Seconds without any node that could take a task, after which nobody waits for one any more."""
+CONNECT_SECONDS = 5.0
+QUEUED = 2
+"""Tasks given to Ray for each that it can run, so that workers never wait for the driver."""
+TICK = 0.5
+"""Seconds after which a driver that hears of nothing looks around."""
+
+J = TypeVar("J")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A task's worker or node died, or what it sent did."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A task raised, or could not even be begun: its worker lacks something."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster, and what each task takes of it.
+
+    Args:
+        address: HOST:PORT of its head; `auto` for the one that this machine is part of; None for that one,
+            or, where there is none, one that is started on this machine.
+    """
+
+    address: str | None
+    cpus: float
+    gpus: float = 0
+
+    def connect(self) -> None:
+        """Connect, unless this process is connected already.
+
+        Raises:
+            UsageError: Ray is not installed, no cluster answers, or none of its nodes can take a task.
+        """
+        _connecting_thread().submit(self._connect).result()
+        if not self._capable():
+            raise UsageError(
+                f"no node of the Ray cluster has {self._asked()}, which a cell is to have; its nodes have "
+                f"{'; '.join(_in_words(node) for node in _nodes())}."
+            )
+
+    def _connect(self) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise UsageError("Ray is not installed: pip install 'toyflow[ray]'.") from None
+        if ray.is_initialized():
+            return
+        where = self.address or os.environ.get("RAY_ADDRESS")
+        if where and where.startswith("ray://"):
+            raise UsageError(
+                "Ray Client addresses (ray://) are not supported: run toyflow on a node of the cluster, or "
+                "with `ray job submit`."
+            )
+        if where not in (None, "auto", "local"):
+            _check_listens(where)
+        try:
+            ray.init(
+                address=self.address, log_to_driver=False, logging_level="ERROR", include_dashboard=False
+            )
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            where = where or "this machine"
+            raise UsageError(
+                f"no Ray cluster at {where}: {said.rstrip('.')}. Start one: ray start --head."
+            ) from error
+
+    def disconnect(self) -> None:
+        """End all tasks of this process; a cluster that `connect` started ends too."""
+        import ray
+
+        ray.shutdown()
+
+    def size(self) -> int:
+        """How many tasks it can run at a time, as it is now; at least 1."""
+        return max(1, sum(self._fit(node) for node in _nodes()))
+
+    def nodes(self) -> int:
+        """How many nodes are alive."""
+        return len(_nodes())
+
+    def task(self, function: Callable[..., Iterator[Any]]) -> Any:
+        """`function`, a generator function, as a Ray task. It is never run again by Ray itself, which would
+        take what was seen of a lost one for the beginning of the next."""
+        import ray
+
+        return ray.remote(
+            num_returns="streaming",  # pyright: ignore[reportArgumentType] (ray's own types lack it)
+            max_retries=0,
+            num_cpus=self.cpus,
+            num_gpus=self.gpus,
+        )(function)
+
+    def share(self, value: Any) -> Any:
+        """Something for many tasks, which then travels to each node once."""
+        import ray
+
+        return ray.put(value)
+
+    def _capable(self) -> bool:
+        return any(self._fit(node) for node in _nodes())
+
+    def _fit(self, node: dict[str, float]) -> int:
+        asked = {"CPU": self.cpus, "GPU": self.gpus}
+        rooms = [int(node.get(kind, 0) / amount + 1e-9) for kind, amount in asked.items() if amount]
+        return min(rooms, default=1)
+
+    def _asked(self) -> str:
+        return " and ".join(
+            [f"{self.cpus:g} CPU" + "s" * (self.cpus != 1)] * bool(self.cpus)
+            + [f"{self.gpus:g} GPU" + "s" * (self.gpus != 1)] * bool(self.gpus)
+        )
+
+
+class Tasks(Generic[J]):
+    """Tasks under way on a cluster, each for a job of the caller's."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._running: dict[Any, J] = {}
+        self._capable_at = time.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, job: J, task: Any, *arguments: Any) -> None:
+        """Give a `Cluster.task` to the cluster."""
+        self._running[task.remote(*arguments)] = job
+
+    def stop(self, job: J) -> None:
+        """Forget a job, and end its task if it has not ended."""
+        import ray
+        from ray.exceptions import RayError
+
+        for stream in [stream for stream, of in self._running.items() if of is job]:
+            del self._running[stream]
+            with suppress(RayError):
+                ray.cancel(stream, force=True)
+
+    def events(self, seconds: float) -> Generator[tuple[J, Any], None, None]:
+        """What tasks have sent, oldest first for each, after waiting up to `seconds` for the first of it.
+        A task that has ended without the caller's calling `stop` has sent `Lost` or `Broken` last.
+
+        Raises:
+            ToyflowError: for a while now, no node could take a task.
+        """
+        import ray
+
+        ready, _ = ray.wait(list(self._running), timeout=seconds)
+        if not ready:
+            self._check_capable()
+            return
+        ready, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+        for stream in ready:
+            job = self._running[stream]
+            event = self._next(stream)
+            if isinstance(event, Lost | Broken):
+                del self._running[stream]
+            yield job, event
+
+    def _next(self, stream: Any) -> Any:
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        try:
+            return ray.get(next(stream), timeout=FETCH_SECONDS)
+        except StopIteration:
+            return Lost("its worker ended early")
+        except RayTaskError as error:
+            return Broken(f"it failed on its worker: {_last_line(error)}")
+        except RayError as error:
+            return Lost(_loss(error))
+
+    def _check_capable(self) -> None:
+        now = time.monotonic()
+        if self._cluster._capable():
+            self._capable_at = now
+        elif now - self._capable_at > PATIENCE:
+            raise ToyflowError(
+                f"for {PATIENCE:.0f} s no node of the Ray cluster has had {self._cluster._asked()} to offer; "
+                "the same command goes on when there is one."
+            )
+
+
+@cache
+def _connecting_thread() -> ThreadPoolExecutor:
+    """Not the main thread, where Ray would take SIGTERM for itself; and one that stays, as a cluster that is
+    started by it dies with it."""
+    return ThreadPoolExecutor(1)
+
+
+def check_version(driver: str) -> None:
+    """Raise ToyflowError unless this worker's toyflow is the driver's."""
+    if driver != __version__:
+        raise ToyflowError(f"toyflow is {driver} at the driver and {__version__} here: install the same")
+
+
+def _nodes() -> list[dict[str, float]]:
+    """What each living node has."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _in_words(node: dict[str, float]) -> str:
+    return ", ".join(f"{node.get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
+
+
+def _check_listens(address: str) -> None:
+    """Ray itself would try for minutes, and then end the process."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise UsageError(f"--address must be auto or HOST:PORT, such as 10.0.0.1:6379, not {address!r}.")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UsageError(
+            f"no Ray cluster at {address}: {error.strerror or error}. Start one there: "
+            f"ray start --head --port={port}."
+        ) from error
+
+
+def _loss(error: Exception) -> str:
+    from ray import exceptions
+
+    known = {
+        exceptions.NodeDiedError: "its node died",
+        exceptions.WorkerCrashedError: "its worker died",
+        exceptions.OutOfMemoryError: "its worker was killed, as its node ran out of memory",
+        exceptions.ObjectLostError: "what it sent was lost with its node",
+        exceptions.GetTimeoutError: "what it sent did not arrive",
+    }
+    said = [words for kind, words in known.items() if isinstance(error, kind)]
+    return said[0] if said else f"Ray lost it: {_last_line(error)}"
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

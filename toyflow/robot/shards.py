@@ -1,0 +1,116 @@
+"""Episodes on a Ray cluster: each task has a simulator and a copy of the policy, and does a few of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+
+from toyflow import __version__
+from toyflow.cluster import ATTEMPTS, QUEUED, TICK, Broken, Cluster, Lost, Tasks, check_version
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.robot.planners import Planner, open_planner
+from toyflow.robot.rollout import Episode, Outcome, Scene, run_episodes
+from toyflow.sweep.records import TrainingRecord
+from toyflow.sweep.store import Store, StoredTraining, Trained
+
+EPISODES = 5
+"""Of one task of the suite, to a Ray task: opening policy and simulator is paid once for so many."""
+
+
+@dataclass(frozen=True)
+class SentPolicy:
+    """A policy on its way to workers, and how it is to act there."""
+
+    record: TrainingRecord
+    trained: Trained
+    device: str
+    threads: int
+    steps: int
+    sampler: str | None
+
+    @classmethod
+    def of(
+        cls, training: StoredTraining, device: str, threads: int, steps: int, sampler: str | None
+    ) -> SentPolicy:
+        """Raises UsageError for a policy whose weights are not in its cell."""
+        if "policy" not in training.details:
+            raise UsageError(
+                f"{training.folder} only says where LeRobot's policy is, which other machines do not have: "
+                "evaluate it with --executor local."
+            )
+        return cls(training.record, training.trained(), device, threads, steps, sampler)
+
+    def open(self) -> Planner:
+        """The policy, ready to act on this machine."""
+        torch.set_num_threads(self.threads)
+        with tempfile.TemporaryDirectory(prefix="toyflow-") as folder:
+            store = Store(folder)
+            store.prepare()
+            store.write_training(self.record, self.trained, {})
+            planner = open_planner(store.training(self.record.key), torch.device(self.device))
+        planner.decode_in(self.steps, self.sampler)
+        return planner
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds that the policy took, by stage, for all episodes of a Ray task."""
+
+    seconds: Mapping[str, float]
+
+
+def run_shards(
+    cluster: Cluster, policy: SentPolicy, spent: Counter[str], scene: Scene, episodes: Sequence[Episode]
+) -> Generator[Outcome, None, None]:
+    """The outcome of every episode, in the order in which they end; the seconds of the policy are added to
+    `spent`. Each has its own initial state and noise, so outcomes are those of `run_episodes`.
+
+    An episode whose worker or node dies is given to another, then recorded as an error.
+    """
+    tasks: Tasks[deque[Episode]] = Tasks(cluster)
+    left = deque(_shards(episodes))
+    lost: Counter[Episode] = Counter()
+    task, shared = cluster.task(shard_outcomes), cluster.share(policy)
+    while left or tasks:
+        while left and len(tasks) < QUEUED * cluster.size():
+            shard = left.popleft()
+            tasks.start(shard, task, shared, scene, list(shard), __version__)
+        for shard, event in tasks.events(TICK):
+            if isinstance(event, Outcome):
+                shard.remove(next(e for e in shard if (e.task, e.state) == (event.task, event.state)))
+                yield event
+            elif isinstance(event, Spent):
+                spent.update(event.seconds)
+                tasks.stop(shard)
+            elif isinstance(event, Broken):
+                raise ToyflowError(event.why)
+            elif isinstance(event, Lost) and shard:
+                first = shard[0]
+                lost[first] += 1
+                if lost[first] == ATTEMPTS:
+                    shard.popleft()
+                    yield Outcome(first.task, first.state, False, 0, 0.0, event.why)
+                if shard:
+                    left.appendleft(shard)
+
+
+def shard_outcomes(
+    policy: SentPolicy, scene: Scene, episodes: Sequence[Episode], version: str
+) -> Iterator[Outcome | Spent]:
+    """In a worker: the outcomes, then what the policy took."""
+    check_version(version)
+    planner = policy.open()
+    yield from run_episodes(scene, episodes, planner, workers=1)
+    yield Spent(dict(planner.spent))
+
+
+def _shards(episodes: Sequence[Episode]) -> Iterator[deque[Episode]]:
+    for _, group in groupby(sorted(episodes, key=lambda e: (e.task, e.state)), key=lambda e: e.task):
+        same = list(group)
+        for start in range(0, len(same), EPISODES):
+            yield deque(same[start : start + EPISODES])

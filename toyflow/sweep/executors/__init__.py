@@ -1,0 +1,42 @@
+"""Executors: how cells get run. Each yields the events of its cells as they come."""
+
+from __future__ import annotations
+
+from toyflow.errors import UsageError
+from toyflow.machine import check_device_name, choose_device, cores
+from toyflow.sweep.executors.base import Executor
+from toyflow.sweep.executors.debug import DebugExecutor
+from toyflow.sweep.executors.local import LocalExecutor
+from toyflow.sweep.options import SweepOptions
+
+__all__ = ["DebugExecutor", "Executor", "LocalExecutor", "executor_of"]
+
+
+def executor_of(options: SweepOptions) -> Executor:
+    """The executor that `options` ask for, connected where it has to be.
+
+    Raises:
+        UsageError: what they ask for is not here, or not on the cluster.
+    """
+    if options.executor == "ray":
+        from toyflow.cluster import Cluster
+        from toyflow.sweep.executors.ray import RayExecutor
+
+        check_device_name(options.device)
+        if options.device == "cuda" and not options.gpus_per_cell:
+            raise UsageError("--device cuda on Ray needs --gpus-per-cell, such as 1 or 0.5.")
+        cpus = options.threads if options.cpus_per_cell is None else options.cpus_per_cell
+        cluster = Cluster(options.address, cpus, options.gpus_per_cell)
+        return RayExecutor(cluster, options.jobs)
+    device = choose_device(options.device)
+    for flag, given in (
+        ("--address", options.address), ("--cpus-per-cell", options.cpus_per_cell),
+        ("--gpus-per-cell", options.gpus_per_cell),
+    ):  # fmt: skip
+        if given:
+            raise UsageError(f"{flag} is for --executor ray; this is {options.executor}.")
+    if options.executor == "debug":
+        return DebugExecutor()
+    if options.jobs is not None:
+        return LocalExecutor(options.jobs)
+    return LocalExecutor(max(1, cores() // options.threads) if device == "cpu" else 1)

@@ -1,0 +1,26 @@
+"""Cells one after another, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from functools import partial
+
+from toyflow.sweep.cell import Setting, Study, run_cell
+from toyflow.sweep.events import Event
+from toyflow.sweep.executors.base import Executor, Send, attempt, streamed
+from toyflow.sweep.plan import Cell
+
+
+class DebugExecutor(Executor):
+    """For debugging, tests, and tasks that cannot be pickled."""
+
+    jobs = 1
+
+    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+        """See `Executor`. Cells run in a thread, so that their events can be watched as they come."""
+
+        def work(send: Send) -> None:
+            for cell in cells:
+                attempt(cell.training.key, setting.out, partial(run_cell, cell, study, setting, send), send)
+
+        return streamed(work)

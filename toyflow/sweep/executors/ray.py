@@ -1,0 +1,266 @@
+"""Cells as tasks of a Ray cluster, each with its resources. The results folder is the driver's alone."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from toyflow import __version__
+from toyflow.cluster import ATTEMPTS, QUEUED, TICK, Broken, Cluster, Lost, Tasks, check_version
+from toyflow.errors import ToyflowError
+from toyflow.machine import describe_environment
+from toyflow.sweep.cell import Setting, Study, complete, summary
+from toyflow.sweep.events import Event, Failed, Finished, Moved, Progress, Started, Waiting
+from toyflow.sweep.executors.base import Executor, Send, attempt, streamed
+from toyflow.sweep.plan import Cell
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Evaluated, Store, Trained
+
+PROGRESS_EVERY = 1.0
+"""Seconds between two reports of progress of a cell."""
+
+
+class RayExecutor(Executor):
+    """Cells on a Ray cluster; up to `jobs` at a time, or as many as it takes.
+
+    A cell whose worker or node dies is given to another, up to `ATTEMPTS` times in all; what the driver has
+    of it by then, a trained model for one, goes along.
+    """
+
+    def __init__(self, cluster: Cluster, jobs: int | None = None) -> None:
+        """Connect. Raises UsageError."""
+        cluster.connect()
+        self.cluster, self._most = cluster, jobs
+        self.jobs = min(cluster.size(), jobs or cluster.size())
+
+    def environment(self, study: Study) -> dict[str, Any]:
+        """See `Executor`; each worker adds what it is."""
+        return {"jobs": self.jobs}
+
+    def place(self, study: Study) -> str:
+        """See `Executor`."""
+        count = self.cluster.nodes()
+        return f"{count} Ray node{'s' * (count > 1)}"
+
+    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+        """See `Executor`. Cells that another process is at work on are left for last.
+
+        Ray is spoken to in a thread of its own, as signals that arrive inside of its calls get lost.
+        """
+        return streamed(partial(self._drive, cells, study, setting))
+
+    def _drive(self, cells: Sequence[Cell], study: Study, setting: Setting, send: Send) -> None:
+        self.cluster.connect()
+        sweep = _Sweep(self.cluster, study, setting, send)
+        try:
+            left, waited_for = deque(cells), set()
+            while left or sweep.tasks:
+                send()
+                room = self._most or QUEUED * self.cluster.size()
+                for _ in range(len(left)):
+                    if len(sweep.tasks) >= room:
+                        break
+                    cell = left.popleft()
+                    if not sweep.begin(cell):
+                        left.append(cell)
+                        if not sweep.tasks and cell.training.key not in waited_for:
+                            waited_for.add(cell.training.key)
+                            send(Waiting(cell.training.key))
+                if sweep.tasks:
+                    sweep.advance()
+                else:
+                    time.sleep(TICK)
+        finally:
+            sweep.close()
+            self.cluster.disconnect()
+
+
+class _Sweep:
+    """The driver's side: cells go out, events come in, results are written."""
+
+    def __init__(self, cluster: Cluster, study: Study, setting: Setting, send: Send) -> None:
+        self.study, self.setting, self.send = study, setting, send
+        self.store = Store(setting.out)
+        self.tasks: Tasks[Cell] = Tasks(cluster)
+        self._task = cluster.task(cell_events)
+        self._processors = max(1, int(cluster.cpus))
+        self._claims: dict[str, ExitStack] = {}
+        self._tries: Counter[str] = Counter()
+
+    def begin(self, cell: Cell) -> bool:
+        """Claim a cell and give it to the cluster; False where another process has claimed it."""
+        claim = ExitStack()
+        try:
+            claim.enter_context(self.store.claim(cell.training, on_wait=_give_up))
+        except _ClaimedElsewhereError:
+            return False
+        self._claims[cell.training.key] = claim
+        self._guarded(cell, partial(self._give, cell))
+        return True
+
+    def advance(self) -> None:
+        """Deal with what has come, after waiting for it a little."""
+        for cell, event in self.tasks.events(TICK):
+            self._guarded(cell, partial(self._take, cell, event))
+
+    def close(self) -> None:
+        """Let go of all cells."""
+        for claim in self._claims.values():
+            claim.close()
+
+    def _guarded(self, cell: Cell, work: Callable[[], None]) -> None:
+        attempt(cell.training.key, self.setting.out, work, partial(self._end, cell))
+
+    def _give(self, cell: Cell) -> None:
+        """To a worker, with what there is of the cell; or end it, if that is all."""
+        left = cell.missing(self.store)
+        if left is None:
+            self._finish(cell)
+            return
+        key = cell.training.key
+        self._tries[key] += 1
+        had = None
+        if self.store.has_training(cell.training):
+            stored = self.store.training(key)
+            had = TrainingDone(key, stored.trained(), stored.environment)
+        self.tasks.start(
+            cell, self._task, left, self.study, self._processors, had, self.setting.environment, __version__
+        )
+
+    def _take(self, cell: Cell, event: Event | Lost | Broken) -> None:
+        key = cell.training.key
+        if isinstance(event, TrainingDone):
+            self.store.write_training(cell.training, event.trained, event.environment)
+        elif isinstance(event, EvaluationDone):
+            self.store.write_evaluation(cell.training, event.record, event.evaluated, event.environment)
+        elif isinstance(event, Finished):
+            self._finish(cell)
+        elif isinstance(event, Failed):
+            self._end(cell, event)
+        elif isinstance(event, Broken):
+            raise ToyflowError(event.why)
+        elif isinstance(event, Lost) and self._tries[key] < ATTEMPTS:
+            self.send(Moved(key, event.why))
+            self._give(cell)
+        elif isinstance(event, Lost):
+            raise ToyflowError(f"{event.why}, {ATTEMPTS} times in a row")
+        else:
+            self.send(event)
+
+    def _finish(self, cell: Cell) -> None:
+        self.study.finish(self.store, cell.training.key)
+        self._end(cell, Finished(cell.training.key, summary(cell, self.store)))
+
+    def _end(self, cell: Cell, event: Event) -> None:
+        self.tasks.stop(cell)
+        self._claims.pop(cell.training.key).close()
+        self.send(event)
+
+
+class _ClaimedElsewhereError(Exception):
+    pass
+
+
+def _give_up() -> None:
+    raise _ClaimedElsewhereError
+
+
+# The worker's side.
+
+
+@dataclass(frozen=True)
+class TrainingDone(Event):
+    """A model that a worker has trained, on its way to the driver; or back to one that only decodes."""
+
+    trained: Trained
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class EvaluationDone(Event):
+    """A decoding that a worker has made, on its way to the driver."""
+
+    record: EvaluationRecord
+    evaluated: Evaluated
+    environment: Mapping[str, Any]
+
+
+def cell_events(
+    cell: Cell,
+    study: Study,
+    processors: int,
+    had: TrainingDone | None,
+    environment: Mapping[str, Any],
+    version: str,
+) -> Generator[Event, None, None]:
+    """Complete `cell` in a folder that goes when it ends; what is written there is sent as well.
+
+    Args:
+        had: the trained model, where only decodings are missing.
+        environment: what the driver has to say of how it is made.
+        version: the driver's.
+    """
+    key, host = cell.training.key, platform.node()
+
+    def work(send: Send) -> None:
+        check_version(version)
+        with tempfile.TemporaryDirectory(prefix="toyflow-") as folder:
+            store = _SendingStore(folder, send)
+            store.prepare()
+            if had is not None:
+                Store.write_training(store, cell.training, had.trained, had.environment)
+            own = study.elsewhere(folder, processors)
+            send(Started(key))
+            own.prepare([cell.training])
+            made = {**describe_environment(), **own.environment(), "host": host, **environment}
+            complete(cell, own, store, made, _paced(send))
+        send(Finished(key, ""))
+
+    for event in streamed(lambda send: attempt(key, "there", partial(work, send), send)):
+        yield replace(event, message=f"{event.message} (on {host})") if isinstance(event, Failed) else event
+
+
+class _SendingStore(Store):
+    """Also sends what it writes."""
+
+    def __init__(self, root: str, send: Send) -> None:
+        super().__init__(root)
+        self._send = send
+
+    def write_training(
+        self, record: TrainingRecord, trained: Trained, environment: Mapping[str, Any]
+    ) -> None:
+        super().write_training(record, trained, environment)
+        self._send(TrainingDone(record.key, trained, environment))
+
+    def write_evaluation(
+        self,
+        training: TrainingRecord,
+        record: EvaluationRecord,
+        evaluated: Evaluated,
+        environment: Mapping[str, Any],
+    ) -> None:
+        super().write_evaluation(training, record, evaluated, environment)
+        self._send(EvaluationDone(training.key, record, evaluated, environment))
+
+
+def _paced(send: Send) -> Callable[[Event], None]:
+    """`send`, but of progress only some: each report costs the driver a little."""
+    due = 0.0
+
+    def paced(event: Event) -> None:
+        nonlocal due
+        if not isinstance(event, Progress):
+            send(event)
+        elif time.monotonic() >= due:
+            due = time.monotonic() + PROGRESS_EVERY
+            send(event)
+
+    return paced
