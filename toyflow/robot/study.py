@@ -6,6 +6,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from toyflow.sweep.cell import OnProgress, Study
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer, measure_cost
+from toyflow.training.team import ALONE, Team
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class RobotStudy(Study):
     """Episodes of each task and K that are filmed."""
     wandb: str | None = None
     """A project of Weights & Biases to log to."""
+    accumulate: int = 1
+    """Parts of a batch, or of a process's share of it, that are computed one after the other."""
+    bfloat16: bool = False
+    """Whether to train in mixed precision on a device where it is not the rule."""
+    team: Team = ALONE
+    """The processes that train together."""
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
         """Train the policy of `record`, or go on with it from its last checkpoint."""
@@ -63,26 +71,35 @@ class RobotStudy(Study):
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
         cameras, size = policy.spec.interface.cameras, policy.spec.image_size
         frames = open_frames(
-            data, cameras, size, lambda done, total: on_progress("decoding images", done, total, None)
+            data,
+            cameras,
+            size,
+            lambda done, total: on_progress("decoding images", done, total, None),
+            readers=self.team.local,
         )
         example = next(batches(policy, data, frames, replace(recipe, batch_size=1), record.seed))
         cost = measure_cost(policy, objective, (example.observation, example.target))
-        with Logs(Path(self.out) / "logs" / record.key, record, self.wandb) as logs:
+        with ExitStack() as stack:
+            logs = Logs(Path(self.out) / "logs" / record.key, record, self.wandb)
+            listening = [stack.enter_context(logs)] if self.team.main else []
 
             def on_point(point: CurvePoint) -> None:
                 speed = point.iteration * recipe.batch_size / max(point.seconds, 1e-9)
-                logs.write(point, speed)
+                for each in listening:
+                    each.write(point, speed)
                 on_progress("training", point.iteration, recipe.iterations, _in_words(point, speed))
 
             trainer = train_policy(
                 policy,
                 objective,
-                lambda start: batches(policy, data, frames, recipe, record.seed, start),
+                lambda start: batches(policy, data, frames, recipe, record.seed, start, self.team.own),
                 recipe,
                 generator(record.seed, "noise"),
                 self._work(record.key),
                 on_point,
-                torch.bfloat16 if device.type == "cuda" else None,
+                torch.bfloat16 if self._mixed else None,
+                self.team,
+                self.accumulate,
             )
         details = {
             "parameters": sum(p.numel() for p in policy.parameters()),
@@ -163,18 +180,24 @@ class RobotStudy(Study):
                 build_policy(record, open_data_set(self._place(record)))
 
     def environment(self) -> dict[str, Any]:
-        """Device, its name, threads, arithmetic."""
-        cuda = self.device == "cuda"
-        name = torch.cuda.get_device_name() if cuda else processor()
-        precision = "bfloat16" if cuda else "float32"
+        """Device, its name, threads and arithmetic; how many processes and turns share a batch."""
         return {
-            "device": self.device, "device_name": name, "threads": self.threads, "precision": precision
-        }  # fmt: skip
+            "device": self.device,
+            "device_name": torch.cuda.get_device_name() if self.device == "cuda" else processor(),
+            "threads": self.threads,
+            "precision": "bfloat16" if self._mixed else "float32",
+            "processes": self.team.count,
+            "accumulate": self.accumulate,
+        }
 
     def finish(self, store: Store, key: str) -> None:
         """Write the model card; drop the checkpoints that led to the result."""
         write_card(store, key)
         shutil.rmtree(self._work(key), ignore_errors=True)
+
+    @property
+    def _mixed(self) -> bool:
+        return self.bfloat16 or self.device == "cuda"
 
     def _work(self, key: str) -> Path:
         return Path(self.out) / "training" / key
