@@ -574,4 +574,6 @@ def _fail(message: str, code: int) -> None:
     here = launch()
     who = "toyflow" if here.main else f"toyflow, process {here.rank}"
     stderr.print(f"[bold red]{who}:[/] {escape(message)}")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # nothing is left to be said of one that comes now
     sys.exit(code)

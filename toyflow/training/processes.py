@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -88,8 +91,10 @@ def joined(launch: Launch, device: str) -> Iterator[Processes]:
 
     _check(launch, device)
     try:
-        state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
-        yield Processes(launch)
+        with _silent_stdout():
+            state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
+            team = Processes(launch)
+        yield team
     except RuntimeError as error:
         if not _is_of_others(error):
             raise
@@ -108,6 +113,20 @@ def _check(launch: Launch, device: str) -> None:
             f"{launch.local} processes were started here for {torch.cuda.device_count()} GPUs: start one for "
             "each, or choose --device cpu."
         )
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Keep gloo from printing that its processes are connected, each in a line of its own."""
+    sys.stdout.flush()
+    shown = os.dup(1)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(shown, 1)
+        os.close(shown)
 
 
 def _gloo() -> dist.ProcessGroup:

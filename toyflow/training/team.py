@@ -73,8 +73,7 @@ ALONE = Team()
 def check_split(batch_size: int, members: int, accumulate: int) -> None:
     """Raise UsageError unless a batch falls into equal parts for `members`, each in `accumulate` turns."""
     if batch_size % (members * accumulate):
-        by = f"{members} processes" + (f" and --accumulate {accumulate}" if accumulate > 1 else "")
         raise UsageError(
-            f"a batch of {batch_size} does not fall into equal parts for {by}: choose a --batch-size that "
-            f"{members * accumulate} divides."
+            f"a batch of {batch_size} does not fall into equal parts (processes: {members}, --accumulate: "
+            f"{accumulate}); choose a --batch-size that {members * accumulate} divides."
         )
