@@ -85,7 +85,7 @@ def joined(launch: Launch, device: str) -> Iterator[Processes]:
 
     Raises:
         UsageError: the launcher asks for what is not to be had here.
-        ToyflowError: another process has ended, or does not come.
+        ToyflowError: another process has ended, or does not come; or what is done inside failed.
     """
     from accelerate import PartialState
 
@@ -95,13 +95,10 @@ def joined(launch: Launch, device: str) -> Iterator[Processes]:
             state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
             team = Processes(launch)
         yield team
-    except RuntimeError as error:
-        if not _is_of_others(error):
-            raise
-        raise ToyflowError(
-            "another process of this training has ended or cannot be reached; the same command goes on from "
-            "the last checkpoint."
-        ) from error
+    except (ToyflowError, OSError):
+        raise
+    except Exception as error:
+        raise ToyflowError(_in_a_line(error)) from error
     state.destroy_process_group()
 
 
@@ -135,5 +132,11 @@ def _gloo() -> dist.ProcessGroup:
     return group
 
 
-def _is_of_others(error: RuntimeError) -> bool:
-    return isinstance(error, dist.DistError) or any(name in str(error).lower() for name in ("gloo", "nccl"))
+def _in_a_line(error: Exception) -> str:
+    if isinstance(error, dist.DistError) or any(name in str(error).lower() for name in ("gloo", "nccl")):
+        return (
+            "another process of this training has ended or cannot be reached; the same command goes on from the "
+            "last checkpoint."
+        )
+    first, *_ = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {first}"
