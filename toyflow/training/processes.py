@@ -135,8 +135,8 @@ def _gloo() -> dist.ProcessGroup:
 def _in_a_line(error: Exception) -> str:
     if isinstance(error, dist.DistError) or any(name in str(error).lower() for name in ("gloo", "nccl")):
         return (
-            "another process of this training has ended or cannot be reached; the same command goes on from the "
-            "last checkpoint."
+            "another process of this training has ended or cannot be reached; the same command goes on from "
+            "the last checkpoint."
         )
     first, *_ = str(error).splitlines() or [""]
     return f"{type(error).__name__}: {first}"
