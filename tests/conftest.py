@@ -144,8 +144,10 @@ class CommandLine:
         out, err = self.capsys.readouterr()
         return subprocess.CompletedProcess(words, code, out, err)
 
-    def start(self, *words: str, fault: str = "", **environment: str) -> subprocess.Popen[str]:
-        """In a process of its own, which the test plug-in's task may be told to break."""
+    def start(
+        self, *words: str, fault: str = "", under: tuple[str, ...] = (), **environment: str
+    ) -> subprocess.Popen[str]:
+        """In a process of its own, or `under` a launcher; the test plug-in's task may be told to break."""
         paths = filter(None, (str(PLUGIN_PATH), str(Path(__file__).parent), os.environ.get("PYTHONPATH")))
         env = {
             **os.environ,
@@ -154,7 +156,7 @@ class CommandLine:
             **environment,
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "toyflow", *words],
+            [sys.executable, *under, "-m", "toyflow", *words],
             env=env,
             cwd=self.folder,
             start_new_session=True,
@@ -163,9 +165,11 @@ class CommandLine:
             stderr=subprocess.PIPE,
         )
 
-    def apart(self, *words: str, fault: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def apart(
+        self, *words: str, fault: str = "", under: tuple[str, ...] = (), **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """`start`, and wait for the end."""
-        process = self.start(*words, fault=fault, **environment)
+        process = self.start(*words, fault=fault, under=under, **environment)
         out, err = process.communicate(timeout=200)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 

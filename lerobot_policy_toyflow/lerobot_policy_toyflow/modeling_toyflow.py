@@ -78,7 +78,8 @@ class ToyflowPolicy(PreTrainedPolicy):
         is_pad = batch.get("action_is_pad")
         weight = None if is_pad is None else self.model.weight(is_pad)
         condition = self.model.encode(self._seen(batch))
-        loss = self.objective.loss(self.model, condition, target, self._noise(), weight)
+        drawn = self.objective.draw(target, self._noise())
+        loss = self.objective.loss(self.model, condition, target, drawn, weight)
         return loss.mean, {"mean_t": float(loss.t.mean())}
 
     @torch.no_grad()

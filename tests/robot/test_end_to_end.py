@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 pytest.importorskip("lerobot")
@@ -22,6 +23,11 @@ ON_SUITE = (*ON_POINTS, "--suite", "points", "--states", "1")
 TRAIN = (
     "robot-train", "--dataset", "demos", "--environment", "points", "--iterations", "40", "--batch-size", "8",
     "--states", "2", "--threads", "1", "--out", "out",
+)  # fmt: skip
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+ACCELERATE = (
+    "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+    "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
 )  # fmt: skip
 
 
@@ -117,6 +123,59 @@ def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path):
     found = [next((line.folder / out).glob("cells/*/manifest.json")) for out in ("killed", "whole")]
     manifests = [json.loads(path.read_text()) for path in found]
     assert manifests[0]["weights.safetensors"] == manifests[1]["weights.safetensors"]
+
+
+def test_two_processes_of_which_one_is_killed_go_on_to_the_policy_of_one(trained):
+    line, _ = trained
+    longer = (*TRAIN[:-2], "--seed", "2", "--iterations", "60", "--device", "cpu")
+    process = line.start(*longer, "--suite", "none", "--out", "both", under=TORCHRUN)
+    while not list((line.folder / "both" / "training").glob("*/iteration-*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    [other] = [each for each in psutil.Process(process.pid).children() if each.environ().get("RANK") == "1"]
+    other.kill()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    said = [text for text in err.splitlines() if text.startswith("toyflow")]
+    assert len(said) == 1 and "another process of this training has ended" in said[0]
+    assert "goes on from the last checkpoint" in said[0]
+
+    done = line.apart(*longer, "--states", "1", "--steps", "1", "--out", "both", under=ACCELERATE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("The policy:") == 1 and "process 1" not in done.stderr
+    assert line.apart(*longer, "--suite", "none", "--out", "one").returncode == 0
+    folders = [next((line.folder / out).glob("cells/*/manifest.json")).parent for out in ("both", "one")]
+    assert folders[0].name == folders[1].name, "how many processes there were is no part of what is made"
+    both, one = (pd.read_csv(folder / "curve.csv") for folder in folders)
+    assert list(both["loss"]) == pytest.approx(list(one["loss"]), rel=1e-4) and len(one) == 60
+    environments = [json.loads((f / "config.json").read_text())["environment"] for f in folders]
+    assert [each["processes"] for each in environments] == [2, 1]
+    assert list(folders[0].glob("evaluations/*/outcomes.csv"))
+    assert not list((line.folder / "both" / "training").iterdir())
+
+
+LAUNCHED = {"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "3"}
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        ((), LAUNCHED, "toyflow, process 1: several processes train on demonstrations that exist"),
+        (("--dataset", "SMALL"), LAUNCHED, "a batch of 8 does not fall into equal parts (processes: 3,"),
+        (("--dataset", "SMALL", "--accumulate", "3"), {}, "1 process and --accumulate 3"),
+        (("--dataset", "SMALL"), {"ACCELERATE_USE_FSDP": "true"}, "accelerate is set to FSDP"),
+        (("--dataset", "SMALL"), {"ACCELERATE_MIXED_PRECISION": "fp16"}, "bfloat16 or float32, not in fp16"),
+    ],
+)
+def test_a_launch_that_cannot_work_is_refused_in_one_line(
+    toyflow, small, monkeypatch, words, environment, said
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    words = [str(small[0]) if word == "SMALL" else word for word in words]
+    done = toyflow("robot-train", "--suite", "none", "--batch-size", "8", *words)
+    assert done.returncode == 2 and said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_everything_that_reads_results_reads_these(trained):

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from losses import loss_of
 from torch.nn.functional import interpolate
 
 from toyflow import plugins
@@ -241,7 +242,7 @@ def test_every_objective_trains_and_decodes(name, attention, generator):
     seen, is_pad = observed(policy), torch.zeros(4, 10, dtype=torch.bool)
     is_pad[0, 5:] = True
     target = policy.target(torch.randn(4, 10, 7, generator=generator))
-    loss = objective.loss(policy, policy.encode(seen), target, generator, policy.weight(is_pad))
+    loss = loss_of(objective, policy, policy.encode(seen), target, generator, policy.weight(is_pad))
     loss.mean.backward()
     gradients = [p.grad for p in policy.parameters() if p.grad is not None]
     assert loss.mean.isfinite() and all(g.isfinite().all() for g in gradients)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from toyflow.errors import ToyflowError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import Model, make_objective, parse_schedule
 from toyflow.training import LOSS_BINS, DivergedError, OneCycle, PolicyRecipe, Trainer, train
 
@@ -176,3 +176,25 @@ def test_weights_that_are_not_finite_are_not_kept():
     model.layer.weight.data[0, 0] = float("nan")
     with pytest.raises(DivergedError, match="a weight became"):
         trainer.state()
+
+
+def test_a_batch_in_parts_gives_the_weights_of_the_whole():
+    def trained(parts: int) -> tuple[Trainer, nn.Module]:
+        model = Linear()
+        data = batches(torch.Generator().manual_seed(1), size=12)
+        weighted = ((x, y, (torch.arange(12) % 3 > 0)[:, None] * torch.ones(12, 2)) for x, y in data)
+        objective = make_objective("flow", parse_schedule("beta"))
+        recipe = Short(batch_size=12)
+        trainer = Trainer(model, objective, recipe, torch.Generator().manual_seed(3), accumulate=parts)
+        for _ in trainer.steps(weighted):
+            pass
+        return trainer, model
+
+    (whole, model), (parts, other) = trained(1), trained(4)
+    for one, same in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, same, rtol=1e-4, atol=1e-6)
+    assert [p.loss for p in parts.curve.points] == pytest.approx(
+        [p.loss for p in whole.curve.points], rel=1e-5
+    )
+    with pytest.raises(UsageError, match=r"12 does not fall into equal parts \(.*5\); .* that 5 divides"):
+        trained(5)

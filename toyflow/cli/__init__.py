@@ -19,6 +19,7 @@ from toyflow.cli.options import Device, examples
 from toyflow.cli.robot import add_commands as add_robot_commands
 from toyflow.cli.robot_control import add_commands as add_control_commands
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.launch import launch
 from toyflow.sweep.options import RECOMMEND, RECOMMEND_FRACTION, SweepOptions, load_preset
 
 app = typer.Typer(
@@ -584,6 +585,8 @@ def main() -> None:
     except ToyflowError as error:
         _fail(f"{error} {getattr(error, 'mend', '')}".strip(), error.exit_code)
     except Stopped as stopped:
+        if not launch().main:  # the main process says it for all
+            sys.exit(128 + stopped.args[0])
         _fail("stopped; finished cells are kept", 128 + stopped.args[0])
     except Exception as error:
         # Typer may carry its own copy of click, so its errors are known by what they can do.
@@ -596,5 +599,9 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> None:
     stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
-    stderr.print(f"[bold red]toyflow:[/] {escape(message)}")
+    here = launch()
+    who = "toyflow" if here.main else f"toyflow, process {here.rank}"
+    stderr.print(f"[bold red]{who}:[/] {escape(message)}")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # nothing is left to be said of one that comes now
     sys.exit(code)

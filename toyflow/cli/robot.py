@@ -18,7 +18,8 @@ from toyflow.cli.options import (
     StepCount,
     examples,
 )
-from toyflow.errors import unknown
+from toyflow.errors import UsageError, unknown
+from toyflow.launch import launch
 
 DEMO_SUITE, DEMO_TASK = "libero_object", 0
 DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_ITERATIONS, DEMO_STATES = 12, 64, 1200, 5
@@ -69,6 +70,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-train --dataset data/demos/libero_object --schedule shift:4 --steps 1,10 --states 50",
         "toyflow robot-train --dataset HuggingFaceVLA/libero --size tiny --suite libero_goal --device cuda",
         "toyflow robot-train --dataset my/robot --suite none --cameras front+wrist --no-language",
+        "torchrun --nproc-per-node 8 -m toyflow robot-train --dataset my/robot --size full --accumulate 2",
     ))  # fmt: skip
     def robot_train(
         dataset: Annotated[
@@ -117,6 +119,9 @@ def add_commands(app: typer.Typer) -> None:
         videos: Videos = 1,
         device: Device = "auto",
         threads: Threads = None,
+        accumulate: Annotated[
+            int, typer.Option(help="Parts that a batch is computed in, for less memory.", min=1)
+        ] = 1,
         simulators: Simulators = None,
         wandb: Annotated[str | None, typer.Option(help="A project of Weights & Biases to log to.")] = None,
         out: Annotated[Path, typer.Option(help="Results folder.")] = ROBOT_OUT,
@@ -124,8 +129,15 @@ def add_commands(app: typer.Typer) -> None:
         """Train a policy on demonstrations and evaluate it in closed loop, with every number of steps.
 
         Without --dataset it makes a few demonstrations of one task first: the whole path in a quarter of an
-        hour. Stopped or killed, the same command goes on from the last checkpoint.
+        hour. Stopped or killed, the same command goes on from the last checkpoint. Under torchrun or
+        accelerate launch all processes train the one policy; --batch-size is theirs together.
         """
+        here = launch()
+        if dataset is None and here.processes > 1:
+            raise UsageError(
+                "several processes train on demonstrations that exist: toyflow robot-demos makes some, "
+                "--dataset FOLDER names them."
+            )
         chosen = {
             "size": size, "horizon": str(horizon), "attention": attention, "supervision": supervision,
             "cameras": cameras, "language": _switch(language), "state": _switch(state),
@@ -135,7 +147,8 @@ def add_commands(app: typer.Typer) -> None:
         }  # fmt: skip
         from toyflow.cli import console, start_workers
 
-        start_workers(["toyflow.robot.study"])
+        if here.main:
+            start_workers(["toyflow.robot.study"])
         from toyflow.cli.robot_runs import first_demonstrations, train_one
         from toyflow.sweep.options import SweepOptions
 
@@ -153,7 +166,9 @@ def add_commands(app: typer.Typer) -> None:
             },
             "flags",
         )  # fmt: skip
-        train_one(options, console, simulators=simulators, videos=videos, wandb=wandb)
+        train_one(
+            options, console, accumulate=accumulate, simulators=simulators, videos=videos, wandb=wandb
+        )  # fmt: skip
 
     @app.command("robot-eval", epilog=examples(
         "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,10 --states 50",

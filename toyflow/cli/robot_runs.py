@@ -17,7 +17,8 @@ from toyflow.cli.sweep import print_tables
 from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.integrations.lerobot import can_decode
-from toyflow.machine import check_device_name, cores
+from toyflow.launch import launch, wants_bfloat16
+from toyflow.machine import check_device_name, choose_device, cores
 from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
@@ -27,31 +28,56 @@ from toyflow.robot.interface import Interface
 from toyflow.robot.spec import PolicySpec
 from toyflow.robot.study import RobotStudy
 from toyflow.robot.task import RobotTask
+from toyflow.robot.together import train_together
 from toyflow.robot.trials import Trials
 from toyflow.sweep.executors import LocalExecutor
+from toyflow.sweep.live import view_of
 from toyflow.sweep.options import SweepOptions, parse_steps
 from toyflow.sweep.plan import Cell, objective_of, plan_sweep
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store, StoredTraining
+from toyflow.training.team import check_split
 
 
 def train_one(
-    options: SweepOptions, console: Console, simulators: int | None, videos: int, wandb: str | None
+    options: SweepOptions,
+    console: Console,
+    accumulate: int,
+    simulators: int | None,
+    videos: int,
+    wandb: str | None,
 ) -> None:
-    """Train the one policy that `options` ask for, evaluate it, and print how it did.
+    """Train the one policy that `options` ask for, evaluate it, and print how it did. All processes of a
+    launch train it together; the main one does the rest.
 
     Raises:
         UsageError: before any work starts.
         ToyflowError: training or evaluation failed; the same command goes on.
     """
-    if options.threads is None:
-        options = replace(options, threads=cores())
-    [cell] = plan_sweep(options, RobotTask)
-    study = RobotTask.study(options)
+    here, bfloat16 = launch(), wants_bfloat16()
+    if not here.main:
+        console = Console(quiet=True)
+    threads = options.threads or cores()
+    [cell] = plan_sweep(replace(options, threads=threads), RobotTask)
+    check_split(int(cell.training.recipe["batch_size"]), here.processes, accumulate)
+    study = RobotTask.study(replace(options, threads=threads))
     assert isinstance(study, RobotStudy)
-    study = replace(study, simulators=simulators or cores(), videos=videos, wandb=wandb)
-    _run(cell, study, options.out, console)
+    study = replace(
+        study, simulators=simulators or cores(), videos=videos, wandb=wandb, accumulate=accumulate,
+        bfloat16=bfloat16,
+    )  # fmt: skip
+    if here.processes > 1:
+        from toyflow.training.processes import joined
+
+        each = options.threads or max(1, cores() // here.local)
+        with (
+            joined(here, choose_device(study.device)) as team,
+            view_of({cell.training.key: cell}, console) as view,
+        ):
+            train_together(cell.training, replace(study, team=team, threads=each), view.show)
+    if here.main:
+        _run(cell, study, options.out, console)
 
 
 def evaluate_one(

@@ -43,10 +43,12 @@ def open_frames(
     size: int,
     on_progress: OnProgress = lambda done, total: None,
     cache_bytes: int = CACHE_BYTES,
+    readers: int = 1,
 ) -> Frames:
-    """The images of `cameras` at `size` pixels. The first call for a data set and size fills the cache."""
+    """The images of `cameras` at `size` pixels, for one of `readers` processes at a time on this machine. The
+    first call for a data set and size fills the cache."""
     if data.frames * len(cameras) * 3 * size * size > cache_bytes:
-        return StreamedFrames(data, cameras, size)
+        return StreamedFrames(data, cameras, size, max(1, cores() // readers - 1))
     return CachedFrames(data, cameras, size, on_progress)
 
 
@@ -81,7 +83,8 @@ class CachedFrames(Frames):
 class StreamedFrames(Frames):
     """Images decoded by worker processes, batch by batch."""
 
-    def __init__(self, data: DataSet, cameras: Sequence[str], size: int) -> None:
+    def __init__(self, data: DataSet, cameras: Sequence[str], size: int, workers: int) -> None:
+        self.workers = workers
         self.decoded = _Decoded(data, cameras, size)
 
     def batches(self, indices: Iterator[Int64[Tensor, "batch"]]) -> Iterator[Images]:
@@ -89,7 +92,7 @@ class StreamedFrames(Frames):
         loader = DataLoader(
             self.decoded,
             batch_sampler=(batch.tolist() for batch in indices),  # pyright: ignore[reportArgumentType]
-            num_workers=max(1, cores() - 1),
+            num_workers=self.workers,
             multiprocessing_context="spawn",
             persistent_workers=True,
         )

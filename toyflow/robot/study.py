@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,7 @@ from toyflow.sweep.cell import OnProgress, Study
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer, measure_cost
+from toyflow.training.team import ALONE, Team
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ class RobotStudy(Study):
     """A project of Weights & Biases to log to."""
     cluster: Cluster | None = None
     """Where simulators run, with a copy of the policy each, in place of this machine."""
+    accumulate: int = 1
+    """Parts of a batch, or of a process's share of it, that are computed one after the other."""
+    bfloat16: bool = False
+    """Whether to train in mixed precision on a device where it is not the rule."""
+    team: Team = ALONE
+    """The processes that train together."""
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
         """Train the policy of `record`, or go on with it from its last checkpoint."""
@@ -71,26 +79,35 @@ class RobotStudy(Study):
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
         cameras, size = policy.spec.interface.cameras, policy.spec.image_size
         frames = open_frames(
-            data, cameras, size, lambda done, total: on_progress("decoding images", done, total, None)
+            data,
+            cameras,
+            size,
+            lambda done, total: on_progress("decoding images", done, total, None),
+            readers=self.team.local,
         )
         example = next(batches(policy, data, frames, replace(recipe, batch_size=1), record.seed))
         cost = measure_cost(policy, objective, (example.observation, example.target))
-        with Logs(Path(self.out) / "logs" / record.key, record, self.wandb) as logs:
+        with ExitStack() as stack:
+            logs = Logs(Path(self.out) / "logs" / record.key, record, self.wandb)
+            listening = [stack.enter_context(logs)] if self.team.main else []
 
             def on_point(point: CurvePoint) -> None:
                 speed = point.iteration * recipe.batch_size / max(point.seconds, 1e-9)
-                logs.write(point, speed)
+                for each in listening:
+                    each.write(point, speed)
                 on_progress("training", point.iteration, recipe.iterations, _in_words(point, speed))
 
             trainer = train_policy(
                 policy,
                 objective,
-                lambda start: batches(policy, data, frames, recipe, record.seed, start),
+                lambda start: batches(policy, data, frames, recipe, record.seed, start, self.team.own),
                 recipe,
                 generator(record.seed, "noise"),
                 self._work(record.key),
                 on_point,
-                torch.bfloat16 if device.type == "cuda" else None,
+                torch.bfloat16 if self._mixed else None,
+                self.team,
+                self.accumulate,
             )
         details = {
             "parameters": sum(p.numel() for p in policy.parameters()),
@@ -174,14 +191,16 @@ class RobotStudy(Study):
                 build_policy(record, self._data_set(record))
 
     def environment(self) -> dict[str, Any]:
-        """Device, its name, threads, arithmetic."""
+        """Device, its name, threads and arithmetic; how many processes and turns share a batch."""
         kind = self._device.type
-        cuda = kind == "cuda"
-        name = torch.cuda.get_device_name() if cuda else processor()
-        precision = "bfloat16" if cuda else "float32"
         return {
-            "device": kind, "device_name": name, "threads": self.threads, "precision": precision
-        }  # fmt: skip
+            "device": kind,
+            "device_name": torch.cuda.get_device_name() if kind == "cuda" else processor(),
+            "threads": self.threads,
+            "precision": "bfloat16" if self._mixed else "float32",
+            "processes": self.team.count,
+            "accumulate": self.accumulate,
+        }
 
     def elsewhere(self, out: str, processors: int) -> RobotStudy:
         """See `Study`."""
@@ -200,6 +219,10 @@ class RobotStudy(Study):
         self.cluster.connect()
         policy = SentPolicy.of(training, self.device, self.threads, record.steps, record.sampler)
         return partial(run_shards, self.cluster, policy, spent)
+
+    @property
+    def _mixed(self) -> bool:
+        return self.bfloat16 or self._device.type == "cuda"
 
     def _work(self, key: str) -> Path:
         return Path(self.out) / "training" / key

@@ -25,6 +25,7 @@ from toyflow.robot.data_set import DataSet
 from toyflow.robot.frames import Frames
 from toyflow.robot.policy import Policy, PolicyInput
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer
+from toyflow.training.team import ALONE, State, Team
 
 KEPT = 2
 """Checkpoints of a running training that are kept: the last, and one before it should that be damaged."""
@@ -41,17 +42,25 @@ class PolicyBatch(NamedTuple):
 
 
 def batches(
-    policy: Policy, data: DataSet, frames: Frames, recipe: PolicyRecipe, seed: int, start: int = 0
+    policy: Policy,
+    data: DataSet,
+    frames: Frames,
+    recipe: PolicyRecipe,
+    seed: int,
+    start: int = 0,
+    own: slice = slice(None),
 ) -> Iterator[PolicyBatch]:
     """Training batches from iteration `start` (counted from 0) on, without end; every one is a function of
-    the seed and its number alone."""
+    the seed and its number alone. Of each come only its `own` samples; no other's images are read."""
     device = next(policy.parameters()).device
     augmentation = Augmentation(recipe.augment_shift, recipe.augment_colour)
-    order = frame_order(data.frames, recipe.batch_size, seed, start)
-    shown = frame_order(data.frames, recipe.batch_size, seed, start)  # the same again: frames run ahead
-    for iteration, (indices, images) in enumerate(zip(order, frames.batches(shown), strict=False), start):
+    size = recipe.batch_size
+    order, ahead = (  # the same twice, as frames run ahead
+        (batch[own] for batch in frame_order(data.frames, size, seed, start)) for _ in range(2)
+    )
+    for iteration, (indices, images) in enumerate(zip(order, frames.batches(ahead), strict=False), start):
         chunks = data.chunks(indices, policy.spec.horizon)
-        images = augmentation(images, seed=_mixed(seed, iteration))
+        images = augmentation(images, _mixed(seed, iteration), own, size)
         observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts)).to(device)
         target = policy.target(chunks.actions.to(device))
         yield PolicyBatch(observation, target, policy.weight(chunks.is_pad.to(device)))
@@ -81,33 +90,43 @@ def train_policy(
     folder: Path,
     on_point: Callable[[CurvePoint], None] = lambda point: None,
     precision: torch.dtype | None = None,
+    team: Team = ALONE,
+    accumulate: int = 1,
 ) -> Trainer:
     """Train to the recipe's end, from the newest checkpoint in `folder` if there is one.
 
     Checkpoints are made about `CHECKPOINTS` times, and at once when SIGTERM or SIGINT comes, which is then
-    passed on. `folder` is left for the caller to remove once the result is safe.
+    passed on; to a member of a team, all of them stop. `folder` is left for the caller to remove once the
+    result is safe; only the team's main member looks into it.
 
     Args:
         batches_from: the batches from an iteration (counted from 0) on.
+        team, accumulate: see `Trainer`.
 
     Raises:
         DivergedError: loss or weights are no longer finite; the last good checkpoint is kept.
     """
-    trainer = Trainer(policy, objective, recipe, generator, precision=precision)
+    trainer = Trainer(
+        policy, objective, recipe, generator, precision=precision, team=team, accumulate=accumulate
+    )
     restore(trainer, folder)
     every = max(1, recipe.iterations // CHECKPOINTS)
     with _held_signals() as held:
         for iteration in trainer.steps(batches_from(trainer.iteration), on_point):
-            if held or iteration % every == 0:
+            stop = team.any(bool(held))
+            if stop or iteration % every == 0:
                 keep(trainer, folder)
-            if held:
+            if stop:
+                held.append(signal.SIGTERM)  # the last of all reasons, for members that got none themselves
                 break
     return trainer
 
 
 def keep(trainer: Trainer, folder: Path) -> None:
-    """Write a checkpoint under `folder`, then drop all but the last `KEPT`."""
+    """Write a checkpoint under `folder`, then drop all but the last `KEPT`; of a team, the main member."""
     tensors, values = trainer.state()
+    if not trainer.team.main:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"iteration-{trainer.iteration:07d}"
     if not path.exists():
@@ -124,7 +143,14 @@ def keep(trainer: Trainer, folder: Path) -> None:
 
 
 def restore(trainer: Trainer, folder: Path) -> None:
-    """Go on from the newest checkpoint under `folder` that is whole, or from the start."""
+    """Go on from the newest checkpoint under `folder` that is whole, or from the start. A whole team goes on
+    from the one that its main member finds."""
+    state = trainer.team.handed(_newest(folder) if trainer.team.main else None)
+    if state is not None:
+        trainer.restore(*state)
+
+
+def _newest(folder: Path) -> State | None:
     for path in reversed(_checkpoints(folder)):
         try:
             values = read_json(verified(path, "state.json"))
@@ -132,8 +158,8 @@ def restore(trainer: Trainer, folder: Path) -> None:
         except ToyflowError:
             path.rename(path.with_name(f".damaged-{path.name}"))
             continue
-        trainer.restore(tensors, values)
-        return
+        return tensors, values
+    return None
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -142,8 +168,8 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 @contextmanager
 def _held_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT while inside, and raise the first again on leaving. In a thread, where
-    Python delivers none, nothing is collected."""
+    """Collect SIGTERM and SIGINT while inside, and raise the first again on leaving, unless an error is on
+    its way. In a thread, where Python delivers none, nothing is collected."""
     held: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield held
@@ -158,8 +184,8 @@ def _held_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if held:
-            signal.raise_signal(held[0])
+    if held:
+        signal.raise_signal(held[0])
 
 
 def _mixed(seed: int, number: int) -> int:

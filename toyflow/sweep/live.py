@@ -22,14 +22,18 @@ from toyflow.sweep.plan import Cell
 
 def watch(stream: Iterable[events.Event], cells: Mapping[str, Cell], console: Console) -> list[events.Failed]:
     """Show events as they come, until the stream ends; the failures among them. `cells` is by key."""
-    view = _Bars(cells, console) if console.is_terminal else _Lines(cells, console)
     failures: list[events.Failed] = []
-    with view:
+    with view_of(cells, console) as view:
         for event in stream:
             view.show(event)
             if isinstance(event, events.Failed):
                 failures.append(event)
     return failures
+
+
+def view_of(cells: Mapping[str, Cell], console: Console) -> _Lines | _Bars:
+    """What shows events of `cells` while it is entered."""
+    return _Bars(cells, console) if console.is_terminal else _Lines(cells, console)
 
 
 class _Lines:

@@ -25,17 +25,20 @@ class Batch(NamedTuple):
 
     def part(self, samples: slice) -> Batch:
         """Some of its samples."""
-        return Batch(_mapped(self.observation, lambda tensor: tensor[samples]), self.target[samples])
+        return Batch(part_of(self.observation, samples), self.target[samples])
 
 
-def _mapped(observation: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(observation, Tensor):
-        return function(observation)
-    if isinstance(observation, Mapping):
-        return {key: _mapped(value, function) for key, value in observation.items()}
-    if isinstance(observation, tuple):
-        mapped = (_mapped(value, function) for value in observation)
-        return type(observation)(*mapped) if hasattr(observation, "_fields") else tuple(mapped)
-    raise UsageError(
-        f"an observation is tensors, or mappings and tuples of them, not {type(observation).__name__}."
-    )
+def part_of(batch: Any, samples: slice) -> Any:
+    """Some samples of tensors with the batch first, or of mappings and tuples of such."""
+    return _mapped(batch, lambda tensor: tensor[samples])
+
+
+def _mapped(batch: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(batch, Tensor):
+        return function(batch)
+    if isinstance(batch, Mapping):
+        return {key: _mapped(value, function) for key, value in batch.items()}
+    if isinstance(batch, tuple):
+        mapped = (_mapped(value, function) for value in batch)
+        return type(batch)(*mapped) if hasattr(batch, "_fields") else tuple(mapped)
+    raise UsageError(f"a batch is tensors, or mappings and tuples of them, not {type(batch).__name__}.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
@@ -16,7 +17,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from toyflow.errors import ToyflowError
 from toyflow.flow.objectives import Loss, Model, Objective
 from toyflow.flow.path import noise_level
+from toyflow.training.batch import part_of
 from toyflow.training.recipes import Recipe
+from toyflow.training.team import ALONE, Team, check_split
 
 LOSS_BINS = 10
 """The loss is logged in this many equal bins of the noise level s = 1 - t; the last is the noise end."""
@@ -65,6 +68,12 @@ class Trainer:
         generator: draws times and noise.
         points: about how many points the curve is to have.
         precision: type of the model's arithmetic, by autocast; None is that of its weights.
+        team: the processes that train the model together. Each gives its own samples of every batch, and all
+            draw what chance adds to the whole batch, so that their number does not change the losses.
+        accumulate: parts of a process's samples that are computed one after the other, for less memory.
+
+    Raises:
+        UsageError: the recipe's batch does not fall into equal parts.
     """
 
     def __init__(
@@ -75,7 +84,11 @@ class Trainer:
         generator: torch.Generator,
         points: int = 100,
         precision: torch.dtype | None = None,
+        team: Team = ALONE,
+        accumulate: int = 1,
     ) -> None:
+        check_split(recipe.batch_size, team.count, accumulate)
+        self.team, self.accumulate = team, accumulate
         self.model, self.objective, self.recipe, self.generator = model, objective, recipe, generator
         self.iteration = 0
         self.curve = TrainingCurve()
@@ -87,6 +100,7 @@ class Trainer:
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
         )
         self._window = _Window()
+        self._loss = team.wrap(_BatchLoss(model, objective))
 
     def steps(
         self,
@@ -97,7 +111,8 @@ class Trainer:
 
         Args:
             batches: of (observation, target) or (observation, target, weight of its elements), on the
-                model's device, from iteration `self.iteration` on; must not run out before the last one.
+                model's device, from iteration `self.iteration` on; must not run out before the last one. In
+                a team, this member's samples of each: `team.own`.
             on_point: called with each new point of the curve.
 
         Raises:
@@ -119,7 +134,7 @@ class Trainer:
         return self.model if self._average is None else cast(Model, self._average.module)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, JSON values): everything that `restore` needs.
+        """(tensors, JSON values): everything that `restore` needs, the same on every member of the team.
 
         Raises:
             DivergedError: a weight is not finite; such a state is not worth keeping.
@@ -127,7 +142,8 @@ class Trainer:
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if not all(torch.isfinite(tensor).all() for tensor in model.values()):
             raise DivergedError(self._diverged("a weight"))
-        tensors = {**model, "generator": self.generator.get_state(), **self._window.tensors()}
+        window = {name: self.team.gathered(tensor) for name, tensor in self._window.tensors().items()}
+        tensors = {**model, "generator": self.generator.get_state(), **window}
         if self._average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self._average.state_dict().items()}
         for i, optimiser in enumerate(self._optimisers):
@@ -136,13 +152,13 @@ class Trainer:
         curve = {"points": [asdict(point) for point in self.curve.points], "seconds": self.curve.seconds}
         return tensors, {"iteration": self.iteration, "curve": curve}
 
-    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go on from what `state` gave, of a trainer that was made in the same way."""
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, of a trainer that was made in the same way but for its team."""
         self.model.load_state_dict(_below("model.", tensors))
         if self._average is not None:
             self._average.load_state_dict(_below("average.", tensors))
         self.generator.set_state(tensors["generator"].cpu())
-        self._window = _Window.of(tensors)
+        self._window = _Window.of(tensors, self.team.own, next(self.model.parameters()).device)
         for i, optimiser in enumerate(self._optimisers):
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
             state: dict[int, dict[str, Tensor]] = {}
@@ -159,13 +175,21 @@ class Trainer:
         self.curve = TrainingCurve(points, values["curve"]["seconds"])
 
     def _step(self, observation: Any, target: Tensor, weight: Tensor | None = None) -> None:
-        device = target.device.type
-        with torch.autocast(device, dtype=self.precision, enabled=self.precision is not None):
-            loss = self.objective.loss(
-                self.model, self.model.encode(observation), target, self.generator, weight
-            )
+        whole = target[:1].expand(len(target) * self.team.count, *target.shape[1:])
+        drawn = part_of(self.objective.draw(whole, self.generator), self.team.own)
         self.model.zero_grad()
-        loss.mean.backward()
+        parts = [slice(start, None, self.accumulate) for start in range(self.accumulate)]
+        for part, share in zip(parts, self._shares(weight, parts), strict=True):
+            with nullcontext() if part is parts[-1] else self.team.apart(self._loss):
+                with torch.autocast(target.device.type, self.precision, self.precision is not None):
+                    loss = self._loss(
+                        part_of(observation, part),
+                        target[part],
+                        part_of(drawn, part),
+                        None if weight is None else weight[part],
+                    )
+                (loss.mean * share).backward()
+            self._window.add(loss)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         share = self.recipe.rate(self.iteration)
         for optimiser, peaks in zip(self._optimisers, self._peaks, strict=True):
@@ -174,11 +198,18 @@ class Trainer:
             optimiser.step()
         if self._average is not None:
             self._average.update_parameters(self.model)
-        self._window.add(loss)
         self.iteration += 1
 
+    def _shares(self, weight: Tensor | None, parts: list[slice]) -> list[float] | list[Tensor]:
+        """What to scale the mean loss of each part by, so that the mean of all members' gradients is that of
+        the whole batch; parts with more padding count less."""
+        if weight is None:
+            return [1 / len(parts) for _ in parts]
+        masses = torch.stack([self.objective.mass(weight[part]) for part in parts])
+        return list(masses * self.team.count / self.team.total(masses.sum()))
+
     def _mark(self, on_point: Callable[[CurvePoint], None]) -> None:
-        mean, by_noise = self._window.close()
+        mean, by_noise = self._window.close(self.team)
         if not math.isfinite(mean):
             raise DivergedError(self._diverged("the loss"))
         rate = float(self._optimisers[0].param_groups[0]["lr"])
@@ -209,6 +240,18 @@ def train(
     return trainer.curve
 
 
+class _BatchLoss(nn.Module):
+    """A batch's loss as one module, for a team to wrap. Within, objectives have the bare model and may
+    call it several times, without gradient, or for forward-mode derivatives, which a wrapped one lacks."""
+
+    def __init__(self, model: Model, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+
+    def forward(self, observation: Any, target: Tensor, drawn: Any, weight: Tensor | None) -> Loss:
+        return self.objective.loss(self.model, self.model.encode(observation), target, drawn, weight)
+
+
 class _Window:
     """Losses since the last point, kept as tensors: nothing is read back before the window closes."""
 
@@ -220,8 +263,9 @@ class _Window:
         self.losses.append(loss.per_sample.detach())
         self.levels.append(noise_level(loss.t))
 
-    def close(self) -> tuple[float, list[float]]:
-        losses, levels = torch.cat(self.losses).cpu().double(), torch.cat(self.levels).cpu()
+    def close(self, team: Team) -> tuple[float, list[float]]:
+        losses, levels = (team.gathered(torch.cat(each)).cpu() for each in (self.losses, self.levels))
+        losses = losses.double()
         self.losses, self.levels = [], []
         index = (levels * LOSS_BINS).long().clamp(0, LOSS_BINS - 1)
         total = torch.zeros(LOSS_BINS, dtype=torch.float64).index_add_(0, index, losses)
@@ -234,12 +278,13 @@ class _Window:
         return {"window.losses": torch.cat(self.losses), "window.levels": torch.cat(self.levels)}
 
     @classmethod
-    def of(cls, tensors: dict[str, Tensor]) -> _Window:
+    def of(cls, tensors: Mapping[str, Tensor], own: slice, device: torch.device) -> _Window:
         window = cls()
         if "window.losses" in tensors:
-            window.losses, window.levels = [tensors["window.losses"]], [tensors["window.levels"]]
+            losses, levels = (tensors[f"window.{name}"][own].to(device) for name in ("losses", "levels"))
+            window.losses, window.levels = [losses], [levels]
         return window
 
 
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from losses import loss_of
 from torch import nn
 
 from toyflow.errors import UsageError
@@ -36,15 +37,15 @@ def ideal_velocity(x, t, condition):
 
 def test_flow_loss_is_zero_for_the_true_velocity_and_known_for_zero(generator):
     target = torch.randn(64, 4, 3)
-    assert flow().loss(Recorder(ideal_velocity), target, target, generator).mean < 1e-6
-    loss = flow().loss(Recorder(lambda x, t, c: torch.zeros_like(x)), target, target, generator)
+    assert loss_of(flow(), Recorder(ideal_velocity), target, target, generator).mean < 1e-6
+    loss = loss_of(flow(), Recorder(lambda x, t, c: torch.zeros_like(x)), target, target, generator)
     assert float(loss.mean) == pytest.approx(float(target.square().mean()) + 1, rel=0.2)
 
 
 def test_flow_puts_noise_and_data_together_by_the_drawn_time(generator):
     model = Recorder(lambda x, t, c: torch.zeros_like(x))
     target = torch.full((512, 8, 2), 5.0)
-    loss = flow("shift:4").loss(model, None, target, generator)
+    loss = loss_of(flow("shift:4"), model, None, target, generator)
     (x, t) = model.asked[0]
     assert torch.equal(t, loss.t)
     torch.testing.assert_close(x.mean((1, 2)), 5 * t, atol=1.5, rtol=0)
@@ -66,7 +67,7 @@ def test_flow_decodes_a_straight_path_exactly(steps, sampler):
 def test_pure_noise_sees_noise_alone_and_answers_in_one_call(generator):
     objective, target = make_objective("pure-noise", None), torch.full((256, 4, 3), 7.0)
     model = Recorder(lambda x, t, c: c)
-    loss = objective.loss(model, target, target, generator)
+    loss = loss_of(objective, model, target, target, generator)
     x, t = model.asked[0]
     assert loss.mean == 0 and (t == 0).all()
     assert abs(float(x.mean())) < 0.1 and float(x.std()) == pytest.approx(1, abs=0.05)
@@ -78,7 +79,7 @@ def test_pure_noise_sees_noise_alone_and_answers_in_one_call(generator):
 def test_regression_sees_zeros_in_training_and_in_decoding(generator):
     objective, target = make_objective("regression", None), torch.randn(8, 4, 3)
     model = Recorder(lambda x, t, c: c)
-    assert objective.loss(model, target, target, generator).mean == 0
+    assert loss_of(objective, model, target, target, generator).mean == 0
     got = objective.decode(model, target, torch.randn(8, 4, 3), 1, EULER)
     assert torch.equal(got, target)
     assert all((x == 0).all() and (t == 0).all() for x, t in model.asked)
@@ -98,7 +99,7 @@ def test_elements_of_weight_zero_are_not_learned(name, generator):
     weight[:, 2:] = 0
     wrong = nn.Parameter(torch.zeros(6, 4, 3))
     objective = make_objective(name, parse_schedule("beta") if name == "flow" else None)
-    objective.loss(Recorder(lambda x, t, c: wrong), None, target, generator, weight).mean.backward()
+    loss_of(objective, Recorder(lambda x, t, c: wrong), None, target, generator, weight).mean.backward()
     assert wrong.grad is not None
     assert (wrong.grad[:, 2:] == 0).all() and (wrong.grad[:, :2] != 0).all()
 

@@ -42,7 +42,7 @@ class Autoregressive(Objective):
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: Any,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
         classes = target.argmax(-1)

@@ -49,6 +49,21 @@ class Loss(NamedTuple):
     t: Float[Tensor, "batch"]
 
 
+class Drawn(NamedTuple):
+    """Chance's part in a batch whose samples each have one time."""
+
+    noise: Float[Tensor, "batch ..."]
+    t: Float[Tensor, "batch"]
+
+
+class DrawnJumps(NamedTuple):
+    """Chance's part in a batch whose samples each have two times, t <= r."""
+
+    noise: Float[Tensor, "batch ..."]
+    t: Float[Tensor, "batch"]
+    r: Float[Tensor, "batch"]
+
+
 class Passes(NamedTuple):
     """Model calls per training example, the condition's encoding apart. A Jacobian-vector product counts
     as two forward passes, a backward pass as one (it costs about two forward ones)."""
@@ -87,16 +102,30 @@ class Objective(ABC):
                 f"{type(model).__name__}.forward an argument r=None."
             )
 
+    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator) -> Any:
+        """What chance adds to a batch whose target is like `target`, whose numbers do not matter: tensors
+        with the batch first, or mappings and tuples of such, on the generator's device. Here: nothing.
+
+        Drawn for a whole batch and apart from the loss, so that processes may each take some of its samples.
+        """
+        return ()
+
     @abstractmethod
     def loss(
         self,
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: Any,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
-        """Loss of one batch. `weight` weighs elements of `target`, 0 for padding; default 1."""
+        """Loss of a batch, or of some samples of one, with as much of what `draw` gave. `weight` weighs
+        elements of `target`, 0 for padding; default 1."""
+
+    def mass(self, weight: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
+        """What some samples of a batch count among the others: the mean loss of all of them is
+        sum(mass * mean) / sum(mass) over the parts. Here: the sum of their weights."""
+        return weight.sum()
 
     @abstractmethod
     def decode(
@@ -127,6 +156,10 @@ class ScheduledObjective(Objective):
     def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
         self.schedule = schedule
         self.time_sampling: TimeSampling = time_sampling
+
+    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator) -> tuple[Tensor, ...]:
+        noise = normal_like(target, generator)
+        return Drawn(noise, self.schedule.sample(len(target), generator, self.time_sampling))
 
 
 def jump(
@@ -164,8 +197,8 @@ def weighted_mean(
 
 
 def normal_like(x: Float[Tensor, "batch ..."], generator: torch.Generator) -> Float[Tensor, "batch ..."]:
-    """x0 ~ N(0, I) of `x`'s shape and device, drawn on the generator's device."""
-    return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+    """x0 ~ N(0, I) of `x`'s shape and type, on the generator's device."""
+    return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
 
 
 def make_objective(name: str, schedule: Schedule | None, time_sampling: str = "stratified") -> Objective:

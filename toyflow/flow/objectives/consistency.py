@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.flow.objectives.base import Loss, Model, Passes, ScheduledObjective, normal_like, squared_error
+from toyflow.flow.objectives.base import Drawn, Loss, Model, Passes, ScheduledObjective, squared_error
 from toyflow.flow.path import broadcast_time, interpolate
 from toyflow.flow.samplers import Sampler, uniform_grid
 
@@ -37,11 +37,10 @@ class Consistency(ScheduledObjective):
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: Drawn,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
-        noise = normal_like(target, generator)
-        t = self.schedule.sample(len(target), generator, self.time_sampling).to(target.device)
+        noise, t = (each.to(target.device) for each in drawn)
         t = t.clamp(max=1 - 1e-3)  # no answer is left to give at t = 1
         later = (t + GAP).clamp(max=1)
         x = interpolate(noise, target, t)

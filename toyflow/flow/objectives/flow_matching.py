@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.flow.objectives.base import Loss, Model, ScheduledObjective, normal_like, squared_error
+from toyflow.flow.objectives.base import Drawn, Loss, Model, ScheduledObjective, squared_error
 from toyflow.flow.path import interpolate, path_velocity
 from toyflow.flow.samplers import Sampler, uniform_grid
 
@@ -26,11 +25,10 @@ class FlowMatching(ScheduledObjective):
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: Drawn,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
-        noise = normal_like(target, generator)
-        t = self.schedule.sample(len(target), generator, self.time_sampling).to(target.device)
+        noise, t = (each.to(target.device) for each in drawn)
         prediction = model(interpolate(noise, target, t), t, condition)
         return squared_error(prediction, path_velocity(noise, target), t, weight)
 

@@ -9,7 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from toyflow.flow.objectives.base import Loss, Model, Objective, Passes, jump, normal_like
+from toyflow.flow.objectives.base import (
+    DrawnJumps,
+    Loss,
+    Model,
+    Objective,
+    Passes,
+    jump,
+    normal_like,
+)
 from toyflow.flow.path import broadcast_time, interpolate, path_velocity
 from toyflow.flow.samplers import Sampler
 
@@ -36,18 +44,24 @@ class MeanFlow(Objective):
     has_velocity = True
     training_passes = Passes(2, 1)
 
+    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator) -> DrawnJumps:
+        noise, batch = normal_like(target, generator), len(target)
+        times = torch.randn(2, batch, generator=generator).mul(SD).add(MEAN).sigmoid().sort(dim=0).values
+        jumps = torch.rand(batch, generator=generator) < JUMP_SHARE
+        return DrawnJumps(noise, times[0], torch.where(jumps, times[1], times[0]))
+
+    def mass(self, weight: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
+        return weight.new_tensor(len(weight))  # samples are weighed by their own error, not by their length
+
     def loss(
         self,
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: DrawnJumps,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
-        noise, batch = normal_like(target, generator), len(target)
-        times = torch.randn(2, batch, generator=generator).mul(SD).add(MEAN).sigmoid().sort(dim=0).values
-        jumps = torch.rand(batch, generator=generator) < JUMP_SHARE
-        t, r = times[0].to(target.device), torch.where(jumps, times[1], times[0]).to(target.device)
+        noise, t, r = (each.to(target.device) for each in drawn)
         v = path_velocity(noise, target)
         u, goal = prediction_and_goal(model, interpolate(noise, target, t), t, r, v, condition)
         return adaptive(u - goal, t, weight)

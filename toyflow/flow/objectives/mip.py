@@ -28,18 +28,23 @@ class MIP(Objective):
     source = "minimal iterative policy: Pan et al., Much Ado About Noising, arXiv 2512.01809"
     training_passes = Passes(2, 2)
 
+    def draw(
+        self, target: Float[Tensor, "batch ..."], generator: torch.Generator
+    ) -> Float[Tensor, "batch ..."]:
+        return normal_like(target, generator)
+
     def loss(
         self,
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: Float[Tensor, "batch ..."],
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
         zeros, start = torch.zeros_like(target), target.new_zeros(len(target))
         tau = torch.full_like(start, TAU)
         first = squared_error(model(zeros, start, condition), target, start, weight)
-        noised = interpolate(normal_like(target, generator), target, tau)
+        noised = interpolate(drawn.to(target.device), target, tau)
         second = squared_error(model(noised, tau, condition), target, tau, weight)
         both = (torch.cat([first.per_sample, second.per_sample]), torch.cat([start, tau]))
         return Loss(FIRST * first.mean + SECOND * second.mean, *both)

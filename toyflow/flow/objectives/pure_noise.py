@@ -18,16 +18,21 @@ class PureNoise(Objective):
     name = "pure-noise"
     source = "the study's diagnostic (arXiv 2606.05737)"
 
+    def draw(
+        self, target: Float[Tensor, "batch ..."], generator: torch.Generator
+    ) -> Float[Tensor, "batch ..."]:
+        return normal_like(target, generator)
+
     def loss(
         self,
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: Float[Tensor, "batch ..."],
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
         t = target.new_zeros(len(target))
-        return squared_error(model(normal_like(target, generator), t, condition), target, t, weight)
+        return squared_error(model(drawn.to(target.device), t, condition), target, t, weight)
 
     def decode(
         self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler

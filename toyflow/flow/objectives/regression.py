@@ -26,7 +26,7 @@ class Regression(Objective):
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: Any,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
         t = target.new_zeros(len(target))

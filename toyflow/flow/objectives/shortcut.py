@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from toyflow.flow.objectives.base import (
+    DrawnJumps,
     Loss,
     Model,
     Passes,
     ScheduledObjective,
     jump,
-    normal_like,
     weighted_mean,
 )
 from toyflow.flow.path import broadcast_time, interpolate, path_velocity
@@ -42,21 +42,25 @@ class Shortcut(ScheduledObjective):
     has_velocity = True
     training_passes = Passes(1 + 2 * BOOTSTRAP_SHARE, 1)
 
+    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator) -> DrawnJumps:
+        noise, t = super().draw(target, generator)
+        long = round(BOOTSTRAP_SHARE * len(target))
+        count = 2.0 ** torch.randint(HALVINGS + 1, (long,), generator=generator)
+        t[:long] = (torch.rand(long, generator=generator) * count).floor() / count
+        r = t.clone()
+        r[:long] += 1 / count
+        return DrawnJumps(noise, t, r)
+
     def loss(
         self,
         model: Model,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        generator: torch.Generator,
+        drawn: DrawnJumps,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
-        noise, long = normal_like(target, generator), round(BOOTSTRAP_SHARE * len(target))
-        t = self.schedule.sample(len(target), generator, self.time_sampling)
-        count = 2.0 ** torch.randint(HALVINGS + 1, (long,), generator=generator)
-        t[:long] = (torch.rand(long, generator=generator) * count).floor() / count
-        r = t.clone()
-        r[:long] += 1 / count
-        t, r = t.to(target.device), r.to(target.device)
+        long = int((drawn.r > drawn.t).sum())  # the first of a batch, and of every n-th sample of one
+        noise, t, r = (each.to(target.device) for each in drawn)
         x, goal = interpolate(noise, target, t), path_velocity(noise, target)
         if long:
             part = tree_map(lambda tensor: tensor[:long], condition)

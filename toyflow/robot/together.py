@@ -1,0 +1,49 @@
+"""One policy, trained by all processes of a launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from toyflow.errors import UsageError
+from toyflow.machine import describe_environment
+from toyflow.robot.study import RobotStudy
+from toyflow.sweep.events import Event, Progress, Started
+from toyflow.sweep.records import TrainingRecord
+from toyflow.sweep.store import Store
+
+
+def train_together(record: TrainingRecord, study: RobotStudy, show: Callable[[Event], None]) -> None:
+    """Train the policy of `record`, unless it is trained. Of the study's team, the main member alone looks
+    into the results folder and keeps the policy there; the others need no such folder.
+
+    Raises:
+        UsageError: another run is at work on the policy, or a member was given something else to train.
+        ToyflowError: training failed.
+    """
+    team = study.team
+    if team.any(team.told(record.key) != record.key):
+        raise UsageError(
+            "the processes were not given the same data and options; see that all machines agree."
+        )
+
+    def on_progress(stage: str, done: int, total: int, note: str | None = None) -> None:
+        show(Progress(record.key, stage, done, total, note))
+
+    if not team.main:
+        if team.told(False):
+            study.train(record, lambda *progress: None)
+        return
+    store = Store(study.out)
+    store.prepare()
+    with store.claim(record, on_wait=_refuse):
+        if team.told(not store.has_training(record)):
+            show(Started(record.key))
+            trained = study.train(record, on_progress)
+            store.write_training(
+                record, trained, {**describe_environment(), **study.environment(), "jobs": 1}
+            )
+            study.finish(store, record.key)
+
+
+def _refuse() -> None:
+    raise UsageError("another run is at work on this policy; let it end, or choose another --out.")

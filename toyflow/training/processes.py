@@ -1,0 +1,142 @@
+"""Several processes, as `torchrun` or `accelerate launch` starts them, that train one model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.launch import Launch
+from toyflow.training.team import State, Team
+
+T = TypeVar("T")
+PATIENCE = timedelta(hours=1)
+"""How long members wait for one that lives and does not come: it may be fetching or decoding its data. The
+launcher ends them at once when one dies."""
+
+
+class Processes(Team):
+    """One model in each process, whose gradients torch's DistributedDataParallel averages as they come."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.index, self.count, self.local = launch.rank, launch.processes, launch.local
+        # What the processes agree on crosses in main memory, so that no GPU has to be waited for.
+        self._host = dist.group.WORLD if dist.get_backend() == "gloo" else _gloo()
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """See `Team`."""
+        return DistributedDataParallel(module, broadcast_buffers=False)
+
+    def apart(self, wrapped: nn.Module) -> AbstractContextManager[None]:
+        """See `Team`."""
+        assert isinstance(wrapped, DistributedDataParallel)
+        return wrapped.no_sync()
+
+    def total(self, value: Tensor) -> Tensor:
+        """See `Team`."""
+        value = value.clone()
+        dist.all_reduce(value)
+        return value
+
+    def gathered(self, samples: Tensor) -> Tensor:
+        """See `Team`."""
+        parts = [torch.empty_like(samples) for _ in range(self.count)]
+        dist.all_gather(parts, samples.contiguous())
+        return torch.stack(parts, dim=1).flatten(0, 1)
+
+    def any(self, flag: bool) -> bool:
+        """See `Team`."""
+        flags = torch.tensor(int(flag))
+        dist.all_reduce(flags, dist.ReduceOp.MAX, group=self._host)
+        return bool(flags)
+
+    def told(self, value: T) -> T:
+        """See `Team`."""
+        box = [value]
+        dist.broadcast_object_list(box, src=0, group=self._host, device=torch.device("cpu"))
+        return box[0]
+
+    def handed(self, state: State | None) -> State | None:
+        """See `Team`."""
+        mine, values = ({}, None) if state is None else state
+        shapes, values = self.told(({name: (t.shape, t.dtype) for name, t in mine.items()}, values))
+        if values is None:
+            return None
+        tensors = {}
+        for name, (shape, dtype) in shapes.items():
+            tensors[name] = mine[name].cpu() if self.main else torch.empty(shape, dtype=dtype)
+            dist.broadcast(tensors[name], src=0, group=self._host)
+        return tensors, values
+
+
+@contextmanager
+def joined(launch: Launch, device: str) -> Iterator[Processes]:
+    """Be one of the processes of `launch` while inside, each on a `device` of its own.
+
+    Raises:
+        UsageError: the launcher asks for what is not to be had here.
+        ToyflowError: another process has ended, or does not come; or what is done inside failed.
+    """
+    from accelerate import PartialState
+
+    _check(launch, device)
+    try:
+        with _silent_stdout():
+            state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
+            team = Processes(launch)
+        yield team
+    except (ToyflowError, OSError):
+        raise
+    except Exception as error:
+        raise ToyflowError(_in_a_line(error)) from error
+    state.destroy_process_group()
+
+
+def _check(launch: Launch, device: str) -> None:
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"several processes train on cpu or cuda, not on {device}: --device cpu.")
+    if device == "cuda" and launch.local_rank >= torch.cuda.device_count():
+        raise UsageError(
+            f"{launch.local} processes were started here for {torch.cuda.device_count()} GPUs: start one for "
+            "each, or choose --device cpu."
+        )
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Keep gloo from printing that its processes are connected, each in a line of its own."""
+    sys.stdout.flush()
+    shown = os.dup(1)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(shown, 1)
+        os.close(shown)
+
+
+def _gloo() -> dist.ProcessGroup:
+    group = dist.new_group(backend="gloo", timeout=PATIENCE)
+    assert isinstance(group, dist.ProcessGroup)
+    return group
+
+
+def _in_a_line(error: Exception) -> str:
+    if isinstance(error, dist.DistError) or any(name in str(error).lower() for name in ("gloo", "nccl")):
+        return (
+            "another process of this training has ended or cannot be reached; the same command goes on from "
+            "the last checkpoint."
+        )
+    first, *_ = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {first}"
