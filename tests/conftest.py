@@ -4,85 +4,16 @@ from jaxtyping import install_import_hook
 
 install_import_hook("toyflow", "typechecker.checked")
 
-import atexit  # noqa: E402
-import os  # noqa: E402
-import shutil  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
-import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from commands import start  # noqa: E402
 from rich.console import Console  # noqa: E402
-
-PLUGIN = '''
-from dataclasses import dataclass
-import torch
-from toyflow import Batch, Schedule, Task, VectorModel
-
-
-@dataclass(frozen=True)
-class Power(Schedule):
-    """t = u^p."""
-    p: float
-    key = "power"
-    source = "the tests"
-
-    def icdf(self, u):
-        return u ** self.p
-
-
-class Points(Task):
-    """Copy a point. `TOYFLOW_TEST_FAULT` breaks one cell's training: raise, kill or wait."""
-    name = "points"
-    metrics = ("close",)
-    target_shape = (2,)
-
-    def train_batch(self, size, generator):
-        self.fault(generator)
-        x = torch.randn(size, 2, generator=generator)
-        return Batch(x, x)
-
-    def test_set(self):
-        x = torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
-        return Batch(x, x)
-
-    def build_model(self, options):
-        return VectorModel(observation=2, target=2, width=32, depth=1)
-
-    def score(self, sample, test):
-        return {"close": ((sample - test.target).norm(dim=1) < 0.5).float()}
-
-    def fault(self, generator):
-        import os, signal, time
-        fault, _, path = os.environ.get("TOYFLOW_TEST_FAULT", "").partition("@")
-        if not fault:
-            return
-        if fault == "slow":
-            time.sleep(0.02)
-            return
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL))  # the first to come is hit
-        except FileExistsError:
-            return
-        if fault == "raise":
-            raise RuntimeError("a fault was asked for")
-        if fault == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-'''
-ENTRY_POINTS = """
-[toyflow.schedules]
-power = toyflow_test_plugin:Power
-[toyflow.tasks]
-points = toyflow_test_plugin:Points
-[toyflow.environments]
-points = robot.points:Points
-[toyflow.robots]
-fake = robot.robots.fakes:FakeRobot
-"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -97,22 +28,6 @@ def single_thread() -> None:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
-
-
-def _install_plugin() -> Path:
-    """A folder on sys.path that holds another package's plug-ins, as pip would have installed them."""
-    folder = Path(tempfile.mkdtemp(prefix="toyflow-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "toyflow_test_plugin.py").write_text(PLUGIN)
-    info = folder / "toyflow_test_plugin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toyflow-test-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    sys.path[:0] = [str(folder), str(Path(__file__).parent)]
-    return folder
-
-
-PLUGIN_PATH = _install_plugin()
 
 
 class CommandLine:
@@ -146,21 +61,7 @@ class CommandLine:
 
     def start(self, *words: str, fault: str = "", **environment: str) -> subprocess.Popen[str]:
         """In a process of its own, which the test plug-in's task may be told to break."""
-        env = {
-            **os.environ,
-            "PYTHONPATH": f"{PLUGIN_PATH}{os.pathsep}{Path(__file__).parent}",
-            "TOYFLOW_TEST_FAULT": fault,
-            **environment,
-        }
-        return subprocess.Popen(
-            [sys.executable, "-m", "toyflow", *words],
-            env=env,
-            cwd=self.folder,
-            start_new_session=True,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        return start(self.folder, *words, fault=fault, **environment)
 
     def apart(self, *words: str, fault: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """`start`, and wait for the end."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from toyflow.sweep.events import Event, Finished, Progress, Started, Waiting
+from toyflow.sweep.events import Event, Finished, Noted, Progress, Started, Waiting
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
@@ -59,7 +61,7 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
     """Complete `cell` in the store and say so. What another process finished meanwhile is kept."""
     key = cell.training.key
     store = Store(setting.out)
-    with store.claim(cell.training, on_wait=lambda: send(Waiting(key))):
+    with _noted(key, send), store.claim(cell.training, on_wait=lambda: send(Waiting(key))):
         if cell.missing(store):
             send(Started(key))
 
@@ -76,6 +78,19 @@ def run_cell(cell: Cell, study: Study, setting: Setting, send: Callable[[Event],
                 store.write_evaluation(cell.training, record, result, setting.environment)
         study.finish(store, key)
     send(Finished(key, _summary(cell, store)))
+
+
+@contextmanager
+def _noted(key: str, send: Callable[[Event], None]) -> Iterator[None]:
+    """Warnings of toyflow's loggers, as events."""
+    handler = logging.Handler()
+    handler.emit = lambda record: send(Noted(key, record.getMessage()))
+    logger = logging.getLogger("toyflow")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _summary(cell: Cell, store: Store) -> str:

@@ -50,6 +50,8 @@ class _Lines:
         if isinstance(event, events.Finished | events.Failed):
             self.ended += 1
             self.console.print(f"{escape(f'[{self.ended}/{len(self.cells)}]')} {_ending(label, event)}")
+        elif isinstance(event, events.Noted):
+            self.console.print(_note(label, event))
         elif isinstance(event, events.Started | events.Waiting):
             words = "started" if isinstance(event, events.Started) else "another process trains it; waiting"
             self.console.print(f"{' ' * (2 * len(str(len(self.cells))) + 3)} {label}: {words}")
@@ -92,6 +94,8 @@ class _Bars:
             self._bar(event.key, "another process trains it")
         elif isinstance(event, events.Started):
             self._bar(event.key, "starting")
+        elif isinstance(event, events.Noted):
+            self.console.print(_note(label, event))
         elif isinstance(event, events.Progress):
             bar = self._bar(event.key, event.note or event.stage)
             self.progress.update(bar, completed=event.done, total=event.total)
@@ -114,6 +118,10 @@ class _Bars:
             )
         self.progress.update(self.bars[key], note=note)
         return self.bars[key]
+
+
+def _note(label: str, event: events.Noted) -> str:
+    return f"[yellow]note[/]    {label}: {escape(event.text)}"
 
 
 def _ending(label: str, event: events.Finished | events.Failed) -> str:
