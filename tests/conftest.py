@@ -13,7 +13,12 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from commands import start  # noqa: E402
+from hypothesis import settings  # noqa: E402
 from rich.console import Console  # noqa: E402
+
+
+settings.register_profile("toyflow", deadline=None, max_examples=50)  # a busy machine is slow, and nothing is wrong
+settings.load_profile("toyflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

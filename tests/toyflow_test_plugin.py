@@ -1,7 +1,8 @@
 """Another package's plug-ins, which the folder toyflow_test_plugin-1.0.dist-info declares as pip would have.
 
-`TOYFLOW_TEST_FAULT` breaks one cell's training: FAULT@FILE has it unless FILE exists, and makes FILE first; FAULT
-is raise, kill (as the system does where memory is short) or hoard (until there is none left). `slow` takes time.
+`TOYFLOW_TEST_FAULT` breaks one cell's training: FAULT@FILE has it unless FILE exists, and makes FILE first;
+FAULT is raise, kill (as the system does where memory is short) or hoard (until there is none left). `slow`
+takes time.
 """
 
 import os

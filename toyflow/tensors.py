@@ -1,4 +1,4 @@
-"""Tensors written as safetensors. What their library says of a full disk is no OSError, so it is caught here."""
+"""Tensors written as safetensors, whose library says in an error of its own that a disk is full."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -18,13 +19,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cached_property
 from io import StringIO
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
 import commands
-
 from faults.campaign import Lost, Rude
 
 ON_POINTS = ("--environment", "points")
@@ -114,17 +113,21 @@ def refused(done: Done, *names: str) -> None:
     lines = [line for line in done.err.splitlines() if line.strip()]
     if done.code not in (1, 2) or "Traceback" in done.out + done.err:
         raise Rude(f"exit code {done.code} and {(done.out + done.err)[-600:]}")
-    if not lines or not lines[-1].startswith("toyflow: "):
+    shown = not lines and "damaged" in done.out  # `runs show` has a table, and says it below
+    if not shown and (not lines or not lines[-1].startswith("toyflow: ")):
         raise Rude(f"the last line is no message: {lines[-1:]}")
     if names and not any("".join(name.split()) in done.said for name in names):
-        raise Rude(f"none of {', '.join(names)} is named: {lines[-1]}")
+        raise Rude(f"none of {', '.join(names)} is named: {lines[-1:]}")
 
 
 def finished(root: Path) -> dict[str, tuple[int, str]]:
     """(time of its last change, SHA-256) of every file below `root` that is a finished result, or part of
-    one: all that a visible manifest lists, and episodes of evaluations. Checks what is listed."""
+    one: all that a visible manifest lists, and episodes of evaluations. Checks what is listed. A training's
+    checkpoints are none: newer ones take their place."""
     found: dict[str, tuple[int, str]] = {}
     for manifest in _visible(root, "manifest.json"):
+        if "training" in manifest.parts:
+            continue
         for name, digest in json.loads(manifest.read_text()).items():
             file = manifest.parent / name
             if not file.is_file() or _digest(file) != digest:
@@ -166,13 +169,11 @@ class Bench:
 
     def __init__(self, root: Path, seed: int, short: bool) -> None:
         self.root, self.random, self.short = root, random.Random(seed), short
-        self._numbers = count()
         root.mkdir(parents=True, exist_ok=True)
 
     def fresh(self, *parts: str) -> Path:
         """A new folder with copies of these parts of the world."""
-        folder = self.root / f"trial-{next(self._numbers):04d}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix="trial-", dir=self.root))
         for part in parts:
             source = self.world / part
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
@@ -190,8 +191,10 @@ class Bench:
     @cached_property
     def world(self) -> Path:
         """Everything that toyflow writes, by its own commands."""
-        world = self.root / "world"
-        world.mkdir()
+        world, complete = self.root / "world", self.root / "world-complete"
+        if complete.exists():
+            return world
+        world.mkdir(exist_ok=True)
         recommend = ("recommend", "--task", "points", "--schedules", "uniform,shift:3", "--steps", "1,2")
         for words in (
             SWEEP,
@@ -205,13 +208,17 @@ class Bench:
         states = ("--suite", "points", "--states", "0")
         for words in (
             ("robot-export", policy, "exported"),
-            ("robot-eval", "exported", *ON_POINTS, *states[:2], "--states", "1", "--steps", "1", "--out", "imported"),
+            (
+                "robot-eval", "exported", *ON_POINTS, *states[:2], "--states", "1", "--steps", "1",
+                "--out", "imported",
+            ),
             ("robot-run", policy, "--robot", "points", *states, "--log", "run.jsonl"),
             ("robot-replay", "run.jsonl"),
         ):  # fmt: skip
             well(inside(world, *words), " ".join(words))
         self._stop_a_training(world)
         _fill_caches()
+        complete.touch()
         return world
 
     def _stop_a_training(self, world: Path) -> None:
@@ -248,7 +255,11 @@ def _fill_caches() -> None:
 @contextmanager
 def bench(root: Path, seed: int, short: bool) -> Iterator[Bench]:
     """A bench whose commands keep their caches in `root`, offline."""
-    environment = {"TOYFLOW_CACHE": str(root / "world" / "cache"), "HF_HUB_OFFLINE": "1", "HF_HOME": str(root / "hf")}
+    environment = {
+        "TOYFLOW_CACHE": str(root / "world" / "cache"),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(root / "hf"),
+    }
     with mock.patch.dict(os.environ, environment):
         from toyflow.workers import start_fork_server
 

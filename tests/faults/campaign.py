@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -74,14 +76,16 @@ HEAD = ("fault", "tried", "survived", "results lost", "damage accepted", "rude")
 _FIGURES = {Lost: "lost", Accepted: "accepted", Rude: "rude"}
 
 
-def carry_out(trials: Iterable[Trial], console: Console) -> Outcome:
-    """Try everything; a finding is noted at once and stops nothing."""
-    outcome = Outcome()
+def carry_out(trials: Iterable[Trial], console: Console, seconds: float = math.inf) -> Outcome:
+    """Try everything, or what can be begun within `seconds`; a finding is noted at once and stops nothing."""
+    outcome, began = Outcome(), time.monotonic()
     columns = TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         every = list(trials)
         bar = progress.add_task("", total=len(every))
         for trial in every:
+            if time.monotonic() - began > seconds:
+                break
             progress.update(bar, description=trial.row)
             _carry_out(trial, outcome, console)
             progress.advance(bar)
@@ -114,12 +118,19 @@ def as_table(outcome: Outcome) -> Table:
     return table
 
 
-def as_markdown(outcome: Outcome) -> str:
-    """For the documentation."""
+def as_markdown(rows: Iterable[Row]) -> str:
+    """For the documentation, with a last line for all."""
+    every = list(rows)
+    total = Row("**all**", *(sum(getattr(row, figure) for row in every) for figure in _SUMMED))
     lines = ["| " + " | ".join(HEAD) + " |", "|---" + "|---:" * (len(HEAD) - 1) + "|"]
-    lines += [f"| {row.name} | " + " | ".join(row.cells()) + " |" for row in outcome.rows.values()]
-    total = Row("**all**", *(sum(getattr(row, f) for row in outcome.rows.values()) for f in _SUMMED))
-    return "\n".join([*lines, f"| {total.name} | " + " | ".join(total.cells()) + " |"]) + "\n"
+    lines += [f"| {row.name} | {' | '.join(row.cells())} |" for row in [*every, total]]
+    return "\n".join(lines) + "\n"
+
+
+def from_markdown(table: str) -> dict[str, Row]:
+    """The rows that `as_markdown` wrote, by name."""
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()[2:-1]]
+    return {name: Row(name, int(tried), *map(int, found)) for name, tried, _, *found in cells}
 
 
 _SUMMED = ("tried", "lost", "accepted", "rude")

@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import commands
-
 from faults import results
-from faults.bench import DEMOS, ON_POINTS, PATIENCE, SWEEP, TRAIN, Bench, apart, finished, inside, no_rubbish
-from faults.bench import unchanged, well
+from faults.bench import (
+    DEMOS,
+    ON_POINTS,
+    PATIENCE,
+    SWEEP,
+    TRAIN,
+    Bench,
+    finished,
+    inside,
+    no_rubbish,
+    unchanged,
+    well,
+)
 from faults.campaign import Accepted, Rude, Trial
 
 MOMENTS, SHORT_MOMENTS = 20, 2
@@ -37,10 +47,12 @@ class Victim:
 def victims(bench: Bench) -> list[Victim]:
     """The four commands that work for long."""
     evaluate = (
-        "robot-eval", bench.policy(bench.world), *ON_POINTS, "--suite", "slow", "--states", "4", "--steps", "1,4",
-        "--videos", "1", "--simulators", "2", "--threads", "1",
+        "robot-eval", bench.policy(bench.world), *ON_POINTS, "--suite", "slow", "--states", "4", "--steps",
+        "1,4", "--videos", "1", "--simulators", "2", "--threads", "1",
     )  # fmt: skip
-    demos = tuple({"points": "slow", "2": "3"}.get(word, word) if at > 4 else word for at, word in enumerate(DEMOS))
+    demos = tuple(
+        {"points": "slow", "2": "3"}.get(word, word) if at > 4 else word for at, word in enumerate(DEMOS)
+    )
     return [
         Victim("sweep", SWEEP, (), "toy/toyflow.json", lambda f: results.cells(f / "toy"), fault="slow"),
         Victim("robot-demos", demos, (), "demos.episodes", lambda f: results.demonstrations(f / "demos")),
@@ -56,14 +68,12 @@ def victims(bench: Bench) -> list[Victim]:
 
 
 def trials(bench: Bench) -> Iterator[Trial]:
-    """A row for each command."""
-    for victim in victims(bench):
-        reference = _Reference(bench, victim)
-        if bench.short:
-            yield Trial(f"kill -9 of {victim.name}", lambda r=reference: r.killed(SHORT_MOMENTS))
-        else:
-            for _ in range(MOMENTS):
-                yield Trial(f"kill -9 of {victim.name}", lambda r=reference: r.killed(1))
+    """A row for each command, taken in turns. The short form kills twice on the way to one end."""
+    rounds, kills = (1, SHORT_MOMENTS) if bench.short else (MOMENTS, 1)
+    references = [_Reference(bench, victim) for victim in victims(bench)]
+    for _ in range(rounds):
+        for reference in references:
+            yield Trial(f"kill -9 of {reference.victim.name}", lambda r=reference: r.killed(kills))
 
 
 class _Reference:
@@ -82,7 +92,7 @@ class _Reference:
         for _ in range(times):
             self._kill(folder)
             before = finished(folder)
-        well(apart(folder, *victim.words) if not self.bench.short else inside(folder, *victim.words))
+        well(inside(folder, *victim.words))
         unchanged(before, folder)
         if victim.result(folder) != self.result:
             raise Accepted(f"the result in {folder} is not that of an undisturbed run")

@@ -24,7 +24,9 @@ def cells(root: Path) -> dict[str, Any]:
 
 def cards(root: Path) -> list[str]:
     """Of a results folder of policies: which cards are there, each with its number of lines."""
-    return [f"{p.parent.name} {len(p.read_text().splitlines())}" for p in sorted(root.glob("cells/*/README.md"))]
+    return [
+        f"{p.parent.name} {len(p.read_text().splitlines())}" for p in sorted(root.glob("cells/*/README.md"))
+    ]
 
 
 def demonstrations(root: Path) -> dict[str, Any]:
@@ -35,8 +37,9 @@ def demonstrations(root: Path) -> dict[str, Any]:
 
 
 def tables(root: Path) -> dict[str, str]:
-    """Of a results folder: the numbers that were written for people."""
-    return {str(p.relative_to(root)): p.read_text() for p in [*_below(root, "tables/*.csv"), *_below(root, "probe/*.csv")]}
+    """Of a folder: the numbers that were written for people."""
+    written = [p for pattern in ("tables/*.csv", "probe/*.csv", "report.md") for p in _below(root, pattern)]
+    return {str(p.relative_to(root)): p.read_text() for p in written}
 
 
 def _below(root: Path, pattern: str) -> Iterator[Path]:

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from junk import parsed, texts
 from rich.console import Console
 from scipy import stats as scipy_stats
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
-from toyflow.report.compare import Comparison, compare
+from toyflow.report.compare import Comparison, Selector, compare
 from toyflow.report.verdicts import comparison_table, verdicts
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
@@ -381,3 +383,14 @@ def test_nothing_is_written(out):
     before = contents()
     printed(compare(out, ["beta", "uniform"]))
     assert contents() == before
+
+
+@given(texts("beta:shift4@,=K=1 encoder::/"))
+def test_whatever_is_selected_it_is_a_selector_or_refused(text):
+    selector = parsed(lambda: Selector.parse(text, Path("out")))
+    assert selector is None or selector.label
+
+
+def test_a_number_of_steps_without_end_is_refused():
+    with pytest.raises(UsageError, match="is not a number of steps"):
+        Selector.parse("beta,K=" + "9" * 5000, Path("out"))

@@ -139,12 +139,12 @@ def _fill(folder: Path, data: DataSet, cameras: Sequence[str], size: int, on_pro
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
     )
-    with atomic_folder(folder) as temporary:
-        with (temporary / "frames.npy").open("wb") as file:  # a map on a full disk would end the process
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            done = 0
-            for rows in loader:
-                file.write(rows.numpy().tobytes())
-                done += len(rows)
-                on_progress(done, data.frames)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    # Written, not mapped: on a full disk a map ends the process.
+    with atomic_folder(folder) as temporary, (temporary / "frames.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        done = 0
+        for rows in loader:
+            file.write(rows.numpy().tobytes())
+            done += len(rows)
+            on_progress(done, data.frames)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from toyflow.training import Bench
 
 NO_TRIALS = "none"
-DATA_MEND = "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
+DATA_MEND = (
+    "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
+)
 
 
 class RobotTask(Subject):

@@ -86,11 +86,13 @@ def _noted(key: str, send: Callable[[Event], None]) -> Iterator[None]:
     handler = logging.Handler()
     handler.emit = lambda record: send(Noted(key, record.getMessage()))
     logger = logging.getLogger("toyflow")
+    before, logger.propagate = logger.propagate, False  # libraries that set up logging would say it again
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.propagate = before
 
 
 def _summary(cell: Cell, store: Store) -> str:

@@ -6,8 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, get_args, get_origin, get_type_hints
 
 from toyflow.atomic import DamagedError
 
@@ -35,10 +35,29 @@ class _Record:
     @classmethod
     def from_dict(cls, values: Any) -> Any:
         """The record with these fields. Raises DamagedError where they are not exactly its own."""
-        names = [f.name for f in fields(cls)]  # pyright: ignore[reportArgumentType]
-        if not isinstance(values, dict) or sorted({*values, "data"}) != sorted({*names, "data"}):
-            raise DamagedError(f"a record must have the fields {', '.join(names)}")
+        kinds = _kinds(cls)
+        if not isinstance(values, dict) or {*values, "data"} != {*kinds, "data"}:
+            raise DamagedError(f"a record must have the fields {', '.join(kinds)}")
+        for name, value in values.items():
+            if not _fits(value, kinds[name]):
+                raise DamagedError(f"a record's {name} cannot be {value!r:.60}")
         return cls(**values)
+
+
+@cache
+def _kinds(record: type[_Record]) -> dict[str, Any]:
+    """The types of a record's fields by name."""
+    hints = get_type_hints(record)
+    return {f.name: hints[f.name] for f in fields(record)}  # pyright: ignore[reportArgumentType]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a field's type."""
+    if get_origin(kind) is Mapping:
+        names, of = get_args(kind)
+        return isinstance(value, dict) and all(_fits(k, names) and _fits(v, of) for k, v in value.items())
+    kinds = get_args(kind) or (kind,)
+    return type(value) in kinds or (float in kinds and type(value) is int)
 
 
 @dataclass(frozen=True, eq=False)
