@@ -16,8 +16,9 @@ from commands import start  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-
-settings.register_profile("toyflow", deadline=None, max_examples=50)  # a busy machine is slow, and nothing is wrong
+settings.register_profile(
+    "toyflow", deadline=None, max_examples=50
+)  # a busy machine is slow, and nothing is wrong
 settings.load_profile("toyflow")
 
 

@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -90,14 +91,14 @@ def apart(folder: Path, *words: str, fault: str = "", **environment: str) -> Don
     return ended(commands.start(folder, *words, fault=fault, **environment))
 
 
-def ended(process) -> Done:
+def ended(process: subprocess.Popen[str]) -> Done:
     """Wait for a process that `commands.start` started."""
     try:
         out, err = process.communicate(timeout=PATIENCE)
-    except commands.subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        raise Rude(f"{' '.join(process.args[3:])} hung for {PATIENCE} s") from None
+        raise Rude(f"a command hung for {PATIENCE} s") from None
     return Done(process.returncode, out, err)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from faults import results
 from faults.bench import (
@@ -18,6 +19,8 @@ from faults.bench import (
     SWEEP,
     TRAIN,
     Bench,
+    Done,
+    apart,
     finished,
     inside,
     no_rubbish,
@@ -40,8 +43,6 @@ class Writer:
     words: tuple[str, ...]
     parts: tuple[str, ...]
     result: Callable[[Path], Any]
-    cache: bool = False
-    """Whether it is its caches that are on the small disk."""
 
 
 def writers(bench: Bench) -> list[Writer]:
@@ -84,13 +85,14 @@ def _staircase(bench: Bench, writer: Writer) -> int:
     """Run it with more and more room until it succeeds; whatever was finished on the way stays."""
     whole = bench.fresh()
     _fill(bench, whole, writer)
+    before = _bytes_in(whole)
     well(inside(whole, *writer.words), writer.name)
-    expected = writer.result(whole)
+    expected, need = writer.result(whole), _bytes_in(whole) - before
     bench.drop(whole)
     with small_disk(bench.fresh()) as disk:
         _fill(bench, disk.root, writer)
-        stairs, room, step, before = 0, 0, PAGE, ""
-        kept = finished(disk.root)
+        kept, said = finished(disk.root), ""
+        stairs, room, step = 0, 0, need // 3 if bench.short else PAGE
         while True:
             disk.leave(room)
             done = inside(disk.root, *writer.words)
@@ -102,15 +104,19 @@ def _staircase(bench: Bench, writer: Writer) -> int:
             stairs += 1
             if stairs > MOST_STAIRS:
                 raise Rude(f"{writer.name} never succeeds: {done.err[-300:]}")
-            step = step * 2 if done.err == before or bench.short else PAGE
-            room, before = room + step, done.err
+            step = 2 * step if bench.short or done.err == said else PAGE  # small steps to each new file
+            room, said = room + step, done.err
         if writer.result(disk.root) != expected:
             raise Accepted(f"{writer.name} came to another result after the disk was full")
         no_rubbish(disk.root)
     return stairs
 
 
-def _refused_for_room(done) -> None:
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _refused_for_room(done: Done) -> None:
     refused(done)
     if not any(
         words in done.out + done.err
@@ -154,8 +160,6 @@ def _log(bench: Bench) -> int:
 
 def _images(bench: Bench) -> int:
     """The cache is where workers were told at their start, so it is full in a process of its own."""
-    from faults.bench import apart
-
     folder = bench.fresh("demos")
     words = (*TRAIN, "--suite", "none", "--iterations", "2")
     (folder / "disk").mkdir()
@@ -172,8 +176,6 @@ def _images(bench: Bench) -> int:
 
 def _caches(bench: Bench) -> int:
     """Each is refused in one line, and made when there is room."""
-    from unittest import mock
-
     from toyflow.errors import ToyflowError
     from toyflow.toy import features, mnist
     from toyflow.toy.images import IMAGE_SETS

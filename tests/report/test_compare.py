@@ -321,7 +321,7 @@ def test_another_folder(out, tmp_path):
         (["beta,encodr=base", "edm"], "unknown condition on beta, 'encodr'. Did you mean 'encoder'"),
         (["beta,encoder=bas", "edm"], "unknown encoder of beta, 'bas'. Did you mean 'base'"),
         (["beta,K=4", "edm"], "beta was not decoded at K = 4; there is K = 1."),
-        (["beta,K=x", "edm"], "K=x in 'beta,K=x' is not a number of steps"),
+        (["beta,K=x", "edm"], "K='x' in 'beta,K=x' is not a number of steps"),
         (["beta,K=1,steps=2", "edm"], "'beta,K=1,steps=2' names a condition twice"),
         (["beta,base", "edm"], "'beta,base' is not of the form"),
         (["beta,", "edm"], "'beta,' is not of the form"),
