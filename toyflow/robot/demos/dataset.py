@@ -58,7 +58,7 @@ def write_dataset(
         for prompt, episode in demonstrations:
             for frame in _frames(episode):
                 dataset.add_frame({**frame, "task": prompt})
-            _check_images(dataset, interface)
+            check_images(dataset, interface)
             dataset.save_episode()
     finally:
         if hasattr(dataset, "stop_image_writer"):  # LeRobot 0.6 and newer do it in `finalize`
@@ -69,7 +69,7 @@ def write_dataset(
     shutil.rmtree(made)
 
 
-def _check_images(dataset: Any, interface: Interface) -> None:
+def check_images(dataset: Any, interface: Interface) -> None:
     """Raise ToyflowError unless the episode's images are on disk and whole: LeRobot 0.4 prints what its image
     writers meet, such as a full disk, and goes on."""
     from PIL import Image
