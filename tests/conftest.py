@@ -4,85 +4,22 @@ from jaxtyping import install_import_hook
 
 install_import_hook("toyflow", "typechecker.checked")
 
-import atexit  # noqa: E402
-import os  # noqa: E402
-import shutil  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
-import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from commands import start  # noqa: E402
+from hypothesis import settings  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-PLUGIN = '''
-from dataclasses import dataclass
-import torch
-from toyflow import Batch, Schedule, Task, VectorModel
-
-
-@dataclass(frozen=True)
-class Power(Schedule):
-    """t = u^p."""
-    p: float
-    key = "power"
-    source = "the tests"
-
-    def icdf(self, u):
-        return u ** self.p
-
-
-class Points(Task):
-    """Copy a point. `TOYFLOW_TEST_FAULT` breaks one cell's training: raise, kill or wait."""
-    name = "points"
-    metrics = ("close",)
-    target_shape = (2,)
-
-    def train_batch(self, size, generator):
-        self.fault(generator)
-        x = torch.randn(size, 2, generator=generator)
-        return Batch(x, x)
-
-    def test_set(self):
-        x = torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
-        return Batch(x, x)
-
-    def build_model(self, options):
-        return VectorModel(observation=2, target=2, width=32, depth=1)
-
-    def score(self, sample, test):
-        return {"close": ((sample - test.target).norm(dim=1) < 0.5).float()}
-
-    def fault(self, generator):
-        import os, signal, time
-        fault, _, path = os.environ.get("TOYFLOW_TEST_FAULT", "").partition("@")
-        if not fault:
-            return
-        if fault == "slow":
-            time.sleep(0.02)
-            return
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL))  # the first to come is hit
-        except FileExistsError:
-            return
-        if fault == "raise":
-            raise RuntimeError("a fault was asked for")
-        if fault == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-'''
-ENTRY_POINTS = """
-[toyflow.schedules]
-power = toyflow_test_plugin:Power
-[toyflow.tasks]
-points = toyflow_test_plugin:Points
-[toyflow.environments]
-points = robot.points:Points
-[toyflow.robots]
-fake = robot.robots.fakes:FakeRobot
-"""
+settings.register_profile(
+    "toyflow", deadline=None, max_examples=50
+)  # a busy machine is slow, and nothing is wrong
+settings.load_profile("toyflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -97,22 +34,6 @@ def single_thread() -> None:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
-
-
-def _install_plugin() -> Path:
-    """A folder on sys.path that holds another package's plug-ins, as pip would have installed them."""
-    folder = Path(tempfile.mkdtemp(prefix="toyflow-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "toyflow_test_plugin.py").write_text(PLUGIN)
-    info = folder / "toyflow_test_plugin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toyflow-test-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    sys.path[:0] = [str(folder), str(Path(__file__).parent)]
-    return folder
-
-
-PLUGIN_PATH = _install_plugin()
 
 
 class CommandLine:
@@ -148,22 +69,7 @@ class CommandLine:
         self, *words: str, fault: str = "", under: tuple[str, ...] = (), **environment: str
     ) -> subprocess.Popen[str]:
         """In a process of its own, or `under` a launcher; the test plug-in's task may be told to break."""
-        paths = filter(None, (str(PLUGIN_PATH), str(Path(__file__).parent), os.environ.get("PYTHONPATH")))
-        env = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
-            "TOYFLOW_TEST_FAULT": fault,
-            **environment,
-        }
-        return subprocess.Popen(
-            [sys.executable, *under, "-m", "toyflow", *words],
-            env=env,
-            cwd=self.folder,
-            start_new_session=True,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        return start(self.folder, *words, fault=fault, under=under, **environment)
 
     def apart(
         self, *words: str, fault: str = "", under: tuple[str, ...] = (), **environment: str

@@ -1,8 +1,24 @@
+import errno
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import JSON, parsed
 
-from toyflow.atomic import MANIFEST, DamagedError, atomic_file, atomic_folder, read_json, verified
+from toyflow.atomic import (
+    MANIFEST,
+    SEAL,
+    DamagedError,
+    atomic_file,
+    atomic_folder,
+    read_json,
+    read_sealed,
+    remove_stale,
+    verified,
+    verify_all,
+    write_sealed,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -65,3 +81,41 @@ def test_json_that_is_not_utf8_is_damage(tmp_path):
     (tmp_path / "c.json").write_bytes(b'{"a": "\xff"}')
     with pytest.raises(DamagedError, match=r"c\.json is damaged"):
         read_json(tmp_path / "c.json")
+
+
+@given(st.dictionaries(st.text(max_size=5).filter(lambda name: name != SEAL), JSON, max_size=4), st.data())
+def test_a_sealed_file_is_read_as_written_or_not_at_all(tmp_path_factory, content, data):
+    path = tmp_path_factory.getbasetemp() / "sealed.json"
+    write_sealed(path, content)
+    written = json.loads(json.dumps(content))
+    assert json.dumps(read_sealed(path)) == json.dumps(written)
+    raw = bytearray(path.read_bytes())
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(raw[: data.draw(st.integers(0, len(raw)))])
+    back = parsed(lambda: read_sealed(path), DamagedError)
+    assert back is None or json.dumps(back) == json.dumps(written), "blanks may differ, and nothing else"
+
+
+def test_every_file_of_a_folder_is_verified(tmp_path):
+    with atomic_folder(tmp_path / "data") as folder:
+        (folder / "x").write_text("content")
+        (folder / "y").write_text("content")
+    verify_all(tmp_path / "data", "make it again")
+    (tmp_path / "data" / "y").write_text("cOntent")
+    with pytest.raises(DamagedError, match=r"y is damaged") as caught:
+        verify_all(tmp_path / "data", "make it again")
+    assert caught.value.mend == "make it again"
+
+
+def test_a_full_disk_says_what_was_being_written(tmp_path):
+    with pytest.raises(OSError, match="space") as caught, atomic_file(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "no space")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    (tmp_path / ".half").mkdir()
+    (tmp_path / ".half" / "x").touch()
+    (tmp_path / ".file").touch()
+    remove_stale([*tmp_path.glob(".*"), tmp_path / ".gone"])
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 from toyflow.errors import ToyflowError
 
 MANIFEST = "manifest.json"
+SEAL = "sha256"
+"""The entry of a sealed JSON object that is the checksum of the others."""
 
 
 class DamagedError(ToyflowError):
@@ -22,20 +24,26 @@ class DamagedError(ToyflowError):
 
     mend = "`toyflow runs prune --damaged --out FOLDER` removes damaged cells; a sweep makes them again."
 
+    def __init__(self, message: str, mend: str | None = None) -> None:
+        super().__init__(message)
+        if mend is not None:
+            self.mend = mend
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` to write to; on success it is flushed to disk and becomes `path`."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _named(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -44,22 +52,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     If `path` has come to exist meanwhile, the one that was there first stays and this one is dropped.
     """
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield temporary
-        files = sorted(p for p in temporary.rglob("*") if p.is_file())
-        manifest = {p.relative_to(temporary).as_posix(): checksum(p) for p in files}
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-        for file in [*files, temporary / MANIFEST]:
-            _flush(file)
-        temporary.chmod(0o777 & ~_umask())
+    with _named(path):
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
-            temporary.rename(path)
-        except OSError:
-            if not path.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            yield temporary
+            files = sorted(p for p in temporary.rglob("*") if p.is_file())
+            manifest = {p.relative_to(temporary).as_posix(): checksum(p) for p in files}
+            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+            for file in [*files, temporary / MANIFEST]:
+                _flush(file)
+            temporary.chmod(0o777 & ~_umask())
+            try:
+                temporary.rename(path)
+            except OSError:
+                if not path.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def verified(folder: Path, name: str) -> Path:
@@ -85,7 +94,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise DamagedError(f"{path} is missing.") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DamagedError(f"{path} is damaged: {error}.") from error
 
 
@@ -95,6 +104,47 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """A JSON object that stands alone, with its own checksum as one more entry, atomically."""
+    write_json(path, {**content, SEAL: _seal(content)})
+
+
+def read_sealed(path: Path, mend: str = "Remove that file if what it says is known.") -> dict[str, Any]:
+    """What `write_sealed` wrote. Raises DamagedError, with `mend`, for anything else."""
+    try:
+        content = read_json(path)
+    except DamagedError as error:
+        raise DamagedError(str(error), mend) from None
+    if not isinstance(content, dict) or content.pop(SEAL, None) != _seal(content):
+        raise DamagedError(f"{path} is damaged: its checksum is not the one written with it.", mend)
+    return content
+
+
+def verify_all(folder: Path, mend: str) -> None:
+    """Check every file of a folder made by `atomic_folder`.
+
+    Raises:
+        DamagedError: with `mend`; it names the first file that is not as it was written.
+    """
+    try:
+        manifest = read_json(folder / MANIFEST)
+        if not isinstance(manifest, dict):
+            raise DamagedError(f"{folder / MANIFEST} is damaged: it lists no files.")
+        for name in manifest:
+            verified(folder, name)
+    except DamagedError as error:
+        raise DamagedError(str(error), mend) from None
+
+
+def remove_stale(paths: Iterable[Path]) -> None:
+    """Delete what killed processes left half-written, files or folders; what cannot be deleted stays."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def checksum(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
@@ -102,6 +152,21 @@ def checksum(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let a full disk's error, which comes without a name, say what was being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from junk import parsed, texts
 from rich.console import Console
 from scipy import stats as scipy_stats
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
-from toyflow.report.compare import Comparison, compare
+from toyflow.report.compare import Comparison, Selector, compare
 from toyflow.report.verdicts import comparison_table, verdicts
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
@@ -319,7 +321,7 @@ def test_another_folder(out, tmp_path):
         (["beta,encodr=base", "edm"], "unknown condition on beta, 'encodr'. Did you mean 'encoder'"),
         (["beta,encoder=bas", "edm"], "unknown encoder of beta, 'bas'. Did you mean 'base'"),
         (["beta,K=4", "edm"], "beta was not decoded at K = 4; there is K = 1."),
-        (["beta,K=x", "edm"], "K=x in 'beta,K=x' is not a number of steps"),
+        (["beta,K=x", "edm"], "K='x' in 'beta,K=x' is not a number of steps"),
         (["beta,K=1,steps=2", "edm"], "'beta,K=1,steps=2' names a condition twice"),
         (["beta,base", "edm"], "'beta,base' is not of the form"),
         (["beta,", "edm"], "'beta,' is not of the form"),
@@ -381,3 +383,14 @@ def test_nothing_is_written(out):
     before = contents()
     printed(compare(out, ["beta", "uniform"]))
     assert contents() == before
+
+
+@given(texts("beta:shift4@,=K=1 encoder::/"))
+def test_whatever_is_selected_it_is_a_selector_or_refused(text):
+    selector = parsed(lambda: Selector.parse(text, Path("out")))
+    assert selector is None or selector.label
+
+
+def test_a_number_of_steps_without_end_is_refused():
+    with pytest.raises(UsageError, match="is not a number of steps"):
+        Selector.parse("beta,K=" + "9" * 5000, Path("out"))

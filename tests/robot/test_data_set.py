@@ -1,14 +1,17 @@
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from toyflow.atomic import DamagedError, atomic_folder
 from toyflow.errors import UsageError
 from toyflow.robot.data_set import ACTION, STATE, DataSet
 from toyflow.robot.frames import CachedFrames, StreamedFrames, open_frames
 from toyflow.robot.interface import Interface
+from toyflow.robot.task import open_data_set
 
 pytest.importorskip("lerobot")
 
@@ -156,3 +159,21 @@ def test_motion_is_how_far_actions_go_within_episodes(small):
     np.testing.assert_allclose(motion["upper"], np.max([a.max(0) for a in actions], 0), rtol=1e-6)
     largest = np.max([np.abs(np.diff(a, axis=0)).max(0) for a in actions], 0)
     np.testing.assert_allclose(motion["step"], largest, rtol=1e-6)
+
+
+def test_demonstrations_that_are_not_as_they_were_written_are_refused(tmp_path):
+    with atomic_folder(tmp_path / "demos") as folder:
+        (folder / "meta").mkdir()
+        (folder / "meta" / "stats.json").write_text("{}")
+    (tmp_path / "demos" / "meta" / "stats.json").write_text("{ }")
+    with pytest.raises(DamagedError, match=r"stats\.json is damaged") as caught:
+        open_data_set(str(tmp_path / "demos"))
+    assert "robot-demos" in caught.value.mend
+
+
+@pytest.mark.parametrize("broken", ["text", {"mean": "x"}, {"mean": [10**400]}, {"mean": {"a": "b"}}])
+def test_statistics_that_are_none_are_refused(small, monkeypatch, broken):
+    data = DataSet(str(small[0]))
+    monkeypatch.setattr(data, "_meta", SimpleNamespace(stats={"action": broken}))
+    with pytest.raises(UsageError, match=r"its statistics of action, in meta/stats\.json, are not numbers"):
+        data.statistics("action")

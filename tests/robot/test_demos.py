@@ -8,16 +8,19 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from filelock import FileLock
+from PIL import Image
 from rich.console import Console
 from robot.points import Points, straight
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.demos import DemoOptions, expert_success, make, make_demos
 from toyflow.robot.demos.check import OfficialStates
+from toyflow.robot.demos.dataset import check_images
 from toyflow.robot.demos.episode import Attempt, Outcome
 from toyflow.robot.demos.schedule import Schedule
 from toyflow.robot.demos.staging import Staging
@@ -348,3 +351,29 @@ def test_a_demonstration_in_libero_becomes_a_data_set_that_lerobot_reads(rendere
     assert first["action"].shape == (3, 7) and last["action_is_pad"].tolist() == [False, True, True]
     assert first["observation.images.image"].shape == (3, 64, 64)
     assert not first["observation.images.image"].equal(last["observation.images.image"])
+
+
+def test_a_replacement_that_was_cut_in_two_is_undone(demos):
+    demos()
+    written = Path("demos/data.npz").stat().st_mtime_ns
+    Path("demos").rename("demos.episodes/replaced")
+    demos()
+    assert Path("demos/data.npz").stat().st_mtime_ns == written
+    assert not Path("demos.episodes/replaced").exists()
+
+
+def test_an_image_that_could_not_be_written_ends_it(tmp_path):
+    """LeRobot's image writers print what they meet, and go on."""
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in paths:
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)).save(path)
+    buffer = {f"observation.images.{camera}": paths for camera in Points.interface.cameras}
+    dataset = SimpleNamespace(
+        image_writer=SimpleNamespace(wait_until_done=lambda: None), episode_buffer=buffer
+    )
+    check_images(dataset, Points.interface)
+    whole = paths[1].read_bytes()
+    for half in (whole[: len(whole) // 2], b""):
+        paths[1].write_bytes(half)
+        with pytest.raises(ToyflowError, match=r"could not write .*1\.png: is the disk full"):
+            check_images(dataset, Points.interface)

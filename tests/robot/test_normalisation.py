@@ -1,9 +1,11 @@
 import json
+import math
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from junk import JSON, parsed
 
 from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface
@@ -99,3 +101,37 @@ def test_it_must_fit_the_interface():
     made().check_fits(Interface(("front",), state_dim=2, action_dim=2, fps=20))
     with pytest.raises(UsageError, match="for actions of 2 numbers, the interface has 7"):
         made().check_fits(Interface(("front",), state_dim=2, action_dim=7, fps=20))
+
+
+@given(
+    st.dictionaries(st.sampled_from(["mean", "std", "q01", "q99"]), JSON | st.lists(st.floats(), max_size=3))
+)
+def test_whatever_statistics_hold_they_normalise_or_are_refused(statistics):
+    good = {"mean": [0.0], "std": [1.0], "q01": [-2.0], "q99": [2.0]}
+    for kind in ("mean-std", "quantile"):
+        for state, action in ((statistics, good), (good, {**good, **statistics})):
+            made = parsed(lambda s=state, a=action, k=kind: Normalisation.from_statistics(s, a, k))
+            if made is not None:
+                numbers = [*made.state.centre, *made.state.scale, *made.action.centre, *made.action.scale]
+                assert all(map(math.isfinite, numbers)) and min(made.action.scale, default=0) >= 0
+
+
+@given(JSON | st.fixed_dictionaries({"kind": st.just("quantile"), "state": JSON, "action": JSON}))
+def test_whatever_json_holds_it_is_a_normalisation_or_refused(values):
+    made = parsed(lambda: Normalisation.from_dict(values))
+    assert made is None or Normalisation.from_dict(made.as_dict()) == made
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"std": [-1.0, 1.0]}, "std of dimension 0 is -1, below 0"),
+        ({"mean": "12"}, "mean must be a list of numbers"),
+        ({"mean": [10**400, 0]}, "mean must be a list of numbers"),
+        ({"q01": [3.0, 0.0], "q99": [2.0, 1.0]}, "q01 of dimension 0 is 3, above q99, 2"),
+    ],
+)
+def test_statistics_that_cannot_be_are_named(change, words):
+    statistics = {"mean": [0.5, -1.0], "std": [2.0, 1.0], "q01": [-1.0, -2.0], "q99": [1.0, 1.0], **change}
+    with pytest.raises(UsageError, match=words):
+        Normalisation.from_statistics(statistics, statistics, "quantile")

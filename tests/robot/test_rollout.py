@@ -7,7 +7,10 @@ import pytest
 from robot.points import StraightPlanner
 
 from toyflow import plugins
+from toyflow.robot.evaluation import evaluate_policy
 from toyflow.robot.rollout import Episode, Scene, episode_seed, run_episodes
+from toyflow.robot.trials import Trials
+from toyflow.sweep.records import EvaluationRecord
 
 SCENE = Scene("points", "points", image_size=16, replan=3)
 
@@ -115,3 +118,17 @@ def test_a_policy_that_looks_at_several_moments_gets_the_last_of_them():
     run(replace(SCENE, history=3), episodes([0], [0]), planner=planner)
     assert planner.travelled[0] == [0, 0]  # nothing was before the first moment
     assert all(step == pytest.approx(0.05, abs=1e-4) for pair in planner.travelled[1:-1] for step in pair)
+
+
+def test_a_damaged_episode_is_named_and_run_again(tmp_path, caplog):
+    trials = Trials("points", "points", (0,), (0, 1), 3, "fast", "own")
+    record = EvaluationRecord(None, 1, test_set=str(trials))
+    first = evaluate_policy(StraightPlanner(), trials, record, tmp_path, workers=1)
+    [damaged, _] = sorted((tmp_path / "episodes").glob("*.json"))
+    damaged.write_bytes(damaged.read_bytes().replace(b'"steps": ', b'"steps": 1', 1))
+    (tmp_path / "episodes" / ".half").write_text("{")
+    again = evaluate_policy(StraightPlanner(), trials, record, tmp_path, workers=1)
+    assert again.drop(columns="seconds").equals(first.drop(columns="seconds"))
+    [said] = caplog.messages
+    assert damaged.name in said and "run again" in said
+    assert len(list((tmp_path / "episodes").iterdir())) == 2

@@ -2,6 +2,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import JSON, parsed
 
 from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface
@@ -70,3 +73,14 @@ def test_what_is_no_spec_is_refused(values):
 def test_each_supervision_trains_its_dimensions():
     assert (SPEC.action_dims, replace(SPEC, supervision="full").action_dims) == (7, 32)
     assert replace(SPEC, language=False).prompt_length == 0
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SPEC.as_dict())) | st.text(max_size=5), JSON))
+def test_whatever_a_spec_is_changed_to_it_is_one_or_refused(change):
+    spec = parsed(lambda: PolicySpec.from_dict({**SPEC.as_dict(), **change}))
+    assert spec is None or PolicySpec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
+
+
+@given(st.dictionaries(st.sampled_from(sorted(LIBERO.as_dict())), JSON))
+def test_whatever_its_interface_is_changed_to(change):
+    parsed(lambda: PolicySpec.from_dict({**SPEC.as_dict(), "interface": {**LIBERO.as_dict(), **change}}))

@@ -1,4 +1,7 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import parsed, texts
 
 from toyflow.errors import UsageError
 from toyflow.robot.trials import Trials
@@ -45,3 +48,27 @@ def test_what_is_left_open():
 def test_what_does_not_exist_is_refused(change, words):
     with pytest.raises(UsageError, match=words):
         checked(**change)
+
+
+NUMBERS = st.lists(st.integers(0, 300), min_size=1, max_size=30, unique=True).map(lambda n: tuple(sorted(n)))
+
+
+@given(NUMBERS, NUMBERS, st.integers(1, 100))
+def test_any_tasks_and_states_survive_the_name(tasks, states, replan):
+    trials = Trials("points", "points", tasks, states, replan, "fast", "own")
+    assert Trials.parse(str(trials)) == trials
+
+
+@given(texts("0123456789-+, all"), texts("0123456789-+, "), texts("0123456789horizon"))
+def test_whatever_is_asked_it_is_trials_or_refused(tasks, states, replan):
+    trials = parsed(lambda: checked(tasks=tasks, states=states, replan=replan))
+    if trials is not None:
+        assert set(trials.tasks) <= {0, 1, 2} and set(trials.states) <= set(range(5)) and trials.states
+        assert 1 <= trials.replan <= 10
+
+
+@pytest.mark.parametrize("text", ["²", "9" * 5000, "0-" + "9" * 5000, "9999999999"])
+def test_odd_numbers_are_refused(text):
+    for name in ("states", "tasks", "replan"):
+        with pytest.raises(UsageError):
+            checked(**{name: text})

@@ -1,13 +1,27 @@
+import math
+from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from junk import JSON, TEXT, parsed, texts
 
 from toyflow.errors import UsageError
 from toyflow.robot import task as robot
-from toyflow.sweep.options import SweepOptions, available_presets, load_preset
+from toyflow.sweep.options import SweepOptions, available_presets, load_preset, parse_numbers
 from toyflow.toy.api import plan_study
+
+
+def _altered(path: Path) -> st.SearchStrategy[bytes]:
+    """A file with one byte altered, or its end cut off."""
+    content = path.read_bytes()
+    places = st.integers(0, len(content) - 1)
+    flipped = st.builds(
+        lambda at, byte: content[:at] + bytes([byte]) + content[at + 1 :], places, st.integers(0, 255)
+    )
+    return flipped | places.map(lambda end: content[:end])
 
 
 def test_flags_override_a_preset_which_overrides_the_defaults(tmp_path):
@@ -98,10 +112,51 @@ def test_an_unknown_preset_is_refused_with_a_guess(tmp_path):
         load_preset(str(tmp_path / "none.toml"))
 
 
-@given(st.text(alphabet="0123456789-, x.", max_size=12))
+@given(texts("0123456789-, x."))
 def test_step_lists_parse_or_are_refused(text):
-    try:
-        steps = SweepOptions().updated({"steps": text}, "flags").steps
-    except UsageError:
-        return
-    assert steps and min(steps) >= 1 and len(set(steps)) == len(steps)
+    steps = parsed(lambda: SweepOptions().updated({"steps": text}, "flags").steps)
+    assert steps is None or (steps and min(steps) >= 1 and len(set(steps)) == len(steps))
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 50)), min_size=1, max_size=5))
+def test_ranges_are_what_they_say(ranges):
+    text = ",".join(f"{first}-{first + more}" if more else f" {first} " for first, more in ranges)
+    every = [number for first, more in ranges for number in range(first, first + more + 1)]
+    assert parse_numbers(text, "--seeds") == tuple(dict.fromkeys(every))
+
+
+def test_a_number_without_end_is_refused():
+    for text in ("9" * 5000, f"0-{'9' * 5000}", "٣" * 5000):
+        with pytest.raises(UsageError, match="--seeds must be whole numbers"):
+            parse_numbers(text, "--seeds")
+
+
+KEYS = st.sampled_from([field.name for field in fields(SweepOptions)]) | st.text(max_size=8)
+
+
+@given(st.dictionaries(KEYS, JSON, max_size=3))
+def test_whatever_a_preset_holds_it_is_options_or_refused(values):
+    options = parsed(lambda: SweepOptions().updated(values, "preset x"))
+    if options is not None:
+        assert all(isinstance(step, int) and step > 0 for step in options.steps)
+        assert options.learning_rate is None or 0 < options.learning_rate < math.inf
+
+
+@given(st.lists(TEXT, max_size=3))
+def test_whatever_set_is_given_it_is_settings_or_refused(words):
+    options = parsed(lambda: SweepOptions().updated({"set": words}, "flags"))
+    assert options is None or all(name and values for name, values in options.set.items())
+
+
+@given(st.binary(max_size=60) | st.sampled_from(sorted(available_presets().values())).flatmap(_altered))
+def test_whatever_a_preset_file_holds_it_is_a_table_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "junk.toml"
+    path.write_bytes(content)
+    values = parsed(lambda: load_preset(str(path)))
+    assert values is None or isinstance(values, dict)
+
+
+def test_a_preset_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "deep.toml").write_text("steps = " + "[" * 100_000)
+    with pytest.raises(UsageError, match="is not TOML"):
+        load_preset(str(tmp_path / "deep.toml"))

@@ -1,6 +1,10 @@
+import json
 from dataclasses import fields, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import JSON, parsed
 
 from toyflow.atomic import DamagedError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -45,3 +49,22 @@ def test_labels():
     assert RECORD.label == "beta"
     assert replace(RECORD, objective="regression", schedule=None).label == "regression"
     assert replace(RECORD, objective="meanflow").label == "meanflow(beta)"
+
+
+FIELDS = [f.name for f in fields(RECORD)] + [f.name for f in fields(EvaluationRecord("euler", 1))]
+
+
+@given(JSON | st.dictionaries(st.sampled_from(FIELDS), JSON, min_size=3, max_size=len(FIELDS)))
+def test_whatever_json_holds_it_is_a_record_or_damaged(values):
+    for kind in (TrainingRecord, EvaluationRecord):
+        record = parsed(lambda kind=kind: kind.from_dict(values), DamagedError)
+        assert record is None or len(record.key) == 16
+
+
+@given(st.sampled_from(sorted(CHANGES)), JSON)
+def test_a_record_with_another_value_has_another_key(name, value):
+    changed = parsed(lambda: TrainingRecord.from_dict({**RECORD.as_dict(), name: value}), DamagedError)
+    if changed is None:
+        return
+    same = json.dumps(changed.as_dict(), sort_keys=True) == json.dumps(RECORD.as_dict(), sort_keys=True)
+    assert (changed.key == RECORD.key) == same

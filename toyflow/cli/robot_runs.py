@@ -189,6 +189,7 @@ def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
     failed = run_missing([cell], study, store, LocalExecutor(1), show_on(console))
     if failed:
         raise ToyflowError(f"{failed[0].message} The same command goes on from where it was.")
+    study.finish(store, cell.training.key)  # again: a kill may have come between the last result and this
     folder = store.training_folder(cell.training)
     if cell.evaluations:
         results = load_results(store, [cell])
@@ -197,6 +198,6 @@ def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
             console.print()
             console.print(for_terminal(view))
     console.print(f"\nThe policy: [bold]{escape(str(folder))}[/] (README.md there is its card)")
-    films = sorted(study.rollouts(cell.training.key).glob("videos/*.mp4"))
+    films = sorted(study.rollouts(cell.training.key).glob("videos/[!.]*.mp4"))
     if films:
         console.print(f"{len(films)} videos: {escape(str(films[0].parent))}")

@@ -29,6 +29,8 @@ from toyflow.errors import UsageError
 
 TimeSampling = Literal["stratified", "iid"]
 TIME_SAMPLINGS: tuple[TimeSampling, ...] = get_args(TimeSampling)
+MOST_BASES = 8
+"""In one name."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +267,8 @@ def parse_schedule(name: str) -> Schedule:
         UsageError: unknown key, wrong count of numbers, a number that the law refuses, a base where
             none is taken.
     """
+    if name.count("@") > MOST_BASES:
+        raise UsageError(f"schedule {name[:40]!r}...: at most {MOST_BASES} bases follow each other.")
     head, at, base = name.strip().partition("@")
     key, *words = head.split(":")
     law: type[Schedule] = plugins.load("schedules", key)

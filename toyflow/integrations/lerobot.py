@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.atomic import read_json, write_json
+from toyflow.atomic import read_sealed, write_sealed
 from toyflow.errors import UsageError
 from toyflow.flow.schedules import Schedule, TimeSampling, parse_schedule
 
@@ -95,15 +95,15 @@ def set_schedule(
 
     def save_with_law(folder: Path) -> None:
         save(folder)
-        write_json(Path(folder) / LAW_FILE, {"schedule": law.name, "time_sampling": method})
+        write_sealed(Path(folder) / LAW_FILE, {"schedule": law.name, "time_sampling": method})
 
     policy._save_pretrained = save_with_law
 
 
 def law_of(folder: Path) -> tuple[str, str] | None:
     """(schedule, time sampling) that the policy in a LeRobot checkpoint was trained under, if `set_schedule`
-    gave them."""
+    gave them. Raises DamagedError where that is no longer to be read."""
     if not (folder / LAW_FILE).is_file():
         return None
-    law = read_json(folder / LAW_FILE)
+    law = read_sealed(folder / LAW_FILE)
     return law["schedule"], law["time_sampling"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,8 +40,8 @@ class Selector:
         if len(chosen) < len(named):
             raise UsageError(f"{text!r} names a condition twice.")
         steps = chosen.pop("K", "")
-        if steps and not steps.isdecimal():
-            raise UsageError(f"K={steps} in {text!r} is not a number of steps.")
+        if steps and not re.fullmatch("[0-9]{1,9}", steps):
+            raise UsageError(f"K={steps[:40]!r} in {text[:80]!r} is not a number of steps.")
         place = Path(folder) if folder else out
         return cls(place, label, tuple(sorted(chosen.items())), int(steps) if steps else None)
 

@@ -80,9 +80,19 @@ class DataSet:
         return digest.hexdigest()[:12]
 
     def statistics(self, feature: str) -> dict[str, list[float]]:
-        """Statistics of a vector feature by name (mean, std, q01, ...), one number per dimension."""
-        found = (self._meta.stats or {}).get(feature, {})
-        return {name: np.asarray(values, dtype=float).reshape(-1).tolist() for name, values in found.items()}
+        """Statistics of a vector feature by name (mean, std, q01, ...), one number per dimension. Raises
+        UsageError where they are none."""
+        every = self._meta.stats or {}
+        found = every.get(feature, {}) if isinstance(every, Mapping) else None
+        try:
+            return {
+                name: np.asarray(values, dtype=float).reshape(-1).tolist() for name, values in found.items()
+            }
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"data set {self.where}: its statistics of {feature}, in meta/stats.json, are not numbers by "
+                f"name: {error}."
+            ) from error
 
     def motion(self) -> dict[str, list[float]]:
         """How far its actions go, one number per dimension: `lower`, `upper`, and `step`, the largest change

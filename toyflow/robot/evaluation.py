@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from toyflow.atomic import DamagedError, read_json, write_json
+from toyflow.atomic import DamagedError, read_sealed, remove_stale, write_sealed
 from toyflow.robot.environment import find_tasks, load_environment
 from toyflow.robot.planners import Planner
 from toyflow.robot.rollout import Episode, Outcome, Scene, episode_seed
 from toyflow.robot.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
+
+LOG = logging.getLogger(__name__)
 
 OnEpisode = Callable[[int, int, Sequence[Outcome]], None]
 """(episodes done, of how many, their outcomes)"""
@@ -38,9 +41,11 @@ def evaluate_policy(
 
     Args:
         folder: where finished episodes are kept; those of these trials and this `record` are not run again.
+            Nobody else may be at work there: what a killed process left half-written is cleared.
         run: what runs them; see `run_episodes`.
         videos: how many episodes of each task are filmed, into `folder`/videos.
     """
+    remove_stale([*folder.glob("episodes/.*"), *folder.glob("videos/.*")])
     ledger = Ledger(folder / "episodes", trials, record)
     done = list(ledger.outcomes())
     known = {(outcome.task, outcome.state) for outcome in done}
@@ -99,18 +104,18 @@ class Ledger:
         if outcome.error is not None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        content = {"belongs": self.belongs, "outcome": asdict(outcome)}
-        write_json(self._path(outcome.task, outcome.state), {**content, "sha256": _digest(content)})
+        path = self._path(outcome.task, outcome.state)
+        write_sealed(path, {"belongs": self.belongs, "outcome": asdict(outcome)})
 
     def _read(self, path: Path) -> Outcome | None:
-        try:
-            values = read_json(path)
-            digest = values.pop("sha256")
-            if digest != _digest(values) or values["belongs"] != self.belongs:
-                return None
-            return Outcome(**values["outcome"])
-        except (DamagedError, AttributeError, KeyError, TypeError):
+        if not path.exists():
             return None
+        try:
+            values = read_sealed(path)
+        except DamagedError as error:
+            LOG.warning("%s That episode is run again.", error)
+            return None
+        return Outcome(**values["outcome"]) if values["belongs"] == self.belongs else None
 
     def _path(self, task: int, state: int) -> Path:
         return self.folder / f"{_digest(self.belongs)[:12]}-task-{task:02d}-state-{state:03d}.json"

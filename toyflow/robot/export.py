@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from toyflow.atomic import atomic_folder
-from toyflow.errors import UsageError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.lerobot_format import encoded
 from toyflow.robot.normalisation import Normalisation
@@ -19,6 +21,7 @@ def export_policy(training: StoredTraining, folder: Path) -> None:
     Raises:
         UsageError: `folder` exists, the cell is no policy of ours, or LeRobot or our plug-in is not there.
         DamagedError: the weights are missing or altered.
+        ToyflowError: it cannot be written.
     """
     if "policy" not in training.details:
         raise UsageError(f"{training.folder} is no policy of toyflow's, so there is nothing to export.")
@@ -54,6 +57,9 @@ def export_policy(training: StoredTraining, folder: Path) -> None:
     policy = ToyflowPolicy(config)
     policy.model.load_state_dict(training.weights())
     with atomic_folder(folder) as temporary:
-        policy.save_pretrained(temporary)
+        try:
+            policy.save_pretrained(temporary)
+        except SafetensorError as error:
+            raise ToyflowError(f"cannot write {folder}: {error}.") from error
         for processor in make_toyflow_pre_post_processors(config):
             processor.save_pretrained(temporary)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import logging
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from toyflow.machine import cache_folder, cores
 from toyflow.robot.data_set import DataSet
 from toyflow.robot.policy import resized
 
+LOG = logging.getLogger(__name__)
 CACHE_BYTES = 8 << 30
 """Data sets whose images take more than this at the policy's size are not cached."""
 
@@ -125,8 +127,9 @@ def _load(folder: Path) -> np.ndarray | None:
         return None
     try:
         return np.load(verified(folder, "frames.npy"), mmap_mode="r", allow_pickle=False)
-    except DamagedError:
-        folder.rename(folder.with_name(f".{folder.name}.damaged-{os.getpid()}"))
+    except DamagedError as error:
+        LOG.warning("%s The images are decoded again.", error)
+        shutil.rmtree(folder)
         return None
 
 
@@ -139,12 +142,12 @@ def _fill(folder: Path, data: DataSet, cameras: Sequence[str], size: int, on_pro
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
     )
-    with atomic_folder(folder) as temporary:
-        images = np.lib.format.open_memmap(temporary / "frames.npy", "w+", np.uint8, shape)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    # Written, not mapped: on a full disk a map ends the process.
+    with atomic_folder(folder) as temporary, (temporary / "frames.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
         done = 0
         for rows in loader:
-            images[done : done + len(rows)] = rows.numpy()
+            file.write(rows.numpy().tobytes())
             done += len(rows)
             on_progress(done, data.frames)
-        images.flush()
-        del images

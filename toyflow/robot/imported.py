@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from toyflow.atomic import DamagedError, read_json, write_json
+from toyflow.atomic import MANIFEST, DamagedError, read_sealed, verify_all, write_sealed
 from toyflow.errors import UsageError
 from toyflow.integrations.lerobot import law_of
 from toyflow.machine import installed_version
@@ -37,7 +37,10 @@ def import_checkpoint(
 
     Raises:
         UsageError: the policy cannot be loaded.
+        DamagedError: toyflow exported it, and a file is no longer as it was written.
     """
+    if (checkpoint.folder / MANIFEST).is_file():
+        verify_all(checkpoint.folder, "Export it again: toyflow robot-export.")
     data = {"checkpoint": checkpoint.name, "fingerprint": checkpoint.fingerprint}
     if cameras:
         data["cameras"] = "+".join(f"{own}={robot}" for own, robot in sorted(cameras.items()))
@@ -64,7 +67,7 @@ def import_checkpoint(
     stored = store.training(record.key)
     place = _place(stored)
     place.parent.mkdir(exist_ok=True)
-    write_json(place, {"folder": str(checkpoint.folder.resolve())})
+    write_sealed(place, {"folder": str(checkpoint.folder.resolve())})
     return stored
 
 
@@ -76,14 +79,13 @@ def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlan
         DamagedError: it is there, and is another one.
     """
     place = _place(training)
-    folder = Path(read_json(place)["folder"]) if place.is_file() else None
+    again = f"`toyflow robot-eval FOLDER --out {training.folder.parent.parent}`."
+    mend = f"Say where the policy is: {again}"
+    folder = Path(read_sealed(place, mend)["folder"]) if place.is_file() else None
     checkpoint = LeRobotCheckpoint.found(str(folder)) if folder and folder.is_dir() else None
     if checkpoint is None:
         was = folder or training.details["imported"]["from"]
-        raise UsageError(
-            f"{was} holds no policy any more; evaluate it again from where it is now: "
-            f"`toyflow robot-eval FOLDER --out {training.folder.parent.parent}`."
-        )
+        raise UsageError(f"{was} holds no policy any more; evaluate it again from where it is now: {again}")
     if checkpoint.fingerprint != training.record.data["fingerprint"]:
         raise DamagedError(
             f"{folder} is not the policy that {training.folder} speaks of: its fingerprint is "

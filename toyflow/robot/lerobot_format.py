@@ -42,7 +42,7 @@ def decoded(config: Mapping[str, Any]) -> Decoded:
 
     Raises:
         UsageError: a value that is none.
-        DamagedError: something is missing.
+        DamagedError: something is missing, or of another type.
     """
     try:
         features = {**config["input_features"], **config["output_features"]}
@@ -74,6 +74,8 @@ def decoded(config: Mapping[str, Any]) -> Decoded:
         return Decoded(spec, normalisation, objective, *(law if uses_schedule else (None, None)))
     except KeyError as error:
         raise DamagedError(f"config.json of a toyflow policy has no {error}.") from error
+    except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+        raise DamagedError(f"config.json of a toyflow policy has a value that is none: {error}.") from error
 
 
 def encoded(spec: PolicySpec, normalisation: Normalisation, record: TrainingRecord) -> dict[str, Any]:

@@ -132,11 +132,16 @@ class Normaliser(nn.Module):
 def _scaling(where: str, statistics: Mapping[str, Any], quantile: bool) -> Scaling:
     centre = list(_numbers(where, statistics, "mean"))
     scale = list(_numbers(where, statistics, "std", len(centre)))
+    for i, spread in enumerate(scale):
+        if spread < 0:
+            raise UsageError(f"{where}: std of dimension {i} is {spread:g}, below 0.")
     constant = [spread < CONSTANT * max(1, abs(mean)) for mean, spread in zip(centre, scale, strict=True)]
     if quantile:
         low = _numbers(where, statistics, "q01", len(centre))
         high = _numbers(where, statistics, "q99", len(centre))
         for i in range(len(centre)):
+            if low[i] > high[i]:
+                raise UsageError(f"{where}: q01 of dimension {i} is {low[i]:g}, above q99, {high[i]:g}.")
             if high[i] - low[i] > CONSTANT * max(1, abs(centre[i])):
                 centre[i], scale[i] = (low[i] + high[i]) / 2, (high[i] - low[i]) / 2
     return Scaling(
@@ -150,8 +155,10 @@ def _numbers(where: str, values: Any, key: str, length: int | None = None) -> tu
         has = ", ".join(map(str, values)) if isinstance(values, Mapping) else ""
         raise UsageError(f"{where}: there is no {key}, only {has or 'nothing'}.")
     try:
+        if isinstance(values[key], str | bytes | Mapping):
+            raise TypeError
         numbers = tuple(float(number) for number in values[key])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"{where}: {key} must be a list of numbers, one per dimension.") from None
     for i, number in enumerate(numbers):
         if not math.isfinite(number):

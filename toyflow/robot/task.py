@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from toyflow.atomic import read_json, verified
+from toyflow.atomic import MANIFEST, read_json, verified, verify_all
 from toyflow.errors import UsageError, unknown
 from toyflow.machine import cores
 from toyflow.sweep.cell import Study
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from toyflow.training import Bench
 
 NO_TRIALS = "none"
+DATA_MEND = (
+    "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
+)
 
 
 class RobotTask(Subject):
@@ -125,10 +128,17 @@ class RobotTask(Subject):
 
 @cache
 def open_data_set(where: str) -> DataSet:
-    """The data set, opened once. Raises UsageError."""
+    """The data set, opened once.
 
+    Raises:
+        UsageError: it is not there, cannot be read, or lacks something.
+        DamagedError: `robot-demos` made it, and a file is no longer as it was written.
+    """
     from toyflow.robot.data_set import DataSet
 
+    folder = Path(where).expanduser()
+    if (folder / MANIFEST).is_file():
+        verify_all(folder, DATA_MEND)
     return DataSet(where)
 
 

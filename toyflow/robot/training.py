@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import signal
 import threading
@@ -13,19 +14,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from toyflow.atomic import MANIFEST, atomic_folder, read_json, verified, write_json
-from toyflow.errors import ToyflowError
+from toyflow.atomic import MANIFEST, DamagedError, atomic_folder, read_json, verified, write_json
 from toyflow.flow import Objective
 from toyflow.robot.augmentation import Augmentation
 from toyflow.robot.data_set import DataSet
 from toyflow.robot.frames import Frames
 from toyflow.robot.policy import Policy, PolicyInput
+from toyflow.tensors import save_tensors
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer
 from toyflow.training.team import ALONE, State, Team
+
+LOG = logging.getLogger(__name__)
 
 KEPT = 2
 """Checkpoints of a running training that are kept: the last, and one before it should that be damaged."""
@@ -131,12 +133,7 @@ def keep(trainer: Trainer, folder: Path) -> None:
     path = folder / f"iteration-{trainer.iteration:07d}"
     if not path.exists():
         with atomic_folder(path) as temporary:
-            try:
-                save_file(
-                    {n: t.cpu().contiguous() for n, t in tensors.items()}, temporary / "state.safetensors"
-                )
-            except SafetensorError as error:
-                raise ToyflowError(f"cannot write {path}: {error}.") from error
+            save_tensors(tensors, temporary / "state.safetensors")
             write_json(temporary / "state.json", values)
     for old in _checkpoints(folder)[:-KEPT]:
         shutil.rmtree(old)
@@ -155,8 +152,9 @@ def _newest(folder: Path) -> State | None:
         try:
             values = read_json(verified(path, "state.json"))
             tensors = load_file(verified(path, "state.safetensors"))
-        except ToyflowError:
-            path.rename(path.with_name(f".damaged-{path.name}"))
+        except DamagedError as error:
+            LOG.warning("%s Training goes on from the checkpoint before it, or from the start.", error)
+            shutil.rmtree(path)
             continue
         return tensors, values
     return None

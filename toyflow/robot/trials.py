@@ -77,7 +77,7 @@ class Trials:
 
 def _states(text: str, tasks: list[SuiteTask]) -> tuple[int, ...]:
     fewest = min(task.init_states for task in tasks)
-    states = tuple(range(int(text))) if text.isdigit() else _numbers(text, "states")
+    states = tuple(range(int(text))) if re.fullmatch("[0-9]{1,6}", text) else _numbers(text, "states")
     if not states or max(states) >= fewest:
         raise UsageError(f"states: {text} of them are asked for, and a task has {fewest}, 0 to {fewest - 1}.")
     return states
@@ -89,6 +89,6 @@ def _numbers(text: str, where: str) -> tuple[int, ...]:
 
 
 def _whole(text: str, where: str) -> int:
-    if not re.fullmatch(r"\d+", text):
+    if not re.fullmatch("[0-9]{1,9}", text):
         raise UsageError(f"{where} must be a whole number, not {text!r}.")
     return int(text)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from toyflow.sweep.events import Event, Finished, Progress, Started, Waiting
+from toyflow.sweep.events import Event, Finished, Noted, Progress, Started, Waiting
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
@@ -80,13 +82,29 @@ def complete(
     def on_progress(stage: str, done: int, total: int, note: str | None = None) -> None:
         send(Progress(key, stage, done, total, note))
 
-    if not store.has_training(cell.training):
-        store.write_training(cell.training, study.train(cell.training, on_progress), environment)
-    left = cell.missing(store)
-    if left:
-        evaluated = study.evaluate(store.training(key), left.evaluations, on_progress)
-        for record, result in zip(left.evaluations, evaluated, strict=True):
-            store.write_evaluation(cell.training, record, result, environment)
+    with _noted(key, send):
+        if not store.has_training(cell.training):
+            store.write_training(cell.training, study.train(cell.training, on_progress), environment)
+        left = cell.missing(store)
+        if left:
+            evaluated = study.evaluate(store.training(key), left.evaluations, on_progress)
+            for record, result in zip(left.evaluations, evaluated, strict=True):
+                store.write_evaluation(cell.training, record, result, environment)
+
+
+@contextmanager
+def _noted(key: str, send: Callable[[Event], None]) -> Iterator[None]:
+    """Warnings of toyflow's loggers, as events."""
+    handler = logging.Handler()
+    handler.emit = lambda record: send(Noted(key, record.getMessage()))
+    logger = logging.getLogger("toyflow")
+    before, logger.propagate = logger.propagate, False  # libraries that set up logging would say it again
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
 
 
 def summary(cell: Cell, store: Store) -> str:

@@ -33,6 +33,13 @@ class Progress(Event):
 
 
 @dataclass(frozen=True)
+class Noted(Event):
+    """Something that a user should know, and that stopped nothing: a damaged file that is made again."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Finished(Event):
     """The cell is complete in the store."""
 

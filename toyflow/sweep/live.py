@@ -54,6 +54,8 @@ class _Lines:
         if isinstance(event, events.Finished | events.Failed):
             self.ended += 1
             self.console.print(f"{escape(f'[{self.ended}/{len(self.cells)}]')} {_ending(label, event)}")
+        elif isinstance(event, events.Noted):
+            self.console.print(_note(label, event))
         elif isinstance(event, events.Started | events.Waiting | events.Moved):
             words = _words(event)
             self.console.print(f"{' ' * (2 * len(str(len(self.cells))) + 3)} {label}: {words}")
@@ -94,6 +96,8 @@ class _Bars:
         label = escape(self.cells[event.key].label)
         if isinstance(event, events.Started | events.Waiting | events.Moved):
             self._bar(event.key, _words(event))
+        elif isinstance(event, events.Noted):
+            self.console.print(_note(label, event))
         elif isinstance(event, events.Progress):
             bar = self._bar(event.key, event.note or event.stage)
             self.progress.update(bar, completed=event.done, total=event.total)
@@ -122,6 +126,10 @@ def _words(event: events.Started | events.Waiting | events.Moved) -> str:
     if isinstance(event, events.Moved):
         return escape(f"{event.message}; another worker takes it")
     return "started" if isinstance(event, events.Started) else "another process trains it; waiting"
+
+
+def _note(label: str, event: events.Noted) -> str:
+    return f"[yellow]note[/]    {label}: {escape(event.text)}"
 
 
 def _ending(label: str, event: events.Finished | events.Failed) -> str:

@@ -99,7 +99,7 @@ def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
         import tomli as tomllib  # pyright: ignore[reportMissingImports]
     try:
         values = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"preset {path} is not TOML: {error}.") from error
     shorter = values.pop("quick", None)
     if not quick:
@@ -133,7 +133,7 @@ def parse_numbers(value: Any, where: str) -> tuple[int, ...]:
     items = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
     numbers: list[int] = []
     for item in items:
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", str(item))
+        match = re.fullmatch(r"\s*(\d{1,18})(?:-(\d{1,18}))?\s*", str(item))
         if not match:
             raise UsageError(f"{where} must be whole numbers such as 1,10 or 0-4, got {str(item)!r}.")
         first, last = int(match[1]), int(match[2] or match[1])
@@ -187,7 +187,7 @@ def _count(value: Any, where: str) -> int:
 
 
 def _positive(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
         raise UsageError(f"{where} must be a number above 0, got {value!r}.")
     return float(value)
 
@@ -205,7 +205,7 @@ def _amount(value: Any, where: str) -> float:
 
 
 def _settings(value: Any, where: str) -> dict[str, tuple[str, ...]]:
-    """A table of lists, or `name=value,value` one after another."""
+    """A table of lists, or a list of `name=value,value`."""
     if isinstance(value, Mapping):
         return {
             key: _names(
@@ -213,6 +213,8 @@ def _settings(value: Any, where: str) -> dict[str, tuple[str, ...]]:
             )
             for key, values in value.items()
         }
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"{where} must be a table of options, got {value!r}.")
     settings: dict[str, tuple[str, ...]] = {}
     for item in value:
         name, equals, values = str(item).partition("=")

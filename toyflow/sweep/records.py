@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from toyflow.atomic import DamagedError
 
@@ -21,17 +21,12 @@ RECIPE_VERSION = 2
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-@cache
-def _names(record: type) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(record))
-
-
 class _Record:
     """A frozen dataclass of JSON values with a key."""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as JSON values; `data` only where there is any, as records from before it have none."""
-        values = ((name, getattr(self, name)) for name in _names(type(self)))
+        values = ((name, getattr(self, name)) for name in _kinds(type(self)))
         return {name: value for name, value in values if name != "data" or value}
 
     @cached_property
@@ -42,10 +37,29 @@ class _Record:
     @classmethod
     def from_dict(cls, values: Any) -> Any:
         """The record with these fields. Raises DamagedError where they are not exactly its own."""
-        names = _names(cls)
-        if not isinstance(values, dict) or sorted({*values, "data"}) != sorted({*names, "data"}):
-            raise DamagedError(f"a record must have the fields {', '.join(names)}")
+        kinds = _kinds(cls)
+        if not isinstance(values, dict) or {*values, "data"} != {*kinds, "data"}:
+            raise DamagedError(f"a record must have the fields {', '.join(kinds)}")
+        for name, value in values.items():
+            if not _fits(value, kinds[name]):
+                raise DamagedError(f"a record's {name} cannot be {value!r:.60}")
         return cls(**values)
+
+
+@cache
+def _kinds(record: type[_Record]) -> dict[str, Any]:
+    """The types of a record's fields by name."""
+    hints = get_type_hints(record)
+    return {f.name: hints[f.name] for f in fields(record)}  # pyright: ignore[reportArgumentType]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a field's type."""
+    if get_origin(kind) is Mapping:
+        names, of = get_args(kind)
+        return isinstance(value, dict) and all(_fits(k, names) and _fits(v, of) for k, v in value.items())
+    kinds = get_args(kind) or (kind,)
+    return type(value) in kinds or (float in kinds and type(value) is int)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,20 +27,30 @@ from typing import Any
 
 import pandas as pd
 from filelock import BaseFileLock, FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from toyflow import __version__
-from toyflow.atomic import MANIFEST, DamagedError, atomic_folder, read_json, verified, write_json
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.atomic import (
+    MANIFEST,
+    DamagedError,
+    atomic_folder,
+    read_json,
+    remove_stale,
+    verified,
+    write_json,
+)
+from toyflow.errors import UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.tensors import save_tensors
 
 WEIGHTS = "weights.safetensors"
 EVALUATIONS = "evaluations"
 
 FORMAT = 1
 """Raised when an older toyflow could no longer read what a newer one writes."""
+
+FORMAT_MEND = "Remove that file if no newer toyflow wrote this folder; the next sweep writes it again."
 
 
 @dataclass(frozen=True)
@@ -159,8 +169,7 @@ class Store:
             on_wait()
             held = lock.acquire()
         with held:
-            for stale in [*self.cells.glob(f".{training.key}.*"), *folder.glob(f"{EVALUATIONS}/.*")]:
-                shutil.rmtree(stale, ignore_errors=True)
+            remove_stale([*self.cells.glob(f".{training.key}.*"), *folder.glob(".*"), *folder.glob("*/.*")])
             yield
 
     def is_claimed(self, training: TrainingRecord) -> bool:
@@ -182,10 +191,7 @@ class Store:
     ) -> None:
         """Keep a trained model, atomically."""
         with atomic_folder(self.training_folder(record)) as folder:
-            try:
-                save_file(trained.weights, folder / WEIGHTS)
-            except SafetensorError as error:  # a full disk comes as this, with the system's words in it
-                raise ToyflowError(f"cannot write {folder / WEIGHTS}: {error}.") from error
+            save_tensors(trained.weights, folder / WEIGHTS)
             trained.curve.to_csv(folder / "curve.csv", index=False)
             config = {"record": record.as_dict(), "environment": environment, "details": trained.details}
             write_json(folder / "config.json", config)
@@ -246,9 +252,12 @@ class Store:
                 return
         except OSError as error:
             raise UsageError(f"cannot look into {self.root}: {error.strerror or error}.") from error
-        content = read_json(path)
-        if not isinstance(content, dict) or not isinstance(content.get("format"), int):
-            raise DamagedError(f"{path} is damaged: it names no format.")
+        try:
+            content = read_json(path)
+            if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+                raise DamagedError(f"{path} is damaged: it names no format.")
+        except DamagedError as error:
+            raise DamagedError(str(error), FORMAT_MEND) from None
         if content["format"] > FORMAT:
             raise UsageError(
                 f"{self.root} holds results of format {content['format']}, written by toyflow "

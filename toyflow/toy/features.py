@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +11,17 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from toyflow.atomic import DamagedError, atomic_folder, verified
 from toyflow.errors import ToyflowError
 from toyflow.machine import cache_folder
+from toyflow.tensors import save_tensors
 from toyflow.toy.images import CLASSES, Images, ImageSet
+
+LOG = logging.getLogger(__name__)
 
 FEATURES = 64
 EPOCHS = {"mnist": 1, "fashion-mnist": 3, "cifar-10": 10}
@@ -120,9 +124,12 @@ def _covariance_root(features: Float[Tensor, "n features"]) -> Float[Tensor, "ra
 
 
 def _kept(folder: Path) -> dict[str, Tensor] | None:
+    if not folder.exists():
+        return None
     try:
         return load_file(verified(folder, WEIGHTS))
-    except DamagedError:
+    except DamagedError as error:
+        LOG.warning("%s It is trained again.", error)
         return None
 
 
@@ -130,7 +137,7 @@ def _train_and_keep(images: ImageSet, data_dir: str | None, folder: Path) -> dic
     model = train_classifier(images.load(True, data_dir), images)
     right = accuracy(model, images.load(False, data_dir), images)
     with atomic_folder(folder) as temporary:
-        save_file(model.state_dict(), temporary / WEIGHTS, {"test_accuracy": f"{right:.4f}"})
+        save_tensors(model.state_dict(), temporary / WEIGHTS, {"test_accuracy": f"{right:.4f}"})
     return model.state_dict()
 
 

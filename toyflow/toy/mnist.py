@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,8 @@ from toyflow.machine import cache_folder, check_torchvision
 check_torchvision()
 from torchvision.datasets import MNIST  # noqa: E402
 from torchvision.datasets.utils import check_integrity  # noqa: E402
+
+LOG = logging.getLogger(__name__)
 
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -62,6 +65,8 @@ def unpack_mnist() -> Path:
         raw.mkdir(parents=True, exist_ok=True)
         with FileLock(raw / ".lock"):
             for name in _faulty(raw):
+                if (raw / name).exists():
+                    LOG.warning("%s is damaged and is unpacked again.", raw / name)
                 _unpack(name, raw / name)
     except OSError as error:
         raise ToyflowError(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from junk import parsed, texts
 
 from toyflow.errors import UsageError
 from toyflow.robot.control.chunks import Blend, Ensemble, Handover, blend, parse_handover
@@ -95,3 +96,12 @@ def test_names():
             parse_handover(text)
     with pytest.raises(UsageError, match="Did you mean 'blend'"):
         parse_handover("blnd")
+
+
+@given(st.sampled_from(["switch", "blend", "ensemble"]), texts("0123456789.-+einf"))
+def test_whatever_a_handover_is_called_it_works_or_is_refused(name, argument):
+    handover = parsed(lambda: parse_handover(f"{name}:{argument}"))
+    if handover is not None:
+        for start in (0, 3):
+            handover.add(ramp(start), start, start)
+        assert np.isfinite(said(handover, 4)).all()

@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import parsed
 
 from toyflow.errors import UsageError
 from toyflow.robot.control.log import Digests, RunLog, read_log
@@ -74,3 +77,19 @@ def test_digests_tell_parts_of_observations_apart():
     assert same == [(False, True), (True, True), (False, False)]
     assert [first.state == each.state for each in others] == [True, False, True]
     assert first.telling == first.cameras and others[2].telling == {"state": first.state}
+
+
+@given(data=st.data())
+def test_whatever_byte_is_altered_or_missing_only_what_was_written_is_read(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("log")
+    with RunLog(folder / "a.jsonl") as log:
+        log.write("run", robot="fake")
+        for step in range(5):
+            log.write("step", step=step, asked=np.array([0.1 * step]))
+    whole = read_log(log.path).lines
+    content = bytearray(log.path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(0, 255))
+    log.path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    recording = parsed(lambda: read_log(log.path))
+    assert recording is None or recording.lines == whole[: len(recording.lines)]

@@ -4,10 +4,14 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from junk import JSON, parsed, texts
 
 from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface
-from toyflow.robot.serving.faults import FrameFault, ObservationFault
+from toyflow.robot.serving.faults import Fault, FrameFault, ObservationFault
 from toyflow.robot.serving.observations import (
     DEEPEST,
     LONGEST_NAME,
@@ -180,3 +184,27 @@ def test_names_of_nested_maps_do_not_add_up_without_end():
         read(deep)
     with pytest.raises(FrameFault, match=f"longer than {LONGEST_NAME} characters"):
         read({"a" * 200: {"b" * 200: 1}})
+
+
+VALUES = st.one_of(
+    JSON,
+    arrays(np.uint8, array_shapes(min_dims=0, max_dims=4, max_side=4)),
+    arrays(np.float32, array_shapes(min_dims=0, max_dims=3, max_side=4)),
+)
+NAMES = st.sampled_from([*OPENPI, "observation", "images", "state", "task", "seed", "reset", "toyflow/seed"])
+
+
+@given(st.dictionaries(NAMES | st.text(max_size=4), VALUES, max_size=5))
+def test_whatever_a_message_holds_it_is_a_request_or_refused(change):
+    request = parsed(lambda: read({**OPENPI, **change}), Fault)
+    if request is not None:
+        observation, seed, _ = request
+        assert all(image.dtype == np.uint8 and image.shape[2] == 3 for image in observation.images.values())
+        assert observation.state.shape == (8,) and np.isfinite(observation.state).all()
+        assert isinstance(observation.prompt, str) and (seed is None or 0 <= seed < 2**63)
+
+
+@given(texts("image=observation/+,state "))
+def test_whatever_keys_are_given_they_are_pairs_or_refused(text):
+    keys = parsed(lambda: parse_keys(text))
+    assert keys is None or all(name and entry for name, entry in keys.items())

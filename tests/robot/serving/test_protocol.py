@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+from contextlib import suppress
 
 import msgpack
 import numpy as np
@@ -52,6 +53,46 @@ def test_damaged_frames_are_one_kind_of_error(message, data):
         unpack(bytes(frame[:end]))
     except FrameFault as fault:
         assert "\n" not in str(fault)
+
+
+ODD = st.integers(-1, 2**63) | st.text(max_size=5) | st.none() | st.binary(max_size=9) | st.floats()
+SHAPES = st.lists(st.integers(-1, 5) | st.sampled_from([2**31, 2**62, 2**63]) | ODD, max_size=6) | ODD
+FORGED = st.fixed_dictionaries(
+    {},
+    optional={
+        b"__ndarray__": ODD, b"__npgeneric__": ODD, b"data": st.binary(max_size=64) | ODD,
+        b"dtype": st.sampled_from([*DTYPES, "|O", "<U4", "f4,f4", "<M8[s]", ">V8", "f4" * 99]) | ODD,
+        b"shape": SHAPES,
+    },
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.text(max_size=5), FORGED | st.lists(FORGED, max_size=3), max_size=4))
+def test_forged_arrays_are_arrays_of_their_bytes_or_refused(message):
+    frame = msgpack.Packer().pack(message)
+    tracemalloc.start()
+    try:
+        back = unpack(frame)
+    except FrameFault as fault:
+        assert "\n" not in str(fault)
+    else:
+        found = [value for value in back.values() if isinstance(value, np.ndarray)]
+        assert sum(array.nbytes for array in found) <= len(frame)
+        assert all(array.dtype.kind in "biuf" and array.ndim <= DIMENSIONS for array in found)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@given(st.lists(st.sampled_from(list(range(256))), max_size=60).map(bytes), st.integers(1, 2000))
+def test_what_is_repeated_takes_no_memory(pattern, times):
+    frame = b"\x81\xa1a" + pattern * times
+    tracemalloc.start()
+    with suppress(FrameFault):
+        unpack(frame)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < (4 << 20) + 2 * len(frame)
 
 
 def array(**entries: object) -> bytes:

@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from robot.points import StraightPlanner, straight
 from robot.serving.conftest import METADATA, Faulty, ask, bytes_of, http_get, observation
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -18,7 +20,7 @@ from toyflow.robot.planners import Planner
 from toyflow.robot.serving.access import check_host, is_allowed, read_key
 from toyflow.robot.serving.faults import Fault
 from toyflow.robot.serving.observations import Keys, ObservationReader
-from toyflow.robot.serving.protocol import unpack
+from toyflow.robot.serving.protocol import pack, unpack
 from toyflow.robot.serving.server import PolicyServer, ServerOptions
 
 
@@ -312,3 +314,30 @@ def test_a_page_in_a_browser_is_not_let_in(serving):
     served = serving(StraightPlanner())
     with pytest.raises(InvalidStatus, match="403"):
         connect(f"ws://127.0.0.1:{served.port}", compression=None, origin=Origin("https://example.com"))
+
+
+def test_whatever_frames_come_each_gets_one_answer_and_the_connection_lives(serving):
+    good = pack(observation())
+    frames = st.one_of(
+        st.text(max_size=50),
+        st.binary(max_size=80),
+        st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)).map(
+            lambda at: good[: at[0]] + bytes([at[1]]) + good[at[0] + 1 :]
+        ),
+        st.integers(0, len(good)).map(lambda end: good[:end]),
+    )
+    with serving().client() as client:
+
+        @given(st.lists(frames, min_size=1, max_size=4))
+        @settings(max_examples=60)
+        def send(every):
+            for frame in every:
+                client.send(frame)
+                reply = client.recv(5)
+                if isinstance(reply, str):
+                    assert reply and "\n" not in reply
+                else:
+                    assert unpack(reply)["actions"].shape == (5, 2)
+
+        send()
+        assert ask(client, observation())["actions"].shape == (5, 2)

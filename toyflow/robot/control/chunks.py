@@ -16,6 +16,8 @@ from toyflow.errors import UsageError, unknown
 
 Chunk = Float[np.ndarray, "horizon action"]
 HANDOVERS = ("switch", "blend", "ensemble")
+LONGEST_BLEND = 10_000
+"""Steps."""
 
 
 def blend(
@@ -124,7 +126,7 @@ def parse_handover(text: str) -> Handover:
         number = float(argument) if argument else None
         if name == "switch" and number is None:
             return Blend(0)
-        if name == "blend" and (number is None or (number >= 1 and number.is_integer())):
+        if name == "blend" and (number is None or (1 <= number <= LONGEST_BLEND and number.is_integer())):
             return Blend(3 if number is None else int(number))
         if name == "ensemble" and (number is None or (number >= 0 and math.isfinite(number))):
             return Ensemble(0.01 if number is None else number)

@@ -61,7 +61,7 @@ def _parsed(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text()
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"limits {path} cannot be read: {error}.") from error
     if not isinstance(content, dict):
         raise UsageError(f"limits {path} must hold keys such as lower and upper.")
@@ -86,6 +86,9 @@ def _values(value: Any, names: Sequence[str], where: str) -> Values:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise UsageError(f"{where} takes numbers, not {value!r}.")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise UsageError(f"{where} takes numbers of up to 308 digits.") from None

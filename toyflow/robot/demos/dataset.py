@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toyflow.errors import UsageError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import installed_version
 from toyflow.robot.demos.episode import Episode
 from toyflow.robot.interface import Interface
@@ -58,6 +58,7 @@ def write_dataset(
         for prompt, episode in demonstrations:
             for frame in _frames(episode):
                 dataset.add_frame({**frame, "task": prompt})
+            check_images(dataset, interface)
             dataset.save_episode()
     finally:
         if hasattr(dataset, "stop_image_writer"):  # LeRobot 0.6 and newer do it in `finalize`
@@ -66,6 +67,28 @@ def write_dataset(
     for part in made.iterdir():
         part.rename(folder / part.name)
     shutil.rmtree(made)
+
+
+def check_images(dataset: Any, interface: Interface) -> None:
+    """Raise ToyflowError unless the episode's images are on disk and whole: LeRobot 0.4 prints what its image
+    writers meet, such as a full disk, and goes on."""
+    from PIL import Image
+
+    from toyflow.robot.data_set import CAMERA
+
+    writer, buffer = (getattr(dataset, name, None) for name in ("image_writer", "episode_buffer"))
+    if writer is None or buffer is None:
+        return
+    writer.wait_until_done()
+    for camera in interface.cameras:
+        for path in buffer[CAMERA + camera]:
+            try:
+                with Image.open(path) as image:
+                    image.verify()
+            except Exception as error:
+                raise ToyflowError(
+                    f"LeRobot could not write {path}: is the disk full? What is finished is kept."
+                ) from error
 
 
 def _encoder(codec: str) -> dict[str, Any]:

@@ -38,6 +38,8 @@ from toyflow.robot.simulators import Line, Work
 FORMAT = 1
 """Of `demos.json`."""
 DEMOS = "demos.json"
+REPLACED = "replaced"
+"""The earlier data set, in the staging folder, while the new one takes its place."""
 PACKAGES = ("lerobot", "hf-libero", "robosuite", "mujoco")
 
 
@@ -83,6 +85,7 @@ def make_demos(
     _check_free(options.out)
     staging = Staging(options.out)
     with staging.claimed(options.episode_recipe(assets)):
+        _put_back(options.out, staging)
         report = _existing(options.out, recipe, console)
         if report is None:
             schedule = _gather(options, environment, staging, console)
@@ -94,6 +97,13 @@ def make_demos(
 def _check_free(out: Path) -> None:
     if out.exists() and not (out / DEMOS).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there and was not made by robot-demos; choose another --out.")
+
+
+def _put_back(out: Path, staging: Staging) -> None:
+    """Undo a replacement that a kill has cut in two."""
+    replaced = staging.folder / REPLACED
+    if replaced.exists() and not out.exists():
+        replaced.rename(out)
 
 
 def _existing(out: Path, recipe: dict[str, Any], console: Console) -> DemoReport | None:
@@ -166,7 +176,7 @@ def _write(
         options.suite, recipe["assets"], f"random initial states, noise {options.noise:g}", attempts
     )
     report = DemoReport(options.out, len(solved), sum(outcome.steps for _, outcome in solved), expert)
-    made, replaced = staging.folder / "dataset", staging.folder / "replaced"
+    made, replaced = staging.folder / "dataset", staging.folder / REPLACED
     for left in (made, replaced):
         shutil.rmtree(left, ignore_errors=True)
     with console.status("writing the data set"), atomic_folder(made) as folder:
