@@ -125,6 +125,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path):
     assert manifests[0]["weights.safetensors"] == manifests[1]["weights.safetensors"]
 
 
+@pytest.mark.timeout(600)
 def test_two_processes_of_which_one_is_killed_go_on_to_the_policy_of_one(trained):
     line, _ = trained
     longer = (*TRAIN[:-2], "--seed", "2", "--iterations", "60", "--device", "cpu")

@@ -18,7 +18,7 @@ from robot import team_checks as checks
 from toyflow.robot.augmentation import Augmentation
 from toyflow.training.team import ALONE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def pair(small, tmp_path_factory):
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,
-            timeout=250,
+            timeout=500,
         )
         assert done.returncode == 0, done.stderr
         found = [
