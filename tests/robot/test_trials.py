@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from junk import parsed, texts
 
 from toyflow.errors import UsageError
+from toyflow.robot.task import RobotTask
 from toyflow.robot.trials import Trials
 
 OPTIONS = {
@@ -22,6 +23,15 @@ def test_a_name_and_back():
         "environment=points suite=points tasks=0+2 states=0-1+4 replan=5 rendering=fast assets=own"
     )
     assert Trials.parse(str(trials)) == trials
+
+
+def test_the_data_say_where_their_policy_is_tried():
+    made = {"environment": "points", "suite": "points", "tasks": "1"}
+    assert RobotTask.test_set({"states": "5"}, made, 10).startswith(
+        "environment=points suite=points tasks=1 "
+    )
+    with pytest.raises(UsageError, match="unknown suite"):
+        RobotTask.test_set({"suite": "libero_goal"}, made, 10)
 
 
 def test_what_is_left_open():

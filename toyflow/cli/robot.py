@@ -39,7 +39,9 @@ Replan = Annotated[
     int | None,
     typer.Option(help="Actions carried out before the policy looks again.", show_default="the horizon"),
 ]
-Environment = Annotated[str, typer.Option("--environment", help="Simulator.")]
+Environment = Annotated[
+    str | None, typer.Option(help="Simulator.", show_default="that of the data, or libero")
+]
 Rendering = Annotated[
     str, typer.Option(help="fast, or libero: with its shadows and smooth edges, at a third of the speed.")
 ]
@@ -114,7 +116,7 @@ def add_commands(app: typer.Typer) -> None:
         tasks: Tasks = None,
         states: States = "10",
         replan: Replan = None,
-        environment: Environment = "libero",
+        environment: Environment = None,
         rendering: Rendering = "fast",
         videos: Videos = 1,
         device: Device = "auto",
@@ -141,7 +143,7 @@ def add_commands(app: typer.Typer) -> None:
         chosen = {
             "size": size, "horizon": str(horizon), "attention": attention, "supervision": supervision,
             "cameras": cameras, "language": _switch(language), "state": _switch(state),
-            "pretrained": _switch(pretrained), "environment": environment, "states": _one(states),
+            "pretrained": _switch(pretrained), "environment": environment or "auto", "states": _one(states),
             "rendering": rendering, "suite": suite or "auto", "tasks": _one(tasks or "auto"),
             "replan": "horizon" if replan is None else str(replan),
         }  # fmt: skip
@@ -153,7 +155,7 @@ def add_commands(app: typer.Typer) -> None:
         from toyflow.sweep.options import SweepOptions
 
         if dataset is None:
-            dataset = str(first_demonstrations(out, environment, console))
+            dataset = str(first_demonstrations(out, environment or "libero", console))
             iterations = iterations or DEMO_ITERATIONS
             chosen["states"] = str(DEMO_STATES) if states == "10" else chosen["states"]
         chosen["dataset"] = dataset
@@ -184,7 +186,7 @@ def add_commands(app: typer.Typer) -> None:
         tasks: Tasks = None,
         states: States = "10",
         replan: Replan = None,
-        environment: Environment = "libero",
+        environment: Environment = None,
         rendering: Rendering = "fast",
         sampler: Sampler = "euler",
         noise_seed: NoiseSeed = 0,
@@ -228,7 +230,9 @@ def add_commands(app: typer.Typer) -> None:
         evaluate_one(
             checkpoint, console, steps=steps, sampler=sampler, noise_seed=noise_seed,
             trials={
-                "environment": environment, "suite": suite or "auto", "tasks": _one(tasks or "auto"),
+                "environment": environment or "auto",
+                "suite": suite or "auto",
+                "tasks": _one(tasks or "auto"),
                 "states": _one(states), "rendering": rendering,
                 "replan": "horizon" if replan is None else str(replan),
             },
@@ -351,7 +355,7 @@ def add_commands(app: typer.Typer) -> None:
         jobs: Annotated[
             int | None, typer.Option(help="Simulators at a time.", show_default="one per processor")
         ] = None,
-        environment: Environment = "libero",
+        environment: Annotated[str, typer.Option(help="Simulator.")] = "libero",
     ) -> None:
         """Make demonstrations by a scripted expert, as a LeRobot data set (v3.0).
 

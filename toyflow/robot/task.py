@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from toyflow.sweep.store import StoredTraining
     from toyflow.training import Bench
 
+ENVIRONMENT = "libero"
+"""The simulator of data that do not say theirs."""
 NO_TRIALS = "none"
 DATA_MEND = (
     "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
@@ -47,7 +49,7 @@ class RobotTask(Subject):
         "fps": Number(0, low=0, high=1000),
     }
     trials: ClassVar[Values] = {
-        "environment": Text("libero", "a simulator"),
+        "environment": Text("auto", f"a simulator; auto is that of the data, else {ENVIRONMENT}"),
         "suite": Text("auto", f"of the simulator; {NO_TRIALS} to train only"),
         "tasks": Text("auto", "all, or numbers such as 0-4+7"),
         "states": Text("10", "how many official initial states of each task, or which"),
@@ -77,9 +79,9 @@ class RobotTask(Subject):
         from toyflow.robot.trials import Trials
 
         trials = complete(cls.trials, options)
-        for name, otherwise in (("suite", NO_TRIALS), ("tasks", "all")):
+        for name, otherwise in (("environment", ENVIRONMENT), ("suite", NO_TRIALS), ("tasks", "all")):
             if trials[name] == "auto":
-                same = name == "suite" or trials["suite"] == made.get("suite")
+                same = name != "tasks" or trials["suite"] == made.get("suite")
                 trials[name] = made.get(name, otherwise) if same else otherwise
         return "" if trials["suite"] == NO_TRIALS else str(Trials.checked(trials, horizon))
 
