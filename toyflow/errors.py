@@ -18,6 +18,18 @@ class UsageError(ToyflowError):
     exit_code = 2
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line; the name of its type if it says nothing."""
+    said = str(error).strip().splitlines()
+    return said[0] if said else type(error).__name__
+
+
+def named_line(error: BaseException) -> str:
+    """As `first_line`, after the name of the error's type."""
+    name, said = type(error).__name__, first_line(error)
+    return name if said == name else f"{name}: {said}"
+
+
 def unknown(kind: str, name: str, existing: Iterable[str]) -> UsageError:
     """The error for a `name` that is not among the `existing` ones, with a guess at what was meant."""
     existing = sorted(existing)

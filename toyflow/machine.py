@@ -17,7 +17,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from toyflow import __version__
-from toyflow.errors import ToyflowError, UsageError, unknown
+from toyflow.errors import ToyflowError, UsageError, first_line, unknown
 
 PAIR_MEND = (
     "Install both in one go: pip install --force-reinstall torch torchvision "
@@ -45,8 +45,7 @@ def _import_half(name: str, what: str) -> None:
     try:
         importlib.import_module(name)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise BrokenTorchError(f"{what}: {lines[0]}. {PAIR_MEND}") from error
+        raise BrokenTorchError(f"{what}: {first_line(error)}. {PAIR_MEND}") from error
 
 
 def installed_version(package: str) -> str | None:

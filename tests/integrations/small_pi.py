@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from robot.lerobot_policies import features
 
 
 def small_pi(kind: str, patch: pytest.MonkeyPatch) -> Any:
     """A policy of type `pi0` or `pi05` for one camera of 56 pixels, states of 4 numbers, actions of 2."""
-    from lerobot.configs.types import FeatureType, PolicyFeature
     from lerobot.policies.factory import get_policy_class, make_policy_config
 
     module: Any = import_module(f"lerobot.policies.{kind}.modeling_{kind}")
@@ -22,11 +22,7 @@ def small_pi(kind: str, patch: pytest.MonkeyPatch) -> Any:
     torch.manual_seed(0)
     config = make_policy_config(
         kind,
-        input_features={
-            "observation.images.front": PolicyFeature(FeatureType.VISUAL, (3, 56, 56)),
-            "observation.state": PolicyFeature(FeatureType.STATE, (4,)),
-        },
-        output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
+        **features(56),
         device="cpu", push_to_hub=False, chunk_size=6, n_action_steps=6, image_resolution=(56, 56),
         dtype="float32", compile_model=False,
     )  # fmt: skip

@@ -1,27 +1,30 @@
 """LeRobot's own policies with random weights, in LeRobot's files, for the environment `points`."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 
+def features(pixels: int) -> dict[str, Any]:
+    """Of a configuration: one camera, states of 4 numbers, actions of 2."""
+    from lerobot.configs.types import FeatureType, PolicyFeature
+
+    return {
+        "input_features": {
+            "observation.images.front": PolicyFeature(FeatureType.VISUAL, (3, pixels, pixels)),
+            "observation.state": PolicyFeature(FeatureType.STATE, (4,)),
+        },
+        "output_features": {"action": PolicyFeature(FeatureType.ACTION, (2,))},
+    }
+
+
 def save(folder: Path, kind: str, **options) -> Path:
     """A policy of this kind for `points`: one camera of 32 pixels, states of 4 numbers, actions of 2."""
-    from lerobot.configs.types import FeatureType, PolicyFeature
     from lerobot.policies.factory import get_policy_class, make_policy_config, make_pre_post_processors
 
     torch.manual_seed(0)
-    config = make_policy_config(
-        kind,
-        input_features={
-            "observation.images.front": PolicyFeature(FeatureType.VISUAL, (3, 32, 32)),
-            "observation.state": PolicyFeature(FeatureType.STATE, (4,)),
-        },
-        output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
-        device="cpu",
-        push_to_hub=False,
-        **options,
-    )
+    config = make_policy_config(kind, **features(32), device="cpu", push_to_hub=False, **options)
     policy = get_policy_class(kind)(config)
     policy.save_pretrained(folder)
     spread = {"mean": torch.zeros(1), "std": torch.ones(1), "min": -torch.ones(1), "max": torch.ones(1)}

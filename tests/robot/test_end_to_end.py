@@ -165,7 +165,7 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(trained):
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--rename", "a=b"), "--rename is for LeRobot policies"),
         (("robot-eval", "demos", *ON_POINTS), "is no checkpoint"),
         (("robot-eval", "LEROBOT", *ON_POINTS), "name a suite to evaluate on"),
-        (("robot-eval", "LEROBOT", *ON_SUITE, "--rename", "x"), "takes pairs as in"),
+        (("robot-eval", "LEROBOT", *ON_SUITE, "--rename", "x"), "takes pairs such as"),
         (("robot-eval", "LEROBOT", *ON_SUITE, "--steps", "10"), "cannot decode in 10"),
         (("robot-eval", "LEROBOT", *ON_SUITE, "--rename", "front=top"), "has no camera top"),
     ],

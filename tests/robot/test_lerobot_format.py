@@ -41,22 +41,25 @@ TRAIN = (
 @pytest.fixture(scope="module")
 def cell(small, tmp_path_factory):
     """An untrained policy of ours as a cell, and a planner of it."""
+    return untrained("shift:4", small[0], tmp_path_factory.mktemp("cell"))
+
+
+def untrained(law: str, data_set: Path, out: Path):
     import pandas as pd
 
-    folder, _ = small
     options = SweepOptions().updated(
         {
             "task": "robot",
-            "schedules": "shift:4",
+            "schedules": law,
             "seeds": "0",
-            "set": {"dataset": [str(folder)], "suite": ["none"]},
+            "set": {"dataset": [str(data_set)], "suite": ["none"]},
         },
         "test",
     )
     [planned] = plan_sweep(options, RobotTask)
-    data = DataSet(str(folder))
+    data = DataSet(str(data_set))
     policy, objective = build_policy(planned.training, data)
-    store = Store(tmp_path_factory.mktemp("cell"))
+    store = Store(out)
     store.prepare()
     details = {
         "policy": policy.spec.as_dict(),
@@ -93,6 +96,12 @@ def test_there_and_back_it_plans_the_same(cell, tmp_path):
         np.testing.assert_array_equal(ours.plan([observation()], [3]), planner.plan([observation()], [3]))
     with pytest.raises(UsageError, match="exported exists; name a new folder"):
         export_policy(stored, tmp_path / "exported")
+
+
+def test_what_needs_no_schedule_comes_back_without_one(small, tmp_path):
+    stored, _ = untrained("regression", small[0], tmp_path / "cell")
+    export_policy(stored, tmp_path / "exported")
+    assert imported(tmp_path / "exported", tmp_path / "out").record.label == "regression"
 
 
 def test_lerobot_plans_the_same(cell, tmp_path):

@@ -30,7 +30,7 @@ def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name, mo
     )
     text = available_presets()[name].read_text()
     assert text.startswith(f"# toyflow sweep --preset {name}\n") and "Shows:" in text
-    assert f"# Cost: {len(whole)} cells" in text
+    assert f"# Cost: {len(whole)} cell" in text
 
 
 def test_a_presets_short_version_overrides_it(tmp_path):

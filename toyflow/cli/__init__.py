@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
+from toyflow.cli.options import Device, examples
 from toyflow.cli.robot import add_commands as add_robot_commands
 from toyflow.cli.robot_control import add_commands as add_control_commands
 from toyflow.errors import ToyflowError, UsageError
@@ -45,7 +46,7 @@ BatchSize = Annotated[
 LearningRate = Annotated[
     float | None, typer.Option(help="Peak of the learning rate.", show_default="4e-3 for toy tasks")
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")]
+OptionalDevice = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")]
 Jobs = Annotated[
     int | None,
     typer.Option(
@@ -62,10 +63,6 @@ PLAIN_WIDTH = 120
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
-def _examples(*lines: str) -> str:
-    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  {line}" for line in lines)
-
-
 @app.callback(invoke_without_command=True)
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
@@ -77,7 +74,7 @@ def root(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "toyflow sweep --schedules beta,uniform --steps 1,10",
         "toyflow sweep --schedules shift:4@beta,pure-noise,regression --steps 1,2,4,10 --seeds 0-4",
         "toyflow sweep --preset finding-1 --dry-run",
@@ -125,7 +122,7 @@ def sweep(
     time_sampling: Annotated[
         str | None, typer.Option(help="Times of a batch: stratified or iid.", show_default="stratified")
     ] = None,
-    device: Device = None,
+    device: OptionalDevice = None,
     executor: Annotated[
         str | None,
         typer.Option(
@@ -192,7 +189,7 @@ def sweep(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "toyflow plot",
         "toyflow plot --out results/reference/finding-1 --format png,pdf,svg",
     )
@@ -212,7 +209,7 @@ def plot(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "toyflow compare shift:4@beta uniform",
         "toyflow compare shift:4@beta uniform beta regression --steps 1,10 --out results/finding-1",
         'toyflow compare "beta,K=1" "beta,K=10" --margin 1',
@@ -256,7 +253,7 @@ def compare(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "toyflow probe --out results/finding-1",
         "toyflow probe shift:4@beta uniform --steps 100",
         "toyflow probe 3f2a",
@@ -268,7 +265,7 @@ def probe(
         typer.Argument(help="Laws or keys of cells; without, every model that has a velocity."),
     ] = None,
     steps: Annotated[int, typer.Option(help="K of the sampled paths.", min=2)] = 50,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     data_dir: Annotated[str | None, typer.Option(help="Where data sets are.")] = None,
     out: Out = Path(DEFAULTS.out),
 ) -> None:
@@ -288,7 +285,7 @@ def probe(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "toyflow recommend",
         "toyflow recommend --task dial --set certainty=0.4 --schedules uniform,shift:4,shift:8",
         "toyflow recommend --task class-to-image --metric frechet_distance --iterations 3500 --batch-size 32",
@@ -328,7 +325,7 @@ def recommend(
     iterations: Annotated[int | None, typer.Option(help="Of the full training.", show_default="1000")] = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
-    device: Device = None,
+    device: OptionalDevice = None,
     jobs: Jobs = None,
     threads: Threads = None,
     out: Annotated[
@@ -378,7 +375,7 @@ def recommend(
 
 
 @app.command(
-    epilog=_examples("toyflow report --out results/finding-1", "toyflow report --out results/reference")
+    epilog=examples("toyflow report --out results/finding-1", "toyflow report --out results/reference")
 )
 def report(out: Out = Path(DEFAULTS.out)) -> None:
     """Write report.html, one self-contained page, and report.md: the study's claims beside these results.
@@ -394,7 +391,7 @@ def report(out: Out = Path(DEFAULTS.out)) -> None:
         console.print(escape(str(path)), style="green")
 
 
-@app.command(epilog=_examples("toyflow objectives"))
+@app.command(epilog=examples("toyflow objectives"))
 def objectives() -> None:
     """Print what can be trained: formula, source, steps, and training passes."""
     _check_torch()
@@ -403,7 +400,7 @@ def objectives() -> None:
     console.print(objectives_table())
 
 
-@app.command(epilog=_examples("toyflow tasks"))
+@app.command(epilog=examples("toyflow tasks"))
 def tasks() -> None:
     """Print what can be learned: metrics, and the options that `sweep --set` takes."""
     _check_torch()
@@ -413,7 +410,7 @@ def tasks() -> None:
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "toyflow schedules",
         "toyflow schedules shift:4@beta logit-normal:-0.5:1 mode:1.29",
     )
@@ -429,7 +426,7 @@ def schedules(
 
 
 @runs_app.command(
-    "list", epilog=_examples("toyflow runs list", "toyflow runs list --out results/reference/finding-1")
+    "list", epilog=examples("toyflow runs list", "toyflow runs list --out results/reference/finding-1")
 )
 def runs_list(out: Out = Path(DEFAULTS.out)) -> None:
     """List the cells: key, law, seed, scores, seconds, size."""
@@ -439,7 +436,7 @@ def runs_list(out: Out = Path(DEFAULTS.out)) -> None:
     console.print(cells_table(out))
 
 
-@runs_app.command("show", epilog=_examples("toyflow runs show 3f2a"))
+@runs_app.command("show", epilog=examples("toyflow runs show 3f2a"))
 def runs_show(
     key: Annotated[str, typer.Argument(help="Key of a cell, or its beginning.")],
     out: Out = Path(DEFAULTS.out),
@@ -455,7 +452,7 @@ def runs_show(
 
 @runs_app.command(
     "prune",
-    epilog=_examples(
+    epilog=examples(
         "toyflow runs prune 3f2a 90bc",
         "toyflow runs prune --damaged",
         "toyflow runs prune --schedule uniform --yes",
@@ -494,7 +491,7 @@ def runs_prune(
     console.print(f"deleted {len(chosen)} cells")
 
 
-@app.command(epilog=_examples("toyflow doctor"))
+@app.command(epilog=examples("toyflow doctor"))
 def doctor() -> None:
     """Print versions, devices, threads, data and plug-ins, and what is missing for what."""
     from toyflow.doctor import examine

@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
+from toyflow.cli.options import (
+    ROBOT_OUT,
+    Checkpoint,
+    Device,
+    LeRobotOut,
+    NoiseSeed,
+    Sampler,
+    StepCount,
+    examples,
+)
 from toyflow.errors import unknown
 
 DEMO_SUITE, DEMO_TASK = "libero_object", 0
 DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_ITERATIONS, DEMO_STATES = 12, 64, 1200, 5
-OUT = Path("results/robot")
 
 Steps = Annotated[str, typer.Option(help="Denoising steps K to evaluate with.")]
 Suite = Annotated[
@@ -32,7 +41,6 @@ Environment = Annotated[str, typer.Option("--environment", help="Simulator.")]
 Rendering = Annotated[
     str, typer.Option(help="fast, or libero: with its shadows and smooth edges, at a third of the speed.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of the policy.", show_default="all processors")]
 Simulators = Annotated[
     int | None, typer.Option(help="Simulators at a time.", show_default="one per processor")
@@ -55,7 +63,7 @@ _CLIENT = """
 def add_commands(app: typer.Typer) -> None:
     """Add the commands whose names begin with robot- to `app`."""
 
-    @app.command("robot-train", epilog=_examples(
+    @app.command("robot-train", epilog=examples(
         "toyflow robot-train",
         "toyflow robot-train --dataset data/demos/libero_object --schedule shift:4 --steps 1,10 --states 50",
         "toyflow robot-train --dataset HuggingFaceVLA/libero --size tiny --suite libero_goal --device cuda",
@@ -110,7 +118,7 @@ def add_commands(app: typer.Typer) -> None:
         threads: Threads = None,
         simulators: Simulators = None,
         wandb: Annotated[str | None, typer.Option(help="A project of Weights & Biases to log to.")] = None,
-        out: Annotated[Path, typer.Option(help="Results folder.")] = OUT,
+        out: Annotated[Path, typer.Option(help="Results folder.")] = ROBOT_OUT,
     ) -> None:
         """Train a policy on demonstrations and evaluate it in closed loop, with every number of steps.
 
@@ -146,7 +154,7 @@ def add_commands(app: typer.Typer) -> None:
         )  # fmt: skip
         train_one(options, console, simulators=simulators, videos=videos, wandb=wandb)
 
-    @app.command("robot-eval", epilog=_examples(
+    @app.command("robot-eval", epilog=examples(
         "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,10 --states 50",
         "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,2,4,10 --replan 5 --videos 2",
         "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
@@ -154,12 +162,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-eval results/robot/cells/3f2a9c --states 50 --executor ray --address auto",
     ))  # fmt: skip
     def robot_eval(
-        checkpoint: Annotated[
-            str,
-            typer.Argument(
-                help="A policy's folder, OUT/cells/KEY; or a LeRobot policy: a folder, or a name on the hub."
-            ),
-        ],
+        checkpoint: Checkpoint,
         steps: Steps = "1,10",
         suite: Suite = None,
         tasks: Tasks = None,
@@ -167,8 +170,8 @@ def add_commands(app: typer.Typer) -> None:
         replan: Replan = None,
         environment: Environment = "libero",
         rendering: Rendering = "fast",
-        sampler: Annotated[str, typer.Option(help="euler, midpoint, heun.")] = "euler",
-        noise_seed: Annotated[int, typer.Option(help="Of the noise that plans start from.")] = 0,
+        sampler: Sampler = "euler",
+        noise_seed: NoiseSeed = 0,
         videos: Videos = 0,
         device: Device = "auto",
         threads: Threads = None,
@@ -179,9 +182,7 @@ def add_commands(app: typer.Typer) -> None:
                 help="Of a LeRobot policy: its cameras as the simulator calls them, front=image,wrist=image2."
             ),
         ] = None,
-        out: Annotated[
-            Path, typer.Option(help="Of a LeRobot policy: results folder, to which it is added.")
-        ] = OUT,
+        out: LeRobotOut = ROBOT_OUT,
         executor: Annotated[
             str, typer.Option(help="local: simulators on this machine; ray: on a Ray cluster.")
         ] = "local",
@@ -219,7 +220,7 @@ def add_commands(app: typer.Typer) -> None:
             cluster=on_ray,
         )  # fmt: skip
 
-    @app.command("robot-export", epilog=_examples(
+    @app.command("robot-export", epilog=examples(
         "toyflow robot-export results/robot/cells/3f2a9c exported",
         "lerobot-eval --policy.path=exported --policy.num_steps=1 --env.type=libero --env.task=libero_object",
     ))  # fmt: skip
@@ -236,7 +237,7 @@ def add_commands(app: typer.Typer) -> None:
 
         export(checkpoint, folder, console)
 
-    @app.command("robot-serve", epilog=_examples(
+    @app.command("robot-serve", epilog=examples(
         "toyflow robot-serve results/robot/cells/3f2a9c",
         "toyflow robot-serve results/robot/cells/3f2a9c --steps 4 --port 9000 --prompt 'fold the towel'",
         "toyflow robot-serve results/robot/cells/3f2a9c --host 0.0.0.0 --api-key-file key.txt",
@@ -245,13 +246,8 @@ def add_commands(app: typer.Typer) -> None:
         "state=observation/joint_position+observation/gripper_position",
     ) + _CLIENT)  # fmt: skip
     def robot_serve(
-        checkpoint: Annotated[
-            str,
-            typer.Argument(
-                help="A policy's folder, OUT/cells/KEY; or a LeRobot policy: a folder, or a name on the hub."
-            ),
-        ],
-        steps: Annotated[int, typer.Option(help="Denoising steps K.", min=1)] = 1,
+        checkpoint: Checkpoint,
+        steps: StepCount = 1,
         host: Annotated[
             str, typer.Option(help="Address to listen on; one that others can reach needs an API key.")
         ] = "127.0.0.1",
@@ -273,8 +269,8 @@ def add_commands(app: typer.Typer) -> None:
         prompt: Annotated[
             str | None, typer.Option(help="For clients that send none.", show_default="they must")
         ] = None,
-        sampler: Annotated[str, typer.Option(help="euler, midpoint, heun.")] = "euler",
-        noise_seed: Annotated[int, typer.Option(help="Of the noise that plans start from.", min=0)] = 0,
+        sampler: Sampler = "euler",
+        noise_seed: NoiseSeed = 0,
         timeout: Annotated[
             float, typer.Option(help="Seconds after which a request is given up.", min=0.1)
         ] = 10.0,
@@ -287,9 +283,7 @@ def add_commands(app: typer.Typer) -> None:
             str | None,
             typer.Option(help="Of a LeRobot policy: its cameras by other names, front=image,wrist=image2."),
         ] = None,
-        out: Annotated[
-            Path, typer.Option(help="Of a LeRobot policy: results folder, to which it is added.")
-        ] = OUT,
+        out: LeRobotOut = ROBOT_OUT,
     ) -> None:
         """Serve a policy to robots, by openpi's websocket protocol: any openpi client can use it unchanged.
 
@@ -307,7 +301,7 @@ def add_commands(app: typer.Typer) -> None:
             device=device, threads=threads, rename=rename, out=out,
         )  # fmt: skip
 
-    @app.command("robot-demos", epilog=_examples(
+    @app.command("robot-demos", epilog=examples(
         "toyflow robot-demos --suite libero_object --tasks 0-4 --episodes 20",
         "toyflow robot-demos --suite libero_spatial --tasks 3,7,9 --episodes 40 --out data/demos/spatial",
         "toyflow robot-demos --suite libero_object --check 10",
@@ -365,7 +359,7 @@ def add_commands(app: typer.Typer) -> None:
         )  # fmt: skip
         make_demos(options, console)
 
-    @app.command("robot-setup", epilog=_examples(
+    @app.command("robot-setup", epilog=examples(
         "toyflow robot-setup libero",
         "toyflow robot-setup libero --assets assets.tar.xz",
         "toyflow robot-setup libero --stand-ins",
@@ -399,7 +393,3 @@ def _switch(on: bool) -> str:
 def _one(text: str) -> str:
     """A list as one value, which holds no comma."""
     return text.replace(" ", "").replace(",", "+")
-
-
-def _examples(*lines: str) -> str:
-    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  {line}" for line in lines)

@@ -7,8 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from toyflow.cli.robot import OUT
-from toyflow.errors import UsageError
+from toyflow.cli.options import (
+    ROBOT_OUT,
+    Checkpoint,
+    Device,
+    LeRobotOut,
+    NoiseSeed,
+    Sampler,
+    StepCount,
+    examples,
+)
 
 RobotName = Annotated[
     str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; see `toyflow doctor`.")
@@ -49,21 +57,16 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the actions and m
 def add_commands(app: typer.Typer) -> None:
     """Add robot-run and robot-replay to `app`."""
 
-    @app.command("robot-run", epilog=_examples(
+    @app.command("robot-run", epilog=examples(
         "toyflow robot-run results/robot/cells/3f2a9c --robot libero --suite libero_object --states 0-4",
         "toyflow robot-run results/robot/cells/3f2a9c --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
         '--prompt "pick up the cube" --seconds 30 --limits so101.toml --dry-run',
         "toyflow robot-run results/robot/cells/3f2a9c --robot idle --seconds 10 --handover ensemble",
     ))  # fmt: skip
     def robot_run(
-        checkpoint: Annotated[
-            str,
-            typer.Argument(
-                help="A policy's folder, OUT/cells/KEY; or a LeRobot policy: a folder, or a name on the hub."
-            ),
-        ],
+        checkpoint: Checkpoint,
         robot: RobotName,
-        steps: Annotated[int, typer.Option(help="Denoising steps K.", min=1)] = 1,
+        steps: StepCount = 1,
         replan: Annotated[
             int | None,
             typer.Option(
@@ -99,9 +102,9 @@ def add_commands(app: typer.Typer) -> None:
         limits: LimitsFile = None,
         log: Log = None,
         dry_run: DryRun = False,
-        sampler: Annotated[str, typer.Option(help="euler, midpoint, heun.")] = "euler",
-        noise_seed: Annotated[int, typer.Option(help="Of the noise that plans start from.", min=0)] = 0,
-        device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+        sampler: Sampler = "euler",
+        noise_seed: NoiseSeed = 0,
+        device: Device = "auto",
         threads: Annotated[
             int | None, typer.Option(help="Threads of the policy.", show_default="all processors but one")
         ] = None,
@@ -109,9 +112,7 @@ def add_commands(app: typer.Typer) -> None:
             str | None,
             typer.Option(help="The policy's cameras as the robot calls them: image=front,image2=wrist."),
         ] = None,
-        out: Annotated[
-            Path, typer.Option(help="Of a LeRobot policy: results folder, to which it is added.")
-        ] = OUT,
+        out: LeRobotOut = ROBOT_OUT,
     ) -> None:
         """Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.
 
@@ -128,7 +129,7 @@ def add_commands(app: typer.Typer) -> None:
             sampler=sampler, device=device, threads=threads, rename=rename, out=out,
         )  # fmt: skip
 
-    @app.command("robot-replay", epilog=_examples(
+    @app.command("robot-replay", epilog=examples(
         "toyflow robot-replay robot-runs/20261121-101500-libero.jsonl",
         "toyflow robot-replay robot-runs/20261121-101500-libero.jsonl --figure run.pdf",
         "toyflow robot-replay robot-runs/20261121-101500-libero.jsonl --robot libero",
@@ -190,23 +191,11 @@ def _settings(
     options: list[str] | None,
 ) -> dict[str, Any]:
     """What of `RobotSettings` was said; the rest is at its default."""
-    from toyflow.sweep.options import parse_numbers
+    from toyflow.sweep.options import parse_numbers, parse_pairs
 
     said = {
         "suite": suite, "task": task, "seed": seed, "image_size": image_size, "prompt": prompt,
         "states": tuple(parse_numbers(states, "--states")) if states else None,
-        "options": _pairs(options or []),
+        "options": parse_pairs(options or [], "--set", "port=/dev/ttyACM0"),
     }  # fmt: skip
     return {name: value for name, value in said.items() if value is not None}
-
-
-def _pairs(words: list[str]) -> dict[str, str]:
-    pairs = [word.partition("=") for word in words if word]
-    for name, equals, value in pairs:
-        if not (name and equals and value):
-            raise UsageError(f"--set takes NAME=VALUE, not {name + equals + value!r}.")
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _examples(*lines: str) -> str:
-    return "[bold]Examples[/]\n\n" + "\n\n".join(f"  {line}" for line in lines)

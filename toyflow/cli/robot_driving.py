@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from toyflow import __version__
 from toyflow.cli.robot_policy import find_policy_for_robot, ready_planner, warnings_about
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError, UsageError, named_line
 from toyflow.machine import cores
 from toyflow.robot.control.chunks import Handover, parse_handover
 from toyflow.robot.control.clock import RealClock, SteppedClock
@@ -204,10 +204,7 @@ def _let_go(robot: Robot, path: Path, signals: StopSignals) -> Iterator[None]:
     except KeyboardInterrupt:  # the second signal: a robot or camera has not returned
         raise typer.Exit(128 + signal.SIGINT) from None
     except Exception as error:
-        said = (str(error).strip().splitlines() or [""])[0]
-        raise ToyflowError(
-            f"the run ended by {type(error).__name__}: {said.rstrip('.')}. The log: {path}."
-        ) from error
+        raise ToyflowError(f"the run ended by {named_line(error).rstrip('.')}. The log: {path}.") from error
 
 
 def _tell(ending: Ending, console: Console) -> None:

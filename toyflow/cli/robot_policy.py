@@ -14,6 +14,7 @@ from toyflow.robot.imported import import_checkpoint
 from toyflow.robot.planners import Planner, open_planner
 from toyflow.robot.planners.lerobot import LeRobotCheckpoint
 from toyflow.robot.trials import Trials
+from toyflow.sweep.options import parse_pairs
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.store import Store, StoredTraining
 
@@ -27,13 +28,10 @@ def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTrainin
     Raises:
         UsageError: there is none, or it cannot be loaded.
     """
-    cameras = _renamed(rename)
-    lerobot = LeRobotCheckpoint.found(checkpoint)
-    if lerobot:
-        return import_checkpoint(lerobot, cameras, Store(out))
-    if cameras:
+    cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
+    if cameras and lerobot is None:
         raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
-    return find_checkpoint(Path(checkpoint))
+    return _stored(checkpoint, lerobot, cameras, out)
 
 
 def find_policy_for_robot(
@@ -45,11 +43,10 @@ def find_policy_for_robot(
     Raises:
         UsageError: as `find_policy`.
     """
-    cameras = _renamed(rename)
-    lerobot = LeRobotCheckpoint.found(checkpoint)
+    cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
     if lerobot is not None and lerobot.kind != lerobot_format.TYPE:
-        return find_policy(checkpoint, rename, out), {}
-    return find_policy(checkpoint, None, out), {robot: own for own, robot in cameras.items()}
+        return _stored(checkpoint, lerobot, cameras, out), {}
+    return _stored(checkpoint, lerobot, {}, out), {robot: own for own, robot in cameras.items()}
 
 
 def ready_planner(training: StoredTraining, steps: int, sampler: str, device: str, threads: int) -> Planner:
@@ -80,14 +77,16 @@ def warnings_about(training: StoredTraining, planner: Planner, sampler: str) -> 
     return []
 
 
+def _stored(
+    checkpoint: str, lerobot: LeRobotCheckpoint | None, cameras: dict[str, str], out: Path
+) -> StoredTraining:
+    return import_checkpoint(lerobot, cameras, Store(out)) if lerobot else find_checkpoint(Path(checkpoint))
+
+
 def _renamed(text: str | None) -> dict[str, str]:
     """`front=image,wrist=image2`"""
-    pairs = [part.partition("=") for part in (text or "").split(",") if part]
-    if not all(own and equals and robot for own, equals, robot in pairs):
-        raise UsageError(
-            f"--rename takes pairs as in front=image,wrist=image2, the policy's first, not {text!r}."
-        )
-    cameras = {own.strip(): robot.strip() for own, _, robot in pairs}
-    if len({*cameras.values()}) < len(pairs):
+    items = (text or "").split(",")
+    cameras = parse_pairs(items, "--rename", "front=image,wrist=image2, the policy's camera first")
+    if len({*cameras.values()}) < len([*filter(str.strip, items)]):
         raise UsageError(f"--rename takes each camera once, of the policy and of the robot, not {text!r}.")
     return cameras

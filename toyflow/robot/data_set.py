@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import installed_version
 from toyflow.robot.interface import Interface
 
@@ -176,6 +176,5 @@ def _opened(where: str, kind: str) -> Any:
     try:
         return opened(folder.name, root=folder) if local else opened(where)
     except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         what = "cannot be read" if local else "is neither a folder here nor to be had from the hub"
-        raise UsageError(f"data set {where} {what}: {reason[0]}") from error
+        raise UsageError(f"data set {where} {what}: {first_line(error)}") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from toyflow.errors import UsageError
+from toyflow.errors import UsageError, first_line
 
 Loaded = TypeVar("Loaded")
 PALIGEMMA = "google/paligemma-3b-pt-224"
@@ -58,5 +58,4 @@ def _reason(error: Exception) -> str:
     name = type(error).__name__
     if "Connection" in name or "Timeout" in name:
         return "the hub does not answer"
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(". ") if lines else name
+    return first_line(error).rstrip(". ")

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from toyflow import plugins
 from toyflow.atomic import DamagedError
 from toyflow.robot.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.interface import Interface
@@ -31,8 +32,9 @@ class Decoded(NamedTuple):
     spec: PolicySpec
     normalisation: Normalisation
     objective: str
-    schedule: str
-    time_sampling: str
+    schedule: str | None
+    """None, as `time_sampling`, where the objective takes none."""
+    time_sampling: str | None
 
 
 def decoded(config: Mapping[str, Any]) -> Decoded:
@@ -66,7 +68,10 @@ def decoded(config: Mapping[str, Any]) -> Decoded:
                 "action": {"centre": config["action_centre"], "scale": config["action_scale"]},
             }
         )
-        return Decoded(spec, normalisation, config["objective"], config["schedule"], config["time_sampling"])
+        objective = config["objective"]
+        law = (config["schedule"], config["time_sampling"])
+        uses_schedule = plugins.load("objectives", objective).uses_schedule
+        return Decoded(spec, normalisation, objective, *(law if uses_schedule else (None, None)))
     except KeyError as error:
         raise DamagedError(f"config.json of a toyflow policy has no {error}.") from error
 

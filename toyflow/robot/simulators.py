@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from toyflow.errors import ToyflowError
+from toyflow.errors import ToyflowError, named_line
 from toyflow.robot.environment import Environment
 from toyflow.workers import exit_with_parent, worker_context
 
@@ -234,8 +234,7 @@ def _serve(work: Work[Any, Any], connection: Connection) -> None:
     except ToyflowError as error:
         connection.send(_Raised(error))
     except Exception as error:
-        said = (str(error).splitlines() or [""])[0]
-        connection.send(_Raised(f"failed with {type(error).__name__}: {said}"))
+        connection.send(_Raised(f"failed with {named_line(error)}"))
 
 
 class _Pipe(Line):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,18 @@ def listed_ranges(numbers: Sequence[int], separator: str = ",") -> str:
         else:
             parts.append([number])
     return separator.join("-".join(map(str, part)) for part in parts)
+
+
+def parse_pairs(items: Iterable[str], where: str, example: str) -> dict[str, str]:
+    """Values by name, from `NAME=VALUE` items; empty items are skipped. Raises UsageError that begins with
+    `where` and shows `example`."""
+    pairs: dict[str, str] = {}
+    for item in filter(str.strip, items):
+        name, _, value = map(str.strip, item.partition("="))
+        if not (name and value):
+            raise UsageError(f"{where} takes pairs such as {example}, not {item!r}.")
+        pairs[name] = value
+    return pairs
 
 
 def parse_steps(value: Any, where: str) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from toyflow.errors import named_line
 from toyflow.robot.control.chunks import Handover
 from toyflow.robot.control.clock import Clock
 from toyflow.robot.control.log import Digests, RunLog
@@ -109,7 +110,7 @@ class ControlLoop:
                 if signals.asked:
                     why = f"stopped by {signals.name}"
             except BaseException as error:
-                why, failed = f"{type(error).__name__}: {error}".splitlines()[0], True
+                why, failed = named_line(error), True
                 raise
             finally:
                 signals.finishing = True
@@ -221,7 +222,7 @@ class ControlLoop:
         try:
             self.gate.stop()
         except Exception as error:
-            stopped = f"{type(error).__name__}: {error}".splitlines()[0]
+            stopped = named_line(error)
             if not failed:
                 raise
         finally:

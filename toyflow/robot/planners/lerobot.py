@@ -19,8 +19,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from toyflow.atomic import DamagedError, checksum, read_json
-from toyflow.errors import UsageError
-from toyflow.integrations.lerobot import STEPS_ARE_AT, set_steps
+from toyflow.errors import UsageError, first_line
+from toyflow.integrations.lerobot import can_decode, set_steps
 from toyflow.machine import synchronise
 from toyflow.robot.data_set import CAMERA, STATE
 from toyflow.robot.hub import snapshot
@@ -80,11 +80,6 @@ class LeRobotCheckpoint:
         for file in sorted([*self.folder.glob("*.safetensors"), *processors, self.folder / "config.json"]):
             digest.update(checksum(file).encode())
         return digest.hexdigest()[:12]
-
-    @property
-    def counts_steps(self) -> bool:
-        """Whether it can be decoded in different numbers of steps."""
-        return self.kind in STEPS_ARE_AT
 
 
 class LeRobotPlanner(Planner):
@@ -169,7 +164,7 @@ class LeRobotPlanner(Planner):
 
         asked, spent = self.steps, self.spent.copy()
         wait = partial(synchronise, str(self.device))
-        if self.checkpoint.counts_steps:
+        if can_decode(self.checkpoint.kind, 3):
             times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, 3, asked))}, wait)
         else:
             times = timed({"1": lambda: self.plan([observation], [0])}, wait)
@@ -289,9 +284,9 @@ def _said_in_one_line(checkpoint: LeRobotCheckpoint) -> Iterator[None]:
     except UsageError:
         raise
     except Exception as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(
-            f"{checkpoint.where}, a LeRobot policy of type {checkpoint.kind}, cannot be loaded: {said}"
+            f"{checkpoint.where}, a LeRobot policy of type {checkpoint.kind}, cannot be loaded: "
+            f"{first_line(error)}"
         ) from error
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 import numpy as np
 from jaxtyping import Float
 
-from toyflow.errors import ToyflowError, UsageError, unknown
+from toyflow.errors import ToyflowError, UsageError, first_line, unknown
 from toyflow.robot.control.limits import Limits
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.robots.base import Robot, RobotSettings
@@ -63,14 +63,14 @@ class LeRobotRobot(Robot):
         try:
             return cls(make_robot_from_config(config), settings)
         except (ImportError, ValueError) as error:
-            raise UsageError(f"lerobot:{settings.argument} cannot be made: {_line(error)}") from error
+            raise UsageError(f"lerobot:{settings.argument} cannot be made: {first_line(error)}") from error
 
     def connect(self) -> None:
         """See `Robot`. An arm that is not calibrated is refused: calibrating asks questions and moves."""
         try:
             self.device.connect(calibrate=False)
         except Exception as error:
-            raise ToyflowError(f"{self.name} does not answer: {_line(error)}") from error
+            raise ToyflowError(f"{self.name} does not answer: {first_line(error)}") from error
         if not self.device.is_calibrated:
             raise ToyflowError(f"{self.name} is not calibrated: run lerobot-calibrate first.")
         self.observe()
@@ -151,7 +151,7 @@ def _config(settings: RobotSettings, base: Any) -> Any:
             f"{settings.argument} of LeRobot: {said.getvalue().rpartition('error: ')[2].strip()}."
         ) from None
     except Exception as error:
-        raise UsageError(f"{settings.argument} of LeRobot: {_line(error)}.") from error
+        raise UsageError(f"{settings.argument} of LeRobot: {first_line(error)}.") from error
 
 
 def _torque_switches(config: Any, said: Iterable[str], within: str = "") -> Iterator[str]:
@@ -178,7 +178,3 @@ def _register_types(base: Any, wanted: str) -> None:
         for module in pkgutil.iter_modules(robots.__path__):
             with suppress(ImportError):  # of a robot whose own packages are not here
                 importlib.import_module(f"lerobot.robots.{module.name}")
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

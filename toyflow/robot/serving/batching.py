@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from toyflow.errors import UsageError
+from toyflow.errors import UsageError, named_line
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import WARM_UP, Times
 from toyflow.robot.planners import Planner
@@ -171,8 +171,7 @@ def _as_fault(error: Exception) -> Fault:
     if isinstance(error, UsageError):
         return ObservationFault(str(error))
     log.error("the policy failed", exc_info=error)
-    said = (str(error).strip().splitlines() or [""])[0]
-    return PolicyFault(f"the policy failed: {type(error).__name__}: {said}")
+    return PolicyFault(f"the policy failed: {named_line(error)}")
 
 
 def _settle(future: asyncio.Future[Planned], answer: Planned | Fault) -> None:

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from toyflow.errors import UsageError, unknown
+from toyflow.errors import unknown
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.serving.faults import FrameFault, ObservationFault
+from toyflow.sweep.options import parse_pairs
 
 STATE, PROMPT = "state", "prompt"
 OTHER_NAMES = {"image2": "wrist_image"}
@@ -155,13 +156,8 @@ class ObservationReader:
 
 def parse_keys(text: str | None) -> dict[str, str]:
     """`front=observation/exterior_image_1_left,state=joints+gripper`. Raises UsageError for anything else."""
-    pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
-    if not all(name.strip() and equals and key.strip() for name, equals, key in pairs):
-        raise UsageError(
-            f"--keys takes pairs as in front=observation/front,state=joints+gripper, the policy's input "
-            f"first, not {text!r}."
-        )
-    return {name.strip(): key.strip() for name, _, key in pairs}
+    example = "front=observation/front,state=joints+gripper, the policy's input first"
+    return parse_pairs((text or "").split(","), "--keys", example)
 
 
 def _usual(camera: str) -> tuple[str, ...]:

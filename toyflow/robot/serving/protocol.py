@@ -14,6 +14,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from toyflow.errors import first_line
 from toyflow.robot.serving.faults import FrameFault
 
 ITEMS = 256
@@ -47,7 +48,7 @@ def unpack(frame: bytes) -> dict[str, Any]:
             max_array_len=ITEMS, max_map_len=ITEMS, max_str_len=TEXT, max_ext_len=0,
         )  # fmt: skip
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
-        raise FrameFault(f"the frame is no msgpack that this server reads: {_first_line(error)}") from error
+        raise FrameFault(f"the frame is no msgpack that this server reads: {first_line(error)}") from error
     if not isinstance(message, dict):
         raise FrameFault(
             f"the frame holds a {type(message).__name__}, not a map of an observation's entries."
@@ -117,7 +118,3 @@ def _as_map(value: object) -> object:
     if isinstance(value, np.generic):
         return {b"__npgeneric__": True, b"data": value.item(), b"dtype": value.dtype.str}
     raise TypeError(f"{type(value).__name__} cannot be sent")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

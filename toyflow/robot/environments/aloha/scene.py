@@ -22,7 +22,6 @@ RATE = 50
 """Control steps per second."""
 
 ARMS = ("left", "right")
-JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 START = (0.0, -0.96, 1.16, 0.0, -0.3, 0.0)
 """Radians, of each arm, as in gym-aloha."""
 GRIPPER_CLOSED, GRIPPER_OPEN = 0.021, 0.057

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.robot.environment import Environment, Expert, SuiteTask, find_tasks
 from toyflow.robot.environments.libero import assets, package, suites
 from toyflow.robot.environments.libero.simulation import Simulation
@@ -64,9 +64,9 @@ class Libero(Environment):
         except ToyflowError:
             raise
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ToyflowError(
-                f"{suite} task {task} cannot be built from {found.kind} assets in {found.folder}: {reason}"
+                f"{suite} task {task} cannot be built from {found.kind} assets in {found.folder}: "
+                f"{first_line(error)}"
             ) from error
 
     @property

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from toyflow.atomic import write_json
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import cache_folder
 
 IMPORTED = ("libero", "robosuite", "bddl", "mujoco")
@@ -58,7 +58,7 @@ def load(name: str) -> Any:
         with redirect_stdout(io.StringIO()):
             return import_module(f"libero.libero.{name}".rstrip("."))
     except ImportError as error:
-        raise UsageError(f"LIBERO cannot be imported: {str(error).splitlines()[0]}; {MEND}") from error
+        raise UsageError(f"LIBERO cannot be imported: {first_line(error)}; {MEND}") from error
 
 
 def _configure(root: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from toyflow.errors import ToyflowError, unknown
+from toyflow.errors import ToyflowError, first_line, unknown
 from toyflow.robot.environment import SuiteTask
 from toyflow.robot.environments.libero import package
 
@@ -86,5 +86,6 @@ def init_states(suite: str, task: int) -> Float64[np.ndarray, "states time_qpos_
         with torch.serialization.safe_globals(allowed):
             return np.asarray(torch.load(path, weights_only=True), np.float64)
     except Exception as error:
-        line = str(error).splitlines()[0]
-        raise ToyflowError(f"the initial states {path} cannot be read: {line}; reinstall LIBERO.") from error
+        raise ToyflowError(
+            f"the initial states {path} cannot be read: {first_line(error)}; reinstall LIBERO."
+        ) from error
