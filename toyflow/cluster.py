@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -87,7 +88,10 @@ class Cluster:
             _check_listens(where)
         try:
             ray.init(
-                address=self.address, log_to_driver=False, logging_level="ERROR", include_dashboard=False
+                address=self.address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False,
             )
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
