@@ -33,10 +33,7 @@ class Priced(Study):
 
 
 def planned(tmp_path, **options: Any) -> tuple[str, Priced]:
-    console, study = (
-        Console(width=120, record=True, quiet=False, file=(tmp_path / "shown").open("w")),
-        Priced(),
-    )
+    console, study = Console(width=120, record=True), Priced()
     cells = plan_sweep(SweepOptions(**options))
     print_plan(cells, study, Store(tmp_path / "out"), 2, console)
     return console.export_text(), study
