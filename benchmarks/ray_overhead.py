@@ -128,8 +128,9 @@ def one_process(cells: Iterable[Cell], study: Study, out: str, sender) -> None: 
 def received(cell: Cell, study: Study) -> int:
     """Of a cell's model and decodings, as they travel."""
     with tempfile.TemporaryDirectory() as folder:
-        run_cell(cell, study, Setting(folder, {}), lambda event: None)
         store = Store(folder)
+        store.prepare()
+        run_cell(cell, study, Setting(folder, {}), lambda event: None)
         stored = store.training(cell.training.key)
         sent: list[Event] = [TrainingDone(cell.training.key, stored.trained(), stored.environment)]
         for evaluation in store.evaluations(stored):
