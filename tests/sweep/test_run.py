@@ -17,7 +17,7 @@ class Priced(Study):
     """Costs a second to train and none to decode."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.asked: list[str | None] = []
 
     def prepare(self, records):
         pass
