@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from ray.cluster_utils import Cluster as LocalCluster
@@ -47,9 +47,10 @@ def main() -> None:
     warm = planned(1, WORKERS, first_seed=1000)
     study.prepare([cells[0].training])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    nodes = LocalCluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    head = {"num_cpus": 1, "include_dashboard": False}
+    nodes = LocalCluster(initialize_head=True, head_node_args=head)
     nodes.add_node(num_cpus=1)
-    ratios, overheads, driver = [], [], []
+    ratios, overheads, driver, kept = [], [], [], 0
     for _ in range(asked.rounds):
         bare, _ = timed(bare_processes, warm, cells, study, None)
         began = time.process_time()
@@ -96,7 +97,7 @@ def timed(run, warm: list[Cell], cells: list[Cell], study: Study, address: str |
     return max(ends) - min(starts), size // len(cells)
 
 
-def on_cluster(cells: Sequence[Cell], study: Study, out: str, address: str) -> Iterator[Event]:
+def on_cluster(cells: Sequence[Cell], study: Study, out: str, address: str | None) -> Iterator[Event]:
     executor = RayExecutor(Cluster(address, cpus=1))
     yield from executor.run(cells, study, Setting(out, executor.environment(study)))
 
@@ -112,8 +113,9 @@ def bare_processes(cells: Sequence[Cell], study: Study, out: str, _: None) -> It
         receivers.append(receiver)
     while receivers:
         for ready in wait(receivers):
+            assert isinstance(ready, Connection)
             try:
-                yield ready.recv()  # pyright: ignore[reportAttributeAccessIssue]
+                yield ready.recv()
             except EOFError:
                 receivers.remove(ready)
 
@@ -126,8 +128,9 @@ def one_process(cells: Iterable[Cell], study: Study, out: str, sender) -> None: 
 def received(cell: Cell, study: Study) -> int:
     """Of a cell's model and decodings, as they travel."""
     with tempfile.TemporaryDirectory() as folder:
-        run_cell(cell, study, Setting(folder, {}), lambda event: None)
         store = Store(folder)
+        store.prepare()
+        run_cell(cell, study, Setting(folder, {}), lambda event: None)
         stored = store.training(cell.training.key)
         sent: list[Event] = [TrainingDone(cell.training.key, stored.trained(), stored.environment)]
         for evaluation in store.evaluations(stored):

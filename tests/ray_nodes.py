@@ -28,7 +28,7 @@ class RayNodes:
     @property
     def options(self) -> tuple[str, ...]:
         """Of a command that is to run here."""
-        return "--executor", "ray", "--address", self.cluster.address
+        return "--executor", "ray", "--address", str(self.cluster.address)
 
     def kill_a_worker(self) -> None:
         """The first to train from now on."""

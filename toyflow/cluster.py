@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -87,7 +88,10 @@ class Cluster:
             _check_listens(where)
         try:
             ray.init(
-                address=self.address, log_to_driver=False, logging_level="ERROR", include_dashboard=False
+                address=self.address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False,
             )
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -158,19 +162,24 @@ class Tasks(Generic[J]):
         """Give a `Cluster.task` to the cluster."""
         self._running[task.remote(*arguments)] = job
 
-    def stop(self, job: J) -> None:
-        """Forget a job, and end its task if it has not ended."""
+    def forget(self, job: J) -> None:
+        """Of a job whose task has sent its last: its worker is free for another."""
+        for stream in [stream for stream, of in self._running.items() if of is job]:
+            del self._running[stream]
+
+    def cancel(self, job: J) -> None:
+        """End a job's task, with its worker; nothing if there is none."""
         import ray
         from ray.exceptions import RayError
 
         for stream in [stream for stream, of in self._running.items() if of is job]:
-            del self._running[stream]
             with suppress(RayError):
                 ray.cancel(stream, force=True)
+        self.forget(job)
 
     def events(self, seconds: float) -> Generator[tuple[J, Any], None, None]:
         """What tasks have sent, oldest first for each, after waiting up to `seconds` for the first of it.
-        A task that has ended without the caller's calling `stop` has sent `Lost` or `Broken` last.
+        A task that ends without the caller's having called `forget` sends `Lost` or `Broken` last.
 
         Raises:
             ToyflowError: for a while now, no node could take a task.

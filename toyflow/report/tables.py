@@ -11,6 +11,8 @@ from rich.table import Table
 from toyflow import stats
 from toyflow.report.results import CELL, Results
 
+MOST_MODELS = 20
+"""Of a law, that the paired table has a line for each of; of more only the line over all seeds."""
 MARGIN = 0.02
 """Two scores within this of each other count as equivalent, unless said otherwise."""
 
@@ -168,7 +170,7 @@ def paired_table(models: pd.DataFrame, few: int = 1, many: int = 10) -> Table:
     table.add_column(f"K = {few} is")
     for law, group in models.groupby(CELL, sort=False):
         names = [escape(str(name)) for name in (law if several_variants else law[:1])]
-        for _, row in group.iterrows():
+        for _, row in group.iterrows() if len(group) <= MOST_MODELS else ():
             alone = (str(row[f"only_K{few}_right"]), str(row[f"only_K{many}_right"]))
             table.add_row(*names, row["seed"], *alone, *_difference(row, "mcnemar_p"))
         for _, row in paired_over_seeds(group).iterrows():

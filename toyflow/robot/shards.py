@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -65,7 +65,11 @@ class Spent:
 
 
 def run_shards(
-    cluster: Cluster, policy: SentPolicy, spent: Counter[str], scene: Scene, episodes: Sequence[Episode]
+    cluster: Cluster,
+    policy: SentPolicy,
+    spent: MutableMapping[str, float],
+    scene: Scene,
+    episodes: Sequence[Episode],
 ) -> Generator[Outcome, None, None]:
     """The outcome of every episode, in the order in which they end; the seconds of the policy are added to
     `spent`. Each has its own initial state and noise, so outcomes are those of `run_episodes`.
@@ -85,8 +89,9 @@ def run_shards(
                 shard.remove(next(e for e in shard if (e.task, e.state) == (event.task, event.state)))
                 yield event
             elif isinstance(event, Spent):
-                spent.update(event.seconds)
-                tasks.stop(shard)
+                for stage, seconds in event.seconds.items():
+                    spent[stage] = spent.get(stage, 0.0) + seconds
+                tasks.forget(shard)
             elif isinstance(event, Broken):
                 raise ToyflowError(event.why)
             elif isinstance(event, Lost) and shard:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -147,13 +146,10 @@ class RobotStudy(Study):
                 right = sum(outcome.success for outcome in outcomes)
                 on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
 
-            spent: Counter[str] = Counter()
             outcomes = evaluate_policy(
                 planner, trials, record, self.rollouts(training.record.key),
-                self._run(training, planner, record, spent), self.videos, on_episode,
+                self._run(training, planner, record), self.videos, on_episode,
             )  # fmt: skip
-            for stage, seconds in spent.items():
-                planner.spent[stage] += seconds
             details = {
                 "metrics": {"success": float(outcomes["success"].mean())},
                 "examples": len(outcomes),
@@ -211,14 +207,12 @@ class RobotStudy(Study):
         write_card(store, key)
         shutil.rmtree(self._work(key), ignore_errors=True)
 
-    def _run(
-        self, training: StoredTraining, planner: Planner, record: EvaluationRecord, spent: Counter[str]
-    ) -> Run:
+    def _run(self, training: StoredTraining, planner: Planner, record: EvaluationRecord) -> Run:
         if self.cluster is None:
             return partial(run_episodes, planner=planner, workers=self.simulators)
         self.cluster.connect()
         policy = SentPolicy.of(training, self.device, self.threads, record.steps, record.sampler)
-        return partial(run_shards, self.cluster, policy, spent)
+        return partial(run_shards, self.cluster, policy, planner.spent)
 
     @property
     def _mixed(self) -> bool:

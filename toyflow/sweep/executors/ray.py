@@ -141,8 +141,10 @@ class _Sweep:
         elif isinstance(event, EvaluationDone):
             self.store.write_evaluation(cell.training, event.record, event.evaluated, event.environment)
         elif isinstance(event, Finished):
+            self.tasks.forget(cell)
             self._finish(cell)
         elif isinstance(event, Failed):
+            self.tasks.forget(cell)
             self._end(cell, event)
         elif isinstance(event, Broken):
             raise ToyflowError(event.why)
@@ -159,7 +161,7 @@ class _Sweep:
         self._end(cell, Finished(cell.training.key, summary(cell, self.store)))
 
     def _end(self, cell: Cell, event: Event) -> None:
-        self.tasks.stop(cell)
+        self.tasks.cancel(cell)
         self._claims.pop(cell.training.key).close()
         self.send(event)
 
