@@ -121,16 +121,19 @@ def as_table(outcome: Outcome) -> Table:
 def as_markdown(rows: Iterable[Row]) -> str:
     """For the documentation, with a last line for all."""
     every = list(rows)
-    total = Row("**all**", *(sum(getattr(row, figure) for row in every) for figure in _SUMMED))
+    tried, lost = sum(row.tried for row in every), sum(row.lost for row in every)
+    accepted, rude = sum(row.accepted for row in every), sum(row.rude for row in every)
     lines = ["| " + " | ".join(HEAD) + " |", "|---" + "|---:" * (len(HEAD) - 1) + "|"]
-    lines += [f"| {row.name} | {' | '.join(row.cells())} |" for row in [*every, total]]
+    for row in [*every, Row("**all**", tried, lost, accepted, rude)]:
+        lines.append(f"| {row.name} | {' | '.join(row.cells())} |")
     return "\n".join(lines) + "\n"
 
 
 def from_markdown(table: str) -> dict[str, Row]:
     """The rows that `as_markdown` wrote, by name."""
-    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()[2:-1]]
-    return {name: Row(name, int(tried), *map(int, found)) for name, tried, _, *found in cells}
-
-
-_SUMMED = ("tried", "lost", "accepted", "rude")
+    rows: dict[str, Row] = {}
+    for line in table.splitlines()[2:-1]:
+        name, *figures = (cell.strip() for cell in line.strip("| ").split(" | "))
+        tried, _, lost, accepted, rude = map(int, figures)
+        rows[name] = Row(name, tried, lost, accepted, rude)
+    return rows

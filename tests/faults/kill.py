@@ -89,8 +89,10 @@ class _Reference:
         victim, folder = self.victim, self.bench.fresh(*self.victim.parts)
         if self.result is None:
             self._run()
+        before: dict[str, tuple[int, str]] = {}
         for _ in range(times):
             self._kill(folder)
+            unchanged(before, folder)
             before = finished(folder)
         well(inside(folder, *victim.words))
         unchanged(before, folder)

@@ -83,7 +83,7 @@ class DataSet:
         """Statistics of a vector feature by name (mean, std, q01, ...), one number per dimension. Raises
         UsageError where they are none."""
         every = self._meta.stats or {}
-        found = every.get(feature, {}) if isinstance(every, Mapping) else None
+        found: Any = every.get(feature, {}) if isinstance(every, Mapping) else None
         try:
             return {
                 name: np.asarray(values, dtype=float).reshape(-1).tolist() for name, values in found.items()
