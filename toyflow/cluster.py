@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from toyflow import __version__
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError, UsageError, first_line
 
 ATTEMPTS = 3
 """How often a task is given to a worker before its loss is taken for its own fault."""
@@ -94,10 +94,9 @@ class Cluster:
                 include_dashboard=False,
             )
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            where = where or "this machine"
             raise UsageError(
-                f"no Ray cluster at {where}: {said.rstrip('.')}. Start one: ray start --head."
+                f"no Ray cluster at {where or 'this machine'}: {first_line(error).rstrip('.')}. Start one: "
+                "ray start --head."
             ) from error
 
     def disconnect(self) -> None:

@@ -88,7 +88,7 @@ def inside(folder: Path, *words: str) -> Done:
 
 def apart(folder: Path, *words: str, fault: str = "", **environment: str) -> Done:
     """`toyflow` in a process of its own."""
-    return ended(commands.start(folder, *words, fault=fault, **environment))
+    return ended(commands.start(folder, *words, fault=fault, under=(), **environment))
 
 
 def ended(process: subprocess.Popen[str]) -> Done:

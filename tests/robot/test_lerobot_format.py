@@ -193,9 +193,13 @@ def test_lerobot_drives_a_robot_in_one_step(cell, tmp_path):
 
 
 def run(command: str, *words: str, path: Path | None = None) -> None:
-    path = os.pathsep.join(filter(None, [str(path or ""), *sys.path]))
+    paths = os.pathsep.join(filter(None, [str(path or ""), *sys.path]))
     program = Path(sys.executable).with_name(command)
     done = subprocess.run(
-        [program, *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False
+        [program, *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

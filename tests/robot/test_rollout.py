@@ -1,5 +1,6 @@
 import os
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -123,11 +124,12 @@ def test_a_policy_that_looks_at_several_moments_gets_the_last_of_them():
 def test_a_damaged_episode_is_named_and_run_again(tmp_path, caplog):
     trials = Trials("points", "points", (0,), (0, 1), 3, "fast", "own")
     record = EvaluationRecord(None, 1, test_set=str(trials))
-    first = evaluate_policy(StraightPlanner(), trials, record, tmp_path, workers=1)
+    here = partial(run_episodes, planner=StraightPlanner(), workers=1)
+    first = evaluate_policy(StraightPlanner(), trials, record, tmp_path, here)
     [damaged, _] = sorted((tmp_path / "episodes").glob("*.json"))
     damaged.write_bytes(damaged.read_bytes().replace(b'"steps": ', b'"steps": 1', 1))
     (tmp_path / "episodes" / ".half").write_text("{")
-    again = evaluate_policy(StraightPlanner(), trials, record, tmp_path, workers=1)
+    again = evaluate_policy(StraightPlanner(), trials, record, tmp_path, here)
     assert again.drop(columns="seconds").equals(first.drop(columns="seconds"))
     [said] = caplog.messages
     assert damaged.name in said and "run again" in said

@@ -67,7 +67,8 @@ def test_damage_in_any_file_is_named_when_it_is_read(store, name, damage):
     with pytest.raises(DamagedError, match=path.name):
         training = store.training(TRAINING.key)
         training.weights(), training.curve()
-        [e.outcomes() for e in store.evaluations(training)]
+        for decoding in store.evaluations(training):
+            decoding.outcomes()
 
 
 def test_a_cell_in_anothers_folder_is_noticed(store):

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError, UsageError, named_line
 from toyflow.launch import Launch
 from toyflow.training.team import State, Team
 
@@ -138,5 +138,4 @@ def _in_a_line(error: Exception) -> str:
             "another process of this training has ended or cannot be reached; the same command goes on from "
             "the last checkpoint."
         )
-    first, *_ = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {first}"
+    return named_line(error)
