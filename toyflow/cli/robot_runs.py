@@ -23,12 +23,12 @@ from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
 from toyflow.robot.demos import DemoOptions, make_demos
+from toyflow.robot.distributed import train_distributed
 from toyflow.robot.environment import load_environment
 from toyflow.robot.interface import Interface
 from toyflow.robot.spec import PolicySpec
 from toyflow.robot.study import RobotStudy
 from toyflow.robot.task import RobotTask
-from toyflow.robot.together import train_together
 from toyflow.robot.trials import Trials
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
@@ -37,7 +37,7 @@ from toyflow.sweep.plan import Cell, objective_of, plan_sweep
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store, StoredTraining
-from toyflow.training.team import check_split
+from toyflow.training.process_group import check_split
 
 
 def train_one(
@@ -68,14 +68,14 @@ def train_one(
         bfloat16=bfloat16,
     )  # fmt: skip
     if here.processes > 1:
-        from toyflow.training.processes import joined
+        from toyflow.training.distributed import joined
 
         each = options.threads or max(1, cores() // here.local)
         with (
-            joined(here, choose_device(study.device)) as team,
+            joined(here, choose_device(study.device)) as group,
             view_of({cell.training.key: cell}, console) as view,
         ):
-            train_together(cell.training, replace(study, team=team, threads=each), view.show)
+            train_distributed(cell.training, replace(study, group=group, threads=each), view.show)
     if here.main:
         _run(cell, study, options.out, console)
 

@@ -40,7 +40,7 @@ from toyflow.sweep.cell import OnProgress, Study
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer, measure_cost
-from toyflow.training.team import ALONE, Team
+from toyflow.training.process_group import SINGLE, ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class RobotStudy(Study):
     """Parts of a batch, or of a process's share of it, that are computed one after the other."""
     bfloat16: bool = False
     """Whether to train in mixed precision on a device where it is not the rule."""
-    team: Team = ALONE
+    group: ProcessGroup = SINGLE
     """The processes that train together."""
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
@@ -82,13 +82,13 @@ class RobotStudy(Study):
             cameras,
             size,
             lambda done, total: on_progress("decoding images", done, total, None),
-            readers=self.team.local,
+            readers=self.group.local_world_size,
         )
         example = next(batches(policy, data, frames, replace(recipe, batch_size=1), record.seed))
         cost = measure_cost(policy, objective, (example.observation, example.target))
         with ExitStack() as stack:
             logs = Logs(Path(self.out) / "logs" / record.key, record, self.wandb)
-            listening = [stack.enter_context(logs)] if self.team.main else []
+            listening = [stack.enter_context(logs)] if self.group.is_main else []
 
             def on_point(point: CurvePoint) -> None:
                 speed = point.iteration * recipe.batch_size / max(point.seconds, 1e-9)
@@ -99,13 +99,13 @@ class RobotStudy(Study):
             trainer = train_policy(
                 policy,
                 objective,
-                lambda start: batches(policy, data, frames, recipe, record.seed, start, self.team.own),
+                lambda start: batches(policy, data, frames, recipe, record.seed, start, self.group.own),
                 recipe,
                 generator(record.seed, "noise"),
                 self._work(record.key),
                 on_point,
                 torch.bfloat16 if self._mixed else None,
-                self.team,
+                self.group,
                 self.accumulate,
             )
         details = {
@@ -194,7 +194,7 @@ class RobotStudy(Study):
             "device_name": torch.cuda.get_device_name() if kind == "cuda" else processor(),
             "threads": self.threads,
             "precision": "bfloat16" if self._mixed else "float32",
-            "processes": self.team.count,
+            "processes": self.group.world_size,
             "accumulate": self.accumulate,
         }
 

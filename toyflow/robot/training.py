@@ -25,7 +25,7 @@ from toyflow.robot.frames import Frames
 from toyflow.robot.policy import Policy, PolicyInput
 from toyflow.tensors import save_tensors
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer
-from toyflow.training.team import ALONE, State, Team
+from toyflow.training.process_group import SINGLE, ProcessGroup, State
 
 LOG = logging.getLogger(__name__)
 
@@ -92,42 +92,42 @@ def train_policy(
     folder: Path,
     on_point: Callable[[CurvePoint], None] = lambda point: None,
     precision: torch.dtype | None = None,
-    team: Team = ALONE,
+    group: ProcessGroup = SINGLE,
     accumulate: int = 1,
 ) -> Trainer:
     """Train to the recipe's end, from the newest checkpoint in `folder` if there is one.
 
     Checkpoints are made about `CHECKPOINTS` times, and at once when SIGTERM or SIGINT comes, which is then
-    passed on; to a member of a team, all of them stop. `folder` is left for the caller to remove once the
-    result is safe; only the team's main member looks into it.
+    passed on; to a process of a group, all of them stop. `folder` is left for the caller to remove once the
+    result is safe; only the group's main process looks into it.
 
     Args:
         batches_from: the batches from an iteration (counted from 0) on.
-        team, accumulate: see `Trainer`.
+        group, accumulate: see `Trainer`.
 
     Raises:
         DivergedError: loss or weights are no longer finite; the last good checkpoint is kept.
     """
     trainer = Trainer(
-        policy, objective, recipe, generator, precision=precision, team=team, accumulate=accumulate
+        policy, objective, recipe, generator, precision=precision, group=group, accumulate=accumulate
     )
     restore(trainer, folder)
     every = max(1, recipe.iterations // CHECKPOINTS)
     with _held_signals() as held:
         for iteration in trainer.steps(batches_from(trainer.iteration), on_point):
-            stop = team.any(bool(held))
+            stop = group.any(bool(held))
             if stop or iteration % every == 0:
                 keep(trainer, folder)
             if stop:
-                held.append(signal.SIGTERM)  # the last of all reasons, for members that got none themselves
+                held.append(signal.SIGTERM)  # the last of all reasons, for processes that got none themselves
                 break
     return trainer
 
 
 def keep(trainer: Trainer, folder: Path) -> None:
-    """Write a checkpoint under `folder`, then drop all but the last `KEPT`; of a team, the main member."""
+    """Write a checkpoint under `folder`, then drop all but the last `KEPT`; of a group, the main process."""
     tensors, values = trainer.state()
-    if not trainer.team.main:
+    if not trainer.group.is_main:
         return
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"iteration-{trainer.iteration:07d}"
@@ -140,9 +140,9 @@ def keep(trainer: Trainer, folder: Path) -> None:
 
 
 def restore(trainer: Trainer, folder: Path) -> None:
-    """Go on from the newest checkpoint under `folder` that is whole, or from the start. A whole team goes on
-    from the one that its main member finds."""
-    state = trainer.team.handed(_newest(folder) if trainer.team.main else None)
+    """Go on from the newest checkpoint under `folder` that is whole, or from the start. A whole group goes on
+    from the one that its main process finds."""
+    state = trainer.group.broadcast_state(_newest(folder) if trainer.group.is_main else None)
     if state is not None:
         trainer.restore(*state)
 

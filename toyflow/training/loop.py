@@ -18,8 +18,8 @@ from toyflow.errors import ToyflowError
 from toyflow.flow.objectives import Loss, Model, Objective
 from toyflow.flow.path import noise_level
 from toyflow.training.batch import part_of
+from toyflow.training.process_group import SINGLE, ProcessGroup, check_split
 from toyflow.training.recipes import Recipe
-from toyflow.training.team import ALONE, Team, check_split
 
 LOSS_BINS = 10
 """The loss is logged in this many equal bins of the noise level s = 1 - t; the last is the noise end."""
@@ -68,7 +68,7 @@ class Trainer:
         generator: draws times and noise.
         points: about how many points the curve is to have.
         precision: type of the model's arithmetic, by autocast; None is that of its weights.
-        team: the processes that train the model together. Each gives its own samples of every batch, and all
+        group: the processes that train the model together. Each gives its own samples of every batch, and all
             draw what chance adds to the whole batch, so that their number does not change the losses.
         accumulate: parts of a process's samples that are computed one after the other, for less memory.
 
@@ -84,11 +84,11 @@ class Trainer:
         generator: torch.Generator,
         points: int = 100,
         precision: torch.dtype | None = None,
-        team: Team = ALONE,
+        group: ProcessGroup = SINGLE,
         accumulate: int = 1,
     ) -> None:
-        check_split(recipe.batch_size, team.count, accumulate)
-        self.team, self.accumulate = team, accumulate
+        check_split(recipe.batch_size, group.world_size, accumulate)
+        self.group, self.accumulate = group, accumulate
         self.model, self.objective, self.recipe, self.generator = model, objective, recipe, generator
         self.iteration = 0
         self.curve = TrainingCurve()
@@ -100,7 +100,7 @@ class Trainer:
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
         )
         self._window = _Window()
-        self._loss = team.wrap(_BatchLoss(model, objective))
+        self._loss = group.wrap(_BatchLoss(model, objective))
 
     def steps(
         self,
@@ -112,7 +112,7 @@ class Trainer:
         Args:
             batches: of (observation, target) or (observation, target, weight of its elements), on the
                 model's device, from iteration `self.iteration` on; must not run out before the last one. In
-                a team, this member's samples of each: `team.own`.
+                a group, this process's samples of each: `group.own`.
             on_point: called with each new point of the curve.
 
         Raises:
@@ -134,7 +134,7 @@ class Trainer:
         return self.model if self._average is None else cast(Model, self._average.module)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, JSON values): everything that `restore` needs, the same on every member of the team.
+        """(tensors, JSON values): everything that `restore` needs, the same on every process of the group.
 
         Raises:
             DivergedError: a weight is not finite; such a state is not worth keeping.
@@ -142,7 +142,7 @@ class Trainer:
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if not all(torch.isfinite(tensor).all() for tensor in model.values()):
             raise DivergedError(self._diverged("a weight"))
-        window = {name: self.team.gathered(tensor) for name, tensor in self._window.tensors().items()}
+        window = {name: self.group.gathered(tensor) for name, tensor in self._window.tensors().items()}
         tensors = {**model, "generator": self.generator.get_state(), **window}
         if self._average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self._average.state_dict().items()}
@@ -153,12 +153,12 @@ class Trainer:
         return tensors, {"iteration": self.iteration, "curve": curve}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, of a trainer that was made in the same way but for its team."""
+        """Go on from what `state` gave, of a trainer that was made in the same way but for its group."""
         self.model.load_state_dict(_below("model.", tensors))
         if self._average is not None:
             self._average.load_state_dict(_below("average.", tensors))
         self.generator.set_state(tensors["generator"].cpu())
-        self._window = _Window.of(tensors, self.team.own, next(self.model.parameters()).device)
+        self._window = _Window.of(tensors, self.group.own, next(self.model.parameters()).device)
         for i, optimiser in enumerate(self._optimisers):
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
             state: dict[int, dict[str, Tensor]] = {}
@@ -175,12 +175,12 @@ class Trainer:
         self.curve = TrainingCurve(points, values["curve"]["seconds"])
 
     def _step(self, observation: Any, target: Tensor, weight: Tensor | None = None) -> None:
-        whole = target[:1].expand(len(target) * self.team.count, *target.shape[1:])
-        drawn = part_of(self.objective.draw(whole, self.generator), self.team.own)
+        whole = target[:1].expand(len(target) * self.group.world_size, *target.shape[1:])
+        drawn = part_of(self.objective.draw(whole, self.generator), self.group.own)
         self.model.zero_grad()
         parts = [slice(start, None, self.accumulate) for start in range(self.accumulate)]
         for part, share in zip(parts, self._shares(weight, parts), strict=True):
-            with nullcontext() if part is parts[-1] else self.team.apart(self._loss):
+            with nullcontext() if part is parts[-1] else self.group.apart(self._loss):
                 with torch.autocast(target.device.type, self.precision, self.precision is not None):
                     loss = self._loss(
                         part_of(observation, part),
@@ -201,15 +201,15 @@ class Trainer:
         self.iteration += 1
 
     def _shares(self, weight: Tensor | None, parts: list[slice]) -> list[float] | list[Tensor]:
-        """What to scale the mean loss of each part by, so that the mean of all members' gradients is that of
-        the whole batch; parts with more padding count less."""
+        """What to scale the mean loss of each part by, so that the mean of all processes' gradients is that
+        of the whole batch; parts with more padding count less."""
         if weight is None:
             return [1 / len(parts) for _ in parts]
         masses = torch.stack([self.objective.mass(weight[part]) for part in parts])
-        return list(masses * self.team.count / self.team.total(masses.sum()))
+        return list(masses * self.group.world_size / self.group.total(masses.sum()))
 
     def _mark(self, on_point: Callable[[CurvePoint], None]) -> None:
-        mean, by_noise = self._window.close(self.team)
+        mean, by_noise = self._window.close(self.group)
         if not math.isfinite(mean):
             raise DivergedError(self._diverged("the loss"))
         rate = float(self._optimisers[0].param_groups[0]["lr"])
@@ -241,7 +241,7 @@ def train(
 
 
 class _BatchLoss(nn.Module):
-    """A batch's loss as one module, for a team to wrap. Within, objectives have the bare model and may
+    """A batch's loss as one module, for a group to wrap. Within, objectives have the bare model and may
     call it several times, without gradient, or for forward-mode derivatives, which a wrapped one lacks."""
 
     def __init__(self, model: Model, objective: Objective) -> None:
@@ -263,8 +263,8 @@ class _Window:
         self.losses.append(loss.per_sample.detach())
         self.levels.append(noise_level(loss.t))
 
-    def close(self, team: Team) -> tuple[float, list[float]]:
-        losses, levels = (team.gathered(torch.cat(each)).cpu() for each in (self.losses, self.levels))
+    def close(self, group: ProcessGroup) -> tuple[float, list[float]]:
+        losses, levels = (group.gathered(torch.cat(each)).cpu() for each in (self.losses, self.levels))
         losses = losses.double()
         self.losses, self.levels = [], []
         index = (levels * LOSS_BINS).long().clamp(0, LOSS_BINS - 1)

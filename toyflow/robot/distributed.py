@@ -12,16 +12,16 @@ from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store
 
 
-def train_together(record: TrainingRecord, study: RobotStudy, show: Callable[[Event], None]) -> None:
-    """Train the policy of `record`, unless it is trained. Of the study's team, the main member alone looks
+def train_distributed(record: TrainingRecord, study: RobotStudy, show: Callable[[Event], None]) -> None:
+    """Train the policy of `record`, unless it is trained. Of the study's group, the main process alone looks
     into the results folder and keeps the policy there; the others need no such folder.
 
     Raises:
-        UsageError: another run is at work on the policy, or a member was given something else to train.
+        UsageError: another run is at work on the policy, or a process was given something else to train.
         ToyflowError: training failed.
     """
-    team = study.team
-    if team.any(team.told(record.key) != record.key):
+    group = study.group
+    if group.any(group.broadcast(record.key) != record.key):
         raise UsageError(
             "the processes were not given the same data and options; see that all machines agree."
         )
@@ -29,14 +29,14 @@ def train_together(record: TrainingRecord, study: RobotStudy, show: Callable[[Ev
     def on_progress(stage: str, done: int, total: int, note: str | None = None) -> None:
         show(Progress(record.key, stage, done, total, note))
 
-    if not team.main:
-        if team.told(False):
+    if not group.is_main:
+        if group.broadcast(False):
             study.train(record, lambda *progress: None)
         return
     store = Store(study.out)
     store.prepare()
     with store.claim(record, on_wait=_refuse):
-        if team.told(not store.has_training(record)):
+        if group.broadcast(not store.has_training(record)):
             show(Started(record.key))
             trained = study.train(record, on_progress)
             store.write_training(

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 
 pytest.importorskip("lerobot")
 
-from robot import team_checks as checks
+from robot import distributed_checks as checks
 
 from toyflow.robot.augmentation import Augmentation
-from toyflow.training.team import ALONE
+from toyflow.training.process_group import SINGLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -25,21 +25,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def alone(pair):
     """What one process makes of the whole run."""
     _, out, place = pair
-    return checks.train(ALONE, place, out / "alone")[0]
+    return checks.train(SINGLE, place, out / "alone")[0]
 
 
 @pytest.fixture(scope="module")
 def pair(small, tmp_path_factory):
     """(what each of two processes reports, its tensors), the folder, and the data set."""
-    place, out = small[0], tmp_path_factory.mktemp("team")
+    place, out = small[0], tmp_path_factory.mktemp("group")
     for name in ("half together", "half alone"):
         (out / name).mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOYFLOW_CACHE", str(out / "cache"))
         torch.set_num_threads(1)
-        checks.kept_half_way(ALONE, out / "half alone")
+        checks.kept_half_way(SINGLE, out / "half alone")
         before = signal.signal(signal.SIGTERM, lambda *_: None)
-        checks.train(ALONE, place, out / "begun alone", checks.stopping)
+        checks.train(SINGLE, place, out / "begun alone", checks.stopping)
         signal.signal(signal.SIGTERM, before)
         launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
         done = subprocess.run(
@@ -60,7 +60,7 @@ def pair(small, tmp_path_factory):
 def test_every_objective_has_the_gradients_and_the_loss_of_one_process(pair):
     [(report, tensors), (other, other_tensors)], *_ = pair
     for name in checks.OBJECTIVES:
-        alone, loss = checks.gradients(ALONE, name)
+        alone, loss = checks.gradients(SINGLE, name)
         for accumulate in (1, 2):
             case = f"{name}, {accumulate}"
             error = (tensors[case] - alone).norm() / alone.norm()
@@ -71,34 +71,34 @@ def test_every_objective_has_the_gradients_and_the_loss_of_one_process(pair):
 
 def test_a_process_that_takes_its_batch_in_turns_has_the_same_gradients():
     for name in ("flow", "shortcut", "meanflow"):
-        (whole, loss), (parts, summed) = (checks.gradients(ALONE, name, n) for n in (1, 4))
+        (whole, loss), (parts, summed) = (checks.gradients(SINGLE, name, n) for n in (1, 4))
         assert (whole - parts).norm() / whole.norm() < 1e-5 and summed == pytest.approx(loss, rel=1e-6)
 
 
 def test_padding_is_weighed_over_the_whole_batch():
     """What the test of the gradients would not see if all processes had as much padding."""
-    whole, _ = checks.gradients(ALONE, "flow")
+    whole, _ = checks.gradients(SINGLE, "flow")
     naive = torch.stack([checks.gradients(Half(i), "flow")[0] for i in range(2)]).mean(0)
     assert (whole - naive).norm() / whole.norm() > 0.1
 
 
-class Half(type(ALONE)):
-    """A member that believes to be one of two, and never hears of the other."""
+class Half(type(SINGLE)):
+    """A process that believes to be one of two, and never hears of the other."""
 
-    count = 2
+    world_size = 2
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
 
     def total(self, value):
-        return value * self.count
+        return value * self.world_size
 
 
 def test_mixed_precision_is_that_of_one_process(pair):
     [(report, tensors), _], *_ = pair
     for name in ("flow", "meanflow"):
-        alone, loss = checks.gradients(ALONE, name, precision=torch.bfloat16)
-        exact, _ = checks.gradients(ALONE, name)
+        alone, loss = checks.gradients(SINGLE, name, precision=torch.bfloat16)
+        exact, _ = checks.gradients(SINGLE, name)
         case = f"{name}, bfloat16"
         assert report[case] == pytest.approx(loss, rel=1e-3)
         rounding = (alone - exact).norm()
@@ -132,19 +132,19 @@ def test_a_signal_to_one_process_stops_all_after_one_checkpoint_that_one_goes_on
     assert not list(out.glob("* of 1")), "only the main process writes"
     newest = max(path.name for path in (out / "stopped").iterdir())
     assert newest == f"iteration-{checks.STOP + 1:07d}"
-    resumed, _ = checks.train(ALONE, place, out / "stopped")
+    resumed, _ = checks.train(SINGLE, place, out / "stopped")
     assert checks.losses(resumed) == pytest.approx(checks.losses(alone), rel=1e-5)
     assert len(resumed.curve.points) == checks.RECIPE.iterations
 
 
 def test_losses_between_two_points_outlive_a_change_of_the_number_of_processes(pair):
     [(report, _), _], out, _ = pair
-    trainer, data = checks.small_trainer(ALONE)
+    trainer, data = checks.small_trainer(SINGLE)
     for _ in trainer.steps(data):
         pass
     whole = checks.losses(trainer)
     assert report["small"] == pytest.approx(whole, rel=1e-5)
-    assert checks.losses(checks.gone_on(ALONE, out / "half together")) == pytest.approx(whole, rel=1e-5)
+    assert checks.losses(checks.gone_on(SINGLE, out / "half together")) == pytest.approx(whole, rel=1e-5)
 
 
 def test_a_loss_that_is_none_in_one_process_stops_both(pair):

@@ -1,6 +1,6 @@
 """What is trained alone in a test and by two processes here, to be compared:
 
-python -m torch.distributed.run --nproc-per-node 2 tests/robot/team_checks.py DATA OUT
+python -m torch.distributed.run --nproc-per-node 2 tests/robot/distributed_checks.py DATA OUT
 """
 
 import itertools
@@ -24,7 +24,7 @@ from toyflow.robot.policy import Policy, PolicyInput
 from toyflow.robot.spec import PolicySpec
 from toyflow.robot.training import batches, train_policy
 from toyflow.training import DivergedError, OneCycle, PolicyRecipe, Trainer
-from toyflow.training.team import Team
+from toyflow.training.process_group import ProcessGroup
 
 OBJECTIVES = (
     "flow", "pure-noise", "regression-learned", "mip", "shortcut", "meanflow", "consistency",
@@ -40,7 +40,7 @@ def new_policy(interface: Interface, statistics: tuple[dict, dict], attention: s
     return Policy(spec, Normalisation.from_statistics(*statistics))
 
 
-def gradients(team: Team, name: str, accumulate: int = 1, precision: torch.dtype | None = None):
+def gradients(group: ProcessGroup, name: str, accumulate: int = 1, precision: torch.dtype | None = None):
     """(gradients of one step, its loss); every other sample is nearly all padding."""
     plain = {"mean": [0.0], "std": [1.0], "min": [-1.0], "max": [1.0], "q01": [-1.0], "q99": [1.0]}
     attention = "cross" if name == "autoregressive" else "joint"
@@ -53,11 +53,11 @@ def gradients(team: Team, name: str, accumulate: int = 1, precision: torch.dtype
     kept = torch.tensor([4, 1] * 4)
     seen = PolicyInput({"front": images}, state, policy.tokeniser(["go left", "go right"] * 4))
     batch = (seen, policy.target(actions), policy.weight(torch.arange(4) >= kept[:, None]))
-    own = team.own
+    own = group.own
     mine = (PolicyInput({"front": images[own]}, state[own], seen.tokens[own]), batch[1][own], batch[2][own])
     recipe = PolicyRecipe(iterations=1, batch_size=8, clip_norm=1e9)
     trainer = Trainer(
-        policy, objective, recipe, torch.Generator().manual_seed(1), 1, precision, team, accumulate
+        policy, objective, recipe, torch.Generator().manual_seed(1), 1, precision, group, accumulate
     )
     for _ in trainer.steps([mine]):
         pass
@@ -65,7 +65,7 @@ def gradients(team: Team, name: str, accumulate: int = 1, precision: torch.dtype
     return torch.cat([gradient.flatten() for gradient in found]), trainer.curve.points[0].loss
 
 
-def train(team: Team, place: Path, folder: Path, changed=lambda stream: stream):
+def train(group: ProcessGroup, place: Path, folder: Path, changed=lambda stream: stream):
     """A policy trained on the data set in `place`: its trainer, and the frames that this process read."""
     data, read = DataSet(str(place)), []
     policy = new_policy(data.interface, (data.statistics("observation.state"), data.statistics("action")))
@@ -74,8 +74,8 @@ def train(team: Team, place: Path, folder: Path, changed=lambda stream: stream):
     frames.images = Reads(frames.images, read)  # pyright: ignore[reportAttributeAccessIssue]
     objective = make_objective("flow", parse_schedule("shift:4"))
     trainer = train_policy(
-        policy, objective, lambda start: changed(batches(policy, data, frames, RECIPE, 0, start, team.own)),
-        RECIPE, torch.Generator().manual_seed(1), folder, team=team,
+        policy, objective, lambda start: changed(batches(policy, data, frames, RECIPE, 0, start, group.own)),
+        RECIPE, torch.Generator().manual_seed(1), folder, group=group,
     )  # fmt: skip
     return trainer, read
 
@@ -99,15 +99,15 @@ def stopping(stream):
         yield batch
 
 
-def small_trainer(team: Team) -> tuple[Trainer, list]:
+def small_trainer(group: ProcessGroup) -> tuple[Trainer, list]:
     """A trainer whose curve has a point in 4 iterations, and its batches."""
     torch.manual_seed(0)
     model = VectorModel(observation=2, target=2, width=16, depth=1)
     generator = torch.Generator().manual_seed(2)
-    points = [torch.randn(8, 2, generator=generator)[team.own] for _ in range(30)]
+    points = [torch.randn(8, 2, generator=generator)[group.own] for _ in range(30)]
     trainer = Trainer(
         model, make_objective("flow", parse_schedule("beta")), OneCycle(iterations=30, batch_size=8),
-        torch.Generator().manual_seed(3), 7, team=team,
+        torch.Generator().manual_seed(3), 7, group=group,
     )  # fmt: skip
     return trainer, [(x, x) for x in points]
 
@@ -120,19 +120,19 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in trainer.trained().state_dict().items()}
 
 
-def kept_half_way(team: Team, path: Path) -> None:
+def kept_half_way(group: ProcessGroup, path: Path) -> None:
     """The state of the small trainer after 13 of 30 iterations, between two points of its curve."""
-    trainer, data = small_trainer(team)
+    trainer, data = small_trainer(group)
     next(i for i in trainer.steps(data) if i == 13)
     tensors, values = trainer.state()
-    if team.main:
+    if group.is_main:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path / "state.safetensors")
         (path / "state.json").write_text(json.dumps(values))
 
 
-def gone_on(team: Team, path: Path) -> Trainer:
+def gone_on(group: ProcessGroup, path: Path) -> Trainer:
     """The small trainer, from such a state to its end."""
-    trainer, data = small_trainer(team)
+    trainer, data = small_trainer(group)
     trainer.restore(load_file(path / "state.safetensors"), json.loads((path / "state.json").read_text()))
     for _ in trainer.steps(data[13:]):
         pass
@@ -141,42 +141,42 @@ def gone_on(team: Team, path: Path) -> Trainer:
 
 def main(place: Path, out: Path) -> None:
     """Everything by two processes: OUT/RANK.json and OUT/RANK.safetensors."""
-    from toyflow.training.processes import joined
+    from toyflow.training.distributed import joined
 
     torch.set_num_threads(1)
     report, tensors = {}, {}
-    with joined(launch(), "cpu") as team:
+    with joined(launch(), "cpu") as group:
         for name, accumulate in itertools.product(OBJECTIVES, (1, 2)):
             case = f"{name}, {accumulate}"
-            tensors[case], report[case] = gradients(team, name, accumulate)
+            tensors[case], report[case] = gradients(group, name, accumulate)
         for name in ("flow", "meanflow"):
             case = f"{name}, bfloat16"
-            tensors[case], report[case] = gradients(team, name, precision=torch.bfloat16)
+            tensors[case], report[case] = gradients(group, name, precision=torch.bfloat16)
         for case in ("whole", "begun alone"):
             # Only the main process knows the right folder: the others must not look into theirs.
-            folder = out / case if team.main else out / f"{case} of {team.index}"
-            trainer, read = train(team, place, folder)
+            folder = out / case if group.is_main else out / f"{case} of {group.rank}"
+            trainer, read = train(group, place, folder)
             report |= {case: losses(trainer), f"read {case}": read}
             tensors |= {f"{case}, {name}": tensor for name, tensor in weights(trainer).items()}
         caught = []
         signal.signal(signal.SIGTERM, lambda number, _: caught.append(number))
-        folder = out / "stopped" if team.main else out / f"stopped of {team.index}"
-        stopped, _ = train(team, place, folder, stopping if team.index == 1 else lambda stream: stream)
+        folder = out / "stopped" if group.is_main else out / f"stopped of {group.rank}"
+        stopped, _ = train(group, place, folder, stopping if group.rank == 1 else lambda stream: stream)
         report |= {"stopped at": stopped.iteration, "caught": caught}
-        kept_half_way(team, out / "half together")
-        report["small"] = losses(gone_on(team, out / "half alone"))
+        kept_half_way(group, out / "half together")
+        report["small"] = losses(gone_on(group, out / "half alone"))
 
         def broken(stream):
             for number, batch in enumerate(stream):
-                bad = number == 5 and team.index == 1
+                bad = number == 5 and group.rank == 1
                 yield batch._replace(target=batch.target * (float("nan") if bad else 1))
 
         try:
-            train(team, place, out / f"broken of {team.index}", broken)
+            train(group, place, out / f"broken of {group.rank}", broken)
         except DivergedError as error:
             report["diverged"] = str(error)
-    save_file(tensors, out / f"{team.index}.safetensors")
-    (out / f"{team.index}.json").write_text(json.dumps(report))
+    save_file(tensors, out / f"{group.rank}.safetensors")
+    (out / f"{group.rank}.json").write_text(json.dumps(report))
 
 
 if __name__ == "__main__":

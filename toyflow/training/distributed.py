@@ -17,70 +17,70 @@ from torch.nn.parallel import DistributedDataParallel
 
 from toyflow.errors import ToyflowError, UsageError, named_line
 from toyflow.launch import Launch
-from toyflow.training.team import State, Team
+from toyflow.training.process_group import ProcessGroup, State
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)
-"""How long members wait for one that lives and does not come: it may be fetching or decoding its data. The
+"""How long processes wait for one that lives and does not come: it may be fetching or decoding its data. The
 launcher ends them at once when one dies."""
 
 
-class Processes(Team):
+class DistributedGroup(ProcessGroup):
     """One model in each process, whose gradients torch's DistributedDataParallel averages as they come."""
 
     def __init__(self, launch: Launch) -> None:
-        self.index, self.count, self.local = launch.rank, launch.processes, launch.local
+        self.rank, self.world_size, self.local_world_size = launch.rank, launch.processes, launch.local
         # What the processes agree on crosses in main memory, so that no GPU has to be waited for.
         self._host = dist.group.WORLD if dist.get_backend() == "gloo" else _gloo()
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """See `Team`."""
+        """See `ProcessGroup`."""
         return DistributedDataParallel(module, broadcast_buffers=False)
 
     def apart(self, wrapped: nn.Module) -> AbstractContextManager[None]:
-        """See `Team`."""
+        """See `ProcessGroup`."""
         assert isinstance(wrapped, DistributedDataParallel)
         return wrapped.no_sync()
 
     def total(self, value: Tensor) -> Tensor:
-        """See `Team`."""
+        """See `ProcessGroup`."""
         value = value.clone()
         dist.all_reduce(value)
         return value
 
     def gathered(self, samples: Tensor) -> Tensor:
-        """See `Team`."""
-        parts = [torch.empty_like(samples) for _ in range(self.count)]
+        """See `ProcessGroup`."""
+        parts = [torch.empty_like(samples) for _ in range(self.world_size)]
         dist.all_gather(parts, samples.contiguous())
         return torch.stack(parts, dim=1).flatten(0, 1)
 
     def any(self, flag: bool) -> bool:
-        """See `Team`."""
+        """See `ProcessGroup`."""
         flags = torch.tensor(int(flag))
         dist.all_reduce(flags, dist.ReduceOp.MAX, group=self._host)
         return bool(flags)
 
-    def told(self, value: T) -> T:
-        """See `Team`."""
+    def broadcast(self, value: T) -> T:
+        """See `ProcessGroup`."""
         box = [value]
         dist.broadcast_object_list(box, src=0, group=self._host, device=torch.device("cpu"))
         return box[0]
 
-    def handed(self, state: State | None) -> State | None:
-        """See `Team`."""
+    def broadcast_state(self, state: State | None) -> State | None:
+        """See `ProcessGroup`."""
         mine, values = ({}, None) if state is None else state
-        shapes, values = self.told(({name: (t.shape, t.dtype) for name, t in mine.items()}, values))
+        shapes, values = self.broadcast(({name: (t.shape, t.dtype) for name, t in mine.items()}, values))
         if values is None:
             return None
         tensors = {}
         for name, (shape, dtype) in shapes.items():
-            tensors[name] = mine[name].cpu() if self.main else torch.empty(shape, dtype=dtype)
+            tensors[name] = mine[name].cpu() if self.is_main else torch.empty(shape, dtype=dtype)
             dist.broadcast(tensors[name], src=0, group=self._host)
         return tensors, values
 
 
 @contextmanager
-def joined(launch: Launch, device: str) -> Iterator[Processes]:
+def joined(launch: Launch, device: str) -> Iterator[DistributedGroup]:
     """Be one of the processes of `launch` while inside, each on a `device` of its own.
 
     Raises:
@@ -93,8 +93,8 @@ def joined(launch: Launch, device: str) -> Iterator[Processes]:
     try:
         with _silent_stdout():
             state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
-            team = Processes(launch)
-        yield team
+            group = DistributedGroup(launch)
+        yield group
     except (ToyflowError, OSError):
         raise
     except Exception as error:
