@@ -83,8 +83,9 @@ def carry_out(trials: Iterable[Trial], console: Console, seconds: float = math.i
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         every = list(trials)
         bar = progress.add_task("", total=len(every))
-        for trial in every:
+        for number, trial in enumerate(every):
             if time.monotonic() - began > seconds:
+                console.print(f"the time is over: {number} of {len(every)} trials were begun")
                 break
             progress.update(bar, description=trial.row)
             _carry_out(trial, outcome, console)
