@@ -18,7 +18,7 @@ from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.integrations.lerobot import can_decode
 from toyflow.launch import launch, wants_bfloat16
-from toyflow.machine import check_device_name, choose_device, cores
+from toyflow.machine import check_device_name, choose_device, cores, free_memory
 from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
@@ -76,6 +76,7 @@ def train_one(
             view_of({cell.training.key: cell}, console) as view,
         ):
             train_distributed(cell.training, replace(study, group=group, threads=each), view.show)
+        free_memory()  # for the evaluation, which runs in another process
     if here.main:
         _run(cell, study, options.out, console)
 
@@ -132,6 +133,7 @@ def evaluate_one(
                 "videos are made on the machine of the simulator: --executor local for --videos."
             )
         cluster.connect()
+        cluster.disconnect()  # the process that evaluates connects itself
     check_device_name(device)
     study = RobotStudy(
         device, threads or (1 if cluster else cores()), str(out), {}, simulators or cores(), videos,

@@ -39,12 +39,12 @@ def import_checkpoint(
         UsageError: the policy cannot be loaded.
         DamagedError: toyflow exported it, and a file is no longer as it was written.
     """
-    if (checkpoint.folder / MANIFEST).is_file():
+    ours = checkpoint.kind == lerobot_format.TYPE
+    if ours and (checkpoint.folder / MANIFEST).is_file():
         verify_all(checkpoint.folder, "Export it again: toyflow robot-export.")
     data = {"checkpoint": checkpoint.name, "fingerprint": checkpoint.fingerprint}
     if cameras:
         data["cameras"] = "+".join(f"{own}={robot}" for own, robot in sorted(cameras.items()))
-    ours = checkpoint.kind == lerobot_format.TYPE
     if ours and cameras:
         raise UsageError("--rename is not for policies of type toyflow, which keep their cameras' names.")
     known = lerobot_format.decoded(checkpoint.config) if ours else None

@@ -13,6 +13,7 @@ import torch
 from toyflow import __version__
 from toyflow.cluster import ATTEMPTS, QUEUED, TICK, Broken, Cluster, Lost, Tasks, check_version
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import choose_device
 from toyflow.robot.planners import Planner, open_planner
 from toyflow.robot.rollout import Episode, Outcome, Scene, run_episodes
 from toyflow.sweep.records import TrainingRecord
@@ -52,7 +53,7 @@ class SentPolicy:
             store = Store(folder)
             store.prepare()
             store.write_training(self.record, self.trained, {})
-            planner = open_planner(store.training(self.record.key), torch.device(self.device))
+            planner = open_planner(store.training(self.record.key), torch.device(choose_device(self.device)))
         planner.decode_in(self.steps, self.sampler)
         return planner
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ENVIRONMENT = "libero"
 """The simulator of data that do not say theirs."""
 NO_TRIALS = "none"
+DEMOS = "demos.json"
+"""What `robot-demos` writes beside its data."""
 DATA_MEND = (
     "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
 )
@@ -139,7 +141,7 @@ def open_data_set(where: str) -> DataSet:
     from toyflow.robot.data_set import DataSet
 
     folder = Path(where).expanduser()
-    if (folder / MANIFEST).is_file():
+    if (folder / MANIFEST).is_file() and (folder / DEMOS).is_file():
         verify_all(folder, DATA_MEND)
     return DataSet(where)
 
@@ -152,10 +154,11 @@ def short_name(where: str) -> str:
 
 def made_of(where: str) -> dict[str, str]:
     """Suite and tasks of demonstrations that `robot-demos` made; nothing for other data sets."""
-    path = Path(where).expanduser() / "demos.json"
+    path = Path(where).expanduser() / DEMOS
     if not path.is_file():
         return {}
-    recipe = read_json(verified(path.parent, path.name))["recipe"]
+    whole = (path.parent / MANIFEST).is_file()  # else it was changed on purpose: see DATA_MEND
+    recipe = read_json(verified(path.parent, path.name) if whole else path)["recipe"]
     return {
         "environment": recipe["environment"],
         "suite": recipe["suite"],

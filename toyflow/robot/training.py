@@ -17,7 +17,15 @@ from jaxtyping import Float, Int64
 from safetensors.torch import load_file
 from torch import Tensor
 
-from toyflow.atomic import MANIFEST, DamagedError, atomic_folder, read_json, verified, write_json
+from toyflow.atomic import (
+    MANIFEST,
+    DamagedError,
+    atomic_folder,
+    read_json,
+    remove_stale,
+    verified,
+    write_json,
+)
 from toyflow.flow import Objective
 from toyflow.robot.augmentation import Augmentation
 from toyflow.robot.data_set import DataSet
@@ -111,6 +119,8 @@ def train_policy(
     trainer = Trainer(
         policy, objective, recipe, generator, precision=precision, group=group, accumulate=accumulate
     )
+    if group.is_main:
+        remove_stale(folder.glob(".iteration-*"))
     restore(trainer, folder)
     every = max(1, recipe.iterations // CHECKPOINTS)
     with _held_signals() as held:

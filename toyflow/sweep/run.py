@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import Any
@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow.sweep.cell import Setting, Study
-from toyflow.sweep.events import Event, Failed
+from toyflow.sweep.events import Event, Failed, Finished
 from toyflow.sweep.executors import Executor
 from toyflow.sweep.live import watch
 from toyflow.sweep.options import listed_ranges
@@ -47,13 +47,16 @@ def run_missing(
 
 
 def _logged(events: Generator[Event, None, None], store: Store) -> Generator[Event, None, None]:
-    """The events, with the traceback of a failed cell in its log."""
+    """The events, with the traceback of a failed cell in its log, until the cell is well."""
     for event in events:
-        if isinstance(event, Failed) and event.traceback:
-            log = store.root / "logs" / event.key / "error.txt"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(event.traceback)
-            event = replace(event, message=f"{event.message} (traceback: {log})")
+        log = store.root / "logs" / event.key / "error.txt"
+        with suppress(OSError):  # a full disk is what some cells fail of
+            if isinstance(event, Failed) and event.traceback:
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.write_text(event.traceback)
+                event = replace(event, message=f"{event.message} (traceback: {log})")
+            elif isinstance(event, Finished):
+                log.unlink(missing_ok=True)
         yield event
 
 

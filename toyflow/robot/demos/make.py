@@ -34,10 +34,10 @@ from toyflow.robot.demos.workers import run_attempts
 from toyflow.robot.environment import Environment, SuiteTask, load_environment
 from toyflow.robot.interface import Interface
 from toyflow.robot.simulators import Line, Work
+from toyflow.robot.task import DEMOS
 
 FORMAT = 1
 """Of `demos.json`."""
-DEMOS = "demos.json"
 REPLACED = "replaced"
 """The earlier data set, in the staging folder, while the new one takes its place."""
 PACKAGES = ("lerobot", "hf-libero", "robosuite", "mujoco")
