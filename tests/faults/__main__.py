@@ -17,7 +17,7 @@ from faults import campaign, clock, damage, full_disk, kill, memory, pairs, pars
 from faults.bench import Bench, bench  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-FAMILIES = (kill, full_disk, damage, parsers, pairs, read_only, clock, memory)
+FAMILIES = (damage, kill, full_disk, parsers, pairs, read_only, clock, memory)
 PAGE = TESTS.parent / "docs" / "faults.md"
 
 
