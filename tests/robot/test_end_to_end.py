@@ -137,7 +137,7 @@ def test_two_processes_of_which_one_is_killed_go_on_to_the_policy_of_one(trained
     other.kill()
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    said = [text for text in err.splitlines() if text.startswith("toyflow")]
+    said = [text for text in err.splitlines() if text.startswith("toyflow:")]
     assert len(said) == 1 and "another process of this training has ended" in said[0]
     assert "goes on from the last checkpoint" in said[0]
 
@@ -163,7 +163,7 @@ LAUNCHED = {"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE
     [
         ((), LAUNCHED, "toyflow, process 1: several processes train on demonstrations that exist"),
         (("--dataset", "SMALL"), LAUNCHED, "a batch of 8 does not fall into equal parts (processes: 3,"),
-        (("--dataset", "SMALL", "--accumulate", "3"), {}, "1 process and --accumulate 3"),
+        (("--dataset", "SMALL", "--accumulate", "3"), {}, "(processes: 1, --accumulate: 3)"),
         (("--dataset", "SMALL"), {"ACCELERATE_USE_FSDP": "true"}, "accelerate is set to FSDP"),
         (("--dataset", "SMALL"), {"ACCELERATE_MIXED_PRECISION": "fp16"}, "bfloat16 or float32, not in fp16"),
     ],
