@@ -50,8 +50,8 @@ class Cluster:
     """A Ray cluster, and what each task takes of it.
 
     Args:
-        address: HOST:PORT of its head; `auto` for the one that this machine is part of; None for that one,
-            or, where there is none, one that is started on this machine.
+        address: HOST:PORT of its head; `auto` for the one that this machine is part of; None for that of
+            $RAY_ADDRESS, or one that is started on this machine for as long as this process runs.
     """
 
     address: str | None
@@ -88,7 +88,7 @@ class Cluster:
             _check_listens(where)
         try:
             ray.init(
-                address=self.address,
+                address=where or "local",
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 include_dashboard=False,

@@ -135,7 +135,7 @@ def sweep(
         str | None,
         typer.Option(
             help="Of the Ray cluster: HOST:PORT, or auto for one that this machine is part of.",
-            show_default="that one; where there is none, one is started here",
+            show_default="$RAY_ADDRESS, or one is started here",
         ),
     ] = None,
     cpus_per_cell: Annotated[

@@ -74,7 +74,9 @@ class Planner(ABC):
 
 
 def any_observation(interface: Interface, image_size: int, history: int = 1) -> Observation:
-    """For timing and warming up: what is seen makes no difference to them."""
-    images = {camera: np.zeros((image_size, image_size, 3), np.uint8) for camera in interface.cameras}
+    """For timing and warming up: what is seen makes no difference to them. Its images are not of the policy's
+    size, so that resizing, which loads a library, is part of it."""
+    side = 2 * image_size
+    images = {camera: np.zeros((side, side, 3), np.uint8) for camera in interface.cameras}
     moment = Observation(images, np.zeros(interface.state_dim, np.float32), "pick up the thing")
     return moment._replace(before=(moment,) * (history - 1))
