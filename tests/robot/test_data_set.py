@@ -11,7 +11,7 @@ from toyflow.errors import UsageError
 from toyflow.robot.data_set import ACTION, STATE, DataSet
 from toyflow.robot.frames import CachedFrames, StreamedFrames, open_frames
 from toyflow.robot.interface import Interface
-from toyflow.robot.task import open_data_set
+from toyflow.robot.task import DEMOS, open_data_set
 
 pytest.importorskip("lerobot")
 
@@ -165,6 +165,7 @@ def test_demonstrations_that_are_not_as_they_were_written_are_refused(tmp_path):
     with atomic_folder(tmp_path / "demos") as folder:
         (folder / "meta").mkdir()
         (folder / "meta" / "stats.json").write_text("{}")
+        (folder / DEMOS).write_text("{}")
     (tmp_path / "demos" / "meta" / "stats.json").write_text("{ }")
     with pytest.raises(DamagedError, match=r"stats\.json is damaged") as caught:
         open_data_set(str(tmp_path / "demos"))

@@ -51,7 +51,7 @@ def test_a_cell_that_fails_is_not_tried_again_and_its_log_is_here(ray_nodes, toy
     assert failed.returncode == 1 and "4 of 4 cells failed" in failed.stderr
     assert "No such file or directory" in failed.stdout and "another worker" not in failed.stdout
     logs = list((tmp_path / "out" / "logs").rglob("error.txt"))
-    assert len(logs) == 4 and all("in fault" in log.read_text() for log in logs)
+    assert len(logs) == 4 and all("in _go_wrong" in log.read_text() for log in logs)
     assert all(str(log.relative_to(tmp_path)) in failed.stdout.replace("\n", "") for log in logs)
 
 

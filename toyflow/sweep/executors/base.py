@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from toyflow.errors import ToyflowError
 from toyflow.machine import describe_environment
@@ -36,6 +36,7 @@ class Executor(ABC):
         return study.environment()["device"]
 
 
+@runtime_checkable
 class Send(Protocol):
     """Gives events to whoever watches; without any it only looks whether to go on. Raises `Stop` if not."""
 
