@@ -12,10 +12,10 @@ def not_launched(monkeypatch):
 
 
 def test_a_launchers_variables_say_which_process_this_is(monkeypatch):
-    assert launch() == Launch() and launch().main
+    assert launch() == Launch() and launch().is_main
     for name, value in LAUNCHED.items():
         monkeypatch.setenv(name, value)
-    assert launch() == Launch(rank=3, processes=8, local_rank=1, local=2) and not launch().main
+    assert launch() == Launch(rank=3, world_size=8, local_rank=1, local_world_size=2) and not launch().is_main
 
 
 def test_a_cluster_that_numbers_its_pods_has_not_launched_anything(monkeypatch):

@@ -5,15 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from filelock import FileLock, Timeout
+
 from toyflow import __version__
+from toyflow.atomic import remove_stale
 from toyflow.errors import ToyflowError, UsageError, first_line
 
 ATTEMPTS = 3
@@ -64,7 +71,9 @@ class Cluster:
         Raises:
             UsageError: Ray is not installed, no cluster answers, or none of its nodes can take a task.
         """
-        _connecting_thread().submit(self._connect).result()
+        connected: Future[None] = Future()
+        _connecting_thread().put((self._connect, connected))
+        connected.result()
         if not self._capable():
             raise UsageError(
                 f"no node of the Ray cluster has {self._asked()}, which a cell is to have; its nodes have "
@@ -222,10 +231,41 @@ class Tasks(Generic[J]):
 
 
 @cache
-def _connecting_thread() -> ThreadPoolExecutor:
-    """Not the main thread, where Ray would take SIGTERM for itself; and one that stays, as a cluster that is
-    started by it dies with it."""
-    return ThreadPoolExecutor(1)
+def _connecting_thread() -> SimpleQueue[tuple[Callable[[], None], Future[None]]]:
+    """Takes what to do. It is not the main thread, where Ray would take SIGTERM for itself; it stays, as a
+    cluster that is started by it dies with it; and no process waits for it to end, as Ray may try for
+    minutes."""
+    waiting: SimpleQueue[tuple[Callable[[], None], Future[None]]] = SimpleQueue()
+
+    def work() -> None:
+        while True:
+            connect, connected = waiting.get()
+            try:
+                connected.set_result(connect())
+            except BaseException as error:
+                connected.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return waiting
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A folder for a worker's task, which goes when that ends. Ray kills workers, so what earlier ones left
+    on this machine goes too."""
+    root = Path(tempfile.gettempdir()) / f"toyflow-workers-{os.getuid()}"
+    root.mkdir(mode=0o700, exist_ok=True)
+    for lock in root.glob("*.lock"):
+        with suppress(Timeout, OSError), FileLock(lock).acquire(timeout=0):
+            remove_stale([lock.with_suffix(""), lock])
+    name = f"{os.getpid()}-{time.time_ns()}"
+    folder = root / name
+    with FileLock(root / f"{name}.lock") as held:
+        folder.mkdir()
+        try:
+            yield str(folder)
+        finally:
+            remove_stale([folder, Path(held.lock_file)])
 
 
 def check_version(driver: str) -> None:

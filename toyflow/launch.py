@@ -13,15 +13,15 @@ class Launch(NamedTuple):
 
     rank: int = 0
     """Its number, 0 for the main one, which alone reads and writes results."""
-    processes: int = 1
+    world_size: int = 1
     """How many there are."""
     local_rank: int = 0
     """Its number on this machine."""
-    local: int = 1
+    local_world_size: int = 1
     """How many there are on this machine."""
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that tells the user."""
         return self.rank == 0
 

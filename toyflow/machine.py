@@ -91,6 +91,15 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
+def allow_open_files() -> None:
+    """Raise this process's limit of open files to what it may have; each claim of a cell is one."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def cores() -> int:
     """Processors that this process may use: its affinity, and a container's quota, rounded up."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -108,6 +117,13 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def device_name(device: str) -> str:
+    """That of the GPU, or of the processor."""
+    import torch
+
+    return torch.cuda.get_device_name() if device.startswith("cuda") else processor()
 
 
 def commit() -> str | None:

@@ -145,7 +145,7 @@ def main(place: Path, out: Path) -> None:
 
     torch.set_num_threads(1)
     report, tensors = {}, {}
-    with joined(launch(), "cpu") as group:
+    with joined(launch(), "cpu", Path("error.txt")) as group:
         for name, accumulate in itertools.product(OBJECTIVES, (1, 2)):
             case = f"{name}, {accumulate}"
             tensors[case], report[case] = gradients(group, name, accumulate)

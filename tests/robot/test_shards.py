@@ -57,16 +57,18 @@ class Mortal:
                 yield job, Lost("its node died")
                 return
             yield job, Outcome(*where, True, 7, 0.1)
-        yield job, Spent({"condition": 1.5})
+        yield job, Spent({"condition": 1.5}, "host: CPU")
 
 
 def run(monkeypatch, **deaths: int) -> tuple[list[Outcome], dict[str, float], Mortal]:
     tasks = Mortal(Counter({tuple(map(int, where[1:].split("_"))): n for where, n in deaths.items()}))
     monkeypatch.setattr(shards, "Tasks", tasks)
     spent: dict[str, float] = {}
-    running = run_shards(Quiet(None, 1), POLICY, spent, Scene("points", "points", 16, 3), TODO)
+    workers: set[str] = set()
+    running = run_shards(Quiet(None, 1), POLICY, spent, workers, Scene("points", "points", 16, 3), TODO)
     outcomes = sorted(running, key=lambda outcome: (outcome.task, outcome.state))
     assert [(o.task, o.state) for o in outcomes] == sorted((e.task, e.state) for e in TODO)
+    assert workers == {"host: CPU"}
     return outcomes, spent, tasks
 
 

@@ -99,14 +99,22 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         Store(tmp_path / "file" / "out").prepare()
 
 
-def test_a_claim_clears_what_a_killed_process_left(store):
+def test_a_claim_clears_what_a_killed_process_left_in_the_cell(store):
+    half = store.cells / TRAINING.key / "evaluations" / f".{ONE.key}.abc"
+    half.mkdir()
+    with store.claim(TRAINING, on_wait=pytest.fail):
+        assert not half.exists()
+    assert store.has_evaluation(TRAINING, ONE)
+
+
+def test_preparing_clears_what_killed_processes_left_but_not_what_one_is_writing(store):
     half = store.cells / f".{TRAINING.key}.abc"
     half.mkdir()
-    evaluation = store.cells / TRAINING.key / "evaluations" / f".{ONE.key}.abc"
-    evaluation.mkdir()
     with store.claim(TRAINING, on_wait=pytest.fail):
-        assert not half.exists() and not evaluation.exists()
-    assert store.has_evaluation(TRAINING, ONE)
+        Store(store.root).prepare()
+        assert half.exists()
+    Store(store.root).prepare()
+    assert not half.exists() and store.has_training(TRAINING)
 
 
 def test_half_written_cells_are_not_listed(store):
@@ -114,6 +122,7 @@ def test_half_written_cells_are_not_listed(store):
     assert [t.record.key for t in store.trainings()] == [TRAINING.key]
 
 
-def test_removal(store):
+def test_removal_though_an_earlier_one_was_killed(store):
+    (store.cells / f".{TRAINING.key}.removed" / "evaluations").mkdir(parents=True)
     store.remove(TRAINING.key)
     assert not store.has_training(TRAINING) and list(store.trainings()) == []

@@ -585,7 +585,7 @@ def main() -> None:
     except ToyflowError as error:
         _fail(f"{error} {getattr(error, 'mend', '')}".strip(), error.exit_code)
     except Stopped as stopped:
-        if not launch().main:  # the main process says it for all
+        if not launch().is_main:  # the main process says it for all
             sys.exit(128 + stopped.args[0])
         _fail("stopped; finished cells are kept", 128 + stopped.args[0])
     except Exception as error:
@@ -600,7 +600,7 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
     here = launch()
-    who = "toyflow" if here.main else f"toyflow, process {here.rank}"
+    who = "toyflow" if here.is_main else f"toyflow, process {here.rank}"
     stderr.print(f"[bold red]{who}:[/] {escape(message)}")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # nothing is left to be said of one that comes now

@@ -135,7 +135,7 @@ def add_commands(app: typer.Typer) -> None:
         accelerate launch all processes train the one policy; --batch-size is theirs together.
         """
         here = launch()
-        if dataset is None and here.processes > 1:
+        if dataset is None and here.world_size > 1:
             raise UsageError(
                 "several processes train on demonstrations that exist: toyflow robot-demos makes some, "
                 "--dataset FOLDER names them."
@@ -149,7 +149,7 @@ def add_commands(app: typer.Typer) -> None:
         }  # fmt: skip
         from toyflow.cli import console, start_workers
 
-        if here.main:
+        if here.is_main:
             start_workers(["toyflow.robot.study"])
         from toyflow.cli.robot_runs import first_demonstrations, train_one
         from toyflow.sweep.options import SweepOptions

@@ -23,12 +23,12 @@ from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint
 from toyflow.robot.demos import DemoOptions, make_demos
-from toyflow.robot.distributed import train_distributed
 from toyflow.robot.environment import load_environment
 from toyflow.robot.interface import Interface
 from toyflow.robot.spec import PolicySpec
 from toyflow.robot.study import RobotStudy
 from toyflow.robot.task import RobotTask
+from toyflow.robot.train_distributed import train_distributed
 from toyflow.robot.trials import Trials
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
@@ -56,28 +56,29 @@ def train_one(
         ToyflowError: training or evaluation failed; the same command goes on.
     """
     here, bfloat16 = launch(), wants_bfloat16()
-    if not here.main:
+    if not here.is_main:
         console = Console(quiet=True)
     threads = options.threads or cores()
     [cell] = plan_sweep(replace(options, threads=threads), RobotTask)
-    check_split(int(cell.training.recipe["batch_size"]), here.processes, accumulate)
+    check_split(int(cell.training.recipe["batch_size"]), here.world_size, accumulate)
     study = RobotTask.study(replace(options, threads=threads))
     assert isinstance(study, RobotStudy)
     study = replace(
         study, simulators=simulators or cores(), videos=videos, wandb=wandb, accumulate=accumulate,
         bfloat16=bfloat16,
     )  # fmt: skip
-    if here.processes > 1:
+    if here.world_size > 1:
         from toyflow.training.distributed import joined
 
-        each = options.threads or max(1, cores() // here.local)
+        log = Path(options.out) / "logs" / cell.training.key / f"error-{here.rank}.txt"
+        each = options.threads or max(1, cores() // here.local_world_size)
         with (
-            joined(here, choose_device(study.device)) as group,
+            joined(here, choose_device(study.device), log) as group,
             view_of({cell.training.key: cell}, console) as view,
         ):
             train_distributed(cell.training, replace(study, group=group, threads=each), view.show)
         free_memory()  # for the evaluation, which runs in another process
-    if here.main:
+    if here.is_main:
         _run(cell, study, options.out, console)
 
 
@@ -191,7 +192,8 @@ def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
     failed = run_missing([cell], study, store, LocalExecutor(1), show_on(console))
     if failed:
         raise ToyflowError(f"{failed[0].message} The same command goes on from where it was.")
-    study.finish(store, cell.training.key)  # again: a kill may have come between the last result and this
+    with store.claim(cell.training, on_wait=lambda: None):
+        study.finish(store, cell.training.key)  # again: a kill may have come between the last result and this
     folder = store.training_folder(cell.training)
     if cell.evaluations:
         results = load_results(store, [cell])

@@ -30,7 +30,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     executor = executor_of(options)
     out = escape(str(store.root))
     if dry_run:
-        print_plan(cells, study, store, executor.jobs, console)
+        print_plan(cells, study, store, executor.jobs(), console)
         return
     missing = missing_cells(cells, store)
     if missing:
@@ -40,7 +40,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
             else f"{len(missing)} cell{'s' * (len(missing) > 1)}"
         )
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''} each"
-        at_once = min(executor.jobs, len(missing))
+        at_once = min(executor.jobs(), len(missing))
         console.print(f"{part} into {out}: {at_once} at a time, {threads}, on {executor.place(study)}")
     else:
         console.print(f"all {len(cells)} cells are already in {out}")

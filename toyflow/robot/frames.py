@@ -15,7 +15,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from toyflow.atomic import DamagedError, atomic_folder, verified
+from toyflow.atomic import DamagedError, atomic_folder, remove_stale, verified
 from toyflow.errors import ToyflowError
 from toyflow.machine import cache_folder, cores
 from toyflow.robot.data_set import DataSet
@@ -65,6 +65,7 @@ class CachedFrames(Frames):
             with FileLock(folder.with_suffix(".lock")):
                 self.images = _load(folder)
                 if self.images is None:
+                    remove_stale(folder.parent.glob(f".{folder.name}.*"))
                     _fill(folder, data, self.cameras, size, on_progress)
                     self.images = _load(folder)
         except OSError as error:

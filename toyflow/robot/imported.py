@@ -62,8 +62,9 @@ def import_checkpoint(
     store.prepare()
     if not store.has_training(record):
         trained = _taken_over(checkpoint, known) if known else _named(checkpoint, cameras)
-        store.write_training(record, trained, {})
-        write_card(store, record.key)
+        with store.claim(record, on_wait=lambda: None):  # the other one takes the same over, and is done soon
+            store.write_training(record, trained, {})
+            write_card(store, record.key)
     stored = store.training(record.key)
     place = _place(stored)
     place.parent.mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import platform
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,19 @@ from itertools import groupby
 import torch
 
 from toyflow import __version__
-from toyflow.cluster import ATTEMPTS, QUEUED, TICK, Broken, Cluster, Lost, Tasks, check_version
+from toyflow.cluster import (
+    ATTEMPTS,
+    QUEUED,
+    TICK,
+    Broken,
+    Cluster,
+    Lost,
+    Tasks,
+    check_version,
+    scratch_folder,
+)
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.machine import choose_device
+from toyflow.machine import choose_device, device_name
 from toyflow.robot.planners import Planner, open_planner
 from toyflow.robot.rollout import Episode, Outcome, Scene, run_episodes
 from toyflow.sweep.records import TrainingRecord
@@ -49,7 +59,7 @@ class SentPolicy:
     def open(self) -> Planner:
         """The policy, ready to act on this machine."""
         torch.set_num_threads(self.threads)
-        with tempfile.TemporaryDirectory(prefix="toyflow-") as folder:
+        with scratch_folder() as folder:
             store = Store(folder)
             store.prepare()
             store.write_training(self.record, self.trained, {})
@@ -60,20 +70,25 @@ class SentPolicy:
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds that the policy took, by stage, for all episodes of a Ray task."""
+    """What the policy took for all episodes of a Ray task."""
 
     seconds: Mapping[str, float]
+    """By stage."""
+    worker: str
+    """Machine and device."""
 
 
 def run_shards(
     cluster: Cluster,
     policy: SentPolicy,
     spent: MutableMapping[str, float],
+    workers: set[str],
     scene: Scene,
     episodes: Sequence[Episode],
 ) -> Generator[Outcome, None, None]:
-    """The outcome of every episode, in the order in which they end; the seconds of the policy are added to
-    `spent`. Each has its own initial state and noise, so outcomes are those of `run_episodes`.
+    """The outcome of every episode, in the order in which they end. Each has its own initial state and noise,
+    so outcomes are those of `run_episodes`. The seconds of the policy are added to `spent`, and who the
+    workers were to `workers`.
 
     An episode whose worker or node dies is given to another, then recorded as an error.
     """
@@ -92,6 +107,7 @@ def run_shards(
             elif isinstance(event, Spent):
                 for stage, seconds in event.seconds.items():
                     spent[stage] = spent.get(stage, 0.0) + seconds
+                workers.add(event.worker)
                 tasks.forget(shard)
             elif isinstance(event, Broken):
                 raise ToyflowError(event.why)
@@ -112,7 +128,8 @@ def shard_outcomes(
     check_version(version)
     planner = policy.open()
     yield from run_episodes(scene, episodes, planner, workers=1)
-    yield Spent(dict(planner.spent))
+    device = device_name(choose_device(policy.device))
+    yield Spent(dict(planner.spent), f"{platform.node()}: {device}")
 
 
 def _shards(episodes: Sequence[Episode]) -> Iterator[deque[Episode]]:

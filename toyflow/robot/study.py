@@ -18,7 +18,7 @@ import torch
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.flow import Objective
-from toyflow.machine import choose_device, processor
+from toyflow.machine import choose_device, device_name
 from toyflow.robot.card import write_card
 from toyflow.robot.checkpoint import build_policy
 from toyflow.robot.data_set import DataSet
@@ -146,9 +146,10 @@ class RobotStudy(Study):
                 right = sum(outcome.success for outcome in outcomes)
                 on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
 
+            workers: set[str] = set()
             outcomes = evaluate_policy(
                 planner, trials, record, self.rollouts(training.record.key),
-                self._run(training, planner, record), self.videos, on_episode,
+                self._run(training, planner, record, workers), self.videos, on_episode,
             )  # fmt: skip
             details = {
                 "metrics": {"success": float(outcomes["success"].mean())},
@@ -160,6 +161,7 @@ class RobotStudy(Study):
                 "latency_ms": asdict(latency),
                 "trials": vars(trials),
                 "tasks": _by_task(outcomes),
+                **({"workers": sorted(workers)} if workers else {}),
             }
             yield Evaluated(outcomes, details)
 
@@ -191,7 +193,7 @@ class RobotStudy(Study):
         kind = self._device.type
         return {
             "device": kind,
-            "device_name": torch.cuda.get_device_name() if kind == "cuda" else processor(),
+            "device_name": device_name(kind),
             "threads": self.threads,
             "precision": "bfloat16" if self._mixed else "float32",
             "processes": self.group.world_size,
@@ -207,12 +209,14 @@ class RobotStudy(Study):
         write_card(store, key)
         shutil.rmtree(self._work(key), ignore_errors=True)
 
-    def _run(self, training: StoredTraining, planner: Planner, record: EvaluationRecord) -> Run:
+    def _run(
+        self, training: StoredTraining, planner: Planner, record: EvaluationRecord, workers: set[str]
+    ) -> Run:
         if self.cluster is None:
             return partial(run_episodes, planner=planner, workers=self.simulators)
         self.cluster.connect()
         policy = SentPolicy.of(training, self.device, self.threads, record.steps, record.sampler)
-        return partial(run_shards, self.cluster, policy, planner.spent)
+        return partial(run_shards, self.cluster, policy, planner.spent, workers)
 
     @property
     def _mixed(self) -> bool:
@@ -227,7 +231,8 @@ class RobotStudy(Study):
 
     @property
     def _device(self) -> torch.device:
-        return torch.device(choose_device(self.device))
+        """Of this machine; a cluster's has devices of its own."""
+        return torch.device(choose_device(self.device if self.cluster is None else "auto"))
 
     def _place(self, record: TrainingRecord) -> str:
         fingerprint = record.data.get("fingerprint", "")

@@ -96,14 +96,16 @@ def plan_cells(grid: Grid) -> list[Cell]:
         if evaluations or not on:
             configurations.append((" ".join([training.label, *told]), training, evaluations))
     cells: dict[str, Cell] = {}
-    for seed, (name, configuration, evaluations) in product(_unique(grid.seeds), configurations):
-        training = replace(configuration, seed=seed)
-        if training.key in cells:
-            known = cells[training.key]
-            every = dict.fromkeys(known.evaluations + evaluations)
-            cells[training.key] = replace(known, evaluations=tuple(every))
-        else:
-            cells[training.key] = Cell(training, evaluations, name)
+    seeds = _unique(grid.seeds)
+    trainings = [configuration.with_seeds(seeds) for _, configuration, _ in configurations]
+    for of_one_seed in zip(*trainings, strict=True):
+        for training, (name, _, evaluations) in zip(of_one_seed, configurations, strict=True):
+            known = cells.get(training.key)
+            if known is None:
+                cells[training.key] = Cell(training, evaluations, name)
+            else:
+                every = dict.fromkeys(known.evaluations + evaluations)
+                cells[training.key] = replace(known, evaluations=tuple(every))
     if not (grid.steps and grid.seeds and laws):
         raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
     if not cells:

@@ -16,10 +16,11 @@ Every folder appears whole or not at all, and what is read is checked against it
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from os.path import isfile
 from pathlib import Path
@@ -129,13 +130,18 @@ class Store:
         self._check_format()
 
     def prepare(self) -> None:
-        """Make the folder if need be. Raises UsageError where it cannot be written to."""
+        """Make the folder if need be, and clear what killed processes left of cells half-written.
+
+        Raises:
+            UsageError: it cannot be written to.
+        """
         try:
             self.cells.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.cells):
                 pass
             if not (self.root / "toyflow.json").exists():
                 write_json(self.root / "toyflow.json", {"format": FORMAT, "written_by": __version__})
+            self._clear()
         except OSError as error:
             raise UsageError(
                 f"cannot write to {self.root}: {error.strerror or error}. Choose another folder with --out."
@@ -159,17 +165,20 @@ class Store:
 
     @contextmanager
     def claim(self, training: TrainingRecord, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Be the only one to work on a cell; calls `on_wait` if another process is, and waits for it. The
-        claim ends with the process, however it ends. What an earlier one left half-written is cleared."""
+        """Be the only one to work on a cell; waits while another process is, with a call of `on_wait` every
+        second. The claim ends with the process, however it ends. What an earlier one left half-written in
+        the cell is cleared."""
         folder = self.training_folder(training)
         lock = self._lock(training.key)
-        try:
-            held = lock.acquire(timeout=0)
-        except Timeout:
-            on_wait()
-            held = lock.acquire()
+        held, seconds = None, 0.0
+        while held is None:
+            try:
+                held = lock.acquire(timeout=seconds)
+            except Timeout:
+                on_wait()
+                seconds = 1.0
         with held:
-            remove_stale([*self.cells.glob(f".{training.key}.*"), *folder.glob(".*"), *folder.glob("*/.*")])
+            remove_stale([*folder.glob(".*"), *folder.glob("*/.*")])
             yield
 
     def is_claimed(self, training: TrainingRecord) -> bool:
@@ -180,6 +189,14 @@ class Store:
                 return False
         except Timeout:
             return True
+
+    def _clear(self) -> None:
+        """Among very many cells: once for all of them, and not at each claim."""
+        with os.scandir(self.cells) as entries:
+            hidden = [entry.name for entry in entries if entry.name.startswith(".")]
+        for name in hidden:
+            with suppress(Timeout), self._lock(name.split(".")[1]).acquire(timeout=0):
+                remove_stale([self.cells / name])
 
     def _lock(self, key: str) -> BaseFileLock:
         locks = self.root / ".locks"
@@ -241,9 +258,9 @@ class Store:
         except Timeout:
             raise UsageError(f"{folder} is being made by another process; stop that first.") from None
         with held:
-            for stale in self.cells.glob(f".{key}.*"):
-                shutil.rmtree(stale)
-            shutil.rmtree(part.rename(part.with_name(f".{part.name}.removed")))
+            hidden = part.with_name(f".{part.name}.removed")
+            remove_stale([hidden])
+            shutil.rmtree(part.rename(hidden))
 
     def _check_format(self) -> None:
         path = self.root / "toyflow.json"

@@ -15,7 +15,7 @@ from torch import Tensor
 from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import Model, Objective, Sampler, parse_sampler
-from toyflow.machine import choose_device, processor
+from toyflow.machine import choose_device, device_name
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.cell import OnProgress, Study
 from toyflow.sweep.plan import objective_of
@@ -138,8 +138,7 @@ class ToyStudy(Study):
     def environment(self) -> dict[str, Any]:
         """Device, its name, and threads."""
         kind = self._device.type
-        name = torch.cuda.get_device_name() if kind == "cuda" else processor()
-        return {"device": kind, "device_name": name, "threads": self.threads}
+        return {"device": kind, "device_name": device_name(kind), "threads": self.threads}
 
     @property
     def _device(self) -> torch.device:

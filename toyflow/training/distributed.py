@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +30,8 @@ class DistributedGroup(ProcessGroup):
     """One model in each process, whose gradients torch's DistributedDataParallel averages as they come."""
 
     def __init__(self, launch: Launch) -> None:
-        self.rank, self.world_size, self.local_world_size = launch.rank, launch.processes, launch.local
+        self.rank, self.world_size = launch.rank, launch.world_size
+        self.local_world_size = launch.local_world_size
         # What the processes agree on crosses in main memory, so that no GPU has to be waited for.
         self._host = dist.group.WORLD if dist.get_backend() == "gloo" else _gloo()
 
@@ -80,8 +82,11 @@ class DistributedGroup(ProcessGroup):
 
 
 @contextmanager
-def joined(launch: Launch, device: str) -> Iterator[DistributedGroup]:
+def joined(launch: Launch, device: str, log: Path) -> Iterator[DistributedGroup]:
     """Be one of the processes of `launch` while inside, each on a `device` of its own.
+
+    Args:
+        log: takes the traceback of what goes wrong inside.
 
     Raises:
         UsageError: the launcher asks for what is not to be had here.
@@ -98,7 +103,10 @@ def joined(launch: Launch, device: str) -> Iterator[DistributedGroup]:
     except (ToyflowError, OSError):
         raise
     except Exception as error:
-        raise ToyflowError(_in_a_line(error)) from error
+        with suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(traceback.format_exc())
+        raise ToyflowError(f"{_in_a_line(error)} (traceback: {log})") from error
     state.destroy_process_group()
 
 
@@ -107,8 +115,8 @@ def _check(launch: Launch, device: str) -> None:
         raise UsageError(f"several processes train on cpu or cuda, not on {device}: --device cpu.")
     if device == "cuda" and launch.local_rank >= torch.cuda.device_count():
         raise UsageError(
-            f"{launch.local} processes were started here for {torch.cuda.device_count()} GPUs: start one for "
-            "each, or choose --device cpu."
+            f"{launch.local_world_size} processes were started here for {torch.cuda.device_count()} GPUs: "
+            "start one for each, or choose --device cpu."
         )
 
 
@@ -133,9 +141,11 @@ def _gloo() -> dist.ProcessGroup:
 
 
 def _in_a_line(error: Exception) -> str:
-    if isinstance(error, dist.DistError) or any(name in str(error).lower() for name in ("gloo", "nccl")):
+    if isinstance(error, dist.DistError) or "/gloo/" in str(
+        error
+    ):  # gloo's have no type, but its file's name
         return (
             "another process of this training has ended or cannot be reached; the same command goes on from "
-            "the last checkpoint."
+            "the last checkpoint"
         )
     return named_line(error)

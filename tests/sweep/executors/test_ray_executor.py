@@ -98,6 +98,13 @@ def test_what_cannot_be_is_one_line_before_any_work(ray_nodes, toyflow, tmp_path
     assert said in line and not (tmp_path / "out").exists()
 
 
+def test_nothing_is_connected_where_all_is_there(toyflow, tmp_path):
+    assert toyflow.apart(*POINTS, "--schedules", "beta", "--out", "out").returncode == 0
+    nowhere = ("--executor", "ray", "--address", "127.0.0.1:1")
+    again = toyflow.apart(*POINTS, "--schedules", "beta", *nowhere, "--out", "out")
+    assert again.returncode == 0 and "are already in out" in again.stdout
+
+
 def test_without_ray_the_line_says_what_to_install(toyflow, tmp_path):
     (tmp_path / "ray.py").write_text("raise ImportError")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])

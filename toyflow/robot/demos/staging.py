@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from toyflow.atomic import DamagedError, atomic_folder, read_json, verified, write_json
+from toyflow.atomic import DamagedError, atomic_folder, read_json, remove_stale, verified, write_json
 from toyflow.errors import UsageError
 from toyflow.robot.demos.episode import Attempt, Episode, Outcome, Recorded
 
@@ -56,8 +56,7 @@ class Staging:
             ) from error
         with lock:
             self._check_recipe(recipe)
-            for stale in [*self.folder.glob(".*"), *self.folder.glob("task-*/.*")]:
-                shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+            remove_stale([*self.folder.glob(".*"), *self.folder.glob("task-*/.*")])
             yield
 
     def _check_recipe(self, recipe: dict[str, Any]) -> None:

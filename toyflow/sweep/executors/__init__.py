@@ -13,10 +13,10 @@ __all__ = ["DebugExecutor", "Executor", "LocalExecutor", "executor_of"]
 
 
 def executor_of(options: SweepOptions) -> Executor:
-    """The executor that `options` ask for, connected where it has to be.
+    """The executor that `options` ask for. Nothing is connected or started yet.
 
     Raises:
-        UsageError: what they ask for is not here, or not on the cluster.
+        UsageError: they do not fit each other or this machine.
     """
     if options.executor == "ray":
         from toyflow.cluster import Cluster
@@ -30,8 +30,8 @@ def executor_of(options: SweepOptions) -> Executor:
         return RayExecutor(cluster, options.jobs)
     device = choose_device(options.device)
     for flag, given in (
-        ("--address", options.address), ("--cpus-per-cell", options.cpus_per_cell),
-        ("--gpus-per-cell", options.gpus_per_cell),
+        ("--address", options.address is not None), ("--cpus-per-cell", options.cpus_per_cell is not None),
+        ("--gpus-per-cell", options.gpus_per_cell > 0),
     ):  # fmt: skip
         if given:
             raise UsageError(f"{flag} is for --executor ray; this is {options.executor}.")

@@ -20,8 +20,9 @@ from toyflow.sweep.plan import Cell
 class Executor(ABC):
     """Runs cells. A cell that fails yields `Failed` and the others go on; closing the iterator stops all."""
 
-    jobs: int
-    """How many cells run at a time."""
+    @abstractmethod
+    def jobs(self) -> int:
+        """How many cells run at a time. Raises UsageError where nothing can run them."""
 
     @abstractmethod
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
@@ -29,7 +30,7 @@ class Executor(ABC):
 
     def environment(self, study: Study) -> dict[str, Any]:
         """What to keep beside a result of how it was made; how many cells ran at once is for its timings."""
-        return {**describe_environment(), **study.environment(), "jobs": self.jobs}
+        return {**describe_environment(), **study.environment(), "jobs": self.jobs()}
 
     def place(self, study: Study) -> str:
         """Where the cells run, in words."""

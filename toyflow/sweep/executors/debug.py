@@ -14,7 +14,9 @@ from toyflow.sweep.plan import Cell
 class DebugExecutor(Executor):
     """For debugging, tests, and tasks that cannot be pickled."""
 
-    jobs = 1
+    def jobs(self) -> int:
+        """See `Executor`."""
+        return 1
 
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
         """See `Executor`. Cells run in a thread, so that their events can be watched as they come."""

@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -19,11 +18,15 @@ from toyflow.sweep.store import Store
 from toyflow.workers import exit_with_parent, worker_context
 
 
-@dataclass
 class LocalExecutor(Executor):
     """Up to `jobs` cells at a time, each in a process of its own: one that dies takes no other with it."""
 
-    jobs: int
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+
+    def jobs(self) -> int:
+        """See `Executor`."""
+        return self._jobs
 
     def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
         """See `Executor`. Cells that another process is at work on are left for last."""
@@ -32,7 +35,7 @@ class LocalExecutor(Executor):
         running: dict[Connection, tuple[Cell, BaseProcess]] = {}
         try:
             while left or running:
-                while left and len(running) < self.jobs:
+                while left and len(running) < self._jobs:
                     free = (cell for cell in left if not store.is_claimed(cell.training))
                     cell = next(free, left[0])
                     left.remove(cell)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -13,9 +12,19 @@ from functools import partial
 from typing import Any
 
 from toyflow import __version__
-from toyflow.cluster import ATTEMPTS, QUEUED, TICK, Broken, Cluster, Lost, Tasks, check_version
+from toyflow.cluster import (
+    ATTEMPTS,
+    QUEUED,
+    TICK,
+    Broken,
+    Cluster,
+    Lost,
+    Tasks,
+    check_version,
+    scratch_folder,
+)
 from toyflow.errors import ToyflowError
-from toyflow.machine import describe_environment
+from toyflow.machine import allow_open_files, describe_environment
 from toyflow.sweep.cell import Setting, Study, complete, summary
 from toyflow.sweep.events import Event, Failed, Finished, Moved, Progress, Started, Waiting
 from toyflow.sweep.executors.base import Executor, Send, attempt, streamed
@@ -35,14 +44,17 @@ class RayExecutor(Executor):
     """
 
     def __init__(self, cluster: Cluster, jobs: int | None = None) -> None:
-        """Connect. Raises UsageError."""
-        cluster.connect()
         self.cluster, self._most = cluster, jobs
-        self.jobs = min(cluster.size(), jobs or cluster.size())
+
+    def jobs(self) -> int:
+        """See `Executor`; connects, and counts what the cluster has at the moment."""
+        self.cluster.connect()
+        size = self.cluster.size()
+        return min(size, self._most or size)
 
     def environment(self, study: Study) -> dict[str, Any]:
         """See `Executor`; each worker adds what it is."""
-        return {"jobs": self.jobs}
+        return {"jobs": self.jobs()}
 
     def place(self, study: Study) -> str:
         """See `Executor`."""
@@ -58,6 +70,7 @@ class RayExecutor(Executor):
 
     def _drive(self, cells: Sequence[Cell], study: Study, setting: Setting, send: Send) -> None:
         self.cluster.connect()
+        allow_open_files()
         sweep = _Sweep(self.cluster, study, setting, send)
         try:
             left, waited_for = deque(cells), set()
@@ -96,13 +109,18 @@ class _Sweep:
 
     def begin(self, cell: Cell) -> bool:
         """Claim a cell and give it to the cluster; False where another process has claimed it."""
-        claim = ExitStack()
-        try:
+        key = cell.training.key
+        claim = self._claims[key] = ExitStack()
+
+        def begin() -> None:
             claim.enter_context(self.store.claim(cell.training, on_wait=_give_up))
-        except _ClaimedElsewhereError:
+            self._give(cell)
+
+        try:
+            self._guarded(cell, begin)
+        except _ClaimedElsewhere:
+            del self._claims[key]
             return False
-        self._claims[cell.training.key] = claim
-        self._guarded(cell, partial(self._give, cell))
         return True
 
     def advance(self) -> None:
@@ -166,12 +184,12 @@ class _Sweep:
         self.send(event)
 
 
-class _ClaimedElsewhereError(Exception):
-    pass
+class _ClaimedElsewhere(BaseException):
+    """No failure of the cell, so nothing that `attempt` deals with."""
 
 
 def _give_up() -> None:
-    raise _ClaimedElsewhereError
+    raise _ClaimedElsewhere
 
 
 # The worker's side.
@@ -213,7 +231,7 @@ def cell_events(
 
     def work(send: Send) -> None:
         check_version(version)
-        with tempfile.TemporaryDirectory(prefix="toyflow-") as folder:
+        with scratch_folder() as folder:
             store = _SendingStore(folder, send)
             store.prepare()
             if had is not None:
