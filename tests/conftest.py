@@ -14,7 +14,6 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from commands import start  # noqa: E402
 from hypothesis import settings  # noqa: E402
-from rich.console import Console  # noqa: E402
 
 settings.register_profile(
     "toyflow", deadline=None, max_examples=50
@@ -49,9 +48,9 @@ class CommandLine:
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
         """In this process."""
         from toyflow import cli
+        from toyflow.cli import terminal
 
-        console = Console(highlight=False, width=140)
-        self.monkeypatch.setattr(cli, "console", console)
+        terminal.console.width = 140
         self.monkeypatch.setattr(sys, "argv", ["toyflow", *words])
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -38,7 +38,7 @@ def test_a_scratch_folder_goes_and_so_do_those_of_killed_workers_but_not_of_livi
 
 @pytest.mark.slow
 def test_a_driver_that_connects_in_vain_can_be_ended():
-    """A port that listens and never answers: Ray would try for minutes, here at this machine's own address."""
+    """Of a port that listens and never answers; Ray would try for minutes, at this machine's own address."""
     with socket.create_server(("", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         words = ("sweep", "--executor", "ray", "--address", address, "--schedules", "beta", "--dry-run")

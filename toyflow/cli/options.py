@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
+from toyflow.sweep.options import SweepOptions
+
+OUT = Path(SweepOptions().out)
 ROBOT_OUT = Path("results/robot")
+
+Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
 
 Checkpoint = Annotated[
     str,

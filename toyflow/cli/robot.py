@@ -18,6 +18,7 @@ from toyflow.cli.options import (
     StepCount,
     examples,
 )
+from toyflow.cli.terminal import console, start_workers
 from toyflow.errors import UsageError, unknown
 from toyflow.launch import launch
 
@@ -147,8 +148,6 @@ def add_commands(app: typer.Typer) -> None:
             "rendering": rendering, "suite": suite or "auto", "tasks": _one(tasks or "auto"),
             "replan": "horizon" if replan is None else str(replan),
         }  # fmt: skip
-        from toyflow.cli import console, start_workers
-
         if here.is_main:
             start_workers(["toyflow.robot.study"])
         from toyflow.cli.robot_runs import first_demonstrations, train_one
@@ -218,8 +217,6 @@ def add_commands(app: typer.Typer) -> None:
         Finished episodes are kept: stopped or killed, the same command goes on, and more states or tasks
         extend what is there.
         """
-        from toyflow.cli import console, start_workers
-
         if executor not in ("local", "ray"):
             raise unknown("executor", executor, ("local", "ray"))
         start_workers(["toyflow.robot.study"])
@@ -252,7 +249,6 @@ def add_commands(app: typer.Typer) -> None:
 
         The way back is `toyflow robot-eval FOLDER`, which takes LeRobot's checkpoints.
         """
-        from toyflow.cli import console
         from toyflow.cli.robot_runs import export
 
         export(checkpoint, folder, console)
@@ -312,7 +308,6 @@ def add_commands(app: typer.Typer) -> None:
         HxWx3, of any size; and observation/state and prompt. A request may have a seed for its noise. A bad
         one gets a text that names the entry and what was expected.
         """
-        from toyflow.cli import console
         from toyflow.cli.robot_serve import serve_one
 
         serve_one(
@@ -362,7 +357,6 @@ def add_commands(app: typer.Typer) -> None:
         From random resets: the official initial states are for evaluation. Failed attempts are discarded
         and counted. Stopped or killed, the same command goes on; more episodes extend what is there.
         """
-        from toyflow.cli import console
         from toyflow.machine import cores
         from toyflow.robot.demos import DemoOptions, expert_success, make_demos
         from toyflow.robot.environment import load_environment
@@ -401,7 +395,6 @@ def add_commands(app: typer.Typer) -> None:
         """
         if environment != "libero":
             raise unknown("environment to set up", environment, ["libero"])
-        from toyflow.cli import console
         from toyflow.robot.environments.libero.setup import setup_libero
 
         setup_libero(assets, stand_ins, console)

@@ -18,6 +18,7 @@ from toyflow.cli.options import (
     StepCount,
     examples,
 )
+from toyflow.cli.terminal import console
 
 RobotName = Annotated[
     str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; see `toyflow doctor`.")
@@ -121,7 +122,6 @@ def add_commands(app: typer.Typer) -> None:
         Every action passes one gate: limits of each joint, of its change in a step, of a chunk's velocity and
         jerk; numbers that are none, observations that freeze and plans that do not come. Ctrl-C stops safely.
         """
-        from toyflow.cli import console
         from toyflow.cli.robot_driving import Drive, run_policy
 
         run_policy(
@@ -164,8 +164,6 @@ def add_commands(app: typer.Typer) -> None:
         With --robot it sends the recorded actions again. A log that was cut off is read as far as its
         checksums hold.
         """
-        from toyflow.cli import console
-
         if robot is not None:
             from toyflow.cli.robot_driving import Drive, replay
 

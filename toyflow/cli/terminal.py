@@ -1,0 +1,55 @@
+"""What commands share: where they print, and what they start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+
+PLAIN_WIDTH = 120
+console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar from the first call on in a terminal; elsewhere a line for every tenth part."""
+    if not console.is_terminal:
+        told = -1
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            if 10 * done // total > told:
+                told = 10 * done // total
+                console.print(f"{what}: {done} of {total} parts")
+
+        yield tell
+        return
+    from rich.progress import Progress
+
+    progress = Progress(console=console, transient=True)
+    bar = progress.add_task(what, total=None)
+
+    def advance(done: int, total: int) -> None:
+        progress.start()  # again is nothing; not before, as a sweep may be on the screen
+        progress.update(bar, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        progress.stop()
+
+
+def start_workers(modules: Sequence[str]) -> None:
+    """Let the processes of cells import torch and `modules` while this one does."""
+    from toyflow.workers import start_fork_server
+
+    start_fork_server(modules)
+
+
+def check_torch() -> None:
+    """Import torch. Raises BrokenTorchError, which says what to do."""
+    from toyflow.machine import check_torch
+
+    check_torch()
