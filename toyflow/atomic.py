@@ -60,6 +60,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             manifest = {p.relative_to(temporary).as_posix(): checksum(p) for p in files}
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
             for file in [*files, temporary / MANIFEST]:
+                file.chmod(0o666 & ~_umask())  # some libraries write for their owner alone
                 _flush(file)
             temporary.chmod(0o777 & ~_umask())
             try:

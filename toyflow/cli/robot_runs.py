@@ -203,5 +203,7 @@ def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
             console.print(for_terminal(view))
     console.print(f"\nThe policy: [bold]{escape(str(folder))}[/] (README.md there is its card)")
     films = sorted(study.rollouts(cell.training.key).glob("videos/[!.]*.mp4"))
+    if study.videos and not films:
+        console.print("No videos: episodes that are kept are not run again; --noise-seed 1 runs others.")
     if films:
         console.print(f"{len(films)} videos: {escape(str(films[0].parent))}")

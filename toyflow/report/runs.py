@@ -14,29 +14,38 @@ from toyflow import plugins
 from toyflow.atomic import MANIFEST, DamagedError, read_json, verified
 from toyflow.errors import UsageError
 from toyflow.flow import parse_schedule
-from toyflow.sweep.store import WEIGHTS, Store
+from toyflow.sweep.plan import differing
+from toyflow.sweep.store import WEIGHTS, Store, StoredEvaluation, StoredTraining
 
 
 def cells_table(out: Path) -> Table:
-    """A row per cell; a damaged one is a row that says so."""
+    """A row per cell, with the options that not all share; a damaged one is a row that says so."""
     store = existing_store(out)
     table = Table(title=escape(f"cells of {out}"), title_justify="left")
-    for name in ("key", "law", "model", "seed"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("scores")
+    table.add_column("key", no_wrap=True)
+    for name in ("law", "options", "seed", "scores"):
+        table.add_column(name, overflow="fold")
     table.add_column("train s", justify="right")
     table.add_column("MB", justify="right")
+    cells: dict[str, tuple[StoredTraining, list[StoredEvaluation]] | DamagedError] = {}
     for key in cell_keys(store):
         try:
             training = store.training(key)
-            scores = ", ".join(f"{e.record.label}: {e.score:.1%}" for e in store.evaluations(training))
+            cells[key] = training, list(store.evaluations(training))
         except DamagedError as error:
-            table.add_row(key, "[red]damaged[/]", "", "", escape(str(error)), "", "")
+            cells[key] = error
+    whole = [cell[0].record for cell in cells.values() if not isinstance(cell, DamagedError)]
+    told = differing([{**record.data, **record.model} for record in whole])
+    for key, cell in cells.items():
+        if isinstance(cell, DamagedError):
+            table.add_row(key, "[red]damaged[/]", "", "", escape(str(cell)), "", "")
             continue
-        record = training.record
+        training, evaluations = cell
+        record, options = training.record, {**training.record.data, **training.record.model}
+        shown = " ".join(f"{name}={value}" for name, value in options.items() if name in told)
+        scores = ", ".join(f"{e.record.label}: {e.score:.1%}" for e in evaluations)
         megabytes = sum(f.stat().st_size for f in training.folder.rglob("*") if f.is_file()) / 1e6
-        model = ", ".join(record.model.values())
-        row = (key, record.label, model, str(record.seed), scores, f"{training.details['seconds']:.0f}")
+        row = (key, record.label, shown, str(record.seed), scores, f"{training.details['seconds']:.0f}")
         table.add_row(*map(escape, row), f"{megabytes:.1f}")
     return table
 

@@ -87,7 +87,12 @@ def find_checkpoint(path: Path) -> StoredTraining:
             f" It is a results folder; its checkpoints are cells/{', cells/'.join(inside)}." if inside else ""
         )
         raise UsageError(f"{path} is no checkpoint, a folder OUT/cells/KEY that robot-train made.{hint}")
-    return Store(path.resolve().parent.parent).training(path.resolve().name)
+    folder = path.resolve()
+    if folder.parent.name != "cells":
+        raise UsageError(
+            f"{path} is not in a results folder: put it back, or into a new one, as OUT/cells/KEY."
+        )
+    return Store(folder.parent.parent).training(folder.name)
 
 
 def _built(

@@ -73,7 +73,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
-    varied = _differing([{**settings.data, **settings.model} for settings in grid.settings])
+    varied = differing([{**settings.data, **settings.model} for settings in grid.settings])
     decoding = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
     configurations: list[tuple[str, TrainingRecord, tuple[EvaluationRecord, ...]]] = []
     for settings, (objective_name, schedule, objective) in product(grid.settings, laws):
@@ -176,9 +176,10 @@ def _laws(grid: Grid) -> list[tuple[str, str | None, Objective]]:
     return [(name, schedule, objective) for (name, schedule), objective in laws.items()]
 
 
-def _differing(options: Sequence[Mapping[str, str]]) -> set[str]:
+def differing(options: Sequence[Mapping[str, str]]) -> set[str]:
     """The options that are not the same everywhere."""
-    return {key for key in options[0] if len({each[key] for each in options}) > 1} if options else set()
+    names = {name for each in options for name in each}
+    return {name for name in names if len({each.get(name) for each in options}) > 1}
 
 
 def _unique(items: Iterable[Any]) -> list[Any]:

@@ -53,6 +53,8 @@ FORMAT = 1
 
 FORMAT_MEND = "Remove that file if no newer toyflow wrote this folder; the next sweep writes it again."
 
+RENAMED_MEND = "Give the folder that name again."
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -296,5 +298,7 @@ def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecor
     except (KeyError, TypeError, DamagedError) as error:
         raise DamagedError(f"{path} is not a configuration that this toyflow knows: {error}.") from error
     if record.key != folder.name:
-        raise DamagedError(f"{path} belongs to another folder, {record.key}.")
+        raise DamagedError(
+            f"{path} is that of cell {record.key}, and its folder has another name.", RENAMED_MEND
+        )
     return {**config, "record": record}

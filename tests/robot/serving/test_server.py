@@ -79,6 +79,7 @@ def test_a_policy_that_fails_is_the_servers_fault(serving, prompt, said):
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
         assert ask(other, observation())["actions"].shape == (5, 2)
     assert served.get("/healthz") == (200, "OK\n")
+    assert served.get("/nope") == (404, "This is a policy server: a websocket, /healthz and /metrics.\n")
 
 
 def test_one_clients_fault_spoils_no_others_plan(serving):

@@ -160,6 +160,9 @@ class PolicyServer:
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
             return response
+        if path != "/" and "Upgrade" not in request.headers:
+            said = "This is a policy server: a websocket, /healthz and /metrics.\n"
+            return connection.respond(HTTPStatus.NOT_FOUND, said)
         if len(self._sessions) >= self.options.connections:
             self.metrics.faults["connections"] += 1
             return connection.respond(
