@@ -238,13 +238,24 @@ def cell_events(
                 Store.write_training(store, cell.training, had.trained, had.environment)
             own = study.elsewhere(folder, processors)
             send(Started(key))
-            own.prepare([cell.training])
+            _prepare(own, cell.training)
             made = {**describe_environment(), **own.environment(), "host": host, **environment}
             complete(cell, own, store, made, _paced(send))
         send(Finished(key, ""))
 
     for event in streamed(lambda send: attempt(key, "there", partial(work, send), send)):
         yield replace(event, message=f"{event.message} (on {host})") if isinstance(event, Failed) else event
+
+
+def _prepare(study: Study, record: TrainingRecord) -> None:
+    """Once for all cells of a worker that differ in their law or seed alone."""
+    alike = repr((record.task, record.data, record.model, record.objective))
+    if alike not in _prepared:
+        study.prepare([record])
+        _prepared.add(alike)
+
+
+_prepared: set[str] = set()
 
 
 class _SendingStore(Store):
