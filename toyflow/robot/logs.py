@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,24 @@ class Logs:
         self._stack = ExitStack()
 
     def __enter__(self) -> Logs:
+        with ExitStack() as stack:
+            self._open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def _open(self, stack: ExitStack) -> None:
         if installed_version("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = self._stack.enter_context(SummaryWriter(str(self.folder)))
+            stack.enter_context(_tensorboard_silent())
+            self._board = stack.enter_context(SummaryWriter(str(self.folder)))
         if self.project is not None:
             import wandb
 
-            self._run = self._stack.enter_context(
+            self._run = stack.enter_context(
                 wandb.init(
                     project=self.project,
                     id=self.record.key,
@@ -49,10 +61,6 @@ class Logs:
                     dir=str(self.folder.parent),
                 )
             )
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
 
     def write(self, point: CurvePoint, samples_per_second: float) -> None:
         """Loss, loss by noise level, learning rate and speed."""
@@ -67,3 +75,19 @@ class Logs:
                 self._board.add_scalar(name, value, point.iteration)
         if self._run is not None:
             self._run.log(values, step=point.iteration)
+
+
+@contextmanager
+def _tensorboard_silent() -> Iterator[None]:
+    """Keep TensorBoard's thread from printing a traceback: what it met is raised at the next write."""
+    before = threading.excepthook
+
+    def hook(met: threading.ExceptHookArgs) -> None:
+        if not type(met.thread).__module__.startswith("tensorboard."):
+            before(met)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
