@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy  # whose parts load when they are first used
 from jaxtyping import Bool
-from scipy import special, stats
 
 POWER = 0.8
 """The chance with which `seeds_needed` wants a true difference, or its absence, to be shown."""
@@ -69,7 +69,7 @@ class SeedsNeeded:
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion (Wilson 1927)."""
-    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    interval = scipy.stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return Interval(successes / trials, float(interval.low), float(interval.high))
 
 
@@ -80,8 +80,8 @@ def over_seeds(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """
     if len(values) < 2:
         raise ValueError("an interval over seeds needs two seeds or more")
-    mean, error = float(np.mean(values)), float(stats.sem(values))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    mean, error = float(np.mean(values)), float(scipy.stats.sem(values))
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
     return Interval(mean, mean - half, mean + half)
 
 
@@ -92,7 +92,7 @@ def mean_zero_p(values: Sequence[float]) -> float:
     """
     if np.ptp(values) == 0:
         return 1.0
-    return float(np.asarray(stats.ttest_1samp(values, 0.0))[1])
+    return float(np.asarray(scipy.stats.ttest_1samp(values, 0.0))[1])
 
 
 def paired_proportions(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"]) -> PairedTest:
@@ -101,7 +101,7 @@ def paired_proportions(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n
         raise ValueError("paired outcomes must be of the same, non-zero number of examples")
     n = len(first)
     b, c = int(np.sum(first & ~second)), int(np.sum(~first & second))
-    p_value = float(stats.binomtest(b, b + c, 0.5).pvalue) if b + c else 1.0
+    p_value = float(scipy.stats.binomtest(b, b + c, 0.5).pvalue) if b + c else 1.0
     return PairedTest(b, c, _newcombe(int(np.sum(first & second)), b, c, n), p_value)
 
 
@@ -132,16 +132,16 @@ def seed_test(
 
 
 def _t_test(paired: bool) -> Callable[..., Any]:
-    return stats.ttest_rel if paired else partial(stats.ttest_ind, equal_var=False)
+    return scipy.stats.ttest_rel if paired else partial(scipy.stats.ttest_ind, equal_var=False)
 
 
 def _standardised(effect: float, n: int, confidence: float = 0.95) -> Interval:
     """Interval of d_z by the noncentral t: the effects under which the observed t is at either quantile."""
     t, tails = effect * math.sqrt(n), ((1 + confidence) / 2, (1 - confidence) / 2)
     if abs(t) < 1000:
-        noncentral = [special.nctdtrinc(n - 1, q, t) for q in tails]
+        noncentral = [scipy.special.nctdtrinc(n - 1, q, t) for q in tails]
     else:  # its limit, where scipy's search would take minutes: the mean without error, over a chi
-        noncentral = sorted(t * math.sqrt(stats.chi2.ppf(q, n - 1) / (n - 1)) for q in tails)
+        noncentral = sorted(t * math.sqrt(scipy.stats.chi2.ppf(q, n - 1) / (n - 1)) for q in tails)
     low, high = (float(bound) / math.sqrt(n) for bound in noncentral)
     return Interval(effect, low, high)
 
@@ -171,7 +171,7 @@ def seeds_needed(difference: float, deviation: float, margin: float, level: floa
 
 def t_test_power(size: float, n: int, level: float = 0.05) -> float:
     """Chance that a two-sided paired t-test finds a true d_z = `size` > 0, on its own side."""
-    return float(stats.nct.sf(stats.t.ppf(1 - level / 2, n - 1), n - 1, size * math.sqrt(n)))
+    return float(scipy.stats.nct.sf(scipy.stats.t.ppf(1 - level / 2, n - 1), n - 1, size * math.sqrt(n)))
 
 
 def equivalence_power(margin: float, n: int, level: float = 0.05) -> float:
@@ -180,9 +180,9 @@ def equivalence_power(margin: float, n: int, level: float = 0.05) -> float:
 
     Exact: the chance given the observed variance, averaged over the variance's chi-squared quantiles.
     """
-    variance = stats.chi2.ppf((np.arange(2000) + 0.5) / 2000, n - 1) / (n - 1)
-    left = margin * math.sqrt(n) - stats.t.ppf(1 - level, n - 1) * np.sqrt(variance)
-    return float(np.mean(np.maximum(2 * stats.norm.cdf(left) - 1, 0.0)))
+    variance = scipy.stats.chi2.ppf((np.arange(2000) + 0.5) / 2000, n - 1) / (n - 1)
+    left = margin * math.sqrt(n) - scipy.stats.t.ppf(1 - level, n - 1) * np.sqrt(variance)
+    return float(np.mean(np.maximum(2 * scipy.stats.norm.cdf(left) - 1, 0.0)))
 
 
 def _least_seeds(power: Callable[[int], float]) -> int | None:

@@ -149,7 +149,7 @@ def add_commands(app: typer.Typer) -> None:
             "replan": "horizon" if replan is None else str(replan),
         }  # fmt: skip
         if here.is_main:
-            start_workers(["toyflow.robot.study"])
+            start_workers(["toyflow.robot.study", "toyflow.robot.augmentation"])
         from toyflow.cli.robot_runs import first_demonstrations, train_one
         from toyflow.sweep.options import SweepOptions
 

@@ -27,7 +27,6 @@ from toyflow.atomic import (
     write_json,
 )
 from toyflow.flow import Objective
-from toyflow.robot.augmentation import Augmentation
 from toyflow.robot.data_set import DataSet
 from toyflow.robot.frames import Frames
 from toyflow.robot.policy import Policy, PolicyInput
@@ -62,6 +61,8 @@ def batches(
 ) -> Iterator[PolicyBatch]:
     """Training batches from iteration `start` (counted from 0) on, without end; every one is a function of
     the seed and its number alone. Of each come only its `own` samples; no other's images are read."""
+    from toyflow.robot.augmentation import Augmentation  # torchvision: seconds, which only training waits for
+
     device = next(policy.parameters()).device
     augmentation = Augmentation(recipe.augment_shift, recipe.augment_colour)
     size = recipe.batch_size
