@@ -13,7 +13,8 @@ demo: .venv/installed
 	@echo "The figures are in $(CURDIR)/results/sweep/figures; start with score_by_steps.png."
 
 test: .venv/installed-libero
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 # The LeRobot plug-in and integrations again, with LeRobot 0.6 in an environment of its own (5 GB).
 test-lerobot-0.6: .venv-lerobot-0.6/installed

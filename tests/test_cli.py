@@ -195,18 +195,19 @@ def test_two_sweeps_on_one_folder_share_the_work(toyflow, tmp_path):
 def test_a_full_disk_fails_the_cell_and_leaves_nothing_half_written(toyflow, tmp_path):
     disk = tmp_path / "out"
     disk.mkdir()
-    if os.system(f"mount -t tmpfs -o size=96k tmpfs {disk}"):
+    if os.system(f"mount -t tmpfs -o size=64k tmpfs {disk}"):
         pytest.skip("this machine lets nobody mount a small file system")
     try:
-        options = (*POINTS, "--schedules", "beta,uniform", "--seeds", "0-5", "--steps", "1,2")
+        options = (*POINTS, "--schedules", "beta,uniform", "--seeds", "0-2", "--steps", "1,2")
         result = toyflow(*options, "--jobs", "1")
         assert result.returncode == 1
-        assert "No space left on device" in result.stdout and "Traceback" not in result.stdout + result.stderr
+        said = " ".join((result.stdout + result.stderr).split())
+        assert "No space left on device" in said and "Traceback" not in said
         kept = scores(tmp_path)
-        assert 1 <= kept["key"].nunique() < 12
+        assert 1 <= kept["key"].nunique() < 6
         assert os.system(f"mount -o remount,size=4m {disk}") == 0
         assert toyflow(*options, "--jobs", "1").returncode == 0
-        assert len(scores(tmp_path)) == 24
+        assert len(scores(tmp_path)) == 12
     finally:
         os.system(f"umount {disk}")
 
