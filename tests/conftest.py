@@ -50,7 +50,7 @@ class CommandLine:
         from toyflow import cli
         from toyflow.cli import terminal
 
-        terminal.console.width = 140
+        self.monkeypatch.setattr(terminal.console, "width", 140)
         self.monkeypatch.setattr(sys, "argv", ["toyflow", *words])
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -33,6 +33,19 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "whole" and list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_made_is_for_all_whom_the_umask_lets(tmp_path):
+    with atomic_folder(tmp_path / "folder") as folder:
+        (folder / "a.txt").write_text("a")
+        (folder / "a.txt").chmod(0o600)  # as safetensors leaves its own
+    with atomic_file(tmp_path / "b.txt") as temporary:
+        temporary.write_text("b")
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain.txt").write_text("")
+    assert (tmp_path / "folder").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    for path in (tmp_path / "folder" / "a.txt", tmp_path / "b.txt"):
+        assert path.stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
 def test_a_failed_replacement_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

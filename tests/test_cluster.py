@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from toyflow.cluster import scratch_folder
+from toyflow.errors import ToyflowError
 
 
 @pytest.fixture
@@ -23,17 +23,31 @@ def temporary(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_a_scratch_folder_goes_and_so_do_those_of_killed_workers_but_not_of_living_ones(temporary):
-    with scratch_folder() as first:
-        root = Path(first).parent
-        killed, living = root / "1-1", root / "2-2"
-        for folder in (killed, living):
-            folder.mkdir()
-            folder.with_name(f"{folder.name}.lock").touch()
-        with FileLock(f"{living}.lock"), scratch_folder() as second:
-            assert first != second and Path(first).is_dir() and Path(second).is_dir()
-            assert not killed.exists() and living.is_dir()
-    assert not Path(first).exists() and not Path(second).exists()
+def test_a_scratch_folder_goes_and_so_does_that_of_a_killed_worker_but_nothing_else(temporary):
+    code = "from toyflow import cluster\nwith cluster.scratch_folder() as f: print(f, flush=True); input()"
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, stdin=-1, stdout=-1, text=True, env=environment) as worker:
+        assert worker.stdout is not None
+        theirs = Path(worker.stdout.readline().strip())
+        (theirs / "half").write_text("")
+        others = theirs.with_name("uv")
+        others.mkdir()
+        others.with_name("uv.lock").touch()
+        with scratch_folder() as ours:
+            assert Path(ours).is_dir() and theirs.is_dir()
+        worker.kill()
+        worker.wait()
+        with scratch_folder():
+            assert not theirs.exists() and not Path(ours).exists()
+    assert {path.name for path in theirs.parent.iterdir()} == {"uv", "uv.lock"}
+
+
+def test_a_scratch_folder_is_not_made_in_somebody_elses(temporary):
+    (temporary / "elsewhere").mkdir()
+    (temporary / f"toyflow-workers-{os.getuid()}").symlink_to(temporary / "elsewhere")
+    with pytest.raises(ToyflowError, match="is not this user's own folder"), scratch_folder():
+        pass
 
 
 @pytest.mark.slow

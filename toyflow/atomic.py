@@ -40,7 +40,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             _flush(temporary)
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(0o666 & _PERMISSIONS)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -60,9 +60,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             manifest = {p.relative_to(temporary).as_posix(): checksum(p) for p in files}
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
             for file in [*files, temporary / MANIFEST]:
-                file.chmod(0o666 & ~_umask())  # some libraries write for their owner alone
+                file.chmod(0o666 & _PERMISSIONS)  # some libraries write for their owner alone
                 _flush(file)
-            temporary.chmod(0o777 & ~_umask())
+            temporary.chmod(_PERMISSIONS)
             try:
                 temporary.rename(path)
             except OSError:
@@ -176,7 +176,11 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _umask() -> int:
+def _read_umask() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return umask
+
+
+_PERMISSIONS = 0o777 & ~_read_umask()
+"""Of what is made; read once, as reading changes it for a moment."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -36,6 +38,7 @@ TICK = 0.5
 """Seconds after which a driver that hears of nothing looks around."""
 
 J = TypeVar("J")
+_SCRATCH_LOCK = re.compile(r"\d+-\d+\.lock")
 
 
 @dataclass(frozen=True)
@@ -255,12 +258,16 @@ def scratch_folder() -> Iterator[str]:
     on this machine goes too."""
     root = Path(tempfile.gettempdir()) / f"toyflow-workers-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
-    for lock in root.glob("*.lock"):
+    found = root.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ToyflowError(f"{root} is not this user's own folder: remove it, or set TMPDIR")
+    for lock in [path for path in root.iterdir() if _SCRATCH_LOCK.fullmatch(path.name)]:
         with suppress(Timeout, OSError), FileLock(lock).acquire(timeout=0):
-            remove_stale([lock.with_suffix(""), lock])
-    name = f"{os.getpid()}-{time.time_ns()}"
-    folder = root / name
-    with FileLock(root / f"{name}.lock") as held:
+            remove_stale([lock.with_suffix("")])
+            if not lock.with_suffix("").exists():
+                lock.unlink()
+    folder = root / f"{os.getpid()}-{time.time_ns()}"
+    with FileLock(f"{folder}.lock") as held:
         folder.mkdir()
         try:
             yield str(folder)

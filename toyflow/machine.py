@@ -92,7 +92,7 @@ def free_memory() -> None:
 
 
 def allow_open_files() -> None:
-    """Raise this process's limit of open files to what it may have; each claim of a cell is one."""
+    """Raise this process's limit of open files to what it may have."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -157,7 +157,9 @@ TRAIN_ON_FRAMES = Reading((*TRAIN, "--suite", "none", "--seed", "3", "--iteratio
 def _read_mnist(bench: Bench, folder: Path, file: Path, damage: Damage) -> bool:
     """Unpacked again."""
     damage()
-    from toyflow.toy.mnist import MD5, check_integrity, load_digits
+    from torchvision.datasets.utils import check_integrity
+
+    from toyflow.toy.mnist import MD5, load_digits
 
     with _notes() as notes:
         load_digits(train=file.name.startswith("train"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from tensorboard.compat.proto import event_pb2
+from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.compat.tensorflow_stub.io import gfile
 from tensorboard.summary.writer import record_writer
 
@@ -26,7 +26,7 @@ def test_a_point_is_there_for_tensorboard(tmp_path):
         content = file.read()
     while content:
         size = int.from_bytes(content[:8], "little")
-        for value in event_pb2.Event.FromString(content[12 : 12 + size]).summary.value:
+        for value in Event.FromString(content[12 : 12 + size]).summary.value:
             written[value.tag] = value.simple_value
         content = content[12 + size + 4 :]
     assert written["loss"] == 0.5 and written["samples_per_second"] == 100.0

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from toyflow.sweep import store as storing
 from toyflow.sweep.cell import Study
+from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.run import missing_cells, print_plan
@@ -39,7 +40,7 @@ class Priced(Study):
 def planned(tmp_path, **options: Any) -> tuple[str, Priced]:
     console, study = Console(width=120, record=True), Priced()
     cells = plan_sweep(SweepOptions(**options))
-    print_plan(cells, study, Store(tmp_path / "out"), 2, console)
+    print_plan(cells, study, Store(tmp_path / "out"), LocalExecutor(2), console)
     return console.export_text(), study
 
 

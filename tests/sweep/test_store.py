@@ -107,6 +107,27 @@ def test_a_claim_clears_what_a_killed_process_left_in_the_cell(store):
     assert store.has_evaluation(TRAINING, ONE)
 
 
+def test_a_claim_is_tried_or_waited_for(store):
+    other = Store(store.root)
+
+    def give_up() -> None:
+        raise InterruptedError
+
+    with store.try_claim(TRAINING) as claimed, other.try_claim(TRAINING) as twice:
+        assert claimed and not twice
+    with store.try_claim(TRAINING), pytest.raises(InterruptedError), other.claim(TRAINING, on_wait=give_up):
+        pass
+    with other.claim(TRAINING, on_wait=pytest.fail):
+        pass
+
+
+def test_preparing_leaves_what_is_not_of_cells(store):
+    for name in (".gitattributes", "..x", f".{TRAINING.key}"):
+        (store.cells / name).write_text("")
+    Store(store.root).prepare()
+    assert {".gitattributes", "..x", f".{TRAINING.key}"} <= {p.name for p in store.cells.iterdir()}
+
+
 def test_preparing_clears_what_killed_processes_left_but_not_what_one_is_writing(store):
     half = store.cells / f".{TRAINING.key}.abc"
     half.mkdir()

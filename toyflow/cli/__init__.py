@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow import __version__
-from toyflow.cli import catalogue, results, robot, robot_control, runs, study
+from toyflow.cli import catalogue, results, robot, robot_control, runs, training
 from toyflow.errors import ToyflowError
 from toyflow.launch import launch
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     epilog="Start with [bold]toyflow sweep[/], then [bold]toyflow plot[/]. Trouble: [bold]toyflow doctor[/].",
 )
 
-for commands in (study, results, catalogue, runs, robot, robot_control):
+for commands in (training, results, catalogue, runs, robot, robot_control):
     commands.add_commands(app)
 
 

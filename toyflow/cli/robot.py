@@ -18,7 +18,7 @@ from toyflow.cli.options import (
     StepCount,
     examples,
 )
-from toyflow.cli.terminal import console, start_workers
+from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.errors import UsageError, unknown
 from toyflow.launch import launch
 
@@ -149,8 +149,9 @@ def add_commands(app: typer.Typer) -> None:
             "replan": "horizon" if replan is None else str(replan),
         }  # fmt: skip
         if here.is_main:
-            start_workers(["toyflow.robot.study", "toyflow.robot.augmentation"])
-        from toyflow.cli.robot_runs import first_demonstrations, train_one
+            start_workers("robot")
+        check_torch()
+        from toyflow.cli.robot_training import first_demonstrations, train_one
         from toyflow.sweep.options import SweepOptions
 
         if dataset is None:
@@ -219,8 +220,9 @@ def add_commands(app: typer.Typer) -> None:
         """
         if executor not in ("local", "ray"):
             raise unknown("executor", executor, ("local", "ray"))
-        start_workers(["toyflow.robot.study"])
-        from toyflow.cli.robot_runs import evaluate_one
+        start_workers("robot")
+        check_torch()
+        from toyflow.cli.robot_training import evaluate_one
         from toyflow.cluster import Cluster
 
         on_ray = Cluster(address, cpus_per_simulator, gpus_per_simulator) if executor == "ray" else None
@@ -249,7 +251,8 @@ def add_commands(app: typer.Typer) -> None:
 
         The way back is `toyflow robot-eval FOLDER`, which takes LeRobot's checkpoints.
         """
-        from toyflow.cli.robot_runs import export
+        check_torch()
+        from toyflow.cli.robot_training import export
 
         export(checkpoint, folder, console)
 
@@ -308,6 +311,7 @@ def add_commands(app: typer.Typer) -> None:
         HxWx3, of any size; and observation/state and prompt. A request may have a seed for its noise. A bad
         one gets a text that names the entry and what was expected.
         """
+        check_torch()
         from toyflow.cli.robot_serve import serve_one
 
         serve_one(
@@ -357,6 +361,7 @@ def add_commands(app: typer.Typer) -> None:
         From random resets: the official initial states are for evaluation. Failed attempts are discarded
         and counted. Stopped or killed, the same command goes on; more episodes extend what is there.
         """
+        check_torch()
         from toyflow.machine import cores
         from toyflow.robot.demos import DemoOptions, expert_success, make_demos
         from toyflow.robot.environment import load_environment

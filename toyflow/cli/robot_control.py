@@ -18,7 +18,7 @@ from toyflow.cli.options import (
     StepCount,
     examples,
 )
-from toyflow.cli.terminal import console
+from toyflow.cli.terminal import check_torch, console
 
 RobotName = Annotated[
     str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; see `toyflow doctor`.")
@@ -122,6 +122,7 @@ def add_commands(app: typer.Typer) -> None:
         Every action passes one gate: limits of each joint, of its change in a step, of a chunk's velocity and
         jerk; numbers that are none, observations that freeze and plans that do not come. Ctrl-C stops safely.
         """
+        check_torch()
         from toyflow.cli.robot_driving import Drive, run_policy
 
         run_policy(
@@ -164,6 +165,7 @@ def add_commands(app: typer.Typer) -> None:
         With --robot it sends the recorded actions again. A log that was cut off is read as far as its
         checksums hold.
         """
+        check_torch()
         if robot is not None:
             from toyflow.cli.robot_driving import Drive, replay
 

@@ -96,8 +96,8 @@ def run_policy(
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(drive.robot, RobotSettings(policy=planner.interface, **settings))
     if training.details.get("policy", {}).get("language") and not (robot.stepped or settings.get("prompt")):
-        known = ", ".join(map(repr, training.details.get("prompts", ())[:3]))
-        hint = f", such as {known}" if known else ""
+        learned = ", ".join(map(repr, training.details.get("prompts", ())[:3]))
+        hint = f", such as {learned}" if learned else ""
         console.print(f"[yellow]{escape(f'The policy reads a prompt; name one with --prompt{hint}.')}[/]")
     if latency_steps and not robot.stepped:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")

@@ -30,7 +30,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     executor = executor_of(options)
     out = escape(str(store.root))
     if dry_run:
-        print_plan(cells, study, store, executor.jobs(), console)
+        print_plan(cells, study, store, executor, console)
         return
     missing = missing_cells(cells, store)
     if missing:

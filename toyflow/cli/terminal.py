@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -41,11 +41,14 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         progress.stop()
 
 
-def start_workers(modules: Sequence[str]) -> None:
-    """Let the processes of cells import torch and `modules` while this one does."""
+def start_workers(task: str) -> None:
+    """Let the processes of cells import what they need for `task` while this one does what it needs."""
+    from toyflow import plugins
     from toyflow.workers import start_fork_server
 
-    start_fork_server(modules)
+    robot = ["toyflow.robot.study", "toyflow.robot.augmentation"]
+    toy = ["toyflow.toy.study", "torchvision.datasets"]
+    start_fork_server([*(robot if task == "robot" else toy), *plugins.modules("tasks", task)])
 
 
 def check_torch() -> None:

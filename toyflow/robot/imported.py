@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,12 @@ def import_checkpoint(
     store.prepare()
     if not store.has_training(record):
         trained = _taken_over(checkpoint, known) if known else _named(checkpoint, cameras)
-        with store.claim(record, on_wait=lambda: None):  # the other one takes the same over, and is done soon
-            store.write_training(record, trained, {})
-            write_card(store, record.key)
+        while not store.has_training(record):  # another process may be taking over the same
+            with store.try_claim(record) as claimed:
+                if claimed:
+                    store.write_training(record, trained, {})
+                    write_card(store, record.key)
+            time.sleep(0 if claimed else 0.1)
     stored = store.training(record.key)
     place = _place(stored)
     place.parent.mkdir(exist_ok=True)

@@ -184,7 +184,7 @@ class RobotStudy(Study):
         """Try that the data set is there and the policy can be built, of every one that is to be trained."""
         store = Store(self.out)
         records = [record for record in records if not store.has_training(record)]
-        for record in {repr((r.data, r.model, r.objective)): r for r in records}.values():
+        for record in {record.alike: record for record in records}.values():
             with torch.device("meta"):
                 build_policy(record, self._data_set(record))
 
@@ -231,8 +231,13 @@ class RobotStudy(Study):
 
     @property
     def _device(self) -> torch.device:
-        """Of this machine; a cluster's has devices of its own."""
-        return torch.device(choose_device(self.device if self.cluster is None else "auto"))
+        """Of this machine; where a cluster does the work it may lack the one that is asked for."""
+        try:
+            return torch.device(choose_device(self.device))
+        except UsageError:
+            if self.cluster is None:
+                raise
+            return torch.device(choose_device("auto"))
 
     def _place(self, record: TrainingRecord) -> str:
         fingerprint = record.data.get("fingerprint", "")

@@ -35,7 +35,9 @@ def train_distributed(record: TrainingRecord, study: RobotStudy, show: Callable[
         return
     store = Store(study.out)
     store.prepare()
-    with store.claim(record, on_wait=_refuse):
+    with store.try_claim(record) as claimed:
+        if not claimed:
+            raise UsageError("another run is at work on this policy; let it end, or choose another --out.")
         if group.broadcast(not store.has_training(record)):
             show(Started(record.key))
             trained = study.train(record, on_progress)
@@ -43,7 +45,3 @@ def train_distributed(record: TrainingRecord, study: RobotStudy, show: Callable[
                 record, trained, {**describe_environment(), **study.environment(), "jobs": 1}
             )
             study.finish(store, record.key)
-
-
-def _refuse() -> None:
-    raise UsageError("another run is at work on this policy; let it end, or choose another --out.")

@@ -42,7 +42,7 @@ class _Lines:
     def __init__(self, cells: Mapping[str, Cell], console: Console) -> None:
         self.cells, self.console = cells, console
         self.ended = 0
-        self.last: dict[str, events.Event] = {}
+        self.waiting: set[str] = set()
 
     def __enter__(self) -> _Lines:
         return self
@@ -51,9 +51,10 @@ class _Lines:
         pass
 
     def show(self, event: events.Event) -> None:
-        if self.last.get(event.key) == event:
-            return  # a cell that waits says so every second
-        self.last[event.key] = event
+        if isinstance(event, events.Waiting):
+            if event.key in self.waiting:
+                return  # it says so every second
+            self.waiting.add(event.key)
         label = escape(self.cells[event.key].label)
         if isinstance(event, events.Finished | events.Failed):
             self.ended += 1

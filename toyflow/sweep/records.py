@@ -92,6 +92,12 @@ class TrainingRecord(_Record):
             yield record
 
     @property
+    def alike(self) -> str:
+        """Equal where records differ in their schedule, seed or recipe alone: their data and models are built
+        in the same way."""
+        return repr((self.task, self.data, self.model, self.objective))
+
+    @property
     def label(self) -> str:
         """How tables and figures call the law: the schedule for `flow`, else the objective (and its law)."""
         if self.schedule is None:

@@ -70,7 +70,9 @@ def missing_cells(cells: Sequence[Cell], store: Store) -> list[Cell]:
     return [left for cell in cells if (left := cell.missing(store))]
 
 
-def print_plan(cells: Sequence[Cell], study: Study, store: Store, jobs: int, console: Console) -> None:
+def print_plan(
+    cells: Sequence[Cell], study: Study, store: Store, executor: Executor, console: Console
+) -> None:
     """The cells by what they have in common, which exist, and what the rest will cost, from a short trial of
     each distinct kind."""
     kinds = _kinds(cells, store)
@@ -86,6 +88,7 @@ def print_plan(cells: Sequence[Cell], study: Study, store: Store, jobs: int, con
         seconds = _estimate(missing, study)
     count = sum(len(kind.seeds) for kind in missing)
     work = sum(each * len(kind.seeds) for each, kind in zip(seconds, missing, strict=True))
+    jobs = executor.jobs()
     wall = max(work / jobs, max(seconds))
     console.print(
         f"{count} cells to run, about {_duration(work)} of work: "

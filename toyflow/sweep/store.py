@@ -17,8 +17,10 @@ Every folder appears whole or not at all, and what is read is checked against it
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -53,7 +55,10 @@ FORMAT = 1
 
 FORMAT_MEND = "Remove that file if no newer toyflow wrote this folder; the next sweep writes it again."
 
-RENAMED_MEND = "Give the folder that name again."
+RENAMED_MEND = "Give the folder that name again, or move it out of this one."
+
+_HALF_WRITTEN = re.compile(r"\.(?P<key>[0-9a-f]{16})\..+")
+"""A cell on its way, or one on its way out."""
 
 
 @dataclass(frozen=True)
@@ -170,18 +175,26 @@ class Store:
         """Be the only one to work on a cell; waits while another process is, with a call of `on_wait` every
         second. The claim ends with the process, however it ends. What an earlier one left half-written in
         the cell is cleared."""
+        while True:
+            with self.try_claim(training) as claimed:
+                if claimed:
+                    yield
+                    return
+            on_wait()
+            time.sleep(1)
+
+    @contextmanager
+    def try_claim(self, training: TrainingRecord) -> Iterator[bool]:
+        """As `claim`, or False at once while another process is at work on the cell."""
         folder = self.training_folder(training)
-        lock = self._lock(training.key)
-        held, seconds = None, 0.0
-        while held is None:
-            try:
-                held = lock.acquire(timeout=seconds)
-            except Timeout:
-                on_wait()
-                seconds = 1.0
+        try:
+            held = self._lock(training.key).acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
         with held:
             remove_stale([*folder.glob(".*"), *folder.glob("*/.*")])
-            yield
+            yield True
 
     def is_claimed(self, training: TrainingRecord) -> bool:
         """Whether a process is at work on the cell at this moment."""
@@ -197,8 +210,9 @@ class Store:
         with os.scandir(self.cells) as entries:
             hidden = [entry.name for entry in entries if entry.name.startswith(".")]
         for name in hidden:
-            with suppress(Timeout), self._lock(name.split(".")[1]).acquire(timeout=0):
-                remove_stale([self.cells / name])
+            if half := _HALF_WRITTEN.fullmatch(name):
+                with suppress(Timeout), self._lock(half["key"]).acquire(timeout=0):
+                    remove_stale([self.cells / name])
 
     def _lock(self, key: str) -> BaseFileLock:
         locks = self.root / ".locks"
@@ -298,7 +312,5 @@ def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecor
     except (KeyError, TypeError, DamagedError) as error:
         raise DamagedError(f"{path} is not a configuration that this toyflow knows: {error}.") from error
     if record.key != folder.name:
-        raise DamagedError(
-            f"{path} is that of cell {record.key}, and its folder has another name.", RENAMED_MEND
-        )
+        raise DamagedError(f"{path} is of {record.key}, and its folder has another name.", RENAMED_MEND)
     return {**config, "record": record}

@@ -41,7 +41,6 @@ class Digits(NamedTuple):
 
 def load_digits(train: bool) -> Digits:
     """The 60,000 training or 10,000 test digits."""
-    check_torchvision()
     from torchvision.datasets import MNIST  # takes a second, which planning has no use for
 
     data = MNIST(str(unpack_mnist()), train=train, download=False)
@@ -55,8 +54,10 @@ def unpack_mnist() -> Path:
     several processes one unpacks and the others wait.
 
     Raises:
+        BrokenTorchError: torchvision, which reads them, cannot be imported.
         ToyflowError: the cache cannot be written, or the package's own copy is damaged.
     """
+    check_torchvision()
     root = cache_folder()
     raw = root / "MNIST" / "raw"
     if not _faulty(raw):

@@ -125,7 +125,7 @@ class ToyStudy(Study):
     def prepare(self, records: Sequence[TrainingRecord]) -> None:
         """Let the task fetch or unpack what each of its settings needs, and try that the model and the
         objective fit each other."""
-        for record in {repr((r.data, r.model, r.objective)): r for r in records}.values():
+        for record in {record.alike: record for record in records}.values():
             task = self._task(record)
             task.prepare()
             try:

@@ -103,11 +103,15 @@ def joined(launch: Launch, device: str, log: Path) -> Iterator[DistributedGroup]
     except (ToyflowError, OSError):
         raise
     except Exception as error:
-        with suppress(OSError):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(traceback.format_exc())
-        raise ToyflowError(f"{_in_a_line(error)} (traceback: {log})") from error
+        if _is_the_others(error):
+            raise ToyflowError(
+                "another process of this training has ended or cannot be reached; the same command goes on "
+                "from the last checkpoint."
+            ) from error
+        raise ToyflowError(f"{named_line(error)}{_kept(log)}") from error
     state.destroy_process_group()
+    with suppress(OSError):
+        log.unlink()  # of an earlier try
 
 
 def _check(launch: Launch, device: str) -> None:
@@ -140,12 +144,16 @@ def _gloo() -> dist.ProcessGroup:
     return group
 
 
-def _in_a_line(error: Exception) -> str:
-    if isinstance(error, dist.DistError) or "/gloo/" in str(
-        error
-    ):  # gloo's have no type, but its file's name
-        return (
-            "another process of this training has ended or cannot be reached; the same command goes on from "
-            "the last checkpoint"
-        )
-    return named_line(error)
+def _is_the_others(error: Exception) -> bool:
+    # gloo's errors have no type of their own, but the name of its files.
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
+
+
+def _kept(log: Path) -> str:
+    """Write the traceback of what is being handled, and say where it is; nothing where that cannot be."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc())
+    except OSError:
+        return ""
+    return f" (traceback: {log})"

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from toyflow import __version__
@@ -47,10 +47,13 @@ class RayExecutor(Executor):
         self.cluster, self._most = cluster, jobs
 
     def jobs(self) -> int:
-        """See `Executor`; connects, and counts what the cluster has at the moment."""
+        """See `Executor`; as many as the cluster had room for when it was first asked."""
+        return min(self._size, self._most or self._size)
+
+    @cached_property
+    def _size(self) -> int:
         self.cluster.connect()
-        size = self.cluster.size()
-        return min(size, self._most or size)
+        return self.cluster.size()
 
     def environment(self, study: Study) -> dict[str, Any]:
         """See `Executor`; each worker adds what it is."""
@@ -58,6 +61,7 @@ class RayExecutor(Executor):
 
     def place(self, study: Study) -> str:
         """See `Executor`."""
+        self.cluster.connect()
         count = self.cluster.nodes()
         return f"{count} Ray node{'s' * (count > 1)}"
 
@@ -70,7 +74,7 @@ class RayExecutor(Executor):
 
     def _drive(self, cells: Sequence[Cell], study: Study, setting: Setting, send: Send) -> None:
         self.cluster.connect()
-        allow_open_files()
+        allow_open_files()  # each claim of a cell is one
         sweep = _Sweep(self.cluster, study, setting, send)
         try:
             left, waited_for = deque(cells), set()
@@ -111,17 +115,18 @@ class _Sweep:
         """Claim a cell and give it to the cluster; False where another process has claimed it."""
         key = cell.training.key
         claim = self._claims[key] = ExitStack()
+        claimed = True
 
         def begin() -> None:
-            claim.enter_context(self.store.claim(cell.training, on_wait=_give_up))
-            self._give(cell)
+            nonlocal claimed
+            claimed = claim.enter_context(self.store.try_claim(cell.training))
+            if claimed:
+                self._give(cell)
 
-        try:
-            self._guarded(cell, begin)
-        except _ClaimedElsewhere:
+        self._guarded(cell, begin)
+        if not claimed:
             del self._claims[key]
-            return False
-        return True
+        return claimed
 
     def advance(self) -> None:
         """Deal with what has come, after waiting for it a little."""
@@ -184,14 +189,6 @@ class _Sweep:
         self.send(event)
 
 
-class _ClaimedElsewhere(BaseException):
-    """No failure of the cell, so nothing that `attempt` deals with."""
-
-
-def _give_up() -> None:
-    raise _ClaimedElsewhere
-
-
 # The worker's side.
 
 
@@ -249,10 +246,9 @@ def cell_events(
 
 def _prepare(study: Study, record: TrainingRecord) -> None:
     """Once for all cells of a worker that differ in their law or seed alone."""
-    alike = repr((record.task, record.data, record.model, record.objective))
-    if alike not in _prepared:
+    if record.alike not in _prepared:
         study.prepare([record])
-        _prepared.add(alike)
+        _prepared.add(record.alike)
 
 
 _prepared: set[str] = set()

@@ -154,7 +154,7 @@ def add_commands(app: typer.Typer) -> None:
             raise UsageError("--quick is a preset's short version; name it with --preset.")
         options = options.updated(flags, "flags")
         if options.executor == "local" and not dry_run:
-            start_workers(_modules(options))
+            start_workers(options.task)
         check_torch()
         from toyflow.cli.sweep import run_sweep
 
@@ -225,7 +225,7 @@ def add_commands(app: typer.Typer) -> None:
         if out is None:
             named = [options.task, *(f"{name}={','.join(of)}" for name, of in options.set.items())]
             options = options.updated({"out": f"{options.out}/{','.join(named)}"}, "flags")
-        start_workers(_modules(options))
+        start_workers(options.task)
         check_torch()
         from toyflow.report.recommend import (
             recommendation_sentences,
@@ -250,10 +250,3 @@ def add_commands(app: typer.Typer) -> None:
         if full is not None:
             held = regret(full, found.choice, found.yardstick)
             console.print(f"\n{escape(regret_sentence(held, found.yardstick))}")
-
-
-def _modules(options: SweepOptions) -> list[str]:
-    from toyflow import plugins
-
-    study = "toyflow.robot.study" if options.task == "robot" else "toyflow.toy.study"
-    return [study, *plugins.modules("tasks", options.task)]

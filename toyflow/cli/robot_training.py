@@ -133,8 +133,9 @@ def evaluate_one(
             raise UsageError(
                 "videos are made on the machine of the simulator: --executor local for --videos."
             )
-        cluster.connect()
-        cluster.disconnect()  # the process that evaluates connects itself
+        if cell.missing(Store(out)):
+            cluster.connect()
+            cluster.disconnect()  # the process that evaluates connects itself
     check_device_name(device)
     study = RobotStudy(
         device, threads or (1 if cluster else cores()), str(out), {}, simulators or cores(), videos,
@@ -189,11 +190,13 @@ def export(checkpoint: Path, folder: Path, console: Console) -> None:
 
 def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
     store = Store(out)
+    kept = cell.missing(store) is None
     failed = run_missing([cell], study, store, LocalExecutor(1), show_on(console))
     if failed:
         raise ToyflowError(f"{failed[0].message} The same command goes on from where it was.")
-    with store.claim(cell.training, on_wait=lambda: None):
-        study.finish(store, cell.training.key)  # again: a kill may have come between the last result and this
+    with store.try_claim(cell.training) as claimed:
+        if claimed:  # again: a kill may have come between the last result and this; else the other one will
+            study.finish(store, cell.training.key)
     folder = store.training_folder(cell.training)
     if cell.evaluations:
         results = load_results(store, [cell])
@@ -203,7 +206,7 @@ def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
             console.print(for_terminal(view))
     console.print(f"\nThe policy: [bold]{escape(str(folder))}[/] (README.md there is its card)")
     films = sorted(study.rollouts(cell.training.key).glob("videos/[!.]*.mp4"))
-    if study.videos and not films:
-        console.print("No videos: episodes that are kept are not run again; --noise-seed 1 runs others.")
+    if study.videos and kept and cell.evaluations:
+        console.print("Nothing was filmed: all episodes are kept. robot-eval --noise-seed 1 runs others.")
     if films:
         console.print(f"{len(films)} videos: {escape(str(films[0].parent))}")
