@@ -8,7 +8,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 
 PRELOAD = "TOYFLOW_PRELOAD"
@@ -21,6 +21,7 @@ def start_fork_server(modules: Sequence[str]) -> None:
     if isinstance(context, ForkServerContext):
         os.environ[PRELOAD] = ",".join(modules)
         context.set_forkserver_preload(["toyflow.preload"])
+        resource_tracker.ensure_running()  # which else the server starts first, and then unblocks SIGINT
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited until it can ignore it
         try:
             forkserver.ensure_running()

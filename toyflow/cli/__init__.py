@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -48,7 +48,10 @@ class Stopped(BaseException):
 def main() -> None:
     """Entry point: errors become one line and an exit code, 2 before work started, 1 on the way."""
 
+    asked: list[int] = []
+
     def stop(number: int, _: object) -> None:
+        asked.append(number)
         raise Stopped(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -58,22 +61,30 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that has no bars shows question marks
     try:
         sys.exit(app(standalone_mode=False))
-    except ToyflowError as error:
+    except (Exception, Stopped) as error:
+        if asked:  # whatever came of it: in the middle of an import, another error does
+            _stop(asked[0])
+        _report(error)
+
+
+def _stop(number: int) -> NoReturn:
+    if not launch().is_main:  # the main process says it for all
+        sys.exit(128 + number)
+    _fail("stopped; finished cells are kept", 128 + number)
+
+
+def _report(error: BaseException) -> NoReturn:
+    if isinstance(error, ToyflowError):
         _fail(f"{error} {getattr(error, 'mend', '')}".strip(), error.exit_code)
-    except Stopped as stopped:
-        if not launch().is_main:  # the main process says it for all
-            sys.exit(128 + stopped.args[0])
-        _fail("stopped; finished cells are kept", 128 + stopped.args[0])
-    except Exception as error:
-        # Typer may carry its own copy of click, so its errors are known by what they can do.
-        if not hasattr(error, "format_message"):
-            if not isinstance(error, OSError):
-                raise
-            _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}", 1)
+    # Typer may carry its own copy of click, so its errors are known by what they can do.
+    if hasattr(error, "format_message"):
         _fail(f"{error.format_message()} See toyflow --help.", 2)  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(error, OSError):
+        _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}", 1)
+    raise error
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
     here = launch()
     who = "toyflow" if here.is_main else f"toyflow, process {here.rank}"
