@@ -1,5 +1,7 @@
 """LeRobot's own policies, small and with random weights, as planners."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from robot.lerobot_policies import save_act, save_diffusion
 from toyflow.errors import UsageError
 from toyflow.robot.imported import import_checkpoint, open_imported
 from toyflow.robot.interface import Observation
+from toyflow.robot.latency import Latency, Times
 from toyflow.robot.planners.lerobot import LeRobotCheckpoint, LeRobotPlanner, _renamed
 from toyflow.sweep.store import Store
 
@@ -92,12 +95,21 @@ def test_a_policy_without_steps_decodes_in_one(act):
         plans.decode_in(10)
 
 
-def test_latency_has_parts_that_add_up(diffusion, act):
-    plans = planner(diffusion, 10)
+def test_latency_is_told_by_its_parts(diffusion, act, monkeypatch):
+    """By a clock that goes 5 ms for a look at the camera and 2 ms for a step, and stands still otherwise."""
+    clock = [0.0]
+
+    def takes(module: torch.nn.Module, milliseconds: float) -> None:
+        module.register_forward_hook(lambda *_: clock.__setitem__(0, clock[0] + milliseconds / 1000))
+
+    monkeypatch.setattr("toyflow.robot.latency.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    plans, whole = planner(diffusion, 10), planner(act)
+    takes(plans.policy.diffusion.rgb_encoder, 5)
+    takes(plans.policy.diffusion.unet, 2)
+    takes(whole.policy.model, 7)
     latency = plans.latency()
-    sum_of_parts = latency.condition.p50 + 10 * latency.step.p50
-    assert plans.steps == 10 and 0.5 < latency.plan[10].p50 / sum_of_parts < 2
-    assert planner(act).latency().step.p50 == 0
+    assert latency == Latency(Times(5, 5), Times(2, 2), {10: Times(25, 25)}) and plans.steps == 10
+    assert whole.latency() == Latency(Times(7, 7), Times(0, 0), {1: Times(7, 7)})
 
 
 def test_cameras_are_renamed(diffusion):
