@@ -34,12 +34,21 @@ def _cell(bench: Bench, fault: str, word: str) -> int:
 def _simulator(bench: Bench) -> int:
     """Its attempt is made again, by another."""
     folder = bench.fresh("robot")
-    suite = f"dies@{folder / 'demos-flag'}"
-    well(inside(folder, *(suite if word == "points" and at == 4 else word for at, word in enumerate(DEMOS))))
+
+    def disturbed(*words: str) -> None:
+        died = folder / f"{words[0]}-died"
+        well(apart(folder, *words, POINTS_FAULT=f"dies@{died}"))
+        if not died.exists():
+            raise Rude(f"no simulator of {words[0]} was killed: the campaign is wrong")
+
+    disturbed(*DEMOS)
     demos, undisturbed = (results.demonstrations(root / "demos") for root in (folder, bench.world))
     if demos != undisturbed:
         raise Accepted("the demonstrations are others")
     policy = bench.policy(bench.world)
-    words = ("robot-eval", policy, *ON_POINTS, "--states", "2", "--steps", "1", "--threads", "1", "--suite")
-    well(inside(folder, *words, f"dies@{folder / 'eval-flag'}"))
+    words = ("robot-eval", policy, *ON_POINTS, "--suite", "points", "--states", "2", "--steps", "1")
+    disturbed(*words, "--threads", "1")
+    well(inside(alone := bench.fresh("robot"), *words, "--threads", "1"))
+    if results.cells(folder / "robot") != results.cells(alone / "robot"):
+        raise Accepted("the evaluation is another")
     return 2

@@ -19,7 +19,8 @@ from toyflow.robot.planners import Planner
 
 SUITES = ("points", "slow", "clumsy", "hopeless")
 FAULTS = ("dies", "hangs", "raises")
-"""Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first."""
+"""Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first. In the environment variable
+`POINTS_FAULT`, a fault of any suite."""
 
 REACH = 0.05
 """How far an action of 1 moves the point."""
@@ -46,7 +47,7 @@ class Points(Environment):
         return "own"
 
     def __init__(self, suite: str, task: int, image_size: int = 16, rendering: str = "fast") -> None:
-        self.kind, _, self.flag = suite.partition("@")
+        self.kind, _, self.flag = (os.environ.get("POINTS_FAULT") or suite).partition("@")
         self.task, self.image_size = self.tasks(suite)[task], image_size
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
