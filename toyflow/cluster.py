@@ -159,7 +159,7 @@ class Cluster:
 
 
 class Tasks(Generic[J]):
-    """Tasks under way on a cluster, each for a job of the caller's."""
+    """Tasks under way on a cluster, each for a job of the caller's. As a context, it ends what is left."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -168,6 +168,13 @@ class Tasks(Generic[J]):
 
     def __len__(self) -> int:
         return len(self._running)
+
+    def __enter__(self) -> Tasks[J]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for job in list(self._running.values()):
+            self.cancel(job)
 
     def start(self, job: J, task: Any, *arguments: Any) -> None:
         """Give a `Cluster.task` to the cluster."""

@@ -19,8 +19,8 @@ from toyflow.robot.planners import Planner
 
 SUITES = ("points", "slow", "clumsy", "hopeless")
 FAULTS = ("dies", "hangs", "raises")
-"""Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first. In the environment variable
-`POINTS_FAULT`, a fault of any suite."""
+"""Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first. The environment
+variable `POINTS_FAULT` gives one to any suite."""
 
 REACH = 0.05
 """How far an action of 1 moves the point."""

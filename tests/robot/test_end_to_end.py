@@ -102,8 +102,9 @@ def test_episodes_on_a_cluster_go_as_they_do_here(trained, ray_nodes):
 def test_the_same_command_again_runs_nothing(trained):
     line, _ = trained
     began = time.monotonic()
-    done = line.apart(*TRAIN)
+    done = line.apart(*TRAIN, "--videos", "1")
     assert done.returncode == 0 and "K = 1 against K = 10" in done.stdout
+    assert "Nothing was filmed: all episodes are kept." in done.stdout
     assert "training" not in done.stdout and time.monotonic() - began < 60
 
 

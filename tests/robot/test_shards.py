@@ -3,8 +3,10 @@
 from collections import Counter
 
 import pandas as pd
+import pytest
 
-from toyflow.cluster import ATTEMPTS, Cluster, Lost
+from toyflow.cluster import ATTEMPTS, Broken, Cluster, Lost
+from toyflow.errors import ToyflowError
 from toyflow.robot import shards
 from toyflow.robot.rollout import Episode, Outcome, Scene
 from toyflow.robot.shards import EPISODES, SentPolicy, Spent, run_shards
@@ -33,10 +35,16 @@ class Mortal:
     """In place of `Tasks`: every episode is solved, but some take their worker with them, a few times."""
 
     def __init__(self, deaths: Counter) -> None:
-        self.deaths, self.running, self.most = deaths, [], 0
+        self.deaths, self.running, self.most, self.ended = deaths, [], 0, False
 
     def __call__(self, cluster):
         return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ended = True
 
     def __len__(self) -> int:
         return len(self.running)
@@ -69,6 +77,7 @@ def run(monkeypatch, **deaths: int) -> tuple[list[Outcome], dict[str, float], Mo
     outcomes = sorted(running, key=lambda outcome: (outcome.task, outcome.state))
     assert [(o.task, o.state) for o in outcomes] == sorted((e.task, e.state) for e in TODO)
     assert workers == {"host: CPU"}
+    assert tasks.ended
     return outcomes, spent, tasks
 
 
@@ -86,3 +95,18 @@ def test_what_a_lost_worker_had_not_done_is_done_by_another(monkeypatch):
 def test_an_episode_that_loses_every_worker_is_an_error_and_the_others_end(monkeypatch):
     outcomes, _, _ = run(monkeypatch, s0_1=ATTEMPTS)
     assert [(o.task, o.state, o.error) for o in outcomes if o.error] == [(0, 1, "its node died")]
+
+
+def test_tasks_end_with_an_evaluation_that_fails_or_is_stopped(monkeypatch):
+    tasks = Mortal(Counter())
+    monkeypatch.setattr(shards, "Tasks", tasks)
+    scene, nobody = Scene("points", "points", 16, 3), (dict[str, float](), set[str]())
+    running = run_shards(Quiet(None, 1), POLICY, *nobody, scene, TODO)
+    next(running)
+    running.close()
+    assert tasks.ended
+    tasks.ended, tasks.running = False, []
+    monkeypatch.setattr(tasks, "events", lambda seconds: iter([(None, Broken("no simulator there"))]))
+    with pytest.raises(ToyflowError, match="no simulator there"):
+        list(run_shards(Quiet(None, 1), POLICY, *nobody, scene, TODO))
+    assert tasks.ended

@@ -5,7 +5,6 @@ import torch
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.machine import choose_device
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.toy.study import ToyStudy
@@ -155,16 +154,6 @@ def test_an_estimate_is_of_the_right_size(study):
     training, decoding = study.estimate(record, STEPS)
     seconds = study.train(record, quiet).details["seconds"]
     assert seconds / 10 < training < 10 * seconds and 0 < decoding < 60  # a guard against wrong units
-
-
-def test_devices():
-    assert choose_device("cpu") == "cpu"
-    assert choose_device("auto") in ("cpu", "cuda", "mps")
-    with pytest.raises(UsageError, match="unknown device 'gpu'"):
-        choose_device("gpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(UsageError, match="--device cuda: this machine has none"):
-            choose_device("cuda")
 
 
 @pytest.mark.slow

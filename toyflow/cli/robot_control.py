@@ -73,7 +73,7 @@ def add_commands(app: typer.Typer) -> None:
             int | None,
             typer.Option(
                 help="Actions from one look to the next.",
-                show_default="the policy's; at most half the horizon, of a simulator all; of an ensemble 1",
+                show_default="the policy's; on a robot at most half the horizon; 1 with ensemble",
             ),
         ] = None,
         handover: Annotated[

@@ -92,33 +92,34 @@ def run_shards(
 
     An episode whose worker or node dies is given to another, then recorded as an error.
     """
-    tasks: Tasks[deque[Episode]] = Tasks(cluster)
     left = deque(_shards(episodes))
     lost: Counter[Episode] = Counter()
     task, shared = cluster.task(shard_outcomes), cluster.share(policy)
-    while left or tasks:
-        while left and len(tasks) < QUEUED * cluster.size():
-            shard = left.popleft()
-            tasks.start(shard, task, shared, scene, list(shard), __version__)
-        for shard, event in tasks.events(TICK):
-            if isinstance(event, Outcome):
-                shard.remove(next(e for e in shard if (e.task, e.state) == (event.task, event.state)))
-                yield event
-            elif isinstance(event, Spent):
-                for stage, seconds in event.seconds.items():
-                    spent[stage] = spent.get(stage, 0.0) + seconds
-                workers.add(event.worker)
-                tasks.forget(shard)
-            elif isinstance(event, Broken):
-                raise ToyflowError(event.why)
-            elif isinstance(event, Lost) and shard:
-                first = shard[0]
-                lost[first] += 1
-                if lost[first] == ATTEMPTS:
-                    shard.popleft()
-                    yield Outcome(first.task, first.state, False, 0, 0.0, event.why)
-                if shard:
-                    left.appendleft(shard)
+    tasks: Tasks[deque[Episode]]
+    with Tasks(cluster) as tasks:
+        while left or tasks:
+            while left and len(tasks) < QUEUED * cluster.size():
+                shard = left.popleft()
+                tasks.start(shard, task, shared, scene, list(shard), __version__)
+            for shard, event in tasks.events(TICK):
+                if isinstance(event, Outcome):
+                    shard.remove(next(e for e in shard if (e.task, e.state) == (event.task, event.state)))
+                    yield event
+                elif isinstance(event, Spent):
+                    for stage, seconds in event.seconds.items():
+                        spent[stage] = spent.get(stage, 0.0) + seconds
+                    workers.add(event.worker)
+                    tasks.forget(shard)
+                elif isinstance(event, Broken):
+                    raise ToyflowError(event.why)
+                elif isinstance(event, Lost) and shard:
+                    first = shard[0]
+                    lost[first] += 1
+                    if lost[first] == ATTEMPTS:
+                        shard.popleft()
+                        yield Outcome(first.task, first.state, False, 0, 0.0, event.why)
+                    if shard:
+                        left.appendleft(shard)
 
 
 def shard_outcomes(
