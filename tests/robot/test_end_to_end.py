@@ -1,4 +1,4 @@
-"""The robot's commands on the tests' own environment, in processes of their own: no simulator is needed."""
+"""The robot's commands on the tests' own environment: no simulator is needed."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("lerobot")
 
+from commands import start
 from robot.lerobot_policies import save_act, save_diffusion
 
 pytestmark = pytest.mark.slow
@@ -32,20 +33,22 @@ ACCELERATE = (
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder with demonstrations, and a policy trained on them."""
-    from conftest import CommandLine  # pyright: ignore[reportAttributeAccessIssue]
+def trained(tmp_path_factory) -> tuple[Path, str]:
+    """A folder with demonstrations and a policy trained on them, and what the training printed."""
+    folder, out = tmp_path_factory.mktemp("robot"), ""
+    for words in ((*DEMOS, "--image-size", "32", "--out", "demos"), TRAIN):
+        process = start(folder, *words, TOYFLOW_CACHE=str(folder / "cache"))
+        out, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+    return folder, out
 
-    folder = tmp_path_factory.mktemp("robot")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TOYFLOW_CACHE", str(folder / "cache"))
-        patch.chdir(folder)
-        line = CommandLine.__new__(CommandLine)
-        line.folder = folder
-        for words in ((*DEMOS, "--image-size", "32", "--out", "demos"), TRAIN):
-            done = line.apart(*words)
-            assert done.returncode == 0, done.stderr
-    return line, done
+
+@pytest.fixture
+def line(toyflow, trained):
+    """Commands in that folder."""
+    toyflow.folder, _ = trained
+    toyflow.monkeypatch.chdir(toyflow.folder)
+    return toyflow
 
 
 def checkpoint(folder: Path) -> Path:
@@ -54,31 +57,27 @@ def checkpoint(folder: Path) -> Path:
 
 
 def test_training_ends_with_an_evaluation_and_a_card(trained):
-    line, done = trained
+    where, said = trained
     for words in ("Solved episodes by task", "K = 1 against K = 10", "Milliseconds", "videos"):
-        assert words in done.stdout
-    folder = checkpoint(line.folder)
+        assert words in said
+    folder = checkpoint(where)
     card = (folder / "README.md").read_text()
     assert "shift:4" in card and "| K=10 |" in card and "tasks 0, 2" in card
     [outcomes, _] = [pd.read_csv(path) for path in sorted(folder.glob("evaluations/*/outcomes.csv"))]
     assert len(outcomes) == 4 and set(outcomes["task"]) == {0, 2}
-    assert not (line.folder / "out" / "training").exists() or not any(
-        (line.folder / "out/training").iterdir()
-    )
+    assert not list((where / "out").glob("training/*"))
 
 
-def test_more_states_extend_what_is_there(trained):
-    line, _ = trained
+def test_more_states_extend_what_is_there(line):
     folder = checkpoint(line.folder)
     before = {p.name: p.stat().st_mtime_ns for p in (line.folder / "out/rollouts").rglob("*.json")}
-    done = line.apart("robot-eval", str(folder), "--environment", "points", "--states", "3", "--steps", "1")
+    done = line("robot-eval", str(folder), *ON_POINTS, "--states", "3", "--steps", "1")
     assert done.returncode == 0, done.stderr
     after = {p.name: p.stat().st_mtime_ns for p in (line.folder / "out/rollouts").rglob("*.json")}
     assert len(after) == len(before) + 2 and before.items() <= after.items()
 
 
-def test_episodes_on_a_cluster_go_as_they_do_here(trained, ray_nodes):
-    line, _ = trained
+def test_episodes_on_a_cluster_go_as_they_do_here(line, ray_nodes):
     evaluated = []
     for out, where in (("here", ("--simulators", "1")), ("there", ray_nodes.options)):
         shutil.copytree(line.folder / "out", line.folder / out)
@@ -95,21 +94,19 @@ def test_episodes_on_a_cluster_go_as_they_do_here(trained, ray_nodes):
         details = json.loads((path.parent / "config.json").read_text())["details"]
         assert details["encode_seconds"] > 0 and details["decode_seconds"] > 0
     pd.testing.assert_frame_equal(*evaluated)
-    done = line.apart(*command, *where, "--videos", "1")
+    done = line(*command, *where, "--videos", "1")
     assert done.returncode == 2 and "--executor local for --videos" in done.stderr
 
 
-def test_the_same_command_again_runs_nothing(trained):
-    line, _ = trained
+def test_the_same_command_again_runs_nothing(line):
     began = time.monotonic()
-    done = line.apart(*TRAIN, "--videos", "1")
+    done = line(*TRAIN, "--videos", "1")
     assert done.returncode == 0 and "K = 1 against K = 10" in done.stdout
     assert "Nothing was filmed: all episodes are kept." in done.stdout
     assert "training" not in done.stdout and time.monotonic() - began < 60
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path):
-    line, _ = trained
+def test_a_killed_training_goes_on_to_the_same_weights(line, tmp_path):
     longer = (*TRAIN[:-1], "killed", "--suite", "none", "--seed", "1", "--iterations", "60")
     whole = (*longer, "--out", "whole")
     process = line.start(*longer)
@@ -120,15 +117,14 @@ def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert line.apart(*longer).returncode == 0
-    assert line.apart(*whole).returncode == 0
+    assert line(*whole).returncode == 0
     found = [next((line.folder / out).glob("cells/*/manifest.json")) for out in ("killed", "whole")]
     manifests = [json.loads(path.read_text()) for path in found]
     assert manifests[0]["weights.safetensors"] == manifests[1]["weights.safetensors"]
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_of_which_one_is_killed_go_on_to_the_policy_of_one(trained):
-    line, _ = trained
+def test_two_processes_of_which_one_is_killed_go_on_to_the_policy_of_one(line):
     longer = (*TRAIN[:-2], "--seed", "2", "--iterations", "60", "--device", "cpu")
     process = line.start(*longer, "--suite", "none", "--out", "both", under=TORCHRUN)
     while not list((line.folder / "both" / "training").glob("*/iteration-*")):
@@ -145,7 +141,7 @@ def test_two_processes_of_which_one_is_killed_go_on_to_the_policy_of_one(trained
     done = line.apart(*longer, "--states", "1", "--steps", "1", "--out", "both", under=ACCELERATE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("The policy:") == 1 and "process 1" not in done.stderr
-    assert line.apart(*longer, "--suite", "none", "--out", "one").returncode == 0
+    assert line(*longer, "--suite", "none", "--out", "one").returncode == 0
     folders = [next((line.folder / out).glob("cells/*/manifest.json")).parent for out in ("both", "one")]
     assert folders[0].name == folders[1].name, "how many processes there were is no part of what is made"
     both, one = (pd.read_csv(folder / "curve.csv") for folder in folders)
@@ -180,18 +176,16 @@ def test_a_launch_that_cannot_work_is_refused_in_one_line(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_everything_that_reads_results_reads_these(trained):
-    line, _ = trained
+def test_everything_that_reads_results_reads_these(line):
     one, ten = (f"shift:4,K={k},states=0-1" for k in (1, 10))
     reading = (("plot",), ("report",), ("compare", one, ten), ("runs", "list"), ("probe", "--steps", "4"))
     for words in reading:
-        done = line.apart(*words, "--out", "out")
+        done = line(*words, "--out", "out")
         assert done.returncode == 0, done.stderr
     assert (line.folder / "out" / "probe").is_dir()
 
 
-def test_a_lerobot_policy_is_evaluated_and_read_like_ours(trained):
-    line, _ = trained
+def test_a_lerobot_policy_is_evaluated_and_read_like_ours(line):
     policy = save_diffusion(line.folder / "lerobot" / "checkpoint" / "pretrained_model").parent
     command = ("robot-eval", str(policy), *ON_POINTS, "--suite", "points", "--states", "2", "--steps", "1,4")
     done = line.apart(*command, "--out", "imported", "--threads", "1")
@@ -199,15 +193,15 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(trained):
     assert "lerobot:diffusion" in done.stdout and "looks again every 4 actions" in done.stdout
     assert "Loading weights" not in done.stdout + done.stderr
     began = time.monotonic()
-    assert line.apart(*command, "--out", "imported").returncode == 0 and time.monotonic() - began < 60
+    assert line(*command, "--out", "imported").returncode == 0 and time.monotonic() - began < 60
     [cell] = (line.folder / "imported" / "cells").glob("[!.]*")
     card = (cell / "README.md").read_text()
     assert "| K=4 |" in card and "of type diffusion" in card
     one, four = (f"lerobot:diffusion,K={k}" for k in (1, 4))
     for words in (("plot",), ("report",), ("compare", one, four), ("runs", "list")):
-        done = line.apart(*words, "--out", "imported")
+        done = line(*words, "--out", "imported")
         assert done.returncode == 0, done.stderr
-    done = line.apart("probe", "--steps", "4", "--out", "imported")
+    done = line("probe", "--steps", "4", "--out", "imported")
     assert done.returncode == 2 and "answers for a velocity" in done.stderr
 
 
@@ -231,26 +225,22 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(trained):
         (("robot-eval", "LEROBOT", *ON_SUITE, "--rename", "front=top"), "has no camera top"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_line_and_exit_code_2(trained, words, said):
-    line, _ = trained
+def test_bad_input_is_one_line_and_exit_code_2(line, words, said):
     if "LEROBOT" in words:
         act = line.folder / "act"
         words = [str(act if act.exists() else save_act(act)) if word == "LEROBOT" else word for word in words]
     words = [str(checkpoint(line.folder)) if word == "CHECKPOINT" else word for word in words]
-    done = line.apart(*words)
+    done = line(*words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_damaged_checkpoint_is_named(trained, tmp_path):
-    line, _ = trained
+def test_a_damaged_checkpoint_is_named(line, tmp_path):
     weights = checkpoint(line.folder) / "weights.safetensors"
     content = weights.read_bytes()
     try:
         weights.write_bytes(content[:-7] + bytes([content[-7] ^ 1]) + content[-6:])
-        done = line.apart(
-            "robot-eval", str(weights.parent), "--environment", "points", "--states", "4", "--steps", "1"
-        )
+        done = line("robot-eval", str(weights.parent), *ON_POINTS, "--states", "4", "--steps", "1")
         assert done.returncode == 1 and "is damaged: its checksum" in done.stderr
     finally:
         weights.write_bytes(content)
