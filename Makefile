@@ -14,7 +14,7 @@ demo: .venv/installed
 
 test: .venv/installed-libero
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 # The LeRobot plug-in and integrations again, with LeRobot 0.6 in an environment of its own (5 GB).
 test-lerobot-0.6: .venv-lerobot-0.6/installed
