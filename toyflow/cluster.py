@@ -98,6 +98,7 @@ class Cluster:
             )
         if where not in (None, "auto", "local"):
             _check_listens(where)
+        _keep_ray_from_printing()
         try:
             ray.init(
                 address=where or "local",
@@ -297,6 +298,15 @@ def _nodes() -> list[dict[str, float]]:
 
 def _in_words(node: dict[str, float]) -> str:
     return ", ".join(f"{node.get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
+
+
+def _keep_ray_from_printing() -> None:
+    """When a node dies, Ray prints a page of that node's log into whatever is on the screen, and has no
+    switch for it. `Lost` says it in a line."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _check_listens(address: str) -> None:

@@ -113,13 +113,15 @@ def test_without_ray_the_line_says_what_to_install(toyflow, tmp_path):
 
 
 def test_a_lost_node_costs_no_cell(ray_nodes, toyflow, tmp_path):
-    longer = (*LONG, "--iterations", "4000")  # so that the node is gone long before the sweep has ended
-    process = toyflow.start(*longer, *ray_nodes.options, "--out", "out")
-    finished(process, tmp_path, 1)
+    process = toyflow.start(*LONG, *ray_nodes.options, "--out", "out")
+    for _ in range(2):  # until each node is at work
+        while "started" not in (line := process.stdout.readline()):
+            assert line, process.communicate()
     ray_nodes.lose_a_node()
     stdout, stderr = process.communicate(timeout=280)
     assert process.returncode == 0, stdout + stderr
-    assert "another worker takes it" in stdout and "[6/6]" in stdout
+    assert "died; another worker takes it" in stdout and "[6/6]" in stdout
+    assert "raylet" not in stdout + stderr
     assert len(list((tmp_path / "out" / "cells").iterdir())) == 6
 
 
