@@ -12,6 +12,7 @@ from toyflow.atomic import (
     DamagedError,
     atomic_file,
     atomic_folder,
+    listed,
     read_json,
     read_sealed,
     remove_stale,
@@ -58,7 +59,7 @@ def test_a_folder_appears_whole_with_its_manifest(tmp_path):
     with atomic_folder(tmp_path / "cell") as folder:
         (folder / "x.csv").write_text("1")
         assert not (tmp_path / "cell").exists()
-    assert sorted(json.loads((tmp_path / "cell" / MANIFEST).read_text())) == ["x.csv"]
+    assert list(listed(tmp_path / "cell")) == ["x.csv"]
     assert [p.name for p in tmp_path.iterdir()] == ["cell"]
 
 
@@ -71,10 +72,13 @@ def test_of_two_writers_the_first_stays(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["cell"]
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "manifest", "unlisted"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "truncate", "delete", "manifest", "unlisted", "entry"]
+)
 def test_damage_is_noticed_and_named(tmp_path, damage):
     with atomic_folder(tmp_path / "cell") as folder:
         (folder / "x").write_text("content")
+        (folder / "y").write_text("content")
     cell = tmp_path / "cell"
     if damage == "flip":
         (cell / "x").write_text("cOntent")
@@ -84,6 +88,9 @@ def test_damage_is_noticed_and_named(tmp_path, damage):
         (cell / "x").unlink()
     elif damage == "manifest":
         (cell / MANIFEST).write_text("{")
+    elif damage == "entry":
+        text = (cell / MANIFEST).read_text()
+        (cell / MANIFEST).write_text(text.replace('"y"', '"Y"'))
     else:
         (cell / MANIFEST).write_text("{}")
     with pytest.raises(DamagedError, match=str(cell)):

@@ -58,7 +58,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             yield temporary
             files = sorted(p for p in temporary.rglob("*") if p.is_file())
             manifest = {p.relative_to(temporary).as_posix(): checksum(p) for p in files}
-            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+            (temporary / MANIFEST).write_text(json.dumps(_sealed(manifest), indent=1) + "\n")
             for file in [*files, temporary / MANIFEST]:
                 file.chmod(0o666 & _PERMISSIONS)  # some libraries write for their owner alone
                 _flush(file)
@@ -72,16 +72,25 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def listed(folder: Path) -> dict[str, str]:
+    """Checksums of the files of a folder made by `atomic_folder`, by name, from its manifest.
+
+    Raises:
+        DamagedError: that is missing or not what was written.
+    """
+    return read_sealed(folder / MANIFEST, DamagedError.mend)
+
+
 def verified(folder: Path, name: str) -> Path:
     """Path of the file `name` in a folder made by `atomic_folder`, after its checksum was verified.
 
     Raises:
         DamagedError: it is missing or not what was written; the message names the file.
     """
-    manifest = read_json(folder / MANIFEST)
+    manifest = listed(folder)
     path = folder / name
-    if not isinstance(manifest, dict) or name not in manifest:
-        raise DamagedError(f"{folder / MANIFEST} is damaged: it does not list {name}.")
+    if name not in manifest:
+        raise DamagedError(f"{folder / MANIFEST} does not list {name}.")
     if not path.is_file():
         raise DamagedError(f"{path} is missing.")
     if checksum(path) != manifest[name]:
@@ -107,7 +116,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
     """A JSON object that stands alone, with its own checksum as one more entry, atomically."""
-    write_json(path, {**content, SEAL: _seal(content)})
+    write_json(path, _sealed(content))
 
 
 def read_sealed(path: Path, mend: str = "Remove that file if what it says is known.") -> dict[str, Any]:
@@ -128,10 +137,7 @@ def verify_all(folder: Path, mend: str) -> None:
         DamagedError: with `mend`; it names the first file that is not as it was written.
     """
     try:
-        manifest = read_json(folder / MANIFEST)
-        if not isinstance(manifest, dict):
-            raise DamagedError(f"{folder / MANIFEST} is damaged: it lists no files.")
-        for name in manifest:
+        for name in listed(folder):
             verified(folder, name)
     except DamagedError as error:
         raise DamagedError(str(error), mend) from None
@@ -165,6 +171,10 @@ def _named(path: Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+def _sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {**content, SEAL: _seal(content)}
 
 
 def _seal(content: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import multiprocessing
 import os
@@ -26,6 +25,8 @@ from unittest import mock
 
 import commands
 from faults.campaign import Lost, Rude
+
+from toyflow.atomic import DamagedError, listed
 
 ON_POINTS = ("--environment", "points")
 SWEEP = (
@@ -129,7 +130,11 @@ def finished(root: Path) -> dict[str, tuple[int, str]]:
     for manifest in _visible(root, "manifest.json"):
         if "training" in manifest.parts:
             continue
-        for name, digest in json.loads(manifest.read_text()).items():
+        try:
+            entries = listed(manifest.parent)
+        except DamagedError as error:
+            raise Lost(str(error)) from None
+        for name, digest in entries.items():
             file = manifest.parent / name
             if not file.is_file() or _digest(file) != digest:
                 raise Lost(f"{file} is not what its manifest says")

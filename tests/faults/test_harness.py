@@ -46,6 +46,9 @@ def test_a_result_that_changes_or_goes_is_lost(tmp_path, result):
     with pytest.raises(Lost, match="not what its manifest says"):
         unchanged(before, tmp_path)
     (result / "manifest.json").write_text(json.dumps({}))
+    with pytest.raises(Lost, match="is damaged"):
+        unchanged(before, tmp_path)
+    (result / "manifest.json").unlink()
     with pytest.raises(Lost, match="gone"):
         unchanged(before, tmp_path)
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from toyflow.atomic import DamagedError
+from toyflow.atomic import SEAL, DamagedError
 from toyflow.errors import UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import FORMAT, Evaluated, Store, Trained
@@ -86,7 +86,9 @@ def test_results_of_a_newer_format_are_left_alone(store):
     assert {p: p.read_bytes() for p in store.root.rglob("*") if p.is_file()} == before
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": "1"}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"format": "1"}', json.dumps({"format": FORMAT, "written_by": "0&1.0", SEAL: "0"})]
+)
 def test_a_damaged_format_file_is_named(store, text):
     (store.root / "toyflow.json").write_text(text)
     with pytest.raises(DamagedError, match=r"toyflow\.json is damaged"):

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import plugins
-from toyflow.atomic import MANIFEST, DamagedError, read_json, verified
+from toyflow.atomic import DamagedError, listed, verified
 from toyflow.errors import UsageError
 from toyflow.flow import parse_schedule
 from toyflow.sweep.plan import differing
@@ -117,7 +117,7 @@ def _parts(folder: Path) -> list[Path]:
 def _fault(part: Path) -> str | None:
     """What is wrong with the files that a manifest lists."""
     try:
-        for name in read_json(part / MANIFEST):
+        for name in listed(part):
             if name != WEIGHTS or (part / name).exists():  # results may be passed on without them
                 verified(part, name)
     except DamagedError as error:

@@ -39,9 +39,11 @@ from toyflow.atomic import (
     DamagedError,
     atomic_folder,
     read_json,
+    read_sealed,
     remove_stale,
     verified,
     write_json,
+    write_sealed,
 )
 from toyflow.errors import UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -50,8 +52,8 @@ from toyflow.tensors import save_tensors
 WEIGHTS = "weights.safetensors"
 EVALUATIONS = "evaluations"
 
-FORMAT = 1
-"""Raised when an older toyflow could no longer read what a newer one writes."""
+FORMAT = 2
+"""Raised when one toyflow cannot read what another wrote. From 2 on, manifests carry their own checksum."""
 
 FORMAT_MEND = "Remove that file if no newer toyflow wrote this folder; the next sweep writes it again."
 
@@ -147,7 +149,7 @@ class Store:
             with tempfile.TemporaryFile(dir=self.cells):
                 pass
             if not (self.root / "toyflow.json").exists():
-                write_json(self.root / "toyflow.json", {"format": FORMAT, "written_by": __version__})
+                write_sealed(self.root / "toyflow.json", {"format": FORMAT, "written_by": __version__})
             self._clear()
         except OSError as error:
             raise UsageError(
@@ -291,12 +293,13 @@ class Store:
                 raise DamagedError(f"{path} is damaged: it names no format.")
         except DamagedError as error:
             raise DamagedError(str(error), FORMAT_MEND) from None
-        if content["format"] > FORMAT:
+        if content["format"] != FORMAT:
             raise UsageError(
                 f"{self.root} holds results of format {content['format']}, written by toyflow "
-                f"{content.get('written_by', '?')}; this is toyflow {__version__}, which reads up to format "
-                f"{FORMAT}. Upgrade toyflow or choose another --out; nothing was changed."
+                f"{content.get('written_by', '?')}; this is toyflow {__version__}, which reads {FORMAT}. "
+                "Use that toyflow or choose another --out; nothing was changed."
             )
+        read_sealed(path, FORMAT_MEND)
 
 
 def _is_complete(folder: str) -> bool:
