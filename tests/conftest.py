@@ -45,12 +45,12 @@ class CommandLine:
         monkeypatch.chdir(folder)
         monkeypatch.setenv("COLUMNS", "140")
 
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, width: int = 140) -> subprocess.CompletedProcess[str]:
         """In this process."""
         from toyflow import cli
         from toyflow.cli import terminal
 
-        self.monkeypatch.setattr(terminal.console, "width", 140)
+        self.monkeypatch.setattr(terminal.console, "width", width)
         self.monkeypatch.setattr(sys, "argv", ["toyflow", *words])
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -72,9 +72,7 @@ def test_of_two_writers_the_first_stays(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["cell"]
 
 
-@pytest.mark.parametrize(
-    "damage", ["flip", "truncate", "delete", "manifest", "unlisted", "entry"]
-)
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "manifest", "unlisted", "entry"])
 def test_damage_is_noticed_and_named(tmp_path, damage):
     with atomic_folder(tmp_path / "cell") as folder:
         (folder / "x").write_text("content")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -255,7 +256,7 @@ def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path):
         (("--preset", "objectivs"), "Did you mean 'objectives'?"),
         (("--out", "/proc/nowhere"), "cannot write to /proc/nowhere"),
         (("--out", "x" * 300), "cannot look into xxx"),
-        (("--schedules", "regression", "--steps", "10"), "cannot decode in 10 steps"),
+        (("--schedules", "regression", "--steps", "10"), "regression decodes in 1"),
         (("--time-sampling", "sobol"), "stratified or iid"),
         (("--threads", "0"), "--threads must be"),
     ],
@@ -299,6 +300,29 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path):
     ]:
         result = toyflow(*words)
         assert result.returncode == 2 and message in one_line(result), result
+
+
+def test_the_examples_of_compare_on_our_own_results_work(toyflow, monkeypatch):
+    from toyflow.cli import app
+
+    monkeypatch.chdir(Path(__file__).parents[1])
+    epilogs = [command.epilog for command in app.registered_commands if command.epilog]
+    lines = [line.strip() for epilog in epilogs for line in epilog.splitlines()]
+    ours = [line for line in lines if line.startswith("toyflow compare") and "results/reference" in line]
+    assert len(ours) == 2
+    for line in ours:
+        done = toyflow(*shlex.split(line)[1:])
+        assert done.returncode == 0 and " over 3 seeds" in " ".join(done.stdout.split()), done.stderr
+
+
+def test_compare_speaks_of_distances_too_and_fits_a_narrow_terminal(toyflow, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[1])
+    words = ("compare", "uniform,K=1", "uniform,K=10", "--out", "results/reference/finding-5")
+    wide = toyflow(*words)
+    assert "in class accuracy" not in wide.stdout and "d_z" in wide.stdout
+    assert "higher than uniform at K = 10 in frechet distance" in " ".join(wide.stdout.split())
+    narrow = toyflow(*words, width=40)
+    assert "d_z" not in narrow.stdout and "…" not in narrow.stdout and "paired" in narrow.stdout
 
 
 def test_results_of_a_newer_format_are_left_alone(toyflow, tmp_path):

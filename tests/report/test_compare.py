@@ -224,15 +224,26 @@ def test_one_seed_each_and_none_in_common(tmp_path):
     assert "n/a" in printed(comparison)
 
 
-@pytest.mark.parametrize("difference", [0, 20])
-def test_seeds_without_spread_are_no_evidence(tmp_path, difference):
+@pytest.mark.parametrize(
+    ("difference", "sentence"),
+    [
+        (
+            20,
+            "Too few to tell: beta and uniform differ by +2.0 points at K = 1 over 3 seeds, and these seeds "
+            "show no spread to judge that by; more are needed.",
+        ),
+        (
+            0,
+            "beta and uniform are equal at K = 1 over 3 seeds, without a difference at any seed to judge "
+            "others by.",
+        ),
+    ],
+)
+def test_seeds_without_spread_are_no_evidence_of_others(tmp_path, difference, sentence):
     add(tmp_path, "uniform", [850, 867, 851])
     add(tmp_path, "beta", [850 + difference, 867 + difference, 851 + difference])
     comparison = compare(tmp_path, ["beta", "uniform"], margin=10.0)
-    assert said(comparison) == (
-        f"Too few to tell: beta and uniform differ by +{difference / 10:.1f} points at K = 1 over 3 seeds, "
-        "and these seeds show no spread to judge that by; more are needed."
-    )
+    assert said(comparison) == sentence
     assert comparison.pairs[0].p_value == 1
     assert "n/a" in printed(comparison)
 
@@ -274,6 +285,7 @@ def test_every_k_that_is_asked_for_is_compared(out):
 
 def test_metrics_other_than_the_headline_are_higher_or_lower(out):
     comparison = compare(out, ["shift:4", "uniform", "beta"], metric="distance", margin=0.02)
+    assert comparison.of_the_whole == ("distance",), "the other two are of each example"
     assert "shift:4 is lower than uniform in distance at K = 1: -0.0293 [-0.0345, -0.0242]" in said(
         comparison
     )

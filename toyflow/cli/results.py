@@ -36,9 +36,10 @@ def add_commands(app: typer.Typer) -> None:
     @app.command(
         epilog=examples(
             "toyflow compare shift:4@beta uniform",
-            "toyflow compare shift:4@beta uniform beta regression --steps 1,10 --out results/finding-1",
+            "toyflow compare shift:4@beta uniform beta --steps 1,10 --out results/reference/finding-1",
             'toyflow compare "beta,K=1" "beta,K=10" --margin 1',
-            'toyflow compare "flow,encoder=large" results/other::"flow,encoder=base"',
+            'toyflow compare "shift:4@beta,encoder=large" results/reference/finding-1::shift:4@beta '
+            "--out results/reference/finding-2",
         )
     )
     def compare(
@@ -51,7 +52,12 @@ def add_commands(app: typer.Typer) -> None:
             ),
         ],
         steps: Annotated[str, typer.Option(help="K for selections that name none.")] = "1",
-        metric: Annotated[str | None, typer.Option(help="A metric.", show_default="the headline one")] = None,
+        metric: Annotated[
+            str | None,
+            typer.Option(
+                help="A metric.", show_default="the headline one, and a sentence on those of the whole sample"
+            ),
+        ] = None,
         margin: Annotated[
             float | None,
             typer.Option(
@@ -68,13 +74,17 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.report.compare import compare as compared
-        from toyflow.report.verdicts import comparison_table, verdicts
+        from toyflow.report.verdicts import TABLE_WIDTH, comparison_table, short_verdicts, verdicts
         from toyflow.sweep.options import parse_steps
 
         comparison = compared(out, selections, parse_steps(steps, "--steps"), metric, margin)
-        console.print(comparison_table(comparison))
+        if console.width >= TABLE_WIDTH:  # the sentences say the most of it
+            console.print(comparison_table(comparison))
         for sentence in verdicts(comparison):
             console.print(f"\n{escape(sentence)}")
+        for other in () if metric else comparison.of_the_whole:
+            for sentence in short_verdicts(compared(out, selections, parse_steps(steps, "--steps"), other)):
+                console.print(f"\n{escape(sentence)} (--metric {other})")
 
     @app.command(
         epilog=examples(

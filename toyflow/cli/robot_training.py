@@ -21,11 +21,10 @@ from toyflow.launch import launch, wants_bfloat16
 from toyflow.machine import check_device_name, choose_device, cores, free_memory
 from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
-from toyflow.robot.checkpoint import find_checkpoint
+from toyflow.robot.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.demos import DemoOptions, make_demos
 from toyflow.robot.environment import load_environment
 from toyflow.robot.interface import Interface
-from toyflow.robot.spec import PolicySpec
 from toyflow.robot.study import RobotStudy
 from toyflow.robot.task import RobotTask
 from toyflow.robot.train_distributed import train_distributed
@@ -123,7 +122,7 @@ def evaluate_one(
         raise UsageError(f"{training.record.objective} cannot decode in {', '.join(map(str, asked))} steps.")
     if left_out := [k for k in asked if k not in able]:
         said = ", ".join(map(str, left_out))
-        console.print(f"[yellow]{training.record.label} is not decoded in {said} steps, only in 1.[/]")
+        console.print(f"[yellow]{training.record.label} cannot be decoded in {said} steps.[/]")
     evaluations = tuple(
         EvaluationRecord(sampler if decoding.uses_sampler else None, k, noise_seed, test_set) for k in able
     )
@@ -161,7 +160,7 @@ def _decoding(training: StoredTraining) -> _Decoding:
         interface = Interface.from_dict(imported["interface"])
         able = partial(can_decode, imported["type"])
         return _Decoding(interface, imported["horizon"], imported["replan"], able, uses_sampler=False)
-    spec = PolicySpec.from_dict(training.details.get("policy"))
+    spec = spec_of(training)
     objective = objective_of(training.record)
     return _Decoding(spec.interface, spec.horizon, spec.horizon, objective.can_decode, objective.uses_sampler)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 
@@ -11,7 +13,7 @@ from toyflow.report import tables
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.executors import executor_of
 from toyflow.sweep.options import SweepOptions
-from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import missing_cells, print_plan, run_missing, show_on
 from toyflow.sweep.store import Store
 
@@ -33,7 +35,10 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         print_plan(cells, study, store, executor, console)
         return
     missing = missing_cells(cells, store)
-    if missing:
+    if not missing:
+        console.print(f"all {len(cells)} cells are already in {out}")
+
+    def announce(missing: Sequence[Cell]) -> None:
         part = (
             f"{len(missing)} of {len(cells)} cells to run"
             if len(missing) < len(cells)
@@ -42,9 +47,8 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''} each"
         at_once = min(executor.jobs(), len(missing))
         console.print(f"{part} into {out}: {at_once} at a time, {threads}, on {executor.place(study)}")
-    else:
-        console.print(f"all {len(cells)} cells are already in {out}")
-    failed = len(run_missing(missing, study, store, executor, show_on(console)))
+
+    failed = len(run_missing(missing, study, store, executor, show_on(console), announce))
     if failed < len(missing) or len(missing) < len(cells):
         with console.status("reading results"):
             results = load_results(store, cells)

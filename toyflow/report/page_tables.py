@@ -104,7 +104,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
         len(names),
         "The seed is the unit (t-test over seeds); a single seed is tested by McNemar and speaks of that "
         f"model only. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of zero; else "
-        "better or worse where p < 0.05, else undecided.",
+        "better or worse where p < 0.05, else undecided; equal: no difference at any seed.",
     )
 
 

@@ -121,9 +121,9 @@ def paired_over_seeds(models: pd.DataFrame) -> pd.DataFrame:
 
 def verdict(difference: stats.Interval, margin: float, p_value: float) -> str:
     """`equivalent` where the 90 % interval lies within the margin, else `better` or `worse` where p is
-    below 5 %, else `undecided`."""
-    if difference.low == difference.high:  # seeds without spread: no evidence either way
-        return "undecided"
+    below 5 %, else `undecided`; `equal` where there is no difference at any seed."""
+    if difference.low == difference.high:  # seeds without spread: no evidence of others
+        return "undecided" if difference.estimate else "equal"
     if -margin < difference.low and difference.high < margin:
         return "equivalent"
     if p_value < 0.05:

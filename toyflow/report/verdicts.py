@@ -9,6 +9,8 @@ from toyflow import stats
 from toyflow.report.compare import Comparison, Measure, Pair
 from toyflow.report.tables import in_words
 
+TABLE_WIDTH = 80
+"""Columns that `comparison_table` needs."""
 LEVEL = 0.05
 """Of every test here."""
 
@@ -17,8 +19,7 @@ def verdicts(comparison: Comparison) -> list[str]:
     """A sentence for each pair, and one on the single models where both decode the same."""
     sentences = []
     for pair in comparison.pairs:
-        said = _verdict(pair, pair.test, comparison) if pair.test else _no_test(pair, comparison)
-        sentences.append(said)
+        sentences.append(_sentence(pair, comparison))
         if pair.same_models and len(pair.models) > 1:
             counts = "; ".join(
                 f"seed {seed}: {model.first_only} and {model.second_only} (p {_p(model.p_value)})"
@@ -29,6 +30,15 @@ def verdicts(comparison: Comparison) -> list[str]:
                 f"(McNemar's exact test, not adjusted): {counts}."
             )
     return sentences
+
+
+def short_verdicts(comparison: Comparison) -> list[str]:
+    """The sentence for each pair alone."""
+    return [_sentence(pair, comparison) for pair in comparison.pairs]
+
+
+def _sentence(pair: Pair, comparison: Comparison) -> str:
+    return _verdict(pair, pair.test, comparison) if pair.test else _no_test(pair, comparison)
 
 
 def _verdict(pair: Pair, test: stats.SeedTest, comparison: Comparison) -> str:
@@ -65,6 +75,11 @@ def _no_test(pair: Pair, comparison: Comparison) -> str:
     measure = comparison.measure
     differ = f"{pair.first} and {pair.second} differ by {measure.difference(pair.means[0] - pair.means[1])}"
     where = _where(pair, comparison)
+    if pair.several and pair.seeds[0] == pair.seeds[1] and pair.means[0] == pair.means[1]:
+        return (
+            f"{pair.first} and {pair.second} are equal{where} {pair.over}, without a difference at any seed "
+            "to judge others by."
+        )
     if pair.several:
         return (
             f"Too few to tell: {differ}{where} {pair.over}, and these seeds show no spread to judge that by; "

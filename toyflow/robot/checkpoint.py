@@ -48,6 +48,13 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
     return _built(record, spec, normalisation)
 
 
+def spec_of(training: StoredTraining) -> PolicySpec:
+    """What a trained policy is made of. Raises UsageError for a cell that is no policy."""
+    if "policy" not in training.details:
+        raise UsageError(f"{training.folder} is no policy but a model of task {training.record.task}.")
+    return PolicySpec.from_dict(training.details["policy"])
+
+
 def load_policy(training: StoredTraining) -> tuple[Policy, Objective]:
     """A trained policy, ready to act, and its objective.
 
@@ -55,16 +62,14 @@ def load_policy(training: StoredTraining) -> tuple[Policy, Objective]:
         UsageError: the cell is no policy, or was trained under another version of the recipe.
         DamagedError: the weights are missing, altered, or another policy's.
     """
-    details = training.details
-    if "policy" not in details:
-        raise UsageError(f"{training.folder} is no policy but a model of task {training.record.task}.")
+    details, spec = training.details, spec_of(training)
     if training.record.recipe_version != RECIPE_VERSION:
         raise UsageError(
             f"{training.folder} was trained under recipe version {training.record.recipe_version}; this "
             f"toyflow runs models of version {RECIPE_VERSION}. Train it again."
         )
-    spec = PolicySpec.from_dict({**details["policy"], "pretrained": False})
-    policy, objective = _built(training.record, spec, Normalisation.from_dict(details["normalisation"]))
+    normalisation = Normalisation.from_dict(details["normalisation"])
+    policy, objective = _built(training.record, replace(spec, pretrained=False), normalisation)
     try:
         policy.load_state_dict(training.weights())
     except RuntimeError as error:

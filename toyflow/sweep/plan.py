@@ -109,8 +109,9 @@ def plan_cells(grid: Grid) -> list[Cell]:
     if not (grid.steps and grid.seeds and laws):
         raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
     if not cells:
-        named = ", ".join(name for name, *_ in laws)
-        raise UsageError(f"nothing to run: {named} cannot decode in {_listed(grid.steps)} steps.")
+        named = {name: _listed([k for k in range(1, 129) if on.can_decode(k)]) for name, _, on in laws}
+        able = "; ".join(f"{name} decodes in {steps}" for name, steps in named.items())
+        raise UsageError(f"nothing to run in {_listed(grid.steps)} steps: {able}.")
     return list(cells.values())
 
 

@@ -29,9 +29,17 @@ MOST_ROWS = 40
 
 
 def run_missing(
-    cells: Sequence[Cell], study: Study, store: Store, executor: Executor, audience: Audience
+    cells: Sequence[Cell],
+    study: Study,
+    store: Store,
+    executor: Executor,
+    audience: Audience,
+    on_ready: Callable[[Sequence[Cell]], None] = lambda missing: None,
 ) -> list[Failed]:
     """Run what `store` does not hold of `cells`; the cells that failed.
+
+    Args:
+        on_ready: is called with the missing cells, if any, once nothing is in the way of their start.
 
     Raises:
         UsageError: the store cannot be written to; nothing was started.
@@ -42,6 +50,7 @@ def run_missing(
     study.prepare([cell.training for cell in missing])
     store.prepare()
     setting = Setting(str(store.root), executor.environment(study))
+    on_ready(missing)
     with closing(executor.run(missing, study, setting)) as events:
         return audience(_logged(events, store), {cell.training.key: cell for cell in missing})
 

@@ -15,7 +15,7 @@ from filelock import FileLock
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from toyflow.errors import ToyflowError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import cache_folder, check_torchvision
 from toyflow.toy import mnist
 
@@ -65,7 +65,8 @@ class ImageSet:
         A download appears whole or not at all, and of several processes one downloads.
 
         Raises:
-            ToyflowError: it is not there and cannot be downloaded, or is damaged.
+            UsageError: it is not there and cannot be downloaded.
+            ToyflowError: it is damaged.
         """
         if self.name == "mnist":
             mnist.unpack_mnist()
@@ -106,7 +107,7 @@ class ImageSet:
                     self.torchvision(temporary, download=True)
                     (Path(temporary) / self.folder).rename(root / self.folder)
         except Exception as error:  # of the network, of the disk, or a server that sends something else
-            raise ToyflowError(
+            raise UsageError(
                 f"{self.title} is not in {root} and cannot be downloaded ({_line(error)}): put {self.folder} "
                 "there or name the folder that holds it with --data-dir, or choose --set dataset=mnist."
             ) from error
