@@ -215,7 +215,7 @@ def _baseline_must_grow(data: Data) -> Judgement | None:
         return None
     far = decide([Contrast(small.second, small.first, small.folders)], NEAR)
     near = f", where near means within {100 * NEAR:g}"
-    at_small = f"Autoregressive minus flow is {difference(small)} at 256 x 4"
+    at_small = f"Autoregressive minus flow in many steps is {difference(small)} at 256 x 4"
     if large is None:  # it need not grow where it is near already; else the large one must tell
         return conclude(far, at_small + near, small) if far == "disagree" else None
     alike = len(data.flow(ANY, ANY, decoder="512x8"))
@@ -319,17 +319,31 @@ def _dial_steps(
     return many, contrast(one, ten, metric, alike) if many > 1 else None
 
 
+def _modes(data: Data, **wanted: Any) -> list[str]:
+    """How many modes there are in what was run."""
+    return sorted(set(data.flow(ANY, 1, modes=ANY, **wanted)["modes"]), key=int)
+
+
 def _one_step_mixes_modes(data: Data) -> Judgement | None:
-    many, over = _dial_steps(data, "valid", coupling="coupled", certainty=_between(0, 0))
-    if over is None:
+    fair = {"coupling": "coupled", "certainty": _between(0, 0)}
+    told, learned = [], []
+    for modes in _modes(data, **fair):
+        many, over = _dial_steps(data, "valid", **fair, among=modes)
+        if over is None:
+            continue
+        said = f"with {modes} modes {percent(over.first)} at K = 1 and {percent(over.second)} at K = {many}"
+        if max(over.first.mean(), over.second.mean()) > CLEARLY:
+            learned.append(Contrast(over.second, over.first, over.folders))
+            told.append(f"{said}, {difference(over)}")
+        else:
+            told.append(f"{said}, which is nothing learned, and no evidence")
+    if not learned:
         return None
-    behind = Contrast(over.second, over.first, over.folders)
     evidence = (
-        f"With one fair die for all tiles, {percent(over.first)} of the outcomes are "
-        f"possible ones at K = 1 and {percent(over.second)} at K = {many}: {difference(over)}, where "
-        f"clearly means by more than {100 * CLEARLY:g}"
+        f"One fair die for all tiles; possible outcomes: {'; '.join(told)}; clearly means by more than "
+        f"{100 * CLEARLY:g} points"
     )
-    return conclude(decide([behind], CLEARLY), evidence, behind)
+    return conclude(decide(learned, CLEARLY), evidence, *learned)
 
 
 def _one_step_takes_the_likeliest(data: Data) -> Judgement | None:
@@ -349,7 +363,7 @@ def _one_step_loses_modes(data: Data) -> Judgement | None:
     if farther is None:
         return None
     told, single, valid = [], [], []
-    for modes in sorted(set(data.flow(ANY, 1, modes=ANY, **coupled)["modes"]), key=int):
+    for modes in _modes(data, **coupled):
         _, over = _dial_steps(data, "total_variation", **coupled, among=modes)
         _, possible = _dial_steps(data, "valid", **coupled, among=modes)
         if over is None or possible is None:
