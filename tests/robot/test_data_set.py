@@ -121,6 +121,14 @@ def test_a_data_set_without_a_feature_is_refused(feature, words, small, tmp_path
         DataSet(str(tmp_path / "less"))
 
 
+def test_a_data_set_that_says_no_rate_is_refused(small, tmp_path):
+    shutil.copytree(small[0], tmp_path / "still")
+    path = tmp_path / "still" / "meta" / "info.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fps": 0}))
+    with pytest.raises(UsageError, match="says fps 0"):
+        DataSet(str(tmp_path / "still"))
+
+
 def test_what_is_no_data_set_is_refused_in_one_line(tmp_path):
     for where, words in (
         (str(tmp_path), "holds no data set: meta/info.json is missing"),

@@ -213,6 +213,10 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(line):
         (("robot-train", "--dataset", "demos", "--cameras", "eye", "--suite", "none"), "has no camera 'eye'"),
         (("robot-train", "--dataset", "demos", "--horizon", "0", "--suite", "none"), "horizon"),
         (("robot-train", "--dataset", "demos", "--size", "huge", "--suite", "none"), "unknown size 'huge'"),
+        (("robot-train", "--dataset", "SMALL", *ON_SUITE), "no camera wrist"),
+        (("robot-train", "--dataset", "demos", *ON_POINTS, "--suite", "none", "--wandb", "x"), "--wandb"),
+        (("robot-eval", "CHECKPOINT", "--environment", "aloha"), "the demonstrations are of points"),
+        (("robot-eval", "CHECKPOINT", *ON_POINTS, "--suite", "none"), "name a suite to evaluate on"),
         (("robot-eval", "out"), "is no checkpoint"),
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--tasks", "7"), "has no task 7"),
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--states", "99"), "a task has 5"),
@@ -225,7 +229,10 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(line):
         (("robot-eval", "LEROBOT", *ON_SUITE, "--rename", "front=top"), "has no camera top"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_line_and_exit_code_2(line, words, said):
+def test_bad_input_is_one_line_and_exit_code_2(line, small, monkeypatch, words, said):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    words = [str(small[0]) if word == "SMALL" else word for word in words]
     if "LEROBOT" in words:
         act = line.folder / "act"
         words = [str(act if act.exists() else save_act(act)) if word == "LEROBOT" else word for word in words]
@@ -241,6 +248,7 @@ def test_a_damaged_checkpoint_is_named(line, tmp_path):
     try:
         weights.write_bytes(content[:-7] + bytes([content[-7] ^ 1]) + content[-6:])
         done = line("robot-eval", str(weights.parent), *ON_POINTS, "--states", "4", "--steps", "1")
-        assert done.returncode == 1 and "is damaged: its checksum" in done.stderr
+        assert done.returncode == 2 and "is damaged: its checksum" in done.stderr
+        assert done.stderr.count("weights.safetensors") == 1 and "Take it from a copy" in done.stderr
     finally:
         weights.write_bytes(content)

@@ -114,7 +114,7 @@ def evaluate_one(
         trials = {**trials, "replan": str(decoding.replan)}
     test_set = RobotTask.test_set(trials, training.details["made_of"], decoding.horizon)
     if not test_set:
-        raise UsageError("name a suite to evaluate on: --suite libero_object; this policy's data name none.")
+        raise UsageError("name a suite to evaluate on, such as --suite libero_object; none is for training.")
     where = Trials.parse(test_set).environment
     load_environment(where).interface.check_serves(decoding.interface, where)
     able = [k for k in asked if decoding.can_decode(k)]
@@ -192,7 +192,7 @@ def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
     kept = cell.missing(store) is None
     failed = run_missing([cell], study, store, LocalExecutor(1), show_on(console))
     if failed:
-        raise ToyflowError(f"{failed[0].message} The same command goes on from where it was.")
+        raise ToyflowError(f"{failed[0].message} What is finished is kept.")
     with store.try_claim(cell.training) as claimed:
         if claimed:  # again: a kill may have come between the last result and this; else the other one will
             study.finish(store, cell.training.key)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from toyflow.atomic import DamagedError
+from toyflow.atomic import DamagedError, verified
 from toyflow.errors import UsageError
 from toyflow.flow import Objective
 from toyflow.robot.data_set import ACTION, STATE, DataSet
@@ -18,7 +20,7 @@ from toyflow.robot.spec import ACTION_WIDTH, PolicySpec
 from toyflow.seeds import global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, TrainingRecord
-from toyflow.sweep.store import Store, StoredTraining
+from toyflow.sweep.store import WEIGHTS, Store, StoredTraining
 
 
 def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objective]:
@@ -30,7 +32,7 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
     options = record.model
     spec = PolicySpec(
         size=options["size"],
-        interface=_seen(data, options["cameras"], float(options["fps"])),
+        interface=seen(data, options),
         horizon=int(options["horizon"]),
         supervision=options["supervision"],  # pyright: ignore[reportArgumentType]
         attention=options["attention"],  # pyright: ignore[reportArgumentType]
@@ -84,7 +86,7 @@ def find_checkpoint(path: Path) -> StoredTraining:
     """The trained policy whose folder is `path`, OUT/cells/KEY.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or its weights are not those that were written.
     """
     if not (path / "config.json").is_file():
         inside = sorted(folder.name for folder in path.glob("cells/[!.]*"))
@@ -97,7 +99,16 @@ def find_checkpoint(path: Path) -> StoredTraining:
         raise UsageError(
             f"{path} is not in a results folder: put it back, or into a new one, as OUT/cells/KEY."
         )
-    return Store(folder.parent.parent).training(folder.name)
+    training = Store(folder.parent.parent).training(folder.name)
+    if (folder / WEIGHTS).exists():  # else some of what is asked of it can be done all the same
+        try:
+            verified(folder, WEIGHTS)
+        except DamagedError as error:
+            raise UsageError(
+                f"{error} Take it from a copy; without one, `toyflow runs prune {folder.name} --out "
+                f"{folder.parent.parent}` makes room to train it anew."
+            ) from None
+    return training
 
 
 def _built(
@@ -110,9 +121,10 @@ def _built(
     return policy, objective
 
 
-def _seen(data: DataSet, cameras: str, fps: float) -> Interface:
-    """The data set's interface with the cameras that a policy is to look through. `fps`, unless 0, is the
-    rate at which it was really recorded: LIBERO's published data sets say 10, and are of 20."""
+def seen(data: DataSet, options: Mapping[str, Any]) -> Interface:
+    """The data set's interface with the cameras that a policy is to look through. The option `fps`, unless 0,
+    is the rate at which it was really recorded: LIBERO's published data sets say 10, and are of 20."""
+    cameras, fps = options["cameras"], float(options["fps"])
     interface = replace(data.interface, fps=fps or data.interface.fps)
     if cameras == "all":
         return interface

@@ -55,6 +55,8 @@ class DataSet:
                 raise UsageError(f"data set {where}: {name} must be a vector, not {features[name]['shape']}.")
         if not cameras:
             raise UsageError(f"data set {where} has no camera, a feature named {CAMERA}NAME; it has {has}.")
+        if not self._meta.fps > 0:
+            raise UsageError(f"data set {where} says fps {self._meta.fps}: its meta/info.json is wrong.")
         self.interface = Interface(
             cameras, features[STATE]["shape"][0], features[ACTION]["shape"][0], float(self._meta.fps)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,18 @@ from toyflow.sweep.records import TrainingRecord
 from toyflow.training import LOSS_BINS, CurvePoint
 
 
+def check_wandb(project: str | None) -> None:
+    """Raise UsageError where Weights & Biases is asked for and not installed, or would ask for a key."""
+    if project is None:
+        return
+    if installed_version("wandb") is None:
+        raise UsageError("--wandb needs Weights & Biases: pip install wandb, then wandb login.")
+    import wandb
+
+    if os.environ.get("WANDB_MODE", "online") == "online" and not wandb.api.api_key:
+        raise UsageError("--wandb: there is no key for it here: wandb login, or WANDB_MODE=offline.")
+
+
 class Logs:
     """Write points of the curve to all that listen; use as a context.
 
@@ -22,12 +35,11 @@ class Logs:
         project: of Weights & Biases; None is not to log there.
 
     Raises:
-        UsageError: wandb is asked for and not installed.
+        UsageError: see `check_wandb`.
     """
 
     def __init__(self, folder: Path, record: TrainingRecord, project: str | None = None) -> None:
-        if project is not None and installed_version("wandb") is None:
-            raise UsageError("--wandb needs Weights & Biases: pip install wandb, then wandb login.")
+        check_wandb(project)
         self.folder, self.record, self.project = folder, record, project
         self._board: Any = None
         self._run: Any = None

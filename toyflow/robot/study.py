@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from toyflow.robot.data_set import DataSet
 from toyflow.robot.environment import load_environment
 from toyflow.robot.evaluation import Run, evaluate_policy
 from toyflow.robot.frames import open_frames
-from toyflow.robot.logs import Logs
+from toyflow.robot.logs import Logs, check_wandb
 from toyflow.robot.planners import Planner, open_planner
 from toyflow.robot.planners.base import any_observation
 from toyflow.robot.policy import Policy
@@ -41,6 +42,8 @@ from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,9 @@ class RobotStudy(Study):
         device = self._device
         data = self._data_set(record)
         policy, objective = build_policy(record, data)
+        for name, still in policy.normalisation.constant().items():
+            if still:
+                LOG.warning("%s %s never changes in the demonstrations.", name, list(still))
         policy.to(device)
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
         cameras, size = policy.spec.interface.cameras, policy.spec.image_size
@@ -184,6 +190,8 @@ class RobotStudy(Study):
         """Try that the data set is there and the policy can be built, of every one that is to be trained."""
         store = Store(self.out)
         records = [record for record in records if not store.has_training(record)]
+        if records:
+            check_wandb(self.wandb)
         for record in {record.alike: record for record in records}.values():
             with torch.device("meta"):
                 build_policy(record, self._data_set(record))

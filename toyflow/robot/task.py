@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from toyflow.atomic import MANIFEST, read_json, verified, verify_all
 from toyflow.errors import UsageError, unknown
 from toyflow.machine import cores
+from toyflow.robot.environment import load_environment
 from toyflow.sweep.cell import Study
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.subject import Choice, Number, Settings, Subject, Text, Values, complete
@@ -71,8 +72,15 @@ class RobotTask(Subject):
         model = complete(cls.options, options)
         if not where:
             raise UsageError("name the demonstrations to train on: dataset=FOLDER_OR_HUB_NAME.")
-        data = {"dataset": short_name(where), "fingerprint": open_data_set(where).fingerprint}
-        return Settings(data, model, cls.test_set(options, made_of(where), int(model["horizon"])))
+        found = open_data_set(where)
+        test_set = cls.test_set(options, made_of(where), int(model["horizon"]))
+        if test_set:
+            from toyflow.robot.checkpoint import seen
+            from toyflow.robot.trials import Trials
+
+            simulator = Trials.parse(test_set).environment
+            load_environment(simulator).interface.check_serves(seen(found, model), simulator)
+        return Settings({"dataset": short_name(where), "fingerprint": found.fingerprint}, model, test_set)
 
     @classmethod
     def test_set(cls, options: Mapping[str, str], made: Mapping[str, str], horizon: int) -> str:
@@ -81,6 +89,13 @@ class RobotTask(Subject):
         from toyflow.robot.trials import Trials
 
         trials = complete(cls.trials, options)
+        theirs = made.get("environment", trials["environment"])
+        if trials["environment"] not in ("auto", theirs) and trials["suite"] == "auto":
+            suites = ", ".join(load_environment(trials["environment"]).suites())
+            raise UsageError(
+                f"the demonstrations are of {theirs}: name a suite of {trials['environment']}, which has "
+                f"{suites}."
+            )
         for name, otherwise in (("environment", ENVIRONMENT), ("suite", NO_TRIALS), ("tasks", "all")):
             if trials[name] == "auto":
                 same = name != "tasks" or trials["suite"] == made.get("suite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
@@ -36,13 +37,18 @@ def view_of(cells: Mapping[str, Cell], console: Console) -> _Lines | _Bars:
     return _Bars(cells, console) if console.is_terminal else _Lines(cells, console)
 
 
+TOLD_EVERY = 30.0
+"""Seconds between two lines on a cell that runs."""
+
+
 class _Lines:
-    """A line when a cell starts and one when it ends."""
+    """A line when a cell starts and one when it ends; in between, now and then, one on how far it is."""
 
     def __init__(self, cells: Mapping[str, Cell], console: Console) -> None:
         self.cells, self.console = cells, console
         self.ended = 0
         self.waiting: set[str] = set()
+        self.told: dict[str, float] = {}
 
     def __enter__(self) -> _Lines:
         return self
@@ -62,8 +68,18 @@ class _Lines:
         elif isinstance(event, events.Noted):
             self.console.print(_note(label, event))
         elif isinstance(event, events.Started | events.Waiting | events.Moved):
-            words = _words(event)
-            self.console.print(f"{' ' * (2 * len(str(len(self.cells))) + 3)} {label}: {words}")
+            self._tell(event.key, _words(event))
+        elif isinstance(event, events.Progress):
+            now = time.monotonic()
+            if now - self.told.setdefault(event.key, now) >= TOLD_EVERY:
+                self._tell(
+                    event.key, escape(f"{event.note or event.stage}, {100 * event.done // event.total} %")
+                )
+
+    def _tell(self, key: str, words: str) -> None:
+        self.told[key] = time.monotonic()
+        indent = " " * (2 * len(str(len(self.cells))) + 3)
+        self.console.print(f"{indent} {escape(self.cells[key].label)}: {words}")
 
 
 class _Bars:
