@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -21,12 +22,22 @@ def start_fork_server(modules: Sequence[str]) -> None:
     if isinstance(context, ForkServerContext):
         os.environ[PRELOAD] = ",".join(modules)
         context.set_forkserver_preload(["toyflow.preload"])
-        resource_tracker.ensure_running()  # which else the server starts first, and then unblocks SIGINT
+        _start_resource_tracker()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited until it can ignore it
         try:
             forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _start_resource_tracker() -> None:
+    """Before the server does, which would then unblock SIGINT. It clears up what a process leaves that is
+    ended; that is not worth the page that it would say about it."""
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.pop()
 
 
 def worker_context() -> ForkServerContext | SpawnContext:

@@ -81,6 +81,8 @@ def one_against_many(results: Results) -> Iterable[TableView]:
     if models.empty:
         return
     names, rows = _names(models), []
+    others = any(len(evaluation.details["metrics"]) > 1 for evaluation in results.evaluations)
+    alone = f"By {in_words(results.metric)} alone; other metrics follow below. " if others else ""
     for _, group in models.groupby(CELL, sort=False):
         over = tables.paired_over_seeds(group)
         for _, row in (over if len(over) else group).iterrows():
@@ -102,8 +104,8 @@ def one_against_many(results: Results) -> Iterable[TableView]:
         [*_heads(names), "seeds", "difference, points [90 %]", "p", "K = 1 is"],
         rows,
         len(names),
-        "The seed is the unit (t-test over seeds); a single seed is tested by McNemar and speaks of that "
-        f"model only. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of zero; else "
+        f"{alone}The seed is the unit (t-test over seeds); a single seed is tested by McNemar and speaks of "
+        f"that model only. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of zero; else "
         "better or worse where p < 0.05, else undecided; equal: no difference at any seed.",
     )
 
