@@ -75,12 +75,17 @@ class RobotTask(Subject):
         found = open_data_set(where)
         test_set = cls.test_set(options, made_of(where), int(model["horizon"]))
         if test_set:
-            from toyflow.robot.checkpoint import seen
-            from toyflow.robot.trials import Trials
-
-            simulator = Trials.parse(test_set).environment
-            load_environment(simulator).interface.check_serves(seen(found, model), simulator)
+            cls.check_served(test_set, found, model)
         return Settings({"dataset": short_name(where), "fingerprint": found.fingerprint}, model, test_set)
+
+    @classmethod
+    def check_served(cls, test_set: str, data: DataSet, model: Mapping[str, Any]) -> None:
+        """Raise UsageError unless a policy trained on `data` can act in the simulator of these trials."""
+        from toyflow.robot.checkpoint import seen
+        from toyflow.robot.trials import Trials
+
+        simulator = Trials.parse(test_set).environment
+        load_environment(simulator).interface.check_serves(seen(data, model), simulator)
 
     @classmethod
     def test_set(cls, options: Mapping[str, str], made: Mapping[str, str], horizon: int) -> str:
