@@ -48,8 +48,8 @@ def run_missing(
     if not missing:
         return []
     study.prepare([cell.training for cell in missing])
-    store.prepare()
     setting = Setting(str(store.root), executor.environment(study))
+    store.prepare()
     on_ready(missing)
     with closing(executor.run(missing, study, setting)) as events:
         return audience(_logged(events, store), {cell.training.key: cell for cell in missing})
