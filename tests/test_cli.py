@@ -182,7 +182,8 @@ def test_what_is_being_made_cannot_be_pruned(toyflow, tmp_path):
 
 @pytest.mark.slow
 def test_two_sweeps_on_one_folder_share_the_work(toyflow, tmp_path):
-    processes = [toyflow.start(*SLOW, fault="slow") for _ in range(2)]
+    longer = (*SLOW, "--iterations", "400")  # than either may take to start
+    processes = [toyflow.start(*longer, fault="slow") for _ in range(2)]
     outputs = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert len(scores(tmp_path)) == 12
