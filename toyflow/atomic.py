@@ -87,7 +87,10 @@ def verified(folder: Path, name: str) -> Path:
     Raises:
         DamagedError: it is missing or not what was written; the message names the file.
     """
-    manifest = listed(folder)
+    return _verified(folder, name, listed(folder))
+
+
+def _verified(folder: Path, name: str, manifest: Mapping[str, str]) -> Path:
     path = folder / name
     if name not in manifest:
         raise DamagedError(f"{folder / MANIFEST} does not list {name}.")
@@ -137,8 +140,9 @@ def verify_all(folder: Path, mend: str) -> None:
         DamagedError: with `mend`; it names the first file that is not as it was written.
     """
     try:
-        for name in listed(folder):
-            verified(folder, name)
+        manifest = listed(folder)
+        for name in manifest:
+            _verified(folder, name, manifest)
     except DamagedError as error:
         raise DamagedError(str(error), mend) from None
 

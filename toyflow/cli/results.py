@@ -74,16 +74,17 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.report.compare import compare as compared
-        from toyflow.report.verdicts import TABLE_WIDTH, comparison_table, short_verdicts, verdicts
+        from toyflow.report.verdicts import TABLE_WIDTH, comparison_table, verdicts
         from toyflow.sweep.options import parse_steps
 
-        comparison = compared(out, selections, parse_steps(steps, "--steps"), metric, margin)
+        asked = parse_steps(steps, "--steps")
+        comparison = compared(out, selections, asked, metric, margin)
         if console.width >= TABLE_WIDTH:  # the sentences say the most of it
             console.print(comparison_table(comparison))
         for sentence in verdicts(comparison):
             console.print(f"\n{escape(sentence)}")
         for other in () if metric else comparison.of_the_whole:
-            for sentence in short_verdicts(compared(out, selections, parse_steps(steps, "--steps"), other)):
+            for sentence in verdicts(compared(out, selections, asked, other)):
                 console.print(f"\n{escape(sentence)} (--metric {other})")
 
     @app.command(

@@ -172,7 +172,7 @@ def compare(
     }
     headline = stored[first.folder].metric
     measure = Measure(headline if metric is None else metric, metric in (None, headline), MARGIN)
-    pairs, of_the_whole = [], {}
+    pairs, of_the_whole = [], ()
     for a, b in dict.fromkeys((first.at(k), other.at(k)) for k in steps for other in others):
         if a == b:
             raise UsageError(f"{a.label} at K = {a.steps} would be compared with itself.")
@@ -180,16 +180,17 @@ def compare(
         _check_comparable(*arms, measure.metric)
         if not pairs:  # one margin for all
             measure = replace(measure, margin=_margin(margin, measure, arms[0]))
+            of_the_whole = _of_the_whole(arms[0])
         pairs.append(_compared(*arms, measure))
-        of_the_whole |= dict.fromkeys(_of_the_whole(arms[0]))
     adjusted = iter(stats.holm([pair.p_value for pair in pairs if pair.p_value is not None]))
     pairs = [pair if pair.p_value is None else replace(pair, p_value=next(adjusted)) for pair in pairs]
-    return Comparison(measure, pairs, tuple(of_the_whole))
+    return Comparison(measure, pairs, of_the_whole)
 
 
-def _of_the_whole(arm: Arm) -> list[str]:
+def _of_the_whole(arm: Arm) -> tuple[str, ...]:
     one = next(iter(arm.by_seed.values()))
-    return [name for name in one.details["metrics"] if name not in one.outcomes()]
+    of_each = one.outcomes().columns
+    return tuple(name for name in one.details["metrics"] if name not in of_each)
 
 
 def _select(results: Results, selector: Selector) -> Arm:

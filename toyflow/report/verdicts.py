@@ -19,7 +19,8 @@ def verdicts(comparison: Comparison) -> list[str]:
     """A sentence for each pair, and one on the single models where both decode the same."""
     sentences = []
     for pair in comparison.pairs:
-        sentences.append(_sentence(pair, comparison))
+        said = _verdict(pair, pair.test, comparison) if pair.test else _no_test(pair, comparison)
+        sentences.append(said)
         if pair.same_models and len(pair.models) > 1:
             counts = "; ".join(
                 f"seed {seed}: {model.first_only} and {model.second_only} (p {_p(model.p_value)})"
@@ -30,15 +31,6 @@ def verdicts(comparison: Comparison) -> list[str]:
                 f"(McNemar's exact test, not adjusted): {counts}."
             )
     return sentences
-
-
-def short_verdicts(comparison: Comparison) -> list[str]:
-    """The sentence for each pair alone."""
-    return [_sentence(pair, comparison) for pair in comparison.pairs]
-
-
-def _sentence(pair: Pair, comparison: Comparison) -> str:
-    return _verdict(pair, pair.test, comparison) if pair.test else _no_test(pair, comparison)
 
 
 def _verdict(pair: Pair, test: stats.SeedTest, comparison: Comparison) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow.atomic import DamagedError, atomic_folder, listed, read_json, verified, write_json
+from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment, installed_version
 from toyflow.robot.demos.dataset import Demonstration, check_lerobot, write_dataset
@@ -111,8 +111,7 @@ def _existing(out: Path, recipe: dict[str, Any], console: Console) -> DemoReport
     if not (out / DEMOS).is_file():
         return None
     try:
-        for name in listed(out):
-            verified(out, name)
+        verify_all(out, DamagedError.mend)
     except DamagedError as error:
         console.print(f"[yellow]{escape(str(error))} The data set is written again.[/]")
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from toyflow.atomic import DamagedError, atomic_folder, listed, read_json, verified, write_json
+from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
 from toyflow.errors import ToyflowError
 from toyflow.robot.environments.libero.standin_shapes import ITEMS, Body, Item, Solid
 
@@ -102,9 +102,8 @@ def write_stand_ins(folder: Path) -> Path:
 def is_whole(folder: Path) -> bool:
     """Whether these are stand-ins of this version, with no file missing or altered."""
     try:
-        return read_json(folder / MARKER)["version"] == VERSION and all(
-            verified(folder, name) for name in listed(folder)
-        )
+        verify_all(folder, DamagedError.mend)
+        return read_json(folder / MARKER)["version"] == VERSION
     except DamagedError:
         return False
 
