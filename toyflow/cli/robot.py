@@ -101,6 +101,9 @@ def add_commands(app: typer.Typer) -> None:
         pretrained: Annotated[
             bool, typer.Option("--pretrained", help="Start the backbone from published weights (tiny, full).")
         ] = False,
+        keep_constant: Annotated[
+            bool, typer.Option("--keep-constant", help="Accept numbers of state or action that never change.")
+        ] = False,
         iterations: Annotated[
             int | None,
             typer.Option(help="Training iterations.", show_default="nano 4000, as in the study else"),
@@ -147,6 +150,7 @@ def add_commands(app: typer.Typer) -> None:
             "pretrained": _switch(pretrained), "environment": environment or "auto", "states": _one(states),
             "rendering": rendering, "suite": suite or "auto", "tasks": _one(tasks or "auto"),
             "replan": "horizon" if replan is None else str(replan),
+            "constant-dims": "keep" if keep_constant else "refuse",
         }  # fmt: skip
         if here.is_main:
             start_workers("robot")

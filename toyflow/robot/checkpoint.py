@@ -12,7 +12,7 @@ import torch
 from toyflow.atomic import DamagedError, verified
 from toyflow.errors import UsageError
 from toyflow.flow import Objective
-from toyflow.robot.data_set import ACTION, STATE, DataSet
+from toyflow.robot.data_set import ACTION, CAMERA, STATE, DataSet
 from toyflow.robot.interface import Interface
 from toyflow.robot.normalisation import Normalisation
 from toyflow.robot.policy import Policy
@@ -42,12 +42,14 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
         tokeniser="paligemma" if options["pretrained"] == "on" else "hashed",
         pretrained=options["pretrained"] == "on",
     )
-    normalisation = Normalisation.from_statistics(
-        data.statistics(STATE),
-        data.statistics(ACTION),
-        kind=options["normalisation"],  # pyright: ignore[reportArgumentType]
+    return _built(record, spec, normalisation_of(data, options))
+
+
+def normalisation_of(data: DataSet, options: Mapping[str, str]) -> Normalisation:
+    """By the data set's statistics. Raises UsageError where one is missing or is no number."""
+    return Normalisation.from_statistics(
+        data.statistics(STATE), data.statistics(ACTION), kind=options["normalisation"]
     )
-    return _built(record, spec, normalisation)
 
 
 def spec_of(training: StoredTraining) -> PolicySpec:
@@ -127,6 +129,11 @@ def seen(data: DataSet, options: Mapping[str, Any]) -> Interface:
     cameras, fps = options["cameras"], float(options["fps"])
     interface = replace(data.interface, fps=fps or data.interface.fps)
     if cameras == "all":
+        if not interface.cameras:
+            raise UsageError(
+                f"data set {data.where} has no camera, a feature named {CAMERA}NAME; it has "
+                f"{', '.join(data.features)}. For a policy that sees none: --cameras none."
+            )
         return interface
     chosen = () if cameras == "none" else tuple(cameras.split("+"))
     for camera in chosen:

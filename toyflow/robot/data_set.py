@@ -15,6 +15,7 @@ from torch import Tensor
 
 from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import installed_version
+from toyflow.robot.hub import why_not
 from toyflow.robot.interface import Interface
 
 CAMERA = "observation.images."
@@ -33,7 +34,7 @@ class Chunks(NamedTuple):
 
 
 class DataSet:
-    """A LeRobot data set with cameras, a state, an action and a task for every frame.
+    """A LeRobot data set with a state, an action and a task for every frame, and any number of cameras.
 
     Args:
         where: a folder that holds `meta/info.json`, or the name of a data set on the hub.
@@ -46,15 +47,15 @@ class DataSet:
         self.where = where
         self._meta = _opened(where, "LeRobotDatasetMetadata")
         features: Mapping[str, Any] = self._meta.features
+        self.features = tuple(sorted(features))
+        """Their names, as LeRobot has them."""
         cameras = tuple(key.removeprefix(CAMERA) for key in features if key.startswith(CAMERA))
-        has = ", ".join(sorted(features))
         for name in (STATE, ACTION):
             if name not in features:
+                has = ", ".join(self.features)
                 raise UsageError(f"data set {where} has no feature {name!r}; it has {has}.")
             if len(features[name]["shape"]) != 1:
                 raise UsageError(f"data set {where}: {name} must be a vector, not {features[name]['shape']}.")
-        if not cameras:
-            raise UsageError(f"data set {where} has no camera, a feature named {CAMERA}NAME; it has {has}.")
         if not self._meta.fps > 0:
             raise UsageError(f"data set {where} says fps {self._meta.fps}: its meta/info.json is wrong.")
         self.interface = Interface(
@@ -188,5 +189,8 @@ def _opened(where: str, kind: str) -> Any:
     try:
         return opened(folder.name, root=folder) if local else opened(where)
     except Exception as error:
-        what = "cannot be read" if local else "is neither a folder here nor to be had from the hub"
-        raise UsageError(f"data set {where} {what}: {first_line(error)}") from error
+        if local:
+            raise UsageError(f"data set {where} cannot be read: {first_line(error)}") from error
+        raise UsageError(
+            f"data set {where} is neither a folder here nor to be had from the hub: {why_not(error)}."
+        ) from error

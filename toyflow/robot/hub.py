@@ -34,7 +34,7 @@ def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **
             return load(repo, **options)
     except Exception as error:
         raise UsageError(
-            f"{what} of {repo} cannot be had ({_reason(error)}). Its licence must be accepted on "
+            f"{what} of {repo} cannot be had ({why_not(error)}). Its licence must be accepted on "
             f"huggingface.co, and `hf auth login` run; or {instead}."
         ) from error
 
@@ -54,7 +54,8 @@ def check_transformers(what: str) -> None:
         raise UsageError(f"{what} needs transformers: pip install 'toyflow[robot]'.") from error
 
 
-def _reason(error: Exception) -> str:
+def why_not(error: Exception) -> str:
+    """Why something cannot be had from the hub, in a few words."""
     name = type(error).__name__
     if "Connection" in name or "Timeout" in name:
         return "the hub does not answer"

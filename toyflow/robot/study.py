@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +42,6 @@ from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
 
-LOG = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class RobotStudy(Study):
@@ -77,9 +74,6 @@ class RobotStudy(Study):
         device = self._device
         data = self._data_set(record)
         policy, objective = build_policy(record, data)
-        for name, still in policy.normalisation.constant().items():
-            if still:
-                LOG.warning("%s %s never changes in the demonstrations.", name, list(still))
         policy.to(device)
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
         cameras, size = policy.spec.interface.cameras, policy.spec.image_size

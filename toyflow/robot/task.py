@@ -60,11 +60,14 @@ class RobotTask(Subject):
         "rendering": Choice("fast", "libero"),
     }
     """Options of the evaluation."""
+    accepted: ClassVar[Values] = {"constant-dims": Choice("refuse", "keep")}
+    """Oddities of the data that pass only where it is said; no part of what a policy is."""
 
     @classmethod
     def choose(cls, options: Mapping[str, str]) -> Settings:
-        """See `Subject`. The data set is opened, and the trials are looked up."""
-        every = {**cls.knobs, **cls.options, **cls.trials}
+        """See `Subject`. The data set is opened and its statistics are checked, and the trials are looked
+        up."""
+        every = {**cls.knobs, **cls.options, **cls.trials, **cls.accepted}
         for name in options:
             if name not in every:
                 raise unknown(f"option of task {cls.name}", name, every)
@@ -73,6 +76,8 @@ class RobotTask(Subject):
         if not where:
             raise UsageError("name the demonstrations to train on: dataset=FOLDER_OR_HUB_NAME.")
         found = open_data_set(where)
+        if complete(cls.accepted, options)["constant-dims"] == "refuse":
+            cls.check_moves(found, model)
         test_set = cls.test_set(options, made_of(where), int(model["horizon"]))
         if test_set:
             cls.check_served(test_set, found, model)
@@ -86,6 +91,22 @@ class RobotTask(Subject):
 
         simulator = Trials.parse(test_set).environment
         load_environment(simulator).interface.check_serves(seen(data, model), simulator)
+
+    @classmethod
+    def check_moves(cls, data: DataSet, model: Mapping[str, str]) -> None:
+        """Raise UsageError where a number of the action, or of a state that is seen, never changes in
+        `data`, or a statistic is none."""
+        from toyflow.robot.checkpoint import normalisation_of
+
+        constant = normalisation_of(data, model).constant()
+        if model["state"] == "off":
+            constant.pop("state")
+        if still := [f"{name} {list(dims)}" for name, dims in constant.items() if dims]:
+            raise UsageError(
+                f"data set {data.where}: {' and '.join(still)} (counted from 0) never changes, so a policy "
+                "can learn nothing from it or about it. If it is meant so: --keep-constant, in a sweep "
+                "--set constant-dims=keep."
+            )
 
     @classmethod
     def test_set(cls, options: Mapping[str, str], made: Mapping[str, str], horizon: int) -> str:

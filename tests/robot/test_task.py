@@ -1,0 +1,62 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from toyflow.errors import UsageError
+from toyflow.robot.checkpoint import seen
+from toyflow.robot.data_set import DataSet
+from toyflow.robot.task import RobotTask, open_data_set
+
+pytest.importorskip("lerobot")
+
+NO_TRIALS = {"suite": "none"}
+
+
+@pytest.fixture
+def still(small, tmp_path):
+    """A data set whose second action and first number of the state never change."""
+    shutil.copytree(small[0], tmp_path / "still")
+    path = tmp_path / "still" / "meta" / "stats.json"
+    statistics = json.loads(path.read_text())
+    statistics["action"]["std"][1] = statistics["observation.state"]["std"][0] = 0.0
+    path.write_text(json.dumps(statistics))
+    yield str(tmp_path / "still")
+    open_data_set.cache_clear()
+
+
+def test_constant_dimensions_are_refused_by_name(still):
+    with pytest.raises(UsageError, match=r"state \[0\] and action \[1\] .* never changes") as error:
+        RobotTask.choose({"dataset": still, **NO_TRIALS})
+    assert "\n" not in str(error.value) and "--keep-constant" in str(error.value)
+    with pytest.raises(UsageError, match=r"still: action \[1\] .* never changes"):
+        RobotTask.choose({"dataset": still, "state": "off", **NO_TRIALS})
+
+
+def test_constant_dimensions_may_be_kept_and_are_no_part_of_the_policys_identity(still, small):
+    kept = RobotTask.choose({"dataset": still, "constant-dims": "keep", **NO_TRIALS})
+    assert kept.model == RobotTask.choose({"dataset": str(small[0]), **NO_TRIALS}).model
+    assert "constant-dims" not in kept.data
+
+
+def test_a_data_set_without_cameras_is_for_a_policy_that_sees_none(small, tmp_path):
+    shutil.copytree(small[0], tmp_path / "blind")
+    path = tmp_path / "blind" / "meta" / "info.json"
+    info = json.loads(path.read_text())
+    for camera in ("front", "wrist"):
+        info["features"][f"observation.image.{camera}"] = info["features"].pop(f"observation.images.{camera}")
+    path.write_text(json.dumps(info))
+    data = DataSet(str(tmp_path / "blind"))
+    with pytest.raises(UsageError, match=r"no camera.*it has .*observation\.image\.front.*--cameras none"):
+        seen(data, {"cameras": "all", "fps": "0"})
+    assert seen(data, {"cameras": "none", "fps": "0"}).cameras == ()
+
+
+def test_statistics_that_are_no_numbers_are_refused_before_anything_starts(still):
+    path = Path(still) / "meta" / "stats.json"
+    statistics = json.loads(path.read_text())
+    statistics["action"]["mean"][0] = float("nan")
+    path.write_text(json.dumps(statistics))
+    with pytest.raises(UsageError, match="action statistics: mean of dimension 0 is nan"):
+        RobotTask.choose({"dataset": still, **NO_TRIALS})
