@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 
 from toyflow import plugins
 from toyflow.errors import UsageError, unknown
@@ -80,7 +80,7 @@ class Environment(ABC):
 
     @abstractmethod
     def observe(self) -> Observation:
-        """Render and read; the only call that renders."""
+        """Render and read; nothing but this and `views` renders."""
 
     @abstractmethod
     def step(self, action: Float[np.ndarray, "action"]) -> bool:
@@ -89,6 +89,10 @@ class Environment(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free the simulator."""
+
+    def views(self) -> Mapping[str, UInt8[np.ndarray, "height width 3"]]:
+        """What a film shows: images by camera, whether or not they are observed."""
+        return self.observe().images
 
     def still(self) -> Float[np.ndarray, "action"]:
         """The action that leaves the robot where it is: zero, unless actions are positions."""

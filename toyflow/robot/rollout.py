@@ -163,8 +163,7 @@ class _Film:
 
     def shoot(self, step: int) -> None:
         if self.path is not None and step % self.EVERY == 0:
-            images = self.environment.observe().images
-            self.frames.append(np.concatenate(list(images.values()), axis=1))
+            self.frames.append(np.concatenate(list(self.environment.views().values()), axis=1))
 
     def save(self, success: bool) -> None:
         if self.path is None or not self.frames:

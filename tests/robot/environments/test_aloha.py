@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.robot.environments.aloha import Aloha, scene
+from toyflow.robot.environments.aloha import Aloha, AlohaState, scene
 from toyflow.robot.robots import RobotSettings
 from toyflow.robot.robots.simulated import SimulatedRobot
 
@@ -41,6 +41,19 @@ def test_it_shows_two_cameras_and_a_state(environment):
         assert red.any()  # the cube
     np.testing.assert_allclose(seen.state[:6], scene.START, atol=0.02)
     assert abs(seen.state[6]) < 0.15 and "red cube" in seen.prompt
+
+
+@needed
+def test_without_images_the_state_says_where_the_cube_is(environment):
+    blind = AlohaState("transfer_cube", 0, image_size=64)
+    for each in (environment, blind):
+        each.reset(0, 3)
+    seen = blind.observe()
+    assert seen.images == {} and seen.state.shape == (AlohaState.interface.state_dim,)
+    np.testing.assert_array_equal(seen.state[:14], environment.observe().state)
+    np.testing.assert_allclose(seen.state[14:], environment.scene.cube, rtol=1e-6)
+    assert set(blind.views()) == {"top", "angle"}  # for a film
+    blind.close()
 
 
 @needed

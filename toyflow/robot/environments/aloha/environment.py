@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
@@ -70,8 +70,11 @@ class Aloha(Environment):
 
     def observe(self) -> Observation:
         """See the base class."""
-        images = {camera: self._cameras.image(self.scene.data, camera) for camera in CAMERAS}
-        return Observation(images, self.scene.state, self.task.prompt)
+        return Observation(self.views(), self.scene.state, self.task.prompt)
+
+    def views(self) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
+        """See the base class."""
+        return {camera: self._cameras.image(self.scene.data, camera) for camera in CAMERAS}
 
     def step(self, action: Float[np.ndarray, "action"]) -> bool:
         """See the base class. Raises ToyflowError for an action that is not finite."""
@@ -98,3 +101,16 @@ class Aloha(Environment):
     @cached_property
     def _cameras(self) -> Cameras:
         return Cameras(self.scene.model, self._image_size, self._rendering, hidden=NO_GROUP)
+
+
+class AlohaState(Aloha):
+    """Cube transfer without images: where the cube is, in metres, follows the 14 numbers of the state, so
+    that a policy learns to act and need not learn to see."""
+
+    name = "aloha-state"
+    interface = Interface(cameras=(), state_dim=17, action_dim=14, fps=RATE)
+
+    def observe(self) -> Observation:
+        """See the base class. Nothing is rendered."""
+        state = np.concatenate([self.scene.state, self.scene.cube.astype(np.float32)])
+        return Observation({}, state, self.task.prompt)
