@@ -11,7 +11,7 @@ from toyflow.cli.terminal import check_torch, console
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add schedules, objectives, tasks and doctor to `app`."""
+    """Add schedules, objectives, tasks, presets and doctor to `app`."""
 
     @app.command(
         epilog=examples(
@@ -45,6 +45,13 @@ def add_commands(app: typer.Typer) -> None:
         from toyflow.report.catalogue import tasks_table
 
         console.print(tasks_table())
+
+    @app.command(epilog=examples("toyflow presets", "toyflow sweep --preset dial --quick"))
+    def presets() -> None:
+        """Print the sweeps that come with toyflow: what each shows, and what it costs."""
+        from toyflow.report.presets import presets_table
+
+        console.print(presets_table())
 
     @app.command(epilog=examples("toyflow doctor"))
     def doctor() -> None:

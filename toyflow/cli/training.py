@@ -11,7 +11,8 @@ from rich.markup import escape
 from toyflow.cli.options import examples
 from toyflow.cli.terminal import check_torch, console, progress, start_workers
 from toyflow.errors import UsageError
-from toyflow.sweep.options import RECOMMEND, RECOMMEND_FRACTION, SweepOptions, load_preset
+from toyflow.sweep.options import RECOMMEND, RECOMMEND_FRACTION, SweepOptions
+from toyflow.sweep.presets import load_preset
 
 DEFAULTS = SweepOptions()
 TaskName = Annotated[str | None, typer.Option(help="What to learn.", show_default=DEFAULTS.task)]
@@ -122,7 +123,9 @@ def add_commands(app: typer.Typer) -> None:
         ] = None,
         preset: Annotated[
             str | None,
-            typer.Option(help="Options from experiments/NAME.toml or a TOML file; flags override."),
+            typer.Option(
+                help="One of `toyflow presets`, or a TOML file of your own; flags override what it says."
+            ),
         ] = None,
         quick: Annotated[
             bool, typer.Option("--quick", help="The preset's short version, about 5 minutes on 2 cores.")

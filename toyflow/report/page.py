@@ -30,7 +30,7 @@ from toyflow.report.page_tables import (
 )
 from toyflow.report.results import Results, load_results
 from toyflow.report.robot import robot_views
-from toyflow.sweep.options import available_presets
+from toyflow.sweep.presets import available_presets
 from toyflow.sweep.store import Store
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -6,10 +6,8 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
-import toyflow
 from toyflow.errors import UsageError, unknown
 
 MOST_NUMBERS = 100_000
@@ -78,44 +76,6 @@ RECOMMEND = SweepOptions(
 
 RECOMMEND_FRACTION = 0.25
 """The iterations of its short trainings, as a share of those of the training that is advised on."""
-
-
-def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
-    """Keys and values of a preset: a name under experiments/, or a TOML file's path. Its table `quick`
-    holds what its short version has instead.
-
-    Raises:
-        UsageError: no such preset or file, not TOML, or no short version.
-    """
-    presets = available_presets()
-    path = presets.get(name) or Path(name)
-    if not path.is_file():
-        if path.suffix == ".toml" or len(path.parts) > 1:
-            raise UsageError(f"--preset {name}: no such file.")
-        raise unknown("preset", name, presets)
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # pyright: ignore[reportMissingImports]
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"preset {path} is not TOML: {error}.") from error
-    shorter = values.pop("quick", None)
-    if not quick:
-        return values
-    if not isinstance(shorter, dict):
-        raise UsageError(f"preset {name} has no quick version, a table [quick].")
-    return {**values, **shorter}
-
-
-def available_presets() -> dict[str, Path]:
-    """Presets that come with toyflow, by name, in a checkout as in an installed package."""
-    package = Path(toyflow.__file__).parent
-    for folder in (package / "experiments", package.parent / "experiments"):
-        if folder.is_dir():
-            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return {}
 
 
 def _names(value: Any, where: str) -> tuple[str, ...]:

@@ -1,0 +1,84 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import parsed
+
+from toyflow.errors import UsageError
+from toyflow.robot import task as robot
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.presets import Notes, available_presets, load_preset, notes
+from toyflow.toy.api import plan_study
+
+
+def _altered(path: Path) -> st.SearchStrategy[bytes]:
+    """A file with one byte altered, or its end cut off."""
+    content = path.read_bytes()
+    places = st.integers(0, len(content) - 1)
+    flipped = st.builds(
+        lambda at, byte: content[:at] + bytes([byte]) + content[at + 1 :], places, st.integers(0, 255)
+    )
+    return flipped | places.map(lambda end: content[:end])
+
+
+@pytest.mark.parametrize("name", sorted(available_presets()))
+def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name, monkeypatch):
+    # No data set of a hub and no simulator is needed for the plan itself.
+    monkeypatch.setattr(robot, "open_data_set", lambda where: SimpleNamespace(fingerprint=where))
+    monkeypatch.setattr(robot.RobotTask, "test_set", lambda options, made, horizon: f"{options.get('suite')}")
+    monkeypatch.setattr(robot.RobotTask, "check_served", lambda test_set, data, model: None)
+    monkeypatch.setattr(robot.RobotTask, "check_moves", lambda data, model: None)
+    whole, short = (plan_study(SweepOptions().updated(load_preset(name, q), name)) for q in (False, True))
+    assert sum(c.training.recipe["iterations"] for c in short) < sum(
+        c.training.recipe["iterations"] for c in whole
+    )
+    text = available_presets()[name].read_text()
+    assert text.startswith(f"# toyflow sweep --preset {name}\n") and "Shows:" in text
+    assert f"# Cost: {len(whole)} cell" in text
+
+
+def test_a_presets_short_version_overrides_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("steps = [1, 2]\n[set]\nside = [2, 3]\n[quick]\nsteps = [1]\n")
+    assert load_preset(str(path), quick=True) == {"steps": [1], "set": {"side": [2, 3]}}
+    path.write_text("steps = [1]")
+    with pytest.raises(UsageError, match="has no quick version"):
+        load_preset(str(path), quick=True)
+
+
+def test_an_unknown_preset_is_refused_with_a_guess(tmp_path):
+    with pytest.raises(UsageError, match="Did you mean 'objectives'"):
+        load_preset("objectivs")
+    with pytest.raises(UsageError, match="no such file"):
+        load_preset(str(tmp_path / "none.toml"))
+
+
+@given(st.binary(max_size=60) | st.sampled_from(sorted(available_presets().values())).flatmap(_altered))
+def test_whatever_a_preset_file_holds_it_is_a_table_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "junk.toml"
+    path.write_bytes(content)
+    values = parsed(lambda: load_preset(str(path)))
+    assert values is None or isinstance(values, dict)
+
+
+def test_a_preset_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "deep.toml").write_text("steps = " + "[" * 100_000)
+    with pytest.raises(UsageError, match="is not TOML"):
+        load_preset(str(tmp_path / "deep.toml"))
+
+
+def test_notes_are_the_paragraphs_above_the_options(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        "# toyflow sweep\n#\n# Cost: 2 cells,\n#  a minute.\n# Shows: this.\n#\n# aside\n"
+        "\nsteps = [1]\n# First: no"
+    )
+    assert notes(path) == Notes(shows="this.", cost="2 cells, a minute.", quick="", first="")
+
+
+@pytest.mark.parametrize("name", sorted(available_presets()))
+def test_every_preset_says_what_it_shows_and_costs(name):
+    said = notes(available_presets()[name])
+    assert said.shows.endswith(".") and said.cost and said.quick

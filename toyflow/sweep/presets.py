@@ -1,0 +1,78 @@
+"""Presets: the options of a sweep in a TOML file, with what it shows and costs in the comment above them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import toyflow
+from toyflow.errors import UsageError, unknown
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a preset's comment says of it: paragraphs that begin with `Shows:` and so on."""
+
+    shows: str
+    cost: str
+    quick: str
+    """Of the short version."""
+    first: str
+    """What has to be made before."""
+
+
+def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
+    """Keys and values of a preset: a name under experiments/, or a TOML file's path. Its table `quick`
+    holds what its short version has instead.
+
+    Raises:
+        UsageError: no such preset or file, not TOML, or no short version.
+    """
+    presets = available_presets()
+    path = presets.get(name) or Path(name)
+    if not path.is_file():
+        if path.suffix == ".toml" or len(path.parts) > 1:
+            raise UsageError(f"--preset {name}: no such file.")
+        raise unknown("preset", name, presets)
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # pyright: ignore[reportMissingImports]
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"preset {path} is not TOML: {error}.") from error
+    shorter = values.pop("quick", None)
+    if not quick:
+        return values
+    if not isinstance(shorter, dict):
+        raise UsageError(f"preset {name} has no quick version, a table [quick].")
+    return {**values, **shorter}
+
+
+def available_presets() -> dict[str, Path]:
+    """Presets that come with toyflow, by name, in a checkout as in an installed package."""
+    package = Path(toyflow.__file__).parent
+    for folder in (package / "experiments", package.parent / "experiments"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def notes(path: Path) -> Notes:
+    """The notes of a preset; what it does not say is empty."""
+    said: dict[str, list[str]] = {}
+    paragraph: list[str] = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        words = line.removeprefix("#").split()
+        if not words:
+            paragraph = []  # of no name
+        elif words[0].endswith(":") and (name := words[0][:-1].lower()) in Notes.__annotations__:
+            paragraph = said.setdefault(name, [])
+            words = words[1:]
+        paragraph += words
+    return Notes(**{name: " ".join(said.get(name, ())) for name in Notes.__annotations__})
