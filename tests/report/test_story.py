@@ -66,3 +66,20 @@ def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():
     images = figure.axes[1]
     assert images.get_ylim()[0] == 0 and "lower is better" in images.get_ylabel()
     assert sum(len(np.asarray(each.get_offsets())) for each in images.collections) == 4
+
+
+def test_only_laws_of_all_panels_are_drawn_and_stacked_panels_are_narrow():
+    laws = ("uniform", "beta", "shift:4")
+    folders = {"grid": results("grid-to-sequence", laws), "dial": results("dial", laws[1:])}
+    wide, narrow = story(folders), story(folders, stacked=True)
+    assert wide is not None and narrow is not None
+    for figure in (wide, narrow):
+        [legend] = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == ["beta", "shift:4"]
+    assert wide.get_figwidth() > wide.get_figheight() and narrow.get_figwidth() < narrow.get_figheight()
+
+
+def test_a_law_of_one_panel_alone_is_drawn_where_there_is_little_in_common():
+    figure = story({"grid": results("grid-to-sequence", ("uniform", "beta")), "dial": results("dial")})
+    assert figure is not None
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["uniform", "beta"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class FigureView:
     width: int
     """In CSS pixels; narrower than half of it, its text cannot be read."""
     path: str | None
+    narrow: FigureView | None = None
+    """The same for a narrow page, where this one would have to be scrolled."""
 
 
 def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
@@ -82,7 +84,10 @@ def draw_story(folders: Mapping[str, Results], out: Path) -> FigureView | None:
         path = out / STORY_FILE
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="png", dpi=160, bbox_inches="tight")
-        return _view(figure, STORY, STORY_ALT, _linked(path, out))
+        stacked = story(folders, stacked=True)
+        assert stacked is not None
+        narrow = _view(stacked, STORY, STORY_ALT, None)
+        return replace(_view(figure, STORY, STORY_ALT, _linked(path, out)), narrow=narrow)
 
 
 def _view(figure: Figure, title: str, alt: str, path: str | None) -> FigureView:

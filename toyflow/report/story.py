@@ -39,24 +39,32 @@ PANELS = (
 )  # fmt: skip
 
 
-def story(folders: Mapping[str, Results]) -> Figure | None:
-    """A panel per task: its metric by steps, a line per law of flow, 95 % t-intervals over seeds, a dot per
-    seed. None where there are not two tasks."""
+def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | None:
+    """A panel per task, side by side or `stacked`: its metric by steps, a line per law of flow, 95 %
+    t-intervals over seeds, a dot per seed. The laws are those that all panels have, if there are several.
+    None where there are not two tasks."""
     rows = tidy(folders, {panel.task for panel in PANELS})
     parts = {panel: part for panel in PANELS if len(part := _default(rows, panel))}
     if len(parts) < 2:
         return None
-    laws = dict.fromkeys(law for part in parts.values() for law in part["schedule"])
-    style = Style(laws)
-    size = (PANEL[0] * 0.8 * len(parts) + 1.5, PANEL[1])
-    figure, line = plt.subplots(1, len(parts), figsize=size, layout="constrained")
+    common = set.intersection(*(set(part["schedule"]) for part in parts.values()))
+    if len(common) > 1:
+        parts = {panel: part[part["schedule"].isin(common)] for panel, part in parts.items()}
+    style = Style(dict.fromkeys(law for part in parts.values() for law in part["schedule"]))
+    width, height = PANEL[0] * 0.8, PANEL[1]
+    size = (width, height * len(parts) + 0.8) if stacked else (width * len(parts) + 1.5, height)
+    shape = (len(parts), 1) if stacked else (1, len(parts))
+    figure, line = plt.subplots(*shape, figsize=size, layout="constrained")
     handles = {}
     for axes, (panel, part) in zip(line, parts.items(), strict=True):
         _draw(axes, panel, part, style)
         handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     lines, names = list(handles.values()), list(handles)
-    figure.legend(lines, names, loc="outside center right", frameon=False, title="law")  # pyright: ignore[reportArgumentType]
-    figure.suptitle("One step and many, by task (95 % t-intervals over seeds, a dot per seed)", fontsize=11)
+    where = "outside lower center" if stacked else "outside center right"
+    columns = min(len(names), 3) if stacked else 1
+    figure.legend(lines, names, loc=where, frameon=False, title="law", ncols=columns)  # pyright: ignore[reportArgumentType]
+    title = "One step and many, by task", "(95 % t-intervals over seeds, a dot per seed)"
+    figure.suptitle(("\n" if stacked else " ").join(title), fontsize=11)
     sns.despine(figure)
     return figure
 
