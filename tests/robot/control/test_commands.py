@@ -143,7 +143,7 @@ FAKE = ("--robot", "fake", "--rate", "100")
         ((*FAKE, "--replan", "11"), "--replan must be 1 to the horizon, 10"),
         ((*FAKE, "--handover", "blnd"), "unknown hand-over 'blnd'"),
         ((*FAKE, "--set", "real=1", "--latency-steps", "1"), "is for simulators"),
-        ((*FAKE, "--limits", "none.toml"), "limits none.toml cannot be read"),
+        ((*FAKE, "--limits", "none.toml"), "limits none.toml cannot be read: No such file"),
         ((*FAKE, "--set", "real"), "--set takes pairs such as"),
         ((*FAKE, "--noise-seed", "-1"), "Invalid value for '--noise-seed'"),
         (("--robot", "fake", "--rate", "0"), "--rate takes a finite number above 0, not 0"),

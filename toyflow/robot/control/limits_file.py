@@ -61,8 +61,11 @@ def _parsed(path: Path) -> Mapping[str, Any]:
     try:
         text = path.read_text()
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"limits {path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise UsageError(f"limits {path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise UsageError(f"limits {path} cannot be read as {kind}: {error}.") from error
     if not isinstance(content, dict):
         raise UsageError(f"limits {path} must hold keys such as lower and upper.")
     return content
