@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from toyflow import plugins
 from toyflow.errors import ToyflowError
-from toyflow.report import tables
-from toyflow.report.results import Results, load_results
 from toyflow.sweep.executors import executor_of
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import missing_cells, print_plan, run_missing, show_on
 from toyflow.sweep.store import Store
+
+if TYPE_CHECKING:
+    from toyflow.report.results import Results
 
 
 def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) -> None:
@@ -34,6 +36,8 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     if dry_run:
         print_plan(cells, study, store, executor, console)
         return
+    from toyflow.report.results import load_results  # pandas: half a second, which planning does without
+
     missing = missing_cells(cells, store)
     if not missing:
         console.print(f"all {len(cells)} cells are already in {out}")
@@ -60,6 +64,8 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
 
 def print_tables(results: Results, console: Console) -> None:
     """The scores, and one step against ten where both were run."""
+    from toyflow.report import tables
+
     models = tables.paired(results)  # reads and checks the outcomes, so before anything is shown
     console.print()
     console.print(tables.summary_table(tables.summary(results)))

@@ -19,7 +19,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
-import scipy.special
+import scipy  # whose parts load when they are first used
 import torch
 from jaxtyping import Float
 from torch import Tensor

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from toyflow import plugins
 from toyflow.errors import UsageError
@@ -34,7 +36,8 @@ class Cell:
         return f"{self.name} seed {self.training.seed}"
 
     def missing(self, store: Store) -> Cell | None:
-        """The part that `store` does not hold; None if it holds all. Only looks at folder names."""
+        """The part that `store` does not hold: the cell itself if it is not trained, None if nothing. Only
+        looks at folder names."""
         if not store.has_training(self.training):
             return self
         left = tuple(e for e in self.evaluations if not store.has_evaluation(self.training, e))
@@ -56,6 +59,14 @@ class Grid:
     time_sampling: str = "stratified"
 
 
+class _Configuration(NamedTuple):
+    """Cells that differ in their seed alone."""
+
+    name: str
+    training: TrainingRecord
+    evaluations: tuple[EvaluationRecord, ...]
+
+
 def plan_cells(grid: Grid) -> list[Cell]:
     """The cells of a grid, seeds outermost, so that every law has a first result early.
 
@@ -75,7 +86,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
     varied = differing([{**settings.data, **settings.model} for settings in grid.settings])
     decoding = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
-    configurations: list[tuple[str, TrainingRecord, tuple[EvaluationRecord, ...]]] = []
+    configurations: list[_Configuration] = []
     for settings, (objective_name, schedule, objective) in product(grid.settings, laws):
         training = TrainingRecord(
             task=grid.task,
@@ -94,10 +105,23 @@ def plan_cells(grid: Grid) -> list[Cell]:
         options = {**settings.data, **settings.model}
         told = [f"{key}={value}" for key, value in options.items() if key in varied]
         if evaluations or not on:
-            configurations.append((" ".join([training.label, *told]), training, evaluations))
+            name = " ".join([training.label, *told])
+            configurations.append(_Configuration(name, training, evaluations))
+    with _uncollected():
+        cells = _product(configurations, _unique(grid.seeds))
+    if not (grid.steps and grid.seeds and laws):
+        raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
+    if not cells:
+        named = {name: _listed([k for k in range(1, 129) if on.can_decode(k)]) for name, _, on in laws}
+        able = "; ".join(f"{name} decodes in {steps}" for name, steps in named.items())
+        raise UsageError(f"nothing to run in {_listed(grid.steps)} steps: {able}.")
+    return list(cells.values())
+
+
+def _product(configurations: Sequence[_Configuration], seeds: Sequence[int]) -> dict[str, Cell]:
+    """The cells by key, seeds outermost."""
     cells: dict[str, Cell] = {}
-    seeds = _unique(grid.seeds)
-    trainings = [configuration.with_seeds(seeds) for _, configuration, _ in configurations]
+    trainings = [training.with_seeds(seeds) for _, training, _ in configurations]
     for of_one_seed in zip(*trainings, strict=True):
         for training, (name, _, evaluations) in zip(of_one_seed, configurations, strict=True):
             known = cells.get(training.key)
@@ -106,13 +130,20 @@ def plan_cells(grid: Grid) -> list[Cell]:
             else:
                 every = dict.fromkeys(known.evaluations + evaluations)
                 cells[training.key] = replace(known, evaluations=tuple(every))
-    if not (grid.steps and grid.seeds and laws):
-        raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
-    if not cells:
-        named = {name: _listed([k for k in range(1, 129) if on.can_decode(k)]) for name, _, on in laws}
-        able = "; ".join(f"{name} decodes in {steps}" for name, steps in named.items())
-        raise UsageError(f"nothing to run in {_listed(grid.steps)} steps: {able}.")
-    return list(cells.values())
+    return cells
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """While very many objects are made that live on: the garbage collector would go through them over and
+    over, for half of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = None) -> list[Cell]:

@@ -130,7 +130,7 @@ def _kinds(cells: Sequence[Cell], store: Store) -> list[_Kind]:
     by_name: dict[str, dict[Any, _Kind]] = {}
     for cell in cells:
         left = cell.missing(store)
-        trained = store.has_training(cell.training)
+        trained = left is not cell
         states = by_name.setdefault(cell.name, {})
         state = left.evaluations if left else None, trained
         kind = states.setdefault(state, _Kind(cell.name, cell.evaluations, trained, left, []))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,6 +22,9 @@ from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingReco
 from toyflow.sweep.store import Evaluated, StoredTraining, Trained
 from toyflow.toy.task import Task, make_task
 from toyflow.training import Batch, OneCycle, measure_cost, train
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EVALUATION_BATCH = 125
 """Test examples per model call in decoding; part of what the decoding times mean."""
@@ -67,7 +69,7 @@ class ToyStudy(Study):
             "seconds": curve.seconds,
             "final_loss": curve.points[-1].loss,
         }
-        return Trained(weights, pd.DataFrame(curve.rows()), details)
+        return Trained(weights, _table(curve.rows()), details)
 
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
@@ -83,7 +85,7 @@ class ToyStudy(Study):
         for done, record in enumerate(evaluations, 1):
             sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
             scores = task.score(sample, test)
-            outcomes = pd.DataFrame({name: values.cpu().numpy() for name, values in scores.items()})
+            outcomes = _table({name: values.cpu().numpy() for name, values in scores.items()})
             _check_outcomes(task, outcomes)
             details = {
                 "metrics": {
@@ -224,6 +226,12 @@ def _warm_up(model: Model, objective: Objective, test: Batch) -> None:
 
 def _sampler(record: EvaluationRecord) -> Sampler:
     return parse_sampler(record.sampler or "euler")
+
+
+def _table(content: Any) -> pd.DataFrame:
+    import pandas as pd  # half a second, which planning does without
+
+    return pd.DataFrame(content)
 
 
 def _check_outcomes(task: Task, outcomes: pd.DataFrame) -> None:
