@@ -5,6 +5,8 @@ import json
 import pandas as pd
 import pytest
 
+from toyflow.machine import cores
+
 pytest.importorskip("lerobot")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -26,6 +28,7 @@ def test_demonstrations_training_evaluation(rendered_libero, toyflow, tmp_path):
     )  # fmt: skip
     assert "Solved episodes by task" in said and "libero_object" in said
     [cell] = (toyflow.folder / "out" / "cells").glob("[!.]*")
+    assert json.loads((cell / "config.json").read_text())["environment"]["threads"] == cores()
     curve = pd.read_csv(cell / "curve.csv")
     assert curve["iteration"].iloc[-1] == 200 and curve["loss"].iloc[-5:].mean() < curve["loss"].iloc[0] / 2
     [evaluation] = cell.glob("evaluations/*/config.json")

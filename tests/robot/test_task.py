@@ -7,7 +7,9 @@ import pytest
 from toyflow.errors import UsageError
 from toyflow.robot.checkpoint import seen
 from toyflow.robot.data_set import DataSet
+from toyflow.robot.study import RobotStudy
 from toyflow.robot.task import RobotTask, open_data_set
+from toyflow.sweep.options import SweepOptions
 
 pytest.importorskip("lerobot")
 
@@ -38,6 +40,21 @@ def test_constant_dimensions_may_be_kept_and_are_no_part_of_the_policys_identity
     kept = RobotTask.choose({"dataset": still, "constant-dims": "keep", **NO_TRIALS})
     assert kept.model == RobotTask.choose({"dataset": str(small[0]), **NO_TRIALS}).model
     assert "constant-dims" not in kept.data
+
+
+def test_a_study_knows_the_data_sets_of_variants(small, tmp_path):
+    shutil.copytree(small[0], tmp_path / "other")
+    here, there = str(small[0]), str(tmp_path / "other")
+    study = RobotTask.study(
+        SweepOptions(set={"dataset": (here,)}, variants=({"dataset": there}, {"fps": "10"}))
+    )
+    assert isinstance(study, RobotStudy)
+    assert study.data_sets == {open_data_set(here).fingerprint: there}  # the same content under two names
+    info = tmp_path / "other" / "meta" / "info.json"
+    info.write_text(info.read_text().replace('"fps": 10', '"fps": 5'))
+    open_data_set.cache_clear()
+    study = RobotTask.study(SweepOptions(variants=({"dataset": here}, {"dataset": there})))
+    assert isinstance(study, RobotStudy) and sorted(study.data_sets.values()) == sorted([here, there])
 
 
 def test_a_data_set_without_cameras_is_for_a_policy_that_sees_none(small, tmp_path):

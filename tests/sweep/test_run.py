@@ -70,7 +70,7 @@ def test_a_plan_says_what_is_there_what_is_half_done_and_what_is_not_shown(tmp_p
 
 def test_very_many_cells_are_planned_and_looked_for_quickly(tmp_path, monkeypatch):
     looks: list[str] = []
-    monkeypatch.setattr(storing, "isfile", lambda path: bool(looks.append(path)))
+    monkeypatch.setattr(storing.os, "access", lambda path, mode: bool(looks.append(path)))
     began = time.process_time()
     cells = plan_sweep(SweepOptions(seeds=tuple(range(5000))))
     assert len(missing_cells(cells, Store(tmp_path / "out"))) == 10_000

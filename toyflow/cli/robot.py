@@ -168,12 +168,13 @@ def add_commands(app: typer.Typer) -> None:
                 "task": "robot", "schedules": schedule, "objectives": objective, "steps": steps,
                 "seeds": str(seed), "set": {name: [value] for name, value in chosen.items()},
                 "iterations": iterations, "batch_size": batch_size, "learning_rate": learning_rate,
-                "device": device, "threads": threads, "out": str(out),
+                "device": device, "out": str(out),
             },
             "flags",
         )  # fmt: skip
         train_one(
-            options, console, accumulate=accumulate, simulators=simulators, videos=videos, wandb=wandb
+            options, console, threads=threads, accumulate=accumulate, simulators=simulators, videos=videos,
+            wandb=wandb,
         )  # fmt: skip
 
     @app.command("robot-eval", epilog=examples(

@@ -42,6 +42,8 @@ from toyflow.training.process_group import check_split
 def train_one(
     options: SweepOptions,
     console: Console,
+    *,
+    threads: int | None,
     accumulate: int,
     simulators: int | None,
     videos: int,
@@ -50,6 +52,9 @@ def train_one(
     """Train the one policy that `options` ask for, evaluate it, and print how it did. All processes of a
     launch train it together; the main one does the rest.
 
+    Args:
+        threads: of each process; None for all processors, which processes of one machine share.
+
     Raises:
         UsageError: before any work starts.
         ToyflowError: training or evaluation failed; the same command goes on.
@@ -57,10 +62,9 @@ def train_one(
     here, bfloat16 = launch(), wants_bfloat16()
     if not here.is_main:
         console = Console(quiet=True)
-    threads = options.threads or cores()
-    [cell] = plan_sweep(replace(options, threads=threads), RobotTask)
+    [cell] = plan_sweep(options, RobotTask)
     check_split(int(cell.training.recipe["batch_size"]), here.world_size, accumulate)
-    study = RobotTask.study(replace(options, threads=threads))
+    study = RobotTask.study(replace(options, threads=threads or cores()))
     assert isinstance(study, RobotStudy)
     study = replace(
         study, simulators=simulators or cores(), videos=videos, wandb=wandb, accumulate=accumulate,
@@ -70,7 +74,7 @@ def train_one(
         from toyflow.training.distributed import joined
 
         log = Path(options.out) / "logs" / cell.training.key / f"error-{here.rank}.txt"
-        each = options.threads or max(1, cores() // here.local_world_size)
+        each = threads or max(1, cores() // here.local_world_size)
         with (
             joined(here, choose_device(study.device), log) as group,
             view_of({cell.training.key: cell}, console) as view,

@@ -136,7 +136,7 @@ class RobotTask(Subject):
         from toyflow.robot.recipes import RECIPES
 
         size, *others = options.set.get("size", ("nano",))
-        if others:
+        if others or any(variant.get("size", size) != size for variant in options.variants):
             raise UsageError("each size has a recipe of its own: give a sweep one size.")
         if size not in RECIPES:
             raise unknown("size", size, RECIPES)
@@ -165,7 +165,8 @@ class RobotTask(Subject):
         from toyflow.robot.study import RobotStudy
 
         places = {}
-        for where in options.set.get("dataset", ()):
+        varied = [variant["dataset"] for variant in options.variants if "dataset" in variant]
+        for where in dict.fromkeys([*options.set.get("dataset", ()), *varied]):
             there = Path(where).expanduser()
             places[open_data_set(where).fingerprint] = str(there.resolve()) if there.exists() else where
         return RobotStudy(options.device, options.threads, options.out, places, cores())
