@@ -79,6 +79,8 @@ def dry_run(command: list[str]) -> DryRun:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     first = process.stdout.readline()
+    if not first:
+        sys.exit(process.wait() or "the command printed nothing")
     plan = Taken(time.perf_counter() - began, peak(process.pid))
     print(first, process.stdout.read(), sep="", end="")
     _, status, usage = os.wait4(process.pid, 0)

@@ -358,8 +358,15 @@ def test_schedules_and_doctor_find_plugins(toyflow):
     assert "power (toyflow_test_plugin:Power)" in examined.stdout and "torchvision" in examined.stdout
 
 
+def test_presets_are_listed_with_what_they_show_and_cost(toyflow):
+    listed = toyflow("presets")
+    assert listed.returncode == 0
+    for words in ("finding-1", "paper-table-6", "24 cells", "--quick:", "first:"):
+        assert words in listed.stdout
+
+
 @pytest.mark.parametrize(
-    "command", ["sweep", "plot", "schedules", "doctor", "runs list", "runs show", "runs prune"]
+    "command", ["sweep", "plot", "schedules", "presets", "doctor", "runs list", "runs show", "runs prune"]
 )
 def test_every_help_has_examples(toyflow, command):
     result = toyflow(*command.split(), "--help")

@@ -6,6 +6,7 @@ import itertools
 import re
 from html.parser import HTMLParser
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,6 +136,25 @@ def test_figures_have_words_and_a_dark_form(written):
     assert light.shape == black.shape
     opaque = (light[..., 3] > 200) & (black[..., 3] > 200)
     assert light[opaque][:, :3].mean() < black[opaque][:, :3].mean() - 50
+
+
+def test_the_story_has_a_form_for_narrow_pages(tmp_path, monkeypatch):
+    def story(folders, stacked=False):
+        return plt.subplots(figsize=(2, 6) if stacked else (6, 2))[0]
+
+    monkeypatch.setattr(page_figures, "story", story)
+    for name in ("a", "b"):
+        fill(tmp_path / name)
+    write_pages(tmp_path)
+    parsed = Parsed((tmp_path / "report.html").read_text())
+    narrow = [each for each in parsed.all("source") if "max-width" in each["media"]]
+    assert ["dark" in each["media"] for each in narrow] == [True, False]
+    for each in narrow:
+        height, width = decoded(each["srcset"]).shape[:2]
+        assert height > width
+    [image] = [each for each in parsed.all("img") if each.get("class") == "fits"]
+    height, width = decoded(image["src"]).shape[:2]
+    assert height < width
 
 
 def decoded(uri):

@@ -17,7 +17,7 @@ from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times
 from toyflow.robot.planners import Planner
 
-SUITES = ("points", "slow", "clumsy", "hopeless")
+SUITES = ("points", "slow", "clumsy", "hopeless", "blind")
 FAULTS = ("dies", "hangs", "raises")
 """Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first. The environment
 variable `POINTS_FAULT` gives one to any suite."""
@@ -27,7 +27,8 @@ REACH = 0.05
 
 
 class Points(Environment):
-    """Every third episode of the suite `clumsy` fails, and every one of `hopeless`; `slow` takes its time."""
+    """Every third episode of the suite `clumsy` fails, and every one of `hopeless`; `slow` takes its time,
+    and `blind` has no images."""
 
     name = "points"
     interface = Interface(cameras=("front",), state_dim=4, action_dim=2, fps=10)
@@ -60,8 +61,9 @@ class Points(Environment):
         for channel, place in enumerate((self.point, self.goal)):
             x, y = ((np.clip(place, -1, 1) + 1) / 2 * (self.image_size - 1)).astype(int)
             image[y, x, channel] = 255
+        images = {} if self.kind == "blind" else {"front": image}
         return Observation(
-            {"front": image}, np.concatenate([self.point, self.goal]).astype(np.float32), self.task.prompt
+            images, np.concatenate([self.point, self.goal]).astype(np.float32), self.task.prompt
         )
 
     def step(self, action: np.ndarray) -> bool:

@@ -213,6 +213,7 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(line):
         (("robot-train", "--dataset", "demos", "--cameras", "eye", "--suite", "none"), "has no camera 'eye'"),
         (("robot-train", "--dataset", "demos", "--horizon", "0", "--suite", "none"), "horizon"),
         (("robot-train", "--dataset", "demos", "--size", "huge", "--suite", "none"), "unknown size 'huge'"),
+        (("robot-train", "--dataset", "demos", "--threads", "0", "--suite", "none"), "--threads"),
         (("robot-train", "--dataset", "SMALL", *ON_SUITE), "no camera wrist"),
         (("robot-train", "--dataset", "demos", *ON_POINTS, "--suite", "none", "--wandb", "x"), "--wandb"),
         (("robot-eval", "CHECKPOINT", "--environment", "aloha"), "the demonstrations are of points"),

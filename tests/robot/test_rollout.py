@@ -84,6 +84,12 @@ def test_films_say_how_the_episode_went(tmp_path):
     assert [path.name for path in (tmp_path / "films").iterdir()] == ["one-success.mp4"]
 
 
+def test_where_there_is_nothing_to_film_the_episode_counts_all_the_same(tmp_path):
+    todo = [Episode(0, 0, 1, 60, str(tmp_path / "films" / "one"))]
+    [outcome] = run(todo=todo, scene=Scene("points", "blind", 32, 3))
+    assert outcome.success and outcome.error is None and not (tmp_path / "films").exists()
+
+
 def test_seeds_of_episodes_differ_and_are_settled():
     seeds = {
         episode_seed(n, suite, t, s) for n in (0, 1) for suite in ("a", "b") for t in (0, 1) for s in (0, 1)

@@ -49,7 +49,7 @@ def test_a_study_knows_the_data_sets_of_variants(small, tmp_path):
         SweepOptions(set={"dataset": (here,)}, variants=({"dataset": there}, {"fps": "10"}))
     )
     assert isinstance(study, RobotStudy)
-    assert study.data_sets == {open_data_set(here).fingerprint: there}  # the same content under two names
+    assert study.data_sets == {open_data_set(here).fingerprint: here}  # the same content under two names
     info = tmp_path / "other" / "meta" / "info.json"
     info.write_text(info.read_text().replace('"fps": 10', '"fps": 5'))
     open_data_set.cache_clear()

@@ -34,9 +34,10 @@ def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name, mo
     assert sum(c.training.recipe["iterations"] for c in short) < sum(
         c.training.recipe["iterations"] for c in whole
     )
-    text = available_presets()[name].read_text()
-    assert text.startswith(f"# toyflow sweep --preset {name}\n") and "Shows:" in text
-    assert f"# Cost: {len(whole)} cell" in text
+    path = available_presets()[name]
+    said = notes(path)
+    assert path.read_text().startswith(f"# toyflow sweep --preset {name}\n")
+    assert said.cost.startswith(f"{len(whole)} cell") and said.shows.endswith(".") and said.quick
 
 
 def test_a_presets_short_version_overrides_it(tmp_path):
@@ -72,13 +73,7 @@ def test_a_preset_nested_without_end_is_refused(tmp_path):
 def test_notes_are_the_paragraphs_above_the_options(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
-        "# toyflow sweep\n#\n# Cost: 2 cells,\n#  a minute.\n# Shows: this.\n#\n# aside\n"
+        "# toyflow sweep\n#\n# Cost: 2 cells,\n# first: a minute.\n# Shows: this.\n#\n# aside\n"
         "\nsteps = [1]\n# First: no"
     )
-    assert notes(path) == Notes(shows="this.", cost="2 cells, a minute.", quick="", first="")
-
-
-@pytest.mark.parametrize("name", sorted(available_presets()))
-def test_every_preset_says_what_it_shows_and_costs(name):
-    said = notes(available_presets()[name])
-    assert said.shows.endswith(".") and said.cost and said.quick
+    assert notes(path) == Notes(shows="this.", cost="2 cells, first: a minute.", quick="", first="")

@@ -46,7 +46,9 @@ Environment = Annotated[
 Rendering = Annotated[
     str, typer.Option(help="fast, or libero: with its shadows and smooth edges, at a third of the speed.")
 ]
-Threads = Annotated[int | None, typer.Option(help="Threads of the policy.", show_default="all processors")]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads of the policy.", show_default="all processors", min=1)
+]
 Simulators = Annotated[
     int | None, typer.Option(help="Simulators at a time.", show_default="one per processor")
 ]

@@ -128,7 +128,8 @@ def add_commands(app: typer.Typer) -> None:
             ),
         ] = None,
         quick: Annotated[
-            bool, typer.Option("--quick", help="The preset's short version, about 5 minutes on 2 cores.")
+            bool,
+            typer.Option("--quick", help="The preset's short version; `toyflow presets` says what it costs."),
         ] = False,
         dry_run: Annotated[
             bool,

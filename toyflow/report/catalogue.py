@@ -37,12 +37,14 @@ def objectives_table() -> Table:
 def tasks_table() -> Table:
     """A line per task: its metrics, and the options that `--set` takes."""
     table = Table(title="tasks", title_justify="left", show_lines=True)
-    for column in ("name", "metrics, the headline first", "options of the data", "options of the model"):
+    of = ("the data", "the model", "the evaluation")
+    for column in ("name", "metrics, the headline first", *(f"options of {part}" for part in of)):
         table.add_column(column)
     for name in sorted(plugins.available("tasks")):
         task = plugins.load("tasks", name)
         metrics = ", ".join([*task.metrics, *task.set_metrics])
-        table.add_row(name, metrics, _options(task.knobs), _options(task.options))
+        of_data = {**task.knobs, **task.accepted}
+        table.add_row(name, metrics, _options(of_data), _options(task.options), _options(task.trials))
     table.caption = "--set NAME=VALUE,VALUE for `toyflow sweep`; the default is in bold"
     table.caption_justify = "left"
     return table

@@ -17,9 +17,8 @@ def presets_table() -> Table:
     for name, path in available_presets().items():
         said = notes(path)
         first = f"\n[dim]first:[/] {escape(said.first)}" if said.first else ""
-        table.add_row(
-            name, escape(said.shows) + first, f"{escape(said.cost)}\n[bold]--quick:[/] {escape(said.quick)}"
-        )
+        quick = f"\n[bold]--quick:[/] {escape(said.quick)}" if said.quick else ""
+        table.add_row(name, escape(said.shows) + first, escape(said.cost) + quick)
     table.caption = (
         "toyflow sweep --preset NAME, and --quick for the short version; the files are in experiments/"
     )

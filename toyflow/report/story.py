@@ -62,7 +62,8 @@ def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | Non
     lines, names = list(handles.values()), list(handles)
     where = "outside lower center" if stacked else "outside center right"
     columns = min(len(names), 3) if stacked else 1
-    figure.legend(lines, names, loc=where, frameon=False, title="law", ncols=columns)  # pyright: ignore[reportArgumentType]
+    laws = "laws that all have" if len(common) > 1 else "law"
+    figure.legend(lines, names, loc=where, frameon=False, title=laws, ncols=columns)  # pyright: ignore[reportArgumentType]
     title = "One step and many, by task", "(95 % t-intervals over seeds, a dot per seed)"
     figure.suptitle(("\n" if stacked else " ").join(title), fontsize=11)
     sns.despine(figure)

@@ -45,8 +45,6 @@ def _trained(training: StoredTraining) -> list[str]:
     record, details = training.record, training.details
     policy, interface = details["policy"], details["policy"]["interface"]
     normalisation = Normalisation.from_dict(details["normalisation"])
-    constant = {name: getattr(normalisation, name).constant() for name in ("state", "action")}
-    still = ", ".join(f"{name} {list(dims)}" for name, dims in constant.items() if dims) or "none"
     return [
         f"# Policy {record.key}",
         "",
@@ -59,7 +57,7 @@ def _trained(training: StoredTraining) -> list[str]:
         f"{_on(policy['language'])}, state {_on(policy['state'])}; {interface['fps']:g} actions a second",
         f"- data: {record.data.get('dataset')}, {details['episodes']} demonstrations, "
         f"{details['frames']} frames, fingerprint {record.data.get('fingerprint')}",
-        f"- normalisation: {normalisation.kind}; constant dimensions: {still}",
+        f"- normalisation: {normalisation.kind}; constant dimensions: {normalisation.constant() or 'none'}",
         f"- recipe: {', '.join(f'{name} {value:g}' for name, value in record.recipe.items())}; seed "
         f"{record.seed}; {details['seconds']:.0f} s of training on {training.environment.get('device_name')}",
     ]

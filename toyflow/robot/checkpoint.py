@@ -132,7 +132,8 @@ def seen(data: DataSet, options: Mapping[str, Any]) -> Interface:
         if not interface.cameras:
             raise UsageError(
                 f"data set {data.where} has no camera, a feature named {CAMERA}NAME; it has "
-                f"{', '.join(data.features)}. For a policy that sees none: --cameras none."
+                f"{', '.join(data.features)}. For a policy that sees none: --cameras none, in a sweep --set "
+                "cameras=none."
             )
         return interface
     chosen = () if cameras == "none" else tuple(cameras.split("+"))

@@ -91,7 +91,7 @@ class Environment(ABC):
         """Free the simulator."""
 
     def views(self) -> Mapping[str, UInt8[np.ndarray, "height width 3"]]:
-        """What a film shows: images by camera, whether or not they are observed."""
+        """What a film shows: images by camera, whether or not they are observed; without any, no film."""
         return self.observe().images
 
     def still(self) -> Float[np.ndarray, "action"]:

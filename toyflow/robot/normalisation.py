@@ -90,9 +90,11 @@ class Normalisation:
             scalings[name] = Scaling(centre, scale)
         return cls(values["kind"], **scalings)
 
-    def constant(self) -> dict[str, tuple[int, ...]]:
-        """The dimensions that never change in the data: a policy cannot learn from them or move them."""
-        return {"state": self.state.constant(), "action": self.action.constant()}
+    def constant(self, state: bool = True) -> str:
+        """The dimensions of the action, and of the `state`, that never change in the data, in words; empty
+        for none. A policy cannot learn from them or move them."""
+        found = {"state": self.state.constant() if state else (), "action": self.action.constant()}
+        return " and ".join(f"{name} {list(dims)}" for name, dims in found.items() if dims)
 
     def check_fits(self, interface: Interface) -> None:
         """Raise UsageError unless it has as many dimensions as the interface."""

@@ -162,8 +162,10 @@ class _Film:
         self.frames: list[UInt8[np.ndarray, "height width 3"]] = []
 
     def shoot(self, step: int) -> None:
-        if self.path is not None and step % self.EVERY == 0:
-            self.frames.append(np.concatenate(list(self.environment.views().values()), axis=1))
+        if self.path is None or step % self.EVERY:
+            return
+        if views := [*self.environment.views().values()]:
+            self.frames.append(np.concatenate(views, axis=1))
 
     def save(self, success: bool) -> None:
         if self.path is None or not self.frames:

@@ -59,18 +59,12 @@ class RobotTask(Subject):
         "replan": Text("horizon", "actions carried out before the policy looks again"),
         "rendering": Choice("fast", "libero"),
     }
-    """Options of the evaluation."""
     accepted: ClassVar[Values] = {"constant-dims": Choice("refuse", "keep")}
-    """Oddities of the data that pass only where it is said; no part of what a policy is."""
 
     @classmethod
     def choose(cls, options: Mapping[str, str]) -> Settings:
-        """See `Subject`. The data set is opened and its statistics are checked, and the trials are looked
-        up."""
-        every = {**cls.knobs, **cls.options, **cls.trials, **cls.accepted}
-        for name in options:
-            if name not in every:
-                raise unknown(f"option of task {cls.name}", name, every)
+        """See `Subject`. The data set is opened and looked at, and the trials are looked up."""
+        cls.check_names(options)
         where = options.get("dataset", "")
         model = complete(cls.options, options)
         if not where:
@@ -98,12 +92,9 @@ class RobotTask(Subject):
         `data`, or a statistic is none."""
         from toyflow.robot.checkpoint import normalisation_of
 
-        constant = normalisation_of(data, model).constant()
-        if model["state"] == "off":
-            constant.pop("state")
-        if still := [f"{name} {list(dims)}" for name, dims in constant.items() if dims]:
+        if still := normalisation_of(data, model).constant(state=model["state"] == "on"):
             raise UsageError(
-                f"data set {data.where}: {' and '.join(still)} (counted from 0) never changes, so a policy "
+                f"data set {data.where}: {still} (counted from 0) never changes, so a policy "
                 "can learn nothing from it or about it. If it is meant so: --keep-constant, in a sweep "
                 "--set constant-dims=keep."
             )
@@ -135,8 +126,8 @@ class RobotTask(Subject):
 
         from toyflow.robot.recipes import RECIPES
 
-        size, *others = options.set.get("size", ("nano",))
-        if others or any(variant.get("size", size) != size for variant in options.variants):
+        size, *others = {choice.get("size", "nano") for choice in options.choices()}
+        if others:
             raise UsageError("each size has a recipe of its own: give a sweep one size.")
         if size not in RECIPES:
             raise unknown("size", size, RECIPES)
@@ -165,8 +156,7 @@ class RobotTask(Subject):
         from toyflow.robot.study import RobotStudy
 
         places = {}
-        varied = [variant["dataset"] for variant in options.variants if "dataset" in variant]
-        for where in dict.fromkeys([*options.set.get("dataset", ()), *varied]):
+        for where in dict.fromkeys(filter(None, (choice.get("dataset") for choice in options.choices()))):
             there = Path(where).expanduser()
             places[open_data_set(where).fingerprint] = str(there.resolve()) if there.exists() else where
         return RobotStudy(options.device, options.threads, options.out, places, cores())

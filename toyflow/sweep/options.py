@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from typing import Any
 
 from toyflow.errors import UsageError, unknown
@@ -64,6 +65,14 @@ class SweepOptions:
         if "set" in parsed:
             parsed["set"] = {**self.set, **parsed["set"]}
         return replace(self, **parsed)
+
+    def choices(self) -> list[dict[str, str]]:
+        """Every choice of the task's own options that is named: the product of `set`, under each variant."""
+        return [
+            {**dict(zip(self.set, values, strict=True)), **variant}
+            for values in product(*self.set.values())
+            for variant in self.variants or ({},)
+        ]
 
 
 RECOMMEND = SweepOptions(

@@ -150,11 +150,6 @@ def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = 
     """The cells of `options`; `subject` stands in for the one that they name. Raises UsageError."""
     subject = subject or plugins.load("tasks", options.task)
     assert subject is not None
-    settings = [
-        subject.choose({**dict(zip(options.set, values, strict=True)), **variant})
-        for values in product(*options.set.values())
-        for variant in options.variants or ({},)
-    ]
     return plan_cells(
         Grid(
             task=subject.identity(),
@@ -163,7 +158,7 @@ def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = 
             steps=options.steps,
             seeds=options.seeds,
             samplers=options.samplers,
-            settings=settings,
+            settings=[subject.choose(choice) for choice in options.choices()],
             recipe=subject.recipe(options),
             time_sampling=options.time_sampling,
         )

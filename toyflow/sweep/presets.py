@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ def available_presets() -> dict[str, Path]:
 
 def notes(path: Path) -> Notes:
     """The notes of a preset; what it does not say is empty."""
+    headings = {f"{part.name.capitalize()}:": part.name for part in fields(Notes)}
     said: dict[str, list[str]] = {}
     paragraph: list[str] = []
     for line in path.read_text().splitlines():
@@ -71,8 +72,8 @@ def notes(path: Path) -> Notes:
         words = line.removeprefix("#").split()
         if not words:
             paragraph = []  # of no name
-        elif words[0].endswith(":") and (name := words[0][:-1].lower()) in Notes.__annotations__:
-            paragraph = said.setdefault(name, [])
+        elif words[0] in headings:
+            paragraph = said.setdefault(headings[words[0]], [])
             words = words[1:]
         paragraph += words
-    return Notes(**{name: " ".join(said.get(name, ())) for name in Notes.__annotations__})
+    return Notes(**{name: " ".join(said.get(name, ())) for name in headings.values()})

@@ -106,6 +106,10 @@ class Subject(ABC):
     """The model's options."""
     knobs: ClassVar[Values] = {}
     """The data's options."""
+    trials: ClassVar[Values] = {}
+    """Options of the evaluation."""
+    accepted: ClassVar[Values] = {}
+    """Oddities of the data that pass only where it is said; no part of any record."""
 
     @classmethod
     def identity(cls) -> str:
@@ -115,11 +119,16 @@ class Subject(ABC):
     @classmethod
     def choose(cls, options: Mapping[str, str]) -> Settings:
         """`options`, completed with defaults. Raises UsageError for what does not exist."""
-        every = {**cls.knobs, **cls.options}
+        cls.check_names(options)
+        return Settings(complete(cls.knobs, options), complete(cls.options, options))
+
+    @classmethod
+    def check_names(cls, options: Mapping[str, str]) -> None:
+        """Raise UsageError for an option that there is not."""
+        every = {**cls.knobs, **cls.options, **cls.trials, **cls.accepted}
         for name in options:
             if name not in every:
                 raise unknown(f"option of task {cls.name}", name, every or ("none",))
-        return Settings(complete(cls.knobs, options), complete(cls.options, options))
 
     @classmethod
     @abstractmethod
