@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ PANEL = (6.4, 4.1)
 """Inches of one panel."""
 MOST_PANELS = 6
 """In a line."""
+
+
+def in_lines(variant: str) -> str:
+    """A variant's name as the title of a panel, which it does not outgrow."""
+    return textwrap.fill(variant, 64, break_long_words=False, break_on_hyphens=False)
 
 
 class Style:
@@ -137,7 +143,7 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
                     [steps.index(k) for k in rows["steps"]], rows[metric], s=7, color="0.25", zorder=3
                 )
             axes.set_xticks(range(len(steps)), [str(k) for k in steps])
-            axes.set_title(variant, fontsize=10)
+            axes.set_title(in_lines(variant), fontsize=10)
             axes.set_ylim(0, 1.08 * results.frame[metric].max() or 1)
             axes.set_xlabel("denoising steps K")
             axes.set_ylabel(in_words(metric))
@@ -264,7 +270,7 @@ def training_curves(results: Results, style: Style) -> Figure | None:
             axes.set_yscale("log")
             axes.set_xlabel("iteration")
             axes.set_ylabel("training loss" if column == "loss" else "")
-            axes.set_title(f"{variant}\n{words}" if variant else words, fontsize=10)
+            axes.set_title(f"{in_lines(variant)}\n{words}".strip(), fontsize=10)
             axes.grid(alpha=0.35)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
@@ -328,8 +334,7 @@ def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], tit
     for axes, variant in zip(grid.flat, variants, strict=False):
         draw(axes, table[table["variant"] == variant])
         handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        if variant:
-            axes.set_title(variant, fontsize=10)
+        axes.set_title(in_lines(variant), fontsize=10)
     for axes in grid.flat[len(variants) :]:
         axes.set_visible(False)
     figure.legend(list(handles.values()), list(handles), loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from toyflow import stats
 from toyflow.atomic import atomic_file
-from toyflow.report.figures import Style
+from toyflow.report.figures import Style, in_lines
 from toyflow.report.results import CELL
 from toyflow.report.write import write_csv
 
@@ -158,7 +158,7 @@ def velocity_error(errors: pd.DataFrame, style: Style) -> Figure:
             axes.set_ylabel(words)
             handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
             axes.set_xlabel("noise level s = 1 - t  (1 = noise)")
-        line[0].set_title(variant, fontsize=10, loc="left")
+        line[0].set_title(in_lines(variant), fontsize=10, loc="left")
     handles |= {IDEAL: handles.pop(IDEAL)} if IDEAL in handles else {}
     figure.legend(list(handles.values()), list(handles), loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
     title = f"Error of the velocity by noise level (95 % bands: {_kinds(errors)})"

@@ -72,6 +72,9 @@ def variants(stored: Sequence[StoredEvaluation]) -> list[str]:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
     differing = [key for key, found in values.items() if len(found) > 1]
+    content = {(each.get("dataset"), each.get("fingerprint")) for each in described}
+    if "fingerprint" in differing and len(content) == len(values.get("dataset", ())):
+        differing.remove("fingerprint")  # the data set's name tells as much
     return [", ".join(f"{key}={d[key]}" for key in differing if key in d) for d in described]
 
 
