@@ -44,6 +44,7 @@ def save_diffusion(folder: Path) -> Path:
         folder, "diffusion", horizon=8, n_action_steps=4, down_dims=(16, 32),
         pretrained_backbone_weights=None, num_train_timesteps=20, crop_shape=None,
         spatial_softmax_num_keypoints=4, noise_scheduler_type="DDIM",
+        use_group_norm=True, use_separate_rgb_encoder_per_camera=False,  # defaults differ among versions
     )  # fmt: skip
 
 

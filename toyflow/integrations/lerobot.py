@@ -93,8 +93,8 @@ def set_schedule(
     flow.sample_time = sample_time
     save = policy._save_pretrained
 
-    def save_with_law(folder: Path) -> None:
-        save(folder)
+    def save_with_law(folder: Path, **more: Any) -> None:  # LeRobot 0.6 hands over a state dict
+        save(folder, **more)
         write_sealed(Path(folder) / LAW_FILE, {"schedule": law.name, "time_sampling": method})
 
     policy._save_pretrained = save_with_law
