@@ -37,14 +37,19 @@ def objectives_table() -> Table:
 def tasks_table() -> Table:
     """A line per task: its metrics, and the options that `--set` takes."""
     table = Table(title="tasks", title_justify="left", show_lines=True)
-    of = ("the data", "the model", "the evaluation")
-    for column in ("name", "metrics, the headline first", *(f"options of {part}" for part in of)):
-        table.add_column(column)
+    table.add_column("name", no_wrap=True)
+    table.add_column("metrics,\nthe headline first", overflow="fold")
+    table.add_column("options", overflow="fold")
     for name in sorted(plugins.available("tasks")):
         task = plugins.load("tasks", name)
-        metrics = ", ".join([*task.metrics, *task.set_metrics])
-        of_data = {**task.knobs, **task.accepted}
-        table.add_row(name, metrics, _options(of_data), _options(task.options), _options(task.trials))
+        metrics = "\n".join([*task.metrics, *task.set_metrics])
+        parts = {
+            "of the data": {**task.knobs, **task.accepted},
+            "of the model": task.options,
+            "of the evaluation": task.trials,
+        }
+        options = (f"[italic]{what}[/]\n{_options(values)}" for what, values in parts.items() if values)
+        table.add_row(name, metrics, "\n".join(options))
     table.caption = "--set NAME=VALUE,VALUE for `toyflow sweep`; the default is in bold"
     table.caption_justify = "left"
     return table
