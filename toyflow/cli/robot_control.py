@@ -108,7 +108,8 @@ def add_commands(app: typer.Typer) -> None:
         noise_seed: NoiseSeed = 0,
         device: Device = "auto",
         threads: Annotated[
-            int | None, typer.Option(help="Threads of the policy.", show_default="all processors but one")
+            int | None,
+            typer.Option(help="Threads of the policy.", show_default="all processors but one", min=1),
         ] = None,
         compiled: Compile = False,
         rename: Annotated[

@@ -36,8 +36,6 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     if dry_run:
         print_plan(cells, study, store, executor, console)
         return
-    from toyflow.report.results import load_results  # pandas: half a second, which planning does without
-
     missing = missing_cells(cells, store)
     if not missing:
         console.print(f"all {len(cells)} cells are already in {out}")
@@ -54,6 +52,8 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
 
     failed = len(run_missing(missing, study, store, executor, show_on(console), announce))
     if failed < len(missing) or len(missing) < len(cells):
+        from toyflow.report.results import load_results  # pandas, for which no cell need wait
+
         with console.status("reading results"):
             results = load_results(store, cells)
         print_tables(results, console)

@@ -13,7 +13,7 @@ def presets_table() -> Table:
     table = Table(title="presets", title_justify="left", show_lines=True)
     table.add_column("name", no_wrap=True)
     table.add_column("what it shows", ratio=3)
-    table.add_column("what it costs; [bold]--quick[/]", ratio=2)
+    table.add_column("what it costs", ratio=2)
     for name, path in available_presets().items():
         said = notes(path)
         first = f"\n[dim]first:[/] {escape(said.first)}" if said.first else ""
