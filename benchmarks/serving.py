@@ -4,7 +4,8 @@
     python benchmarks/serving.py results/robot/cells/KEY --steps 10
 
 The server runs in a process of its own on loopback, the client sends one 224-pixel image for each camera, as
-openpi's client does. Exit code 1 if what the server adds is above its limits.
+openpi's client does. Then the same requests go to a websocket there that answers as many bytes at once: what
+the protocol costs any server. Exit code 1 if what the server adds is above its limits.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ import asyncio
 import multiprocessing
 import sys
 import time
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as listen
 from websockets.sync.client import connect
 
 from toyflow.flow import make_objective, parse_schedule
@@ -31,6 +34,7 @@ from toyflow.robot.normalisation import Normalisation
 from toyflow.robot.planners import Planner, open_planner
 from toyflow.robot.planners.flow import FlowPlanner
 from toyflow.robot.policy import Policy
+from toyflow.robot.serving.loop import run
 from toyflow.robot.serving.observations import Keys, ObservationReader
 from toyflow.robot.serving.protocol import pack, unpack
 from toyflow.robot.serving.server import PolicyServer, ServerOptions
@@ -40,6 +44,19 @@ LIMITS = {50: 2.0, 95: 5.0}
 """Milliseconds that the server may add, by percentile."""
 WARM_UP = 20
 SIDE = 224
+
+
+class Times(NamedTuple):
+    """Milliseconds."""
+
+    bare: list[float]
+    """Of a plan in the client's process."""
+    served: list[float]
+    """Of a request to the policy's server."""
+    inside: list[float]
+    """Of the plan within it."""
+    empty: list[float]
+    """Of a request to a server that answers at once."""
 
 
 def main() -> int:
@@ -53,9 +70,10 @@ def main() -> int:
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(there, asked), daemon=True)
     server.start()
     planner = made(asked)
-    bare, served, inside = measure(planner, here.recv(), asked.requests)
+    port, empty = here.recv()
+    times = measure(planner, port, empty, asked.requests)
     server.terminate()
-    return int(not show(bare, served, inside))
+    return int(not show(times))
 
 
 def made(asked: argparse.Namespace) -> Planner:
@@ -81,18 +99,36 @@ def serve(pipe: Connection, asked: argparse.Namespace) -> None:
     reader = ObservationReader(planner.interface, Keys.of(planner.interface))
     server = PolicyServer(planner, reader, {}, ServerOptions(port=0))
 
-    async def run() -> None:
-        await server.run(asyncio.Event(), lambda port, _: pipe.send(port))
+    answer = pack({"actions": np.zeros((planner.horizon, planner.interface.action_dim), np.float32)})
 
-    asyncio.run(run())
+    async def echo(connection: ServerConnection) -> None:
+        await connection.send(answer)
+        async for _ in connection:
+            await connection.send(answer)
+
+    async def until_told() -> None:
+        async with listen(echo, "127.0.0.1", 0, compression=None) as empty:
+            other = next(iter(empty.sockets)).getsockname()[1]
+            await server.run(asyncio.Event(), lambda port, _: pipe.send((port, other)))
+
+    run(until_told())
 
 
-def measure(planner: Planner, port: int, requests: int) -> tuple[list[float], list[float], list[float]]:
-    """Milliseconds of a plan here, of a request there, and of the plan within it."""
+def measure(planner: Planner, port: int, empty: int, requests: int) -> Times:
+    """Plan here and ask there in turn; then, as often, plan here and ask the server without a policy."""
+    bare, replies, served = pairs(planner, port, requests)
+    inside = [reply["server_timing"]["infer_ms"] for reply in replies]
+    return Times(bare, served, inside, pairs(planner, empty, requests)[2])
+
+
+def pairs(
+    planner: Planner, port: int, requests: int
+) -> tuple[list[float], list[dict[str, Any]], list[float]]:
+    """Milliseconds of plans here, a server's replies, and how long those took."""
     generator = np.random.default_rng(0)
     bare: list[float] = []
+    replies: list[dict[str, Any]] = []
     served: list[float] = []
-    inside: list[float] = []
     with connect(f"ws://127.0.0.1:{port}", compression=None, max_size=None) as client:
         client.recv()
         for number in range(WARM_UP + requests):
@@ -111,18 +147,23 @@ def measure(planner: Planner, port: int, requests: int) -> tuple[list[float], li
             client.send(pack(message))
             reply = unpack(bytes(client.recv()))  # pyright: ignore[reportArgumentType]
             replied = time.perf_counter()
-            assert np.allclose(reply["actions"], chunk, atol=1e-5), "the server answered with something else"
+            if "server_timing" in reply:
+                assert np.allclose(reply["actions"], chunk, atol=1e-5), "the server answered something else"
             bare.append(1e3 * (planned - began))
+            replies.append(reply)
             served.append(1e3 * (replied - planned))
-            inside.append(reply["server_timing"]["infer_ms"])
-    return bare[WARM_UP:], served[WARM_UP:], inside[WARM_UP:]
+    return bare[WARM_UP:], replies[WARM_UP:], served[WARM_UP:]
 
 
-def show(bare: Sequence[float], served: Sequence[float], inside: Sequence[float]) -> bool:
+def show(times: Times) -> bool:
     """Print it; whether the limits are kept."""
+    bare, served, inside, empty = times
     added = np.subtract(served, inside)
-    table = Table("milliseconds", *(f"p{q}" for q in LIMITS), "p99", title=f"{len(bare)} pairs, CPU")
-    rows = {"a plan, bare": bare, "a request": served, "  the plan within it": inside, "  all else": added}
+    table = Table("milliseconds", *(f"p{q}" for q in LIMITS), "p99", title=f"{len(bare)} of each, CPU")
+    rows = {
+        "a plan, bare": bare, "a request": served, "  the plan within it": inside, "  all else": added,
+        "a request without a policy": empty,
+    }  # fmt: skip
     for name, values in rows.items():
         table.add_row(name, *(f"{np.percentile(values, q):.2f}" for q in (*LIMITS, 99)))
     difference = {q: np.percentile(served, q) - np.percentile(bare, q) for q in (*LIMITS, 99)}

@@ -61,6 +61,7 @@ def serve_one(
     if missing:
         raise UsageError(f"serving needs {' and '.join(missing)}: pip install 'toyflow[robot]'.")
     from toyflow.robot.serving.access import check_host, read_key
+    from toyflow.robot.serving.loop import run
     from toyflow.robot.serving.observations import Keys, ObservationReader, parse_keys
     from toyflow.robot.serving.server import PolicyServer, ServerOptions
 
@@ -91,7 +92,7 @@ def serve_one(
             f"{planner.interface.action_dim}. /healthz and /metrics are there too. Ctrl-C stops it."
         )
 
-    asyncio.run(_until_told(server, say_ready))
+    run(_until_told(server, say_ready))
     console.print(f"Stopped; {server.metrics.requests} requests were answered.")
 
 

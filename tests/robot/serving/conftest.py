@@ -22,6 +22,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from toyflow.robot.interface import Observation
 from toyflow.robot.planners import Planner
+from toyflow.robot.serving.loop import run
 from toyflow.robot.serving.observations import Keys, ObservationReader
 from toyflow.robot.serving.protocol import pack, unpack
 from toyflow.robot.serving.server import PolicyServer, ServerOptions
@@ -59,7 +60,7 @@ class Served:
         self.server = PolicyServer(planner, reader, METADATA, options)
         self.port = 0
         self._ready, self._stop = threading.Event(), asyncio.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self.thread = threading.Thread(target=lambda: run(self._run()), daemon=True)
         self.thread.start()
         assert self._ready.wait(20)
 

@@ -19,6 +19,7 @@ from toyflow.errors import UsageError
 from toyflow.robot.planners import Planner
 from toyflow.robot.serving.access import check_host, is_allowed, read_key
 from toyflow.robot.serving.faults import Fault
+from toyflow.robot.serving.loop import run
 from toyflow.robot.serving.observations import Keys, ObservationReader
 from toyflow.robot.serving.protocol import pack, unpack
 from toyflow.robot.serving.server import PolicyServer, ServerOptions
@@ -271,10 +272,10 @@ def served_in_vain(planner: Planner, **options) -> None:
     reader = ObservationReader(planner.interface, Keys.of(planner.interface))
     server = PolicyServer(planner, reader, METADATA, ServerOptions(**options))
 
-    async def run():
+    async def until_told():
         await server.run(asyncio.Event(), lambda port, plan: None)
 
-    asyncio.run(run())
+    run(until_told())
 
 
 def test_a_policy_that_cannot_plan_is_not_served():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -98,12 +99,15 @@ class Batcher:
         """
         if self.hangs:
             raise LateFault(f"the policy hangs: a plan has taken more than {self.timeout:g} s already.")
+        answer = self._ask(observation, seed)
+        fault = LateFault(
+            f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
+        )
+        late = answer.get_loop().call_later(self.timeout, _settle, answer, fault)
         try:
-            return await asyncio.wait_for(self._ask(observation, seed), self.timeout)
-        except asyncio.TimeoutError:
-            raise LateFault(
-                f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
-            ) from None
+            return await answer
+        finally:
+            late.cancel()
 
     def close(self) -> None:
         """End the thread once it is idle; one that hangs ends with the process."""
@@ -159,7 +163,7 @@ class Batcher:
         stages = {name: total - before.get(name, 0.0) for name, total in self.planner.spent.items()}
         return [
             Planned(chunk, {"queue": began - waiting.since, "plan": taken, **stages})
-            if np.isfinite(chunk).all()
+            if all(map(math.isfinite, chunk.ravel().tolist()))
             else PolicyFault("the policy answered with actions that are not finite.")
             for waiting, chunk in zip(batch, chunks, strict=True)
         ]

@@ -11,6 +11,7 @@ data sets. Whatever else a client calls its entries, `Keys.of` takes the names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -139,8 +140,8 @@ class ObservationReader:
                 parts.append(_numbers(part))
             except (ValueError, TypeError, OverflowError):
                 raise ObservationFault(f"{name}: expected {expected}, got {_what(part)}.") from None
-        state = np.concatenate(parts)
-        if len(state) != dim or not np.isfinite(state).all():
+        state = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(state) != dim or not all(map(math.isfinite, state.tolist())):
             got = f"{len(state)} numbers" if len(state) != dim else "some that are not finite"
             raise ObservationFault(f"{'+'.join(names)}: expected {expected}, got {got}.")
         return state
@@ -200,6 +201,8 @@ def _found(entries: Mapping[str, Any], keys: tuple[str, ...], what: str, expecte
 def _numbers(value: object) -> Float32[np.ndarray, "count"]:
     if not isinstance(value, (np.ndarray, list, int, float)):
         raise TypeError
+    if isinstance(value, np.ndarray) and value.dtype == np.float32:
+        return value.reshape(-1)
     with np.errstate(over="ignore"):  # what overflows is not finite, and refused as such
         return np.asarray(value, np.float32).reshape(-1)
 

@@ -1,0 +1,21 @@
+"""`run`, as asyncio's, on the event loop that serves: uvloop's, or asyncio's own where it is not to be had.
+
+A request costs about a tenth of a millisecond less on uvloop's, of about two that serving adds to a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main` to its end."""
+    try:
+        import uvloop
+    except ImportError:  # Windows has none
+        import asyncio
+
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
