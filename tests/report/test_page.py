@@ -139,9 +139,10 @@ def test_figures_have_words_and_a_dark_form(written):
 
 
 def test_the_story_has_a_form_for_narrow_pages(tmp_path, monkeypatch):
-    def story(folders, stacked=False):
+    def story(parts, stacked=False):
         return plt.subplots(figsize=(2, 6) if stacked else (6, 2))[0]
 
+    monkeypatch.setattr(page_figures, "story_parts", lambda folders: folders)
     monkeypatch.setattr(page_figures, "story", story)
     for name in ("a", "b"):
         fill(tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import signal
 import sys
@@ -29,6 +30,9 @@ app = typer.Typer(
 
 for commands in (training, results, catalogue, runs, robot, robot_control):
     commands.add_commands(app)
+for command in app.registered_commands:  # typer keeps the line breaks of a docstring, which fit no terminal
+    paragraphs = inspect.getdoc(command.callback) or ""
+    command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs.split("\n\n"))
 
 
 @app.callback(invoke_without_command=True)

@@ -13,7 +13,7 @@ from toyflow.errors import ToyflowError
 from toyflow.sweep.executors import executor_of
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
-from toyflow.sweep.run import missing_cells, print_plan, run_missing, show_on
+from toyflow.sweep.run import print_plan, run_missing, show_on
 from toyflow.sweep.store import Store
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     if dry_run:
         print_plan(cells, study, store, executor, console)
         return
-    missing = missing_cells(cells, store)
-    if not missing:
-        console.print(f"all {len(cells)} cells are already in {out}")
+    started = 0
 
     def announce(missing: Sequence[Cell]) -> None:
+        nonlocal started
+        started = len(missing)
         part = (
             f"{len(missing)} of {len(cells)} cells to run"
             if len(missing) < len(cells)
@@ -50,15 +50,17 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         at_once = min(executor.jobs(), len(missing))
         console.print(f"{part} into {out}: {at_once} at a time, {threads}, on {executor.place(study)}")
 
-    failed = len(run_missing(missing, study, store, executor, show_on(console), announce))
-    if failed < len(missing) or len(missing) < len(cells):
+    failed = len(run_missing(cells, study, store, executor, show_on(console), announce))
+    if not started:
+        console.print(f"all {len(cells)} cells are already in {out}")
+    if failed < started or started < len(cells):
         from toyflow.report.results import load_results  # pandas, for which no cell need wait
 
         with console.status("reading results"):
             results = load_results(store, cells)
         print_tables(results, console)
     if failed:
-        raise ToyflowError(f"{failed} of {len(missing)} cells failed; the same command tries them again.")
+        raise ToyflowError(f"{failed} of {started} cells failed; the same command tries them again.")
     console.print(f"\nFigures: [bold]toyflow plot --out {out}[/]")
 
 

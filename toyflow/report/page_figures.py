@@ -24,7 +24,7 @@ from PIL import Image
 from toyflow.atomic import atomic_file
 from toyflow.report import figures
 from toyflow.report.results import Results
-from toyflow.report.story import story
+from toyflow.report.story import story, story_parts
 from toyflow.report.tables import in_words
 
 SHARPEST, MOST_PIXELS, PALETTE = 144, 2.5e6, 96
@@ -76,17 +76,16 @@ def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
 
 def draw_story(folders: Mapping[str, Results], out: Path) -> FigureView | None:
     """The figure of several tasks together, also written as OUT/story.png; None where it would be of one."""
+    parts = story_parts(folders)
+    if not parts:
+        return None
     with plt.rc_context():
         sns.set_theme(context="paper", style="ticks", font_scale=1.1)
-        figure = story(folders)
-        if figure is None:
-            return None
+        figure = story(parts)
         path = out / STORY_FILE
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="png", dpi=160, bbox_inches="tight")
-        stacked = story(folders, stacked=True)
-        assert stacked is not None
-        narrow = _view(stacked, STORY, STORY_ALT, None)
+        narrow = _view(story(parts, stacked=True), STORY, STORY_ALT, None)
         return replace(_view(figure, STORY, STORY_ALT, _linked(path, out)), narrow=narrow)
 
 

@@ -39,17 +39,22 @@ PANELS = (
 )  # fmt: skip
 
 
-def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | None:
-    """A panel per task, side by side or `stacked`: its metric by steps, a line per law of flow, 95 %
-    t-intervals over seeds, a dot per seed. The laws are those that all panels have, if there are several.
-    None where there are not two tasks."""
+def story_parts(folders: Mapping[str, Results]) -> dict[Panel, pd.DataFrame]:
+    """The rows of each panel: of the laws that all panels have, if there are several. Empty where there are
+    not two tasks."""
     rows = tidy(folders, {panel.task for panel in PANELS})
     parts = {panel: part for panel in PANELS if len(part := _default(rows, panel))}
     if len(parts) < 2:
-        return None
-    common = set.intersection(*(set(part["schedule"]) for part in parts.values()))
+        return {}
+    common = _common(parts)
     if len(common) > 1:
         parts = {panel: part[part["schedule"].isin(common)] for panel, part in parts.items()}
+    return parts
+
+
+def story(parts: Mapping[Panel, pd.DataFrame], stacked: bool = False) -> Figure:
+    """A panel per task, side by side or `stacked`: its metric by steps, a line per law of flow, 95 %
+    t-intervals over seeds, a dot per seed."""
     style = Style(dict.fromkeys(law for part in parts.values() for law in part["schedule"]))
     width, height = PANEL[0] * 0.8, PANEL[1]
     size = (width, height * len(parts) + 0.8) if stacked else (width * len(parts) + 1.5, height)
@@ -62,12 +67,16 @@ def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | Non
     lines, names = list(handles.values()), list(handles)
     where = "outside lower center" if stacked else "outside center right"
     columns = min(len(names), 3) if stacked else 1
-    laws = "laws that all have" if len(common) > 1 else "law"
+    laws = "laws that all have" if len(_common(parts)) > 1 else "law"
     figure.legend(lines, names, loc=where, frameon=False, title=laws, ncols=columns)  # pyright: ignore[reportArgumentType]
     title = "One step and many, by task", "(95 % t-intervals over seeds, a dot per seed)"
     figure.suptitle(("\n" if stacked else " ").join(title), fontsize=11)
     sns.despine(figure)
     return figure
+
+
+def _common(parts: Mapping[Panel, pd.DataFrame]) -> set[str]:
+    return set.intersection(*(set(part["schedule"]) for part in parts.values()))
 
 
 def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:

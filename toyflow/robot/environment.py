@@ -51,6 +51,9 @@ class Environment(ABC):
     absolute: ClassVar[bool] = False
     """Whether actions are positions, so that a large change is a jump; else they are changes themselves."""
 
+    action_names: ClassVar[tuple[str, ...]] = ()
+    """Of the numbers of an action, for limits, logs and figures; where there are none they are counted."""
+
     interface: Interface
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,10 @@ def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
         if path.suffix == ".toml" or len(path.parts) > 1:
             raise UsageError(f"--preset {name}: no such file.")
         raise unknown("preset", name, presets)
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # pyright: ignore[reportMissingImports]
+    from toyflow import toml
+
     try:
-        values = tomllib.loads(path.read_text())
+        values = toml.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"preset {path} is not TOML: {error}.") from error
     shorter = values.pop("quick", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -54,13 +53,11 @@ def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # pyright: ignore[reportMissingImports]
+    from toyflow import toml
+
     try:
         text = path.read_text()
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        content = json.loads(text) if path.suffix == ".json" else toml.loads(text)
     except OSError as error:
         raise UsageError(f"limits {path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:

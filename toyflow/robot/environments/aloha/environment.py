@@ -10,13 +10,15 @@ from jaxtyping import Float, UInt8
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
-from toyflow.robot.environments.aloha.scene import RATE, Scene, scene_file
+from toyflow.robot.environments.aloha.scene import ARMS, RATE, Scene, scene_file
 from toyflow.robot.environments.rendering import Cameras, Rendering
 from toyflow.robot.interface import Interface, Observation
 
 SUITE = "transfer_cube"
 PROMPT = "pick up the red cube with the right arm and hand it to the left arm"
 CAMERAS = ("top", "angle")
+JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
+"""In the order of state and action, as gym-aloha has them."""
 INIT_STATES, MAX_STEPS = 50, 400
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
 """Where a cube may lie, as in gym-aloha; in metres."""
@@ -35,6 +37,7 @@ class Aloha(Environment):
 
     name = "aloha"
     absolute = True
+    action_names = tuple(f"{arm}_{joint}" for arm in ARMS for joint in JOINTS)
     interface = Interface(cameras=CAMERAS, state_dim=14, action_dim=14, fps=RATE)
 
     @classmethod

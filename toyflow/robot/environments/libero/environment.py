@@ -34,6 +34,7 @@ class Libero(Environment):
     """
 
     name = "libero"
+    action_names = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
     interface = Interface(cameras=tuple(CAMERAS), state_dim=8, action_dim=7, fps=20)
 
     @classmethod
