@@ -4,8 +4,8 @@
     python benchmarks/serving.py results/robot/cells/KEY --steps 10
 
 The server runs in a process of its own on loopback, the client sends one 224-pixel image for each camera, as
-openpi's client does. Then the same requests go to a websocket there that answers as many bytes at once: what
-the protocol costs any server. Exit code 1 if what the server adds is above its limits.
+openpi's client does. As many requests go to a websocket in that process that answers as many bytes at once,
+and reads none: what no server gets below. Exit code 1 if what the server adds is above its limits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import asyncio
 import multiprocessing
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from toyflow.flow import make_objective, parse_schedule
 from toyflow.robot.checkpoint import find_checkpoint
@@ -37,12 +39,13 @@ from toyflow.robot.policy import Policy
 from toyflow.robot.serving.loop import run
 from toyflow.robot.serving.observations import Keys, ObservationReader
 from toyflow.robot.serving.protocol import pack, unpack
-from toyflow.robot.serving.server import PolicyServer, ServerOptions
+from toyflow.robot.serving.server import FRAMES_AHEAD, PolicyServer, ServerOptions
 from toyflow.robot.spec import PolicySpec
 
 LIMITS = {50: 2.0, 95: 5.0}
 """Milliseconds that the server may add, by percentile."""
-WARM_UP = 20
+WARM_UP, BLOCK = 20, 20
+"""Requests before the first that counts, and to one server before the other's turn."""
 SIDE = 224
 
 
@@ -56,7 +59,7 @@ class Times(NamedTuple):
     inside: list[float]
     """Of the plan within it."""
     empty: list[float]
-    """Of a request to a server that answers at once."""
+    """Of a request to a websocket that answers at once."""
 
 
 def main() -> int:
@@ -99,7 +102,10 @@ def serve(pipe: Connection, asked: argparse.Namespace) -> None:
     reader = ObservationReader(planner.interface, Keys.of(planner.interface))
     server = PolicyServer(planner, reader, {}, ServerOptions(port=0))
 
-    answer = pack({"actions": np.zeros((planner.horizon, planner.interface.action_dim), np.float32)})
+    chunk = np.zeros((planner.horizon, planner.interface.action_dim), np.float32)
+    answer = pack(
+        {"actions": chunk, "server_timing": {"infer_ms": 0.1, "queue_ms": 0.1, "prev_total_ms": 0.1}}
+    )
 
     async def echo(connection: ServerConnection) -> None:
         await connection.send(answer)
@@ -107,7 +113,9 @@ def serve(pipe: Connection, asked: argparse.Namespace) -> None:
             await connection.send(answer)
 
     async def until_told() -> None:
-        async with listen(echo, "127.0.0.1", 0, compression=None) as empty:
+        async with listen(
+            echo, "127.0.0.1", 0, compression=None, max_size=None, max_queue=FRAMES_AHEAD
+        ) as empty:
             other = next(iter(empty.sockets)).getsockname()[1]
             await server.run(asyncio.Event(), lambda port, _: pipe.send((port, other)))
 
@@ -115,44 +123,58 @@ def serve(pipe: Connection, asked: argparse.Namespace) -> None:
 
 
 def measure(planner: Planner, port: int, empty: int, requests: int) -> Times:
-    """Plan here and ask there in turn; then, as often, plan here and ask the server without a policy."""
-    bare, replies, served = pairs(planner, port, requests)
-    inside = [reply["server_timing"]["infer_ms"] for reply in replies]
-    return Times(bare, served, inside, pairs(planner, empty, requests)[2])
-
-
-def pairs(
-    planner: Planner, port: int, requests: int
-) -> tuple[list[float], list[dict[str, Any]], list[float]]:
-    """Milliseconds of plans here, a server's replies, and how long those took."""
+    """Plan here and ask there, in turn; in blocks, now the policy's server, now the one without."""
+    times = Times([], [], [], [])
     generator = np.random.default_rng(0)
-    bare: list[float] = []
-    replies: list[dict[str, Any]] = []
-    served: list[float] = []
+    with opened(port) as served, opened(empty) as alone:
+        check(planner, served, generator)
+        for number in range(WARM_UP + requests):
+            for _ in range(BLOCK if number % BLOCK == 0 else 0):
+                times.empty.append(paired(planner, alone, generator)[1])
+            bare, taken, reply = paired(planner, served, generator)
+            times.bare.append(bare)
+            times.served.append(taken)
+            times.inside.append(reply["server_timing"]["infer_ms"])
+    return Times(*(taken[WARM_UP:] for taken in times))
+
+
+@contextmanager
+def opened(port: int) -> Iterator[ClientConnection]:
+    """A connection as openpi's client makes it, greeted."""
     with connect(f"ws://127.0.0.1:{port}", compression=None, max_size=None) as client:
         client.recv()
-        for number in range(WARM_UP + requests):
-            images = {
-                camera: generator.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-                for camera in planner.interface.cameras
-            }
-            seen = Observation(images, np.zeros(planner.interface.state_dim, np.float32), "pick up the soup")
-            message = {
-                **{f"observation/{camera}": image for camera, image in images.items()},
-                "observation/state": seen.state, "prompt": seen.prompt, "seed": number,
-            }  # fmt: skip
-            began = time.perf_counter()
-            chunk = planner.plan([seen], [number])[0]
-            planned = time.perf_counter()
-            client.send(pack(message))
-            reply = unpack(bytes(client.recv()))  # pyright: ignore[reportArgumentType]
-            replied = time.perf_counter()
-            if "server_timing" in reply:
-                assert np.allclose(reply["actions"], chunk, atol=1e-5), "the server answered something else"
-            bare.append(1e3 * (planned - began))
-            replies.append(reply)
-            served.append(1e3 * (replied - planned))
-    return bare[WARM_UP:], replies[WARM_UP:], served[WARM_UP:]
+        yield client
+
+
+def paired(
+    planner: Planner, client: ClientConnection, generator: np.random.Generator
+) -> tuple[float, float, dict[str, Any]]:
+    """Milliseconds of a plan here and of a request there, and the answer."""
+    seen, message = looked(planner, generator)
+    began = time.perf_counter()
+    planner.plan([seen], [0])
+    planned = time.perf_counter()
+    client.send(pack(message))
+    reply = unpack(bytes(client.recv()))  # pyright: ignore[reportArgumentType]
+    return 1e3 * (planned - began), 1e3 * (time.perf_counter() - planned), reply
+
+
+def check(planner: Planner, client: ClientConnection, generator: np.random.Generator) -> None:
+    """The server's plan must be the one that is made here."""
+    seen, message = looked(planner, generator)
+    client.send(pack({**message, "seed": 7}))
+    reply = unpack(bytes(client.recv()))  # pyright: ignore[reportArgumentType]
+    assert np.allclose(reply["actions"], planner.plan([seen], [7])[0], atol=1e-5), "another plan"
+
+
+def looked(planner: Planner, generator: np.random.Generator) -> tuple[Observation, dict[str, Any]]:
+    """An observation, and the message of it."""
+    images = {
+        camera: generator.integers(0, 256, (SIDE, SIDE, 3), np.uint8) for camera in planner.interface.cameras
+    }
+    seen = Observation(images, np.zeros(planner.interface.state_dim, np.float32), "pick up the soup")
+    keys = {f"observation/{camera}": image for camera, image in images.items()}
+    return seen, {**keys, "observation/state": seen.state, "prompt": seen.prompt}
 
 
 def show(times: Times) -> bool:

@@ -374,6 +374,11 @@ def test_every_help_has_examples(toyflow, command):
     assert f"toyflow {command}" in result.stdout.partition("Examples")[2]
 
 
+def test_help_fits_its_terminal(toyflow):
+    shown = toyflow.apart("sweep", "--help", COLUMNS="80").stdout
+    assert " steps or seeds extend it. " in shown  # a paragraph, not the source's lines
+
+
 def test_a_broken_torchvision_is_one_line_with_the_mend(toyflow, tmp_path):
     """A torchvision whose operators are missing, as beside a CPU-only torch."""
     broken = tmp_path / "broken"

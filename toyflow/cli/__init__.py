@@ -30,7 +30,7 @@ app = typer.Typer(
 
 for commands in (training, results, catalogue, runs, robot, robot_control):
     commands.add_commands(app)
-for command in app.registered_commands:  # typer keeps the line breaks of a docstring, which fit no terminal
+for command in app.registered_commands:  # typer keeps a docstring's line breaks, which fit no terminal
     paragraphs = inspect.getdoc(command.callback) or ""
     command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs.split("\n\n"))
 

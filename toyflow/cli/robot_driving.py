@@ -135,11 +135,11 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
     settings = {**inherited, **{name: value for name, value in settings.items() if value != {}}}
     settings["states"] = tuple(settings.get("states", ()))
     interface = Interface.from_dict(header["interface"])
-    robot = open_robot(drive.robot, RobotSettings(policy=interface, **settings))
     names = tuple(header["action_names"])
-    if (robot.interface.action_dim, robot.action_names) != (interface.action_dim, names):
+    robot = open_robot(drive.robot, RobotSettings(policy=interface, action_names=names, **settings))
+    if (robot.interface.action_dim, _names(robot)) != (interface.action_dim, names):
         raise UsageError(
-            f"{robot.name} moves {_listed(robot.action_names, robot.interface)}, the log, of "
+            f"{robot.name} moves {_listed(_names(robot), robot.interface)}, the log, of "
             f"{header['robot']}, has {_listed(names, interface)}."
         )
     rate = drive.rate or header["rate"]
@@ -173,7 +173,7 @@ def _drive(
         log.write(
             "run", toyflow=__version__, time=time.time(), robot=robot.name, dry_run=drive.dry_run, rate=rate,
             clock="stepped" if robot.stepped else "real", interface=robot.interface.as_dict(),
-            action_names=robot.action_names, limits=limits.as_dict(), patience=patience.as_dict(),
+            action_names=_names(robot), limits=limits.as_dict(), patience=patience.as_dict(),
             settings=settings, **policy,
         )  # fmt: skip
         gate = Gate(robot, limits, patience, rate, moves=not drive.dry_run)
@@ -224,7 +224,7 @@ def _limits(robot: Robot, known: Limits, drive: Drive, rate: float) -> tuple[Lim
     simulator's own serve it, since nothing in it can break."""
     limits = robot.limits.or_else(known) if robot.stepped else robot.limits.within(known)
     patience = Patience()
-    names = robot.action_names or tuple(map(str, range(robot.interface.action_dim)))
+    names = _names(robot)
     if drive.limits is not None:
         own, patience = read_limits(drive.limits, names)
         limits = own.or_else(limits)
@@ -262,6 +262,11 @@ def _warnings(recording: Recording) -> list[str]:
     if recording.header["dry_run"]:
         warnings.append("The log is of a dry run: no robot has ever carried out these actions.")
     return warnings
+
+
+def _names(robot: Robot) -> tuple[str, ...]:
+    """Of the numbers of its action, or the numbers from 0."""
+    return robot.action_names or tuple(map(str, range(robot.interface.action_dim)))
 
 
 def _listed(names: tuple[str, ...], interface: Interface) -> str:

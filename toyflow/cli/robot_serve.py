@@ -97,11 +97,16 @@ def serve_one(
 
 
 async def _until_told(server: PolicyServer, say_ready: Callable[[int, Times], None]) -> None:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # on Windows Ctrl-C ends it at once
+    stop, loop, numbers = asyncio.Event(), asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    with suppress(NotImplementedError):  # on Windows Ctrl-C ends it at once
+        for number in numbers:
             loop.add_signal_handler(number, stop.set)
-    await server.run(stop, say_ready)
+    try:
+        await server.run(stop, say_ready)
+    finally:  # uvloop keeps them else, and nothing but a kill ends a process whose policy hangs
+        with suppress(NotImplementedError):
+            for number in numbers:
+                loop.remove_signal_handler(number)
 
 
 def _metadata(training: StoredTraining, planner: Planner, keys: Keys) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def story_parts(folders: Mapping[str, Results]) -> dict[Panel, pd.DataFrame]:
 
 
 def story(parts: Mapping[Panel, pd.DataFrame], stacked: bool = False) -> Figure:
-    """A panel per task, side by side or `stacked`: its metric by steps, a line per law of flow, 95 %
-    t-intervals over seeds, a dot per seed."""
+    """A panel for each task, side by side or `stacked`, of two or more: its metric by steps, a line per law
+    of flow, 95 % t-intervals over seeds, a dot per seed."""
     style = Style(dict.fromkeys(law for part in parts.values() for law in part["schedule"]))
     width, height = PANEL[0] * 0.8, PANEL[1]
     size = (width, height * len(parts) + 0.8) if stacked else (width * len(parts) + 1.5, height)

@@ -35,7 +35,7 @@ def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
         if path.suffix == ".toml" or len(path.parts) > 1:
             raise UsageError(f"--preset {name}: no such file.")
         raise unknown("preset", name, presets)
-    from toyflow import toml
+    from toyflow import toml  # later than the command line starts
 
     try:
         values = toml.loads(path.read_text())

@@ -1,6 +1,7 @@
 """Simulators as robots."""
 
 import pytest
+from robot.points import Points
 
 from toyflow.plugins import available
 from toyflow.robot.environment import load_environment
@@ -17,6 +18,14 @@ def test_an_environment_names_all_numbers_of_its_action_or_none(name):
     assert len(names) in (0, environment.interface.action_dim)
 
 
-def test_numbers_without_names_are_counted():
-    settings = RobotSettings(Interface((), 4, 2, 10), suite="points", task=0)
-    assert SimulatedRobot.of("points", settings).action_names == ("0", "1")
+def test_libero_and_aloha_name_them():
+    libero, aloha = (load_environment(name).action_names for name in ("libero", "aloha"))
+    assert libero == ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
+    assert aloha[2] == "left_elbow" and aloha[6] == "left_gripper" and aloha[7] == "right_waist"
+
+
+def test_a_robot_has_its_environments_names(monkeypatch):
+    settings = RobotSettings(Interface(("front",), 4, 2, 10), suite="points", task=0)
+    assert SimulatedRobot.of("points", settings).action_names == ()
+    monkeypatch.setattr(Points, "action_names", ("right", "up"))
+    assert SimulatedRobot.of("points", settings).action_names == ("right", "up")

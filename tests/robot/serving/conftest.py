@@ -65,7 +65,7 @@ class Served:
         assert self._ready.wait(20)
 
     async def _run(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         await self.server.run(self._stop, self._on_ready)
 
     def _on_ready(self, port: int, plan: object) -> None:
@@ -74,7 +74,7 @@ class Served:
 
     def stop(self) -> None:
         if self.thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self.loop.call_soon_threadsafe(self._stop.set)
 
     @contextmanager
     def client(self, **options: Any) -> Iterator[ClientConnection]:

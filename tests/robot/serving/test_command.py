@@ -1,5 +1,6 @@
 """`toyflow robot-serve`."""
 
+import asyncio
 import re
 import signal
 from pathlib import Path
@@ -11,9 +12,11 @@ import torch
 from robot.serving.conftest import ask, bytes_of
 from websockets.sync.client import connect
 
+from toyflow.cli.robot_serve import _until_told
 from toyflow.robot.interface import Interface
 from toyflow.robot.normalisation import Normalisation
 from toyflow.robot.policy import Policy
+from toyflow.robot.serving.loop import run
 from toyflow.robot.serving.protocol import unpack
 from toyflow.robot.spec import PolicySpec
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -68,6 +71,21 @@ def test_it_serves_until_it_is_told_to_stop(toyflow, tmp_path):
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0 and "Stopped; 3 requests were answered." in out and not err
+
+
+def test_signals_are_given_back_when_the_server_has_ended():
+    class Ended:
+        async def run(self, stop, say_ready):
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.wait_for(stop.wait(), 5)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    run(_until_told(Ended(), lambda port, plan: None))  # pyright: ignore[reportArgumentType]
+    after = [signal.getsignal(number) for number in numbers]
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    assert after == [signal.default_int_handler, signal.SIG_DFL]
 
 
 def test_stand_in_assets_are_told(tmp_path):

@@ -17,6 +17,7 @@ from toyflow.robot.serving.observations import (
     LONGEST_NAME,
     Keys,
     ObservationReader,
+    is_finite,
     parse_keys,
 )
 from toyflow.robot.serving.session import Session
@@ -50,6 +51,21 @@ def test_openpis_client_for_libero_works_unchanged():
     assert observation.state.dtype == np.float32 and observation.state.tolist() == list(range(8))
     assert observation.prompt == "pick up the soup" and seed is None and not new_episode
     assert observation.images["image"].flags.writeable
+
+
+def test_a_policy_may_write_to_what_it_is_shown():
+    for dtype in (np.float32, np.float64):
+        observation = read({**OPENPI, "observation/state": np.zeros(8, dtype)}).observation
+        assert observation.state.flags.writeable and observation.images["image"].flags.writeable
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_finite_is_what_has_neither_nan_nor_infinity(bad):
+    numbers = np.full((3, 400), np.finfo(np.float32).max, np.float32)
+    assert is_finite(numbers) and is_finite(np.zeros(0, np.float32))
+    numbers[1, 7] = bad
+    assert not is_finite(numbers)
+    assert not is_finite(np.array([np.inf, -np.inf], np.float32))
 
 
 def test_lerobots_names_and_nested_ones_work():

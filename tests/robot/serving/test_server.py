@@ -1,9 +1,12 @@
 """The server as clients see it."""
 
 import asyncio
+import gc
 import socket
+import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -16,9 +19,11 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from toyflow.errors import UsageError
+from toyflow.robot.interface import Observation
 from toyflow.robot.planners import Planner
 from toyflow.robot.serving.access import check_host, is_allowed, read_key
-from toyflow.robot.serving.faults import Fault
+from toyflow.robot.serving.batching import Batcher
+from toyflow.robot.serving.faults import Fault, LateFault
 from toyflow.robot.serving.loop import run
 from toyflow.robot.serving.observations import Keys, ObservationReader
 from toyflow.robot.serving.protocol import pack, unpack
@@ -266,6 +271,32 @@ def test_early_clients_wait_until_the_policy_is_warm(serving):
         assert unpack(bytes_of(client.recv(5))) == METADATA
     started.join(10)
     assert status_of(port) == 200
+
+
+def test_what_is_given_up_is_forgotten_without_the_collector():
+    async def ask_in_vain() -> weakref.ref[np.ndarray]:
+        batcher = Batcher(Faulty(), timeout=0.1, largest=1)  # "slow" takes 0.2 s
+        image = np.zeros((24, 32, 3), np.uint8)
+        with pytest.raises(LateFault):
+            await batcher.plan(Observation({"front": image}, np.zeros(4, np.float32), "slow"), 0)
+        await asyncio.sleep(0.2)
+        await batcher.plan(Observation({}, np.zeros(4, np.float32), "go"), 0)  # the thread holds its last
+        batcher.close()
+        return weakref.ref(image)
+
+    gc.disable()
+    try:
+        assert asyncio.run(ask_in_vain())() is None
+    finally:
+        gc.enable()
+
+
+def test_without_uvloop_asyncios_own_loop_serves(serving, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    served = serving()
+    with served.client() as client:
+        assert ask(client, observation())["actions"].shape == (5, 2)
+    assert type(served.loop).__module__.startswith("asyncio")
 
 
 def served_in_vain(planner: Planner, **options) -> None:

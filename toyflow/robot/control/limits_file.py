@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from toyflow import toml
 from toyflow.errors import UsageError, unknown
 from toyflow.robot.control.limits import Limits, Patience, Values
 
@@ -53,8 +54,6 @@ def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
-    from toyflow import toml
-
     try:
         text = path.read_text()
         content = json.loads(text) if path.suffix == ".json" else toml.loads(text)

@@ -21,6 +21,7 @@ class RobotSettings:
     Attributes:
         argument: what follows the colon in `--robot NAME:ARGUMENT`.
         policy: what the policy sees and answers; a replay has the recorded robot's.
+        action_names: of the recorded robot, in a replay.
         prompt: the task in words, for a robot that has none of its own.
         suite, task, states, seed: of a simulator: episode e starts from `states[e]`, again from the first
             after the last, or from random states drawn by seed + e where there are none.
@@ -30,6 +31,7 @@ class RobotSettings:
 
     policy: Interface
     argument: str = ""
+    action_names: tuple[str, ...] = ()
     prompt: str = ""
     suite: str | None = None
     task: int = 0
@@ -68,7 +70,7 @@ class Robot(ABC):
         name: as logs show it.
         interface: cameras, state, action, and the rate at which it is driven; rate 0 is the policy's.
         limits: of its actions, as far as it knows them.
-        action_names: of the numbers of an action, such as motors.
+        action_names: of the numbers of an action, such as motors; empty where they have none.
         stepped: whether its time stands still between actions, as a simulator's does. Then the loop waits for
             nothing, and is deterministic.
         longest: control steps after which an episode ends; None for no end.

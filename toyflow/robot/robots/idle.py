@@ -24,8 +24,7 @@ class IdleRobot(Robot):
         policy = settings.policy
         self.interface = type(policy)(policy.cameras, policy.state_dim, policy.action_dim, rate)
         self.limits = Limits.unlimited_between(-np.inf, np.inf, policy.action_dim)
-        self.action_names = tuple(map(str, range(policy.action_dim)))
-        self.prompt = settings.prompt
+        self.action_names, self.prompt = settings.action_names, settings.prompt
         shape = (PICTURES, settings.image_size, settings.image_size, 3)
         self._pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         self._state = np.zeros(policy.state_dim, np.float32)

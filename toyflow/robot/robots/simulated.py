@@ -31,7 +31,7 @@ class SimulatedRobot(Robot):
         self.limits = Limits.unlimited_between(-1, 1, self.interface.action_dim)
         if environment.absolute:
             self.limits = Limits(self.limits.lower, self.limits.upper)
-        self.action_names = environment.action_names or tuple(map(str, range(self.interface.action_dim)))
+        self.action_names = environment.action_names
         self._solved = False
 
     @classmethod

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import threading
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from toyflow.robot.interface import Observation
 from toyflow.robot.latency import WARM_UP, Times
 from toyflow.robot.planners import Planner
 from toyflow.robot.serving.faults import Fault, LateFault, ObservationFault, PolicyFault
+from toyflow.robot.serving.observations import is_finite
 
 log = logging.getLogger(__name__)
 
@@ -100,18 +100,23 @@ class Batcher:
         if self.hangs:
             raise LateFault(f"the policy hangs: a plan has taken more than {self.timeout:g} s already.")
         answer = self._ask(observation, seed)
-        fault = LateFault(
-            f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
-        )
-        late = answer.get_loop().call_later(self.timeout, _settle, answer, fault)
+        late = answer.get_loop().call_later(self.timeout, self._give_up, answer)
         try:
             return await answer
         finally:
             late.cancel()
+            del (
+                answer,
+                late,
+            )  # a fault's traceback would hold them, they the fault, and all the client's message
 
     def close(self) -> None:
         """End the thread once it is idle; one that hangs ends with the process."""
         self._queue.put(None)
+
+    def _give_up(self, answer: asyncio.Future[Planned]) -> None:
+        said = f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
+        _settle(answer, LateFault(said))
 
     def _ask(self, observation: Observation, seed: int) -> asyncio.Future[Planned]:
         waiting = _Waiting(observation, seed, asyncio.get_running_loop().create_future())
@@ -163,7 +168,7 @@ class Batcher:
         stages = {name: total - before.get(name, 0.0) for name, total in self.planner.spent.items()}
         return [
             Planned(chunk, {"queue": began - waiting.since, "plan": taken, **stages})
-            if all(map(math.isfinite, chunk.ravel().tolist()))
+            if is_finite(chunk)
             else PolicyFault("the policy answered with actions that are not finite.")
             for waiting, chunk in zip(batch, chunks, strict=True)
         ]

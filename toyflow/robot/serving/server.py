@@ -8,9 +8,6 @@ First frame: a map of metadata. Then, as often as the client likes, a frame with
 or a text that says in one line why there are none. After the client's own mistakes the connection goes on;
 after the server's it is closed with 1011, too large a frame closes it with 1009, the server's end with 1001.
 
-After a plan the processor's caches hold the policy, and a call of numpy costs 30 to 80 us: what is done to a
-few numbers around a plan is done without.
-
 Source: openpi's `websocket_policy_server.py` and `openpi-client` 0.1.2.
 """
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-
-import numpy as np
 
 from toyflow.robot.interface import Observation
 from toyflow.robot.serving.observations import Request
@@ -43,7 +42,7 @@ class Session:
         moments = (self._recent[0],) * missing + tuple(self._recent)
         seed = request.seed
         if seed is None:
-            entropy = [self._noise_seed, self._number, self._plans]
-            seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+            entropy = f"{self._noise_seed} {self._number} {self._plans}".encode()
+            seed = int.from_bytes(hashlib.blake2b(entropy, digest_size=4).digest(), "big")
         self._plans += 1
         return moments[-1]._replace(before=moments[:-1]), seed
