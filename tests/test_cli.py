@@ -123,7 +123,7 @@ def test_a_stopped_sweep_keeps_what_it_finished_and_resumes(toyflow, tmp_path, n
     _, stderr = process.communicate(timeout=60)
     assert "Traceback" not in stderr
     if number != signal.SIGKILL:
-        assert process.returncode == 128 + number and "finished cells are kept" in stderr
+        assert process.returncode == 128 + number and "what is finished is kept" in stderr
     time.sleep(1.5)  # workers notice that their parent is gone
     kept = scores(tmp_path)
     assert 2 <= kept["key"].nunique() < 6

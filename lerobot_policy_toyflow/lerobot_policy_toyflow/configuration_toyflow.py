@@ -25,6 +25,8 @@ class ToyflowConfig(PreTrainedConfig):
         n_action_steps: of which so many are carried out before the policy looks again.
         fps: of the data; 0 until training has seen them.
         normalisation: mean-std or quantile; centre and scale are filled in by training.
+        action_lower, action_upper, action_step: how far actions of the training data went, and at most in one
+            step; from `toyflow robot-train`, for the limits of `toyflow robot-run`.
         backbone_lr_multiplier: of the learning rate, for vision and language.
     """
 
@@ -49,6 +51,9 @@ class ToyflowConfig(PreTrainedConfig):
     state_scale: list[float] = field(default_factory=list)
     action_centre: list[float] = field(default_factory=list)
     action_scale: list[float] = field(default_factory=list)
+    action_lower: list[float] = field(default_factory=list)
+    action_upper: list[float] = field(default_factory=list)
+    action_step: list[float] = field(default_factory=list)
     normalization_mapping: dict[str, NormalizationMode] = field(
         default_factory=lambda: dict.fromkeys(("VISUAL", "STATE", "ACTION"), NormalizationMode.IDENTITY)
     )

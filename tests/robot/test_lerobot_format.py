@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
 from toyflow.integrations.lerobot import set_steps
 from toyflow.robot.checkpoint import build_policy
+from toyflow.robot.control.limits import Limits
 from toyflow.robot.data_set import DataSet
 from toyflow.robot.export import export_policy
 from toyflow.robot.imported import import_checkpoint
@@ -97,6 +99,17 @@ def test_there_and_back_it_plans_the_same(cell, tmp_path):
         np.testing.assert_array_equal(ours.plan([observation()], [3]), planner.plan([observation()], [3]))
     with pytest.raises(UsageError, match="exported exists; name a new folder"):
         export_policy(stored, tmp_path / "exported")
+
+
+def test_what_limits_a_robot_comes_back(cell, tmp_path):
+    stored, _ = cell
+    moved = {"lower": [-0.5] * 7, "upper": [0.25] * 7, "step": [0.125] * 7}
+    for details, motion in ((stored.details, None), ({**stored.details, "motion": moved}, moved)):
+        folder = tmp_path / f"exported-{motion is None}"
+        export_policy(replace(stored, details=details), folder)
+        back = imported(folder, tmp_path / "out").details
+        assert back.get("motion") == motion
+        assert Limits.of_data(back).as_dict() == Limits.of_data(details).as_dict()
 
 
 def test_what_needs_no_schedule_comes_back_without_one(small, tmp_path):

@@ -74,7 +74,7 @@ def main() -> None:
 def _stop(number: int) -> NoReturn:
     if not launch().is_main:  # the main process says it for all
         sys.exit(128 + number)
-    _fail("stopped; finished cells are kept", 128 + number)
+    _fail("stopped; what is finished is kept", 128 + number)
 
 
 def _report(error: BaseException) -> NoReturn:
@@ -82,7 +82,9 @@ def _report(error: BaseException) -> NoReturn:
         _fail(f"{error} {getattr(error, 'mend', '')}".strip(), error.exit_code)
     # Typer may carry its own copy of click, so its errors are known by what they can do.
     if hasattr(error, "format_message"):
-        _fail(f"{error.format_message()} See toyflow --help.", 2)  # pyright: ignore[reportAttributeAccessIssue]
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "toyflow"
+        _fail(f"{error.format_message().rstrip('.')}. See {command} --help.", 2)  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(error, OSError):
         _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}", 1)
     raise error

@@ -45,7 +45,7 @@ class Drive:
     """What `robot-run` and `robot-replay --robot` have in common.
 
     Raises:
-        UsageError: the rate is none.
+        UsageError: the rate, or the time, is none.
     """
 
     robot: str
@@ -57,8 +57,9 @@ class Drive:
     dry_run: bool
 
     def __post_init__(self) -> None:
-        if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
-            raise UsageError(f"--rate takes a finite number above 0, not {self.rate:g}.")
+        for option, value in (("--rate", self.rate), ("--seconds", self.seconds)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{option} takes a finite number above 0, not {value:g}.")
 
 
 def run_policy(
@@ -101,6 +102,12 @@ def run_policy(
         console.print(f"[yellow]{escape(f'The policy reads a prompt; name one with --prompt{hint}.')}[/]")
     if latency_steps and not robot.stepped:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
+    guessed = "normalisation" in training.details and "motion" not in training.details
+    if guessed and drive.limits is None and not robot.stepped:
+        console.print(
+            "[yellow]The policy does not say how far its data's actions went: limits are the robot's own and "
+            "a guess from mean and spread. Name others by --limits FILE.[/]"
+        )
     rate = _rate(robot, planner.interface, drive.rate)
     due = _replan(replan, planner, robot, handover, latency_steps)
     if compiled:
@@ -167,7 +174,7 @@ def _drive(
     settings: Mapping[str, Any],
     console: Console,
 ) -> None:
-    limits, patience = _limits(robot, known, drive, rate)
+    limits, patience = _limits(robot, known, drive, rate, handover)
     path = drive.log or LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{robot.name.replace(':', '-')}.jsonl"
     with RunLog(path) as log:
         log.write(
@@ -176,7 +183,7 @@ def _drive(
             action_names=_names(robot), limits=limits.as_dict(), patience=patience.as_dict(),
             settings=settings, **policy,
         )  # fmt: skip
-        gate = Gate(robot, limits, patience, rate, moves=not drive.dry_run)
+        gate = Gate(robot, limits, patience, rate, _names(robot), moves=not drive.dry_run)
         clock = SteppedClock(rate) if robot.stepped else RealClock(rate)
 
         def on_step(step: int, action: Float[np.ndarray, "action"] | None, changes: tuple[str, ...]) -> None:
@@ -184,21 +191,28 @@ def _drive(
                 sent = "nothing" if action is None else " ".join(f"{number:+.3f}" for number in action)
                 console.print(f"step {step}: {sent} {', '.join(changes)}".rstrip(), markup=False)
 
-        with StopSignals() as signals, _let_go(robot, path, signals):
-            robot.connect()
-            control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
-            with closing(control.run(signals)) as endings:
-                for ending in endings:
-                    _tell(ending, console)
-    for line in Summary.of(read_log(path)).lines():
-        console.print(escape(line))
-    console.print(f"log: {escape(str(path))} (toyflow robot-replay draws it)")
+        if drive.dry_run:
+            console.print(f"what would be sent: {' '.join(_names(robot))}", markup=False)
+        try:
+            with StopSignals() as signals, _let_go(robot, signals):
+                robot.connect()
+                control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
+                with closing(control.run(signals)) as endings:
+                    for ending in endings:
+                        _tell(ending, console)
+        finally:
+            summary = Summary.of(read_log(path))
+            for line in summary.lines():
+                console.print(escape(line))
+            console.print(f"log: {escape(str(path))} (toyflow robot-replay draws it)")
     if signals.number is not None:
         raise typer.Exit(128 + signals.number)
+    if summary.is_idle:
+        raise ToyflowError(f"no action was sent in {summary.steps} steps; the lines above say why.")
 
 
 @contextmanager
-def _let_go(robot: Robot, path: Path, signals: StopSignals) -> Iterator[None]:
+def _let_go(robot: Robot, signals: StopSignals) -> Iterator[None]:
     """Let go of the robot in the end; what robots and planners raise becomes one line."""
     try:
         try:
@@ -211,7 +225,7 @@ def _let_go(robot: Robot, path: Path, signals: StopSignals) -> Iterator[None]:
     except KeyboardInterrupt:  # the second signal: a robot or camera has not returned
         raise typer.Exit(128 + signal.SIGINT) from None
     except Exception as error:
-        raise ToyflowError(f"the run ended by {named_line(error).rstrip('.')}. The log: {path}.") from error
+        raise ToyflowError(f"the run ended by {named_line(error).rstrip('.')}.") from error
 
 
 def _tell(ending: Ending, console: Console) -> None:
@@ -219,15 +233,18 @@ def _tell(ending: Ending, console: Console) -> None:
     console.print(f"episode {ending.episode}: {ending.why} after {ending.steps} steps{late}")
 
 
-def _limits(robot: Robot, known: Limits, drive: Drive, rate: float) -> tuple[Limits, Patience]:
-    """What the file says, else the narrower of what robot and data say, else what follows from these. A
-    simulator's own serve it, since nothing in it can break."""
-    limits = robot.limits.or_else(known) if robot.stepped else robot.limits.within(known)
+def _limits(
+    robot: Robot, known: Limits, drive: Drive, rate: float, handover: Handover
+) -> tuple[Limits, Patience]:
+    """What the file says, else the narrower of what robot and data (or a log) say, else what follows from
+    these. A simulator's own serve a policy, since nothing in it can break."""
+    own = robot.stepped and not isinstance(handover, Recorded)
+    limits = robot.limits.or_else(known) if own else robot.limits.within(known)
     patience = Patience()
     names = _names(robot)
     if drive.limits is not None:
-        own, patience = read_limits(drive.limits, names)
-        limits = own.or_else(limits)
+        chosen, patience = read_limits(drive.limits, names)
+        limits = chosen.or_else(limits)
     if robot.stepped:  # its time passes only when something is done, and without noise rest looks frozen
         patience = replace(patience, hold_after=0.0, stale_after=math.inf)
     return limits.completed(rate, names), patience

@@ -93,7 +93,9 @@ def serve_one(
         )
 
     run(_until_told(server, say_ready))
-    console.print(f"Stopped; {server.metrics.requests} requests were answered.")
+    faults = ", ".join(f"{count} x {kind}" for kind, count in server.metrics.faults.most_common())
+    refused = f"; refused: {faults}" if faults else ""
+    console.print(f"Stopped; {server.metrics.requests} requests were answered{refused}.")
 
 
 async def _until_told(server: PolicyServer, say_ready: Callable[[int, Times], None]) -> None:

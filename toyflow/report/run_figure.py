@@ -15,6 +15,7 @@ import seaborn as sns
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from toyflow.atomic import atomic_file
 from toyflow.errors import UsageError
@@ -68,7 +69,7 @@ class _Run:
     def __init__(self, recording: Recording) -> None:
         header = recording.header
         self.rate, self.limits = header["rate"], header["limits"]
-        self.names: list[str] = header["action_names"]
+        self.names = [f"action {n}" if n.isdigit() else n for n in header["action_names"]]
         self.steps: list[dict[str, Any]] = []
         self.plans: list[tuple[float, dict[str, Any]]] = []
         self.interventions: list[tuple[float, str]] = []
@@ -108,31 +109,40 @@ class _Run:
         axes.step(self.time, sent, where="post", color=SENT, linewidth=1.1)
         known = np.concatenate([[0.0], asked[~np.isnan(asked)], sent[~np.isnan(sent)]])
         low, high = known.min(), known.max()
+        if len(known) == 1:
+            axes.text(0.5, 0.5, "no action", transform=axes.transAxes, ha="center", va="center", color="0.5")
+            axes.set_yticks([])
         for key in ("lower", "upper"):
             limit = self.limits[key][dim]
             if limit is not None and low - (high - low) / 2 <= limit <= high + (high - low) / 2:
                 axes.axhline(limit, color=LIMIT, linewidth=1, linestyle=(0, (2, 2)))
         axes.set_ylabel(self.names[dim].removesuffix(".pos"), rotation=0, ha="right", va="center", fontsize=9)
-        axes.tick_params(labelsize=8, labelbottom=False)
+        axes.tick_params(labelsize=8, labelbottom=dim >= self.dims - COLUMNS)
 
     def draw_timing(self, axes: Axes) -> None:
         """How long plans took; and on a real clock how late steps began, and how long their work took."""
-        timed = () if self.stepped else (("took", "a step's work", WORK, 3), ("late", "its delay", SENT, 5))
+        delay = f"its delay\n(at least {SHORTEST:g})"
+        timed = () if self.stepped else (("took", "a step's work", WORK, 3), ("late", delay, SENT, 5))
         for key, label, colour, size in timed:
             milliseconds = [max(1000 * step[key], SHORTEST) for step in self.steps]
             axes.plot(self.time, milliseconds, ".", markersize=size, color=colour, label=label, alpha=0.7)
-        for late, marker, label in ((False, "o", "a plan"), (True, "X", "a late plan")):
-            points = [(at, 1000 * plan["seconds"]) for at, plan in self.plans if plan["late"] == late]
+        kinds = (("a plan", "o", PLAN), ("a late plan", "X", PLAN), ("a refused plan", "X", LIMIT))
+        for kind, (label, marker, colour) in enumerate(kinds):
+            points = [(at, 1000 * plan["seconds"]) for at, plan in self.plans if _kind(plan) == kind]
             if points:
                 x, y = zip(*points, strict=True)
-                axes.plot(x, y, marker, color=PLAN, markersize=5, markeredgecolor="white", label=label)
+                axes.plot(x, y, marker, color=colour, markersize=5, markeredgecolor="white", label=label)
         period = 1000 / self.rate
         axes.axhline(period, color=LIMIT, linewidth=1, linestyle=(0, (2, 2)))
         axes.annotate(
             "one period", (1, period), xycoords=("axes fraction", "data"), xytext=(-4, 3),
             textcoords="offset points", ha="right", fontsize=8, color=LIMIT,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
         )  # fmt: skip
         axes.set(yscale="log", ylabel="milliseconds")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1), fontsize=8, frameon=False)
         axes.tick_params(labelsize=8, labelbottom=False)
 
@@ -141,7 +151,9 @@ class _Run:
         kinds = [kind for kind in KINDS if any(kind == what for _, what in self.interventions)]
         for row, kind in enumerate(kinds):
             times = [at for at, what in self.interventions if what == kind]
-            axes.plot(times, [row] * len(times), "|", color=LIMIT, markersize=11, markeredgewidth=1.4)
+            axes.plot(
+                times, [row] * len(times), "|", color=LIMIT, markersize=11, markeredgewidth=1.4, clip_on=False
+            )
         counts = [sum(what == kind for _, what in self.interventions) for kind in kinds]
         axes.set_yticks(
             range(len(kinds)), [f"{kind} ({n})" for kind, n in zip(kinds, counts, strict=True)], fontsize=9
@@ -168,6 +180,11 @@ class _Run:
         return np.array(
             [[np.nan if n is None else n for n in step[key] or [None] * width] for step in self.steps], float
         )
+
+
+def _kind(plan: dict[str, Any]) -> int:
+    """0 for a plan that was carried out in time, 1 for one that was late, 2 for one that was refused."""
+    return 2 if not plan["admitted"] else int(plan["late"])
 
 
 _COLOURS = sns.color_palette("colorblind", 10)

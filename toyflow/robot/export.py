@@ -52,7 +52,7 @@ def export_policy(training: StoredTraining, folder: Path) -> None:
         output_features={ACTION: PolicyFeature(FeatureType.ACTION, (spec.interface.action_dim,))},
         device="cpu",
         push_to_hub=False,
-        **encoded(spec, normalisation, training.record),
+        **encoded(spec, normalisation, training.record, training.details.get("motion")),
     )
     policy = ToyflowPolicy(config)
     policy.model.load_state_dict(training.weights())

@@ -122,6 +122,7 @@ def _taken_over(checkpoint: LeRobotCheckpoint, known: lerobot_format.Decoded) ->
         "imported": _origin(checkpoint, known.spec.interface, known.spec.horizon),
         "policy": {**known.spec.as_dict(), "pretrained": False},
         "normalisation": known.normalisation.as_dict(),
+        **({"motion": known.motion} if known.motion else {}),
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "seconds": 0.0,
         "made_of": {},

@@ -24,6 +24,7 @@ from toyflow.sweep.records import TrainingRecord
 TYPE = "toyflow"
 PREFIX = "model."
 """Of the names of the weights."""
+MOTION = ("lower", "upper", "step")
 
 
 class Decoded(NamedTuple):
@@ -35,6 +36,9 @@ class Decoded(NamedTuple):
     schedule: str | None
     """None, as `time_sampling`, where the objective takes none."""
     time_sampling: str | None
+    motion: dict[str, list[float]] | None
+    """How far the actions of the training data went, which limits a robot; None for a policy that LeRobot
+    trained."""
 
 
 def decoded(config: Mapping[str, Any]) -> Decoded:
@@ -71,14 +75,23 @@ def decoded(config: Mapping[str, Any]) -> Decoded:
         objective = config["objective"]
         law = (config["schedule"], config["time_sampling"])
         uses_schedule = plugins.load("objectives", objective).uses_schedule
-        return Decoded(spec, normalisation, objective, *(law if uses_schedule else (None, None)))
+        motion = {key: list(map(float, config.get(f"action_{key}", ()))) for key in MOTION}
+        return Decoded(
+            spec, normalisation, objective, *(law if uses_schedule else (None, None)),
+            motion=motion if all(motion.values()) else None,
+        )  # fmt: skip
     except KeyError as error:
         raise DamagedError(f"config.json of a toyflow policy has no {error}.") from error
     except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
         raise DamagedError(f"config.json of a toyflow policy has a value that is none: {error}.") from error
 
 
-def encoded(spec: PolicySpec, normalisation: Normalisation, record: TrainingRecord) -> dict[str, Any]:
+def encoded(
+    spec: PolicySpec,
+    normalisation: Normalisation,
+    record: TrainingRecord,
+    motion: Mapping[str, list[float]] | None,
+) -> dict[str, Any]:
     """What `ToyflowConfig` is made of, features apart."""
     return {
         "size": spec.size,
@@ -95,6 +108,7 @@ def encoded(spec: PolicySpec, normalisation: Normalisation, record: TrainingReco
         "tokeniser": spec.tokeniser,
         "fps": spec.interface.fps,
         **normalisation_fields(normalisation),
+        **{f"action_{key}": list(values) for key, values in (motion or {}).items()},
     }
 
 

@@ -1,5 +1,6 @@
 """robot-run and robot-replay, in this process; and in one of its own where signals come into it."""
 
+import re
 import signal
 import time
 from dataclasses import replace
@@ -113,6 +114,48 @@ def test_limits_from_a_file_are_kept(toyflow, fast):
     assert summary.interventions["bounds"] and "x bounds" in done.stdout
 
 
+def test_a_run_without_an_action_says_why_and_fails(toyflow, fast):
+    (toyflow.folder / "still.toml").write_text("velocity = 1e-9")
+    words = ("robot-run", fast, "--robot", "fake", "--limits", "still.toml")
+    done = toyflow(*words, "--seconds", "0.5", "--log", "a.jsonl")
+    assert done.returncode == 1 and "no action was sent in 50 steps" in done.stderr
+    said = " ".join(done.stdout.split())
+    assert (
+        "50 refused, 0 actions dropped" in said
+        and "log: a.jsonl" in said
+        and "no action was ever sent" in said
+    )
+    assert re.search(
+        r"the last chunk that was refused: velocity, \S+ in (shoulder|elbow), of at most 1e-09", said
+    )
+    shown = toyflow("robot-replay", "a.jsonl")
+    assert shown.returncode == 0 and (toyflow.folder / "a.png").stat().st_size > 20_000
+    stopped = toyflow(*words, "--seconds", "9", "--log", "b.jsonl")
+    assert stopped.returncode == 1 and "log: b.jsonl" in stopped.stdout
+    assert re.search(
+        r"Refused so far: \d+ x velocity\. The last chunk: velocity, .* --limits FILE", stopped.stderr
+    )
+
+
+def test_it_says_which_joints_were_held_back(toyflow, fast):
+    (toyflow.folder / "slow.toml").write_text(
+        "step = {elbow = 1e-6, default = 9}\nvelocity = inf\njerk = inf"
+    )
+    done = toyflow("robot-run", fast, "--robot", "fake", "--limits", "slow.toml", "--seconds", "0.5")
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("changed:")]
+    assert line.startswith("changed: elbow ")
+
+
+def test_a_replay_keeps_to_the_logs_limits(toyflow, checkpoint):
+    (toyflow.folder / "slow.toml").write_text("step = 0.01\nvelocity = inf\njerk = inf")
+    points = ("--robot", "points", "--suite", "points", "--states", "0", "--seconds", "1")
+    done = toyflow("robot-run", checkpoint, *points, "--limits", "slow.toml", "--log", "a.jsonl")
+    assert done.returncode == 0, done.stderr
+    toyflow("robot-replay", "a.jsonl", *points, "--log", "b.jsonl")
+    assert read_log(toyflow.folder / "b.jsonl").header["limits"]["step"] == [0.01, 0.01]
+
+
 def test_a_simulator_may_rest(toyflow, fast):
     done = toyflow(
         "robot-run", fast, "--robot", "fake", "--seconds", "1", "--set", "frozen=1", "--replan", "2"
@@ -125,6 +168,8 @@ def test_a_real_robot_keeps_to_what_the_data_did(toyflow, fast):
     done = toyflow("robot-run", fast, "--robot", "fake", "--set", "real=1", *log)
     assert done.returncode == 0, done.stderr
     assert "The policy reads a prompt; name one with --prompt" in done.stdout
+    assert "a guess from mean and spread" in " ".join(done.stdout.split())
+    assert "what would be sent: shoulder elbow" in done.stdout
     limits = read_log(toyflow.folder / "a.jsonl").header["limits"]  # the robot: 1, the data: 5 times 0.1
     assert limits["upper"] == pytest.approx([0.5, 0.5])
 
@@ -147,6 +192,7 @@ FAKE = ("--robot", "fake", "--rate", "100")
         ((*FAKE, "--set", "real"), "--set takes pairs such as"),
         ((*FAKE, "--noise-seed", "-1"), "Invalid value for '--noise-seed'"),
         (("--robot", "fake", "--rate", "0"), "--rate takes a finite number above 0, not 0"),
+        ((*FAKE, "--seconds", "-1"), "--seconds takes a finite number above 0, not -1"),
         (("--robot", "fake", "--rate", "inf"), "--rate takes a finite number above 0, not inf"),
     ],
 )

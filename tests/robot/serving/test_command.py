@@ -66,11 +66,17 @@ def test_it_serves_until_it_is_told_to_stop(toyflow, tmp_path):
         about = unpack(bytes_of(client.recv(5)))
         assert about["steps"] == 3 and about["action_horizon"] == 10 and about["action_dim"] == 7
         assert about["keys"]["cameras"] == {"image": "observation/image", "image2": "observation/image2"}
+        client.send(b"?")
+        assert "not a map of an observation's entries" in client.recv(5)
         first, again, other = (ask(client, {**message, "seed": seed})["actions"] for seed in (3, 3, 4))
     assert first.shape == (10, 7) and (first == again).all() and (first != other).any()
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=20)
-    assert process.returncode == 0 and "Stopped; 3 requests were answered." in out and not err
+    assert (
+        process.returncode == 0
+        and "Stopped; 3 requests were answered; refused: 1 x frame." in out
+        and not err
+    )
 
 
 def test_signals_are_given_back_when_the_server_has_ended():

@@ -72,7 +72,9 @@ def test_a_stopped_driver_keeps_what_is_finished_and_resumes(ray_nodes, toyflow,
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     if number == signal.SIGINT:
-        assert process.returncode == 130 and "finished cells are kept" in stderr and "Traceback" not in stderr
+        assert (
+            process.returncode == 130 and "what is finished is kept" in stderr and "Traceback" not in stderr
+        )
     kept = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("manifest.json")}
     resumed = toyflow.apart(*LONG, *ray_nodes.options, "--out", "out")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr

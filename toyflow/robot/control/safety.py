@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -51,6 +51,7 @@ class Gate:
     Args:
         limits: complete; see `Limits.completed`.
         rate: actions per second.
+        names: of the numbers of an action, for what is told.
         moves: whether anything is sent; False for a dry run, in which all checks are made.
         on_intervention: told (kind, detail) of everything but changes of single actions, which `send`
         returns.
@@ -66,14 +67,17 @@ class Gate:
         limits: Limits,
         patience: Patience,
         rate: float,
+        names: Sequence[str] = (),
         moves: bool = True,
         on_intervention: Callable[[str, str], None] = lambda kind, detail: None,
     ) -> None:
         self.robot, self.patience, self.rate, self.moves = robot, patience, rate, moves
         self.on_intervention = on_intervention
+        self.names = names or [f"dimension {place}" for place in range(len(_known(limits.lower)))]
         self.lower, self.upper = _known(limits.lower), _known(limits.upper)
         self.step, self.velocity, self.jerk = map(_known, (limits.step, limits.velocity, limits.jerk))
         self.counts: Counter[str] = Counter()
+        self._refused = ""
         self.checked = 0
         self._before: Action | None = None
         self._fresh_at: float | None = None
@@ -103,6 +107,7 @@ class Gate:
         refused = self._refusal(chunk)
         if refused is not None:
             self._tell(*refused)
+            self._refused = ", ".join(refused)
         return refused is None
 
     def send(self, asked: Action, now: float) -> Sent:
@@ -118,11 +123,11 @@ class Gate:
             self.nothing(now)
             return Sent(None, (fault,))
         action = np.clip(asked.astype(float), self.lower, self.upper)
-        changes = ["bounds"] if _differ(action, asked) else []
+        changes = ["bounds"] if differing(action, asked).any() else []
         if self._before is not None:
             before = np.where(np.isnan(self._before), action, self._before)
             near = np.clip(action, before - self.step, before + self.step)
-            changes += ["change"] if _differ(near, action) else []
+            changes += ["change"] if differing(near, action).any() else []
             action = near
         self.counts.update(changes)
         if self.moves:
@@ -144,6 +149,7 @@ class Gate:
             self._tell("stop", message)
             raise SafetyStop(
                 f"the robot was stopped: {message}. Refused so far: {self.refusals() or 'nothing'}."
+                f"{f' The last chunk: {self._refused}; --limits FILE sets others.' if self._refused else ''}"
             )
         if waited >= self.patience.hold_after:
             if not self._holding:
@@ -170,20 +176,24 @@ class Gate:
             self.robot.stop()
 
     def refusals(self) -> str:
-        """Interventions so far, in words: `3 x velocity, 1 x stale`."""
-        return ", ".join(f"{count} x {kind}" for kind, count in self.counts.most_common())
+        """What was not let through so far, in words: `3 x velocity, 1 x stale`."""
+        refused = [each for each in self.counts.most_common() if each[0] not in ("hold", "stop")]
+        return ", ".join(f"{count} x {kind}" for kind, count in refused)
 
     def _refusal(self, chunk: Float[np.ndarray, "horizon action"]) -> tuple[str, str] | None:
         fault = self._fault(chunk)
         if fault is not None:
-            return fault, "a chunk of the policy was refused"
+            return (
+                fault,
+                f"a chunk of shape {chunk.shape}, with {int((~np.isfinite(chunk)).sum())} not finite",
+            )
         for kind, limit, order in (("velocity", self.velocity, 1), ("jerk", self.jerk, 3)):
             if len(chunk) > order:
                 most = np.abs(np.diff(chunk.astype(float), n=order, axis=0)).max(0) * self.rate**order
                 beyond = most > limit + TOLERANCE * np.maximum(1, limit)
                 if beyond.any():
                     worst = int(np.argmax(np.where(beyond, most, -math.inf)))
-                    return kind, f"{most[worst]:.3g} in dimension {worst}, of at most {limit[worst]:.3g}"
+                    return kind, f"{most[worst]:.3g} in {self.names[worst]}, of at most {limit[worst]:.3g}"
         return None
 
     def _fault(self, numbers: Float[np.ndarray, "*rows action"]) -> str | None:
@@ -201,5 +211,6 @@ def _known(values: Float[np.ndarray, "action"] | None) -> Float[np.ndarray, "act
     return np.asarray(values, float)
 
 
-def _differ(a: Action, b: Action) -> bool:
-    return bool((np.abs(a - b) > TOLERANCE * np.maximum(1, np.abs(b))).any())
+def differing(a: Float[np.ndarray, "*rows action"], b: Float[np.ndarray, "*rows action"]) -> np.ndarray:
+    """Where two actions are not the same, but for rounding."""
+    return np.abs(a - b) > TOLERANCE * np.maximum(1, np.abs(b))

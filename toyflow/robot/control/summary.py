@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 
 from toyflow.robot.control.log import Recording
+from toyflow.robot.control.safety import differing
+
+CHUNKS = ("velocity", "jerk", "not-finite", "shape")
+"""Why a whole chunk is refused."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,10 @@ class Summary:
         work: how long a step's work took, sending included and looking not.
         missed: steps left out because the one before took too long.
         unsent: steps for which there was no action.
+        dropped: actions of chunks that were let through, whose step had passed.
         interventions: by kind: changed actions, refused chunks, holds and stops.
+        changed: steps at which a number of the action was sent otherwise than asked, by its name.
+        refusal: what was wrong with the last chunk that was refused.
         end: how the run ended; None where the log stops before, as after kill -9.
         stopped: `yes`, or why the robot could not be brought to rest; None where `end` is.
     """
@@ -59,6 +66,8 @@ class Summary:
     refused: int
     dropped: int
     interventions: Counter[str]
+    changed: Counter[str]
+    refusal: str | None
     end: str | None
     stopped: str | None
     damage: str | None
@@ -68,7 +77,8 @@ class Summary:
         """Of a log, as far as it goes."""
         steps, plans, ends = (recording.of(kind) for kind in ("step", "plan", "end"))
         kinds = Counter(change for step in steps for change in step["changes"])
-        kinds.update(line["what"] for line in recording.of("intervention"))
+        told = recording.of("intervention")
+        kinds.update(line["what"] for line in told)
         return cls(
             endings=recording.of("ending"),
             steps=len(steps),
@@ -80,18 +90,30 @@ class Summary:
             planning=Spread.of([plan["seconds"] for plan in plans]),
             late=sum(plan["late"] for plan in plans),
             refused=sum(not plan["admitted"] for plan in plans),
-            dropped=sum(plan["dropped"] for plan in plans),
+            dropped=sum(plan["dropped"] for plan in plans if plan["admitted"]),
             interventions=kinds,
+            changed=_changed(recording),
+            refusal=next(
+                (f"{line['what']}, {line['detail']}" for line in reversed(told) if line["what"] in CHUNKS),
+                None,
+            ),
             end=ends[-1]["why"] if ends else None,
             stopped=ends[-1]["stopped"] if ends else None,
             damage=recording.damage,
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there were steps, and never an action."""
+        return self.unsent == self.steps > 0
+
     def lines(self) -> list[str]:
         """A line on each."""
         solved = sum(ending["why"] == "solved" for ending in self.endings)
         episodes = (
-            f"{len(self.endings)} episodes ended, {solved} solved" if self.endings else "no episode ended"
+            f"{len(self.endings)} episode{'s' * (len(self.endings) > 1)} ended, {solved} solved"
+            if self.endings
+            else "no episode ended"
         )
         late = f"{self.late} late" if self.late else "none late"
         kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common())
@@ -102,9 +124,26 @@ class Summary:
             f"{self.dropped} actions dropped as their step had passed",
             f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
         ]
+        if self.changed:
+            said.append(
+                "changed: " + ", ".join(f"{name} {count}" for name, count in self.changed.most_common())
+            )
+        if self.refusal:
+            said.append(f"the last chunk that was refused: {self.refusal}")
+        if self.is_idle:
+            said.append("no action was ever sent")
         if self.stopped not in ("yes", None):
             said.append(f"the robot was not brought to rest: {self.stopped}")
         return [*said, f"damage: {self.damage}"] if self.damage else said
+
+
+def _changed(recording: Recording) -> Counter[str]:
+    steps = [step for step in recording.of("step") if step["changes"] and step["sent"]]
+    if not steps:
+        return Counter()
+    asked, sent = (np.array([step[key] for step in steps], float) for key in ("asked", "sent"))
+    counts = differing(sent, asked).sum(0).tolist()
+    return Counter(dict(zip(recording.header["action_names"], counts, strict=True))) - Counter()
 
 
 def _gaps(recording: Recording) -> list[int]:
