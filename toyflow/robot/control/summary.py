@@ -42,6 +42,7 @@ class Summary:
 
     Attributes:
         endings: of episodes, as logged.
+        stepped: whether time stood still between actions, as a simulator's does.
         jitter: by how much steps began late.
         work: how long a step's work took, sending included and looking not.
         missed: steps left out because the one before took too long.
@@ -56,6 +57,7 @@ class Summary:
 
     endings: list[dict[str, Any]]
     steps: int
+    stepped: bool
     jitter: Spread
     work: Spread
     missed: int
@@ -82,6 +84,7 @@ class Summary:
         return cls(
             endings=recording.of("ending"),
             steps=len(steps),
+            stepped=recording.header["clock"] == "stepped",
             jitter=Spread.of([step["late"] for step in steps]),
             work=Spread.of([step["took"] for step in steps]),
             missed=sum(_gaps(recording)),
@@ -117,9 +120,10 @@ class Summary:
         )
         late = f"{self.late} late" if self.late else "none late"
         kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common())
+        timing = f"steps began late by {self.jitter}; {self.missed} missed; their work took {self.work}"
         said = [
             f"run: {self.end or 'cut off: the log has no end'}; {episodes}; {self.steps} steps",
-            f"steps began late by {self.jitter}; {self.missed} missed; their work took {self.work}",
+            *([] if self.stepped else [timing]),
             f"{self.plans} plans in {self.planning}; {late}, {self.refused} refused, "
             f"{self.dropped} actions dropped as their step had passed",
             f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
