@@ -374,6 +374,19 @@ def test_every_help_has_examples(toyflow, command):
     assert f"toyflow {command}" in result.stdout.partition("Examples")[2]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("robot-rum",), "'robot-run', 'robot-train', 'robot-setup'? See toyflow --help."),
+        (("sweep", "--sted", "1"), "See toyflow sweep --help."),
+    ],
+)
+def test_what_the_command_line_does_not_know_is_a_sentence(toyflow, words, said):
+    done = toyflow(*words)
+    assert done.returncode == 2 and said in " ".join(done.stderr.split())
+    assert ".." not in done.stderr and "?." not in done.stderr
+
+
 def test_help_fits_its_terminal(toyflow):
     shown = toyflow.apart("sweep", "--help", COLUMNS="80").stdout
     assert " steps or seeds extend it. " in shown  # a paragraph, not the source's lines

@@ -1,5 +1,6 @@
 """Policies of ours in LeRobot's files, and LeRobot's commands on them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -103,13 +104,31 @@ def test_there_and_back_it_plans_the_same(cell, tmp_path):
 
 def test_what_limits_a_robot_comes_back(cell, tmp_path):
     stored, _ = cell
-    moved = {"lower": [-0.5] * 7, "upper": [0.25] * 7, "step": [0.125] * 7}
+    moved = {"lower": [-0.5] * 2, "upper": [0.25] * 2, "step": [0.125] * 2}
     for details, motion in ((stored.details, None), ({**stored.details, "motion": moved}, moved)):
         folder = tmp_path / f"exported-{motion is None}"
         export_policy(replace(stored, details=details), folder)
         back = imported(folder, tmp_path / "out").details
         assert back.get("motion") == motion
         assert Limits.of_data(back).as_dict() == Limits.of_data(details).as_dict()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"action_lower": [0.0]},
+        {"action_lower": [0.0], "action_upper": [1.0], "action_step": [0.1]},
+        {"action_lower": [0.0] * 2, "action_upper": [float("nan")] * 2, "action_step": [0.1] * 2},
+        {"action_lower": [2.0] * 2, "action_upper": [1.0] * 2, "action_step": [0.1] * 2},
+        {"action_lower": [0.0] * 2, "action_upper": [1.0] * 2, "action_step": [-0.1] * 2},
+    ],
+)
+def test_limits_that_make_no_sense_are_damage(cell, tmp_path, values):
+    export_policy(cell[0], tmp_path / "exported")
+    config = json.loads((tmp_path / "exported/config.json").read_text())
+    assert decoded(config).motion is None
+    with pytest.raises(DamagedError, match=r"has a value that is none: .*action_"):
+        decoded({**config, **values})
 
 
 def test_what_needs_no_schedule_comes_back_without_one(small, tmp_path):

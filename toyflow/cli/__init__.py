@@ -84,7 +84,9 @@ def _report(error: BaseException) -> NoReturn:
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "toyflow"
-        _fail(f"{error.format_message().rstrip('.')}. See {command} --help.", 2)  # pyright: ignore[reportAttributeAccessIssue]
+        message = str(error.format_message())  # pyright: ignore[reportAttributeAccessIssue]
+        end = "" if message.endswith((".", "?", "!")) else "."
+        _fail(f"{message}{end} See {command} --help.", 2)
     if isinstance(error, OSError):
         _fail(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}", 1)
     raise error

@@ -7,7 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from toyflow.robot.control.signals import StopSignals
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
 from toyflow.robot.planners import Planner
-from toyflow.robot.robots import Robot, RobotSettings, open_robot
+from toyflow.robot.robots import Robot, RobotSettings, open_robot, shown
 
 LOGS = Path("robot-runs")
 
@@ -192,7 +192,8 @@ def _drive(
                 console.print(f"step {step}: {sent} {', '.join(changes)}".rstrip(), markup=False)
 
         if drive.dry_run:
-            console.print(f"what would be sent: {' '.join(_names(robot))}", markup=False)
+            console.print(f"what would be sent: {', '.join(map(shown, _names(robot)))}", markup=False)
+        failed = True
         try:
             with StopSignals() as signals, _let_go(robot, signals):
                 robot.connect()
@@ -200,15 +201,22 @@ def _drive(
                 with closing(control.run(signals)) as endings:
                     for ending in endings:
                         _tell(ending, console)
+            failed = False
         finally:
-            summary = Summary.of(read_log(path))
-            for line in summary.lines():
-                console.print(escape(line))
-            console.print(f"log: {escape(str(path))} (toyflow robot-replay draws it)")
+            with suppress(*[Exception] * failed):  # so as not to hide the first error
+                summary = _conclude(path, console)
     if signals.number is not None:
         raise typer.Exit(128 + signals.number)
     if summary.is_idle:
         raise ToyflowError(f"no action was sent in {summary.steps} steps; the lines above say why.")
+
+
+def _conclude(path: Path, console: Console) -> Summary:
+    console.print(f"log: {escape(str(path))} (toyflow robot-replay draws it)")
+    summary = Summary.of(read_log(path))
+    for line in summary.lines():
+        console.print(escape(line))
+    return summary
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from toyflow.atomic import atomic_file
 from toyflow.errors import UsageError
 from toyflow.robot.control.log import Recording
+from toyflow.robot.robots.base import shown
 
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 2
@@ -69,7 +70,7 @@ class _Run:
     def __init__(self, recording: Recording) -> None:
         header = recording.header
         self.rate, self.limits = header["rate"], header["limits"]
-        self.names = [f"action {n}" if n.isdigit() else n for n in header["action_names"]]
+        self.names = [shown(name) for name in header["action_names"]]
         self.steps: list[dict[str, Any]] = []
         self.plans: list[tuple[float, dict[str, Any]]] = []
         self.interventions: list[tuple[float, str]] = []
@@ -159,7 +160,8 @@ class _Run:
             range(len(kinds)), [f"{kind} ({n})" for kind, n in zip(kinds, counts, strict=True)], fontsize=9
         )
         axes.set_ylim(max(len(kinds), 1) - 0.5, -0.5)
-        axes.set_xlim(0, max(self.time) + 1 / self.rate)
+        told = [at for at, _ in self.interventions]  # a stop may come long after the last step
+        axes.set_xlim(0, max([*self.time, *told]) + 1 / self.rate)
         axes.set_xlabel("seconds")
         if not kinds:
             axes.text(0.5, 0.5, "no interventions", transform=axes.transAxes, ha="center", va="center")

@@ -5,6 +5,7 @@ Read and written without LeRobot; the distribution `lerobot_policy_toyflow` runs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ class Decoded(NamedTuple):
     time_sampling: str | None
     motion: dict[str, list[float]] | None
     """How far the actions of the training data went, which limits a robot; None for a policy that LeRobot
-    trained."""
+    trained from nothing. One that it trained further keeps those of the first data."""
 
 
 def decoded(config: Mapping[str, Any]) -> Decoded:
@@ -75,15 +76,27 @@ def decoded(config: Mapping[str, Any]) -> Decoded:
         objective = config["objective"]
         law = (config["schedule"], config["time_sampling"])
         uses_schedule = plugins.load("objectives", objective).uses_schedule
-        motion = {key: list(map(float, config.get(f"action_{key}", ()))) for key in MOTION}
         return Decoded(
             spec, normalisation, objective, *(law if uses_schedule else (None, None)),
-            motion=motion if all(motion.values()) else None,
+            motion=_motion(config, interface.action_dim),
         )  # fmt: skip
     except KeyError as error:
         raise DamagedError(f"config.json of a toyflow policy has no {error}.") from error
     except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
         raise DamagedError(f"config.json of a toyflow policy has a value that is none: {error}.") from error
+
+
+def _motion(config: Mapping[str, Any], dims: int) -> dict[str, list[float]] | None:
+    """Raises ValueError unless there is none, or all of it and it makes sense."""
+    lower, upper, step = parts = [list(map(float, config.get(f"action_{key}", ()))) for key in MOTION]
+    if not any(parts):
+        return None
+    numbers = [*lower, *upper, *step]
+    if any(len(part) != dims for part in parts) or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"action_lower, action_upper and action_step are not {dims} finite numbers each")
+    if any(a > b for a, b in zip(lower, upper, strict=True)) or min(step) < 0:
+        raise ValueError("an action_lower is above its action_upper, or an action_step below 0")
+    return dict(zip(MOTION, parts, strict=True))
 
 
 def encoded(

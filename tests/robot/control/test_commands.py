@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from robot.points import Points, StraightPlanner
 from robot.robots.fakes import FakeRobot
 
 from toyflow.cli.robot_driving import _replan
 from toyflow.cli.robot_policy import find_policy, ready_planner
+from toyflow.report.run_figure import draw_run
 from toyflow.robot.control.log import read_log
 from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
@@ -152,8 +154,11 @@ def test_a_replay_keeps_to_the_logs_limits(toyflow, checkpoint):
     points = ("--robot", "points", "--suite", "points", "--states", "0", "--seconds", "1")
     done = toyflow("robot-run", checkpoint, *points, "--limits", "slow.toml", "--log", "a.jsonl")
     assert done.returncode == 0, done.stderr
-    toyflow("robot-replay", "a.jsonl", *points, "--log", "b.jsonl")
-    assert read_log(toyflow.folder / "b.jsonl").header["limits"]["step"] == [0.01, 0.01]
+    again = toyflow("robot-replay", "a.jsonl", *points, "--log", "b.jsonl")
+    assert again.returncode == 0, again.stderr
+    first, second = (read_log(toyflow.folder / name) for name in ("a.jsonl", "b.jsonl"))
+    assert second.header["limits"]["step"] == [0.01, 0.01]
+    assert [line["sent"] for line in first.of("step")] == [line["sent"] for line in second.of("step")]
 
 
 def test_a_simulator_may_rest(toyflow, fast):
@@ -169,7 +174,7 @@ def test_a_real_robot_keeps_to_what_the_data_did(toyflow, fast):
     assert done.returncode == 0, done.stderr
     assert "The policy reads a prompt; name one with --prompt" in done.stdout
     assert "a guess from mean and spread" in " ".join(done.stdout.split())
-    assert "what would be sent: shoulder elbow" in done.stdout
+    assert "what would be sent: shoulder, elbow" in done.stdout
     limits = read_log(toyflow.folder / "a.jsonl").header["limits"]  # the robot: 1, the data: 5 times 0.1
     assert limits["upper"] == pytest.approx([0.5, 0.5])
 
@@ -255,6 +260,27 @@ def test_a_robot_that_fails_is_one_line_and_an_exit_code(toyflow, fast, fault, s
     )  # fmt: skip
     assert done.returncode == 1 and said in done.stderr.replace("\n", " ")
     assert (toyflow.folder / "did").read_text().split()[-3:] == ["hold", "stop", "disconnect"]
+
+
+def test_a_log_that_is_gone_does_not_hide_why_the_run_ended(toyflow, fast, monkeypatch):
+    def send(robot, action):
+        (toyflow.folder / "a.jsonl").unlink()
+        raise OSError("the bus is silent")
+
+    monkeypatch.setattr(FakeRobot, "send", send)
+    done = toyflow("robot-run", fast, "--robot", "fake", "--seconds", "1", "--log", "a.jsonl")
+    assert done.returncode == 1 and "the run ended by OSError: the bus is silent" in done.stderr
+    assert "log: a.jsonl" in done.stdout
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_stop_long_after_the_last_step_is_drawn(toyflow, fast):
+    toyflow("robot-run", fast, "--robot", "fake", "--seconds", "0.3", "--log", "a.jsonl")
+    recording = read_log(toyflow.folder / "a.jsonl")
+    stop = {"kind": "intervention", "step": 500, "what": "stop", "detail": "no fresh action"}
+    drawn = draw_run(recording._replace(lines=[*recording.lines, stop]), toyflow.folder / "a.png")
+    with Image.open(drawn) as image:
+        assert image.width > 1000
 
 
 @pytest.mark.parametrize("moment", ["connect", "disconnect"])

@@ -35,6 +35,23 @@ def act(*numbers: float) -> np.ndarray:
     return np.array(numbers, np.float32)
 
 
+def test_a_stop_blames_a_refused_chunk_only_while_it_is_what_is_missing():
+    hasty = np.array([[0, 0], [9, 0], [0, 0]], np.float32)
+    for chunks, blamed in (
+        ([hasty], "velocity, 90 in elbow, of at most 10; --limits"),
+        ([hasty, hasty * 0], ""),
+    ):
+        made = gate(names=("elbow", "wrist"))
+        assert [made.admits(chunk) for chunk in chunks] == [False, True][: len(chunks)]
+        with pytest.raises(SafetyStop) as stopped:
+            made.nothing(3.0)
+        assert ("The last chunk" in str(stopped.value)) == bool(blamed) and blamed in str(stopped.value)
+    made = gate()
+    assert not made.admits(hasty * np.nan)
+    with pytest.raises(SafetyStop, match=r"chunk: not-finite, a chunk of shape \(3, 2\), with 6 not"):
+        made.nothing(3.0)
+
+
 def test_an_action_within_all_limits_is_sent_as_it_is():
     robot = FakeRobot()
     sent = gate(robot).send(act(0.3, 1.5), 0.0)

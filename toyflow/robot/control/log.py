@@ -41,7 +41,9 @@ class RunLog:
         text = json.dumps({"kind": kind, **values}, default=_json, separators=(",", ":"), allow_nan=False)
         body = text[:-1].encode()
         self._crc = zlib.crc32(body, self._crc)
-        self._file.write(b'%s,"crc":"%08x"}\n' % (body, self._crc))
+        line = b'%s,"crc":"%08x"}\n' % (body, self._crc)
+        while line:  # of a disk that is nearly full the system takes a part, and says so
+            line = line[self._file.write(line) :]
 
     def __enter__(self) -> RunLog:
         return self

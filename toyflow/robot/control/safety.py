@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.control.limits import Limits, Patience
-from toyflow.robot.robots.base import Robot
+from toyflow.robot.robots.base import Robot, shown
 
 TOLERANCE = 1e-5
 """Share of max(1, limit) by which a limit may be passed before it counts: float32 rounds."""
@@ -73,11 +73,11 @@ class Gate:
     ) -> None:
         self.robot, self.patience, self.rate, self.moves = robot, patience, rate, moves
         self.on_intervention = on_intervention
-        self.names = names or [f"dimension {place}" for place in range(len(_known(limits.lower)))]
+        self.names = [shown(name) for name in names or map(str, range(len(_known(limits.lower))))]
         self.lower, self.upper = _known(limits.lower), _known(limits.upper)
         self.step, self.velocity, self.jerk = map(_known, (limits.step, limits.velocity, limits.jerk))
         self.counts: Counter[str] = Counter()
-        self._refused = ""
+        self._refused: tuple[str, str] | None = None
         self.checked = 0
         self._before: Action | None = None
         self._fresh_at: float | None = None
@@ -88,7 +88,7 @@ class Gate:
         """An episode begins with the robot where `still` would leave it, or nowhere known. `now` in
         seconds."""
         self._before = None if still is None else np.asarray(still, float)
-        self._fresh_at, self._holding, self._seen = now, False, {}
+        self._fresh_at, self._holding, self._seen, self._refused = now, False, {}, None
 
     def believes(self, digests: Mapping[str, str], now: float) -> bool:
         """Whether an observation whose parts, such as cameras, have these digests may be acted upon."""
@@ -105,9 +105,9 @@ class Gate:
     def admits(self, chunk: Float[np.ndarray, "horizon action"]) -> bool:
         """Whether a chunk may be executed at all."""
         refused = self._refusal(chunk)
+        self._refused = refused
         if refused is not None:
             self._tell(*refused)
-            self._refused = ", ".join(refused)
         return refused is None
 
     def send(self, asked: Action, now: float) -> Sent:
@@ -149,7 +149,7 @@ class Gate:
             self._tell("stop", message)
             raise SafetyStop(
                 f"the robot was stopped: {message}. Refused so far: {self.refusals() or 'nothing'}."
-                f"{f' The last chunk: {self._refused}; --limits FILE sets others.' if self._refused else ''}"
+                f"{self._why_refused()}"
             )
         if waited >= self.patience.hold_after:
             if not self._holding:
@@ -179,6 +179,13 @@ class Gate:
         """What was not let through so far, in words: `3 x velocity, 1 x stale`."""
         refused = [each for each in self.counts.most_common() if each[0] not in ("hold", "stop")]
         return ", ".join(f"{count} x {kind}" for kind, count in refused)
+
+    def _why_refused(self) -> str:
+        """Of the last chunk, where it is that which is missing."""
+        if self._refused is None:
+            return ""
+        mend = "; --limits FILE sets others" if self._refused[0] in ("velocity", "jerk") else ""
+        return f" The last chunk: {', '.join(self._refused)}{mend}."
 
     def _refusal(self, chunk: Float[np.ndarray, "horizon action"]) -> tuple[str, str] | None:
         fault = self._fault(chunk)

@@ -11,6 +11,7 @@ import numpy as np
 
 from toyflow.robot.control.log import Recording
 from toyflow.robot.control.safety import differing
+from toyflow.robot.robots.base import shown
 
 CHUNKS = ("velocity", "jerk", "not-finite", "shape")
 """Why a whole chunk is refused."""
@@ -107,8 +108,8 @@ class Summary:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there were steps, and never an action."""
-        return self.unsent == self.steps > 0
+        """Whether there never was an action."""
+        return self.unsent == self.steps
 
     def lines(self) -> list[str]:
         """A line on each."""
@@ -147,7 +148,7 @@ def _changed(recording: Recording) -> Counter[str]:
         return Counter()
     asked, sent = (np.array([step[key] for step in steps], float) for key in ("asked", "sent"))
     counts = differing(sent, asked).sum(0).tolist()
-    return Counter(dict(zip(recording.header["action_names"], counts, strict=True))) - Counter()
+    return Counter(dict(zip(map(shown, recording.header["action_names"]), counts, strict=True))) - Counter()
 
 
 def _gaps(recording: Recording) -> list[int]:

@@ -61,6 +61,11 @@ class RobotSettings:
         return found
 
 
+def shown(name: str) -> str:
+    """The name of a number of an action, for people: `elbow`, or `action 3` where it is only counted."""
+    return f"action {name}" if name.isdigit() else name
+
+
 class Robot(ABC):
     """Subclass it in one file and declare it under the entry point group `toyflow.robots`; the module must
     import without the robot's packages. One thread uses it. Every action comes through
