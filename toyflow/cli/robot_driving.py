@@ -193,7 +193,6 @@ def _drive(
 
         if drive.dry_run:
             console.print(f"what would be sent: {', '.join(map(shown, _names(robot)))}", markup=False)
-        failed = True
         try:
             with StopSignals() as signals, _let_go(robot, signals):
                 robot.connect()
@@ -201,10 +200,11 @@ def _drive(
                 with closing(control.run(signals)) as endings:
                     for ending in endings:
                         _tell(ending, console)
-            failed = False
-        finally:
-            with suppress(*[Exception] * failed):  # so as not to hide the first error
-                summary = _conclude(path, console)
+        except BaseException:
+            with suppress(Exception):  # which would hide the first
+                _conclude(path, console)
+            raise
+        summary = _conclude(path, console)
     if signals.number is not None:
         raise typer.Exit(128 + signals.number)
     if summary.is_idle:
