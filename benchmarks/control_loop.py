@@ -149,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             memory.append(resident_mb())
 
     with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder) / "run.jsonl") as log:
-        log.write("run", rate=RATE)
+        names = [f"action {place}" for place in range(ACTION)]
+        log.write("run", rate=RATE, clock="real", action_names=names)
         gate = Gate(robot, limits, Patience(), RATE)
         settings = LoopSettings(options.replan, seconds=options.seconds)
         loop = ControlLoop(robot, planning, Blend(3), gate, RealClock(RATE), log, settings, on_step)
