@@ -44,8 +44,8 @@ from toyflow.robot.spec import PolicySpec
 
 LIMITS = {50: 2.0, 95: 5.0}
 """Milliseconds that the server may add, by percentile."""
-WARM_UP, BLOCK = 20, 20
-"""Requests before the first that counts, and to one server before the other's turn."""
+WARM_UP = 20
+"""Requests before the first that counts."""
 SIDE = 224
 
 
@@ -123,18 +123,19 @@ def serve(pipe: Connection, asked: argparse.Namespace) -> None:
 
 
 def measure(planner: Planner, port: int, empty: int, requests: int) -> Times:
-    """Plan here and ask there, in turn; in blocks, now the policy's server, now the one without."""
+    """Plan here and ask there, in turn; then as often with the server that has no policy, so that the other
+    is never left to go cold."""
     times = Times([], [], [], [])
     generator = np.random.default_rng(0)
     with opened(port) as served, opened(empty) as alone:
         check(planner, served, generator)
-        for number in range(WARM_UP + requests):
-            for _ in range(BLOCK if number % BLOCK == 0 else 0):
-                times.empty.append(paired(planner, alone, generator)[1])
+        for _ in range(WARM_UP + requests):
             bare, taken, reply = paired(planner, served, generator)
             times.bare.append(bare)
             times.served.append(taken)
             times.inside.append(reply["server_timing"]["infer_ms"])
+        for _ in range(WARM_UP + requests):
+            times.empty.append(paired(planner, alone, generator)[1])
     return Times(*(taken[WARM_UP:] for taken in times))
 
 
