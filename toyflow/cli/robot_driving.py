@@ -123,7 +123,9 @@ def run_policy(
     episodes = drive.episodes or max(1, len(settings.get("states", ())))
     loop = LoopSettings(due, episodes, drive.seconds, planner.history, noise_seed)
     known = Limits.of_data(training.details).resampled(planner.interface.fps or rate, rate)
-    _drive(robot, planning, how, drive, rate, loop, known, policy, settings, console)
+    # A simulator's own serve it, since nothing in it can break.
+    limits = robot.limits.or_else(known) if robot.stepped else robot.limits.within(known)
+    _drive(robot, planning, how, drive, rate, loop, limits, policy, settings, console)
 
 
 def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Console) -> None:
@@ -156,10 +158,12 @@ def replay(path: Path, drive: Drive, settings: Mapping[str, Any], console: Conso
             for key, values in header["limits"].items()
         }
     )
-    known = known.resampled(header["rate"], rate)
+    limits = robot.limits.within(known.resampled(header["rate"], rate))
     episodes = min(drive.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, drive.seconds)
-    _drive(robot, NoPlanning(), recorded, drive, rate, loop, known, {"replays": str(path)}, settings, console)
+    _drive(
+        robot, NoPlanning(), recorded, drive, rate, loop, limits, {"replays": str(path)}, settings, console
+    )
 
 
 def _drive(
@@ -169,12 +173,12 @@ def _drive(
     drive: Drive,
     rate: float,
     loop: LoopSettings,
-    known: Limits,
+    limits: Limits,
     policy: Mapping[str, Any],
     settings: Mapping[str, Any],
     console: Console,
 ) -> None:
-    limits, patience = _limits(robot, known, drive, rate, handover)
+    limits, patience = _limits(robot, limits, drive, rate)
     path = drive.log or LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{robot.name.replace(':', '-')}.jsonl"
     with RunLog(path) as log:
         log.write(
@@ -241,13 +245,8 @@ def _tell(ending: Ending, console: Console) -> None:
     console.print(f"episode {ending.episode}: {ending.why} after {ending.steps} steps{late}")
 
 
-def _limits(
-    robot: Robot, known: Limits, drive: Drive, rate: float, handover: Handover
-) -> tuple[Limits, Patience]:
-    """What the file says, else the narrower of what robot and data (or a log) say, else what follows from
-    these. A simulator's own serve a policy, since nothing in it can break."""
-    own = robot.stepped and not isinstance(handover, Recorded)
-    limits = robot.limits.or_else(known) if own else robot.limits.within(known)
+def _limits(robot: Robot, limits: Limits, drive: Drive, rate: float) -> tuple[Limits, Patience]:
+    """What the file says, else `limits`, else what follows from these."""
     patience = Patience()
     names = _names(robot)
     if drive.limits is not None:

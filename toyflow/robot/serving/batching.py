@@ -105,10 +105,8 @@ class Batcher:
             return await answer
         finally:
             late.cancel()
-            del (
-                answer,
-                late,
-            )  # a fault's traceback would hold them, they the fault, and all the client's message
+            # A fault's traceback would hold these, they the fault, and all of it the client's message.
+            del answer, late
 
     def close(self) -> None:
         """End the thread once it is idle; one that hangs ends with the process."""
