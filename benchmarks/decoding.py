@@ -28,8 +28,8 @@ from robot_latency import planner
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from integrations.small_smolvla import options as small  # pyright: ignore[reportMissingImports]
-from integrations.small_smolvla import save_vlm  # pyright: ignore[reportMissingImports]
+from robot.lerobot.small_smolvla import options as small  # pyright: ignore[reportMissingImports]
+from robot.lerobot.small_smolvla import save_vlm  # pyright: ignore[reportMissingImports]
 from robot.lerobot_policies import save  # pyright: ignore[reportMissingImports]
 
 from toyflow.flow.samplers import euler, uniform_grid

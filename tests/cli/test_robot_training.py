@@ -2,7 +2,7 @@ import pytest
 from rich.console import Console
 
 from toyflow.cli import robot_training
-from toyflow.robot.study import RobotStudy
+from toyflow.robot.runner import RobotStudy
 from toyflow.sweep.options import SweepOptions
 
 pytest.importorskip("lerobot")

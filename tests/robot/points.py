@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from toyflow.errors import unknown
-from toyflow.robot.environment import Environment, Expert, SuiteTask
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times
-from toyflow.robot.planners import Planner
+from toyflow.robot.planner import Planner
+from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask
 
 SUITES = ("points", "slow", "clumsy", "hopeless", "blind")
 FAULTS = ("dies", "hangs", "raises")

@@ -8,8 +8,8 @@ import pytest
 from toyflow.cluster import ATTEMPTS, Broken, Cluster, Lost
 from toyflow.errors import ToyflowError
 from toyflow.robot import shards
-from toyflow.robot.rollout import Episode, Outcome, Scene
 from toyflow.robot.shards import EPISODES, SentPolicy, Spent, run_shards
+from toyflow.robot.simulation.rollout import Episode, Outcome, Scene
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Trained
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from toyflow.errors import UsageError
-from toyflow.robot.checkpoint import seen
-from toyflow.robot.data_set import DataSet
-from toyflow.robot.study import RobotStudy
-from toyflow.robot.task import RobotTask, open_data_set
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.source import open_data_set
+from toyflow.robot.policy.checkpoint import seen
+from toyflow.robot.runner import RobotStudy
+from toyflow.robot.task import RobotTask
 from toyflow.sweep.options import SweepOptions
 
 pytest.importorskip("lerobot")

@@ -370,8 +370,8 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.machine import cores
-        from toyflow.robot.demos import DemoOptions, expert_success, make_demos
-        from toyflow.robot.environment import load_environment
+        from toyflow.robot.data.demos import DemoOptions, expert_success, make_demos
+        from toyflow.robot.simulation.environment import load_environment
         from toyflow.sweep.options import parse_numbers
 
         chosen = None if tasks == "all" else parse_numbers(tasks, "--tasks")
@@ -407,7 +407,7 @@ def add_commands(app: typer.Typer) -> None:
         """
         if environment != "libero":
             raise unknown("environment to set up", environment, ["libero"])
-        from toyflow.robot.environments.libero.setup import setup_libero
+        from toyflow.robot.simulation.environments.libero.setup import setup_libero
 
         setup_libero(assets, stand_ins, console)
 

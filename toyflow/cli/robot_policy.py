@@ -10,12 +10,13 @@ from rich.console import Console
 
 from toyflow.errors import UsageError, first_line
 from toyflow.machine import choose_device
-from toyflow.robot import lerobot_format
-from toyflow.robot.checkpoint import find_checkpoint
-from toyflow.robot.imported import import_checkpoint
-from toyflow.robot.planners import Planner, open_planner
-from toyflow.robot.planners.lerobot import LeRobotCheckpoint
-from toyflow.robot.trials import Trials
+from toyflow.robot.lerobot import format as lerobot_format
+from toyflow.robot.lerobot.imported import import_checkpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint
+from toyflow.robot.opening import open_planner
+from toyflow.robot.planner import Planner
+from toyflow.robot.policy.checkpoint import find_checkpoint
+from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.options import parse_pairs
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.store import Store, StoredTraining

@@ -18,12 +18,12 @@ from toyflow.cli.robot_policy import compile_policy, find_policy, ready_planner,
 from toyflow.errors import UsageError
 from toyflow.machine import cores, installed_version
 from toyflow.robot.latency import Times
-from toyflow.robot.planners import Planner
+from toyflow.robot.planner import Planner
 from toyflow.sweep.store import StoredTraining
 
 if TYPE_CHECKING:
-    from toyflow.robot.serving.observations import Keys
-    from toyflow.robot.serving.server import PolicyServer
+    from toyflow.robot.runtime.serving.observations import Keys
+    from toyflow.robot.runtime.serving.server import PolicyServer
 
 KEY_VARIABLE = "TOYFLOW_API_KEY"
 
@@ -60,10 +60,10 @@ def serve_one(
     missing = [name for name in ("websockets", "msgpack") if installed_version(name) is None]
     if missing:
         raise UsageError(f"serving needs {' and '.join(missing)}: pip install 'toyflow[robot]'.")
-    from toyflow.robot.serving.access import check_host, read_key
-    from toyflow.robot.serving.loop import run
-    from toyflow.robot.serving.observations import Keys, ObservationReader, parse_keys
-    from toyflow.robot.serving.server import PolicyServer, ServerOptions
+    from toyflow.robot.runtime.serving.access import check_host, read_key
+    from toyflow.robot.runtime.serving.loop import run
+    from toyflow.robot.runtime.serving.observations import Keys, ObservationReader, parse_keys
+    from toyflow.robot.runtime.serving.server import PolicyServer, ServerOptions
 
     key, chosen = read_key(key_file, KEY_VARIABLE), parse_keys(keys)
     check_host(host, key, KEY_VARIABLE)

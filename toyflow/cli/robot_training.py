@@ -16,19 +16,19 @@ from toyflow.cli.robot_policy import find_policy
 from toyflow.cli.sweep import print_tables
 from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.integrations.lerobot import can_decode
 from toyflow.launch import launch, wants_bfloat16
 from toyflow.machine import check_device_name, choose_device, cores, free_memory
 from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
-from toyflow.robot.checkpoint import find_checkpoint, spec_of
-from toyflow.robot.demos import DemoOptions, make_demos
-from toyflow.robot.environment import load_environment
+from toyflow.robot.data.demos import DemoOptions, make_demos
 from toyflow.robot.interface import Interface
-from toyflow.robot.study import RobotStudy
+from toyflow.robot.lerobot.adapt import can_decode
+from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
+from toyflow.robot.runner import RobotStudy
+from toyflow.robot.simulation.environment import load_environment
+from toyflow.robot.simulation.trials import Trials
 from toyflow.robot.task import RobotTask
 from toyflow.robot.train_distributed import train_distributed
-from toyflow.robot.trials import Trials
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
 from toyflow.sweep.options import SweepOptions, parse_steps
@@ -185,7 +185,7 @@ def export(checkpoint: Path, folder: Path, console: Console) -> None:
     Raises:
         UsageError: no such checkpoint, or what LeRobot needs is not installed.
     """
-    from toyflow.robot.export import export_policy
+    from toyflow.robot.lerobot.export import export_policy
 
     export_policy(find_checkpoint(checkpoint), folder)
     console.print(f"LeRobot runs it as --policy.path={escape(str(folder))}, in --policy.num_steps=K steps.")

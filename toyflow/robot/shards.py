@@ -24,8 +24,9 @@ from toyflow.cluster import (
 )
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, device_name
-from toyflow.robot.planners import Planner, open_planner
-from toyflow.robot.rollout import Episode, Outcome, Scene, run_episodes
+from toyflow.robot.opening import open_planner
+from toyflow.robot.planner import Planner
+from toyflow.robot.simulation.rollout import Episode, Outcome, Scene, run_episodes
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained
 

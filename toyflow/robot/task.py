@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from toyflow.atomic import MANIFEST, read_json, verified, verify_all
 from toyflow.errors import UsageError, unknown
 from toyflow.machine import cores
-from toyflow.robot.environment import load_environment
+from toyflow.robot.data.source import made_of, open_data_set, short_name
+from toyflow.robot.simulation.environment import load_environment
 from toyflow.sweep.cell import Study
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.subject import Choice, Number, Settings, Subject, Text, Values, complete
@@ -18,18 +17,13 @@ from toyflow.sweep.subject import Choice, Number, Settings, Subject, Text, Value
 if TYPE_CHECKING:
     import torch
 
-    from toyflow.robot.data_set import DataSet
+    from toyflow.robot.data.data_set import DataSet
     from toyflow.sweep.store import StoredTraining
     from toyflow.training import Bench
 
 ENVIRONMENT = "libero"
 """The simulator of data that do not say theirs."""
 NO_TRIALS = "none"
-DEMOS = "demos.json"
-"""What `robot-demos` writes beside its data."""
-DATA_MEND = (
-    "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
-)
 
 
 class RobotTask(Subject):
@@ -80,8 +74,8 @@ class RobotTask(Subject):
     @classmethod
     def check_served(cls, test_set: str, data: DataSet, model: Mapping[str, Any]) -> None:
         """Raise UsageError unless a policy trained on `data` can act in the simulator of these trials."""
-        from toyflow.robot.checkpoint import seen
-        from toyflow.robot.trials import Trials
+        from toyflow.robot.policy.checkpoint import seen
+        from toyflow.robot.simulation.trials import Trials
 
         simulator = Trials.parse(test_set).environment
         load_environment(simulator).interface.check_serves(seen(data, model), simulator)
@@ -90,7 +84,7 @@ class RobotTask(Subject):
     def check_moves(cls, data: DataSet, model: Mapping[str, str]) -> None:
         """Raise UsageError where a number of the action, or of a state that is seen, never changes in
         `data`, or a statistic is none."""
-        from toyflow.robot.checkpoint import normalisation_of
+        from toyflow.robot.policy.checkpoint import normalisation_of
 
         if still := normalisation_of(data, model).constant(state=model["state"] == "on"):
             raise UsageError(
@@ -103,7 +97,7 @@ class RobotTask(Subject):
     def test_set(cls, options: Mapping[str, str], made: Mapping[str, str], horizon: int) -> str:
         """The name of the trials that `options` ask for, empty for none; `auto` is what the demonstrations
         were `made` of. Raises UsageError for what does not exist."""
-        from toyflow.robot.trials import Trials
+        from toyflow.robot.simulation.trials import Trials
 
         trials = complete(cls.trials, options)
         theirs = made.get("environment", trials["environment"])
@@ -124,7 +118,7 @@ class RobotTask(Subject):
         """See `Subject`: the recipe of the size, with what `options` change of it."""
         from dataclasses import replace
 
-        from toyflow.robot.recipes import RECIPES
+        from toyflow.robot.policy.recipes import RECIPES
 
         size, *others = {choice.get("size", "nano") for choice in options.choices()}
         if others:
@@ -146,53 +140,17 @@ class RobotTask(Subject):
         cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
     ) -> Bench:
         """See `Subject`: on moments of the demonstrations, which `data_dir` names if they have moved."""
-        from toyflow.robot.probe import bench_of
+        from toyflow.robot.probe_moments import bench_of
 
         return bench_of(training, examples, device, data_dir)
 
     @classmethod
     def study(cls, options: SweepOptions) -> Study:
         """See `Subject`."""
-        from toyflow.robot.study import RobotStudy
+        from toyflow.robot.runner import RobotStudy
 
         places = {}
         for where in dict.fromkeys(filter(None, (choice.get("dataset") for choice in options.choices()))):
             there = Path(where).expanduser()
             places[open_data_set(where).fingerprint] = str(there.resolve()) if there.exists() else where
         return RobotStudy(options.device, options.threads, options.out, places, cores())
-
-
-@cache
-def open_data_set(where: str) -> DataSet:
-    """The data set, opened once.
-
-    Raises:
-        UsageError: it is not there, cannot be read, or lacks something.
-        DamagedError: `robot-demos` made it, and a file is no longer as it was written.
-    """
-    from toyflow.robot.data_set import DataSet
-
-    folder = Path(where).expanduser()
-    if (folder / MANIFEST).is_file() and (folder / DEMOS).is_file():
-        verify_all(folder, DATA_MEND)
-    return DataSet(where)
-
-
-def short_name(where: str) -> str:
-    """How records name a data set: its folder's name, or its name on the hub."""
-    path = Path(where).expanduser()
-    return path.resolve().name if path.exists() else where
-
-
-def made_of(where: str) -> dict[str, str]:
-    """Suite and tasks of demonstrations that `robot-demos` made; nothing for other data sets."""
-    path = Path(where).expanduser() / DEMOS
-    if not path.is_file():
-        return {}
-    whole = (path.parent / MANIFEST).is_file()  # else it was changed on purpose: see DATA_MEND
-    recipe = read_json(verified(path.parent, path.name) if whole else path)["recipe"]
-    return {
-        "environment": recipe["environment"],
-        "suite": recipe["suite"],
-        "tasks": "+".join(map(str, recipe["tasks"])),
-    }
