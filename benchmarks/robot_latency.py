@@ -62,9 +62,9 @@ def main() -> None:
         acting = planner(size, device)
         rows = []
         for _ in range(options.rounds):
-            acting.decode_in(1)
+            acting.set_num_steps(1)
             one = acting.latency()
-            acting.decode_in(10)
+            acting.set_num_steps(10)
             ten = acting.latency()
             condition = (one.condition.p50 + ten.condition.p50) / 2
             step = (one.step.p50 + ten.step.p50) / 2

@@ -93,7 +93,7 @@ def made(asked: argparse.Namespace) -> Planner:
         )
     else:
         planner = open_planner(find_checkpoint(asked.checkpoint), torch.device("cpu"))
-    planner.decode_in(asked.steps)
+    planner.set_num_steps(asked.steps)
     return planner
 
 

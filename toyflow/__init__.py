@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from toyflow.api.study import run_study
     from toyflow.flow import Model, Objective, Sampler, Schedule, parse_schedule
     from toyflow.networks import VectorModel
-    from toyflow.toy.api import run_study
     from toyflow.toy.task import Task
     from toyflow.training import Batch
 
@@ -26,7 +26,7 @@ _HOMES = {
     "Task": "toyflow.toy.task",
     "VectorModel": "toyflow.networks",
     "parse_schedule": "toyflow.flow",
-    "run_study": "toyflow.toy.api",
+    "run_study": "toyflow.api.study",
 }
 
 __all__ = [

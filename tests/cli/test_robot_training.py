@@ -2,7 +2,7 @@ import pytest
 from rich.console import Console
 
 from toyflow.cli import robot_training
-from toyflow.robot.runner import RobotStudy
+from toyflow.robot.runner import RobotRunner
 from toyflow.sweep.options import SweepOptions
 
 pytest.importorskip("lerobot")
@@ -10,7 +10,7 @@ pytest.importorskip("lerobot")
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 7), (2, 2)])
 def test_a_policy_is_trained_by_all_processors_unless_told(small, tmp_path, monkeypatch, asked, used):
-    ran: list[RobotStudy] = []
+    ran: list[RobotRunner] = []
     monkeypatch.setattr(robot_training, "cores", lambda: 7)
     monkeypatch.setattr(robot_training, "_run", lambda cell, study, out, console: ran.append(study))
     chosen = {"dataset": (str(small[0]),), "suite": ("none",)}

@@ -110,12 +110,12 @@ class StraightPlanner(Planner):
     interface, image_size, horizon, replan = Points.interface, 16, 5, 5
 
     def __init__(self) -> None:
-        self.spent = defaultdict(float)
+        self.stage_seconds = defaultdict(float)
         self.seeds: list[int] = []
         self.batches: list[int] = []
-        self.decode_in(1)
+        self.set_num_steps(1)
 
-    def decode_in(self, steps: int, sampler: str | None = None) -> None:
+    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
         self.steps = self.model_calls = steps
 
     def plan(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:

@@ -12,16 +12,16 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from toyflow.api.probing import probe
+from toyflow.api.study import run_study
 from toyflow.errors import UsageError
 from toyflow.flow.samplers import euler
-from toyflow.probing import probe
 from toyflow.report.figures import Style
 from toyflow.report.probe import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
 from toyflow.report.runs import existing_store
 from toyflow.sweep.store import Store, Trained
-from toyflow.toy.api import run_study
-from toyflow.toy.probe import bench_of, task_of
-from toyflow.toy.study import decode, load_model
+from toyflow.toy.models import decode, load_model, task_of
+from toyflow.toy.probe_examples import bench_of
 from toyflow.toy.task import Task, make_task
 from toyflow.toy.tasks.dial import Dial
 

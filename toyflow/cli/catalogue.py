@@ -56,7 +56,7 @@ def add_commands(app: typer.Typer) -> None:
     @app.command(epilog=examples("toyflow doctor"))
     def doctor() -> None:
         """Print versions, devices, threads, data and plug-ins, and what is missing for what."""
-        from toyflow.doctor import examine
+        from toyflow.api.doctor import examine
 
         marks = {True: "[green]ok  [/]", False: "[bold red]bad [/]", None: "[yellow]note[/]"}
         well = True

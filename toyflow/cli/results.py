@@ -73,9 +73,9 @@ def add_commands(app: typer.Typer) -> None:
         few seeds to tell, it says how many would do.
         """
         check_torch()
+        from toyflow.parsing import parse_steps
         from toyflow.report.compare import compare as compared
         from toyflow.report.verdicts import TABLE_WIDTH, comparison_table, verdicts
-        from toyflow.sweep.options import parse_steps
 
         asked = parse_steps(steps, "--steps")
         comparison = compared(out, selections, asked, metric, margin)
@@ -107,7 +107,7 @@ def add_commands(app: typer.Typer) -> None:
         """Measure what velocity fields have learned: their error by noise level, how straight the sampled
         paths are, and how far one step lands from many. Against the closed form, where the task knows it."""
         check_torch()
-        from toyflow.probing import probe as probed
+        from toyflow.api.probing import probe as probed
         from toyflow.report.probe import probe_table, write_probe
 
         with progress("probing") as on_progress:

@@ -370,9 +370,9 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.machine import cores
+        from toyflow.parsing import parse_numbers
         from toyflow.robot.data.demos import DemoOptions, expert_success, make_demos
         from toyflow.robot.simulation.environment import load_environment
-        from toyflow.sweep.options import parse_numbers
 
         chosen = None if tasks == "all" else parse_numbers(tasks, "--tasks")
         if check is not None:

@@ -195,7 +195,7 @@ def _settings(
     options: list[str] | None,
 ) -> dict[str, Any]:
     """What of `RobotSettings` was said; the rest is at its default."""
-    from toyflow.sweep.options import parse_numbers, parse_pairs
+    from toyflow.parsing import parse_numbers, parse_pairs
 
     said = {
         "suite": suite, "task": task, "seed": seed, "image_size": image_size, "prompt": prompt,

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from toyflow.errors import UsageError, first_line
 from toyflow.machine import choose_device
+from toyflow.parsing import parse_pairs
 from toyflow.robot.lerobot import format as lerobot_format
 from toyflow.robot.lerobot.imported import import_checkpoint
 from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint
@@ -17,7 +18,6 @@ from toyflow.robot.opening import open_planner
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import find_checkpoint
 from toyflow.robot.simulation.trials import Trials
-from toyflow.sweep.options import parse_pairs
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.store import Store, StoredTraining
 
@@ -60,7 +60,7 @@ def ready_planner(training: StoredTraining, steps: int, sampler: str, device: st
     """
     torch.set_num_threads(threads)
     planner = open_planner(training, torch.device(choose_device(device)))
-    planner.decode_in(steps, sampler)
+    planner.set_num_steps(steps, sampler)
     return planner
 
 

@@ -11,27 +11,28 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow.api.sweeping import print_tables
 from toyflow.cli.robot import DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_SUITE, DEMO_TASK
 from toyflow.cli.robot_policy import find_policy
-from toyflow.cli.sweep import print_tables
 from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.launch import launch, wants_bfloat16
 from toyflow.machine import check_device_name, choose_device, cores, free_memory
+from toyflow.parsing import parse_steps
 from toyflow.report.results import load_results
 from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.data.demos import DemoOptions, make_demos
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.adapt import can_decode
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
-from toyflow.robot.runner import RobotStudy
+from toyflow.robot.runner import RobotRunner
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.trials import Trials
+from toyflow.robot.simulation.trials import TrialOptions, trials_of
 from toyflow.robot.task import RobotTask
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
-from toyflow.sweep.options import SweepOptions, parse_steps
+from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, objective_of, plan_sweep
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.run import run_missing, show_on
@@ -64,10 +65,9 @@ def train_one(
         console = Console(quiet=True)
     [cell] = plan_sweep(options, RobotTask)
     check_split(int(cell.training.recipe["batch_size"]), here.world_size, accumulate)
-    study = RobotTask.study(replace(options, threads=threads or cores()))
-    assert isinstance(study, RobotStudy)
-    study = replace(
-        study, simulators=simulators or cores(), videos=videos, wandb=wandb, accumulate=accumulate,
+    runner = RobotRunner.from_options(RobotTask, replace(options, threads=threads or cores()))
+    runner = replace(
+        runner, simulators=simulators or cores(), videos=videos, wandb=wandb, accumulate=accumulate,
         bfloat16=bfloat16,
     )  # fmt: skip
     if here.world_size > 1:
@@ -76,13 +76,13 @@ def train_one(
         log = Path(options.out) / "logs" / cell.training.key / f"error-{here.rank}.txt"
         each = threads or max(1, cores() // here.local_world_size)
         with (
-            joined(here, choose_device(study.device), log) as group,
+            joined(here, choose_device(runner.device), log) as group,
             view_of({cell.training.key: cell}, console) as view,
         ):
-            train_distributed(cell.training, replace(study, group=group, threads=each), view.show)
+            train_distributed(cell.training, replace(runner, group=group, threads=each), view.show)
         free_memory()  # for the evaluation, which runs in another process
     if here.is_main:
-        _run(cell, study, options.out, console)
+        _run(cell, runner, options.out, console)
 
 
 def evaluate_one(
@@ -116,10 +116,10 @@ def evaluate_one(
     decoding = _decoding(training)
     if trials["replan"] == "horizon":
         trials = {**trials, "replan": str(decoding.replan)}
-    test_set = RobotTask.test_set(trials, training.details["made_of"], decoding.horizon)
-    if not test_set:
+    asked_for = trials_of(TrialOptions.parse(trials), training.details["made_of"], decoding.horizon)
+    if asked_for is None:
         raise UsageError("name a suite to evaluate on, such as --suite libero_object; none is for training.")
-    where = Trials.parse(test_set).environment
+    where = asked_for.environment
     load_environment(where).interface.check_serves(decoding.interface, where)
     able = [k for k in asked if decoding.can_decode(k)]
     if not able:
@@ -127,9 +127,8 @@ def evaluate_one(
     if left_out := [k for k in asked if k not in able]:
         said = ", ".join(map(str, left_out))
         console.print(f"[yellow]{training.record.label} cannot be decoded in {said} steps.[/]")
-    evaluations = tuple(
-        EvaluationRecord(sampler if decoding.uses_sampler else None, k, noise_seed, test_set) for k in able
-    )
+    used = sampler if decoding.uses_sampler else None
+    evaluations = tuple(EvaluationRecord(used, k, noise_seed, str(asked_for)) for k in able)
     cell = Cell(training.record, evaluations, training.record.label)
     if cluster is not None:
         if videos:
@@ -140,11 +139,11 @@ def evaluate_one(
             cluster.connect()
             cluster.disconnect()  # the process that evaluates connects itself
     check_device_name(device)
-    study = RobotStudy(
+    runner = RobotRunner(
         device, threads or (1 if cluster else cores()), str(out), {}, simulators or cores(), videos,
         cluster=cluster,
     )  # fmt: skip
-    _run(cell, study, str(out), console)
+    _run(cell, runner, str(out), console)
 
 
 class _Decoding(NamedTuple):
@@ -191,15 +190,15 @@ def export(checkpoint: Path, folder: Path, console: Console) -> None:
     console.print(f"LeRobot runs it as --policy.path={escape(str(folder))}, in --policy.num_steps=K steps.")
 
 
-def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
+def _run(cell: Cell, runner: RobotRunner, out: str, console: Console) -> None:
     store = Store(out)
     kept = cell.missing(store) is None
-    failed = run_missing([cell], study, store, LocalExecutor(1), show_on(console))
+    failed = run_missing([cell], runner, store, LocalExecutor(1), show_on(console))
     if failed:
         raise ToyflowError(f"{failed[0].message} What is finished is kept.")
     with store.try_claim(cell.training) as claimed:
         if claimed:  # again: a kill may have come between the last result and this; else the other one will
-            study.finish(store, cell.training.key)
+            runner.finish(store, cell.training.key)
     folder = store.training_folder(cell.training)
     if cell.evaluations:
         results = load_results(store, [cell])
@@ -208,8 +207,8 @@ def _run(cell: Cell, study: RobotStudy, out: str, console: Console) -> None:
             console.print()
             console.print(for_terminal(view))
     console.print(f"\nThe policy: [bold]{escape(str(folder))}[/] (README.md there is its card)")
-    films = sorted(study.rollouts(cell.training.key).glob("videos/[!.]*.mp4"))
-    if study.videos and kept and cell.evaluations:
+    films = sorted(runner.rollouts(cell.training.key).glob("videos/[!.]*.mp4"))
+    if runner.videos and kept and cell.evaluations:
         console.print("Nothing was filmed: all episodes are kept. robot-eval --noise-seed 1 runs others.")
     if films:
         console.print(f"{len(films)} videos: {escape(str(films[0].parent))}")

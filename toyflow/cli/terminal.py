@@ -47,7 +47,7 @@ def start_workers(task: str) -> None:
     from toyflow.workers import start_fork_server
 
     robot = ["toyflow.robot.runner", "toyflow.robot.data.augmentation"]
-    toy = ["toyflow.toy.study", "torchvision.datasets"]
+    toy = ["toyflow.toy.runner", "torchvision.datasets"]
     start_fork_server([*(robot if task == "robot" else toy), *plugins.modules("tasks", task)])
 
 

@@ -7,7 +7,8 @@ from rich.table import Table
 
 from toyflow import plugins
 from toyflow.flow import make_objective, parse_schedule
-from toyflow.sweep.subject import Values
+from toyflow.optionset import OptionSet
+from toyflow.sweep.subject import load_subject
 
 TRIED_STEPS = range(1, 129)
 
@@ -41,22 +42,22 @@ def tasks_table() -> Table:
     table.add_column("metrics,\nthe headline first", overflow="fold")
     table.add_column("options", overflow="fold")
     for name in sorted(plugins.available("tasks")):
-        task = plugins.load("tasks", name)
+        task = load_subject(name)
         metrics = "\n".join([*task.metrics, *task.set_metrics])
         parts = {
-            "of the data": {**task.knobs, **task.accepted},
-            "of the model": task.options,
-            "of the evaluation": task.trials,
+            "of the data": (task.data_options, task.waivers),
+            "of the model": (task.model_options,),
+            "of the evaluation": (task.evaluation_options,),
         }
-        options = (f"[italic]{what}[/]\n{_options(values)}" for what, values in parts.items() if values)
+        options = (f"[italic]{what}[/]\n{told}" for what, sets in parts.items() if (told := _options(sets)))
         table.add_row(name, metrics, "\n".join(options))
     table.caption = "--set NAME=VALUE,VALUE for `toyflow sweep`; the default is in bold"
     table.caption_justify = "left"
     return table
 
 
-def _options(values: Values) -> str:
-    return "\n".join(f"{name}: {of}" for name, of in values.items())
+def _options(sets: tuple[type[OptionSet], ...]) -> str:
+    return "\n".join(f"{name}: {of}" for options in sets for name, of in options.values().items())
 
 
 def _steps(steps: list[int]) -> str:

@@ -14,10 +14,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from toyflow import plugins, stats
+from toyflow import stats
 from toyflow.report.results import Results
 from toyflow.sweep.records import RECIPE_VERSION
 from toyflow.sweep.store import StoredEvaluation
+from toyflow.sweep.subject import load_subject
 
 Verdict = Literal["agree", "disagree", "undecided", "undecided (one seed)", "no data here"]
 
@@ -185,7 +186,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
 
 def defaults_of(task: str) -> dict[str, str]:
     """The task's options at their default."""
-    chosen = plugins.load("tasks", task).choose({})
+    chosen = load_subject(task).choose({})
     return {**chosen.data, **chosen.model}
 
 

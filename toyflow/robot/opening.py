@@ -12,7 +12,7 @@ from toyflow.sweep.store import StoredTraining
 
 
 def open_planner(training: StoredTraining, device: torch.device) -> Planner:
-    """A trained policy, or one imported from LeRobot, ready to act in one step; `decode_in` changes that.
+    """A trained policy, or one imported from LeRobot, ready to act in one step; `set_num_steps` changes that.
 
     Raises:
         UsageError: the cell is no policy, or cannot be loaded here.

@@ -18,14 +18,14 @@ class Planner(ABC):
     """A trained policy, and the number of steps in which it decodes.
 
     Attributes:
-        steps: K; see `decode_in`.
+        steps: K; see `set_num_steps`.
         interface: what it sees and answers.
         image_size: side in pixels of the images that it looks at; others are resized.
         horizon: actions of a chunk.
         replan: actions of a chunk that it is meant to carry out before it looks again, unless told otherwise.
         history: how many moments it looks at, the present one included; see `Observation.before`.
         model_calls: of the network, for one plan.
-        spent: seconds by stage, of all plans so far; one of the stages is `condition`.
+        stage_seconds: seconds by stage, of all plans so far; one of the stages is `condition`.
     """
 
     steps: int
@@ -35,10 +35,10 @@ class Planner(ABC):
     replan: int
     history: int = 1
     model_calls: int
-    spent: defaultdict[str, float]
+    stage_seconds: defaultdict[str, float]
 
     @abstractmethod
-    def decode_in(self, steps: int, sampler: str | None = None) -> None:
+    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
         """Decode in `steps` steps from now on, by `sampler` where the objective uses one (euler).
 
         Raises:

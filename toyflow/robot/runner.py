@@ -18,7 +18,7 @@ import torch
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.flow import Objective
-from toyflow.machine import choose_device, device_name
+from toyflow.machine import choose_device, cores, device_name
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.source import made_of, open_data_set
@@ -29,6 +29,7 @@ from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.logs import Logs, check_wandb
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.training import batches, train_policy, weights_of
+from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.evaluation import Run, evaluate_policy
@@ -36,15 +37,17 @@ from toyflow.robot.simulation.rollout import Outcome, run_episodes
 from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
 from toyflow.stats import wilson
-from toyflow.sweep.cell import OnProgress, Study
+from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.runner import OnProgress, Runner
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
-from toyflow.training import CurvePoint, PolicyRecipe, Trainer, measure_cost
+from toyflow.sweep.subject import Subject
+from toyflow.training import Bench, CurvePoint, PolicyRecipe, Trainer, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
 
 
 @dataclass(frozen=True)
-class RobotStudy(Study):
+class RobotRunner(Runner):
     """Trains and evaluates on one device with a fixed number of threads."""
 
     device: str
@@ -67,6 +70,22 @@ class RobotStudy(Study):
     """Whether to train in mixed precision on a device where it is not the rule."""
     group: ProcessGroup = SINGLE
     """The processes that train together."""
+
+    @classmethod
+    def from_options(cls, subject: type[Subject], options: SweepOptions) -> RobotRunner:
+        """See `Runner`. Every data set that the options name is opened once."""
+        places = {}
+        for where in dict.fromkeys(filter(None, (choice.get("dataset") for choice in options.choices()))):
+            there = Path(where).expanduser()
+            places[open_data_set(where).fingerprint] = str(there.resolve()) if there.exists() else where
+        return cls(options.device, options.threads, options.out, places, cores())
+
+    @classmethod
+    def bench(
+        cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
+    ) -> Bench:
+        """See `Runner`: moments of the demonstrations; `data_dir` names these where they have moved."""
+        return bench_of(training, examples, device, data_dir)
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
         """Train the policy of `record`, or go on with it from its last checkpoint."""
@@ -136,9 +155,9 @@ class RobotStudy(Study):
             trials = Trials.parse(record.test_set)
             interface = load_environment(trials.environment).interface
             interface.check_serves(planner.interface, trials.environment)
-            planner.decode_in(record.steps, record.sampler)
+            planner.set_num_steps(record.steps, record.sampler)
             latency = planner.latency()
-            planner.spent.clear()
+            planner.stage_seconds.clear()
 
             def on_episode(
                 done: int, total: int, outcomes: Sequence[Outcome], label: str = record.label
@@ -156,8 +175,8 @@ class RobotStudy(Study):
                 "examples": len(outcomes),
                 "errors": int(outcomes["error"].notna().sum()),
                 "model_calls": planner.model_calls,
-                "encode_seconds": planner.spent["condition"],
-                "decode_seconds": planner.spent["decoding"],
+                "encode_seconds": planner.stage_seconds["condition"],
+                "decode_seconds": planner.stage_seconds["decoding"],
                 "latency_ms": asdict(latency),
                 "trials": vars(trials),
                 "tasks": _by_task(outcomes),
@@ -202,8 +221,8 @@ class RobotStudy(Study):
             "accumulate": self.accumulate,
         }
 
-    def elsewhere(self, out: str, processors: int) -> RobotStudy:
-        """See `Study`."""
+    def elsewhere(self, out: str, processors: int) -> RobotRunner:
+        """See `Runner`."""
         return replace(self, out=out, simulators=processors)
 
     def finish(self, store: Store, key: str) -> None:
@@ -218,7 +237,7 @@ class RobotStudy(Study):
             return partial(run_episodes, planner=planner, workers=self.simulators)
         self.cluster.connect()
         policy = SentPolicy.of(training, self.device, self.threads, record.steps, record.sampler)
-        return partial(run_shards, self.cluster, policy, planner.spent, workers)
+        return partial(run_shards, self.cluster, policy, planner.stage_seconds, workers)
 
     @property
     def _mixed(self) -> bool:

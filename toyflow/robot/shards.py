@@ -65,12 +65,12 @@ class SentPolicy:
             store.prepare()
             store.write_training(self.record, self.trained, {})
             planner = open_planner(store.training(self.record.key), torch.device(choose_device(self.device)))
-        planner.decode_in(self.steps, self.sampler)
+        planner.set_num_steps(self.steps, self.sampler)
         return planner
 
 
 @dataclass(frozen=True)
-class Spent:
+class PolicySeconds:
     """What the policy took for all episodes of a Ray task."""
 
     seconds: Mapping[str, float]
@@ -82,14 +82,14 @@ class Spent:
 def run_shards(
     cluster: Cluster,
     policy: SentPolicy,
-    spent: MutableMapping[str, float],
+    stage_seconds: MutableMapping[str, float],
     workers: set[str],
     scene: Scene,
     episodes: Sequence[Episode],
 ) -> Generator[Outcome, None, None]:
     """The outcome of every episode, in the order in which they end. Each has its own initial state and noise,
-    so outcomes are those of `run_episodes`. The seconds of the policy are added to `spent`, and who the
-    workers were to `workers`.
+    so outcomes are those of `run_episodes`. The seconds of the policy are added to `stage_seconds`, and the
+    names of the workers to `workers`.
 
     An episode whose worker or node dies is given to another, then recorded as an error.
     """
@@ -106,9 +106,9 @@ def run_shards(
                 if isinstance(event, Outcome):
                     shard.remove(next(e for e in shard if (e.task, e.state) == (event.task, event.state)))
                     yield event
-                elif isinstance(event, Spent):
+                elif isinstance(event, PolicySeconds):
                     for stage, seconds in event.seconds.items():
-                        spent[stage] = spent.get(stage, 0.0) + seconds
+                        stage_seconds[stage] = stage_seconds.get(stage, 0.0) + seconds
                     workers.add(event.worker)
                     tasks.forget(shard)
                 elif isinstance(event, Broken):
@@ -125,13 +125,13 @@ def run_shards(
 
 def shard_outcomes(
     policy: SentPolicy, scene: Scene, episodes: Sequence[Episode], version: str
-) -> Iterator[Outcome | Spent]:
+) -> Iterator[Outcome | PolicySeconds]:
     """In a worker: the outcomes, then what the policy took."""
     check_version(version)
     planner = policy.open()
     yield from run_episodes(scene, episodes, planner, workers=1)
     device = device_name(choose_device(policy.device))
-    yield Spent(dict(planner.spent), f"{platform.node()}: {device}")
+    yield PolicySeconds(dict(planner.stage_seconds), f"{platform.node()}: {device}")
 
 
 def _shards(episodes: Sequence[Episode]) -> Iterator[deque[Episode]]:

@@ -19,10 +19,10 @@ from robot.points import Points, straight
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.data.demos import DemoOptions, expert_success, make, make_demos
+from toyflow.robot.data.demos.attempts import AttemptQueue
 from toyflow.robot.data.demos.check import OfficialStates
 from toyflow.robot.data.demos.dataset import check_images
 from toyflow.robot.data.demos.episode import Attempt, Outcome
-from toyflow.robot.data.demos.schedule import Schedule
 from toyflow.robot.data.demos.staging import Staging
 from toyflow.robot.data.demos.workers import run_attempts
 from toyflow.robot.simulation.simulators import Lost
@@ -153,7 +153,7 @@ def test_what_is_damaged_is_noticed_and_made_again(demos, console):
 def test_goes_on_after_a_kill(demos, tmp_path):
     program = (
         "from dataclasses import replace; from pathlib import Path; from rich.console import Console\n"
-        "from robot.points import Points; from robot.test_demos import OPTIONS, write_plainly\n"
+        "from robot.points import Points; from robot.data.test_demos import OPTIONS, write_plainly\n"
         "from toyflow.robot.data.demos import make, make_demos\n"
         "make.write_dataset, make.check_lerobot = write_plainly, lambda: None\n"
         "if __name__ == '__main__':\n"
@@ -264,7 +264,7 @@ def ended(task, number, solved):
 
 
 def test_a_schedule_asks_for_no_attempt_that_may_not_be_needed():
-    schedule = Schedule((0,), 2, {})
+    schedule = AttemptQueue((0,), 2, {})
     assert [schedule.take(None) for _ in range(3)] == [Attempt(0, 0), Attempt(0, 1), None]
     schedule.note(ended(0, 0, False))
     assert [schedule.take(0), schedule.take(0)] == [Attempt(0, 2), None]
@@ -276,7 +276,7 @@ def test_a_schedule_asks_for_no_attempt_that_may_not_be_needed():
 
 def test_a_schedule_fills_gaps_first_so_that_the_earliest_attempts_count():
     outcomes = [ended(0, number, True) for number in (0, 2, 3, 4)]
-    schedule = Schedule((0,), 3, {outcome.attempt: outcome for outcome in outcomes})
+    schedule = AttemptQueue((0,), 3, {outcome.attempt: outcome for outcome in outcomes})
     assert schedule.take(None) == Attempt(0, 1)
     schedule.note(ended(0, 1, False))
     assert schedule.take(None) is None
@@ -284,7 +284,7 @@ def test_a_schedule_fills_gaps_first_so_that_the_earliest_attempts_count():
 
 
 def test_a_worker_keeps_to_the_task_that_it_has_a_simulator_for():
-    schedule = Schedule((0, 1), 2, {})
+    schedule = AttemptQueue((0, 1), 2, {})
     assert schedule.take(None) == Attempt(0, 0)
     assert schedule.take(None) == Attempt(1, 0)
     assert schedule.take(1) == Attempt(1, 1)

@@ -41,7 +41,7 @@ def planner(folder, steps=1, **options):
     checkpoint = LeRobotCheckpoint.found(str(folder))
     assert checkpoint is not None
     made = LeRobotPlanner(checkpoint, CPU, **options)
-    made.decode_in(steps)
+    made.set_num_steps(steps)
     return made
 
 
@@ -59,9 +59,9 @@ def test_every_moment_and_the_number_of_steps_count(diffusion):
     plans = planner(diffusion, 4)
     same = plans.plan([observation(10, (20,))], [7])
     assert not np.allclose(plans.plan([observation(10, (250,))], [7]), same)
-    plans.decode_in(1)
+    plans.set_num_steps(1)
     assert not np.allclose(plans.plan([observation(10, (20,))], [7]), same)
-    plans.decode_in(4)
+    plans.set_num_steps(4)
     np.testing.assert_array_equal(plans.plan([observation(10, (20,))], [7]), same)
 
 
@@ -92,7 +92,7 @@ def test_a_policy_without_steps_decodes_in_one(act):
     plans = planner(act)
     assert plans.plan([observation(10)], [0]).shape == (1, 6, 2)
     with pytest.raises(UsageError, match="type act decodes in one call, not in 10 steps"):
-        plans.decode_in(10)
+        plans.set_num_steps(10)
 
 
 def test_latency_is_told_by_its_parts(diffusion, act, monkeypatch):

@@ -28,8 +28,8 @@ def compare() -> None:
     compiled.compile()
     seen = plain.any_observation()
     for steps in (1, 10):
-        plain.decode_in(steps)
-        compiled.decode_in(steps)
+        plain.set_num_steps(steps)
+        compiled.set_num_steps(steps)
         ours, theirs = (planner.plan([seen], [3]) for planner in (plain, compiled))
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 1

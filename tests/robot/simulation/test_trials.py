@@ -4,8 +4,7 @@ from hypothesis import strategies as st
 from junk import parsed, texts
 
 from toyflow.errors import UsageError
-from toyflow.robot.simulation.trials import Trials
-from toyflow.robot.task import RobotTask
+from toyflow.robot.simulation.trials import TrialOptions, Trials, trials_of
 
 OPTIONS = {
     "environment": "points", "suite": "points", "tasks": "all", "states": "3", "replan": "horizon",
@@ -14,7 +13,9 @@ OPTIONS = {
 
 
 def checked(horizon: int = 10, **changes: str) -> Trials:
-    return Trials.checked({**OPTIONS, **changes}, horizon)
+    trials = trials_of(TrialOptions.parse({**OPTIONS, **changes}), {}, horizon)
+    assert trials is not None
+    return trials
 
 
 def test_a_name_and_back():
@@ -27,11 +28,12 @@ def test_a_name_and_back():
 
 def test_the_data_say_where_their_policy_is_tried():
     made = {"environment": "points", "suite": "points", "tasks": "1"}
-    assert RobotTask.test_set({"states": "5"}, made, 10).startswith(
+    assert str(trials_of(TrialOptions(states="5"), made, 10)).startswith(
         "environment=points suite=points tasks=1 "
     )
+    assert trials_of(TrialOptions(suite="none"), made, 10) is None
     with pytest.raises(UsageError, match="unknown suite"):
-        RobotTask.test_set({"suite": "libero_goal"}, made, 10)
+        trials_of(TrialOptions(suite="libero_goal"), made, 10)
 
 
 def test_what_is_left_open():

@@ -126,10 +126,10 @@ class LeRobotPlanner(Planner):
         self.horizon = config.n_action_steps if self._stacks else config.chunk_size
         self.history = config.n_obs_steps
         self.parameters = sum(p.numel() for p in self.policy.parameters())
-        self.spent = defaultdict(float)
-        self.decode_in(1)
+        self.stage_seconds = defaultdict(float)
+        self.set_num_steps(1)
 
-    def decode_in(self, steps: int, sampler: str | None = None) -> None:
+    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
         """See `Planner`; the sampler is the policy's own."""
         set_steps(self.policy, steps)
         self.steps = self.model_calls = steps
@@ -146,7 +146,7 @@ class LeRobotPlanner(Planner):
             each = zip(observations, seeds, strict=True)
             chunks = torch.cat([self._decode_seeded(observation, seed) for observation, seed in each])
         actions = self._after(chunks).float().cpu().numpy()
-        self.spent["decoding"] += time.perf_counter() - began
+        self.stage_seconds["decoding"] += time.perf_counter() - began
         return actions
 
     def latency(self) -> Latency:
@@ -157,19 +157,19 @@ class LeRobotPlanner(Planner):
 
         def plan_in(steps: int) -> Callable[[], object]:
             def call() -> None:
-                self.decode_in(steps)
+                self.set_num_steps(steps)
                 self.plan([observation], [0])
 
             return call
 
-        asked, spent = self.steps, self.spent.copy()
+        asked, spent = self.steps, self.stage_seconds.copy()
         wait = partial(synchronise, str(self.device))
         if can_decode(self.checkpoint.kind, 3):
             times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, 3, asked))}, wait)
         else:
             times = timed({"1": lambda: self.plan([observation], [0])}, wait)
-        self.decode_in(asked)
-        self.spent = spent
+        self.set_num_steps(asked)
+        self.stage_seconds = spent
         one, three = times["1"], times.get("3", times["1"])
         step = Times(*(round((b - a) / 2, 4) for a, b in zip(_pair(one), _pair(three), strict=True)))
         condition = Times(*(round(a - b, 4) for a, b in zip(_pair(one), _pair(step), strict=True)))

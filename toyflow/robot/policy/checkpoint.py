@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,6 +14,7 @@ from toyflow.robot.data.data_set import ACTION, CAMERA, STATE, DataSet
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy import Policy
+from toyflow.robot.policy.policy_options import ALL_CAMERAS, NO_CAMERAS, PolicyOptions
 from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
 from toyflow.seeds import global_state
 from toyflow.sweep.plan import objective_of
@@ -29,26 +28,26 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
     Raises:
         UsageError: the data set lacks something, or the options do not fit it.
     """
-    options = record.model
+    options = PolicyOptions.parse(record.model)
     spec = PolicySpec(
-        size=options["size"],
+        size=options.size,
         interface=seen(data, options),
-        horizon=int(options["horizon"]),
-        supervision=options["supervision"],  # pyright: ignore[reportArgumentType]
-        attention=options["attention"],  # pyright: ignore[reportArgumentType]
-        language=options["language"] == "on",
-        state=options["state"] == "on",
-        image_size=int(options["image-size"]),
-        tokeniser="paligemma" if options["pretrained"] == "on" else "hashed",
-        pretrained=options["pretrained"] == "on",
+        horizon=options.horizon,
+        supervision=options.supervision,
+        attention=options.attention,
+        language=options.language,
+        state=options.state,
+        image_size=options.image_size,
+        tokeniser="paligemma" if options.pretrained else "hashed",
+        pretrained=options.pretrained,
     )
     return _built(record, spec, normalisation_of(data, options))
 
 
-def normalisation_of(data: DataSet, options: Mapping[str, str]) -> Normalisation:
+def normalisation_of(data: DataSet, options: PolicyOptions) -> Normalisation:
     """By the data set's statistics. Raises UsageError where one is missing or is no number."""
     return Normalisation.from_statistics(
-        data.statistics(STATE), data.statistics(ACTION), kind=options["normalisation"]
+        data.statistics(STATE), data.statistics(ACTION), kind=options.normalisation
     )
 
 
@@ -123,12 +122,12 @@ def _built(
     return policy, objective
 
 
-def seen(data: DataSet, options: Mapping[str, Any]) -> Interface:
+def seen(data: DataSet, options: PolicyOptions) -> Interface:
     """The data set's interface with the cameras that a policy is to look through. The option `fps`, unless 0,
     is the rate at which it was really recorded: LIBERO's published data sets say 10, and are of 20."""
-    cameras, fps = options["cameras"], float(options["fps"])
-    interface = replace(data.interface, fps=fps or data.interface.fps)
-    if cameras == "all":
+    cameras = options.cameras
+    interface = replace(data.interface, fps=options.fps or data.interface.fps)
+    if cameras == ALL_CAMERAS:
         if not interface.cameras:
             raise UsageError(
                 f"data set {data.where} has no camera, a feature named {CAMERA}NAME; it has "
@@ -136,7 +135,7 @@ def seen(data: DataSet, options: Mapping[str, Any]) -> Interface:
                 "cameras=none."
             )
         return interface
-    chosen = () if cameras == "none" else tuple(cameras.split("+"))
+    chosen = () if cameras == NO_CAMERAS else tuple(cameras.split("+"))
     for camera in chosen:
         if camera not in interface.cameras:
             has = ", ".join(interface.cameras)

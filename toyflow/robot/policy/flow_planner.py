@@ -31,10 +31,10 @@ class FlowPlanner(Planner):
         self.interface, self.horizon = policy.spec.interface, policy.spec.horizon
         self.replan = self.horizon
         self.image_size = policy.spec.image_size
-        self.spent = defaultdict(float)
-        self.decode_in(steps)
+        self.stage_seconds = defaultdict(float)
+        self.set_num_steps(steps)
 
-    def decode_in(self, steps: int, sampler: str | None = None) -> None:
+    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
         """See `Planner`."""
         if not self.objective.can_decode(steps):
             raise UsageError(f"a policy trained by {self.objective.name} cannot decode in {steps} steps.")
@@ -60,8 +60,8 @@ class FlowPlanner(Planner):
         start = torch.stack(noise).to(self._device)
         sample = self.objective.decode(self.policy, condition, start, self.steps, self.sampler)
         actions = self.policy.actions(sample).float().cpu().numpy()
-        self.spent["condition"] += encoded - began
-        self.spent["decoding"] += time.perf_counter() - encoded
+        self.stage_seconds["condition"] += encoded - began
+        self.stage_seconds["decoding"] += time.perf_counter() - encoded
         return actions
 
     @torch.inference_mode()

@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 from toyflow.robot.interface import Observation
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import Environment, load_environment
-from toyflow.robot.simulation.simulators import PATIENCE, Asked, Ended, Line, Work, run_jobs
+from toyflow.robot.simulation.simulators import PATIENCE, Asked, Ended, Work, WorkerChannel, run_jobs
 
 ATTEMPTS = 2
 """How often an episode is tried before it is recorded as an error."""
@@ -131,7 +131,7 @@ class _Rollout(Work[Episode, tuple[bool, int]]):
         scene = self.scene
         return load_environment(scene.environment)(scene.suite, task, scene.image_size, scene.rendering)
 
-    def run(self, environment: Environment, job: Episode, line: Line) -> tuple[bool, int]:
+    def run(self, environment: Environment, job: Episode, line: WorkerChannel) -> tuple[bool, int]:
         environment.reset(job.seed, job.state)
         film = _Film(environment, job.video)
         success, steps, plans = False, 0, 0

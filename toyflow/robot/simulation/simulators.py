@@ -39,7 +39,7 @@ J = TypeVar("J", bound=Job)
 R = TypeVar("R")
 
 
-class Line(ABC):
+class WorkerChannel(ABC):
     """From a job to whoever runs it."""
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Work(ABC, Generic[J, R]):
         """The simulator of a task."""
 
     @abstractmethod
-    def run(self, environment: Environment, job: J, line: Line) -> R:
+    def run(self, environment: Environment, job: J, line: WorkerChannel) -> R:
         """Do a job."""
 
 
@@ -237,7 +237,7 @@ def _serve(work: Work[Any, Any], connection: Connection) -> None:
         connection.send(_Raised(f"failed with {named_line(error)}"))
 
 
-class _Pipe(Line):
+class _Pipe(WorkerChannel):
     """A line through a pipe, which beats at most once in `BEAT_EVERY` seconds."""
 
     def __init__(self, connection: Connection) -> None:

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toyflow.errors import UsageError
+from toyflow.optionset import OptionSet, choice, text
+from toyflow.parsing import listed_ranges, parse_numbers
 from toyflow.robot.simulation.environment import SuiteTask, check_suite, find_tasks, load_environment
-from toyflow.sweep.options import listed_ranges, parse_numbers
+
+ENVIRONMENT = "libero"
+"""The simulator of data that do not say theirs."""
+AUTO, NO_TRIALS = "auto", "none"
+WHOLE_HORIZON = "horizon"
+
+
+@dataclass(frozen=True)
+class TrialOptions(OptionSet):
+    """What a user chooses of an evaluation in closed loop; `trials_of` looks it up."""
+
+    environment: str = text(AUTO, f"a simulator; auto is that of the data, else {ENVIRONMENT}")
+    suite: str = text(AUTO, f"of the simulator; {NO_TRIALS} to train only")
+    tasks: str = text(AUTO, "all, or numbers such as 0-4+7")
+    states: str = text("10", "how many official initial states of each task, or which")
+    replan: str = text(WHOLE_HORIZON, "actions carried out before the policy looks again")
+    rendering: str = choice("fast", "libero")
 
 
 @dataclass(frozen=True)
@@ -48,47 +66,70 @@ class Trials:
             assets=values["assets"],
         )
 
-    @classmethod
-    def checked(cls, options: Mapping[str, str], horizon: int) -> Trials:
-        """The trials that `options` ask for: environment, suite, tasks (`all`), states (a count or a range),
-        replan (`horizon`) and rendering.
 
-        Raises:
-            UsageError: something that does not exist, or is not installed.
-        """
-        environment = load_environment(options["environment"])
-        check_suite(environment, options["suite"])
-        asked = None if options["tasks"] == "all" else _numbers(options["tasks"], "tasks")
-        tasks = find_tasks(environment, options["suite"], asked)
-        states = _states(options["states"], tasks)
-        replan = horizon if options["replan"] == "horizon" else _whole(options["replan"], "replan")
-        if not 1 <= replan <= horizon:
-            raise UsageError(f"replan must be 1 to the horizon, {horizon}, not {replan}.")
-        return cls(
-            options["environment"],
-            options["suite"],
-            tuple(sorted(task.index for task in tasks)),
-            states,
-            replan,
-            options["rendering"],
-            environment.assets(),
+def trials_of(options: TrialOptions, made_of: Mapping[str, str], horizon: int) -> Trials | None:
+    """The trials that `options` ask for; None where they ask for none.
+
+    Args:
+        made_of: environment, suite and tasks of the demonstrations, where they are known; `auto` means these.
+        horizon: actions of the policy's chunk.
+
+    Raises:
+        UsageError: something that does not exist, or is not installed.
+    """
+    theirs = made_of.get("environment", options.environment)
+    if options.environment not in (AUTO, theirs) and options.suite == AUTO:
+        suites = ", ".join(load_environment(options.environment).suites())
+        raise UsageError(
+            f"the demonstrations are of {theirs}: name a suite of {options.environment}, which has {suites}."
         )
+    if options.environment == AUTO:
+        options = replace(options, environment=made_of.get("environment", ENVIRONMENT))
+    if options.suite == AUTO:
+        options = replace(options, suite=made_of.get("suite", NO_TRIALS))
+    if options.tasks == AUTO:
+        same = options.suite == made_of.get("suite")
+        options = replace(options, tasks=made_of.get("tasks", "all") if same else "all")
+    return None if options.suite == NO_TRIALS else _checked(options, horizon)
 
 
-def _states(text: str, tasks: list[SuiteTask]) -> tuple[int, ...]:
+def _checked(options: TrialOptions, horizon: int) -> Trials:
+    """The trials of `options` without `auto`."""
+    environment = load_environment(options.environment)
+    check_suite(environment, options.suite)
+    asked = None if options.tasks == "all" else _numbers(options.tasks, "tasks")
+    tasks = find_tasks(environment, options.suite, asked)
+    states = _states(options.states, tasks)
+    replan = horizon if options.replan == WHOLE_HORIZON else _whole(options.replan, "replan")
+    if not 1 <= replan <= horizon:
+        raise UsageError(f"replan must be 1 to the horizon, {horizon}, not {replan}.")
+    return Trials(
+        options.environment,
+        options.suite,
+        tuple(sorted(task.index for task in tasks)),
+        states,
+        replan,
+        options.rendering,
+        environment.assets(),
+    )
+
+
+def _states(given: str, tasks: list[SuiteTask]) -> tuple[int, ...]:
     fewest = min(task.init_states for task in tasks)
-    states = tuple(range(int(text))) if re.fullmatch("[0-9]{1,6}", text) else _numbers(text, "states")
+    states = tuple(range(int(given))) if re.fullmatch("[0-9]{1,6}", given) else _numbers(given, "states")
     if not states or max(states) >= fewest:
-        raise UsageError(f"states: {text} of them are asked for, and a task has {fewest}, 0 to {fewest - 1}.")
+        raise UsageError(
+            f"states: {given} of them are asked for, and a task has {fewest}, 0 to {fewest - 1}."
+        )
     return states
 
 
-def _numbers(text: str, where: str) -> tuple[int, ...]:
+def _numbers(given: str, where: str) -> tuple[int, ...]:
     """`0-4`, `0+5`, `0+2-3`."""
-    return tuple(sorted(parse_numbers(text.replace("+", ","), where)))
+    return tuple(sorted(parse_numbers(given.replace("+", ","), where)))
 
 
-def _whole(text: str, where: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text):
-        raise UsageError(f"{where} must be a whole number, not {text!r}.")
-    return int(text)
+def _whole(given: str, where: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", given):
+        raise UsageError(f"{where} must be a whole number, not {given!r}.")
+    return int(given)

@@ -47,10 +47,10 @@ class Libero(Planner):
     image_size, horizon = 224, 5
 
     def __init__(self) -> None:
-        self.spent, self.seen = defaultdict(float), []
-        self.decode_in(1)
+        self.stage_seconds, self.seen = defaultdict(float), []
+        self.set_num_steps(1)
 
-    def decode_in(self, steps, sampler=None):
+    def set_num_steps(self, steps, sampler=None):
         self.steps = self.model_calls = steps
 
     def plan(self, observations, seeds):

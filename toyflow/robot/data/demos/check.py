@@ -15,7 +15,7 @@ from toyflow.robot.data.demos.live import Live
 from toyflow.robot.data.demos.report import ExpertReport
 from toyflow.robot.data.demos.workers import run_attempts
 from toyflow.robot.simulation.environment import Environment, find_tasks
-from toyflow.robot.simulation.simulators import Line, Work
+from toyflow.robot.simulation.simulators import Work, WorkerChannel
 
 
 def expert_success(
@@ -67,7 +67,7 @@ class OfficialStates(Work[Attempt, Outcome]):
         """See `Work`."""
         return self.environment(self.suite, task)
 
-    def run(self, environment: Environment, job: Attempt, line: Line) -> Outcome:
+    def run(self, environment: Environment, job: Attempt, line: WorkerChannel) -> Outcome:
         """See `Work`."""
         task = self.environment.tasks(self.suite)[job.task]
         return try_official(environment, task, job, line.beat)

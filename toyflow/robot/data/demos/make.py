@@ -23,18 +23,18 @@ from rich.markup import escape
 from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment, installed_version
+from toyflow.robot.data.demos.attempts import AttemptQueue
 from toyflow.robot.data.demos.dataset import Demonstration, check_lerobot, write_dataset
 from toyflow.robot.data.demos.episode import Attempt, Outcome, record
 from toyflow.robot.data.demos.live import Live
 from toyflow.robot.data.demos.options import DemoOptions
 from toyflow.robot.data.demos.report import ExpertReport
-from toyflow.robot.data.demos.schedule import Schedule
 from toyflow.robot.data.demos.staging import Staging
 from toyflow.robot.data.demos.workers import run_attempts
 from toyflow.robot.data.source import DEMOS
 from toyflow.robot.interface import Interface
 from toyflow.robot.simulation.environment import Environment, SuiteTask, load_environment
-from toyflow.robot.simulation.simulators import Line, Work
+from toyflow.robot.simulation.simulators import Work, WorkerChannel
 
 FORMAT = 1
 """Of `demos.json`."""
@@ -124,12 +124,12 @@ def _existing(out: Path, recipe: dict[str, Any], console: Console) -> DemoReport
 
 def _gather(
     options: DemoOptions, environment: type[Environment], staging: Staging, console: Console
-) -> Schedule:
+) -> AttemptQueue:
     """Make the attempts that are missing; the schedule with all of them."""
     outcomes, damaged = staging.outcomes()
     for error in damaged:
         console.print(f"[yellow]{escape(str(error))} That episode is made again.[/]")
-    schedule = Schedule(options.tasks or (), options.episodes, outcomes)
+    schedule = AttemptQueue(options.tasks or (), options.episodes, outcomes)
     schedule.check()
     events = run_attempts(_Recorder(environment, options, staging), schedule.take, options.jobs)
     with closing(events), Live(console, "episodes", schedule.wanted, schedule.have) as live:
@@ -152,7 +152,7 @@ class _Recorder(Work[Attempt, Outcome]):
     def open(self, task: int) -> Environment:
         return self.environment(self.options.suite, task, self.options.image_size)
 
-    def run(self, environment: Environment, job: Attempt, line: Line) -> Outcome:
+    def run(self, environment: Environment, job: Attempt, line: WorkerChannel) -> Outcome:
         task = self.environment.tasks(self.options.suite)[job.task]
         recorded = record(environment, task, job, self.options.seed, self.options.noise, line.beat)
         self.staging.write(recorded)
@@ -164,7 +164,7 @@ def _write(
     recipe: dict[str, Any],
     interface: Interface,
     tasks: Sequence[SuiteTask],
-    schedule: Schedule,
+    schedule: AttemptQueue,
     staging: Staging,
     console: Console,
 ) -> DemoReport:

@@ -38,7 +38,7 @@ class Planned(NamedTuple):
     """What a client gets."""
 
     actions: Float32[np.ndarray, "horizon action"]
-    spent: Mapping[str, float]
+    stage_seconds: Mapping[str, float]
     """Seconds by stage: `queue`, `plan`, and what the planner says of itself."""
 
 
@@ -84,7 +84,7 @@ class Batcher:
         observation, began = self.planner.any_observation(), time.perf_counter()
         seconds: list[float] = []
         for number in range(WARM_UP + WARM_PLANS):
-            seconds.append((await self._ask(observation, number)).spent["plan"])
+            seconds.append((await self._ask(observation, number)).stage_seconds["plan"])
             if number >= WARM_UP and time.perf_counter() - began > WARM_SECONDS:
                 break
         return Times.of(seconds[WARM_UP:])
@@ -156,14 +156,14 @@ class Batcher:
             return [_as_fault(error)]
 
     def _planned(self, batch: Sequence[_Waiting]) -> list[Planned | Fault]:
-        before, began = dict(self.planner.spent), time.perf_counter()
+        before, began = dict(self.planner.stage_seconds), time.perf_counter()
         chunks = self.planner.plan([each.observation for each in batch], [each.seed for each in batch])
         taken = time.perf_counter() - began
         self.sizes[len(batch)] += 1
         shape = (len(batch), self.planner.horizon, self.planner.interface.action_dim)
         if chunks.shape != shape:
             raise PolicyFault(f"the policy answered with actions of shape {chunks.shape}, not {shape}.")
-        stages = {name: total - before.get(name, 0.0) for name, total in self.planner.spent.items()}
+        stages = {name: total - before.get(name, 0.0) for name, total in self.planner.stage_seconds.items()}
         return [
             Planned(chunk, {"queue": began - waiting.since, "plan": taken, **stages})
             if is_finite(chunk)

@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from toyflow.errors import unknown
+from toyflow.parsing import parse_pairs
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.runtime.serving.faults import FrameFault, ObservationFault
-from toyflow.sweep.options import parse_pairs
 
 STATE, PROMPT = "state", "prompt"
 OTHER_NAMES = {"image2": "wrist_image"}

@@ -216,7 +216,10 @@ class PolicyServer:
                 await self._close(connection, INTERNAL_ERROR)
             return
         answered = time.perf_counter()
-        timing = {"infer_ms": 1e3 * planned.spent["plan"], "queue_ms": 1e3 * planned.spent["queue"]}
+        timing = {
+            "infer_ms": 1e3 * planned.stage_seconds["plan"],
+            "queue_ms": 1e3 * planned.stage_seconds["queue"],
+        }
         if session.last_seconds is not None:
             timing["prev_total_ms"] = 1e3 * session.last_seconds
         reply = pack({"actions": planned.actions, "server_timing": timing})
@@ -230,7 +233,7 @@ class PolicyServer:
             "send": sent - packed,
             "total": sent - began,
         }
-        self.metrics.answered({**planned.spent, **stages})
+        self.metrics.answered({**planned.stage_seconds, **stages})
 
     async def _send(self, connection: ServerConnection, frame: str | bytes) -> None:
         late = asyncio.get_running_loop().call_later(self.options.timeout, self._give_up, connection)

@@ -21,9 +21,10 @@ from toyflow.machine import choose_device
 from toyflow.report.probe import IDEAL, STANDARD_ERROR, Probed
 from toyflow.report.results import rank, variants
 from toyflow.report.runs import existing_store
-from toyflow.sweep.plan import subject_of
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord
+from toyflow.sweep.runner import load_runner
 from toyflow.sweep.store import WEIGHTS, Store, StoredEvaluation, StoredTraining
+from toyflow.sweep.subject import subject_of
 from toyflow.training import Bench
 
 EXAMPLES = 500
@@ -109,7 +110,7 @@ def _probe(
         setting = repr((record.task, record.data))
         if setting not in benches:
             benches[setting] = (
-                subject_of(record).bench(trainings[0], examples, where, data_dir)
+                load_runner(subject_of(record)).bench(trainings[0], examples, where, data_dir)
                 if bench_of is None
                 else bench_of(trainings[0], examples, where)
             )

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow import plugins
 from toyflow.errors import ToyflowError
 from toyflow.sweep.executors import executor_of
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import print_plan, run_missing, show_on
+from toyflow.sweep.runner import make_runner
 from toyflow.sweep.store import Store
+from toyflow.sweep.subject import load_subject
 
 if TYPE_CHECKING:
     from toyflow.report.results import Results
@@ -27,14 +28,14 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         UsageError: before any work starts.
         ToyflowError: at the end, if a cell failed.
     """
-    subject = plugins.load("tasks", options.task)
+    subject = load_subject(options.task)
     cells = plan_sweep(options, subject)
     store = Store(options.out)
-    study = subject.study(options)
+    runner = make_runner(subject, options)
     executor = executor_of(options)
     out = escape(str(store.root))
     if dry_run:
-        print_plan(cells, study, store, executor, console)
+        print_plan(cells, runner, store, executor, console)
         return
     started = 0
 
@@ -48,9 +49,9 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         )
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''} each"
         at_once = min(executor.jobs(), len(missing))
-        console.print(f"{part} into {out}: {at_once} at a time, {threads}, on {executor.place(study)}")
+        console.print(f"{part} into {out}: {at_once} at a time, {threads}, on {executor.place(runner)}")
 
-    failed = len(run_missing(cells, study, store, executor, show_on(console), announce))
+    failed = len(run_missing(cells, runner, store, executor, show_on(console), announce))
     if not started:
         console.print(f"all {len(cells)} cells are already in {out}")
     if failed < started or started < len(cells):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from toyflow import plugins
 from toyflow.errors import ToyflowError
 from toyflow.flow.schedules import TimeSampling
 from toyflow.machine import choose_device
@@ -17,7 +17,8 @@ from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import run_missing
 from toyflow.sweep.store import Store
-from toyflow.toy.study import ToyStudy
+from toyflow.sweep.subject import load_subject
+from toyflow.toy.runner import ToyRunner
 from toyflow.toy.task import Task
 
 
@@ -26,10 +27,10 @@ def plan_study(
 ) -> list[Cell]:
     """The cells of `options`; `task` stands in for the plug-in that they name, and `model` adds to the
     model's options. Raises UsageError."""
-    subject: Task | type[Task] = task or plugins.load("tasks", options.task)
+    subject: Any = load_subject(options.task) if task is None else task
     chosen = {**options.set, **{key: (value,) for key, value in (model or {}).items()}}
     if isinstance(subject, Task):
-        chosen |= {key: (value,) for key, value in subject.data.items()}
+        chosen |= {key: (value,) for key, value in subject.data.record().items()}
     return plan_sweep(replace(options, set=chosen), subject)
 
 
@@ -77,8 +78,8 @@ def run_study(
     )
     cells = plan_study(options, task, model)
     store = Store(out)
-    study = ToyStudy(task.name, choose_device(device), threads, task)
-    for failed in run_missing(cells, study, store, DebugExecutor(), _failures):
+    runner = ToyRunner(task.name, choose_device(device), threads, task)
+    for failed in run_missing(cells, runner, store, DebugExecutor(), _failures):
         raise ToyflowError(failed.message)
     return load_results(store, cells)
 

@@ -6,13 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import toyflow
 from toyflow import plugins
+from toyflow.api.probing import BenchOf, OnProgress, probe_models
+from toyflow.api.study import plan_study
 from toyflow.atomic import write_json
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.machine import choose_device
-from toyflow.probing import BenchOf, OnProgress, probe_models
 from toyflow.report.recommend import Recommendation, Yardstick, recommend_from
 from toyflow.report.results import Results, load_results
 from toyflow.report.runs import existing_store
@@ -20,9 +22,10 @@ from toyflow.sweep.executors import Executor
 from toyflow.sweep.options import RECOMMEND_FRACTION, SweepOptions
 from toyflow.sweep.run import Audience, run_missing
 from toyflow.sweep.store import Store
-from toyflow.toy.api import plan_study
-from toyflow.toy.probe import bench_of, task_of
-from toyflow.toy.study import ToyStudy
+from toyflow.sweep.subject import load_subject
+from toyflow.toy.models import task_of
+from toyflow.toy.probe_examples import bench_of
+from toyflow.toy.runner import ToyRunner
 from toyflow.toy.task import Task
 
 PROBE_STEPS, PROBE_EXAMPLES = 20, 250
@@ -62,7 +65,7 @@ def recommend(
             raise UsageError(
                 f"recommend looks at one setting; give {name} one value, not {', '.join(values)}."
             )
-    subject = task or plugins.load("tasks", options.task)
+    subject: Any = load_subject(options.task) if task is None else task
     yardstick = yardstick_of(subject, metric, margin)
     others = [yardstick_of(subject, name, None) for name in _metrics(subject) if name != yardstick.metric]
     iterations = int(subject.recipe(options)["iterations"])
@@ -70,8 +73,8 @@ def recommend(
     cells = plan_study(short, task)
     store = Store(short.out)
     device = choose_device(short.device)
-    study = ToyStudy(short.task, device, short.threads, task=task, data_dir=short.data_dir)
-    failed = run_missing(cells, study, store, executor, audience)
+    runner = ToyRunner(short.task, device, short.threads, task=task, data_dir=short.data_dir)
+    failed = run_missing(cells, runner, store, executor, audience)
     if failed:
         raise ToyflowError(
             f"{len(failed)} of {len(cells)} trainings failed; the same command tries them again."

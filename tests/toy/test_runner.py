@@ -7,7 +7,7 @@ from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
-from toyflow.toy.study import ToyStudy
+from toyflow.toy.runner import ToyRunner
 from toyflow.toy.tasks.grid_to_sequence import GridToSequence
 from toyflow.training import Batch
 
@@ -36,11 +36,11 @@ def quiet(*_: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def study() -> ToyStudy:
-    return ToyStudy("grid-to-sequence", task=FewGrids())
+def study() -> ToyRunner:
+    return ToyRunner("grid-to-sequence", task=FewGrids())
 
 
-def evaluate(study: ToyStudy, record: TrainingRecord, path, evaluations=STEPS):
+def evaluate(study: ToyRunner, record: TrainingRecord, path, evaluations=STEPS):
     store = Store(path)
     store.prepare()
     store.write_training(record, study.train(record, quiet), {})
@@ -79,7 +79,7 @@ def test_dropout_draws_from_the_seed_too(tmp_path):
             model.encoder.layers.append(torch.nn.Dropout(0.5))  # pyright: ignore
             return model
 
-    study = ToyStudy("grid-to-sequence", task=Forgetful())
+    study = ToyRunner("grid-to-sequence", task=Forgetful())
     weights = []
     for state in (1, 2):
         torch.manual_seed(state)
@@ -96,7 +96,7 @@ def test_a_headline_that_is_not_0_or_1_is_refused(tmp_path):
             return {name: score[name] for name in self.metrics}
 
     with pytest.raises(ToyflowError, match="digit_accuracy must be 0 or 1"):
-        evaluate(ToyStudy("grid-to-sequence", task=Graded()), RECORD, tmp_path)
+        evaluate(ToyRunner("grid-to-sequence", task=Graded()), RECORD, tmp_path)
 
 
 def test_results_of_another_version_of_the_task_are_not_mixed(study):
@@ -161,6 +161,6 @@ def test_the_task_is_learned_in_a_short_run(tmp_path):
     """Not luck: 220 iterations read most digits, where chance is 10 %."""
     task = FewGrids()
     record = replace(RECORD, model=task.choose({})[1], recipe={**SHORT, "iterations": 220, "batch_size": 8})
-    one, three = evaluate(ToyStudy("grid-to-sequence", task=task), record, tmp_path)
+    one, three = evaluate(ToyRunner("grid-to-sequence", task=task), record, tmp_path)
     assert one.details["metrics"]["digit_accuracy"] > 0.8
     assert three.details["metrics"]["digit_accuracy"] > 0.8

@@ -5,14 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toyflow.errors import UsageError
 from toyflow.flow import Model, Objective
 from toyflow.seeds import generator
-from toyflow.sweep.plan import subject_of
-from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import StoredTraining
-from toyflow.toy.study import load_model
-from toyflow.toy.task import Task, make_task
+from toyflow.toy.models import load_model
+from toyflow.toy.task import Task
 from toyflow.training import Bench
 
 
@@ -39,19 +36,3 @@ def bench_of(task: Task, examples: int, device: torch.device) -> Bench:
         return task.score(sample, test)[task.metrics[0]]
 
     return Bench(test, noise, load, outcome, optimal if known else None)
-
-
-def task_of(record: TrainingRecord, task: Task | None = None, data_dir: str | None = None) -> Task:
-    """The task of `record` with its knobs, or `task` if that is it.
-
-    Raises:
-        UsageError: it is not installed, or not in this version or with these knobs.
-    """
-    if task is None:
-        task = make_task(subject_of(record).name, record.data, data_dir)
-    if task.identity() != record.task:
-        raise UsageError(f"these results are of task {record.task}; this is {task.identity()}.")
-    if {**task.data, **record.data} != task.data:
-        asked = ", ".join(f"{knob}={value}" for knob, value in record.data.items())
-        raise UsageError(f"these results are of {record.task} with {asked}, not of this task's settings.")
-    return task

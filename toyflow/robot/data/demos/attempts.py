@@ -12,7 +12,7 @@ FAILURES_PER_EPISODE = 3
 FEWEST_FAILURES = 5
 
 
-class Schedule:
+class AttemptQueue:
     """Per task, the first `episodes` solved attempts in the order of their numbers, and no attempt more than
     it takes to know them: number n is made only once fewer than `episodes` before it are solved or under way.
     """
