@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from toyflow.version import __version__
+
 if TYPE_CHECKING:
     from toyflow.api.study import run_study
     from toyflow.flow import Model, Objective, Sampler, Schedule, parse_schedule
     from toyflow.networks import VectorModel
     from toyflow.toy.task import Task
     from toyflow.training import Batch
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Batch": "toyflow.training",

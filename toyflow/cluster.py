@@ -21,9 +21,9 @@ from typing import Any, Generic, TypeVar
 
 from filelock import FileLock, Timeout
 
-from toyflow import __version__
 from toyflow.atomic import remove_stale
 from toyflow.errors import ToyflowError, UsageError, first_line
+from toyflow.version import __version__
 
 ATTEMPTS = 3
 """How often a task is given to a worker before its loss is taken for its own fault."""

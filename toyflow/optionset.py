@@ -21,29 +21,30 @@ give equal text.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from toyflow.errors import UsageError, unknown
 
 Set = TypeVar("Set", bound="OptionSet")
 
 
-class Values(Protocol):
+class Values(ABC):
     """The values that one option takes. `str` describes them in a help text, the default in bold."""
 
+    @abstractmethod
     def parse(self, option: str, text: str) -> Any:
         """The value that `text` stands for. Raises UsageError, which names the `option`, for any other."""
-        ...
 
+    @abstractmethod
     def text(self, value: Any) -> str:
         """The text of a value, for records; `parse` takes it back."""
-        ...
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Numbers(Values):
     """Numbers from `low` to `high`; whole ones where the default is an int."""
 
     default: float
@@ -71,7 +72,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Names:
+class Names(Values):
     """One of several names."""
 
     default: str
@@ -92,7 +93,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class OnOff:
+class OnOff(Values):
     """`on` or `off`."""
 
     default: bool
@@ -112,7 +113,7 @@ class OnOff:
 
 
 @dataclass(frozen=True)
-class FreeText:
+class FreeText(Values):
     """Text that only its user can judge; `meaning` says in a help text what it is."""
 
     default: str

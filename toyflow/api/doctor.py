@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from toyflow import __version__, plugins
+from toyflow import plugins
 from toyflow.errors import ToyflowError
 from toyflow.machine import (
     check_torchvision,
@@ -15,6 +15,7 @@ from toyflow.machine import (
     processor,
     python_version_line,
 )
+from toyflow.version import __version__
 
 
 class Finding(NamedTuple):

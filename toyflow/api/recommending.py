@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import toyflow
 from toyflow import plugins
 from toyflow.api.probing import BenchOf, OnProgress, probe_models
 from toyflow.api.study import plan_study
@@ -27,6 +26,7 @@ from toyflow.toy.models import task_of
 from toyflow.toy.probe_examples import bench_of
 from toyflow.toy.runner import ToyRunner
 from toyflow.toy.task import Task
+from toyflow.version import __version__
 
 PROBE_STEPS, PROBE_EXAMPLES = 20, 250
 """Fewer than `toyflow probe` takes, as this is one of three kinds of evidence."""
@@ -96,7 +96,7 @@ def recommend(
         yardstick,
         others,
         {
-            "toyflow": toyflow.__version__,
+            "toyflow": __version__,
             "task": record.task,
             "data": dict(record.data),
             "model": dict(record.model),

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow import __version__
-from toyflow.cli.robot_policy import compile_policy, find_policy, ready_planner, warnings_about
 from toyflow.errors import UsageError
 from toyflow.machine import cores, installed_version
 from toyflow.robot.latency import Times
+from toyflow.robot.opening import compile_planner, find_policy, ready_planner, warnings_about
 from toyflow.robot.planner import Planner
 from toyflow.sweep.store import StoredTraining
+from toyflow.version import __version__
 
 if TYPE_CHECKING:
     from toyflow.robot.runtime.serving.observations import Keys
@@ -70,7 +70,8 @@ def serve_one(
     training = find_policy(checkpoint, rename, out)
     planner = ready_planner(training, steps, sampler, device, threads or cores())
     if compiled:
-        compile_policy(planner, limits["batch"], console)
+        with console.status("compiling the policy; a minute or more"):
+            compile_planner(planner, limits["batch"])
     reader = ObservationReader(planner.interface, Keys.of(planner.interface, chosen), prompt)
     for warning in _warnings(training, planner, sampler):
         console.print(f"[yellow]{escape(warning)}[/]")

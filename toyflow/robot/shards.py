@@ -10,7 +10,6 @@ from itertools import groupby
 
 import torch
 
-from toyflow import __version__
 from toyflow.cluster import (
     ATTEMPTS,
     QUEUED,
@@ -29,6 +28,7 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.rollout import Episode, Outcome, Scene, run_episodes
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained
+from toyflow.version import __version__
 
 EPISODES = 5
 """Of one task of the suite, to a Ray task: opening policy and simulator is paid once for so many."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from toyflow import __version__
 from toyflow.cluster import (
     ATTEMPTS,
     QUEUED,
@@ -32,6 +31,7 @@ from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.version import __version__
 
 PROGRESS_EVERY = 1.0
 """Seconds between two reports of progress of a cell."""

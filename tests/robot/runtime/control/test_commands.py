@@ -14,9 +14,9 @@ from robot.points import Points, StraightPlanner
 from robot.runtime.robots.fakes import FakeRobot
 
 from toyflow.cli.robot_driving import _replan
-from toyflow.cli.robot_policy import find_policy, ready_planner
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
+from toyflow.robot.opening import find_policy, ready_planner
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
 from toyflow.robot.runtime.control.log import read_log

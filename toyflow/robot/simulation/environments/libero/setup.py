@@ -16,9 +16,8 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
-import toyflow
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.machine import installed_version
+from toyflow.machine import PACKAGE, installed_version
 from toyflow.robot.simulation.environments import rendering
 from toyflow.robot.simulation.environments.libero import assets, standin
 
@@ -188,7 +187,7 @@ def _own_assets() -> bool:
 def _pip_install(words: list[str]) -> None:
     if find_spec("pip") is None:
         raise UsageError(f"{sys.executable} has no pip; `{sys.executable} -m ensurepip` installs it.")
-    constraints = Path(toyflow.__file__).parent.parent / "constraints.txt"
+    constraints = PACKAGE.parent / "constraints.txt"
     bounds = ["--constraint", str(constraints)] if constraints.is_file() else []
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
     _run([sys.executable, "-m", "pip", "install", *quiet, *bounds, *words], dict(os.environ))

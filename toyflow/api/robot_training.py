@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow.api.sweeping import print_tables
-from toyflow.cli.robot import DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_SUITE, DEMO_TASK
-from toyflow.cli.robot_policy import find_policy
 from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.launch import launch, wants_bfloat16
@@ -24,6 +22,7 @@ from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.data.demos import DemoOptions, make_demos
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.adapt import can_decode
+from toyflow.robot.opening import find_policy
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.runner import RobotRunner
 from toyflow.robot.simulation.environment import load_environment
@@ -38,6 +37,10 @@ from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store, StoredTraining
 from toyflow.training.process_group import check_split
+
+DEMO_SUITE, DEMO_TASK = "libero_object", 0
+DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_ITERATIONS, DEMO_STATES = 12, 64, 1200, 5
+"""Of `robot-train` without a data set: a few demonstrations of one task, and a short training on them."""
 
 
 def train_one(
