@@ -1,7 +1,7 @@
 import pytest
 from rich.console import Console
 
-from toyflow.cli import robot_training
+from toyflow.api import robot_training
 from toyflow.robot.runner import RobotRunner
 from toyflow.sweep.options import SweepOptions
 
