@@ -22,7 +22,7 @@ from rich.table import Table
 from toyflow import Batch, Task, VectorModel, stats
 from toyflow.atomic import atomic_file
 from toyflow.machine import choose_device
-from toyflow.report.recommend import regret
+from toyflow.report.recommendation import regret
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor, Executor, executor_of
 from toyflow.sweep.options import RECOMMEND, SweepOptions

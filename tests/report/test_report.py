@@ -10,8 +10,8 @@ from rich.console import Console
 from toyflow.errors import UsageError
 from toyflow.flow import parse_schedule
 from toyflow.report import tables
-from toyflow.report.laws import laws_table, sparkline
 from toyflow.report.results import load_results
+from toyflow.report.schedules_table import laws_table, sparkline
 from toyflow.report.write import write_report
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained

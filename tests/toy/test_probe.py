@@ -16,7 +16,7 @@ from toyflow.errors import UsageError
 from toyflow.flow.samplers import euler
 from toyflow.probing import probe
 from toyflow.report.figures import Style
-from toyflow.report.probe import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
+from toyflow.report.probe_report import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
 from toyflow.report.runs import existing_store
 from toyflow.sweep.store import Store, Trained
 from toyflow.toy.api import run_study

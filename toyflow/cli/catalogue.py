@@ -26,7 +26,7 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Print training-time laws: density, mass at the noise end, source and its direction of time."""
         check_torch()
-        from toyflow.report.laws import laws_table
+        from toyflow.report.schedules_table import laws_table
 
         console.print(laws_table(names or None))
 

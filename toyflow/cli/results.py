@@ -108,7 +108,7 @@ def add_commands(app: typer.Typer) -> None:
         paths are, and how far one step lands from many. Against the closed form, where the task knows it."""
         check_torch()
         from toyflow.probing import probe as probed
-        from toyflow.report.probe import probe_table, write_probe
+        from toyflow.report.probe_report import probe_table, write_probe
 
         with progress("probing") as on_progress:
             found = probed(

@@ -19,8 +19,8 @@ from toyflow.errors import ToyflowError, UsageError
 from toyflow.integrations.lerobot import can_decode
 from toyflow.launch import launch, wants_bfloat16
 from toyflow.machine import check_device_name, choose_device, cores, free_memory
+from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
-from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.demos import DemoOptions, make_demos
 from toyflow.robot.environment import load_environment

@@ -231,7 +231,7 @@ def add_commands(app: typer.Typer) -> None:
             options = options.updated({"out": f"{options.out}/{','.join(named)}"}, "flags")
         start_workers(options.task)
         check_torch()
-        from toyflow.report.recommend import (
+        from toyflow.report.recommendation import (
             recommendation_sentences,
             recommendation_table,
             regret,

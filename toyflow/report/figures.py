@@ -24,7 +24,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, Percent
 from toyflow.atomic import atomic_file
 from toyflow.errors import ToyflowError
 from toyflow.flow import parse_schedule
-from toyflow.report.dial import dial_figure
+from toyflow.report.dial_figure import dial_figure
 from toyflow.report.results import Results
 from toyflow.report.tables import in_words, summary
 from toyflow.training import LOSS_BINS

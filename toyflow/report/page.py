@@ -15,8 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from toyflow.atomic import atomic_file
 from toyflow.errors import UsageError
+from toyflow.report.episode_tables import robot_views
 from toyflow.report.evidence import Judgement
-from toyflow.report.findings import Finding, judge_all
 from toyflow.report.page_figures import STORY_FILE, FigureView, draw_story, drawn, probed
 from toyflow.report.page_tables import (
     TableView,
@@ -28,8 +28,8 @@ from toyflow.report.page_tables import (
     scores,
     versions,
 )
+from toyflow.report.paper.findings import Finding, judge_all
 from toyflow.report.results import Results, load_results
-from toyflow.report.robot import robot_views
 from toyflow.sweep.presets import available_presets
 from toyflow.sweep.store import Store
 

@@ -23,8 +23,8 @@ from PIL import Image
 
 from toyflow.atomic import atomic_file
 from toyflow.report import figures
+from toyflow.report.paper.story import story, story_parts
 from toyflow.report.results import Results
-from toyflow.report.story import story, story_parts
 from toyflow.report.tables import in_words
 
 SHARPEST, MOST_PIXELS, PALETTE = 144, 2.5e6, 96

@@ -10,7 +10,7 @@ import pandas as pd
 from toyflow.atomic import atomic_file
 from toyflow.errors import unknown
 from toyflow.report import figures, tables
-from toyflow.report.published import beside_published
+from toyflow.report.paper.published import beside_published
 from toyflow.report.results import load_results
 from toyflow.sweep.store import Store
 

@@ -20,7 +20,7 @@ SETTING = ["size", "horizon", "supervision", "condition", "law", "steps", "suite
 
 def published() -> pd.DataFrame:
     """A row per published figure: `table`, `SETTING`, `success` in %."""
-    with (files("toyflow.report") / "published.csv").open() as file:
+    with (files("toyflow.report.paper") / "published.csv").open() as file:
         return pd.read_csv(file)
 
 

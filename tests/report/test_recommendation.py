@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from toyflow.errors import ToyflowError
-from toyflow.report.recommend import (
+from toyflow.report.recommendation import (
     Choice,
     Yardstick,
     choose,
@@ -18,7 +18,7 @@ from toyflow.report.recommend import (
     recommendation_sentences,
     regret_sentence,
 )
-from toyflow.report.recommend import regret as regret_of
+from toyflow.report.recommendation import regret as regret_of
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toyflow.report.findings import judge_all
+from toyflow.report.paper.findings import judge_all
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import StoredEvaluation, StoredTraining

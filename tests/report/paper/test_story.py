@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from toyflow.report.paper.story import story, story_parts
 from toyflow.report.results import Results
-from toyflow.report.story import story, story_parts
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import StoredEvaluation, StoredTraining
 

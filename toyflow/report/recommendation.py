@@ -14,7 +14,7 @@ from rich.table import Table
 from toyflow import stats
 from toyflow.errors import ToyflowError
 from toyflow.report.compare import compare, default_margin
-from toyflow.report.probe import Probed
+from toyflow.report.probe_report import Probed
 from toyflow.report.results import Results
 from toyflow.report.tables import in_words
 from toyflow.report.verdicts import LEVEL, verdicts

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from toyflow import stats
 from toyflow.report.page_tables import TableView
-from toyflow.report.published import beside_published
+from toyflow.report.paper.published import beside_published
 from toyflow.report.results import Results, variants
 from toyflow.sweep.store import StoredEvaluation
 
