@@ -10,17 +10,14 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toyflow.flow.samplers import euler, uniform_grid
+from toyflow import plugins
 from toyflow.report.results import Results
-from toyflow.seeds import generator
 from toyflow.sweep.store import StoredEvaluation
-from toyflow.toy.task import make_task
-from toyflow.toy.tasks.dial import Dial
 
+TASK = "dial"
 MEASURES = {
     "valid": "joint validity",
     "tile_accuracy": "tiles as in a fresh draw",
@@ -38,7 +35,10 @@ def dial_figure(results: Results) -> Figure | None:
     """A panel per measure and kind of ambiguity, certainty along x: a line per law and K, mean over seeds
     with the seeds as dots, and what the closed form's velocity reaches in as many steps. None where there
     is nothing of the dial, or models and decodings of several kinds."""
-    if any(evaluation.training.record.task != Dial.identity() for evaluation in results.evaluations):
+    if any(
+        evaluation.training.record.task != plugins.load("tasks", TASK).identity()
+        for evaluation in results.evaluations
+    ):
         return None
     if len({_kind(evaluation) for evaluation in results.evaluations}) > 1:
         return None
@@ -93,7 +93,7 @@ def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tupl
     between = sorted({*certainties, *IDEAL_AT})
     for steps in (FEWEST, MOST):
         ideal = [
-            ideal_scores(tuple({**knobs, "certainty": f"{c:g}"}.items()), steps)[measure] for c in between
+            _ideal_scores(tuple({**knobs, "certainty": f"{c:g}"}.items()), steps)[measure] for c in between
         ]
         axes.plot(
             between,
@@ -116,18 +116,8 @@ def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tupl
 
 
 @cache
-@torch.inference_mode()
-def ideal_scores(data: tuple[tuple[str, str], ...], steps: int) -> dict[str, float]:
-    """Every metric of the closed form's velocity, decoded in `steps` from the noise of all decodings."""
-    task = make_task(Dial.name, dict(data))
-    test = task.test_set()
-    noise = torch.randn(test.target.shape, generator=generator(0, "test noise"))
-
-    def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        optimal = task.optimal_velocity(x, t, test.observation)
-        assert optimal is not None
-        return optimal
-
-    sample = euler(velocity, noise, uniform_grid(steps))
-    scores = {name: float(values.mean()) for name, values in task.score(sample, test).items()}
-    return {**scores, **task.score_set(sample, test)}
+def _ideal_scores(data: tuple[tuple[str, str], ...], steps: int) -> dict[str, float]:
+    """What the closed form's velocity reaches in `steps` steps. A figure asks for each many times."""
+    scores = plugins.load("tasks", TASK).ideal_scores(dict(data), steps)
+    assert scores is not None
+    return scores

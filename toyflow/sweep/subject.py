@@ -143,6 +143,12 @@ class Subject(ABC):
         """What a model of this subject is probed on. Raises UsageError where its data are not here."""
 
     @classmethod
+    def ideal_scores(cls, data: Mapping[str, str], steps: int) -> dict[str, float] | None:
+        """Every metric of the test set that the options `data` describe, decoded in `steps` Euler steps along
+        the optimal velocity. None where that velocity is not known in closed form."""
+        return None
+
+    @classmethod
     @abstractmethod
     def study(cls, options: SweepOptions) -> Study:
         """What trains and evaluates its cells."""
