@@ -100,7 +100,7 @@ def refused(out: Path, *selectors: str, **options: Any) -> str:
     return str(error.value)
 
 
-def test_a_better_law(out):
+def test_a_better_schedule(out):
     comparison = compare(out, ["shift:4", "uniform"])
     [pair] = comparison.pairs
     reference = scipy_stats.ttest_rel(SHIFT, UNIFORM)
@@ -130,7 +130,7 @@ def test_the_table_has_the_numbers(out):
     assert "Holm" not in text
 
 
-def test_equivalent_laws(out):
+def test_equivalent_schedules(out):
     assert said(compare(out, ["beta", "uniform"])).startswith(
         "beta and uniform are equivalent within 2 points at K = 1: +0.2 points [+0.0, +0.4], 90 %, over "
         "3 seeds (two one-sided t-tests, p < 0.001)."
@@ -201,12 +201,12 @@ def test_without_common_seeds_it_is_said_to_be_unpaired(out):
     assert "n/a" in printed(comparison)
 
 
-def test_one_seed_says_nothing_about_laws(tmp_path):
+def test_one_seed_says_nothing_about_schedules(tmp_path):
     add(tmp_path, "uniform", [850])
     add(tmp_path, "beta", [870])
     comparison = compare(tmp_path, ["beta", "uniform"])
     assert said(comparison) == (
-        "One seed: nothing can be said about the laws; on this pair of models, beta and uniform differ by "
+        "One seed: nothing can be said about the schedules; on this pair of models, beta and uniform differ by "
         "+2.0 points [+1.3, +2.8] (Newcombe, 90 %; McNemar p < 0.001) at K = 1."
     )
     assert comparison.pairs[0].models[0].first_only == 20 and comparison.pairs[0].test is None
@@ -268,7 +268,7 @@ def test_one_model_in_one_step_and_in_ten(tmp_path):
     add(tmp_path, "beta", [850])
     add(tmp_path, "beta", [850], steps=10, from_end=True)
     assert said(compare(tmp_path, ["beta", "beta,K=10"])) == (
-        "One seed: nothing can be said about the law; on this one model, beta at K = 1 and beta at K = 10 "
+        "One seed: nothing can be said about the schedule; on this one model, beta at K = 1 and beta at K = 10 "
         "differ by +0.0 points [-2.9, +2.9] (Newcombe, 90 %; McNemar p = 1.000)."
     )
 
@@ -328,7 +328,7 @@ def test_another_folder(out, tmp_path):
     [
         (
             ["unifrom", "beta"],
-            r"unknown law in .*out, 'unifrom'. Did you mean 'uniform'\? Available: beta, edm",
+            r"unknown schedule in .*out, 'unifrom'. Did you mean 'uniform'\? Available: beta, edm",
         ),
         (["beta,encodr=base", "edm"], "unknown condition on beta, 'encodr'. Did you mean 'encoder'"),
         (["beta,encoder=bas", "edm"], "unknown encoder of beta, 'bas'. Did you mean 'base'"),

@@ -26,9 +26,9 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Print training-time laws: density, mass at the noise end, source and its direction of time."""
         check_torch()
-        from toyflow.report.schedules_table import laws_table
+        from toyflow.report.schedules_table import schedules_table
 
-        console.print(laws_table(names or None))
+        console.print(schedules_table(names or None))
 
     @app.command(epilog=examples("toyflow objectives"))
     def objectives() -> None:

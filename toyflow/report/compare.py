@@ -30,12 +30,14 @@ class Selector:
 
     @classmethod
     def parse(cls, text: str, out: Path) -> Selector:
-        """Raises UsageError where it is not of the form [FOLDER::]LAW[,NAME=VALUE]..."""
+        """Raises UsageError where it is not of the form [FOLDER::]SCHEDULE[,NAME=VALUE]..."""
         folder, _, rest = text.rpartition("::")
         label, *conditions = (part.strip() for part in rest.split(","))
         named = [[part.strip() for part in condition.split("=", 1)] for condition in conditions]
         if not label or any(len(pair) != 2 or not all(pair) for pair in named):
-            raise UsageError(f"{text!r} is not of the form [FOLDER::]LAW[,NAME=VALUE]..., as beta,K=10 is.")
+            raise UsageError(
+                f"{text!r} is not of the form [FOLDER::]SCHEDULE[,NAME=VALUE]..., as beta,K=10 is."
+            )
         chosen = {"K" if name == "steps" else name.replace("_", " "): value for name, value in named}
         if len(chosen) < len(named):
             raise UsageError(f"{text!r} names a condition twice.")
@@ -198,7 +200,7 @@ def _select(results: Results, selector: Selector) -> Arm:
     label, named = selector.label, ",".join([selector.label, *map("=".join, selector.conditions)])
     labels = {evaluation.training.record.label for evaluation in results.evaluations}
     if label not in labels:
-        raise unknown(f"law in {selector.folder},", label, labels)
+        raise unknown(f"schedule in {selector.folder},", label, labels)
     found = [(_described(e), e) for e in results.evaluations if e.training.record.label == label]
     for name, wanted in (*selector.conditions, ("K", str(selector.steps))):
         values = {has[name] for has, _ in found if name in has}
@@ -308,7 +310,7 @@ def _mcnemar(a: Arm, b: Arm, seeds: Iterable[int], metric: str) -> dict[int, sta
 
 
 def _names(a: Arm, b: Arm) -> tuple[str, str, str]:
-    """Each by its law and by what was asked for or tells the two apart; and the K that they share."""
+    """Each by its schedule and by what was asked for or tells the two apart; and the K that they share."""
     shared = a.description.keys() & b.description.keys()
     telling = {name for name in shared if a.description[name] != b.description[name]}
     names = []

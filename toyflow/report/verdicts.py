@@ -79,7 +79,7 @@ def _no_test(pair: Pair, comparison: Comparison) -> str:
         )
     if pair.seeds[0] != pair.seeds[1]:
         return f"Too few to tell: {differ}{where} {pair.over}; each needs two or more, or one in common."
-    said = "the law; on this one model" if pair.same_models else "the laws; on this pair of models"
+    said = "the schedule; on this one model" if pair.same_models else "the schedules; on this pair of models"
     shown = [
         f" {measure.bounds(model.difference)} (Newcombe, 90 %; McNemar p {_p(pair.p_value)})"
         for model in pair.models.values()
