@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from toyflow.report.style import in_lines
 from toyflow.report.results import variants
+from toyflow.report.style import in_lines
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import StoredEvaluation, StoredTraining
 

@@ -49,7 +49,7 @@ def add_commands(app: typer.Typer) -> None:
     @app.command(epilog=examples("toyflow presets", "toyflow sweep --preset dial --quick"))
     def presets() -> None:
         """Print the sweeps that come with toyflow: what each shows, and what it costs."""
-        from toyflow.report.presets import presets_table
+        from toyflow.report.catalogue import presets_table
 
         console.print(presets_table())
 
