@@ -229,11 +229,12 @@ def _of_rows(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _interval_text(table: pd.DataFrame) -> str:
     kinds = {
-        stats.T: "95 % t-intervals over seeds, a dot per seed",
-        stats.POOLED_WILSON: "95 % Wilson intervals over all seeds where these agree",
-        stats.WILSON: "95 % Wilson intervals",
+        stats.T: "Student's t over seeds, a dot per seed",
+        stats.POOLED_WILSON: "Wilson over all seeds where these agree",
+        stats.WILSON: "Wilson where there is one seed",
     }
-    return "; ".join(words for kind, words in kinds.items() if kind in set(table["interval"]))
+    found = [words for kind, words in kinds.items() if kind in set(table["interval"])]
+    return f"95 % intervals: {'; '.join(found)}"
 
 
 def _listed(metrics: Sequence[str]) -> str:
