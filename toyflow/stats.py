@@ -136,7 +136,7 @@ def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence
     if len(hits) == 1:
         return wilson(hits[0], trials[0], confidence)
     rates = [hit / trial for hit, trial in zip(hits, trials, strict=True)]
-    student = _within_0_and_1(over_seeds(rates, confidence))
+    student = within_0_and_1(over_seeds(rates, confidence))
     if np.ptp(rates) > (1 + ROUNDING) / min(trials):
         return student
     all_examples = wilson(sum(hits), sum(trials), confidence)
@@ -144,7 +144,8 @@ def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence
     return max(student, pooled, key=lambda interval: interval.high - interval.low)
 
 
-def _within_0_and_1(interval: Interval) -> Interval:
+def within_0_and_1(interval: Interval) -> Interval:
+    """The part of it where a proportion can be."""
     return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
 
 

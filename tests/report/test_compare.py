@@ -260,6 +260,7 @@ def test_seeds_without_spread_are_judged_by_their_examples_in_all_reports(tmp_pa
     [pair] = compare(tmp_path, ["beta,K=1", "beta,K=10"]).pairs
     [row] = paired_over_seeds(paired(load_results(tmp_path))).to_dict("records")
     expected = paired_proportions(np.arange(3000) < 2568, np.arange(3000) < 2538).difference
+    assert pair.pooled is not None
     for low, high in ((pair.pooled.low, pair.pooled.high), (row["low_90"], row["high_90"])):
         assert (low, high) == pytest.approx((expected.low, expected.high))
     assert pair.test is None and np.isnan(row["t_test_p"])

@@ -89,7 +89,7 @@ def test_every_figure_names_all_that_it_draws(folders, name):
     assert drawn and drawn <= named
     known = {colors.to_hex(line.get_color()) for legend in legends for line in legend.findobj(Line2D)}
     lines = [line for axes in figure.axes if axes.get_visible() for line in axes.get_lines()]
-    assert {colors.to_hex(line.get_color()) for line in lines if len(line.get_xdata())} <= known
+    assert {colors.to_hex(line.get_color()) for line in lines if np.size(line.get_xdata())} <= known
     plt.close(figure)
 
 

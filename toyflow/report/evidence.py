@@ -6,7 +6,6 @@ recipe and in everything else that the claim does not name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from toyflow import plugins, stats
-from toyflow.report.results import Results
+from toyflow.report.results import Results, task_of
 from toyflow.report.tables import MANY
 from toyflow.sweep.records import RECIPE_VERSION
 from toyflow.sweep.store import StoredEvaluation
@@ -177,11 +176,6 @@ def defaults_of(task: str) -> dict[str, str]:
 def is_current(recipe: str) -> bool:
     """Whether a `recipe` of `tidy` is of the version that this toyflow trains by."""
     return f"recipe version {RECIPE_VERSION}" in recipe.split(", ")
-
-
-def task_of(evaluation: StoredEvaluation) -> str:
-    """Its name without the version."""
-    return re.sub(r"-v\d+$", "", evaluation.training.record.task)
 
 
 def _complete(rows: pd.DataFrame, value: str, seeds: set[int]) -> pd.DataFrame:

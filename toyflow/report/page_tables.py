@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toyflow import stats
+from toyflow import plugins, stats
+from toyflow.errors import ToyflowError
 from toyflow.report import tables
-from toyflow.report.results import CELL, Results
+from toyflow.report.results import CELL, Results, task_of
 from toyflow.report.tables import MANY, in_words
 from toyflow.sweep.store import StoredTraining
 
@@ -106,16 +107,15 @@ def one_against_many(results: Results) -> Iterable[TableView]:
 
 def other_metrics(results: Results) -> Iterable[TableView]:
     """Metrics that are not the headline, where the task has some."""
-    metrics = list(dict.fromkeys(name for e in results.evaluations for name in e.details["metrics"]))
-    metrics.remove(results.metric)
+    metrics = [name for name in results.metrics if name != results.metric]
     if not metrics:
         return
-    names = _names(results.frame)
+    names, shares = _names(results.frame), _shares(results)
     rows = [
         [
             *group[names].iloc[0].astype(str),
             str(group["steps"].iloc[0]),
-            *(_mean(group[name]) for name in metrics),
+            *(_mean(group[name], name in shares) for name in metrics),
         ]
         for _, group in results.frame.groupby([*CELL, "steps"], sort=False)
     ]
@@ -124,7 +124,16 @@ def other_metrics(results: Results) -> Iterable[TableView]:
     yield TableView("Other metrics", columns, rows, len(names), note)
 
 
-def _mean(values: pd.Series) -> str:
+def _shares(results: Results) -> set[str]:
+    """Metrics that are proportions: all but those of which less is better, if the task is installed."""
+    try:
+        task = plugins.load("tasks", task_of(results.evaluations[0]))
+    except ToyflowError:
+        return {results.metric}
+    return {*results.metrics} - {*task.lower_is_better}
+
+
+def _mean(values: pd.Series, share: bool) -> str:
     values = values.dropna()
     if values.empty:
         return NONE
@@ -132,6 +141,7 @@ def _mean(values: pd.Series) -> str:
     if not stats.has_spread(values.tolist()):
         return f"{values.mean():{digits}}"
     interval = stats.over_seeds(values.tolist())
+    interval = stats.within_0_and_1(interval) if share else interval
     return f"{interval.estimate:{digits}} [{interval.low:{digits}}, {interval.high:{digits}}]"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,11 @@ def _why_nothing(store: Store) -> str:
         models = f"{trained} trained model{'s' * (trained > 1)}"
         return f"{root} holds {models} and no evaluation, so there is no score to report."
     return f"{root} holds no results; make some: toyflow sweep --out {root}"
+
+
+def task_of(evaluation: StoredEvaluation) -> str:
+    """The task's name, without the version that records add to it."""
+    return re.sub(r"-v\d+$", "", evaluation.training.record.task)
 
 
 def variants(stored: Sequence[StoredEvaluation]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 
@@ -64,7 +65,7 @@ class _WithinBounds(MaxNLocator):
     """Ticks from 0 to 1 only: no proportion is outside."""
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
-        ticks = super().tick_values(vmin, vmax)
+        ticks = np.asarray(super().tick_values(vmin, vmax))
         return ticks[(ticks > -1e-9) & (ticks < 1 + 1e-9)]
 
 

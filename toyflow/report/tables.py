@@ -188,10 +188,14 @@ def paired_table(models: pd.DataFrame, few: int = 1, many: int = MANY) -> Table:
 
 def _test(row: pd.Series) -> stats.PairedTest:
     """What a row of `paired` was made from."""
-    alone = [int(row[name]) for name in row.index if str(name).startswith("only_K")]
-    difference = stats.Interval(row["difference"], row["low_90"], row["high_90"], stats.NEWCOMBE)
+    few_only, many_only = (int(row[name]) for name in map(str, row.index) if name.startswith("only_K"))
     return stats.PairedTest(
-        int(row["both_right"]), *alone, int(row["examples"]), difference, row["mcnemar_p"]
+        both=int(row["both_right"]),
+        first_only=few_only,
+        second_only=many_only,
+        examples=int(row["examples"]),
+        difference=stats.Interval(row["difference"], row["low_90"], row["high_90"], stats.NEWCOMBE),
+        p_value=row["mcnemar_p"],
     )
 
 

@@ -100,6 +100,6 @@ def test_a_schedule_of_one_panel_alone_is_drawn_where_there_is_little_in_common(
 def test_seeds_that_agree_have_an_interval_within_the_axis():
     folders = {"grid": results("grid-to-sequence", seeds=(0,)), "dial": results("dial", seeds=(0,))}
     for axes in drawn(folders).axes:
-        bars = [line for line in axes.get_lines() if line.get_label().startswith("_")]
+        bars = [line for line in axes.get_lines() if str(line.get_label()).startswith("_")]
         assert len(bars) == 2 and all(np.ptp(bar.get_ydata()) > 0 for bar in bars)
         assert all(0 <= tick <= 1 for tick in axes.get_yticks()) and axes.get_ylim()[1] < 1.03
