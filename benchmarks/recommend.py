@@ -24,7 +24,7 @@ from toyflow.api.recommending import recommend, seconds_of, yardstick_of
 from toyflow.api.study import plan_study
 from toyflow.atomic import atomic_file
 from toyflow.machine import choose_device
-from toyflow.report.recommend import regret
+from toyflow.report.recommendation import regret
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor, Executor, executor_of
 from toyflow.sweep.options import RECOMMEND, SweepOptions

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from toyflow.api.study import run_study
     from toyflow.flow import Model, Objective, Sampler, Schedule, parse_schedule
     from toyflow.networks import VectorModel
+    from toyflow.report.results import Results, load_results
     from toyflow.toy.task import Task
     from toyflow.training import Batch
 
@@ -21,10 +22,12 @@ _HOMES = {
     "Batch": "toyflow.training",
     "Model": "toyflow.flow",
     "Objective": "toyflow.flow",
+    "Results": "toyflow.report.results",
     "Sampler": "toyflow.flow",
     "Schedule": "toyflow.flow",
     "Task": "toyflow.toy.task",
     "VectorModel": "toyflow.networks",
+    "load_results": "toyflow.report.results",
     "parse_schedule": "toyflow.flow",
     "run_study": "toyflow.api.study",
 }
@@ -33,11 +36,13 @@ __all__ = [
     "Batch",
     "Model",
     "Objective",
+    "Results",
     "Sampler",
     "Schedule",
     "Task",
     "VectorModel",
     "__version__",
+    "load_results",
     "parse_schedule",
     "run_study",
 ]

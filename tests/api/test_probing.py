@@ -16,9 +16,9 @@ from toyflow.api.probing import probe
 from toyflow.api.study import run_study
 from toyflow.errors import UsageError
 from toyflow.flow.samplers import euler
-from toyflow.report.figures import Style
-from toyflow.report.probe import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
+from toyflow.report.probe_report import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
 from toyflow.report.runs import existing_store
+from toyflow.report.style import Style
 from toyflow.sweep.store import Store, Trained
 from toyflow.toy.models import decode, load_model, task_of
 from toyflow.toy.probe_examples import bench_of
@@ -75,7 +75,7 @@ def test_every_model_with_a_velocity_is_probed(probed):
     assert counts == {
         "uniform": 2, "shift:4@beta": 2, "shortcut(uniform)": 1, "shortcut(shift:4@beta)": 1,
     }  # fmt: skip
-    assert "regression" in probed.laws
+    assert "regression" in probed.labels
     assert len(probed.errors) == 20 * 6 and "excess" not in probed.errors
     assert probed.errors["noise_level"].min() == 0.05 and set(probed.errors["examples"]) == {60}
 
@@ -152,7 +152,7 @@ def test_settings_and_tasks_of_one_folder_are_kept_apart(mixed):
     assert set(of_points["label"]) == {"beta"} and of_points["excess"].isna().all()
     text = shown(mixed)
     assert "excess" in text and "n/a" in text and IDEAL in text
-    figure = velocity_error(over_models(mixed.errors), Style(mixed.laws))
+    figure = velocity_error(over_models(mixed.errors), Style(mixed.labels))
     assert [axes.get_visible() for axes in figure.axes] == [True] * 8 + [False]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["beta", IDEAL]
     plt.close(figure)

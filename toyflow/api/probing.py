@@ -18,7 +18,7 @@ from toyflow.flow import Model, Objective, parse_schedule
 from toyflow.flow.probe import distance, error_by_noise_level, euler_paths, noise_levels
 from toyflow.flow.samplers import Velocity, euler
 from toyflow.machine import choose_device
-from toyflow.report.probe import IDEAL, STANDARD_ERROR, Probed
+from toyflow.report.probe_report import IDEAL, STANDARD_ERROR, Probed
 from toyflow.report.results import rank, variants
 from toyflow.report.runs import existing_store
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord

@@ -14,7 +14,7 @@ from toyflow.api.study import plan_study
 from toyflow.atomic import write_json
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.machine import choose_device
-from toyflow.report.recommend import Recommendation, Yardstick, recommend_from
+from toyflow.report.recommendation import Recommendation, Yardstick, recommend_from
 from toyflow.report.results import Results, load_results
 from toyflow.report.runs import existing_store
 from toyflow.sweep.executors import Executor

@@ -17,8 +17,8 @@ from toyflow.errors import ToyflowError, UsageError
 from toyflow.launch import launch, wants_bfloat16
 from toyflow.machine import check_device_name, choose_device, cores, free_memory
 from toyflow.parsing import parse_steps
+from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
-from toyflow.report.robot import by_task, for_terminal, latency
 from toyflow.robot.data.demos import DemoOptions, make_demos
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.adapt import can_decode

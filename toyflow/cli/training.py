@@ -232,7 +232,7 @@ def add_commands(app: typer.Typer) -> None:
         start_workers(options.task)
         check_torch()
         from toyflow.api import recommending
-        from toyflow.report.recommend import (
+        from toyflow.report.recommendation import (
             recommendation_sentences,
             recommendation_table,
             regret,

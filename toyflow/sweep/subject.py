@@ -73,6 +73,12 @@ class Subject(ABC):
     def recipe(cls, options: SweepOptions) -> Mapping[str, float]:
         """The recipe that `options` ask for, as training records keep it."""
 
+    @classmethod
+    def ideal_scores(cls, data: Mapping[str, str], steps: int) -> dict[str, float] | None:
+        """Every metric of the test set that the options `data` describe, decoded in `steps` Euler steps along
+        the optimal velocity. None where that velocity is not known in closed form."""
+        return None
+
 
 def load_subject(name: str) -> type[Subject]:
     """The subject called `name`.

@@ -14,6 +14,8 @@ from torch import Tensor
 from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Model
+from toyflow.flow.samplers import euler, uniform_grid
+from toyflow.seeds import generator
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.subject import Subject, check_current
 from toyflow.training import Batch, OneCycle
@@ -89,6 +91,27 @@ class Task(Subject):
         }
         given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
         return vars(OneCycle(**given))
+
+    @classmethod
+    @torch.inference_mode()
+    def ideal_scores(cls, data: Mapping[str, str], steps: int) -> dict[str, float] | None:
+        """See `Subject`: from the noise that every decoding starts from."""
+        if cls.optimal_velocity is Task.optimal_velocity:
+            return None
+        task = cls(data) if fields(cls.data_options) else cls()
+        test = task.test_set()
+        noise = torch.randn(test.target.shape, generator=generator(0, "test noise"))
+        if task.optimal_velocity(noise, noise.new_zeros(len(noise)), test.observation) is None:
+            return None
+
+        def velocity(x: Tensor, t: Tensor) -> Tensor:
+            optimal = task.optimal_velocity(x, t, test.observation)
+            assert optimal is not None
+            return optimal
+
+        sample = euler(velocity, noise, uniform_grid(steps))
+        scores = {name: float(values.mean()) for name, values in task.score(sample, test).items()}
+        return {**scores, **task.score_set(sample, test)}
 
 
 def make_task(name: str, data: Mapping[str, str] | None = None, data_dir: str | None = None) -> Task:

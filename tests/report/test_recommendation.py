@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from toyflow.errors import ToyflowError
-from toyflow.report.recommend import (
-    Choice,
+from toyflow.report.recommendation import (
+    ChosenPair,
     Yardstick,
     choose,
     recommend_from,
     recommendation_sentences,
     regret_sentence,
 )
-from toyflow.report.recommend import regret as regret_of
+from toyflow.report.recommendation import regret as regret_of
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
@@ -54,7 +54,7 @@ def test_one_step_is_taken_where_it_costs_no_more_than_the_margin():
     assert chosen(scores, strict) == ("uniform", 10)
 
 
-def test_the_law_is_the_one_that_suits_the_chosen_steps():
+def test_the_schedule_is_the_one_that_suits_the_chosen_steps():
     scores = {
         ("uniform", 1): [0.1], ("uniform", 2): [0.5], ("uniform", 10): [0.9],
         ("shift:8", 1): [0.6], ("shift:8", 2): [0.89], ("shift:8", 10): [0.4],
@@ -66,7 +66,7 @@ def test_the_mean_over_seeds_decides_not_the_best_seed():
     assert chosen({("uniform", 1): [0.5, 0.5], ("beta", 1): [0.9, 0.0]}) == ("uniform", 1)
 
 
-def test_a_law_without_some_steps_competes_in_its_own():
+def test_a_schedule_without_some_steps_competes_in_its_own():
     assert chosen({("uniform", 1): [0.8], ("uniform", 10): [0.8], ("regression", 1): [0.85]}) == (
         "regression",
         1,
@@ -110,7 +110,7 @@ def test_a_score_that_is_exactly_the_margin_below_is_within_it():
 def test_a_pair_without_a_number_on_some_seed_is_out():
     nan = float("nan")
     assert chosen({("uniform", 1): [0.1, 0.12], ("beta", 1): [nan, 0.9]}) == ("uniform", 1)
-    with pytest.raises(ToyflowError, match="no law has a distance that is a number on every seed"):
+    with pytest.raises(ToyflowError, match="no schedule has a distance that is a number on every seed"):
         chosen({("uniform", 1): [nan]}, DISTANCE)
 
 
@@ -135,8 +135,8 @@ def test_regret_of_a_distance_is_positive():
     assert found is not None and found.by_seed == [10.0, 10.0]
 
 
-def choice(law: str, steps: int) -> Choice:
-    return Choice(law, steps, 0.0, law, steps, 0.0, 1)
+def choice(law: str, steps: int) -> ChosenPair:
+    return ChosenPair(law, steps, 0.0, law, steps, 0.0, 1)
 
 
 def stored(out, scores: dict[tuple[str, int], list[float]]) -> Results:
@@ -181,7 +181,7 @@ def test_the_advice_by_a_distance_is_told_in_its_unit(tmp_path):
     scores = {("uniform", 1): [0.2, 0.25], ("uniform", 10): [0.9, 0.95], ("beta", 10): [0.7, 0.74]}
     found = recommend_from(stored(tmp_path, scores), None, DISTANCE, [HEADLINE], SETTING)
     assert (found.choice.law, found.choice.steps) == ("uniform", 10)
-    assert any("no law comes within 0.108 of it in fewer steps" in s for s in found.sentences)
+    assert any("no schedule comes within 0.108 of it in fewer steps" in s for s in found.sentences)
     assert any("uniform is lower than beta in distance" in s for s in found.sentences)
     assert "By exact match, too: uniform at K = 10 (92.5 %)." in found.sentences
     [advice, *_, cost] = recommendation_sentences(found)

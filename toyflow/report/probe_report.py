@@ -17,15 +17,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
-from toyflow.atomic import atomic_file
-from toyflow.report.figures import Style, in_lines
 from toyflow.report.results import CELL
+from toyflow.report.style import Style, in_lines, legend, save
 from toyflow.report.write import write_csv
 
 IDEAL = "ideal"
 """Label of the optimal velocity, where a task knows it."""
 STANDARD_ERROR = "_se"
 """Ends the name of the column that holds a measure's standard error over examples."""
+CHANGED = "outcome_changed"
+"""The measure that is a proportion: how often one step decodes to another outcome than many."""
 NORMAL_95 = 1.959964
 """97.5 % quantile of the standard normal distribution."""
 INTERVALS = {
@@ -47,8 +48,8 @@ class Probed:
 
     errors: pd.DataFrame
     paths: pd.DataFrame
-    laws: Sequence[str]
-    """All of the results folder, so that a law looks the same in all of its figures."""
+    labels: Sequence[str]
+    """All of the results folder, so that a schedule looks the same in all of its figures."""
 
 
 def write_probe(probed: Probed, out: Path) -> list[Path]:
@@ -62,18 +63,18 @@ def write_probe(probed: Probed, out: Path) -> list[Path]:
         folder / "velocity_error.png",
     ]
     sns.set_theme(context="paper", style="ticks", font_scale=1.1)
-    figure = velocity_error(errors, Style(probed.laws))
-    with atomic_file(written[-1]) as temporary:
-        figure.savefig(temporary, format="png", dpi=160, bbox_inches="tight")
+    figure = velocity_error(errors, Style(probed.labels))
+    save(figure, written[-1])
     plt.close(figure)
     return written
 
 
 def over_models(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `Probed` gathered by law and variant: each measure's mean over seeds with its 95 % interval.
+    """Rows of `Probed` by schedule and variant: each measure's mean over seeds with its 95 % interval.
 
     With two seeds or more the seed is the unit (Student's t); with one the interval is the normal one over
-    examples and speaks of these examples only. No measure is negative, so no bound is.
+    examples and speaks of these examples only. No measure is negative, so no bound is. `outcome_changed` is a
+    proportion, and its interval that of `toyflow.stats.proportion_over_seeds`.
     """
     measures = [
         name.removesuffix(STANDARD_ERROR) for name in map(str, frame) if name.endswith(STANDARD_ERROR)
@@ -85,7 +86,7 @@ def over_models(frame: pd.DataFrame) -> pd.DataFrame:
         row["seeds"] = int(group["seed"].notna().sum())
         row["interval"] = "t over seeds" if len(group) > 1 else "normal over examples"
         for name in measures:
-            interval = _interval(group[name].tolist(), group[name + STANDARD_ERROR].iloc[0])
+            interval = _interval(name, group)
             row |= {
                 name: interval.estimate,
                 f"{name}_low": max(0.0, interval.low),
@@ -96,7 +97,7 @@ def over_models(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def probe_table(probed: Probed) -> Table:
-    """For a terminal: a line per law and variant."""
+    """For a terminal: a line per schedule and variant."""
     errors, paths = over_models(probed.errors), over_models(probed.paths)
     levels = sorted(errors["noise_level"].unique())
     ends = (levels[-1], min(levels, key=lambda s: abs(s - 0.5)), levels[0])
@@ -107,10 +108,10 @@ def probe_table(probed: Probed) -> Table:
     on_paths = {
         "straightness": "straight-\nness",
         "one_step_gap_rms": "gap\nRMS",
-        "outcome_changed": "outcome\nchanged",
+        CHANGED: "outcome\nchanged",
     }
     table = Table(title="velocity fields (± 95 %)", title_justify="left")
-    table.add_column("law", no_wrap=True)
+    table.add_column("schedule", no_wrap=True)
     if several_variants:
         table.add_column("variant", min_width=8)
     table.add_column("seeds", justify="right", no_wrap=True)
@@ -139,9 +140,11 @@ def probe_table(probed: Probed) -> Table:
 
 
 def velocity_error(errors: pd.DataFrame, style: Style) -> Figure:
-    """MSE and cosine error by noise level with a band, a line per law, a line of panels per variant; where
-    the optimal velocity is known it is a line too, as far as it is not far below, and what exceeds it is a
-    third panel."""
+    """MSE and cosine error by noise level with a band, a line per schedule, a row of panels per variant.
+
+    Where the optimal velocity is known it is a line too, cut off far below the others, and the excess over it
+    is a third panel.
+    """
     measures = {"mse": "MSE per element", "cosine_error": "cosine error, 1 - cos"}
     if "excess" in errors:
         measures["excess"] = "MSE against the optimal velocity"
@@ -150,17 +153,14 @@ def velocity_error(errors: pd.DataFrame, style: Style) -> Figure:
     figure, grid = plt.subplots(
         len(variants), len(measures), figsize=size, squeeze=False, layout="constrained"
     )
-    handles: dict[str, Any] = {}
     for line, variant in zip(grid, variants, strict=True):
         part = errors[errors["variant"] == variant]
         for axes, (measure, words) in zip(line, measures.items(), strict=True):
             _by_noise_level(axes, part, measure, style)
             axes.set_ylabel(words)
-            handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
             axes.set_xlabel("noise level s = 1 - t  (1 = noise)")
         line[0].set_title(in_lines(variant), fontsize=10, loc="left")
-    handles |= {IDEAL: handles.pop(IDEAL)} if IDEAL in handles else {}
-    figure.legend(list(handles.values()), list(handles), loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
+    legend(figure, last=IDEAL)
     title = f"Error of the velocity by noise level (95 % bands: {_kinds(errors)})"
     figure.suptitle(title, fontsize=11)
     sns.despine(figure)
@@ -195,10 +195,14 @@ def _kinds(errors: pd.DataFrame) -> str:
     return "; ".join(words for kind, words in INTERVALS.items() if kind in set(errors["interval"]))
 
 
-def _interval(values: Sequence[float], standard_error: float) -> stats.Interval:
+def _interval(measure: str, models: pd.DataFrame) -> stats.Interval:
+    values = models[measure].tolist()
+    if measure == CHANGED and not models[measure].isna().any():
+        hits = (models[measure] * models["examples"]).round().astype(int)
+        return stats.proportion_over_seeds(hits.tolist(), models["examples"].tolist())
     if len(values) > 1:
         return stats.over_seeds(values)
-    half = NORMAL_95 * standard_error
+    half = NORMAL_95 * models[measure + STANDARD_ERROR].iloc[0]
     return stats.Interval(values[0], values[0] - half, values[0] + half)
 
 
@@ -206,6 +210,6 @@ def _estimate(row: pd.Series, measure: str) -> str:
     if pd.isna(row[measure]):
         return "[dim]n/a[/]"
     half = row[f"{measure}_high"] - row[measure]
-    if measure == "outcome_changed":
+    if measure == CHANGED:
         return f"{100 * row[measure]:.1f}%\n[dim]±{100 * half:.1f}[/]"
     return f"{row[measure]:.4f}\n[dim]±{half:.4f}[/]"

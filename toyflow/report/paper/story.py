@@ -10,12 +10,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from toyflow import stats
 from toyflow.report.evidence import Data, defaults_of, is_current, tidy
-from toyflow.report.figures import PANEL, Style
 from toyflow.report.results import Results
+from toyflow.report.style import PANEL, Style, legend, of_proportions
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ PANELS = (
 
 
 def story_parts(folders: Mapping[str, Results]) -> dict[Panel, pd.DataFrame]:
-    """The rows of each panel: of the laws that all panels have, if there are several. Empty where there are
-    not two tasks."""
+    """The rows of each panel: of the schedules that all panels have, if there are several. Empty where there
+    are not two tasks."""
     rows = tidy(folders, {panel.task for panel in PANELS})
     parts = {panel: part for panel in PANELS if len(part := _default(rows, panel))}
     if len(parts) < 2:
@@ -52,25 +51,26 @@ def story_parts(folders: Mapping[str, Results]) -> dict[Panel, pd.DataFrame]:
     return parts
 
 
-def story(parts: Mapping[Panel, pd.DataFrame], stacked: bool = False) -> Figure:
-    """A panel for each task, side by side or `stacked`, of two or more: its metric by steps, a line per law
-    of flow, 95 % t-intervals over seeds, a dot per seed."""
-    style = Style(dict.fromkeys(law for part in parts.values() for law in part["schedule"]))
+def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | None:
+    """A panel per task, side by side or `stacked`: its metric by steps, a line per schedule of flow with 95 %
+    intervals over seeds and a dot per seed. None where there are not two tasks."""
+    parts = story_parts(folders)
+    if not parts:
+        return None
+    style = Style(dict.fromkeys(schedule for part in parts.values() for schedule in part["schedule"]))
     width, height = PANEL[0] * 0.8, PANEL[1]
     size = (width, height * len(parts) + 0.8) if stacked else (width * len(parts) + 1.5, height)
     shape = (len(parts), 1) if stacked else (1, len(parts))
     figure, line = plt.subplots(*shape, figsize=size, layout="constrained")
-    handles = {}
     for axes, (panel, part) in zip(line, parts.items(), strict=True):
         _draw(axes, panel, part, style)
-        handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    lines, names = list(handles.values()), list(handles)
-    where = "outside lower center" if stacked else "outside center right"
-    columns = min(len(names), 3) if stacked else 1
-    laws = "laws that all have" if len(_common(parts)) > 1 else "law"
-    figure.legend(lines, names, loc=where, frameon=False, title=laws, ncols=columns)  # pyright: ignore[reportArgumentType]
-    title = "One step and many, by task", "(95 % t-intervals over seeds, a dot per seed)"
-    figure.suptitle(("\n" if stacked else " ").join(title), fontsize=11)
+    title = "schedules that all have" if len(_common(parts)) > 1 else "schedule"
+    if stacked:
+        legend(figure, "outside lower center", title=title, ncols=min(len(style), 3))
+    else:
+        legend(figure, title=title)
+    heading = "One step and many, by task", "(95 % intervals over seeds, a dot per seed)"
+    figure.suptitle(("\n" if stacked else " ").join(heading), fontsize=11)
     sns.despine(figure)
     return figure
 
@@ -80,7 +80,7 @@ def _common(parts: Mapping[Panel, pd.DataFrame]) -> set[str]:
 
 
 def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Of the recipe that findings are judged by: this version's, with most seeds, the longest, with
+    """Of the recipe that claims are judged by: this version's, with most seeds, the longest, with
     most decodings."""
     rows = rows[(rows["task"] == panel.task) & (rows["times"] == "stratified") & (rows["sampler"] == "euler")]
     if rows.empty:
@@ -97,27 +97,34 @@ def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 def _draw(axes: Axes, panel: Panel, part: pd.DataFrame, style: Style) -> None:
     steps = sorted(part["steps"].unique())
-    laws = list(dict.fromkeys(part["schedule"]))
-    for place, law in enumerate(laws):
-        nudge = 0.5 * ((place + 0.5) / len(laws) - 0.5)
-        rows = part[part["schedule"] == law]
-        by_steps = [rows.loc[rows["steps"] == k, panel.metric].tolist() for k in steps]
-        known = [(i + nudge, values) for i, values in enumerate(by_steps) if values]
-        for x, values in known:
-            if len(values) > 1:
-                interval = stats.over_seeds(values)
-                color = style.line(law)["color"]
+    schedules = list(dict.fromkeys(part["schedule"]))
+    for place, schedule in enumerate(schedules):
+        nudge = 0.5 * ((place + 0.5) / len(schedules) - 0.5)
+        rows = part[part["schedule"] == schedule]
+        by_steps = [rows[rows["steps"] == k] for k in steps]
+        known = [(i + nudge, seeds) for i, seeds in enumerate(by_steps) if len(seeds)]
+        for x, seeds in known:
+            if (interval := _interval(panel, seeds)) is not None:
+                color = style.line(schedule)["color"]
                 axes.plot([x, x], [interval.low, interval.high], color=color, linewidth=1, zorder=1)
-            axes.scatter([x] * len(values), values, s=7, color="0.25", zorder=3, linewidths=0)
-        means = [sum(values) / len(values) for _, values in known]
-        axes.plot([x for x, _ in known], means, **style.line(law))
+            axes.scatter([x] * len(seeds), seeds[panel.metric], s=7, color="0.25", zorder=3, linewidths=0)
+        means = [seeds[panel.metric].mean() for _, seeds in known]
+        axes.plot([x for x, _ in known], means, **style.line(schedule))
     axes.set_xticks(range(len(steps)), [str(k) for k in steps])
     axes.set_xlabel("denoising steps K")
     axes.set_ylabel(panel.label)
     axes.set_title(panel.title, fontsize=10)
     axes.grid(axis="y", alpha=0.35)
+    axes.set_ylim(bottom=0)
     if panel.is_proportion:
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_ylim(0, 1.02)
-    else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1)
+        of_proportions(axes)
+
+
+def _interval(panel: Panel, seeds: pd.DataFrame) -> stats.Interval | None:
+    """At 95 %; None of a metric that is no proportion where seeds show no spread."""
+    values = seeds[panel.metric]
+    if panel.is_proportion:
+        hits = (values * seeds["examples"]).round().astype(int)
+        return stats.proportion_over_seeds(hits.tolist(), seeds["examples"].astype(int).tolist())
+    return stats.over_seeds(values.tolist()) if stats.has_spread(values.tolist()) else None

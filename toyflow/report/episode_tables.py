@@ -1,4 +1,4 @@
-"""Tables of a robot's evaluations: by task, how long a plan takes, and the study's figures beside these."""
+"""Tables of a robot's evaluations: by task, and how long a plan takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from rich.table import Table
 
 from toyflow import stats
 from toyflow.report.page_tables import TableView
-from toyflow.report.published import beside_published
 from toyflow.report.results import Results, variants
 from toyflow.sweep.store import StoredEvaluation
 
@@ -19,7 +18,7 @@ def robot_views(results: Results) -> list[TableView]:
     evaluations = [e for e in results.evaluations if "trials" in e.details]
     if not evaluations:
         return []
-    return [by_task(evaluations), latency(evaluations), *study(results)]
+    return [by_task(evaluations), latency(evaluations)]
 
 
 def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
@@ -54,32 +53,6 @@ def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
     return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 4, note)
 
 
-def study(results: Results) -> list[TableView]:
-    """The study's figures where these results have the same setting."""
-    beside = beside_published(results)
-    if beside.empty:
-        return []
-    rows = [
-        [
-            str(row["table"]), row["law"], str(row["steps"]), row["suite"], str(row["horizon"]),
-            row["supervision"], row["condition"], f"{row['success']:.1f}",
-            f"{row['ours']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", str(row["episodes"]), row["our_size"],
-        ]
-        for _, row in beside.iterrows()
-    ]  # fmt: skip
-    columns = [
-        "table", "law", "K", "suite", "horizon", "supervision", "sees", "study, %", "ours, % [95 %]",
-        "episodes", "our size",
-    ]  # fmt: skip
-    small = set(beside["our_size"]) - {"tiny", "full"}
-    notes = ["The study's figures are second-hand, without intervals."]
-    if small:
-        notes.append("Other sizes than the study's: the figures stand side by side, and are not to be equal.")
-    if set(beside["assets"]) != {"own"}:
-        notes.append("STAND-IN ASSETS: ours are not the suite's scores.")
-    return [TableView("The study's LIBERO figures beside these", columns, rows, 7, " ".join(notes))]
-
-
 def for_terminal(view: TableView) -> Table:
     """The same for a terminal."""
     table = Table(title=view.caption, title_justify="left", caption=escape(view.note), caption_justify="left")
@@ -91,7 +64,7 @@ def for_terminal(view: TableView) -> Table:
 
 
 def _names(evaluations: Sequence[StoredEvaluation]) -> list[list[str]]:
-    """Law, variant where there are several, seed and K."""
+    """Schedule, variant where there are several, seed and K."""
     differing = variants(evaluations)
     several = len(set(differing)) > 1
     return [
@@ -106,7 +79,7 @@ def _names(evaluations: Sequence[StoredEvaluation]) -> list[list[str]]:
 
 
 def _heads(names: Sequence[Sequence[str]]) -> list[str]:
-    return ["law", *(["variant"] if len(names[0]) > 3 else []), "seed", "K"]
+    return ["schedule", *(["variant"] if len(names[0]) > 3 else []), "seed", "K"]
 
 
 def _notes(evaluations: Sequence[StoredEvaluation]) -> str:

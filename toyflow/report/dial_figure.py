@@ -10,17 +10,15 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toyflow.flow.samplers import euler, uniform_grid
+from toyflow import plugins
 from toyflow.report.results import Results
-from toyflow.seeds import generator
+from toyflow.report.style import legend
 from toyflow.sweep.store import StoredEvaluation
-from toyflow.toy.task import make_task
-from toyflow.toy.tasks.dial import Dial
 
+TASK = "dial"
 MEASURES = {
     "valid": "joint validity",
     "tile_accuracy": "tiles as in a fresh draw",
@@ -31,14 +29,17 @@ FEWEST, MOST = 1, 10
 IDEAL_AT = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Certainties at which the closed form is decoded, besides those of the results."""
 COLOURS = {FEWEST: "C0", MOST: "C1"}
-LAWS: Sequence[tuple[Any, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1)), "^"), ("-.", "D"))
+LINES: Sequence[tuple[Any, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1)), "^"), ("-.", "D"))
 
 
 def dial_figure(results: Results) -> Figure | None:
-    """A panel per measure and kind of ambiguity, certainty along x: a line per law and K, mean over seeds
-    with the seeds as dots, and what the closed form's velocity reaches in as many steps. None where there
-    is nothing of the dial, or models and decodings of several kinds."""
-    if any(evaluation.training.record.task != Dial.identity() for evaluation in results.evaluations):
+    """A panel per measure and kind of ambiguity, certainty along x: a line per schedule and K, the mean over
+    seeds with a dot per seed, and what the closed form's velocity reaches in as many steps. None where there
+    are no results of the dial, or models and decodings of several kinds."""
+    if any(
+        evaluation.training.record.task != plugins.load("tasks", TASK).identity()
+        for evaluation in results.evaluations
+    ):
         return None
     if len({_kind(evaluation) for evaluation in results.evaluations}) > 1:
         return None
@@ -60,7 +61,7 @@ def dial_figure(results: Results) -> Figure | None:
         sharex=True,
         sharey="row",
     )
-    looks = dict(zip(dict.fromkeys(frame["label"]), cycle(LAWS), strict=False))
+    looks = dict(zip(dict.fromkeys(frame["label"]), cycle(LINES), strict=False))
     for column, ((coupling, modes, tiles), part) in zip(grid.T, kinds, strict=True):
         column[0].set_title(f"{coupling}, {modes} modes, {tiles} tiles", fontsize=10)
         for axes, measure in zip(column, MEASURES, strict=True):
@@ -69,10 +70,7 @@ def dial_figure(results: Results) -> Figure | None:
         axes.set_ylabel(words)
     for axes in grid[-1]:
         axes.set_xlabel("certainty")
-    handles: dict[str, Any] = {}
-    for axes in grid[0]:
-        handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(list(handles.values()), list(handles), loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
+    legend(figure)
     figure.suptitle(
         "From a condition that leaves a die to throw (0) to one that determines the target (1)", fontsize=11
     )
@@ -81,7 +79,7 @@ def dial_figure(results: Results) -> Figure | None:
 
 
 def _kind(evaluation: StoredEvaluation) -> str:
-    """What is not a knob of the task, nor law, seed or K."""
+    """All settings but the task's knobs, schedule, seed and K."""
     training, decoding = evaluation.training.record, evaluation.record
     model, recipe = sorted(training.model.items()), sorted(training.recipe.items())
     return repr((model, recipe, training.recipe_version, decoding.sampler or "euler", decoding.noise_seed))
@@ -93,7 +91,7 @@ def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tupl
     between = sorted({*certainties, *IDEAL_AT})
     for steps in (FEWEST, MOST):
         ideal = [
-            ideal_scores(tuple({**knobs, "certainty": f"{c:g}"}.items()), steps)[measure] for c in between
+            _ideal_scores(tuple({**knobs, "certainty": f"{c:g}"}.items()), steps)[measure] for c in between
         ]
         axes.plot(
             between,
@@ -116,18 +114,8 @@ def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tupl
 
 
 @cache
-@torch.inference_mode()
-def ideal_scores(data: tuple[tuple[str, str], ...], steps: int) -> dict[str, float]:
-    """Every metric of the closed form's velocity, decoded in `steps` from the noise of all decodings."""
-    task = make_task(Dial.name, dict(data))
-    test = task.test_set()
-    noise = torch.randn(test.target.shape, generator=generator(0, "test noise"))
-
-    def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        optimal = task.optimal_velocity(x, t, test.observation)
-        assert optimal is not None
-        return optimal
-
-    sample = euler(velocity, noise, uniform_grid(steps))
-    scores = {name: float(values.mean()) for name, values in task.score(sample, test).items()}
-    return {**scores, **task.score_set(sample, test)}
+def _ideal_scores(data: tuple[tuple[str, str], ...], steps: int) -> dict[str, float]:
+    """What the closed form's velocity reaches in `steps` steps. A figure asks for each many times."""
+    scores = plugins.load("tasks", TASK).ideal_scores(dict(data), steps)
+    assert scores is not None
+    return scores

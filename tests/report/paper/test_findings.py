@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toyflow.report.findings import judge_all
+from toyflow.report.claims import judge_all
+from toyflow.report.paper.findings import CLAIMS
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import StoredEvaluation, StoredTraining
@@ -66,13 +67,13 @@ class Folder:
         return judgement_of(name, {"folder": self})
 
     def verdicts(self, *names):
-        found = {finding.name: judgement.verdict for finding, judgement in judge_all({"": self.results})}
+        found = {claim.name: judgement.verdict for claim, judgement in judge_all(CLAIMS, {"": self.results})}
         return [found[name] for name in names]
 
 
 def judgement_of(name, folders):
-    judged = judge_all({key: folder.results for key, folder in folders.items()})
-    return next(judgement for finding, judgement in judged if finding.name == name)
+    judged = judge_all(CLAIMS, {key: folder.results for key, folder in folders.items()})
+    return next(judgement for claim, judgement in judged if claim.name == name)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def laws(folder, uniform, biased):
         ({1: 0.05, 10: 0.05}, {1: 0.10, 10: 0.05}, "undecided", "undecided", "undecided"),
     ],
 )
-def test_noise_biased_laws(grid, uniform, biased, a, b, c):
+def test_noise_biased_schedules(grid, uniform, biased, a, b, c):
     laws(grid, uniform, biased)
     assert grid.verdicts("1a", "1b", "1c") == [a, b, c]
 
@@ -123,8 +124,8 @@ def test_seeds_without_spread_decide_nothing():
 
 def test_what_was_not_run_is_said(grid):
     grid.add("uniform", {1: 0.5})
-    for finding, judgement in judge_all({"folder": grid.results}):
-        assert judgement.verdict == "no data here" and finding.needs in judgement.evidence
+    for claim, judgement in judge_all(CLAIMS, {"folder": grid.results}):
+        assert judgement.verdict == "no data here" and claim.needs in judgement.evidence
 
 
 def test_another_task_bears_on_nothing():
@@ -142,7 +143,7 @@ def test_differences_are_formed_within_one_seed(grid):
     assert grid.judge("1a").verdict == "no data here"
 
 
-def test_a_law_that_some_seed_lacks_is_left_out(grid):
+def test_a_schedule_that_some_seed_lacks_is_left_out(grid):
     grid.add("uniform", {1: 0.5}).add("shift:4", {1: 0.9}).add("shift:8", {1: 0.1}, seeds=[0])
     judgement = grid.judge("1a")
     assert judgement.verdict == "agree" and "In one step shift:4 is right on" in judgement.evidence

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from toyflow.report.published import beside_published, published
+from toyflow.report.paper.published import beside_published, published
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import StoredEvaluation, StoredTraining
