@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow import __version__
 from toyflow.cli.robot_policy import compile_policy, find_policy, ready_planner, warnings_about
-from toyflow.errors import UsageError
-from toyflow.machine import cores, installed_version
+from toyflow.machine import cores
 from toyflow.robot.latency import Times
-from toyflow.robot.planners import Planner
-from toyflow.sweep.store import StoredTraining
-
-if TYPE_CHECKING:
-    from toyflow.robot.serving.observations import Keys
-    from toyflow.robot.serving.server import PolicyServer
-
-KEY_VARIABLE = "TOYFLOW_API_KEY"
+from toyflow.robot.serving import check_packages
 
 
 def serve_one(
@@ -57,13 +44,17 @@ def serve_one(
         UsageError: no such checkpoint, K, camera or address, or no key where one is required.
         Fault: the policy cannot plan.
     """
-    missing = [name for name in ("websockets", "msgpack") if installed_version(name) is None]
-    if missing:
-        raise UsageError(f"serving needs {' and '.join(missing)}: pip install 'toyflow[robot]'.")
-    from toyflow.robot.serving.access import check_host, read_key
-    from toyflow.robot.serving.loop import run
+    check_packages()
+    # Imported here since websockets, msgpack and prometheus_client are optional.
+    from toyflow.robot.serving.access import KEY_VARIABLE, check_host, read_key
+    from toyflow.robot.serving.loop import run, until_signal
     from toyflow.robot.serving.observations import Keys, ObservationReader, parse_keys
-    from toyflow.robot.serving.server import PolicyServer, ServerOptions
+    from toyflow.robot.serving.server import (
+        PolicyServer,
+        ServerOptions,
+        policy_metadata,
+        serving_warnings,
+    )
 
     key, chosen = read_key(key_file, KEY_VARIABLE), parse_keys(keys)
     check_host(host, key, KEY_VARIABLE)
@@ -72,15 +63,15 @@ def serve_one(
     if compiled:
         compile_policy(planner, limits["batch"], console)
     reader = ObservationReader(planner.interface, Keys.of(planner.interface, chosen), prompt)
-    for warning in _warnings(training, planner, sampler):
+    for warning in [*warnings_about(training, planner, sampler), *serving_warnings(planner)]:
         console.print(f"[yellow]{escape(warning)}[/]")
     options = replace(ServerOptions(host, port, key, noise_seed, timeout), **limits)
-    about = _metadata(training, planner, reader.keys)
-    server = PolicyServer(planner, reader, about, options)
+    names = reader.keys.as_dict()
+    server = PolicyServer(planner, reader, policy_metadata(training, planner, reader.keys), options)
 
-    def say_ready(port: int, plan: Times) -> None:
-        sees = [f"{key} (camera {camera})" for camera, key in about["keys"]["cameras"].items()]
-        sees += [about["keys"]["state"]] * bool(planner.interface.state_dim) + [about["keys"]["prompt"]]
+    def print_ready(port: int, plan: Times) -> None:
+        inputs = [f"{key} (camera {camera})" for camera, key in names["cameras"].items()]
+        inputs += [names["state"]] * bool(planner.interface.state_dim) + [names["prompt"]]
         console.print(
             f"[bold]{escape(training.record.label)}[/], K = {steps}, is served at "
             f"[bold]ws://{_in_url(host)}:{port}[/]"
@@ -88,55 +79,12 @@ def serve_one(
             f"{plan.p95:.1f})."
         )
         console.print(
-            f"It reads {escape(', '.join(sees))} and answers {planner.horizon} actions of "
+            f"It reads {escape(', '.join(inputs))} and answers {planner.horizon} actions of "
             f"{planner.interface.action_dim}. /healthz and /metrics are there too. Ctrl-C stops it."
         )
 
-    run(_until_told(server, say_ready))
-    faults = ", ".join(f"{count} x {kind}" for kind, count in server.metrics.faults.most_common())
-    refused = f"; refused: {faults}" if faults else ""
-    console.print(f"Stopped; {server.metrics.requests} requests were answered{refused}.")
-
-
-async def _until_told(server: PolicyServer, say_ready: Callable[[int, Times], None]) -> None:
-    stop, loop, numbers = asyncio.Event(), asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
-    with suppress(NotImplementedError):  # on Windows Ctrl-C ends it at once
-        for number in numbers:
-            loop.add_signal_handler(number, stop.set)
-    try:
-        await server.run(stop, say_ready)
-    finally:  # uvloop keeps them else, and nothing but a kill ends a process whose policy hangs
-        with suppress(NotImplementedError):
-            for number in numbers:
-                loop.remove_signal_handler(number)
-
-
-def _metadata(training: StoredTraining, planner: Planner, keys: Keys) -> dict[str, Any]:
-    """What clients are told first."""
-    interface = planner.interface
-    return {
-        "server": f"toyflow {__version__}",
-        "policy": training.record.key,
-        "law": training.record.label,
-        "steps": planner.steps,
-        "action_horizon": planner.horizon,
-        "action_dim": interface.action_dim,
-        "state_dim": interface.state_dim,
-        "fps": interface.fps,
-        "image_size": planner.image_size,
-        "keys": keys.as_dict(),
-    }
-
-
-def _warnings(training: StoredTraining, planner: Planner, sampler: str) -> list[str]:
-    """What to know before trusting it, a line each."""
-    warnings = warnings_about(training, planner, sampler)
-    if planner.history > 1:
-        warnings.append(
-            f"This policy looks at {planner.history} moments: those before are what the same connection "
-            "showed in its requests before, so a client should ask at every control step."
-        )
-    return warnings
+    run(until_signal(lambda stop: server.run(stop, print_ready)))
+    console.print(f"Stopped; {server.metrics.summary()}.")
 
 
 def _in_url(host: str) -> str:

@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,21 +31,21 @@ METADATA = {"action_horizon": 5}
 
 
 class Faulty(StraightPlanner):
-    """Does what the prompt says: `raise`, `hang`, `nan`, `slow`; and plans straight else."""
+    """Does what the prompt says: `raise`, `nan`, or `hang` until `go_on` is set; else plans straight.
+    `is_hanging` is set while it hangs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hanging = threading.Event()
-        self.hanging.set()
+        self.is_hanging, self.go_on = threading.Event(), threading.Event()
 
     def plan(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
         prompts = [observation.prompt for observation in observations]
         if "raise" in prompts:
             raise ValueError("a fault was asked for\nand has two lines")
         if "hang" in prompts:
-            self.hanging.wait()
-        if "slow" in prompts:
-            time.sleep(0.2)
+            self.is_hanging.set()
+            assert self.go_on.wait(30)
+            self.is_hanging.clear()
         chunks = super().plan(observations, seeds)
         chunks[[prompt == "nan" for prompt in prompts]] = np.nan
         return chunks
@@ -119,6 +119,14 @@ def ask(client: ClientConnection, message: dict, timeout: float = 10) -> Any:
     return reply if isinstance(reply, str) else unpack(reply)
 
 
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Return once `condition` holds; fail if it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.005)
+
+
 @pytest.fixture
 def serving():
     """Starts servers that end with the test."""
@@ -132,7 +140,7 @@ def serving():
     yield start
     for served in running:
         if isinstance(served.planner, Faulty):
-            served.planner.hanging.set()
+            served.planner.go_on.set()
         served.stop()
         served.thread.join(20)
         assert not served.thread.is_alive()
