@@ -28,7 +28,7 @@ from toyflow.robot.control.clock import RealClock
 from toyflow.robot.control.limits import Limits, Patience
 from toyflow.robot.control.log import RunLog, read_log
 from toyflow.robot.control.loop import ControlLoop, LoopSettings
-from toyflow.robot.control.planning import Plan, Planning, Request, SteppedPlanning, ThreadedPlanning
+from toyflow.robot.control.planning import Plan, Planning, PlanRequest, SteppedPlanning, ThreadedPlanning
 from toyflow.robot.control.safety import Gate
 from toyflow.robot.control.signals import StopSignals
 from toyflow.robot.control.summary import Summary
@@ -74,7 +74,7 @@ class NoPlans(Planning):
     def busy(self) -> bool:
         return False
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: PlanRequest) -> None:
         self._plan = Plan(request, np.zeros((HORIZON, ACTION), np.float32), 0.0)
 
     def received(self, step: int) -> Plan | None:
@@ -97,7 +97,7 @@ class ProcessPlanning(Planning):
     def busy(self) -> bool:
         return self._busy
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: PlanRequest) -> None:
         self._busy = True
         self._pipe.send(request)
 

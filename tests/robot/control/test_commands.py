@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from robot.points import Points, StraightPlanner
+from robot.points import Points
 from robot.robots.fakes import FakeRobot
 
-from toyflow.cli.robot_driving import _replan
 from toyflow.cli.robot_policy import find_policy, ready_planner
 from toyflow.report.run_figure import draw_run
 from toyflow.robot.control.log import read_log
@@ -237,15 +236,6 @@ def test_a_replay_says_what_it_is_of_and_needs_the_same_joints(toyflow, fast):
     idle = toyflow("robot-replay", "a.jsonl", "--robot", "idle", "--log", "d.jsonl")
     assert idle.returncode == 0, idle.stderr
     assert read_log(toyflow.folder / "d.jsonl").header["action_names"] == ["shoulder", "elbow"]
-
-
-def test_it_plans_as_often_as_the_policy_says():
-    planner, simulator = StraightPlanner(), FakeRobot()
-    planner.replan = 2
-    assert [_replan(None, planner, simulator, "blend", latency) for latency in (0, 4)] == [2, 1]
-    planner.replan = planner.horizon = 10
-    robots = simulator, FakeRobot(stepped=False)
-    assert [_replan(None, planner, robot, "blend", 0) for robot in robots] == [10, 5]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_damage_is_found_and_what_is_before_it_read(written, what):
 
 
 def test_a_log_is_never_written_over(written):
-    with pytest.raises(UsageError, match="exists; a log is never written over"):
+    with pytest.raises(UsageError, match="exists; a log is never overwritten"):
         RunLog(written)
 
 
@@ -76,7 +76,7 @@ def test_digests_tell_parts_of_observations_apart():
     ]
     assert same == [(False, True), (True, True), (False, False)]
     assert [first.state == each.state for each in others] == [True, False, True]
-    assert first.telling == first.cameras and others[2].telling == {"state": first.state}
+    assert first.freshness == first.cameras and others[2].freshness == {"state": first.state}
 
 
 @given(data=st.data())

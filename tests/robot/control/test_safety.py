@@ -42,14 +42,14 @@ def test_a_stop_blames_a_refused_chunk_only_while_it_is_what_is_missing():
         ([hasty, hasty * 0], ""),
     ):
         made = gate(names=("elbow", "wrist"))
-        assert [made.admits(chunk) for chunk in chunks] == [False, True][: len(chunks)]
+        assert [made.check_chunk(chunk) for chunk in chunks] == [False, True][: len(chunks)]
         with pytest.raises(SafetyStop) as stopped:
-            made.nothing(3.0)
+            made.no_action(3.0)
         assert ("The last chunk" in str(stopped.value)) == bool(blamed) and blamed in str(stopped.value)
     made = gate()
-    assert not made.admits(hasty * np.nan)
+    assert not made.check_chunk(hasty * np.nan)
     with pytest.raises(SafetyStop, match=r"chunk: not-finite, a chunk of shape \(3, 2\), with 6 not"):
-        made.nothing(3.0)
+        made.no_action(3.0)
 
 
 def test_an_action_within_all_limits_is_sent_as_it_is():
@@ -131,7 +131,7 @@ def chunk(*first: float) -> np.ndarray:
 )
 def test_a_chunk_is_admitted_or_refused_whole(asked, kind):
     told: list[tuple[str, str]] = []
-    assert gate(told=told).admits(asked) == (kind is None)
+    assert gate(told=told).check_chunk(asked) == (kind is None)
     assert [what for what, _ in told] == ([] if kind is None else [kind])
 
 
@@ -140,23 +140,23 @@ def test_velocity_and_jerk_are_per_second():
     t = np.arange(8) / RATE
     ramp, cubic = np.stack([10.0 * t, 0 * t], 1), np.stack([2000.0 * t**3 / 6, 0 * t], 1)
     fast = Limits(LIMITS.lower, LIMITS.upper, velocity=np.array([1e9, 1e9]), jerk=np.array([2000.0, np.inf]))
-    assert gate().admits(ramp) and not gate().admits(1.01 * ramp)
-    assert gate(limits=fast).admits(cubic) and not gate(limits=fast).admits(1.01 * cubic)
+    assert gate().check_chunk(ramp) and not gate().check_chunk(1.01 * ramp)
+    assert gate(limits=fast).check_chunk(cubic) and not gate(limits=fast).check_chunk(1.01 * cubic)
 
 
 def test_without_a_fresh_action_it_holds_and_then_stops():
     robot, told = FakeRobot(), []
     made = gate(robot, told=told)
     made.send(act(0, 0), 1.0)
-    made.nothing(1.05)
+    made.no_action(1.05)
     assert robot.did == ["send"]
-    made.nothing(1.11)
-    made.nothing(1.20)
+    made.no_action(1.11)
+    made.no_action(1.20)
     assert robot.did == ["send", "hold", "hold"] and [kind for kind, _ in told] == ["hold"]
     made.send(act(0, 0), 1.3)  # fresh again
-    made.nothing(3.2)
+    made.no_action(3.2)
     with pytest.raises(SafetyStop, match="no fresh action for 2100 ms"):
-        made.nothing(3.4)
+        made.no_action(3.4)
     assert [kind for kind, _ in told] == ["hold", "hold", "stop"]
 
 
@@ -171,9 +171,9 @@ def test_actions_that_cannot_be_sent_are_not_fresh():
 def test_an_observation_that_freezes_is_not_believed():
     told: list[tuple[str, str]] = []
     made = gate(told=told)
-    assert all(made.believes({"front": "same", "wrist": str(t)}, t) for t in (0.0, 0.3, 0.5))
-    assert not made.believes({"front": "same", "wrist": "new"}, 0.6)
-    assert made.believes({"front": "other", "wrist": "new"}, 0.7)
+    assert all(made.is_fresh({"front": "same", "wrist": str(t)}, t) for t in (0.0, 0.3, 0.5))
+    assert not made.is_fresh({"front": "same", "wrist": "new"}, 0.6)
+    assert made.is_fresh({"front": "other", "wrist": "new"}, 0.7)
     assert told == [("stale", "front has not changed for 600 ms")]
 
 
@@ -182,7 +182,7 @@ def test_after_a_hold_a_change_is_measured_from_what_holding_sent(monkeypatch):
     made = gate(robot)
     made.send(act(0.5, 1.0), 0.0)
     monkeypatch.setattr(robot, "hold", lambda: np.array([-0.4, np.nan]))
-    made.nothing(1.0)
+    made.no_action(1.0)
     assert made.send(act(0.5, 1.0), 1.1).changes == ("change",)
     np.testing.assert_allclose(robot.sent[-1], [0.1, 1.0])
 
@@ -206,7 +206,7 @@ def test_a_dry_run_checks_and_moves_nothing():
     robot = FakeRobot()
     made = gate(robot, moves=False)
     assert made.send(act(5, 0), 0.0).changes == ("bounds", "change")
-    made.nothing(1.0)
+    made.no_action(1.0)
     made.stop()
     assert robot.did == []
 
@@ -236,7 +236,9 @@ def test_limits_come_from_the_file_then_the_robot_then_the_data_then_follow():
 
 def test_limits_that_cannot_be_together_are_said():
     robot = Limits(lower=np.full(2, -1.0), upper=np.array([1.0, 20.0]))
-    with pytest.raises(UsageError, match=r"^gripper would have to stay between 30 and 20, as [^\n]*$"):
+    with pytest.raises(
+        UsageError, match=r"^limits of gripper contradict each other: lower 30 > upper 20, [^\n]*$"
+    ):
         Limits(lower=np.array([0.0, 30.0])).or_else(robot).completed(RATE, ("shoulder", "gripper"))
     for step in (np.array([0.1, -0.1]), np.array([0.1, np.nan])):
         with pytest.raises(UsageError, match=r"^step of 1 must be 0 or more"):

@@ -55,7 +55,7 @@ def test_nobody_gets_anothers_answer_and_nothing_grows(serving):
     assert "internal" not in refusals, refusals
     assert refusals.keys() >= {"frame", "policy", "late", "too large"}, refusals
     wait_until(lambda: not served.server.clients)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert peak_bytes() - peak < 3 * CONNECTIONS * MESSAGE_BYTES
     assert served.get("/healthz") == (200, "OK\n")
 

@@ -58,6 +58,6 @@ def is_allowed(authorization: Sequence[str], key: str | None) -> bool:
     """Whether a request's `Authorization` headers hold the key, compared in constant time."""
     if key is None:
         return True
-    scheme, _, shown = authorization[0].partition(" ") if len(authorization) == 1 else ("", "", "")
-    same = hmac.compare_digest(shown.strip().encode(errors="surrogateescape"), key.encode())
+    scheme, _, given = authorization[0].partition(" ") if len(authorization) == 1 else ("", "", "")
+    same = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), key.encode())
     return same and scheme.lower() == SCHEME.lower()
