@@ -1,9 +1,9 @@
 """Does the control loop hold its rate while a policy plans beside it? Jitter, missed steps, memory.
 
     python benchmarks/control_loop.py --seconds 600          # 50 Hz for ten minutes, planning in a thread
-    python benchmarks/control_loop.py --planner none         # the loop alone: what the machine itself brings
+    python benchmarks/control_loop.py --planner none         # the loop alone: the jitter of the machine
     python benchmarks/control_loop.py --planner process      # planning in a process of its own
-    chrt -f 10 python benchmarks/control_loop.py             # before others, if the machine is not idle
+    chrt -f 10 python benchmarks/control_loop.py             # with priority, if the machine is not idle
 
 The policy is `nano` with random weights and two cameras of 64 pixels, decoded in one step, and the robot
 `idle`, which moves nothing and renders nothing; every action passes the gate and every step is logged, as in
@@ -127,7 +127,7 @@ def resident_mb() -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print, and say whether the figures were reached."""
+    """Run, print, and return 0 if the figures were reached, else 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--planner", choices=("thread", "process", "none"), default="thread")

@@ -144,8 +144,7 @@ def add_commands(app: typer.Typer) -> None:
         comes. Ctrl-C stops it safely.
         """
         check_torch()
-        # Here since they import torch.
-        from toyflow.cli.robot_driving import DriveOptions, run_policy
+        from toyflow.cli.robot_driving import DriveOptions, run_policy  # imports torch
 
         run_policy(
             checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run),

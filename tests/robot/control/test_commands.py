@@ -172,7 +172,7 @@ def test_a_real_robot_keeps_to_what_the_data_did(toyflow, fast):
     done = toyflow("robot-run", fast, "--robot", "fake", "--set", "real=1", *log)
     assert done.returncode == 0, done.stderr
     assert "The policy reads a prompt; name one with --prompt" in done.stdout
-    assert "a guess from mean and spread" in " ".join(done.stdout.split())
+    assert "a guess from the actions' mean and standard deviation" in " ".join(done.stdout.split())
     assert "what would be sent: shoulder, elbow" in done.stdout
     limits = read_log(toyflow.folder / "a.jsonl").header["limits"]  # the robot: 1, the data: 5 times 0.1
     assert limits["upper"] == pytest.approx([0.5, 0.5])

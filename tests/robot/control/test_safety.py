@@ -284,7 +284,7 @@ def test_limits_from_files(tmp_path):
     [
         ("lowr = 1", "unknown key in .*Did you mean 'lower'"),
         ("lower = [1]", "has 1 numbers, an action has 2: shoulder, gripper"),
-        ("lower = {shoulder = 1}", "says nothing about gripper"),
+        ("lower = {shoulder = 1}", "lower lacks gripper; `default`"),
         ("lower = {elbow = 1, default = 0}", "unknown dimension"),
         ('lower = "low"', "takes numbers, not 'low'"),
         ("step = 0", "step must be above 0"),

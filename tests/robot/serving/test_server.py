@@ -19,15 +19,17 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from toyflow.errors import UsageError
+from toyflow.robot import serving as serving_package
 from toyflow.robot.interface import Observation
 from toyflow.robot.planners import Planner
+from toyflow.robot.serving import check_packages
 from toyflow.robot.serving.access import check_host, is_allowed, read_key
 from toyflow.robot.serving.batching import Batcher
 from toyflow.robot.serving.faults import Fault, LateFault
 from toyflow.robot.serving.loop import run
 from toyflow.robot.serving.observations import Keys, ObservationReader
 from toyflow.robot.serving.protocol import pack, unpack
-from toyflow.robot.serving.server import PolicyServer, ServerOptions
+from toyflow.robot.serving.server import PolicyServer, ServerOptions, serving_warnings
 
 
 def test_a_request_gets_its_chunk(serving):
@@ -376,3 +378,18 @@ def test_whatever_frames_come_each_gets_one_answer_and_the_connection_lives(serv
 
         send()
         assert ask(client, observation())["actions"].shape == (5, 2)
+
+
+def test_a_policy_with_a_history_has_a_warning():
+    planner = StraightPlanner()
+    assert serving_warnings(planner) == []
+    planner.history = 3
+    [warning] = serving_warnings(planner)
+    assert "looks at 3 observations" in warning and "ask at every control step" in warning
+
+
+def test_packages_that_are_missing_are_named(monkeypatch):
+    check_packages()
+    monkeypatch.setattr(serving_package, "installed_version", lambda name: None)
+    with pytest.raises(UsageError, match=r"needs websockets and msgpack and prometheus-client: pip install"):
+        check_packages()

@@ -118,7 +118,7 @@ def drive(
             raise
         summary = _summarise(path, print_line)
     if signals.number is None and summary.is_idle:
-        raise ToyflowError(f"no action was sent in {summary.steps} steps; the lines above say why.")
+        raise ToyflowError(f"no action was sent in {summary.steps} steps; the lines above tell why.")
     return signals.number
 
 

@@ -78,9 +78,7 @@ def _values(value: Any, names: Sequence[str], where: str) -> Values:
                 raise unknown(f"dimension in {where}", name, (*names, "default"))
         missing = [name for name in names if name not in value]
         if missing and "default" not in value:
-            raise UsageError(
-                f"{where} says nothing about {', '.join(missing)}; `default` stands for all others."
-            )
+            raise UsageError(f"{where} lacks {', '.join(missing)}; `default` stands for all others.")
         value = [value.get(name, value.get("default")) for name in names]
     if not isinstance(value, list):
         value = [value] * len(names)

@@ -142,8 +142,8 @@ def policy_warnings(
         warnings.append(f"The policy reads a prompt; name one with --prompt{hint}.")
     if "normalisation" in details and "motion" not in details and limits_file is None:
         warnings.append(
-            "The policy does not say how far its data's actions went: limits are the robot's own and a guess "
-            "from mean and spread. Name others by --limits FILE."
+            "The range of the policy's training actions is not known: limits are the robot's own, "
+            "and a guess from the actions' mean and standard deviation. Set others by --limits FILE."
         )
     return warnings
 

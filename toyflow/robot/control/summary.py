@@ -26,7 +26,7 @@ class Quantiles:
     most: float
 
     @classmethod
-    def of(cls, seconds: Sequence[float]) -> Spread:
+    def of(cls, seconds: Sequence[float]) -> Quantiles:
         """Quantiles of `seconds`; zeros if there are none."""
         if not seconds:
             return cls(0, 0, 0)

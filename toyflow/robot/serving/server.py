@@ -262,7 +262,7 @@ class PolicyServer:
                 raise FrameFault("observations come as binary frames of msgpack, not as text.")
             request = self._reader.read(unpack(frame))
             read = time.perf_counter()
-            planned = await self._batcher.plan(*session.show(request))
+            planned = await self._batcher.plan(*session.plan_inputs(request))
         except Fault as fault:
             self.metrics.refused(fault.kind)
             await self._send(connection, " ".join(str(fault).split()))

@@ -29,8 +29,8 @@ class Session:
         self._history = history
         self._recent: deque[Observation] = deque(maxlen=history)
 
-    def show(self, request: ClientRequest) -> tuple[Observation, int]:
-        """Take up a request; return what to plan from, and the seed of the plan's noise.
+    def plan_inputs(self, request: ClientRequest) -> tuple[Observation, int]:
+        """Take up a request: the observation to plan from, with its history, and the noise's seed.
 
         The seed is the request's own, else a hash of (noise seed, connection, number of the plan). For a
         policy that looks at several observations the first of an episode stands in for those before it.
@@ -39,10 +39,10 @@ class Session:
             self._recent.clear()
         self._recent.append(request.observation)
         missing = self._history - len(self._recent)
-        moments = (self._recent[0],) * missing + tuple(self._recent)
+        history = (self._recent[0],) * missing + tuple(self._recent)
         seed = request.seed
         if seed is None:
             entropy = f"{self._noise_seed} {self._number} {self._plans}".encode()
             seed = int.from_bytes(hashlib.blake2b(entropy, digest_size=4).digest(), "big")
         self._plans += 1
-        return moments[-1]._replace(before=moments[:-1]), seed
+        return history[-1]._replace(before=history[:-1]), seed
