@@ -317,3 +317,14 @@ def test_the_log_is_readable_after_kill_9(toyflow, fast):
     assert summary.steps > 10 and summary.end is None
     assert "cut off" in summary.lines()[0]
     assert toyflow("robot-replay", "a.jsonl", "--figure", "run.svg").returncode == 0
+
+
+def test_a_second_signal_ends_the_command_with_its_number(toyflow, fast, monkeypatch):
+    def connect(robot):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(FakeRobot, "connect", connect)
+    done = toyflow("robot-run", fast, "--robot", "fake", "--set", "trace=did", "--log", "a.jsonl")
+    assert done.returncode == 128 + signal.SIGINT and "Traceback" not in done.stderr
+    assert (toyflow.folder / "did").read_text().split() == ["disconnect"]

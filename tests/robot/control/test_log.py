@@ -93,3 +93,14 @@ def test_whatever_byte_is_altered_or_missing_only_what_was_written_is_read(tmp_p
     log.path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     recording = parsed(lambda: read_log(log.path))
     assert recording is None or recording.lines == whole[: len(recording.lines)]
+
+
+def test_a_log_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be created: "):
+        RunLog(tmp_path / "file" / "a.jsonl")
+
+
+def test_a_log_holds_numbers_texts_and_arrays_only(tmp_path):
+    with RunLog(tmp_path / "a.jsonl") as log, pytest.raises(TypeError, match="a log cannot hold a complex"):
+        log.write("run", number=1j)

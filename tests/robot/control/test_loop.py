@@ -9,6 +9,7 @@ import pytest
 from robot.points import StraightPlanner
 from robot.robots.fakes import FakeRobot
 
+from toyflow.errors import UsageError
 from toyflow.robot.control.chunks import Blend, Ensemble, parse_handover
 from toyflow.robot.control.clock import RealClock, SteppedClock
 from toyflow.robot.control.limits import Limits, Patience
@@ -350,3 +351,44 @@ def test_replaying_passes_the_gate(tmp_path):
     again.loop.planning = NoPlanning()
     again.run()
     assert np.max(tighter.sent) == 0.02 and again.summary.interventions["bounds"]
+
+
+class HistoryPlanner(Planner):
+    """Looks at three observations, and keeps what it was shown."""
+
+    history = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = []
+
+    def plan(self, observations, seeds):
+        [seen] = observations
+        self.shown.append([round(1000 * float(each.state[0])) for each in (*seen.before, seen)])
+        return super().plan(observations, seeds)
+
+
+def test_a_policy_with_a_history_sees_every_step(tmp_path):
+    robot, planner = FakeRobot(), HistoryPlanner()
+    Rig(tmp_path, robot, planner, replan=4, seconds=0.12, history=3).run()
+    # The robot counts its looks; the first was before step 0. Before three there are, the first is repeated.
+    assert planner.shown == [[2, 2, 2], [4, 5, 6], [8, 9, 10]]
+
+
+def test_a_second_signal_interrupts_unless_the_robot_is_coming_to_rest():
+    with StopSignals() as signals:
+        assert (signals.asked, signals.name) == (False, "")
+        signal.raise_signal(signal.SIGTERM)
+        assert (signals.asked, signals.name) == (True, "SIGTERM")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signals.finishing = True
+        signal.raise_signal(signal.SIGINT)
+        assert signals.name == "SIGINT"
+
+
+def test_a_run_that_sent_nothing_cannot_be_replayed(tmp_path):
+    rig = Rig(tmp_path, FakeRobot(), Planner(), replan=3, seconds=0.1, latency=60)
+    rig.run()
+    with pytest.raises(UsageError, match="holds no actions that were sent"):
+        RecordedActions(read_log(rig.path))

@@ -54,9 +54,15 @@ class Faulty(StraightPlanner):
 class Served:
     """A running server, from outside."""
 
-    def __init__(self, planner: Planner, options: ServerOptions, prompt: str | None) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        options: ServerOptions,
+        prompt: str | None,
+        make_reader: type[ObservationReader],
+    ) -> None:
         self.planner = planner
-        reader = ObservationReader(planner.interface, Keys.of(planner.interface), prompt)
+        reader = make_reader(planner.interface, Keys.of(planner.interface), prompt)
         self.server = PolicyServer(planner, reader, METADATA, options)
         self.port = 0
         self._ready, self._stop = threading.Event(), asyncio.Event()
@@ -132,9 +138,14 @@ def serving():
     """Starts servers that end with the test."""
     running: list[Served] = []
 
-    def start(planner: Planner | None = None, prompt: str | None = None, **options: Any) -> Served:
+    def start(
+        planner: Planner | None = None,
+        prompt: str | None = None,
+        make_reader: type[ObservationReader] = ObservationReader,
+        **options: Any,
+    ) -> Served:
         options = {"port": 0, "timeout": 5.0, **options}
-        running.append(Served(planner or StraightPlanner(), ServerOptions(**options), prompt))
+        running.append(Served(planner or StraightPlanner(), ServerOptions(**options), prompt, make_reader))
         return running[-1]
 
     yield start

@@ -393,3 +393,41 @@ def test_packages_that_are_missing_are_named(monkeypatch):
     monkeypatch.setattr(serving_package, "installed_version", lambda name: None)
     with pytest.raises(UsageError, match=r"needs websockets and msgpack and prometheus-client: pip install"):
         check_packages()
+
+
+@pytest.mark.parametrize(
+    ("error", "reply", "reason"),
+    [
+        (UsageError("it lacks a hand."), "it lacks a hand.", "observation"),
+        (None, "the policy answered with actions of shape (1, 4, 2), not (1, 5, 2).", "policy"),
+    ],
+)
+def test_what_a_policy_refuses_and_what_it_should_not_answer(serving, error, reply, reason):
+    class Odd(StraightPlanner):
+        def plan(self, observations, seeds):
+            if observations[0].prompt != "odd":
+                return super().plan(observations, seeds)
+            if error is not None:
+                raise error
+            return super().plan(observations, seeds)[:, :4]
+
+    served = serving(Odd())
+    with served.client() as client:
+        assert ask(client, observation(prompt="odd")) == reply
+    assert served.server.metrics.refusals == {reason: 1}
+
+
+def test_an_error_of_the_servers_own_closes_its_connection_only(serving):
+    class Reader(ObservationReader):
+        def read(self, message):
+            if message["prompt"] == "break":
+                raise RuntimeError("a bug")
+            return super().read(message)
+
+    served = serving(make_reader=Reader)
+    with served.client() as other:
+        with served.client() as client, pytest.raises(ConnectionClosed) as closed:
+            ask(client, observation(prompt="break"))
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011
+        assert ask(other, observation())["actions"].shape == (5, 2)
+    assert served.server.metrics.refusals == {"internal": 1}

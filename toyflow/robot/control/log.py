@@ -33,11 +33,11 @@ class RunLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("xb", buffering=0)
-        except FileExistsError:
-            raise UsageError(
-                f"{path} exists; a log is never overwritten: name another file by --log."
-            ) from None
         except OSError as error:
+            if path.exists():
+                raise UsageError(
+                    f"{path} exists; a log is never overwritten: name another file by --log."
+                ) from None
             raise UsageError(f"the log {path} cannot be created: {error.strerror}.") from error
         self._crc = 0
 
