@@ -34,7 +34,7 @@ class RunLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("xb", buffering=0)
         except OSError as error:
-            if path.exists():
+            if isinstance(error, FileExistsError) and path.exists():
                 raise UsageError(
                     f"{path} exists; a log is never overwritten: name another file by --log."
                 ) from None
