@@ -1,4 +1,7 @@
-"""robot-run and robot-replay, in this process; and in one of its own where signals come into it."""
+"""robot-run and robot-replay, in this process; and in one of its own where signals come into it.
+
+One file, as both commands share the policies that are made here.
+"""
 
 import re
 import signal

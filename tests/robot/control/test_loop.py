@@ -1,3 +1,5 @@
+"""The control loop on a fake robot and a clock of its own. One file, as the tests share this rig."""
+
 import itertools
 import signal
 import threading

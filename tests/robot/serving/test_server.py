@@ -1,4 +1,4 @@
-"""The server as clients see it."""
+"""The server as clients see it. One file, as every test asks a running server."""
 
 import asyncio
 import gc
@@ -23,7 +23,6 @@ from toyflow.robot import serving as serving_package
 from toyflow.robot.interface import Observation
 from toyflow.robot.planners import Planner
 from toyflow.robot.serving import check_packages
-from toyflow.robot.serving.access import check_host, is_allowed, read_key
 from toyflow.robot.serving.batching import Batcher
 from toyflow.robot.serving.faults import Fault, LateFault
 from toyflow.robot.serving.loop import run
@@ -197,41 +196,6 @@ def test_a_key_is_asked_for(serving):
     assert served.get("/metrics")[0] == 401
     assert served.get("/metrics", Authorization="Api-Key secret-key")[0] == 200
     assert served.server.metrics.refusals == {"key": 4}
-
-
-def test_where_keys_come_from(tmp_path, monkeypatch):
-    file = tmp_path / "key"
-    monkeypatch.delenv("SOME_KEY", raising=False)
-    assert read_key(None, "SOME_KEY") is None
-    monkeypatch.setenv("SOME_KEY", " from-variable ")
-    assert read_key(None, "SOME_KEY") == "from-variable"
-    file.write_text("from-file\n")
-    assert read_key(file, "SOME_KEY") == "from-file"
-    for content in ("", "two words", "schlüssel"):
-        file.write_text(content, encoding="utf-8")
-        with pytest.raises(UsageError, match="one word") as caught:
-            read_key(file, "SOME_KEY")
-        assert not content or content not in str(caught.value)
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_key(tmp_path / "none", "SOME_KEY")
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "robot.local", ""])
-def test_off_loopback_a_key_is_required(host):
-    with pytest.raises(UsageError, match="an API key is required"):
-        check_host(host, None, "SOME_KEY")
-    check_host(host, "key", "SOME_KEY")
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_on_loopback_none_is(host):
-    check_host(host, None, "SOME_KEY")
-
-
-def test_odd_authorizations_are_refused():
-    assert is_allowed([], None) and is_allowed(["api-key k"], "k")
-    for headers in ([], [""], ["Api-Key"], ["k"], ["Api-Key k", "Api-Key k"], ["Api-Key \udcff"]):
-        assert not is_allowed(headers, "k")
 
 
 def test_stopping_finishes_what_runs(serving):
