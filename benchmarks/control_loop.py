@@ -1,9 +1,9 @@
 """Does the control loop hold its rate while a policy plans beside it? Jitter, missed steps, memory.
 
     python benchmarks/control_loop.py --seconds 600          # 50 Hz for ten minutes, planning in a thread
-    python benchmarks/control_loop.py --planner none         # the loop alone: what the machine itself brings
+    python benchmarks/control_loop.py --planner none         # the loop alone: the jitter of the machine
     python benchmarks/control_loop.py --planner process      # planning in a process of its own
-    chrt -f 10 python benchmarks/control_loop.py             # before others, if the machine is not idle
+    chrt -f 10 python benchmarks/control_loop.py             # with priority, if the machine is not idle
 
 The policy is `nano` with random weights and two cameras of 64 pixels, decoded in one step, and the robot
 `idle`, which moves nothing and renders nothing; every action passes the gate and every step is logged, as in
@@ -30,7 +30,13 @@ from toyflow.robot.runtime.control.chunks import Blend
 from toyflow.robot.runtime.control.clock import RealClock
 from toyflow.robot.runtime.control.log import RunLog, read_log
 from toyflow.robot.runtime.control.loop import ControlLoop, LoopSettings
-from toyflow.robot.runtime.control.planning import Plan, Planning, Request, SteppedPlanning, ThreadedPlanning
+from toyflow.robot.runtime.control.planning import (
+    Plan,
+    Planning,
+    PlanRequest,
+    SteppedPlanning,
+    ThreadedPlanning,
+)
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
 from toyflow.robot.runtime.control.summary import Summary
@@ -74,7 +80,7 @@ class NoPlans(Planning):
     def busy(self) -> bool:
         return False
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: PlanRequest) -> None:
         self._plan = Plan(request, np.zeros((HORIZON, ACTION), np.float32), 0.0)
 
     def received(self, step: int) -> Plan | None:
@@ -97,7 +103,7 @@ class ProcessPlanning(Planning):
     def busy(self) -> bool:
         return self._busy
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: PlanRequest) -> None:
         self._busy = True
         self._pipe.send(request)
 
@@ -127,7 +133,7 @@ def resident_mb() -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print, and say whether the figures were reached."""
+    """Run, print, and return 0 if the figures were reached, else 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--planner", choices=("thread", "process", "none"), default="thread")

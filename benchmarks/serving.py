@@ -3,9 +3,9 @@
     python benchmarks/serving.py                    # an untrained nano policy with two cameras
     python benchmarks/serving.py results/robot/cells/KEY --steps 10
 
-The server runs in a process of its own on loopback, the client sends one 224-pixel image for each camera, as
-openpi's client does. As many requests go to a websocket in that process that answers as many bytes at once,
-and reads none: what no server gets below. Exit code 1 if what the server adds is above its limits.
+The server runs in a process of its own on loopback; the client sends one 224-pixel image for each camera, as
+openpi's client does. As many requests go to an empty websocket server in that process, which answers at once
+with as many bytes: no server can add less. Exit code 1 if the server adds more than its limits.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def made(asked: argparse.Namespace) -> Planner:
 
 
 def serve(pipe: Connection, asked: argparse.Namespace) -> None:
-    """A server's whole life."""
+    """Run the policy's server and the empty one, and send their ports through `pipe`."""
     planner = made(asked)
     reader = ObservationReader(planner.interface, Keys.of(planner.interface))
     server = PolicyServer(planner, reader, {}, ServerOptions(port=0))
@@ -124,8 +124,8 @@ def serve(pipe: Connection, asked: argparse.Namespace) -> None:
 
 
 def measure(planner: Planner, port: int, empty: int, requests: int) -> Times:
-    """Plan here and ask there, in turn; then as often with the server that has no policy, so that the other
-    is never left to go cold."""
+    """Alternate plans here and requests to the policy's server; then the same with the empty server, so that
+    neither goes cold."""
     times = Times([], [], [], [])
     generator = np.random.default_rng(0)
     with opened(port) as served, opened(empty) as alone:
@@ -142,7 +142,7 @@ def measure(planner: Planner, port: int, empty: int, requests: int) -> Times:
 
 @contextmanager
 def opened(port: int) -> Iterator[ClientConnection]:
-    """A connection as openpi's client makes it, greeted."""
+    """A connection as openpi's client makes it, after the server's first frame."""
     with connect(f"ws://127.0.0.1:{port}", compression=None, max_size=None) as client:
         client.recv()
         yield client
@@ -162,7 +162,7 @@ def paired(
 
 
 def check(planner: Planner, client: ClientConnection, generator: np.random.Generator) -> None:
-    """The server's plan must be the one that is made here."""
+    """Assert that the server's plan is the one made here."""
     seen, message = looked(planner, generator)
     client.send(pack({**message, "seed": 7}))
     reply = unpack(bytes(client.recv()))  # pyright: ignore[reportArgumentType]
@@ -180,7 +180,7 @@ def looked(planner: Planner, generator: np.random.Generator) -> tuple[Observatio
 
 
 def show(times: Times) -> bool:
-    """Print it; whether the limits are kept."""
+    """Print the table; returns whether the limits are kept."""
     bare, served, inside, empty = times
     added = np.subtract(served, inside)
     table = Table("milliseconds", *(f"p{q}" for q in LIMITS), "p99", title=f"{len(bare)} of each, CPU")

@@ -321,7 +321,7 @@ def add_commands(app: typer.Typer) -> None:
         one gets a text that names the entry and what was expected.
         """
         check_torch()
-        from toyflow.cli.robot_serve import serve_one
+        from toyflow.api.robot_serving import serve_one
 
         serve_one(
             checkpoint, console, steps=steps, sampler=sampler, host=host, port=port, key_file=api_key_file,

@@ -1,4 +1,4 @@
-"""The commands that drive a robot. `toyflow.cli` adds them to its own."""
+"""The commands `robot-run` and `robot-replay`, which `toyflow.cli` adds to its own."""
 
 from __future__ import annotations
 
@@ -21,39 +21,55 @@ from toyflow.cli.options import (
 from toyflow.cli.terminal import check_torch, console
 
 RobotName = Annotated[
-    str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; see `toyflow doctor`.")
+    str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; `toyflow doctor` lists them.")
 ]
-Suite = Annotated[str | None, typer.Option(help="Of a simulator: its suite.")]
-Task = Annotated[int | None, typer.Option(help="Of a simulator: the suite's task.", show_default="0")]
+Suite = Annotated[str | None, typer.Option(help="Suite of a simulator.")]
+Task = Annotated[int | None, typer.Option(help="Task of the suite, by its number.", show_default="0")]
 States = Annotated[
     str | None,
     typer.Option(
-        help="Of a simulator: initial states, as 0-9,20, an episode from each.", show_default="random ones"
+        help="Initial states of a simulator, one episode from each: 0-9,20.", show_default="random ones"
     ),
 ]
-Seed = Annotated[int | None, typer.Option(help="Of a simulator: of random states.", show_default="0")]
-ImageSize = Annotated[int | None, typer.Option(help="Of a simulator: pixels.", show_default="the policy's")]
+Seed = Annotated[
+    int | None, typer.Option(help="Seed of a simulator's random initial states.", show_default="0")
+]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Side of a simulator's images, in pixels.", show_default="the policy's")
+]
 Prompt = Annotated[str | None, typer.Option(help="The task in words, for a real robot.")]
 Options = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="The robot's own: port=/dev/ttyACM0. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="An option of the robot's own, such as port=/dev/ttyACM0. Repeatable.",
+    ),
 ]
 Rate = Annotated[
     float | None,
     typer.Option(help="Actions per second.", show_default="the robot's, or the policy's"),
 ]
 Seconds = Annotated[
-    float | None, typer.Option(help="Of an episode.", show_default="the simulator's own, or no end")
+    float | None,
+    typer.Option(help="Longest episode, in seconds.", show_default="the simulator's own, or no end"),
 ]
 Episodes = Annotated[
-    int | None, typer.Option(help="How many.", show_default="1, or one for each of --states", min=1)
+    int | None, typer.Option(help="Number of episodes.", show_default="1, or one for each of --states", min=1)
 ]
 LimitsFile = Annotated[
     Path | None,
-    typer.Option("--limits", help="TOML or JSON: lower, upper, step, velocity, jerk, hold_after, ..."),
+    typer.Option(
+        "--limits", help="A TOML or JSON file of limits: lower, upper, step, velocity, jerk, hold_after, ..."
+    ),
 ]
-Log = Annotated[Path | None, typer.Option(help="The run's log.", show_default="robot-runs/TIME-ROBOT.jsonl")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the actions and move nothing.")]
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        help="File for the run's log; it must not exist.", show_default="robot-runs/TIME-ROBOT.jsonl"
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the actions and send none.")]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -72,15 +88,15 @@ def add_commands(app: typer.Typer) -> None:
         replan: Annotated[
             int | None,
             typer.Option(
-                help="Actions from one look to the next.",
+                help="Actions from one plan's observation to the next one's.",
                 show_default="the policy's; on a robot at most half the horizon; 1 with ensemble",
             ),
         ] = None,
         handover: Annotated[
             str,
             typer.Option(
-                help="From chunk to chunk: switch, blend:STEPS, or ensemble:DECAY, the mean of all that say "
-                "something about a step."
+                help="How one action chunk follows another: switch, blend:STEPS, or ensemble:DECAY, the "
+                "weighted mean of all chunks."
             ),
         ] = "blend",
         suite: Suite = None,
@@ -96,8 +112,7 @@ def add_commands(app: typer.Typer) -> None:
         latency_steps: Annotated[
             int,
             typer.Option(
-                help="Of a simulator, whose time stands still while the policy plans: steps that a plan "
-                "takes nevertheless.",
+                help="Steps that a plan takes in a simulator, whose time otherwise stands still meanwhile.",
                 min=0,
             ),
         ] = 0,
@@ -109,25 +124,30 @@ def add_commands(app: typer.Typer) -> None:
         device: Device = "auto",
         threads: Annotated[
             int | None,
-            typer.Option(help="Threads of the policy.", show_default="all processors but one", min=1),
+            typer.Option(
+                help="Processor threads of the policy.", show_default="all processors but one", min=1
+            ),
         ] = None,
         compiled: Compile = False,
         rename: Annotated[
             str | None,
-            typer.Option(help="The policy's cameras as the robot calls them: image=front,image2=wrist."),
+            typer.Option(
+                help="Cameras with other names on the robot, the policy's first: image=front,image2=wrist."
+            ),
         ] = None,
         out: LeRobotOut = ROBOT_OUT,
     ) -> None:
         """Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.
 
-        Every action passes one gate: limits of each joint, of its change in a step, of a chunk's velocity and
-        jerk; numbers that are none, observations that freeze and plans that do not come. Ctrl-C stops safely.
+        Every action passes a safety gate. It keeps each joint within its bounds and its largest step, refuses
+        chunks that are too fast, jerk or hold a nan, and stops the robot when a camera freezes or no plan
+        comes. Ctrl-C stops it safely.
         """
         check_torch()
-        from toyflow.cli.robot_driving import Drive, run_policy
+        from toyflow.api.robot_driving import DriveOptions, run_policy  # imports torch
 
         run_policy(
-            checkpoint, Drive(robot, rate, seconds, episodes, limits, log, dry_run),
+            checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run),
             _settings(suite, task, states, seed, image_size, prompt, options), console, steps=steps,
             replan=replan, handover=handover, latency_steps=latency_steps, noise_seed=noise_seed,
             sampler=sampler, device=device, threads=threads, compiled=compiled,
@@ -142,10 +162,13 @@ def add_commands(app: typer.Typer) -> None:
     def robot_replay(
         log: Annotated[Path, typer.Argument(help="A log of robot-run.")],
         figure: Annotated[
-            Path | None, typer.Option(help="png, pdf or svg.", show_default="beside the log, .png")
+            Path | None,
+            typer.Option(
+                help="File for the figure: .png, .pdf or .svg.", show_default="beside the log, .png"
+            ),
         ] = None,
         robot: Annotated[
-            str | None, typer.Option(help="Send the actions to this robot, through the same gate.")
+            str | None, typer.Option(help="Send the actions to this robot, through the safety gate.")
         ] = None,
         suite: Suite = None,
         task: Task = None,
@@ -157,32 +180,32 @@ def add_commands(app: typer.Typer) -> None:
         episodes: Episodes = None,
         limits: LimitsFile = None,
         new_log: Annotated[
-            Path | None, typer.Option("--log", help="Of the new run.", show_default="as of robot-run")
+            Path | None,
+            typer.Option("--log", help="File for the new run's log.", show_default="as of robot-run"),
         ] = None,
         dry_run: DryRun = False,
     ) -> None:
-        """Say what a run's log says and draw it: actions asked for and sent, timing, interventions.
+        """Summarise and draw a run's log: actions asked for and sent, timing, interventions.
 
-        With --robot it sends the recorded actions again. A log that was cut off is read as far as its
+        With --robot the recorded actions are sent again instead. A log that was cut off is read as far as its
         checksums hold.
         """
         check_torch()
         if robot is not None:
-            from toyflow.cli.robot_driving import Drive, replay
+            from toyflow.api.robot_driving import DriveOptions, replay  # imports torch
 
-            drive = Drive(robot, rate, seconds, episodes, limits, new_log, dry_run)
-            replay(log, drive, _settings(suite, task, states, seed, None, None, options), console)
+            chosen = DriveOptions(robot, rate, seconds, episodes, limits, new_log, dry_run)
+            replay(log, chosen, _settings(suite, task, states, seed, None, None, options), console)
             return
-        from rich.markup import escape
-
         from toyflow.robot.runtime.control.log import read_log
-        from toyflow.robot.runtime.control.run_figure import draw_run
+        from toyflow.robot.runtime.control.run_figure import draw_run  # imports matplotlib
         from toyflow.robot.runtime.control.summary import Summary
 
         recording = read_log(log)
         for line in Summary.of(recording).lines():
-            console.print(escape(line))
-        console.print(escape(str(draw_run(recording, figure or log.with_suffix(".png")))), style="green")
+            console.print(line, markup=False)
+        drawn = draw_run(recording, figure or log.with_suffix(".png"))
+        console.print(str(drawn), markup=False, style="green")
 
 
 def _settings(
@@ -194,12 +217,12 @@ def _settings(
     prompt: str | None,
     options: list[str] | None,
 ) -> dict[str, Any]:
-    """What of `RobotSettings` was said; the rest is at its default."""
+    """The fields of `RobotSettings` that were given; others keep their defaults."""
     from toyflow.parsing import parse_numbers, parse_pairs
 
-    said = {
+    given = {
         "suite": suite, "task": task, "seed": seed, "image_size": image_size, "prompt": prompt,
         "states": tuple(parse_numbers(states, "--states")) if states else None,
         "options": parse_pairs(options or [], "--set", "port=/dev/ttyACM0"),
     }  # fmt: skip
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}

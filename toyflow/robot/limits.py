@@ -1,5 +1,4 @@
-"""What a robot's actions may be: told by the robot, taken from the training data, or from a file
-(limits_file)."""
+"""Limits of a robot's actions, by dimension: bounds, largest step, velocity and jerk."""
 
 from __future__ import annotations
 
@@ -16,26 +15,26 @@ from toyflow.errors import UsageError
 Values = Float[np.ndarray, "action"]
 
 MARGIN = 0.1
-"""Share of the range of the training data's actions by which one may lie outside it."""
+"""How far an action may lie outside the training data's range, as a share of that range."""
 STEP_MARGIN = 1.5
-"""How much more than the largest step of the training data one may be."""
-SPREADS, SPREADS_OF_A_STEP = 5.0, 4.0
-"""Where only mean and spread of the data are known: standard deviations from the mean, and in one step, as a
-gripper that switches between two values moves by 2 to 4."""
+"""How far a step may exceed the training data's largest, as a factor."""
+BOUND_SIGMAS, STEP_SIGMAS = 5.0, 4.0
+"""Where only mean and standard deviation of the training data are known: how many standard deviations an
+action may lie from the mean, and how many it may change in a step. A gripper that switches between two values
+changes by 2 to 4."""
 RANGE_SECONDS = 1.0
-"""Where nobody says how far an action may change in a step, its whole range takes this long."""
+"""Where no step is known, moving through the whole range takes this many seconds."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Per dimension of the action; None where nothing is known, inf where there is no limit.
+    """Limits per dimension of the action. None means unknown, inf means unlimited.
 
     Attributes:
-        lower, upper: in the action's units.
-        step: largest change from one action to the next.
-        velocity: units per second; a chunk that is faster anywhere is refused as a whole, and no step is
-            larger than it allows.
-        jerk: units per second^3; likewise.
+        lower, upper: bounds, in the action's units; actions are clipped to them.
+        step: largest change from one action to the next; actions are clipped to it.
+        velocity: in units per second; a faster chunk is refused, and `step` is at most velocity / rate.
+        jerk: in units per second^3; a chunk with more is refused.
     """
 
     lower: Values | None = None
@@ -45,12 +44,12 @@ class Limits:
     jerk: Values | None = None
 
     def or_else(self, other: Limits) -> Limits:
-        """These, and the other's where these say nothing."""
+        """These limits, and the other's for the kinds that are unknown here."""
         pairs = zip(_parts(self), _parts(other), strict=True)
         return Limits(*(others if mine is None else mine for mine, others in pairs))
 
     def within(self, other: Limits) -> Limits:
-        """The narrower of both, dimension by dimension."""
+        """The narrower of both, kind by kind and dimension by dimension."""
         both = self.or_else(other), other.or_else(self)
         pairs = zip(fields(self), *map(_parts, both), strict=True)
         return Limits(
@@ -61,25 +60,28 @@ class Limits:
         )
 
     def resampled(self, old: float, new: float) -> Limits:
-        """The same motion per second by `new` actions per second, where these are for `old`."""
+        """These limits, made for `old` actions per second, for `new` ones: the same motion per second."""
         return replace(self, step=None if self.step is None else self.step * old / new)
 
     def completed(self, rate: float, names: Sequence[str] = ()) -> Limits:
-        """With what follows from the rest, at `rate` actions per second: the step is range / (rate 1 s), and
-        never more than the velocity allows; where no velocity is given it is twice what the step allows, and
-        the jerk three times step rate^3; a chunk that shakes by the largest step reaches four, one that
-        starts or stops at once reaches one.
+        """Derive the kinds that are unknown, at `rate` actions per second:
+
+            step = min((upper - lower) / (rate 1 s), velocity / rate),
+            velocity = 2 step rate,   jerk = 3 step rate^3.
+
+        A chunk that goes to and fro by the largest step has a jerk of 4 step rate^3; one that starts or stops
+        at once has 1 step rate^3.
 
         Args:
-            names: of the dimensions, for errors; by default their numbers.
+            names: of the dimensions, for errors; by default their indices.
 
         Raises:
-            UsageError: lower or upper are not known, or lower is above upper, or a change is below 0.
+            UsageError: lower or upper is unknown, lower is above upper, or another limit is negative.
         """
         if self.lower is None or self.upper is None:
             raise UsageError(
-                "neither the robot nor the policy's data say how far actions may go: name a file with lower "
-                "and upper by --limits FILE."
+                "neither the robot nor the policy's training data give bounds for actions: name a file with "
+                "lower and upper by --limits FILE."
             )
         step = (self.upper - self.lower) / (rate * RANGE_SECONDS) if self.step is None else self.step
         if self.velocity is not None:
@@ -94,8 +96,8 @@ class Limits:
         for name, least, most in zip(names, lower, upper, strict=True):
             if not least <= most:
                 raise UsageError(
-                    f"{name} would have to stay between {least:g} and {most:g}, as robot, data and --limits "
-                    "say together: name both its lower and its upper by --limits FILE."
+                    f"limits of {name} contradict each other: lower {least:g} > upper {most:g}, of robot, "
+                    "training data and --limits together: give both its lower and its upper in --limits FILE."
                 )
         for kind, values in zip(("step", "velocity", "jerk"), changes, strict=True):
             for name, value in zip(names, values, strict=True):
@@ -103,7 +105,7 @@ class Limits:
                     raise UsageError(f"{kind} of {name} must be 0 or more, not {value:g}.")
 
     def as_dict(self) -> dict[str, list[float | None] | None]:
-        """JSON values, in which None is no limit."""
+        """JSON values: None in place of a list is unknown, and in a list unlimited."""
         return {
             part.name: None if (values := getattr(self, part.name)) is None else _finite(values)
             for part in fields(self)
@@ -111,15 +113,19 @@ class Limits:
 
     @classmethod
     def unlimited_between(cls, lower: float, upper: float, dims: int) -> Limits:
-        """Bounds alone: a change may be as large and as quick as they allow."""
+        """The same bounds in all dimensions, and no limit on step, velocity and jerk."""
         free = np.full(dims, math.inf)
         return cls(np.full(dims, float(lower)), np.full(dims, float(upper)), free, free, free)
 
     @classmethod
     def of_data(cls, details: Mapping[str, Any]) -> Limits:
-        """From what a trained policy's record says of the actions that it learned from: how far they went
-        (`motion`), with a margin, or else their mean and spread (`normalisation`). A dimension that was
-        constant stays so. Nothing where it says nothing, as of a policy that LeRobot trained."""
+        """Limits from the actions of a policy's training data.
+
+        Args:
+            details: of the trained policy: `motion` (lower, upper and largest step of the actions), to which
+                a margin is added, or else `normalisation` (centre and scale). With neither, as for policies
+                that LeRobot trained, nothing is known. A dimension that was constant stays constant.
+        """
         if "motion" in details:
             motion = details["motion"]
             lower, upper, step = (np.array(motion[key], float) for key in ("lower", "upper", "step"))
@@ -128,19 +134,19 @@ class Limits:
         if "normalisation" in details:
             action = details["normalisation"]["action"]
             centre, scale = np.array(action["centre"], float), np.array(action["scale"], float)
-            return cls(centre - SPREADS * scale, centre + SPREADS * scale, SPREADS_OF_A_STEP * scale)
+            return cls(centre - BOUND_SIGMAS * scale, centre + BOUND_SIGMAS * scale, STEP_SIGMAS * scale)
         return cls()
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long what may be. Milliseconds.
+    """How long the gate waits before it intervenes, in milliseconds.
 
     Attributes:
-        hold_after: without a fresh action, until the robot is told to hold.
-        stop_after: without a fresh action, until the run is stopped.
-        stale_after: for which a camera, or the state where there is none, may be the same to the last bit,
-            until the observation is no longer believed.
+        hold_after: without a new action, before the robot is told to hold.
+        stop_after: without a new action, before the run is stopped.
+        stale_after: that a camera (the state, where there is no camera) may stay the same to the bit, before
+            its observation is refused.
     """
 
     hold_after: float = 100.0
@@ -148,7 +154,7 @@ class Patience:
     stale_after: float = 500.0
 
     def as_dict(self) -> dict[str, float | None]:
-        """JSON values, in which None is forever."""
+        """JSON values, in which None is for ever."""
         return {name: value if math.isfinite(value) else None for name, value in vars(self).items()}
 
 

@@ -1,4 +1,7 @@
-"""robot-run and robot-replay, in this process; and in one of its own where signals come into it."""
+"""robot-run and robot-replay, in this process; and in one of its own where signals come into it.
+
+One file, as both commands share the policies that are made here.
+"""
 
 import re
 import signal
@@ -10,10 +13,9 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from robot.points import Points, StraightPlanner
+from robot.points import Points
 from robot.runtime.robots.fakes import FakeRobot
 
-from toyflow.cli.robot_driving import _replan
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.opening import find_policy, ready_planner
@@ -173,7 +175,7 @@ def test_a_real_robot_keeps_to_what_the_data_did(toyflow, fast):
     done = toyflow("robot-run", fast, "--robot", "fake", "--set", "real=1", *log)
     assert done.returncode == 0, done.stderr
     assert "The policy reads a prompt; name one with --prompt" in done.stdout
-    assert "a guess from mean and spread" in " ".join(done.stdout.split())
+    assert "a guess from the actions' mean and standard deviation" in " ".join(done.stdout.split())
     assert "what would be sent: shoulder, elbow" in done.stdout
     limits = read_log(toyflow.folder / "a.jsonl").header["limits"]  # the robot: 1, the data: 5 times 0.1
     assert limits["upper"] == pytest.approx([0.5, 0.5])
@@ -237,15 +239,6 @@ def test_a_replay_says_what_it_is_of_and_needs_the_same_joints(toyflow, fast):
     idle = toyflow("robot-replay", "a.jsonl", "--robot", "idle", "--log", "d.jsonl")
     assert idle.returncode == 0, idle.stderr
     assert read_log(toyflow.folder / "d.jsonl").header["action_names"] == ["shoulder", "elbow"]
-
-
-def test_it_plans_as_often_as_the_policy_says():
-    planner, simulator = StraightPlanner(), FakeRobot()
-    planner.replan = 2
-    assert [_replan(None, planner, simulator, "blend", latency) for latency in (0, 4)] == [2, 1]
-    planner.replan = planner.horizon = 10
-    robots = simulator, FakeRobot(stepped=False)
-    assert [_replan(None, planner, robot, "blend", 0) for robot in robots] == [10, 5]
 
 
 @pytest.mark.parametrize(
@@ -327,3 +320,14 @@ def test_the_log_is_readable_after_kill_9(toyflow, fast):
     assert summary.steps > 10 and summary.end is None
     assert "cut off" in summary.lines()[0]
     assert toyflow("robot-replay", "a.jsonl", "--figure", "run.svg").returncode == 0
+
+
+def test_a_second_signal_ends_the_command_with_its_number(toyflow, fast, monkeypatch):
+    def connect(robot):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(FakeRobot, "connect", connect)
+    done = toyflow("robot-run", fast, "--robot", "fake", "--set", "trace=did", "--log", "a.jsonl")
+    assert done.returncode == 128 + signal.SIGINT and "Traceback" not in done.stderr
+    assert (toyflow.folder / "did").read_text().split() == ["disconnect"]

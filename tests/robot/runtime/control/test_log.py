@@ -48,7 +48,7 @@ def test_damage_is_found_and_what_is_before_it_read(written, what):
 
 
 def test_a_log_is_never_written_over(written):
-    with pytest.raises(UsageError, match="exists; a log is never written over"):
+    with pytest.raises(UsageError, match="exists; a log is never overwritten"):
         RunLog(written)
 
 
@@ -76,7 +76,7 @@ def test_digests_tell_parts_of_observations_apart():
     ]
     assert same == [(False, True), (True, True), (False, False)]
     assert [first.state == each.state for each in others] == [True, False, True]
-    assert first.telling == first.cameras and others[2].telling == {"state": first.state}
+    assert first.freshness == first.cameras and others[2].freshness == {"state": first.state}
 
 
 @given(data=st.data())
@@ -93,3 +93,14 @@ def test_whatever_byte_is_altered_or_missing_only_what_was_written_is_read(tmp_p
     log.path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     recording = parsed(lambda: read_log(log.path))
     assert recording is None or recording.lines == whole[: len(recording.lines)]
+
+
+def test_a_log_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be created: "):
+        RunLog(tmp_path / "file" / "a.jsonl")
+
+
+def test_a_log_holds_numbers_texts_and_arrays_only(tmp_path):
+    with RunLog(tmp_path / "a.jsonl") as log, pytest.raises(TypeError, match="a log cannot hold a complex"):
+        log.write("run", number=1j)

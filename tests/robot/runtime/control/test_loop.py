@@ -1,4 +1,8 @@
+"""The control loop on a fake robot and a clock of its own. One file, as the tests share this rig."""
+
+import itertools
 import signal
+import threading
 import time
 from dataclasses import replace
 
@@ -7,13 +11,14 @@ import pytest
 from robot.points import StraightPlanner
 from robot.runtime.robots.fakes import FakeRobot
 
+from toyflow.errors import UsageError
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.runtime.control.chunks import Blend, Ensemble, parse_handover
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
 from toyflow.robot.runtime.control.log import RunLog, read_log
 from toyflow.robot.runtime.control.loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.planning import SteppedPlanning, ThreadedPlanning
-from toyflow.robot.runtime.control.replay import NoPlanning, Recorded
+from toyflow.robot.runtime.control.replay import NoPlanning, RecordedActions
 from toyflow.robot.runtime.control.safety import Gate, SafetyStop
 from toyflow.robot.runtime.control.signals import StopSignals
 from toyflow.robot.runtime.control.summary import Summary
@@ -26,13 +31,12 @@ PATIENCE = Patience(hold_after=50, stop_after=300, stale_after=100)
 class Planner(StraightPlanner):
     """A slow ramp for the fake robot; `fault` spoils plans from the second on."""
 
-    def __init__(self, fault: str = "", seconds: float = 0.0) -> None:
+    def __init__(self, fault: str = "") -> None:
         super().__init__()
-        self.fault, self.seconds, self.plans = fault, seconds, 0
+        self.fault, self.plans = fault, 0
 
     def plan(self, observations, seeds):
         self.plans += 1
-        time.sleep(self.seconds)
         chunk = np.linspace(0, 0.1, self.horizon, dtype=np.float32)[:, None].repeat(2, 1)
         if self.plans > 1:
             match self.fault:
@@ -44,28 +48,80 @@ class Planner(StraightPlanner):
                     chunk += 3
                 case "raises":
                     raise RuntimeError("out of memory")
-                case "hangs":
-                    time.sleep(60)
         return chunk[None]
 
 
+class HangingPlanner(Planner):
+    """Answers `answers` times, and then not before it is released."""
+
+    def __init__(self, answers: int) -> None:
+        super().__init__()
+        self.answers, self.is_hanging, self.released = answers, threading.Event(), threading.Event()
+
+    def plan(self, observations, seeds):
+        if self.plans == self.answers:
+            self.is_hanging.set()
+            assert self.released.wait(30)
+        return super().plan(observations, seeds)
+
+
+class PromptPlanning(ThreadedPlanning):
+    """Lets the loop wait for its thread until that has answered or hangs, so that tests do not race."""
+
+    planner: HangingPlanner
+
+    def received(self, step):
+        plan = super().received(step)
+        while self.busy and not self.planner.is_hanging.is_set():
+            plan = super().received(step)
+        return plan
+
+
+class ReleasingRobot(FakeRobot):
+    """Releases a planner that hangs once it was stopped."""
+
+    def __init__(self, planner: HangingPlanner) -> None:
+        super().__init__(stepped=False)
+        self.planner = planner
+
+    def stop(self) -> None:
+        assert self.planner.is_hanging.is_set() and not self.planner.released.is_set()
+        super().stop()
+        self.planner.released.set()
+
+
+class Time:
+    """Seconds that pass only while somebody sleeps, and `tick` at every look."""
+
+    def __init__(self, tick: float = 1e-5) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 class Rig:
-    """A loop on the fake robot, with a log."""
+    """A loop on the fake robot, with a log. Real time is a `Time` that passes in no time."""
 
     def __init__(
-        self, folder, robot, planner, handover=None, latency=0, patience=PATIENCE, **settings
+        self, folder, robot, planner, handover=None, latency=0, patience=PATIENCE, planning=None, **settings
     ) -> None:
-        self.robot, self.path = robot, folder / f"{time.monotonic_ns()}.jsonl"
+        self.robot, self.path = robot, folder / f"{next(NUMBERS)}.jsonl"
         rate = robot.interface.fps
         stepped = robot.stepped
-        planning = SteppedPlanning(planner, latency) if stepped else ThreadedPlanning(planner)
+        planning = planning or SteppedPlanning(planner, latency)
         self.log = RunLog(self.path)
         self.log.write(
             "run", robot=robot.name, rate=rate, limits=robot.limits.as_dict(), dry_run=False,
             clock="stepped" if stepped else "real", action_names=robot.action_names,
         )  # fmt: skip
         self.gate = Gate(robot, robot.limits.completed(rate), patience, rate)
-        clock = SteppedClock(rate) if stepped else RealClock(rate)
+        self.time = Time()
+        clock = SteppedClock(rate) if stepped else RealClock(rate, self.time, self.time.sleep)
         self.loop = ControlLoop(
             robot, planning, handover or Blend(0), self.gate, clock, self.log, LoopSettings(**settings)
         )
@@ -80,6 +136,7 @@ class Rig:
 
 
 STEPPED = replace(PATIENCE, hold_after=0)
+NUMBERS = itertools.count()
 
 
 @pytest.mark.parametrize("stepped", [True, False])
@@ -88,7 +145,7 @@ def test_it_runs_and_comes_to_rest(tmp_path, stepped):
     rig = Rig(tmp_path, robot, Planner(), replan=3, seconds=0.3)
     [ending] = rig.run()
     assert (ending.why, ending.steps + ending.missed) == ("time is over", 30)
-    assert robot.did[-2:] == ["hold", "stop"] and len(robot.sent) >= 25
+    assert robot.did[-2:] == ["hold", "stop"] and len(robot.sent) == 30 - (not stepped)
     assert rig.summary.end == "done" and rig.summary.damage is None
 
 
@@ -141,29 +198,40 @@ def test_between_episodes_a_robot_holds_and_is_looked_at(tmp_path, monkeypatch):
 
 def test_late_plans_are_counted_and_their_passed_actions_dropped(tmp_path):
     robot = FakeRobot(stepped=False)
-    rig = Rig(tmp_path, robot, Planner(seconds=0.035), Blend(0), replan=4, seconds=0.5)
+    rig = Rig(tmp_path, robot, Planner(), Blend(0), latency=4, replan=4, seconds=0.5)
     [ending] = rig.run()
-    assert ending.late >= 3 and rig.summary.late == ending.late
-    assert rig.summary.dropped >= 3 * ending.plans - 3
-    assert rig.summary.jitter.p50 < 5  # nobody waited
+    # A plan of 5 actions for steps s to s + 4 arrives at s + 4, and has one action left: the next is late.
+    plans = read_log(rig.path).of("plan")
+    assert [plan["dropped"] for plan in plans] == [4] * len(plans)
+    assert [plan["late"] for plan in plans] == [False] + [True] * (len(plans) - 1)
+    assert ending.late == rig.summary.late == len(plans) - 1 > 8
+    assert ending.missed == 0 and rig.summary.jitter.most < 1  # nobody waited
 
 
 def test_a_planner_that_hangs_is_not_waited_for(tmp_path):
-    robot = FakeRobot(stepped=False)
-    rig = Rig(tmp_path, robot, Planner("hangs"), replan=2, seconds=5)
-    began = time.monotonic()
+    robot = ReleasingRobot(planner := HangingPlanner(answers=1))
+    rig = Rig(tmp_path, robot, planner, planning=PromptPlanning(planner), replan=2, seconds=5)
     with pytest.raises(SafetyStop, match=r"no fresh action for 3.. ms"):
         rig.run()
-    assert time.monotonic() - began < 3
+    assert len(robot.sent) == planner.horizon - 1  # the first chunk, which came a step late, to its end
     assert robot.did[-2:] == ["hold", "stop"]
     assert rig.summary.interventions["hold"] == 1 and rig.summary.interventions["stop"] == 1
 
 
 def test_a_first_plan_that_never_comes_stops_it_too(tmp_path):
-    robot = FakeRobot(stepped=False)
+    robot = ReleasingRobot(planner := HangingPlanner(answers=0))
     with pytest.raises(SafetyStop):
-        Rig(tmp_path, robot, Planner(seconds=1), replan=2, seconds=5).run()
+        Rig(tmp_path, robot, planner, planning=PromptPlanning(planner), replan=2, seconds=5).run()
     assert robot.sent == [] and robot.did[-1] == "stop"
+
+
+def test_what_a_planner_raises_in_its_thread_ends_the_run(tmp_path):
+    planner, robot = HangingPlanner(answers=9), FakeRobot(stepped=False)
+    planner.fault = "raises"
+    rig = Rig(tmp_path, robot, planner, planning=PromptPlanning(planner), replan=2, seconds=5)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        rig.run()
+    assert robot.sent and robot.did[-1] == "stop"
 
 
 @pytest.mark.parametrize(("fault", "kind"), [("nan", "not-finite"), ("jump", "velocity")])
@@ -239,16 +307,26 @@ def test_every_action_sent_was_checked(tmp_path):
 
 
 def test_the_real_clock_keeps_its_schedule_and_leaves_out_what_it_missed():
-    clock = RealClock(200.0)
+    seconds = Time()
+    clock = RealClock(200.0, seconds, seconds.sleep)
     clock.start()
     step, came = -1, []
     for work in (0, 0, 0.018, 0, 0):
         step, late = clock.next_step(step)
         came.append((step, late))
-        time.sleep(work)
-    steps = [step for step, _ in came]
-    assert steps[:3] == [0, 1, 2] and steps[3] >= 5 and clock.missed == steps[3] - 3
-    assert all(late >= 0 for _, late in came) and abs(clock.now() - step / 200 - came[-1][1]) < 0.005
+        seconds.sleep(work)
+    assert [step for step, _ in came] == [0, 1, 2, 5, 6] and clock.missed == 2  # 10 ms + 18 ms: step 5
+    assert [late for _, late in came] == pytest.approx([0, 0, 0, 0.003, 0], abs=1e-4)
+
+
+def test_the_real_clock_really_waits():
+    clock, began = RealClock(50.0), time.perf_counter()
+    clock.start()
+    step = 0
+    while step < 3:
+        step, late = clock.next_step(step)
+        assert late >= 0
+    assert time.perf_counter() - began >= 3 / 50
 
 
 def test_the_recorded_actions_are_sent_again_at_their_steps(tmp_path):
@@ -258,7 +336,7 @@ def test_the_recorded_actions_are_sent_again_at_their_steps(tmp_path):
     endings = first.run()
     recording = read_log(first.path)
     robot = open_robot("points", settings)
-    again = Rig(tmp_path, robot, planner, Recorded(recording), replan=1, episodes=2)
+    again = Rig(tmp_path, robot, planner, RecordedActions(recording), replan=1, episodes=2)
     again.loop.planning = NoPlanning()
     assert [(e.why, e.steps) for e in again.run()] == [(e.why, e.steps) for e in endings]
     sent = [[line["sent"] for line in read_log(path).of("step")] for path in (first.path, again.path)]
@@ -271,7 +349,48 @@ def test_replaying_passes_the_gate(tmp_path):
     rig.run()
     tighter = FakeRobot()
     tighter.limits = Limits(np.full(2, -0.02), np.full(2, 0.02), np.full(2, 0.5))
-    again = Rig(tmp_path, tighter, Planner(), Recorded(read_log(rig.path)), replan=1)
+    again = Rig(tmp_path, tighter, Planner(), RecordedActions(read_log(rig.path)), replan=1)
     again.loop.planning = NoPlanning()
     again.run()
     assert np.max(tighter.sent) == 0.02 and again.summary.interventions["bounds"]
+
+
+class HistoryPlanner(Planner):
+    """Looks at three observations, and keeps what it was shown."""
+
+    history = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = []
+
+    def plan(self, observations, seeds):
+        [seen] = observations
+        self.shown.append([round(1000 * float(each.state[0])) for each in (*seen.before, seen)])
+        return super().plan(observations, seeds)
+
+
+def test_a_policy_with_a_history_sees_every_step(tmp_path):
+    robot, planner = FakeRobot(), HistoryPlanner()
+    Rig(tmp_path, robot, planner, replan=4, seconds=0.12, history=3).run()
+    # The robot counts its looks; the first was before step 0. Before three there are, the first is repeated.
+    assert planner.shown == [[2, 2, 2], [4, 5, 6], [8, 9, 10]]
+
+
+def test_a_second_signal_interrupts_unless_the_robot_is_coming_to_rest():
+    with StopSignals() as signals:
+        assert (signals.asked, signals.name) == (False, "")
+        signal.raise_signal(signal.SIGTERM)
+        assert (signals.asked, signals.name) == (True, "SIGTERM")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signals.finishing = True
+        signal.raise_signal(signal.SIGINT)
+        assert signals.name == "SIGINT"
+
+
+def test_a_run_that_sent_nothing_cannot_be_replayed(tmp_path):
+    rig = Rig(tmp_path, FakeRobot(), Planner(), replan=3, seconds=0.1, latency=60)
+    rig.run()
+    with pytest.raises(UsageError, match="holds no actions that were sent"):
+        RecordedActions(read_log(rig.path))

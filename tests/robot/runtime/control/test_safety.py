@@ -1,6 +1,3 @@
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,9 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from robot.runtime.robots.fakes import FakeRobot
 
-from toyflow.errors import UsageError
 from toyflow.robot.limits import Limits, Patience
-from toyflow.robot.runtime.control.limits_file import read_limits
 from toyflow.robot.runtime.control.safety import Gate, SafetyStop
 
 RATE = 10.0
@@ -42,14 +37,14 @@ def test_a_stop_blames_a_refused_chunk_only_while_it_is_what_is_missing():
         ([hasty, hasty * 0], ""),
     ):
         made = gate(names=("elbow", "wrist"))
-        assert [made.admits(chunk) for chunk in chunks] == [False, True][: len(chunks)]
+        assert [made.check_chunk(chunk) for chunk in chunks] == [False, True][: len(chunks)]
         with pytest.raises(SafetyStop) as stopped:
-            made.nothing(3.0)
+            made.no_action(3.0)
         assert ("The last chunk" in str(stopped.value)) == bool(blamed) and blamed in str(stopped.value)
     made = gate()
-    assert not made.admits(hasty * np.nan)
+    assert not made.check_chunk(hasty * np.nan)
     with pytest.raises(SafetyStop, match=r"chunk: not-finite, a chunk of shape \(3, 2\), with 6 not"):
-        made.nothing(3.0)
+        made.no_action(3.0)
 
 
 def test_an_action_within_all_limits_is_sent_as_it_is():
@@ -131,7 +126,7 @@ def chunk(*first: float) -> np.ndarray:
 )
 def test_a_chunk_is_admitted_or_refused_whole(asked, kind):
     told: list[tuple[str, str]] = []
-    assert gate(told=told).admits(asked) == (kind is None)
+    assert gate(told=told).check_chunk(asked) == (kind is None)
     assert [what for what, _ in told] == ([] if kind is None else [kind])
 
 
@@ -140,23 +135,23 @@ def test_velocity_and_jerk_are_per_second():
     t = np.arange(8) / RATE
     ramp, cubic = np.stack([10.0 * t, 0 * t], 1), np.stack([2000.0 * t**3 / 6, 0 * t], 1)
     fast = Limits(LIMITS.lower, LIMITS.upper, velocity=np.array([1e9, 1e9]), jerk=np.array([2000.0, np.inf]))
-    assert gate().admits(ramp) and not gate().admits(1.01 * ramp)
-    assert gate(limits=fast).admits(cubic) and not gate(limits=fast).admits(1.01 * cubic)
+    assert gate().check_chunk(ramp) and not gate().check_chunk(1.01 * ramp)
+    assert gate(limits=fast).check_chunk(cubic) and not gate(limits=fast).check_chunk(1.01 * cubic)
 
 
 def test_without_a_fresh_action_it_holds_and_then_stops():
     robot, told = FakeRobot(), []
     made = gate(robot, told=told)
     made.send(act(0, 0), 1.0)
-    made.nothing(1.05)
+    made.no_action(1.05)
     assert robot.did == ["send"]
-    made.nothing(1.11)
-    made.nothing(1.20)
+    made.no_action(1.11)
+    made.no_action(1.20)
     assert robot.did == ["send", "hold", "hold"] and [kind for kind, _ in told] == ["hold"]
     made.send(act(0, 0), 1.3)  # fresh again
-    made.nothing(3.2)
+    made.no_action(3.2)
     with pytest.raises(SafetyStop, match="no fresh action for 2100 ms"):
-        made.nothing(3.4)
+        made.no_action(3.4)
     assert [kind for kind, _ in told] == ["hold", "hold", "stop"]
 
 
@@ -171,9 +166,9 @@ def test_actions_that_cannot_be_sent_are_not_fresh():
 def test_an_observation_that_freezes_is_not_believed():
     told: list[tuple[str, str]] = []
     made = gate(told=told)
-    assert all(made.believes({"front": "same", "wrist": str(t)}, t) for t in (0.0, 0.3, 0.5))
-    assert not made.believes({"front": "same", "wrist": "new"}, 0.6)
-    assert made.believes({"front": "other", "wrist": "new"}, 0.7)
+    assert all(made.is_fresh({"front": "same", "wrist": str(t)}, t) for t in (0.0, 0.3, 0.5))
+    assert not made.is_fresh({"front": "same", "wrist": "new"}, 0.6)
+    assert made.is_fresh({"front": "other", "wrist": "new"}, 0.7)
     assert told == [("stale", "front has not changed for 600 ms")]
 
 
@@ -182,7 +177,7 @@ def test_after_a_hold_a_change_is_measured_from_what_holding_sent(monkeypatch):
     made = gate(robot)
     made.send(act(0.5, 1.0), 0.0)
     monkeypatch.setattr(robot, "hold", lambda: np.array([-0.4, np.nan]))
-    made.nothing(1.0)
+    made.no_action(1.0)
     assert made.send(act(0.5, 1.0), 1.1).changes == ("change",)
     np.testing.assert_allclose(robot.sent[-1], [0.1, 1.0])
 
@@ -195,18 +190,11 @@ def test_a_velocity_holds_for_what_is_sent():
     np.testing.assert_allclose([action[0] for action in robot.sent], [0.05, 0.1, 0.05])
 
 
-def test_at_another_rate_the_motion_per_second_stays():
-    data = Limits(np.full(2, -9.0), np.full(2, 9.0), np.full(2, 0.2))
-    found = data.resampled(10, 20).completed(20).as_dict()
-    assert found["step"] == [0.1, 0.1] and found["velocity"] == data.completed(10).as_dict()["velocity"]
-    assert Limits().resampled(10, 20) == Limits()
-
-
 def test_a_dry_run_checks_and_moves_nothing():
     robot = FakeRobot()
     made = gate(robot, moves=False)
     assert made.send(act(5, 0), 0.0).changes == ("bounds", "change")
-    made.nothing(1.0)
+    made.no_action(1.0)
     made.stop()
     assert robot.did == []
 
@@ -219,83 +207,3 @@ def test_stop_holds_first_and_stops_though_holding_fails(monkeypatch):
     monkeypatch.setattr(robot, "hold", lambda: 1 / 0)
     made.stop()
     assert robot.did == ["hold", "stop", "stop"]
-
-
-def test_limits_come_from_the_file_then_the_robot_then_the_data_then_follow():
-    own, robot = Limits(step=np.array([0.1, 0.2])), Limits(lower=np.full(2, -1.0), upper=np.full(2, 1.0))
-    data = Limits(np.full(2, -9.0), np.full(2, 9.0), np.full(2, 9.0))
-    found = own.or_else(robot).or_else(data).completed(RATE)
-    assert found.as_dict() == {
-        "lower": [-1, -1], "upper": [1, 1], "step": [0.1, 0.2], "velocity": [2, 4],
-        "jerk": pytest.approx([300, 600]),
-    }  # fmt: skip
-    assert robot.completed(RATE).as_dict()["step"] == [0.2, 0.2]
-    with pytest.raises(UsageError, match="--limits FILE"):
-        own.completed(RATE)
-
-
-def test_limits_that_cannot_be_together_are_said():
-    robot = Limits(lower=np.full(2, -1.0), upper=np.array([1.0, 20.0]))
-    with pytest.raises(UsageError, match=r"^gripper would have to stay between 30 and 20, as [^\n]*$"):
-        Limits(lower=np.array([0.0, 30.0])).or_else(robot).completed(RATE, ("shoulder", "gripper"))
-    for step in (np.array([0.1, -0.1]), np.array([0.1, np.nan])):
-        with pytest.raises(UsageError, match=r"^step of 1 must be 0 or more"):
-            replace(robot, step=step).completed(RATE)
-
-
-def test_of_robot_and_data_the_narrower_limits_hold():
-    robot = Limits(lower=np.array([-100.0, 0]), upper=np.array([100.0, 100]), velocity=np.array([5.0, 5]))
-    data = Limits(np.array([-30.0, -5]), np.array([120.0, 40]), np.array([1.0, 2]))
-    assert robot.within(data).as_dict() == data.within(robot).as_dict() == {
-        "lower": [-30, 0], "upper": [100, 40], "step": [1, 2], "velocity": [5, 5], "jerk": None,
-    }  # fmt: skip
-
-
-def test_limits_of_the_training_data():
-    normal = {"action": {"centre": [1.0, 0.0], "scale": [2.0, 0.0]}}
-    by_spread = Limits.of_data({"normalisation": normal})
-    assert by_spread.as_dict()["lower"] == [-9, 0] and by_spread.as_dict()["step"] == [8, 0]
-    motion = {"lower": [0.0, 1.0], "upper": [10.0, 1.0], "step": [2.0, 0.0]}
-    by_motion = Limits.of_data({"normalisation": normal, "motion": motion}).as_dict()
-    assert (by_motion["lower"], by_motion["upper"], by_motion["step"]) == ([-1, 1], [11, 1], [3, 0])
-    assert Limits.of_data({}) == Limits()
-
-
-def test_limits_from_files(tmp_path):
-    toml, names = tmp_path / "limits.toml", ("shoulder", "gripper")
-    toml.write_text(
-        "lower = -1\nupper = [1, 2]\nstep = {default = 0.1, gripper = inf}\n"
-        "hold_after = 50\nstale_after = inf\n"
-    )
-    limits, patience = read_limits(toml, names)
-    assert limits.as_dict() == {
-        "lower": [-1, -1], "upper": [1, 2], "step": [0.1, None], "velocity": None, "jerk": None,
-    }  # fmt: skip
-    assert patience == Patience(hold_after=50, stale_after=float("inf"))
-    other = tmp_path / "limits.json"
-    other.write_text(json.dumps({"lower": [None, 0], "upper": None}))
-    assert read_limits(other, names)[0].as_dict()["lower"] == [None, 0]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("lowr = 1", "unknown key in .*Did you mean 'lower'"),
-        ("lower = [1]", "has 1 numbers, an action has 2: shoulder, gripper"),
-        ("lower = {shoulder = 1}", "says nothing about gripper"),
-        ("lower = {elbow = 1, default = 0}", "unknown dimension"),
-        ('lower = "low"', "takes numbers, not 'low'"),
-        ("step = 0", "step must be above 0"),
-        ("lower = 2\nupper = 1", "lower is above upper in shoulder"),
-        ("lower =", "cannot be read"),
-        ("stale_after = -1", "stale_after must be 0 or more, not -1"),
-        ("hold_after = 3000", "hold_after, 3000 ms, is above stop_after, 2000 ms"),
-    ],
-)
-def test_what_is_wrong_with_a_file_is_said(tmp_path, text, words):
-    path = tmp_path / "limits.toml"
-    path.write_text(text)
-    with pytest.raises(UsageError, match=words):
-        read_limits(path, ("shoulder", "gripper"))
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_limits(tmp_path / "none.toml", ("shoulder",))

@@ -13,7 +13,7 @@ from lerobot.robots import RobotConfig
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface
 from toyflow.robot.runtime.robots import RobotSettings, open_robot
-from toyflow.robot.runtime.robots.lerobot import LeRobotRobot, _torque_switches
+from toyflow.robot.runtime.robots.lerobot import LeRobotRobot, torque_options
 
 POLICY = Interface(("image",), state_dim=3, action_dim=3, fps=30)
 
@@ -170,8 +170,8 @@ def test_motors_of_both_arms_of_lerobot_s_own_too():
 
     arms = ("left_arm_config", "right_arm_config")
     switches = [f"{arm}.disable_torque_on_disconnect" for arm in arms]
-    assert list(_torque_switches(BiSOFollowerConfig, ())) == switches
-    assert list(_torque_switches(BiSOFollowerConfig, switches[:1])) == switches[1:]
+    assert list(torque_options(BiSOFollowerConfig, ())) == switches
+    assert list(torque_options(BiSOFollowerConfig, switches[:1])) == switches[1:]
 
 
 def test_what_goes_wrong_is_said(tmp_path):

@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,21 +31,21 @@ METADATA = {"action_horizon": 5}
 
 
 class Faulty(StraightPlanner):
-    """Does what the prompt says: `raise`, `hang`, `nan`, `slow`; and plans straight else."""
+    """Does what the prompt says: `raise`, `nan`, or `hang` until `go_on` is set; else plans straight.
+    `is_hanging` is set while it hangs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hanging = threading.Event()
-        self.hanging.set()
+        self.is_hanging, self.go_on = threading.Event(), threading.Event()
 
     def plan(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
         prompts = [observation.prompt for observation in observations]
         if "raise" in prompts:
             raise ValueError("a fault was asked for\nand has two lines")
         if "hang" in prompts:
-            self.hanging.wait()
-        if "slow" in prompts:
-            time.sleep(0.2)
+            self.is_hanging.set()
+            assert self.go_on.wait(30)
+            self.is_hanging.clear()
         chunks = super().plan(observations, seeds)
         chunks[[prompt == "nan" for prompt in prompts]] = np.nan
         return chunks
@@ -54,9 +54,15 @@ class Faulty(StraightPlanner):
 class Served:
     """A running server, from outside."""
 
-    def __init__(self, planner: Planner, options: ServerOptions, prompt: str | None) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        options: ServerOptions,
+        prompt: str | None,
+        make_reader: type[ObservationReader],
+    ) -> None:
         self.planner = planner
-        reader = ObservationReader(planner.interface, Keys.of(planner.interface), prompt)
+        reader = make_reader(planner.interface, Keys.of(planner.interface), prompt)
         self.server = PolicyServer(planner, reader, METADATA, options)
         self.port = 0
         self._ready, self._stop = threading.Event(), asyncio.Event()
@@ -119,20 +125,33 @@ def ask(client: ClientConnection, message: dict, timeout: float = 10) -> Any:
     return reply if isinstance(reply, str) else unpack(reply)
 
 
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Return once `condition` holds; fail if it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.005)
+
+
 @pytest.fixture
 def serving():
     """Starts servers that end with the test."""
     running: list[Served] = []
 
-    def start(planner: Planner | None = None, prompt: str | None = None, **options: Any) -> Served:
+    def start(
+        planner: Planner | None = None,
+        prompt: str | None = None,
+        make_reader: type[ObservationReader] = ObservationReader,
+        **options: Any,
+    ) -> Served:
         options = {"port": 0, "timeout": 5.0, **options}
-        running.append(Served(planner or StraightPlanner(), ServerOptions(**options), prompt))
+        running.append(Served(planner or StraightPlanner(), ServerOptions(**options), prompt, make_reader))
         return running[-1]
 
     yield start
     for served in running:
         if isinstance(served.planner, Faulty):
-            served.planner.hanging.set()
+            served.planner.go_on.set()
         served.stop()
         served.thread.join(20)
         assert not served.thread.is_alive()

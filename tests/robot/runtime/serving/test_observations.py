@@ -173,12 +173,12 @@ def requests(*states, **more):
 def test_seeds_follow_connection_and_plan_unless_the_request_has_one():
     def seeds(number, noise_seed=0):
         session = Session(number, 1, noise_seed)
-        return [session.show(request)[1] for request in requests(0, 1, 2)]
+        return [session.plan_inputs(request)[1] for request in requests(0, 1, 2)]
 
     assert seeds(0) == seeds(0)
     assert len({*seeds(0), *seeds(1), *seeds(0, noise_seed=1)}) == 9
     [request] = requests(0, seed=7)
-    assert Session(0, 1, 0).show(request)[1] == 7
+    assert Session(0, 1, 0).plan_inputs(request)[1] == 7
 
 
 def test_a_policy_with_a_past_gets_the_moments_before():
@@ -186,10 +186,10 @@ def test_a_policy_with_a_past_gets_the_moments_before():
         return [int(each.state[0]) for each in (*observation.before, observation)]
 
     session = Session(0, 3, 0)
-    shown = [states(session.show(request)[0]) for request in requests(0, 1, 2, 3)]
+    shown = [states(session.plan_inputs(request)[0]) for request in requests(0, 1, 2, 3)]
     assert shown == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]]
     [first] = requests(9, reset=True)
-    assert states(session.show(first)[0]) == [9, 9, 9]
+    assert states(session.plan_inputs(first)[0]) == [9, 9, 9]
 
 
 def test_names_of_nested_maps_do_not_add_up_without_end():

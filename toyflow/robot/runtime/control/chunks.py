@@ -1,7 +1,7 @@
-"""From one chunk to the next without a jump.
+"""Hand-overs: which action to send at each step, given overlapping action chunks.
 
-Action i of a chunk that was planned at step s is meant for step s + i. What lies before the step at which the
-chunk arrives is dropped.
+Action i of a chunk that was planned from the observation of step s is meant for step s + i. Where the chunk
+arrives later than that, the actions whose step has passed are dropped.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from toyflow.errors import UsageError, unknown
 Chunk = Float[np.ndarray, "horizon action"]
 HANDOVERS = ("switch", "blend", "ensemble")
 LONGEST_BLEND = 10_000
-"""Steps."""
+"""In steps."""
 
 
 def blend(
     old: Float[np.ndarray, "left _"], new: Float[np.ndarray, "horizon action"], over: int
 ) -> Float[np.ndarray, "horizon action"]:
-    """`new`, which `old` fades into over the first `over` actions:
+    """Fade linearly from `old` into `new` over the first `over` actions:
 
-        (1 - w_i) old_i + w_i new_i,   w_i = min(1, (i + 1) / (over + 1));
+        (1 - w_i) old_i + w_i new_i,   w_i = min(1, (i + 1) / (over + 1)).
 
-    `old` stays at its last action where it is shorter. With `over` 0, or no `old`, it is `new`."""
+    Where `old` is shorter its last action is repeated. With `over` = 0, or an empty `old`, it is `new`."""
     if not len(old) or not over:
         return new
     before = old[np.minimum(np.arange(len(new)), len(old) - 1)]
@@ -36,29 +36,29 @@ def blend(
 
 
 class Handover(ABC):
-    """The action for each step, out of all chunks so far."""
+    """Chooses the action for each step from all chunks so far."""
 
     @abstractmethod
     def add(self, chunk: Chunk, start: int, now: int) -> int:
-        """A chunk planned at step `start` has arrived before step `now`; how many of its actions are dropped
-        because their step has passed."""
+        """Take up a chunk that was planned from the observation of step `start` and arrives at step `now`.
+        Returns how many of its actions are dropped because their step has passed."""
 
     @abstractmethod
     def action(self, step: int) -> Float[np.ndarray, "action"] | None:
-        """What to do at `step`; None beyond the end of what was planned. Steps are asked for in order."""
+        """The action for `step`; None beyond the end of all chunks. Steps are asked for in order."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Forget all chunks: an episode begins."""
+        """Forget all chunks, as an episode begins."""
 
     def is_over(self, step: int) -> bool:
-        """Whether nothing will come for `step` or later, so that the episode ends."""
+        """Whether there never will be an action for `step` or later, so that the episode ends."""
         return False
 
 
 class Blend(Handover):
-    """The newest chunk, faded into over some steps if one before is still under way; `Blend(0)` switches at
-    once."""
+    """The newest chunk, into which the one before fades over the first `over` steps; see `blend`. `Blend(0)`
+    switches at once."""
 
     def __init__(self, over: int) -> None:
         self.over = over
@@ -83,11 +83,14 @@ class Blend(Handover):
 
 
 class Ensemble(Handover):
-    """ACT's temporal ensemble (Zhao et al. 2023): the mean of what all chunks say about a step,
+    """ACT's temporal ensemble: the weighted mean of all chunks' actions a_i for a step,
 
-        sum_i w_i a_i / sum_i w_i,   w_i = exp(-decay i),   i = 0 the oldest.
+        sum_i w_i a_i / sum_i w_i,   w_i = exp(-decay i),   i = 0 the oldest chunk.
 
-    It needs chunks that overlap: a plan every step or every few."""
+    It needs chunks that overlap: a plan at every step or every few.
+
+    Source: Zhao et al. 2023, Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware.
+    """
 
     def __init__(self, decay: float = 0.01) -> None:
         self.decay = decay
@@ -105,8 +108,8 @@ class Ensemble(Handover):
         self._chunks = [(start, chunk) for start, chunk in self._chunks if step < start + len(chunk)]
         if not self._chunks:
             return None
-        said = np.stack([chunk[step - start] for start, chunk in self._chunks])
-        return np.average(said, axis=0, weights=np.exp(-self.decay * np.arange(len(said))))
+        actions = np.stack([chunk[step - start] for start, chunk in self._chunks])
+        return np.average(actions, axis=0, weights=np.exp(-self.decay * np.arange(len(actions))))
 
     def clear(self) -> None:
         """See `Handover`."""
@@ -114,10 +117,10 @@ class Ensemble(Handover):
 
 
 def parse_handover(text: str) -> Handover:
-    """`switch`; `blend` or `blend:STEPS` (3); `ensemble` or `ensemble:DECAY` (0.01).
+    """Parse `switch`, `blend:STEPS` (`blend` alone: 3 steps) or `ensemble:DECAY` (`ensemble` alone: 0.01).
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: the text is none of these.
     """
     name, _, argument = text.partition(":")
     if name not in HANDOVERS:

@@ -1,19 +1,21 @@
-"""When the next step is: absolute deadlines on a real clock, or none on one that stands still."""
+"""Clocks that pace the control loop: real time with absolute deadlines, or time that only steps advance."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 SPIN = 0.0005
-"""Seconds before a deadline that are spent looking at the clock: sleeping alone ends about 0.1 ms late."""
+"""Seconds before a deadline that are spent spinning, as sleep alone ends about 0.1 ms late."""
 
 
 class Clock(ABC):
-    """Step k is due at k / rate seconds.
+    """Step k is due at k / rate seconds after `start`.
 
     Attributes:
-        missed: steps that were left out because the one before them took too long.
+        rate: steps per second.
+        missed: steps that were skipped because the one before took too long.
     """
 
     def __init__(self, rate: float) -> None:
@@ -22,34 +24,48 @@ class Clock(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Step 0 is now."""
+        """Begin an episode: step 0 is due now."""
 
     @abstractmethod
     def now(self) -> float:
-        """Seconds since step 0."""
+        """Seconds since `start`."""
 
     @abstractmethod
     def next_step(self, step: int) -> tuple[int, float]:
-        """Wait for the step after `step`: (which one it is, seconds by which it came late). Steps whose time
-        is already over are left out, so that the schedule never drifts."""
+        """Wait until the step after `step` is due. Returns its number, and by how many seconds it is late.
+        Steps whose time is over are skipped, so that the schedule does not drift."""
 
 
 class RealClock(Clock):
-    """Monotonic time."""
+    """Real time. Both arguments can be replaced, by a test for one.
+
+    Args:
+        time_source: monotonic seconds.
+        sleep: waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        time_source: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        super().__init__(rate)
+        self._time, self._sleep = time_source, sleep
 
     def start(self) -> None:
         """See `Clock`."""
-        self._origin = time.perf_counter()
+        self._origin = self._time()
 
     def now(self) -> float:
         """See `Clock`."""
-        return time.perf_counter() - self._origin
+        return self._time() - self._origin
 
     def next_step(self, step: int) -> tuple[int, float]:
         """See `Clock`: sleeps, then spins."""
         due = step + 1
         if (left := due / self.rate - self.now() - SPIN) > 0:
-            time.sleep(left)
+            self._sleep(left)
         while (now := self.now()) < due / self.rate:
             pass
         current = max(due, int(now * self.rate))
@@ -58,7 +74,7 @@ class RealClock(Clock):
 
 
 class SteppedClock(Clock):
-    """Time passes from step to step; what happens within one takes none."""
+    """Time that advances by 1 / rate from step to step, and stands still within a step."""
 
     def start(self) -> None:
         """See `Clock`."""

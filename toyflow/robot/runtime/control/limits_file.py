@@ -1,4 +1,4 @@
-"""Limits as a user writes them down: TOML or JSON."""
+"""The limits file of `--limits FILE`: TOML or JSON."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from toyflow.robot.limits import Limits, Patience, Values
 
 
 def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
-    """Limits and patience from a TOML or JSON file.
+    """Read limits and patience from a TOML or JSON file.
 
-    `lower`, `upper`, `step`, `velocity`, `jerk`: a number for all dimensions, a list with one for each, or a
-    table by `names` of dimensions, of which `default` serves the others; `inf` (JSON: null) is no limit.
-    `hold_after`, `stop_after`, `stale_after`: milliseconds.
+    `lower`, `upper`, `step`, `velocity` and `jerk` (see `Limits`) are a number for all dimensions, a list
+    with one for each, or a table by name of the dimension, in which `default` stands for all others. `inf`
+    (in JSON null) is no limit. `hold_after`, `stop_after` and `stale_after` (see `Patience`) are
+    milliseconds.
+
+    Args:
+        names: of the dimensions of an action.
 
     Raises:
-        UsageError: it is not there, or something in it is not understood.
+        UsageError: the file cannot be read, or something in it is unknown or makes no sense.
     """
     content = _parsed(path)
     patience = {part.name for part in fields(Patience)}
@@ -74,7 +78,7 @@ def _values(value: Any, names: Sequence[str], where: str) -> Values:
                 raise unknown(f"dimension in {where}", name, (*names, "default"))
         missing = [name for name in names if name not in value]
         if missing and "default" not in value:
-            raise UsageError(f"{where} says nothing about {', '.join(missing)}; `default` serves the others.")
+            raise UsageError(f"{where} lacks {', '.join(missing)}; `default` stands for all others.")
         value = [value.get(name, value.get("default")) for name in names]
     if not isinstance(value, list):
         value = [value] * len(names)

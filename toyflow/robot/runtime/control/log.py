@@ -1,8 +1,7 @@
-"""A run's log: JSON lines, each written at once and checksummed, so that it is readable after kill -9.
+"""A run's log: JSON lines, each with a checksum and written at once, so that it is readable after kill -9.
 
-Every line ends in `"crc"`: the CRC-32 of its text before that, begun with the value of the line before, so
-that a line that is altered, missing or cut short is found. What the power takes with it may be the last
-seconds.
+Every line ends in `"crc"`: the CRC-32 of its text before that, continued from the CRC of the line before, so
+that a line that is altered, missing or cut short is detected. A power cut may cost the last seconds.
 """
 
 from __future__ import annotations
@@ -23,26 +22,32 @@ from toyflow.robot.interface import Observation
 
 
 class RunLog:
-    """Appends lines to a new file; use as a context. Raises UsageError if it exists or cannot be made."""
+    """Writes lines to a new file; use as a context.
+
+    Raises:
+        UsageError: the file exists, or cannot be created.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("xb", buffering=0)
-        except FileExistsError:
-            raise UsageError(f"{path} exists; a log is never written over: name another by --log.") from None
         except OSError as error:
-            raise UsageError(f"the log {path} cannot be made: {error.strerror}.") from error
+            if isinstance(error, FileExistsError) and path.exists():
+                raise UsageError(
+                    f"{path} exists; a log is never overwritten: name another file by --log."
+                ) from None
+            raise UsageError(f"the log {path} cannot be created: {error.strerror}.") from error
         self._crc = 0
 
     def write(self, kind: str, **values: Any) -> None:
-        """One line. Arrays become lists, and numbers that are not finite null."""
+        """Write a line. Arrays become lists, and their numbers that are not finite null."""
         text = json.dumps({"kind": kind, **values}, default=_json, separators=(",", ":"), allow_nan=False)
         body = text[:-1].encode()
         self._crc = zlib.crc32(body, self._crc)
         line = b'%s,"crc":"%08x"}\n' % (body, self._crc)
-        while line:  # of a disk that is nearly full the system takes a part, and says so
+        while line:  # where the disk is nearly full, only a part may be written
             line = line[self._file.write(line) :]
 
     def __enter__(self) -> RunLog:
@@ -54,11 +59,11 @@ class RunLog:
 
 
 class Recording(NamedTuple):
-    """What a log says.
+    """The content of a log.
 
     Attributes:
-        lines: those that are whole, in order; the first is of kind `run`.
-        damage: what is wrong with the rest; None where there is none.
+        lines: those before the first damaged one, in order; the first is of kind `run`.
+        damage: what is wrong with the rest; None if nothing is.
     """
 
     path: Path
@@ -67,7 +72,7 @@ class Recording(NamedTuple):
 
     @property
     def header(self) -> Mapping[str, Any]:
-        """The first line."""
+        """The first line: the robot, its limits and the run's settings."""
         return self.lines[0]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -76,10 +81,10 @@ class Recording(NamedTuple):
 
 
 def read_log(path: Path) -> Recording:
-    """The log at `path`, as far as its checksums hold.
+    """Read the log at `path`, up to the first line whose checksum is wrong.
 
     Raises:
-        UsageError: there is none, or not even its first line is whole.
+        UsageError: the file cannot be read, or its first line is damaged or no log's.
     """
     try:
         raw = path.read_bytes()
@@ -100,21 +105,21 @@ def read_log(path: Path) -> Recording:
 
 
 class Digests(NamedTuple):
-    """16 hexadecimal digits each, of the BLAKE2b hash of an observation's parts."""
+    """BLAKE2b hashes of an observation's parts, 16 hexadecimal digits each."""
 
     cameras: dict[str, str]
     state: str
 
     @classmethod
     def of(cls, observation: Observation) -> Digests:
-        """Of each image, and of the state."""
+        """Hash each image, and the state."""
         cameras = {camera: _digest(image) for camera, image in observation.images.items()}
         return cls(cameras, _digest(observation.state))
 
     @property
-    def telling(self) -> dict[str, str]:
-        """Those that show whether a robot still looks: of its cameras, whose noise never repeats, or of the
-        state where it has none; a state may rest while a camera works."""
+    def freshness(self) -> dict[str, str]:
+        """The hashes that show whether observations are still updated: the cameras', whose noise never
+        repeats, or the state's if there is no camera. A state alone may rightly stay the same."""
         return self.cameras or {"state": self.state}
 
 
@@ -125,4 +130,4 @@ def _digest(values: np.ndarray) -> str:
 def _json(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [float(number) if math.isfinite(number) else None for number in value]
-    raise TypeError(f"a log takes no {type(value).__name__}")
+    raise TypeError(f"a log cannot hold a {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""The control loop: at every step the next action of what is planned, and a new plan when one is due."""
+"""The control loop: at every step it sends the next action, and asks for a new plan when one is due."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from toyflow.robot.interface import Observation
 from toyflow.robot.runtime.control.chunks import Handover
 from toyflow.robot.runtime.control.clock import Clock
 from toyflow.robot.runtime.control.log import Digests, RunLog
-from toyflow.robot.runtime.control.planning import Planning, Request
+from toyflow.robot.runtime.control.planning import Planning, PlanRequest
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
 from toyflow.robot.runtime.robots.base import Robot
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter while another waits; Python's own 5 ms would be the loop's
-jitter."""
+"""The interpreter's switch interval during a run; Python's default, 5 ms, would be the loop's jitter."""
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long, and how often to plan.
+    """How long to run, and how often to plan.
 
     Attributes:
-        replan: steps from one look to the next; later only while a plan is under way.
-        seconds: of an episode, by the loop's clock; None for as long as the robot says.
-        history: moments that the policy looks at, the present one included.
+        replan: steps from one plan's observation to the next one's; more while a plan is under way.
+        episodes: how many to run.
+        seconds: longest episode, by the loop's clock; None: as long as `Robot.longest`.
+        history: observations that the policy looks at, the present one included.
         noise_seed: see `Robot.plan_seed`.
     """
 
@@ -48,33 +48,47 @@ class LoopSettings:
 
 @dataclass
 class Ending:
-    """How an episode went: `why` is solved, time is over, or stopped by a signal's name."""
+    """How an episode went.
+
+    Attributes:
+        why: it ended: `solved`, `time is over`, or `stopped by SIGNAL`.
+        plans: that were asked for.
+        late: plans for which the robot had to wait.
+        missed: steps that were skipped because the one before took too long.
+    """
 
     episode: int
     steps: int
     why: str
     plans: int = 0
     late: int = 0
-    """Plans for which the robot had to wait."""
     missed: int = 0
-    """Steps that were left out because the one before them took too long."""
 
     @property
     def solved(self) -> bool:
-        """Whether the robot says that its task is solved."""
+        """Whether it ended because the robot reported its task as solved."""
         return self.why == "solved"
 
 
-Told = Callable[[int, Float[np.ndarray, "action"] | None, tuple[str, ...]], None]
-"""(step, the action sent or None, how it was changed)"""
+OnStep = Callable[[int, Float[np.ndarray, "action"] | None, tuple[str, ...]], None]
+"""Called with (step, the action that was sent or None, how the gate changed it)."""
 
 
 class ControlLoop:
-    """Runs episodes on a robot that is connected, and always brings it to rest: when they are over, at a
-    signal, when the robot, the planner or the gate raises.
+    """Runs episodes on a connected robot, and always brings it to rest at the end: also at a signal, and when
+    the robot, the planner or the gate raises.
 
-    On a real clock a step sends first and looks then, so that sending is punctual; on a stepped one it looks
-    first, and with no latency does what `robot-eval` does.
+    With a robot in real time a step first sends and then observes, so that actions are punctual. With a
+    simulator it observes first, and with no latency does the same as `robot-eval`.
+
+    Args:
+        robot: connected.
+        planning: makes the plans.
+        handover: chooses each step's action from the plans.
+        gate: sends the actions; its `on_intervention` is set to write to `log`.
+        clock: paces the steps.
+        log: open; its `run` line is written already.
+        on_step: called after each step.
     """
 
     def __init__(
@@ -86,7 +100,7 @@ class ControlLoop:
         clock: Clock,
         log: RunLog,
         settings: LoopSettings,
-        on_step: Told = lambda step, action, changes: None,
+        on_step: OnStep = lambda step, action, changes: None,
     ) -> None:
         self.robot, self.planning, self.handover, self.gate = robot, planning, handover, gate
         self.clock, self.log, self.settings, self.on_step = clock, log, settings, on_step
@@ -94,15 +108,17 @@ class ControlLoop:
         self._step = 0
 
     def run(self, signals: StopSignals) -> Generator[Ending, None, None]:
-        """Each episode's ending, until one of `signals`, which are open, has come. Closing the iterator stops
-        the robot.
+        """Run the episodes, and yield each one's ending. Closing the generator stops the robot.
+
+        Args:
+            signals: entered as a context; the run ends when one has come.
 
         Raises:
             SafetyStop: the gate has stopped the run.
             Exception: what the robot or the planner raised.
         """
         why, failed = "done", False
-        with _undisturbed():
+        with _low_jitter():
             try:
                 for episode in range(self.settings.episodes):
                     if not signals.asked:
@@ -125,7 +141,7 @@ class ControlLoop:
         self._moments: deque[Observation] = deque(maxlen=settings.history)
         self._look_at, self._starving, self._seed = 0, False, robot.plan_seed(episode, settings.noise_seed)
         self.log.write("episode", episode=episode, time=time.time())
-        robot.observe()  # so that `still` is where it is now
+        robot.observe()  # `still` then refers to where the robot is now
         missed_before = self.clock.missed
         self.clock.start()
         self.gate.begin(robot.still(), self.clock.now())
@@ -145,7 +161,7 @@ class ControlLoop:
             step, late = self.clock.next_step(step)
         if signals.asked and not ending.solved:
             ending.why = f"stopped by {signals.name}"
-        if not robot.stepped:  # time goes on until the next episode
+        if not robot.stepped:  # time passes until the next episode
             self.gate.hold()
         ending.missed = self.clock.missed - missed_before
         self.log.write("ending", **vars(ending))
@@ -160,7 +176,7 @@ class ControlLoop:
         )
 
     def _look(self, step: int) -> None:
-        """Look, and ask for a plan if one is due. A policy that looks at several moments needs every one."""
+        """Observe and ask for a plan, if one is due. A policy with a history needs all observations."""
         due = step >= self._look_at and not self.planning.busy
         if not due and self.settings.history == 1:
             return
@@ -170,11 +186,11 @@ class ControlLoop:
             return
         digests, now = Digests.of(seen), self.clock.now()
         self.log.write("look", step=step, t=now, **digests._asdict())
-        if not self.gate.believes(digests.telling, now):
+        if not self.gate.is_fresh(digests.freshness, now):
             return
         before = list(self._moments)[:-1]
         before = [before[0] if before else seen] * (self.settings.history - 1 - len(before)) + before
-        request = Request(
+        request = PlanRequest(
             seen._replace(before=tuple(before)), self._seed + self._ending.plans, self._ending.episode, step
         )
         self._ending.plans += 1
@@ -182,15 +198,15 @@ class ControlLoop:
         self.planning.ask(request)
 
     def _receive(self, step: int) -> None:
-        """Take over a plan that has come, without its actions whose step has passed."""
+        """Hand over a plan that has arrived to the hand-over, if the gate admits it."""
         plan = self.planning.received(step)
         if plan is None or plan.request.episode != self._ending.episode:
             return
-        admitted = self.gate.admits(plan.chunk)
+        admitted = self.gate.check_chunk(plan.chunk)
         dropped = self.handover.add(plan.chunk, plan.request.step, step) if admitted else len(plan.chunk)
         if not admitted:
-            self._look_at = step  # at once, with other noise
-        late = self._starving and self._ending.plans > 1  # for the first, everybody waits
+            self._look_at = step  # ask again at once, with other noise
+        late = self._starving and self._ending.plans > 1  # every robot waits for the first
         self._ending.late += late
         self._starving = False
         self.log.write(
@@ -202,7 +218,7 @@ class ControlLoop:
         asked, sent, changes = self.handover.action(step), None, ()
         if asked is None:
             self._starving |= self.planning.busy
-            self.gate.nothing(self.clock.now())
+            self.gate.no_action(self.clock.now())
         else:
             sent, changes = self.gate.send(asked, self.clock.now())
         at = self.clock.now()
@@ -216,8 +232,8 @@ class ControlLoop:
         self.log.write("intervention", step=self._step, what=kind, detail=detail)
 
     def _finish(self, why: str, failed: bool) -> None:
-        """Rest, whatever has happened; an error on the way is written down, and raised unless the run has
-        `failed` by one before, which it must not hide."""
+        """Bring the robot to rest, and log how the run ended. An error of stopping is raised, unless the run
+        has already `failed` by another, which it must not hide."""
         stopped = "yes"
         try:
             self.gate.stop()
@@ -226,7 +242,7 @@ class ControlLoop:
             if not failed:
                 raise
         finally:
-            with suppress(OSError):  # a full disk keeps nobody from letting go of the robot
+            with suppress(OSError):  # also on a full disk the robot is released
                 counts = dict(self.gate.counts)
                 self.log.write(
                     "end", why=why, stopped=stopped, checked=self.gate.checked, interventions=counts
@@ -235,9 +251,9 @@ class ControlLoop:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Without what makes a step late: collections of everything that was loaded, and a long grip on the
-    interpreter by the planning thread."""
+def _low_jitter() -> Iterator[None]:
+    """Avoid what makes steps late: garbage collection of all that is loaded already, and long turns of the
+    planning thread."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()

@@ -1,4 +1,4 @@
-"""Plans that nobody waits for: in a thread beside the control loop, or with a latency counted in steps."""
+"""Planning beside the control loop: in a thread, or for a simulator with a latency counted in steps."""
 
 from __future__ import annotations
 
@@ -15,50 +15,54 @@ from toyflow.robot.interface import Observation
 from toyflow.robot.planner import Planner
 
 
-class Request(NamedTuple):
-    """What to plan from."""
+class PlanRequest(NamedTuple):
+    """What to plan from.
+
+    Attributes:
+        seed: of the plan's noise.
+        step: the observation's; the plan's first action is for it.
+    """
 
     observation: Observation
     seed: int
     episode: int
     step: int
-    """At which the observation was made; the plan's first action is for it."""
 
 
 class Plan(NamedTuple):
-    """A request answered."""
+    """The action chunk for a request, and how many seconds it took."""
 
-    request: Request
+    request: PlanRequest
     chunk: Float[np.ndarray, "horizon action"]
     seconds: float
 
 
 class Planning(ABC):
-    """One plan at a time. Close it when done."""
+    """Makes one plan at a time, without the control loop waiting for it. Close it when done."""
 
     @property
     @abstractmethod
     def busy(self) -> bool:
-        """Whether a plan is asked for that `received` has not given yet."""
+        """Whether a plan was asked for that `received` has not returned yet."""
 
     @abstractmethod
-    def ask(self, request: Request) -> None:
-        """Begin a plan; only while it is not busy."""
+    def ask(self, request: PlanRequest) -> None:
+        """Begin a plan; only while not `busy`."""
 
     @abstractmethod
     def received(self, step: int) -> Plan | None:
-        """The plan that was asked for, once it is there by `step`. Raises what the planner raised."""
+        """The plan that was asked for if it is ready at `step`, else None. Raises what the planner raised."""
 
     def forget(self) -> None:  # noqa: B027
-        """The plan that is under way is of no use any more; if it comes nevertheless, its request tells."""
+        """The plan under way is no longer wanted. It may still come; its request's episode tells it apart."""
 
     def close(self) -> None:  # noqa: B027
-        """Ask for no more."""
+        """Release the planner. Nothing may be asked for afterwards."""
 
 
 class SteppedPlanning(Planning):
-    """For a clock that stands still meanwhile: a plan asked for at step s is there at step s + `latency`,
-    however long it took. Deterministic."""
+    """For a clock that stands still while it plans: a plan that is asked for at step s is ready at step
+    s + `latency`, however long it took. Deterministic."""
 
     def __init__(self, planner: Planner, latency: int = 0) -> None:
         self.planner, self.latency = planner, latency
@@ -69,8 +73,8 @@ class SteppedPlanning(Planning):
         """See `Planning`."""
         return self._plan is not None
 
-    def ask(self, request: Request) -> None:
-        """See `Planning`. Returns when it is planned."""
+    def ask(self, request: PlanRequest) -> None:
+        """See `Planning`; plans at once."""
         self._plan = _planned(self.planner, request)
 
     def received(self, step: int) -> Plan | None:
@@ -87,7 +91,7 @@ class SteppedPlanning(Planning):
 
 
 class ThreadedPlanning(Planning):
-    """For a real clock. The thread is a daemon: a planner that hangs keeps nobody from stopping the robot."""
+    """For real time: plans in a thread, a daemon, so that a planner that hangs does not keep the process."""
 
     # A thread and not a process: torch lets go of the interpreter's lock in its kernels, and with a short
     # switch interval steps begin as punctually beside either. Measured by benchmarks/control_loop.py at 50
@@ -96,7 +100,7 @@ class ThreadedPlanning(Planning):
 
     def __init__(self, planner: Planner) -> None:
         self.planner = planner
-        self._asked: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[PlanRequest | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Plan | Exception] = queue.SimpleQueue()
         self._busy = False
         self._thread = threading.Thread(target=self._work, name="planning", daemon=True)
@@ -107,7 +111,7 @@ class ThreadedPlanning(Planning):
         """See `Planning`."""
         return self._busy
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: PlanRequest) -> None:
         """See `Planning`."""
         self._busy = True
         self._asked.put(request)
@@ -124,7 +128,7 @@ class ThreadedPlanning(Planning):
         return answer
 
     def close(self) -> None:
-        """See `Planning`. Waits for a second at most."""
+        """See `Planning`. Waits a second at most."""
         self._asked.put(None)
         self._thread.join(1.0)
 
@@ -136,7 +140,7 @@ class ThreadedPlanning(Planning):
                 self._answers.put(error)
 
 
-def _planned(planner: Planner, request: Request) -> Plan:
+def _planned(planner: Planner, request: PlanRequest) -> Plan:
     began = time.perf_counter()
     [chunk] = planner.plan([request.observation], [request.seed])
     return Plan(request, chunk, time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""A recorded run's actions once more, at their steps, through the same loop and gate."""
+"""Replay of a run: the actions of its log, at their steps, through the same loop and gate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from jaxtyping import Float
 from toyflow.errors import UsageError
 from toyflow.robot.runtime.control.chunks import Chunk, Handover
 from toyflow.robot.runtime.control.log import Recording
-from toyflow.robot.runtime.control.planning import Plan, Planning, Request
+from toyflow.robot.runtime.control.planning import Plan, Planning, PlanRequest
 
 
-class Recorded(Handover):
-    """The actions that were sent, episode by episode; where none was, none is.
+class RecordedActions(Handover):
+    """The actions that a run sent, episode by episode. Steps without an action have none again.
 
     Raises:
-        UsageError: nothing was sent.
+        UsageError: the run sent no action.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -32,7 +32,7 @@ class Recorded(Handover):
         self._actions = self.episodes[0]
 
     def add(self, chunk: Chunk, start: int, now: int) -> int:
-        """See `Handover`: nothing is planned here."""
+        """See `Handover`; a chunk is ignored."""
         return len(chunk)
 
     def action(self, step: int) -> Float[np.ndarray, "action"] | None:
@@ -40,7 +40,7 @@ class Recorded(Handover):
         return self._actions.get(step)
 
     def clear(self) -> None:
-        """See `Handover`: on to the next episode."""
+        """See `Handover`; goes on to the next episode."""
         self._actions = next(self._left)
 
     def is_over(self, step: int) -> bool:
@@ -49,16 +49,16 @@ class Recorded(Handover):
 
 
 class NoPlanning(Planning):
-    """Plans nothing: always busy, so that nobody asks."""
+    """Makes no plans: it is always busy, so that none is asked for."""
 
     @property
     def busy(self) -> bool:
         """See `Planning`."""
         return True
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: PlanRequest) -> None:
         """See `Planning`."""
-        raise AssertionError("nobody asks who is busy")
+        raise AssertionError("a replay plans nothing")
 
     def received(self, step: int) -> Plan | None:
         """See `Planning`."""

@@ -1,4 +1,4 @@
-"""A run's log as a figure: what was asked of each joint and what was sent, timing, interventions."""
+"""Figure of a run's log: each joint's action as asked for and as sent, timing, interventions."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from toyflow.atomic import atomic_file
 from toyflow.errors import UsageError
 from toyflow.robot.runtime.control.log import Recording
-from toyflow.robot.runtime.robots.base import shown
+from toyflow.robot.runtime.robots.base import display_name
 
 FORMATS = (".png", ".pdf", ".svg")
 COLUMNS = 2
 SHORTEST = 0.01
-"""Milliseconds; what took less is drawn there."""
+"""Milliseconds; shorter times are drawn there, as the axis is logarithmic."""
 KINDS = (
     "bounds", "change", "not-finite", "shape", "velocity", "jerk", "stale", "hold", "stop",
 )  # fmt: skip
-"""Interventions, from those that change an action to those that end a run."""
+"""Interventions, in the order of their rows: from those that change an action to those that end a run."""
 
 
 def draw_run(recording: Recording, path: Path) -> Path:
-    """Draw a run into `path`, atomically; episodes follow each other in time.
+    """Draw a run into `path`, atomically. Episodes follow each other on one axis of time.
 
     Raises:
-        UsageError: it has no steps, or `path` is no png, pdf or svg.
+        UsageError: the run has no steps, or `path` does not end in .png, .pdf or .svg.
     """
     if path.suffix not in FORMATS:
         raise UsageError(f"a figure is {', '.join(FORMATS)}, not {path.name}.")
@@ -70,7 +70,7 @@ class _Run:
     def __init__(self, recording: Recording) -> None:
         header = recording.header
         self.rate, self.limits = header["rate"], header["limits"]
-        self.names = [shown(name) for name in header["action_names"]]
+        self.names = [display_name(name) for name in header["action_names"]]
         self.steps: list[dict[str, Any]] = []
         self.plans: list[tuple[float, dict[str, Any]]] = []
         self.interventions: list[tuple[float, str]] = []
@@ -104,7 +104,7 @@ class _Run:
         )
 
     def draw_joint(self, axes: Axes, dim: int) -> None:
-        """One number of the action."""
+        """One dimension of the action, as asked for and as sent."""
         asked, sent = self.asked[:, dim], self.sent[:, dim]
         axes.step(self.time, asked, where="post", color=ASKED, linewidth=2.8, alpha=0.55)
         axes.step(self.time, sent, where="post", color=SENT, linewidth=1.1)
@@ -121,7 +121,7 @@ class _Run:
         axes.tick_params(labelsize=8, labelbottom=dim >= self.dims - COLUMNS)
 
     def draw_timing(self, axes: Axes) -> None:
-        """How long plans took; and on a real clock how late steps began, and how long their work took."""
+        """How long plans took; in real time also how late steps began, and how long their work took."""
         delay = f"its delay\n(at least {SHORTEST:g})"
         timed = () if self.stepped else (("took", "a step's work", WORK, 3), ("late", delay, SENT, 5))
         for key, label, colour, size in timed:
@@ -148,7 +148,7 @@ class _Run:
         axes.tick_params(labelsize=8, labelbottom=False)
 
     def draw_interventions(self, axes: Axes) -> None:
-        """When what intervened."""
+        """When the gate intervened, a row for each kind."""
         kinds = [kind for kind in KINDS if any(kind == what for _, what in self.interventions)]
         for row, kind in enumerate(kinds):
             times = [at for at, what in self.interventions if what == kind]
@@ -160,8 +160,8 @@ class _Run:
             range(len(kinds)), [f"{kind} ({n})" for kind, n in zip(kinds, counts, strict=True)], fontsize=9
         )
         axes.set_ylim(max(len(kinds), 1) - 0.5, -0.5)
-        told = [at for at, _ in self.interventions]  # a stop may come long after the last step
-        axes.set_xlim(0, max([*self.time, *told]) + 1 / self.rate)
+        times = [at for at, _ in self.interventions]  # a stop may come long after the last step
+        axes.set_xlim(0, max([*self.time, *times]) + 1 / self.rate)
         axes.set_xlabel("seconds")
         if not kinds:
             axes.text(0.5, 0.5, "no interventions", transform=axes.transAxes, ha="center", va="center")
@@ -169,7 +169,7 @@ class _Run:
         axes.tick_params(labelsize=8)
 
     def legend(self) -> list[Line2D]:
-        """What the lines of joints are."""
+        """The lines of the joints."""
         return [
             Line2D([], [], color=ASKED, linewidth=2.6, alpha=0.55, label="asked"),
             Line2D([], [], color=SENT, linewidth=1.1, label="sent"),
@@ -177,7 +177,7 @@ class _Run:
         ]
 
     def _actions(self, key: str) -> Float[np.ndarray, "steps action"]:
-        """With nan where there is none."""
+        """The actions of all steps; nan where there is none."""
         width = len(self.names)
         return np.array(
             [[np.nan if n is None else n for n in step[key] or [None] * width] for step in self.steps], float

@@ -1,4 +1,16 @@
-"""The one place that everything passes on its way to the robot."""
+"""The safety gate: every action passes it on its way to the robot, and everything unsafe stops there.
+
+What happens to ...
+
+- a nan or inf in an action: the action is not sent, and the step counts as one without an action;
+- a nan or inf in a chunk, or a chunk of the wrong width: the whole chunk is refused, another plan asked for;
+- an action out of bounds, or too far from the one before: it is clipped, and sent;
+- a chunk that is too fast or jerks: the whole chunk is refused;
+- a camera (or a state, where there is no camera) that freezes: its observation is not planned from;
+- no action for a while, whatever the reason: the robot holds, then the run stops with `SafetyStop`.
+
+Every such intervention is counted (`Gate.counts`) and written to the run's log.
+"""
 
 from __future__ import annotations
 
@@ -13,52 +25,60 @@ from jaxtyping import Float
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.limits import Limits, Patience
-from toyflow.robot.runtime.robots.base import Robot, shown
+from toyflow.robot.runtime.robots.base import Robot, display_name
 
 TOLERANCE = 1e-5
-"""Share of max(1, limit) by which a limit may be passed before it counts: float32 rounds."""
+"""Share of max(1, limit) by which a limit may be exceeded, since float32 rounds."""
 
 Action = Float[np.ndarray, "action"]
 
 
 class SafetyStop(ToyflowError):
-    """The gate has stopped the run."""
+    """The gate has stopped the run: there was no action that could be sent for too long."""
 
 
 class Sent(NamedTuple):
-    """What became of an action."""
+    """What became of an action.
+
+    Attributes:
+        action: what was sent; None where nothing was.
+        changes: why it differs from what was asked: `bounds`, `change`, `not-finite` or `shape`; empty where
+            it does not.
+    """
 
     action: Action | None
-    """None where nothing was sent."""
     changes: tuple[str, ...]
-    """Why it is not what was asked for: bounds, change, not-finite, shape; empty where it is."""
 
 
 class Gate:
-    """Sends actions to a robot, each made safe, and brings it to rest. The robot's `send`, `hold` and `stop`
-    are called from here alone.
+    """Sends a robot's actions, made safe, and brings the robot to rest. Nothing else calls the robot's
+    `send`, `hold` and `stop`.
 
-    An action: refused where it is not finite or of another length; then brought between `lower` and `upper`;
-    then to within `step` of the one sent before, a hold's included, or at first of where the robot is. A
-    chunk: refused where it is not finite or of another width, or where with dt = 1 / rate and a_i its actions
+    - `send` refuses an action that is not finite or has the wrong length. It clips others to `lower` and
+      `upper`, then to within `step` of what was sent last (by `send` or by holding), or, for the first, of
+      where the robot is.
+    - `check_chunk` refuses a chunk that is not finite or has the wrong width, or in which, with actions a_i
+      and dt = 1 / rate,
 
-        |a_(i+1) - a_i| / dt > velocity   or   |a_(i+3) - 3 a_(i+2) + 3 a_(i+1) - a_i| / dt^3 > jerk.
+          |a_(i+1) - a_i| / dt > velocity   or   |a_(i+3) - 3 a_(i+2) + 3 a_(i+1) - a_i| / dt^3 > jerk.
 
-    An observation: no longer believed when a part of it, such as a camera, has been the same to the last bit
-    for `stale_after`. Without a fresh action the robot is told to hold after `hold_after`, and the run is
-    stopped after `stop_after`.
+    - `is_fresh` refuses an observation of which a part, such as a camera, has not changed by a bit for
+      `stale_after`.
+    - `no_action` holds after `hold_after` without an action that was sent, and raises after `stop_after`.
 
     Args:
+        robot: connected.
         limits: complete; see `Limits.completed`.
+        patience: the times above.
         rate: actions per second.
-        names: of the numbers of an action, for what is told.
-        moves: whether anything is sent; False for a dry run, in which all checks are made.
-        on_intervention: told (kind, detail) of everything but changes of single actions, which `send`
-        returns.
+        names: of the dimensions of an action, for messages.
+        moves: False in a dry run, in which everything is checked and nothing is sent.
+        on_intervention: called with (kind, detail) at every intervention but the clipping of actions, which
+            `send` returns.
 
     Attributes:
         counts: interventions so far, by kind.
-        checked: actions that have passed, changed or refused.
+        checked: actions given to `send` so far.
     """
 
     def __init__(
@@ -73,7 +93,7 @@ class Gate:
     ) -> None:
         self.robot, self.patience, self.rate, self.moves = robot, patience, rate, moves
         self.on_intervention = on_intervention
-        self.names = [shown(name) for name in names or map(str, range(len(_known(limits.lower))))]
+        self.names = [display_name(name) for name in names or map(str, range(len(_known(limits.lower))))]
         self.lower, self.upper = _known(limits.lower), _known(limits.upper)
         self.step, self.velocity, self.jerk = map(_known, (limits.step, limits.velocity, limits.jerk))
         self.counts: Counter[str] = Counter()
@@ -85,13 +105,22 @@ class Gate:
         self._seen: dict[str, tuple[str, float]] = {}
 
     def begin(self, still: Action | None, now: float) -> None:
-        """An episode begins with the robot where `still` would leave it, or nowhere known. `now` in
-        seconds."""
+        """Start an episode.
+
+        Args:
+            still: the action that would leave the robot where it is, nan in dimensions where that is not
+                known; None where nothing is known.
+            now: seconds on any clock, the same for all methods.
+        """
         self._before = None if still is None else np.asarray(still, float)
         self._fresh_at, self._holding, self._seen, self._refused = now, False, {}, None
 
-    def believes(self, digests: Mapping[str, str], now: float) -> bool:
-        """Whether an observation whose parts, such as cameras, have these digests may be acted upon."""
+    def is_fresh(self, digests: Mapping[str, str], now: float) -> bool:
+        """Whether an observation may be planned from: none of its parts has been the same for too long.
+
+        Args:
+            digests: a hash of each part, by its name, such as a camera's.
+        """
         for part, digest in digests.items():
             if part not in self._seen or self._seen[part][0] != digest:
                 self._seen[part] = (digest, now)
@@ -102,8 +131,8 @@ class Gate:
         self._tell("stale", f"{stalest} has not changed for {same_for:.0f} ms")
         return False
 
-    def admits(self, chunk: Float[np.ndarray, "horizon action"]) -> bool:
-        """Whether a chunk may be executed at all."""
+    def check_chunk(self, chunk: Float[np.ndarray, "horizon action"]) -> bool:
+        """Whether a chunk may be executed."""
         refused = self._refusal(chunk)
         self._refused = refused
         if refused is not None:
@@ -111,16 +140,16 @@ class Gate:
         return refused is None
 
     def send(self, asked: Action, now: float) -> Sent:
-        """Send an action, made safe. One that cannot be counts as no action; see `nothing`.
+        """Send an action, made safe. One that cannot be made safe counts as none: see `no_action`.
 
         Raises:
-            SafetyStop: as `nothing`.
+            SafetyStop: as `no_action`.
         """
         self.checked += 1
         fault = self._fault(asked)
         if fault is not None:
             self.counts[fault] += 1
-            self.nothing(now)
+            self.no_action(now)
             return Sent(None, (fault,))
         action = np.clip(asked.astype(float), self.lower, self.upper)
         changes = ["bounds"] if differing(action, asked).any() else []
@@ -135,11 +164,11 @@ class Gate:
         self._before, self._fresh_at, self._holding = action, now, False
         return Sent(action, tuple(changes))
 
-    def nothing(self, now: float) -> None:
-        """There is no action at this step: hold, when it has lasted.
+    def no_action(self, now: float) -> None:
+        """A step has no action: hold, if that has lasted for `hold_after`.
 
         Raises:
-            SafetyStop: it has lasted too long.
+            SafetyStop: it has lasted for longer than `stop_after`.
         """
         if self._fresh_at is None:
             self._fresh_at = now
@@ -158,14 +187,14 @@ class Gate:
             self.hold()
 
     def hold(self) -> None:
-        """Stay; the next action's change is measured from there."""
+        """Tell the robot to stay where it is. The next action's step is measured from there."""
         held = self.robot.hold() if self.moves else None
         if held is not None:
             before = held if self._before is None else self._before
             self._before = np.where(np.isnan(held), before, held)
 
     def stop(self) -> None:
-        """Bring the robot to rest for good: hold, then stop. Both are tried, whatever the first does.
+        """Bring the robot to rest for good: hold, then stop, also if holding fails.
 
         Raises:
             Exception: what the robot's `stop` raised.
@@ -176,16 +205,16 @@ class Gate:
             self.robot.stop()
 
     def refusals(self) -> str:
-        """What was not let through so far, in words: `3 x velocity, 1 x stale`."""
+        """Interventions so far but for holds and stops, as `3 x velocity, 1 x stale`; empty if none."""
         refused = [each for each in self.counts.most_common() if each[0] not in ("hold", "stop")]
         return ", ".join(f"{count} x {kind}" for kind, count in refused)
 
     def _why_refused(self) -> str:
-        """Of the last chunk, where it is that which is missing."""
+        """A sentence on the last chunk, if it was refused."""
         if self._refused is None:
             return ""
-        mend = "; --limits FILE sets others" if self._refused[0] in ("velocity", "jerk") else ""
-        return f" The last chunk: {', '.join(self._refused)}{mend}."
+        hint = "; --limits FILE sets others" if self._refused[0] in ("velocity", "jerk") else ""
+        return f" The last chunk: {', '.join(self._refused)}{hint}."
 
     def _refusal(self, chunk: Float[np.ndarray, "horizon action"]) -> tuple[str, str] | None:
         fault = self._fault(chunk)
@@ -214,10 +243,10 @@ class Gate:
 
 
 def _known(values: Float[np.ndarray, "action"] | None) -> Float[np.ndarray, "action"]:
-    assert values is not None, "limits are completed before the gate is made"
+    assert values is not None, "Limits.completed comes first"
     return np.asarray(values, float)
 
 
 def differing(a: Float[np.ndarray, "*rows action"], b: Float[np.ndarray, "*rows action"]) -> np.ndarray:
-    """Where two actions are not the same, but for rounding."""
+    """Where two actions differ by more than rounding."""
     return np.abs(a - b) > TOLERANCE * np.maximum(1, np.abs(b))

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish that the loop grants between two steps, never in the middle of a command."""
+"""SIGINT and SIGTERM as a flag that the control loop checks between steps, never amid a robot's command."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import FrameType
 
 
 class StopSignals:
-    """While open as a context, keeps the first signal in `number` instead of raising.
+    """A context in which the first SIGINT or SIGTERM is kept in `number`, and does not raise.
 
-    A second one, of somebody who has waited in vain because a robot or camera does not return, raises
-    KeyboardInterrupt where the program is, unless `finishing`: then the robot is being brought to rest
-    already. Outside the main thread, where signals cannot be caught, it does nothing.
+    A second signal raises KeyboardInterrupt wherever the program is, in case a robot or camera does not
+    return; unless `finishing` is set, as the robot is then being brought to rest. Outside the main thread,
+    where signals cannot be caught, the context does nothing.
     """
 
     CAUGHT = (signal.SIGINT, signal.SIGTERM)
@@ -38,7 +38,7 @@ class StopSignals:
 
     @property
     def name(self) -> str:
-        """The signal that has come: SIGINT; empty where none has."""
+        """The name of the signal that has come, such as SIGINT; empty if none has."""
         return "" if self.number is None else signal.Signals(self.number).name
 
     def _catch(self, number: int, frame: FrameType | None) -> None:

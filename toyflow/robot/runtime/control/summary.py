@@ -1,4 +1,4 @@
-"""What a run's log says, in numbers and sentences."""
+"""Summary of a run's log, in numbers and in sentences."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 
 from toyflow.robot.runtime.control.log import Recording
 from toyflow.robot.runtime.control.safety import differing
-from toyflow.robot.runtime.robots.base import shown
+from toyflow.robot.runtime.robots.base import display_name
 
-CHUNKS = ("velocity", "jerk", "not-finite", "shape")
-"""Why a whole chunk is refused."""
+CHUNK_FAULTS = ("velocity", "jerk", "not-finite", "shape")
+"""Interventions that refuse a whole chunk."""
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Of some times, in milliseconds."""
+class Quantiles:
+    """Quantiles of some times, in milliseconds."""
 
     p50: float
     p99: float
     most: float
 
     @classmethod
-    def of(cls, seconds: Sequence[float]) -> Spread:
-        """Zeros where there are none."""
+    def of(cls, seconds: Sequence[float]) -> Quantiles:
+        """Quantiles of `seconds`; zeros if there are none."""
         if not seconds:
             return cls(0, 0, 0)
         p50, p99 = 1000 * np.percentile(seconds, (50, 99))
@@ -39,32 +39,36 @@ class Spread:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run.
+    """Numbers of a run.
 
     Attributes:
-        endings: of episodes, as logged.
-        stepped: whether time stood still between actions, as a simulator's does.
+        endings: the log's `ending` lines, one per episode that ended.
+        stepped: whether time stood still between actions, as in a simulator.
         jitter: by how much steps began late.
-        work: how long a step's work took, sending included and looking not.
-        missed: steps left out because the one before took too long.
-        unsent: steps for which there was no action.
-        dropped: actions of chunks that were let through, whose step had passed.
-        interventions: by kind: changed actions, refused chunks, holds and stops.
-        changed: steps at which a number of the action was sent otherwise than asked, by its name.
-        refusal: what was wrong with the last chunk that was refused.
-        end: how the run ended; None where the log stops before, as after kill -9.
-        stopped: `yes`, or why the robot could not be brought to rest; None where `end` is.
+        work: how long a step's work took, from its begin until the action was sent.
+        missed: steps that were skipped because the one before took too long.
+        unsent: steps without an action.
+        planning: how long plans took.
+        late: plans for which the robot had to wait.
+        refused: plans that the gate refused.
+        dropped: actions of admitted plans whose step had passed.
+        interventions: of the gate, by kind.
+        changed: steps at which the gate changed a dimension of the action, by its name.
+        refusal: what was wrong with the last plan that was refused.
+        end: why the run ended; None if the log was cut off, as after kill -9.
+        stopped: `yes`, or why the robot could not be brought to rest; None if the log was cut off.
+        damage: of the log; None if there is none.
     """
 
     endings: list[dict[str, Any]]
     steps: int
     stepped: bool
-    jitter: Spread
-    work: Spread
+    jitter: Quantiles
+    work: Quantiles
     missed: int
     unsent: int
     plans: int
-    planning: Spread
+    planning: Quantiles
     late: int
     refused: int
     dropped: int
@@ -77,28 +81,32 @@ class Summary:
 
     @classmethod
     def of(cls, recording: Recording) -> Summary:
-        """Of a log, as far as it goes."""
+        """Summarise a log, which may be cut off."""
         steps, plans, ends = (recording.of(kind) for kind in ("step", "plan", "end"))
         kinds = Counter(change for step in steps for change in step["changes"])
-        told = recording.of("intervention")
-        kinds.update(line["what"] for line in told)
+        interventions = recording.of("intervention")
+        kinds.update(line["what"] for line in interventions)
         return cls(
             endings=recording.of("ending"),
             steps=len(steps),
             stepped=recording.header["clock"] == "stepped",
-            jitter=Spread.of([step["late"] for step in steps]),
-            work=Spread.of([step["took"] for step in steps]),
+            jitter=Quantiles.of([step["late"] for step in steps]),
+            work=Quantiles.of([step["took"] for step in steps]),
             missed=sum(_gaps(recording)),
             unsent=sum(step["sent"] is None for step in steps),
             plans=len(plans),
-            planning=Spread.of([plan["seconds"] for plan in plans]),
+            planning=Quantiles.of([plan["seconds"] for plan in plans]),
             late=sum(plan["late"] for plan in plans),
             refused=sum(not plan["admitted"] for plan in plans),
             dropped=sum(plan["dropped"] for plan in plans if plan["admitted"]),
             interventions=kinds,
             changed=_changed(recording),
             refusal=next(
-                (f"{line['what']}, {line['detail']}" for line in reversed(told) if line["what"] in CHUNKS),
+                (
+                    f"{line['what']}, {line['detail']}"
+                    for line in reversed(interventions)
+                    if line["what"] in CHUNK_FAULTS
+                ),
                 None,
             ),
             end=ends[-1]["why"] if ends else None,
@@ -108,11 +116,11 @@ class Summary:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there never was an action."""
+        """Whether no action was ever sent."""
         return self.unsent == self.steps
 
     def lines(self) -> list[str]:
-        """A line on each."""
+        """The summary as lines of text."""
         solved = sum(ending["why"] == "solved" for ending in self.endings)
         episodes = (
             f"{len(self.endings)} episode{'s' * (len(self.endings) > 1)} ended, {solved} solved"
@@ -122,7 +130,7 @@ class Summary:
         late = f"{self.late} late" if self.late else "none late"
         kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common())
         timing = f"steps began late by {self.jitter}; {self.missed} missed; their work took {self.work}"
-        said = [
+        lines = [
             f"run: {self.end or 'cut off: the log has no end'}; {episodes}; {self.steps} steps",
             *([] if self.stepped else [timing]),
             f"{self.plans} plans in {self.planning}; {late}, {self.refused} refused, "
@@ -130,16 +138,16 @@ class Summary:
             f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
         ]
         if self.changed:
-            said.append(
+            lines.append(
                 "changed: " + ", ".join(f"{name} {count}" for name, count in self.changed.most_common())
             )
         if self.refusal:
-            said.append(f"the last chunk that was refused: {self.refusal}")
+            lines.append(f"the last chunk that was refused: {self.refusal}")
         if self.is_idle:
-            said.append("no action was ever sent")
+            lines.append("no action was ever sent")
         if self.stopped not in ("yes", None):
-            said.append(f"the robot was not brought to rest: {self.stopped}")
-        return [*said, f"damage: {self.damage}"] if self.damage else said
+            lines.append(f"the robot was not brought to rest: {self.stopped}")
+        return [*lines, f"damage: {self.damage}"] if self.damage else lines
 
 
 def _changed(recording: Recording) -> Counter[str]:
@@ -148,11 +156,14 @@ def _changed(recording: Recording) -> Counter[str]:
         return Counter()
     asked, sent = (np.array([step[key] for step in steps], float) for key in ("asked", "sent"))
     counts = differing(sent, asked).sum(0).tolist()
-    return Counter(dict(zip(map(shown, recording.header["action_names"]), counts, strict=True))) - Counter()
+    return (
+        Counter(dict(zip(map(display_name, recording.header["action_names"]), counts, strict=True)))
+        - Counter()
+    )
 
 
 def _gaps(recording: Recording) -> list[int]:
-    """Steps left out before each, within its episode."""
+    """How many steps were skipped before each step of its episode."""
     gaps, before = [], -1
     for line in recording.lines:
         if line["kind"] == "episode":

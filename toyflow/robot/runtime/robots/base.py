@@ -1,4 +1,4 @@
-"""What a robot is: something to look at, to send actions to, and to bring to rest."""
+"""The interface of robots: observe, send actions, bring to rest."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from toyflow.robot.limits import Limits
 
 @dataclass(frozen=True)
 class RobotSettings:
-    """What a user says about the robot. A robot takes what concerns it.
+    """What a user chooses of a robot. A robot reads the fields that concern it.
 
     Attributes:
+        policy: the policy's cameras, dimensions and rate; in a replay the recorded robot's.
         argument: what follows the colon in `--robot NAME:ARGUMENT`.
-        policy: what the policy sees and answers; a replay has the recorded robot's.
-        action_names: of the recorded robot, in a replay.
+        action_names: in a replay, the recorded robot's.
         prompt: the task in words, for a robot that has none of its own.
-        suite, task, states, seed: of a simulator: episode e starts from `states[e]`, again from the first
-            after the last, or from random states drawn by seed + e where there are none.
-        cameras: the policy's name of a camera by the robot's, where they differ.
-        options: the robot's own, as `--set NAME=VALUE` gives them.
+        suite, task: of a simulator.
+        states: initial states of a simulator. Episode e starts from `states[e % len(states)]`, or from a
+            random state if there are none.
+        seed: of random initial states; episode e has seed + e.
+        image_size, rendering: of a simulator's images, in pixels, and its quality.
+        cameras: the policy's name of a camera, by the robot's, where they differ.
+        options: the robot's own, from `--set NAME=VALUE`.
     """
 
     policy: Interface
@@ -45,8 +48,12 @@ class RobotSettings:
     def renamed(self, own: Sequence[str], robot: str) -> dict[str, str]:
         """The policy's name of each of the robot's `own` cameras.
 
+        Args:
+            own: the robot's names of its cameras.
+            robot: its name, for errors.
+
         Raises:
-            UsageError: `robot` lacks one that is renamed, or two would have one name.
+            UsageError: a renamed camera does not exist, or two cameras would have the same name.
         """
         for name in self.cameras:
             if name not in own:
@@ -61,24 +68,51 @@ class RobotSettings:
         return found
 
 
-def shown(name: str) -> str:
-    """The name of a number of an action, for people: `elbow`, or `action 3` where it is only counted."""
+def display_name(name: str) -> str:
+    """The name of a dimension as users see it: `elbow`, or `action 3` for a mere index."""
     return f"action {name}" if name.isdigit() else name
 
 
 class Robot(ABC):
-    """Subclass it in one file and declare it under the entry point group `toyflow.robots`; the module must
-    import without the robot's packages. One thread uses it. Every action comes through
-    `toyflow.robot.runtime.control.safety.Gate`, which alone calls `send`, `hold` and `stop`.
+    """A robot that a policy can drive.
+
+    Subclass it in a module that imports without the robot's packages, and declare the class under the entry
+    point group `toyflow.robots`. Only one thread uses it, and only the safety gate calls `send`, `hold` and
+    `stop`.
 
     Attributes:
         name: as logs show it.
-        interface: cameras, state, action, and the rate at which it is driven; rate 0 is the policy's.
-        limits: of its actions, as far as it knows them.
-        action_names: of the numbers of an action, such as motors; empty where they have none.
-        stepped: whether its time stands still between actions, as a simulator's does. Then the loop waits for
+        interface: cameras, state, action, and actions per second; a rate of 0 takes the policy's.
+        limits: of its actions, as far as they are known.
+        action_names: of the dimensions of an action, such as motors; empty where they have no names.
+        stepped: whether its time stands still between actions, as a simulator's. Then the loop waits for
             nothing, and is deterministic.
         longest: control steps after which an episode ends; None for no end.
+
+    Example:
+        >>> import numpy as np
+        >>> from toyflow.robot.interface import Interface, Observation
+        >>> class Slider(Robot):
+        ...     name, interface = "slider", Interface(cameras=(), state_dim=1, action_dim=1, fps=10)
+        ...     position = np.zeros(1, np.float32)
+        ...
+        ...     @classmethod
+        ...     def open(cls, settings):
+        ...         return cls()
+        ...
+        ...     def connect(self): ...
+        ...     def disconnect(self): ...
+        ...     def hold(self): ...
+        ...
+        ...     def observe(self):
+        ...         return Observation({}, self.position, "slide")
+        ...
+        ...     def send(self, action):
+        ...         self.position = np.float32(action)
+        >>> slider = Slider.open(RobotSettings(policy=Slider.interface))
+        >>> slider.send(np.array([0.5]))
+        >>> slider.observe().state, slider.dimensions
+        (array([0.5], dtype=float32), ('0',))
     """
 
     name: str
@@ -88,52 +122,66 @@ class Robot(ABC):
     stepped: bool = False
     longest: int | None = None
 
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Names of an action's dimensions: `action_names`, else their indices."""
+        return self.action_names or tuple(map(str, range(self.interface.action_dim)))
+
     @classmethod
     @abstractmethod
     def open(cls, settings: RobotSettings) -> Robot:
-        """The robot, not yet connected. Raises UsageError for what is missing or makes no sense."""
+        """Make the robot, not yet connected.
+
+        Raises:
+            UsageError: something is missing, or a setting makes no sense.
+        """
 
     @abstractmethod
     def connect(self) -> None:
-        """Make it ready to move, without moving it. Raises ToyflowError where it does not answer."""
+        """Make the robot ready to move, without moving it.
+
+        Raises:
+            ToyflowError: it does not answer.
+        """
 
     @abstractmethod
     def observe(self) -> Observation:
-        """What it sees now; images by the policy's camera names."""
+        """Read cameras and state now; images by the policy's names of the cameras."""
 
     @abstractmethod
     def send(self, action: Float[np.ndarray, "action"]) -> None:
-        """Carry out one action, in the units of the policy's data; returns at once where time is real."""
+        """Carry out one action, in the units of the policy's data. In real time it returns at once."""
 
     @abstractmethod
     def hold(self) -> Float[np.ndarray, "action"] | None:
-        """Stay: no further motion, motors on. Called at every step that has no action; never raises for being
-        called again. The action that was sent for it, nan in a dimension that was left alone; None where none
-        was."""
+        """Stay in place, motors on. Called at every step without an action, so it may be called repeatedly.
+
+        Returns:
+            The action that was sent for it, nan in dimensions that were left alone; None if none was sent.
+        """
 
     def stop(self) -> None:
-        """Come to rest for good, safely; also after an error. It must not drop what it holds up: a hold
-        unless overridden."""
+        """Come to rest for good; also called after an error. The robot must not drop what it holds; by
+        default it holds."""
         self.hold()
 
     @abstractmethod
     def disconnect(self) -> None:
-        """Let go of it, at rest or not; also after `connect` has failed."""
+        """Release the robot, whether or not it is at rest; also called after `connect` has failed."""
 
     def begin(self, episode: int) -> None:  # noqa: B027
-        """Get ready for an episode, the first being 0. A robot without a way to reset itself does nothing."""
+        """Prepare an episode, counted from 0. A robot that cannot reset itself does nothing."""
 
     def still(self) -> Float[np.ndarray, "action"] | None:
-        """The action that would leave it as it was seen last, against which the first action's change is
-        measured; nan in a dimension where there is none, None where actions are relative and there is none
-        at all."""
+        """The action that would leave the robot where it was last observed, from which the first action's
+        step is measured. nan in dimensions where that is not known; None if actions are relative."""
         return None
 
     @property
     def solved(self) -> bool:
-        """Whether the episode's task is known to be solved, which ends it."""
+        """Whether the episode's task is known to be solved, which ends the episode."""
         return False
 
     def plan_seed(self, episode: int, noise_seed: int) -> int:
-        """Seed of the noise of an episode's first plan; plan k has this plus k."""
+        """Seed of the noise of an episode's first plan; plan k has this seed plus k."""
         return int(np.random.SeedSequence([noise_seed, episode]).generate_state(1)[0])

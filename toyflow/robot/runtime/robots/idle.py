@@ -1,4 +1,4 @@
-"""A robot that moves nothing, for trying and timing the loop: whatever the policy was made for, it has."""
+"""A robot without hardware that fits every policy, for trying and timing the control loop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PICTURES = 16
 
 
 class IdleRobot(Robot):
-    """On a real clock. Its cameras show noise, the state follows the action. `--set rate=100` drives it
-    faster."""
+    """Runs in real time. Its cameras show noise, its state follows the action. `--set rate=100` sets its
+    rate."""
 
     name = "idle"
 
@@ -32,7 +32,7 @@ class IdleRobot(Robot):
 
     @classmethod
     def open(cls, settings: RobotSettings) -> IdleRobot:
-        """See `Robot`."""
+        """See `Robot`. Raises UsageError for another option than `rate`."""
         options = dict(settings.options)
         try:
             rate = float(options.pop("rate", settings.policy.fps or DEFAULT_RATE))
@@ -57,7 +57,7 @@ class IdleRobot(Robot):
         self._state[:shared] = action[:shared]
 
     def hold(self) -> None:
-        """See `Robot`: nothing moves."""
+        """See `Robot`; nothing moves."""
 
     def disconnect(self) -> None:
         """See `Robot`."""

@@ -1,4 +1,4 @@
-"""Any robot of LeRobot's, its own or a plug-in's, by the type that LeRobot knows it by."""
+"""LeRobot's robots, including those of its plug-ins, by the type that LeRobot registers."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from toyflow.robot.limits import Limits
 from toyflow.robot.runtime.robots.base import Robot, RobotSettings
 
 NORMALISED = (-100.0, 100.0)
-"""Between these lie the positions of LeRobot's motors, unless `use_degrees` is set; a gripper's from 0 on."""
+"""Range of the positions of LeRobot's motors without `use_degrees`; a gripper's begins at 0."""
 DEGREES = (-180.0, 180.0)
 
 
 class LeRobotRobot(Robot):
-    """`--robot lerobot:TYPE`, configured as on LeRobot's command line: `--set port=/dev/ttyACM0 --set
+    """`--robot lerobot:TYPE`, with the options of LeRobot's command line: `--set port=/dev/ttyACM0 --set
     id=arm`, `--set cameras='{front: {type: opencv, index_or_path: 0, width: 640, height: 480, fps: 30}}'`.
 
-    Features with a shape are cameras, all others are numbers: those of `observation_features`, in their
-    order, are the state, and those of `action_features` the action, as in the data sets that lerobot-record
-    makes. A number that ends in `.vel` is a velocity, for which holding is 0; others are positions, for which
-    it is nothing.
+    Features with a shape are cameras. All others are numbers: those of `observation_features`, in their
+    order, are the state, and those of `action_features` the action, as in the data sets of lerobot-record. A
+    number whose name ends in `.vel` is a velocity, which holding sets to 0. Others are positions, which
+    holding leaves as they are.
 
-    LeRobot's drivers wait for a camera's next frame: drive it at the cameras' rate or below.
+    LeRobot's drivers wait for a camera's next frame, so the rate should not exceed the cameras'.
     """
 
     def __init__(self, device: Any, settings: RobotSettings) -> None:
@@ -51,10 +51,9 @@ class LeRobotRobot(Robot):
 
     @classmethod
     def open(cls, settings: RobotSettings) -> LeRobotRobot:
-        """See `Robot`. Raises UsageError where LeRobot or the type is not installed, or an option is
-        unknown."""
+        """See `Robot`. Raises UsageError if LeRobot or the type is not installed, or an option is unknown."""
         try:
-            from lerobot.robots import RobotConfig, make_robot_from_config
+            from lerobot.robots import RobotConfig, make_robot_from_config  # optional and heavy
         except ImportError as error:
             raise UsageError(
                 f"--robot lerobot:TYPE needs LeRobot ({error}): pip install 'toyflow[robot]'."
@@ -66,7 +65,7 @@ class LeRobotRobot(Robot):
             raise UsageError(f"lerobot:{settings.argument} cannot be made: {first_line(error)}") from error
 
     def connect(self) -> None:
-        """See `Robot`. An arm that is not calibrated is refused: calibrating asks questions and moves."""
+        """See `Robot`. An arm that is not calibrated is refused, as calibrating asks questions and moves."""
         try:
             self.device.connect(calibrate=False)
         except Exception as error:
@@ -87,9 +86,9 @@ class LeRobotRobot(Robot):
         self._send(dict(zip(self.action_names, map(float, action), strict=True)))
 
     def hold(self) -> Float[np.ndarray, "action"] | None:
-        """See `Robot`: motors keep the position that they were sent last by themselves; where something moves
-        by velocity, it is sent 0 and they what they were sent last, or else where they were seen, if they
-        were."""
+        """See `Robot`. Motors keep the position that they were sent last, so nothing is sent to a robot
+        without velocities. Else velocities are sent 0, and positions what they were sent last, or where they
+        were observed, if they were."""
         if not any(map(_is_velocity, self.action_names)):
             return None
         still = self._at_rest({**self._seen, **self._sent})
@@ -98,7 +97,7 @@ class LeRobotRobot(Robot):
         return still
 
     def disconnect(self) -> None:
-        """See `Robot`. Motors stay on and hold, unless `--set disable_torque_on_disconnect=true`."""
+        """See `Robot`. Motors stay on and hold, except with `--set disable_torque_on_disconnect=true`."""
         if self.device.is_connected:
             self.device.disconnect()
 
@@ -110,7 +109,7 @@ class LeRobotRobot(Robot):
         self._sent = {**self._sent, **(self.device.send_action(dict(action)) or action)}
 
     def _at_rest(self, positions: Mapping[str, Any]) -> Float[np.ndarray, "action"]:
-        """The action that stays at `positions`; nan where there is none."""
+        """The action that stays at `positions`; nan where a position is unknown."""
         numbers = [
             0.0 if _is_velocity(name) else float(positions.get(name, math.nan)) for name in self.action_names
         ]
@@ -122,7 +121,7 @@ def _is_velocity(name: str) -> bool:
 
 
 def _limits(names: tuple[str, ...], degrees: bool) -> Limits:
-    """Of positions of motors (NAME.pos); where there are others, nothing is known."""
+    """Limits of a robot whose action is positions of motors (NAME.pos); unknown for any other."""
     if not all(name.endswith(".pos") for name in names):
         return Limits()
     low, high = DEGREES if degrees else NORMALISED
@@ -132,49 +131,53 @@ def _limits(names: tuple[str, ...], degrees: bool) -> Limits:
 
 
 def _config(settings: RobotSettings, base: Any) -> Any:
-    """The configuration of a type by its options, read as LeRobot's own commands read it."""
-    import draccus
+    """The configuration of a type by its options, parsed as LeRobot's commands parse it."""
+    import draccus  # comes with LeRobot
 
     _register_types(base, settings.argument)
     choices = base.get_known_choices()
     if settings.argument not in choices:
         raise unknown("robot of LeRobot", settings.argument, choices)
     kind = choices[settings.argument]
-    options = {**dict.fromkeys(_torque_switches(kind, settings.options), "false"), **settings.options}
+    options = {**dict.fromkeys(torque_options(kind, settings.options), "false"), **settings.options}
     words = [f"--{name}={value}" for name, value in options.items()]
-    said = io.StringIO()
+    messages = io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(messages):
             return draccus.parse(kind, args=words)  # pyright: ignore[reportPrivateImportUsage]
     except SystemExit:
         raise UsageError(
-            f"{settings.argument} of LeRobot: {said.getvalue().rpartition('error: ')[2].strip()}."
+            f"{settings.argument} of LeRobot: {messages.getvalue().rpartition('error: ')[2].strip()}."
         ) from None
     except Exception as error:
         raise UsageError(f"{settings.argument} of LeRobot: {first_line(error)}.") from error
 
 
-def _torque_switches(config: Any, said: Iterable[str], within: str = "") -> Iterator[str]:
-    """The options, of a robot or of its arms, by which motors would be switched off in the end, dropping what
-    they hold up; without those of which something was `said`."""
+def torque_options(config: Any, given: Iterable[str], within: str = "") -> Iterator[str]:
+    """Names of the options of a robot or of its arms that switch motors off at the end, so that they would
+    drop what they hold; without those that were `given`.
+
+    Args:
+        config: LeRobot's configuration class.
+    """
     for name, kind in get_type_hints(config).items():
         option = within + name
-        if option in said:
+        if option in given:
             continue
         if name == "disable_torque_on_disconnect":
             yield option
         elif is_dataclass(kind):
-            yield from _torque_switches(kind, said, f"{option}.")
+            yield from torque_options(kind, given, f"{option}.")
 
 
 def _register_types(base: Any, wanted: str) -> None:
-    """LeRobot knows a type once its module is imported: plug-ins first, then its own robots and a camera."""
-    from lerobot import robots
+    """Import the modules that register types with LeRobot: plug-ins first, then LeRobot's own robots."""
+    from lerobot import robots  # optional and heavy
     from lerobot.utils.import_utils import register_third_party_plugins
 
     register_third_party_plugins()
     importlib.import_module("lerobot.cameras.opencv")
     if wanted not in base.get_known_choices():
         for module in pkgutil.iter_modules(robots.__path__):
-            with suppress(ImportError):  # of a robot whose own packages are not here
+            with suppress(ImportError):  # a robot whose own packages are not installed
                 importlib.import_module(f"lerobot.robots.{module.name}")

@@ -1,4 +1,4 @@
-"""Any simulator as a robot, on a clock that stands still between actions."""
+"""Simulators as robots, whose time stands still between actions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from toyflow.robot.simulation.rollout import episode_seed
 
 
 class SimulatedRobot(Robot):
-    """One task of an environment. Its actions are in [-1, 1]; unless they are positions they may change at
-    once. With official initial states and the same noise seed its episodes are those of
-    `robot-eval`."""
+    """One task of an environment, whose actions are in [-1, 1].
+
+    Relative actions may change without a limit. With the suite's initial states and the same noise seed its
+    episodes are those of `robot-eval`.
+    """
 
     stepped = True
 
@@ -36,7 +38,7 @@ class SimulatedRobot(Robot):
 
     @classmethod
     def of(cls, name: str, settings: RobotSettings) -> SimulatedRobot:
-        """The environment plug-in `name` as a robot, at `settings.suite` and its task.
+        """Make a robot of the environment plug-in `name`, at `settings.suite` and `settings.task`.
 
         Raises:
             UsageError: there is no such suite, task or initial state, or the simulator is not installed.
@@ -44,7 +46,7 @@ class SimulatedRobot(Robot):
         environment = load_environment(name)
         if settings.suite is None:
             raise UsageError(
-                f"--robot {name} is a simulator: name a suite of it by --suite, of "
+                f"--robot {name} is a simulator: name a suite of it by --suite, one of "
                 f"{', '.join(environment.suites())}, and a task by --task."
             )
         check_suite(environment, settings.suite)
@@ -61,7 +63,7 @@ class SimulatedRobot(Robot):
 
     @classmethod
     def open(cls, settings: RobotSettings) -> SimulatedRobot:
-        """See `Robot`: `settings.argument` is the environment's name."""
+        """See `Robot`; `settings.argument` is the environment's name."""
         return cls.of(settings.argument, settings)
 
     def connect(self) -> None:
@@ -69,7 +71,7 @@ class SimulatedRobot(Robot):
         self.begin(0)
 
     def begin(self, episode: int) -> None:
-        """See `Robot`: the next of the initial states, or a random one."""
+        """See `Robot`; resets to the next of the initial states, or to a random one."""
         self._solved = False
         self.environment.reset(self.settings.seed + episode, self._state(episode))
 
@@ -86,17 +88,17 @@ class SimulatedRobot(Robot):
         return seen._replace(images={self._cameras[own]: image for own, image in seen.images.items()})
 
     def send(self, action: Float[np.ndarray, "action"]) -> None:
-        """See `Robot`: one control step passes."""
+        """See `Robot`; one control step passes."""
         self._solved = self.environment.step(action)
 
     def hold(self) -> Float[np.ndarray, "action"]:
-        """See `Robot`: one control step passes."""
+        """See `Robot`; one control step passes."""
         still = self.environment.still()
         self.send(still)
         return still
 
     def stop(self) -> None:
-        """See `Robot`: time stands still anyway."""
+        """See `Robot`; time stands still anyway."""
 
     def disconnect(self) -> None:
         """See `Robot`."""

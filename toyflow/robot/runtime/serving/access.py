@@ -1,4 +1,4 @@
-"""Who may connect: anybody on this machine; elsewhere, whoever has the key."""
+"""Access control: on loopback anybody may connect; from other machines an API key is required."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 from toyflow.errors import UsageError
 
 SCHEME = "Api-Key"
+KEY_VARIABLE = "TOYFLOW_API_KEY"
+"""The environment variable of the API key."""
 
 
 def read_key(file: Path | None, variable: str) -> str | None:
-    """The key in a file, else in an environment variable, else none; never from the command line, which other
-    users of a machine can read.
+    """The API key in `file`, else in the environment `variable`, else None. There is no option for the key
+    itself: other users of a machine can read command lines.
 
     Raises:
         UsageError: the file cannot be read, or the key is not one word of visible ASCII.
@@ -24,7 +26,7 @@ def read_key(file: Path | None, variable: str) -> str | None:
         try:
             key, where = file.read_text().strip(), str(file)
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise UsageError(f"--api-key-file {file} cannot be read: {reason}.") from error
     elif variable in os.environ:
         key, where = os.environ[variable].strip(), f"${variable}"
@@ -36,7 +38,7 @@ def read_key(file: Path | None, variable: str) -> str | None:
 
 
 def check_host(host: str, key: str | None, variable: str) -> None:
-    """Raise UsageError for a server that others can reach and that asks for no key."""
+    """Raise UsageError for a server without a key that other machines can reach."""
     if key is None and not is_loopback(host):
         raise UsageError(
             f"--host {host} can be reached from other machines, so an API key is required: put one into a "
@@ -45,7 +47,7 @@ def check_host(host: str, key: str | None, variable: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Whether only this machine can reach `host`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -53,9 +55,9 @@ def is_loopback(host: str) -> bool:
 
 
 def is_allowed(authorization: Sequence[str], key: str | None) -> bool:
-    """Whether `Authorization` headers show the key, compared in constant time."""
+    """Whether a request's `Authorization` headers hold the key, compared in constant time."""
     if key is None:
         return True
-    scheme, _, shown = authorization[0].partition(" ") if len(authorization) == 1 else ("", "", "")
-    same = hmac.compare_digest(shown.strip().encode(errors="surrogateescape"), key.encode())
+    scheme, _, given = authorization[0].partition(" ") if len(authorization) == 1 else ("", "", "")
+    same = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), key.encode())
     return same and scheme.lower() == SCHEME.lower()

@@ -1,7 +1,7 @@
-"""One thread that plans, for all clients: whoever waits when a plan is done is in the next one.
+"""Dynamic batching: one thread plans for all clients, and all requests that wait share the next call.
 
-The event loop never waits for the policy. A plan that raises is an answer to whoever asked for it; one that
-hangs cannot be stopped, so it is given up: its clients are told, newcomers are refused until it returns.
+The event loop never waits for the policy. A plan that raises is answered with a fault. A plan that hangs
+cannot be stopped, so its requests are given up, and new ones are refused until it returns.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -35,11 +34,18 @@ WARM_SECONDS = 5.0
 
 
 class Planned(NamedTuple):
-    """What a client gets."""
+    """A request's actions, and where its time went.
+
+    Attributes:
+        queued: seconds until the call of the policy began.
+        planned: seconds of the call.
+        stages: seconds of the call's parts, as the planner names them.
+    """
 
     actions: Float32[np.ndarray, "horizon action"]
-    stage_seconds: Mapping[str, float]
-    """Seconds by stage: `queue`, `plan`, and what the planner says of itself."""
+    queued: float
+    planned: float
+    stages: Mapping[str, float]
 
 
 @dataclass
@@ -56,14 +62,17 @@ class Batcher:
     Args:
         timeout: seconds after which a request is given up.
         largest: most observations of one batch.
-
-    Attributes:
-        sizes: number of plans by size of the batch.
+        on_plan: called with (batch size, seconds) after each call of the policy, from the planning thread.
     """
 
-    def __init__(self, planner: Planner, timeout: float, largest: int) -> None:
-        self.planner, self.timeout, self.largest = planner, timeout, largest
-        self.sizes: Counter[int] = Counter()
+    def __init__(
+        self,
+        planner: Planner,
+        timeout: float,
+        largest: int,
+        on_plan: Callable[[int, float], object] = lambda size, seconds: None,
+    ) -> None:
+        self.planner, self.timeout, self.largest, self.on_plan = planner, timeout, largest, on_plan
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._began: float | None = None
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
@@ -71,12 +80,17 @@ class Batcher:
 
     @property
     def hangs(self) -> bool:
-        """Whether the running plan has taken longer than it may."""
+        """Whether the running plan has taken longer than `timeout`."""
         began = self._began
         return began is not None and time.perf_counter() - began > self.timeout
 
+    @property
+    def waiting(self) -> int:
+        """Requests that no plan has taken up yet, those that were given up included."""
+        return self._queue.qsize()
+
     async def warm_up(self) -> Times:
-        """Plan a few times, however long it takes, and say how long the later plans took, in ms.
+        """Plan a few times, without a timeout, and return the times of the later plans.
 
         Raises:
             Fault: the policy cannot plan.
@@ -84,18 +98,18 @@ class Batcher:
         observation, began = self.planner.any_observation(), time.perf_counter()
         seconds: list[float] = []
         for number in range(WARM_UP + WARM_PLANS):
-            seconds.append((await self._ask(observation, number)).stage_seconds["plan"])
+            seconds.append((await self._ask(observation, number)).planned)
             if number >= WARM_UP and time.perf_counter() - began > WARM_SECONDS:
                 break
         return Times.of(seconds[WARM_UP:])
 
     async def plan(self, observation: Observation, seed: int) -> Planned:
-        """The chunk for an observation, and what it took.
+        """The action chunk for an observation, with noise from `seed`.
 
         Raises:
             ObservationFault: the policy refuses the observation.
-            PolicyFault: it raises, or answers something else than finite actions.
-            LateFault: there is no answer within `timeout`.
+            PolicyFault: the policy raises, or its actions are not finite.
+            LateFault: there is no plan within `timeout`.
         """
         if self.hangs:
             raise LateFault(f"the policy hangs: a plan has taken more than {self.timeout:g} s already.")
@@ -105,16 +119,16 @@ class Batcher:
             return await answer
         finally:
             late.cancel()
-            # A fault's traceback would hold these, they the fault, and all of it the client's message.
+            # Else the fault's traceback holds these, they hold the fault, and all hold the client's message.
             del answer, late
 
     def close(self) -> None:
-        """End the thread once it is idle; one that hangs ends with the process."""
+        """End the thread once it is idle. A thread that hangs ends with the process."""
         self._queue.put(None)
 
     def _give_up(self, answer: asyncio.Future[Planned]) -> None:
-        said = f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
-        _settle(answer, LateFault(said))
+        message = f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
+        _settle(answer, LateFault(message))
 
     def _ask(self, observation: Observation, seed: int) -> asyncio.Future[Planned]:
         waiting = _Waiting(observation, seed, asyncio.get_running_loop().create_future())
@@ -127,11 +141,11 @@ class Batcher:
             answers = self._answers(batch)
             self._began = None
             for waiting, answer in zip(batch, answers, strict=True):
-                with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                with suppress(RuntimeError):  # the event loop is closed: nobody waits
                     waiting.answer.get_loop().call_soon_threadsafe(_settle, waiting.answer, answer)
 
     def _next_batch(self) -> list[_Waiting]:
-        """All who wait, but for those who have given up, once anybody does; none at the end."""
+        """Blocks for a request, then takes all that wait, but those given up; empty after `close`."""
         batch: list[_Waiting] = []
         while len(batch) < self.largest:
             try:
@@ -146,8 +160,8 @@ class Batcher:
         return batch
 
     def _answers(self, batch: Sequence[_Waiting]) -> list[Planned | Fault]:
-        """An answer for each; where the batch fails each is tried alone, so that one client's observation
-        spoils no other's plan."""
+        """An answer for each request. Where the batch fails each is planned alone, so that only the client
+        whose observation is at fault gets a fault."""
         try:
             return self._planned(batch)
         except Exception as error:
@@ -159,13 +173,13 @@ class Batcher:
         before, began = dict(self.planner.stage_seconds), time.perf_counter()
         chunks = self.planner.plan([each.observation for each in batch], [each.seed for each in batch])
         taken = time.perf_counter() - began
-        self.sizes[len(batch)] += 1
+        self.on_plan(len(batch), taken)
         shape = (len(batch), self.planner.horizon, self.planner.interface.action_dim)
         if chunks.shape != shape:
             raise PolicyFault(f"the policy answered with actions of shape {chunks.shape}, not {shape}.")
         stages = {name: total - before.get(name, 0.0) for name, total in self.planner.stage_seconds.items()}
         return [
-            Planned(chunk, {"queue": began - waiting.since, "plan": taken, **stages})
+            Planned(chunk, began - waiting.since, taken, stages)
             if is_finite(chunk)
             else PolicyFault("the policy answered with actions that are not finite.")
             for waiting, chunk in zip(batch, chunks, strict=True)
@@ -182,7 +196,7 @@ def _as_fault(error: Exception) -> Fault:
 
 
 def _settle(future: asyncio.Future[Planned], answer: Planned | Fault) -> None:
-    if future.done():  # given up
+    if future.done():  # the request was given up
         return
     if isinstance(answer, Fault):
         future.set_exception(answer)

@@ -1,4 +1,4 @@
-"""What can go wrong with a request: one line for the client, and whether its connection survives."""
+"""Faults: requests that get no actions, but one line that says why."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Fault(ToyflowError):
     """A request that gets no actions. Its message goes to the client, as a text frame.
 
     Attributes:
-        kind: the label under which metrics count it.
-        closes: whether the connection is closed afterwards, as openpi does for what is the server's fault.
+        kind: the reason under which metrics count it; see `metrics.REASONS`.
+        closes: whether the connection is closed afterwards, as openpi does after faults of the server.
     """
 
     kind: ClassVar[str]
@@ -20,7 +20,7 @@ class Fault(ToyflowError):
 
 
 class FrameFault(Fault):
-    """The frame is no msgpack map of text, numbers and arrays, or is too large."""
+    """The frame is no msgpack map of texts, numbers and arrays, or exceeds a limit."""
 
     kind = "frame"
 
@@ -32,7 +32,7 @@ class ObservationFault(Fault):
 
 
 class PolicyFault(Fault):
-    """The policy raised, or its answer is no chunk of finite actions."""
+    """The policy raised, or its plan is no chunk of finite actions."""
 
     kind, closes = "policy", True
 

@@ -1,12 +1,12 @@
-"""A client's message to an observation: which entry feeds what, and what is wrong with it in one line.
+"""From a client's message to an observation, or to one line that says what is wrong with the message.
 
-Cameras, the state and the prompt are found under openpi's names and LeRobot's; nested maps are read as
-`outer/inner`. For a camera named `image`:
+Cameras, state and prompt are found under openpi's names and LeRobot's; nested maps are read as `outer/inner`.
+For a camera named `image`:
 
     observation/image    observation.images.image    images/image
 
 openpi's client for LIBERO works unchanged: its `observation/wrist_image` is the camera `image2` of LIBERO's
-data sets. Whatever else a client calls its entries, `Keys.of` takes the names.
+data sets. `Keys.of` takes other names.
 """
 
 from __future__ import annotations
@@ -28,39 +28,49 @@ STATE, PROMPT = "state", "prompt"
 OTHER_NAMES = {"image2": "wrist_image"}
 """What openpi's client for LIBERO calls a camera, by its name in LIBERO's data sets."""
 DEEPEST, LONGEST_NAME = 4, 256
-"""Of nested maps, and of an entry's joined name in characters."""
+"""How deep maps may be nested, and how many characters an entry's joined name may have."""
 LONGEST_SIDE = 4096
-"""Of an image, in pixels."""
+"""Longest side of an image in pixels."""
 SEEDS = 1 << 63
 
 
-class Request(NamedTuple):
-    """What a client asks for."""
+class ClientRequest(NamedTuple):
+    """One message of a client.
+
+    Attributes:
+        seed: of the plan's noise; None where the client chose none.
+        new_episode: whether earlier observations of the connection no longer count.
+    """
 
     observation: Observation
     seed: int | None
-    """Of the plan's noise, where the client chose one."""
     new_episode: bool
-    """Whether the moments before this one are forgotten."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The entries of a message that feed a policy; of several names the first that is there counts."""
+    """The names of a message's entries that feed a policy. Of alternatives the first that is there counts.
+
+    Attributes:
+        cameras: alternatives by camera.
+        state: alternatives; each is one entry, or several that are concatenated.
+        prompt: alternatives.
+    """
 
     cameras: Mapping[str, tuple[str, ...]]
-    """By camera."""
     state: tuple[tuple[str, ...], ...]
-    """Each name is of one entry, or of several that are joined."""
     prompt: tuple[str, ...]
 
     @classmethod
     def of(cls, interface: Interface, chosen: Mapping[str, str] | None = None) -> Keys:
-        """The keys of a policy. `chosen` names others by camera, and for `state` (several joined by +) and
-        `prompt`; they then count alone.
+        """The keys of a policy's inputs.
+
+        Args:
+            chosen: names that replace the usual ones, by camera, `state` (several are joined by +) or
+                `prompt`.
 
         Raises:
-            UsageError: `chosen` speaks of a camera that the policy does not have.
+            UsageError: `chosen` has a camera that the policy lacks.
         """
         chosen = chosen or {}
         for name in chosen:
@@ -77,27 +87,32 @@ class Keys:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For clients: the first name of everything."""
+        """The first name of each input, as clients are told."""
         cameras = {camera: names[0] for camera, names in self.cameras.items()}
         return {"cameras": cameras, "state": "+".join(self.state[0]), "prompt": self.prompt[0]}
 
 
 @dataclass(frozen=True)
 class ObservationReader:
-    """Reads messages for one policy. `prompt` stands in where a client sends none."""
+    """Reads messages for one policy.
+
+    Attributes:
+        prompt: used where a client sends none; None makes the client's compulsory.
+    """
 
     interface: Interface
     keys: Keys
     prompt: str | None = None
 
-    def read(self, message: Mapping[str, Any]) -> Request:
+    def read(self, message: Mapping[str, Any]) -> ClientRequest:
         """The request in a message.
 
-        Images are HxWx3 or 3xHxW, uint8 or floats in 0..1, of any size: policies resize. A `seed` (or
-        `toyflow/seed`) and a true `reset` (or `toyflow/reset`) may be there, other entries are ignored.
+        Images are HxWx3 or 3xHxW, uint8 or floats in 0..1, of any size: policies resize. Optional entries:
+        `seed` (or `toyflow/seed`), and `reset` (or `toyflow/reset`), true in the first request of an episode.
+        Other entries are ignored.
 
         Raises:
-            ObservationFault: something is missing, or is not what the policy was made for.
+            ObservationFault: an entry is missing, or does not fit the policy.
         """
         entries = dict(_flat(message))
         images = {camera: self._image(entries, camera) for camera in self.keys.cameras}
@@ -105,7 +120,7 @@ class ObservationReader:
         seed = _first(entries, ("toyflow/seed", "seed"))
         if seed is not None and (type(seed) is not int or not 0 <= seed < SEEDS):
             raise ObservationFault(f"seed: expected a whole number from 0 to 2^63 - 1, got {_what(seed)}.")
-        return Request(observation, seed, _first(entries, ("toyflow/reset", "reset")) is True)
+        return ClientRequest(observation, seed, _first(entries, ("toyflow/reset", "reset")) is True)
 
     def _image(self, entries: Mapping[str, Any], camera: str) -> UInt8[np.ndarray, "height width 3"]:
         expected = "an image, HxWx3 or 3xHxW, of uint8 or of floats in 0..1"
@@ -156,13 +171,17 @@ class ObservationReader:
 
 
 def is_finite(values: Float32[np.ndarray, "..."]) -> bool:
-    """Whether all numbers are: then so is their sum in double precision. A call of numpy takes 30 to 80 us
-    after a plan, which has filled the processor's caches; this takes 5 for a hundred numbers."""
+    """Whether all numbers are finite: then so is their sum in double precision. A call of numpy takes 30 to
+    80 us after a plan, which has filled the processor's caches; this takes 5 us for a hundred numbers."""
     return math.isfinite(sum(values.ravel().tolist()))
 
 
 def parse_keys(text: str | None) -> dict[str, str]:
-    """`front=observation/exterior_image_1_left,state=joints+gripper`. Raises UsageError for anything else."""
+    """Parse `front=observation/exterior_image_1_left,state=joints+gripper` for `Keys.of`.
+
+    Raises:
+        UsageError: the text is no list of such pairs.
+    """
     example = "front=observation/front,state=joints+gripper, the policy's input first"
     return parse_pairs((text or "").split(","), "--keys", example)
 
@@ -173,7 +192,7 @@ def _usual(camera: str) -> tuple[str, ...]:
 
 
 def _flat(message: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterable[tuple[str, Any]]:
-    """Entries of nested maps under joined names. Depth and names are bounded, as names add up."""
+    """Entries of nested maps by their joined names, whose depth and length are bounded, as names add up."""
     for key, value in message.items():
         name = before + key
         if len(name) > LONGEST_NAME:

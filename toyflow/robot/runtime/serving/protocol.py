@@ -1,4 +1,4 @@
-"""openpi's frames: msgpack, with numpy arrays as maps. Nothing is unpickled, and little is allocated.
+"""openpi's wire format: msgpack, with numpy arrays as maps. Nothing is unpickled, sizes are bounded.
 
 An array is `{b"__ndarray__": True, b"data": bytes, b"dtype": "<f4", b"shape": [10, 7]}`, a numpy scalar
 `{b"__npgeneric__": True, b"data": number, b"dtype": "<f4"}`, as `openpi-client` 0.1.2 writes them.
@@ -20,26 +20,26 @@ from toyflow.robot.runtime.serving.faults import FrameFault
 ITEMS = 256
 """Most entries of one map or list."""
 CONTAINERS = 256
-"""Most maps and lists of a frame; an array is two. What is not an array can so not grow far beyond its
-bytes."""
+"""Most maps and lists of a frame, an array counting as two: it bounds the memory that a small frame takes."""
 TEXT = 1 << 14
 """Most bytes of a text."""
 DIMENSIONS = 4
 """Most dimensions of an array."""
 DTYPES = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
-"""Booleans, whole numbers and floats: no objects, structures or texts."""
+"""Booleans, integers and floats: no objects, structures or texts."""
 
 
 def pack(message: Mapping[str, Any]) -> bytes:
-    """A frame of a message of plain values and numpy arrays."""
+    """Encode a message of plain values and numpy arrays as a frame."""
     return msgpack.Packer(default=_as_map).pack(message)
 
 
 def unpack(frame: bytes) -> dict[str, Any]:
-    """The message of a frame. Its arrays are read-only views of their bytes, numpy scalars are numbers.
+    """Decode a frame. Arrays are read-only views of the frame's bytes, numpy scalars become numbers.
 
     Raises:
-        FrameFault: it is no map with text as keys, or exceeds a limit; whatever the bytes.
+        FrameFault: the frame is no map with texts as keys, or exceeds a limit. No other error is raised,
+            whatever the bytes.
     """
     reader = _Reader()
     try:

@@ -1,12 +1,13 @@
-"""The server: openpi's websocket protocol, `/healthz` and `/metrics` on one port.
+"""The policy server: openpi's websocket protocol, `/healthz` and `/metrics` on one port.
 
-First frame: a map of metadata. Then, as often as the client likes, a frame with an observation in, and out
+The server's first frame is a map of metadata. Then a client sends one observation per frame, and gets
 
     {"actions": float32 [horizon, action],
      "server_timing": {"infer_ms": .., "queue_ms": .., "prev_total_ms": ..}}
 
-or a text that says in one line why there are none. After the client's own mistakes the connection goes on;
-after the server's it is closed with 1011, too large a frame closes it with 1009, the server's end with 1001.
+or a text frame that says in one line why there are no actions. After a client's mistake the connection stays
+open. It is closed with 1011 after a fault of the server, with 1009 after a frame that is too large, and with
+1001 when the server stops.
 
 Source: openpi's `websocket_policy_server.py` and `openpi-client` 0.1.2.
 """
@@ -31,74 +32,124 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.runtime.serving.access import SCHEME, is_allowed
 from toyflow.robot.runtime.serving.batching import Batcher
 from toyflow.robot.runtime.serving.faults import Fault, FrameFault
-from toyflow.robot.runtime.serving.metrics import Metrics
-from toyflow.robot.runtime.serving.observations import ObservationReader
+from toyflow.robot.runtime.serving.metrics import CONTENT_TYPE, Metrics
+from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.session import Session
+from toyflow.sweep.store import StoredTraining
+from toyflow.version import __version__
 
 log = logging.getLogger(__name__)
-_quiet = logging.getLogger(f"{__name__}.websockets")  # it logs a traceback for every client that breaks off
+_quiet = logging.getLogger(f"{__name__}.websockets")  # else a traceback for every client that breaks off
 _quiet.setLevel(logging.CRITICAL)
 
 GOING_AWAY, TOO_LARGE, INTERNAL_ERROR = 1001, 1009, 1011
 CLOSING_SECONDS = 5.0
-"""For a client to agree to the end."""
+"""How long a client may take to answer the closing handshake."""
 FRAMES_AHEAD = 1
-"""Frames that are taken from a client before it has its answer; TCP makes it wait with more."""
+"""Frames read ahead from a client that waits for its answer; TCP's flow control holds back more."""
 
 
 @dataclass(frozen=True)
 class ServerOptions:
     """Where a server listens, and its limits.
 
-    It holds at most about `connections` x 3 x `message_bytes` for its clients.
+    Clients' messages take at most about 3 x `connections` x `message_bytes` of memory.
+
+    Attributes:
+        port: 0 takes any that is free.
+        key: the API key that clients must send; None lets everybody in.
+        noise_seed: seed of the noise of requests that bring no seed.
+        timeout: seconds after which a request is given up, or a client that does not read is dropped.
+        message_bytes: largest frame of a client.
+        connections: most clients at a time.
+        batch: most observations in one call of the policy.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
-    """0 takes any that is free."""
     key: str | None = None
-    """What clients must show; None lets everybody in."""
     noise_seed: int = 0
     timeout: float = 10.0
-    """Seconds after which a request is given up, or a client that does not take its answer."""
     message_bytes: int = 16 << 20
     connections: int = 16
     batch: int = 8
-    """Most observations of one plan."""
+
+
+def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> dict[str, Any]:
+    """The first frame of a connection: what the policy is, sees and answers."""
+    interface = planner.interface
+    return {
+        "server": f"toyflow {__version__}",
+        "policy": training.record.key,
+        "law": training.record.label,
+        "steps": planner.steps,
+        "action_horizon": planner.horizon,
+        "action_dim": interface.action_dim,
+        "state_dim": interface.state_dim,
+        "fps": interface.fps,
+        "image_size": planner.image_size,
+        "keys": keys.as_dict(),
+    }
+
+
+def serving_warnings(planner: Planner) -> list[str]:
+    """What a client should know about this policy, one line each."""
+    if planner.history == 1:
+        return []
+    return [
+        f"This policy looks at {planner.history} observations: the earlier ones are those of the previous "
+        "requests of the same connection, so a client should ask at every control step."
+    ]
 
 
 class PolicyServer:
     """A policy behind openpi's protocol; `run` serves it.
 
     Args:
-        metadata: what clients are told first.
+        planner: the policy, which only the server's planning thread calls.
+        reader: turns clients' messages into observations.
+        metadata: the map that every client is sent first; see `policy_metadata`.
+
+    Attributes:
+        metrics: counts and times since the start.
     """
 
     def __init__(
         self, planner: Planner, reader: ObservationReader, metadata: Mapping[str, Any], options: ServerOptions
     ) -> None:
-        self.options, self.metrics = options, Metrics()
+        self.options = options
+        self.metrics = Metrics(lambda: self._state() == "OK", lambda: self.clients)
         self._history, self._reader = planner.history, reader
-        self._batcher = Batcher(planner, options.timeout, options.batch)
+        self._batcher = Batcher(planner, options.timeout, options.batch, self._planned)
         self._metadata = pack(metadata)
         self._sessions: dict[ServerConnection, Session] = {}
-        self._clients = 0
+        self._connected = 0
         self._open, self._stopping = asyncio.Event(), False
 
+    @property
+    def clients(self) -> int:
+        """Clients connected now."""
+        return len(self._sessions)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the policy; those of the running call are not among them."""
+        return self._batcher.waiting
+
     async def run(self, stop: asyncio.Event, on_ready: Callable[[int, Times], object]) -> None:
-        """Serve until `stop` is set; then finish what is being planned, and close.
+        """Serve until `stop` is set; then answer what is being planned, and close.
 
         Args:
-            on_ready: called once, with the port and how long a plan takes, when the policy is warm. Clients
-                that come earlier are kept waiting.
+            on_ready: called once when the policy is warm, with the port and the time of a plan. Clients that
+                connect earlier wait for their first frame.
 
         Raises:
             UsageError: the address cannot be listened on.
             Fault: the policy cannot plan.
         """
         options = self.options
-        # `origins`: robots send none, so no page in somebody's browser may ask.
+        # `origins`: browsers send one, robots none; so no web page can reach the policy.
         server = serve(
             self._handle, options.host, options.port, process_request=self._answer_http, compression=None,
             max_size=options.message_bytes, max_queue=FRAMES_AHEAD, close_timeout=CLOSING_SECONDS,
@@ -141,7 +192,7 @@ class PolicyServer:
         self._batcher.close()
 
     def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
-        """None lets a websocket through."""
+        """The response to a plain HTTP request, or a refusal; None opens the websocket."""
         path = request.path.partition("?")[0]
         if path == "/healthz":
             state = self._state()
@@ -149,22 +200,21 @@ class PolicyServer:
                 HTTPStatus.OK if state == "OK" else HTTPStatus.SERVICE_UNAVAILABLE, f"{state}\n"
             )
         if not is_allowed(request.headers.get_all("Authorization"), self.options.key):
-            self.metrics.faults["key"] += 1
-            said = f"This server wants its API key in a header: `Authorization: {SCHEME} KEY`.\n"
-            response = connection.respond(HTTPStatus.UNAUTHORIZED, said)
+            self.metrics.refused("key")
+            hint = f"This server wants its API key in a header: `Authorization: {SCHEME} KEY`.\n"
+            response = connection.respond(HTTPStatus.UNAUTHORIZED, hint)
             response.headers["WWW-Authenticate"] = SCHEME
             return response
         if path == "/metrics":
-            text = self.metrics.text(self._state() == "OK", len(self._sessions), self._batcher.sizes)
-            response = connection.respond(HTTPStatus.OK, text)
+            response = connection.respond(HTTPStatus.OK, self.metrics.text().decode())
             del response.headers["Content-Type"]
-            response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
+            response.headers["Content-Type"] = CONTENT_TYPE
             return response
         if path != "/" and "Upgrade" not in request.headers:
-            said = "This is a policy server: a websocket, /healthz and /metrics.\n"
-            return connection.respond(HTTPStatus.NOT_FOUND, said)
-        if len(self._sessions) >= self.options.connections:
-            self.metrics.faults["connections"] += 1
+            hint = "This is a policy server: a websocket, /healthz and /metrics.\n"
+            return connection.respond(HTTPStatus.NOT_FOUND, hint)
+        if self.clients >= self.options.connections:
+            self.metrics.refused("connections")
             return connection.respond(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"This server takes {self.options.connections} clients at a time.\n",
@@ -178,9 +228,13 @@ class PolicyServer:
             return "starting"
         return "the policy hangs" if self._batcher.hangs else "OK"
 
+    def _planned(self, batch_size: int, seconds: float) -> None:
+        if self._open.is_set():  # before, the policy is warming up
+            self.metrics.planned(batch_size, seconds)
+
     async def _handle(self, connection: ServerConnection) -> None:
-        session = Session(self._clients, self._history, self.options.noise_seed)
-        self._clients += 1
+        session = Session(self._connected, self._history, self.options.noise_seed)
+        self._connected += 1
         self._sessions[connection] = session
         try:
             await self._open.wait()
@@ -193,10 +247,10 @@ class PolicyServer:
             await self._close(connection, GOING_AWAY)
         except ConnectionClosed as closed:
             if isinstance(closed, ConnectionClosedError) and closed.sent and closed.sent.code == TOO_LARGE:
-                self.metrics.faults["too large"] += 1
+                self.metrics.refused("too large")
         except Exception:
             log.exception("a connection failed")
-            self.metrics.faults["internal"] += 1
+            self.metrics.refused("internal")
             await self._close(connection, INTERNAL_ERROR)
         finally:
             del self._sessions[connection]
@@ -208,18 +262,15 @@ class PolicyServer:
                 raise FrameFault("observations come as binary frames of msgpack, not as text.")
             request = self._reader.read(unpack(frame))
             read = time.perf_counter()
-            planned = await self._batcher.plan(*session.show(request))
+            planned = await self._batcher.plan(*session.plan_inputs(request))
         except Fault as fault:
-            self.metrics.faults[fault.kind] += 1
+            self.metrics.refused(fault.kind)
             await self._send(connection, " ".join(str(fault).split()))
             if fault.closes:
                 await self._close(connection, INTERNAL_ERROR)
             return
         answered = time.perf_counter()
-        timing = {
-            "infer_ms": 1e3 * planned.stage_seconds["plan"],
-            "queue_ms": 1e3 * planned.stage_seconds["queue"],
-        }
+        timing = {"infer_ms": 1e3 * planned.planned, "queue_ms": 1e3 * planned.queued}
         if session.last_seconds is not None:
             timing["prev_total_ms"] = 1e3 * session.last_seconds
         reply = pack({"actions": planned.actions, "server_timing": timing})
@@ -228,12 +279,10 @@ class PolicyServer:
         sent = time.perf_counter()
         session.last_seconds = sent - began
         stages = {
-            "read": read - began,
-            "pack": packed - answered,
+            "read": read - began, "queue": planned.queued, **planned.stages, "pack": packed - answered,
             "send": sent - packed,
-            "total": sent - began,
-        }
-        self.metrics.answered({**planned.stage_seconds, **stages})
+        }  # fmt: skip
+        self.metrics.answered(sent - began, stages)
 
     async def _send(self, connection: ServerConnection, frame: str | bytes) -> None:
         late = asyncio.get_running_loop().call_later(self.options.timeout, self._give_up, connection)
@@ -243,7 +292,7 @@ class PolicyServer:
             late.cancel()
 
     def _give_up(self, connection: ServerConnection) -> None:
-        self.metrics.faults["slow reader"] += 1
+        self.metrics.refused("slow reader")
         connection.transport.abort()
 
     async def _close(self, connection: ServerConnection, code: int) -> None:

@@ -1,4 +1,4 @@
-"""What a server remembers of one client."""
+"""The state of one client's connection."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import hashlib
 from collections import deque
 
 from toyflow.robot.interface import Observation
-from toyflow.robot.runtime.serving.observations import Request
+from toyflow.robot.runtime.serving.observations import ClientRequest
 
 
 class Session:
-    """One connection: its number of plans, and the moments it showed before.
+    """One connection: the number of its plans, and its latest observations.
 
     Args:
-        number: of the connection, from 0 since the server's start.
-        history: moments that the policy looks at, the present one included.
+        number: of the connection, counted from 0 since the server's start.
+        history: observations that the policy looks at, the present one included.
+        noise_seed: the server's; see `show`.
 
     Attributes:
         busy: whether a request is being answered.
@@ -28,21 +29,20 @@ class Session:
         self._history = history
         self._recent: deque[Observation] = deque(maxlen=history)
 
-    def show(self, request: Request) -> tuple[Observation, int]:
-        """What to plan from, and the seed of the plan's noise: the request's own, or a function of noise
-        seed, connection and number of the plan.
+    def plan_inputs(self, request: ClientRequest) -> tuple[Observation, int]:
+        """Take up a request: the observation to plan from, with its history, and the noise's seed.
 
-        Before a policy that looks at several moments has seen so many, the first stands in for those before
-        it, as at an episode's start.
+        The seed is the request's own, else a hash of (noise seed, connection, number of the plan). For a
+        policy that looks at several observations the first of an episode stands in for those before it.
         """
         if request.new_episode:
             self._recent.clear()
         self._recent.append(request.observation)
         missing = self._history - len(self._recent)
-        moments = (self._recent[0],) * missing + tuple(self._recent)
+        history = (self._recent[0],) * missing + tuple(self._recent)
         seed = request.seed
         if seed is None:
             entropy = f"{self._noise_seed} {self._number} {self._plans}".encode()
             seed = int.from_bytes(hashlib.blake2b(entropy, digest_size=4).digest(), "big")
         self._plans += 1
-        return moments[-1]._replace(before=moments[:-1]), seed
+        return history[-1]._replace(before=history[:-1]), seed

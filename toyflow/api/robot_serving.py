@@ -1,0 +1,92 @@
+"""`toyflow robot-serve`: a trained policy behind openpi's websocket protocol, until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from toyflow.machine import cores
+from toyflow.robot.latency import Times
+from toyflow.robot.opening import compile_planner, find_policy, ready_planner, warnings_about
+from toyflow.robot.runtime.serving import check_packages
+
+
+def serve_one(
+    checkpoint: str,
+    console: Console,
+    *,
+    steps: int,
+    sampler: str,
+    host: str,
+    port: int,
+    key_file: Path | None,
+    keys: str | None,
+    prompt: str | None,
+    noise_seed: int,
+    timeout: float,
+    limits: Mapping[str, int],
+    device: str,
+    threads: int | None,
+    compiled: bool,
+    rename: str | None,
+    out: Path,
+) -> None:
+    """Serve a policy until SIGINT or SIGTERM; one of LeRobot's becomes a cell of `out` first.
+
+    Args:
+        limits: fields of `ServerOptions`: connections, message_bytes, batch.
+
+    Raises:
+        UsageError: no such checkpoint, K, camera or address, or no key where one is required.
+        Fault: the policy cannot plan.
+    """
+    check_packages()
+    # Imported here since websockets, msgpack and prometheus_client are optional.
+    from toyflow.robot.runtime.serving.access import KEY_VARIABLE, check_host, read_key
+    from toyflow.robot.runtime.serving.loop import run, until_signal
+    from toyflow.robot.runtime.serving.observations import Keys, ObservationReader, parse_keys
+    from toyflow.robot.runtime.serving.server import (
+        PolicyServer,
+        ServerOptions,
+        policy_metadata,
+        serving_warnings,
+    )
+
+    key, chosen = read_key(key_file, KEY_VARIABLE), parse_keys(keys)
+    check_host(host, key, KEY_VARIABLE)
+    training = find_policy(checkpoint, rename, out)
+    planner = ready_planner(training, steps, sampler, device, threads or cores())
+    if compiled:
+        with console.status("compiling the policy; a minute or more"):
+            compile_planner(planner, limits["batch"])
+    reader = ObservationReader(planner.interface, Keys.of(planner.interface, chosen), prompt)
+    for warning in [*warnings_about(training, planner, sampler), *serving_warnings(planner)]:
+        console.print(f"[yellow]{escape(warning)}[/]")
+    options = replace(ServerOptions(host, port, key, noise_seed, timeout), **limits)
+    names = reader.keys.as_dict()
+    server = PolicyServer(planner, reader, policy_metadata(training, planner, reader.keys), options)
+
+    def print_ready(port: int, plan: Times) -> None:
+        inputs = [f"{key} (camera {camera})" for camera, key in names["cameras"].items()]
+        inputs += [names["state"]] * bool(planner.interface.state_dim) + [names["prompt"]]
+        console.print(
+            f"[bold]{escape(training.record.label)}[/], K = {steps}, is served at "
+            f"[bold]ws://{_in_url(host)}:{port}[/]"
+            f"{' to clients with the API key' if key else ''}; a plan takes {plan.p50:.1f} ms (p95 "
+            f"{plan.p95:.1f})."
+        )
+        console.print(
+            f"It reads {escape(', '.join(inputs))} and answers {planner.horizon} actions of "
+            f"{planner.interface.action_dim}. /healthz and /metrics are there too. Ctrl-C stops it."
+        )
+
+    run(until_signal(lambda stop: server.run(stop, print_ready)))
+    console.print(f"Stopped; {server.metrics.summary()}.")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,150 @@
+"""A whole run: opens the log, connects the robot, runs the control loop, and releases the robot."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from toyflow.errors import ToyflowError, UsageError, named_line
+from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.runtime.control.chunks import Handover
+from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
+from toyflow.robot.runtime.control.log import RunLog, read_log
+from toyflow.robot.runtime.control.loop import ControlLoop, Ending, LoopSettings
+from toyflow.robot.runtime.control.planning import Planning
+from toyflow.robot.runtime.control.safety import Gate
+from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.summary import Summary
+from toyflow.robot.runtime.robots.base import Robot, display_name
+from toyflow.version import __version__
+
+LOGS = Path("robot-runs")
+"""Where logs go that no path is given for, in the working directory."""
+
+
+@dataclass(frozen=True)
+class DriveOptions:
+    """What a user chooses of a run, whether by a policy or a replay.
+
+    Attributes:
+        robot: name, as `open_robot` takes it.
+        rate: actions per second; None for the robot's or the policy's.
+        seconds: longest episode.
+        episodes: how many.
+        limits: a limits file.
+        log: where to; it must not exist.
+        dry_run: print every action and send none.
+
+    Raises:
+        UsageError: the rate or the seconds are not finite and above 0.
+    """
+
+    robot: str
+    rate: float | None = None
+    seconds: float | None = None
+    episodes: int | None = None
+    limits: Path | None = None
+    log: Path | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        for option, value in (("--rate", self.rate), ("--seconds", self.seconds)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{option} takes a finite number above 0, not {value:g}.")
+
+
+def drive(
+    robot: Robot,
+    planning: Planning,
+    handover: Handover,
+    options: DriveOptions,
+    rate: float,
+    loop: LoopSettings,
+    limits: tuple[Limits, Patience],
+    header: Mapping[str, Any],
+    print_line: Callable[[str], object],
+) -> int | None:
+    """Connect a robot, run the control loop, bring the robot to rest, let go of it, and summarise the log.
+
+    Args:
+        robot: not yet connected.
+        limits: complete; see `setup.final_limits`.
+        header: more entries of the log's first line: of the policy, and `settings` of the robot.
+        print_line: shows a line to the user: endings, the summary, and in a dry run every action.
+
+    Returns:
+        The number of the signal that ended the run; None if none did.
+
+    Raises:
+        ToyflowError: something failed on the way, or no action was ever sent.
+        KeyboardInterrupt: a second signal came while robot or camera did not return.
+    """
+    path = options.log or LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{robot.name.replace(':', '-')}.jsonl"
+    complete, patience = limits
+    with RunLog(path) as log:
+        log.write(
+            "run", toyflow=__version__, time=time.time(), robot=robot.name, dry_run=options.dry_run,
+            rate=rate, clock="stepped" if robot.stepped else "real", interface=robot.interface.as_dict(),
+            action_names=robot.dimensions, limits=complete.as_dict(), patience=patience.as_dict(), **header,
+        )  # fmt: skip
+        gate = Gate(robot, complete, patience, rate, robot.dimensions, moves=not options.dry_run)
+        clock = SteppedClock(rate) if robot.stepped else RealClock(rate)
+
+        def on_step(step: int, action: Float[np.ndarray, "action"] | None, changes: tuple[str, ...]) -> None:
+            if options.dry_run:
+                sent = "nothing" if action is None else " ".join(f"{number:+.3f}" for number in action)
+                print_line(f"step {step}: {sent} {', '.join(changes)}".rstrip())
+
+        if options.dry_run:
+            print_line(f"what would be sent: {', '.join(map(display_name, robot.dimensions))}")
+        try:
+            with StopSignals() as signals, _released(robot, signals):
+                robot.connect()
+                control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
+                with closing(control.run(signals)) as endings:
+                    for ending in endings:
+                        print_line(_ended(ending))
+        except BaseException:
+            with suppress(Exception):  # it would hide the first
+                _summarise(path, print_line)
+            raise
+        summary = _summarise(path, print_line)
+    if signals.number is None and summary.is_idle:
+        raise ToyflowError(f"no action was sent in {summary.steps} steps; the lines above tell why.")
+    return signals.number
+
+
+@contextmanager
+def _released(robot: Robot, signals: StopSignals) -> Iterator[None]:
+    """Disconnect the robot in the end. What robots and planners raise becomes one line."""
+    try:
+        try:
+            yield
+        finally:
+            signals.finishing = True
+            robot.disconnect()
+    except ToyflowError:
+        raise
+    except Exception as error:
+        raise ToyflowError(f"the run ended by {named_line(error).rstrip('.')}.") from error
+
+
+def _summarise(path: Path, print_line: Callable[[str], object]) -> Summary:
+    print_line(f"log: {path} (toyflow robot-replay draws it)")
+    summary = Summary.of(read_log(path))
+    for line in summary.lines():
+        print_line(line)
+    return summary
+
+
+def _ended(ending: Ending) -> str:
+    late = f", {ending.late} of {ending.plans} plans late" if ending.late else ""
+    return f"episode {ending.episode}: {ending.why} after {ending.steps} steps{late}"
