@@ -122,7 +122,7 @@ def test_every_file_of_a_folder_is_verified(tmp_path):
     (tmp_path / "data" / "y").write_text("cOntent")
     with pytest.raises(DamagedError, match=r"y is damaged") as caught:
         verify_all(tmp_path / "data", "make it again")
-    assert caught.value.mend == "make it again"
+    assert caught.value.hint == "make it again"
 
 
 def test_a_full_disk_says_what_was_being_written(tmp_path):

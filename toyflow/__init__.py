@@ -8,8 +8,46 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from toyflow.flow import Model, Objective, Sampler, Schedule, parse_schedule
+if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
+    from toyflow.errors import ToyflowError, UsageError
+    from toyflow.flow import (
+        MIP,
+        Autoregressive,
+        Beta,
+        Consistency,
+        Edm,
+        FlowMatching,
+        Groot,
+        GrootN17,
+        LogitNormal,
+        Loss,
+        MeanFlow,
+        Mode,
+        Model,
+        Objective,
+        Pi0,
+        PureNoise,
+        Regression,
+        RegressionL1,
+        RegressionL1Learned,
+        RegressionLearned,
+        RegressionLearnedZero,
+        Sampler,
+        Schedule,
+        Shift,
+        Shortcut,
+        Uniform,
+        euler,
+        heun,
+        make_objective,
+        midpoint,
+        normal_like,
+        parse_sampler,
+        parse_schedule,
+        squared_error,
+        uniform_grid,
+        weighted_mean,
+    )
     from toyflow.networks import VectorModel
     from toyflow.toy.api import run_study
     from toyflow.toy.task import Task
@@ -17,33 +55,69 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Batch": "toyflow.training",
-    "Model": "toyflow.flow",
-    "Objective": "toyflow.flow",
-    "Sampler": "toyflow.flow",
-    "Schedule": "toyflow.flow",
-    "Task": "toyflow.toy.task",
-    "VectorModel": "toyflow.networks",
-    "parse_schedule": "toyflow.flow",
-    "run_study": "toyflow.toy.api",
-}
-
 __all__ = [
+    "MIP",
+    "Autoregressive",
     "Batch",
+    "Beta",
+    "Consistency",
+    "Edm",
+    "FlowMatching",
+    "Groot",
+    "GrootN17",
+    "LogitNormal",
+    "Loss",
+    "MeanFlow",
+    "Mode",
     "Model",
     "Objective",
+    "Pi0",
+    "PureNoise",
+    "Regression",
+    "RegressionL1",
+    "RegressionL1Learned",
+    "RegressionLearned",
+    "RegressionLearnedZero",
     "Sampler",
     "Schedule",
+    "Shift",
+    "Shortcut",
     "Task",
+    "ToyflowError",
+    "Uniform",
+    "UsageError",
     "VectorModel",
     "__version__",
+    "euler",
+    "heun",
+    "make_objective",
+    "midpoint",
+    "normal_like",
+    "parse_sampler",
     "parse_schedule",
     "run_study",
+    "squared_error",
+    "uniform_grid",
+    "weighted_mean",
 ]
+
+_HOMES = {
+    "Batch": "toyflow.training",
+    "Task": "toyflow.toy.task",
+    "ToyflowError": "toyflow.errors",
+    "UsageError": "toyflow.errors",
+    "VectorModel": "toyflow.networks",
+    "run_study": "toyflow.toy.api",
+}
+"""The modules of the names in `__all__` that are not of `toyflow.flow`."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'toyflow' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'toyflow' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES.get(name, "toyflow.flow")), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -20,14 +20,14 @@ from platformdirs import user_cache_path
 from toyflow import __version__
 from toyflow.errors import ToyflowError, UsageError, first_line, unknown
 
-PAIR_MEND = (
+PAIR_HINT = (
     "Install both in one go: pip install --force-reinstall torch torchvision "
     "(the registry's torchvision does not fit a CPU-only torch; its plain torch runs on CPUs too)."
 )
 
 
 class BrokenTorchError(ToyflowError, ImportError):
-    """torch or torchvision cannot be imported; the message has the mend."""
+    """torch or torchvision cannot be imported; the message says how to install them."""
 
 
 def check_torch() -> None:
@@ -46,7 +46,7 @@ def _import_half(name: str, what: str) -> None:
     try:
         importlib.import_module(name)
     except Exception as error:
-        raise BrokenTorchError(f"{what}: {first_line(error)}. {PAIR_MEND}") from error
+        raise BrokenTorchError(f"{what}: {first_line(error)}. {PAIR_HINT}") from error
 
 
 def installed_version(package: str) -> str | None:

@@ -57,6 +57,8 @@ def load(group: Group, name: str) -> Any:
     except ToyflowError:
         raise
     except Exception as error:
+        moved = isinstance(error, ImportError) and (error.name or "").startswith("toyflow")
+        hint = " toyflow's CHANGELOG.md lists what moved between versions." if moved else ""
         raise ToyflowError(
-            f"the {kind} {name!r} ({points[name].value}) cannot be imported: {error}"
+            f"the {kind} {name!r} ({points[name].value}) cannot be imported: {str(error).rstrip('.')}.{hint}"
         ) from error

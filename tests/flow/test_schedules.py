@@ -129,7 +129,7 @@ def test_a_name_without_end_is_refused():
         ("edm:1:1", "takes 0 numbers"),
     ],
 )
-def test_bad_names_are_refused_with_the_mend(name, words):
+def test_bad_names_are_refused_with_what_to_write(name, words):
     with pytest.raises(UsageError, match=words.replace("(", r"\(")):
         parse_schedule(name)
 

@@ -62,7 +62,7 @@ def test_a_path_whose_end_is_known_costs_nothing(name, schedule, generator):
     target = torch.randn(64, 4, 3, generator=generator)
     assert loss_of(made(name, schedule), Known(straight), target, target, generator).per_sample.max() < 1e-5
     wrong = loss_of(made(name, schedule), Known(lambda *a: straight(*a) + 1), target, target, generator)
-    assert wrong.mean > 0.02
+    assert wrong.value > 0.02
 
 
 @pytest.mark.parametrize("name", ["flow", "shortcut", "consistency", "meanflow"])
@@ -202,7 +202,7 @@ def test_mip_regresses_twice_and_decodes_twice(generator):
         asked.append((x, t))
         return condition
 
-    assert loss_of(objective, Known(answer), target, target, generator).mean == 0
+    assert loss_of(objective, Known(answer), target, target, generator).value == 0
     (zeros, start), (noised, tau) = asked
     assert (zeros == 0).all() and (start == 0).all() and (tau == 0.9).all()
     assert float((noised - 0.9 * target).std()) == pytest.approx(0.1, abs=0.02)
@@ -216,7 +216,7 @@ def test_l1_regression_aims_at_the_median_and_l2_at_the_mean(generator):
     target = torch.tensor([0.0, 0.0, 0.0, 10.0]).reshape(4, 1).expand(4, 2)
     median, mean = (Known(lambda x, t, c, r, v=v: torch.full_like(x, v)) for v in (0.0, 2.5))
     losses = {
-        name: [float(loss_of(made(name), m, target, target, generator).mean) for m in (median, mean)]
+        name: [float(loss_of(made(name), m, target, target, generator).value) for m in (median, mean)]
         for name in ("regression", "regression-l1")
     }
     assert losses["regression"][1] < losses["regression"][0]
@@ -230,7 +230,7 @@ def test_a_learned_start_belongs_to_the_model_and_is_learned(name, generator):
     objective.attach(model, (2,))
     assert "start" in model.state_dict()
     target = torch.randn(8, 2, generator=generator)
-    loss_of(objective, model, target, target, generator).mean.backward()
+    loss_of(objective, model, target, target, generator).value.backward()
     assert isinstance(model.start, nn.Parameter)
     assert model.start.grad is not None and (model.start.grad != 0).any()
     one, two = (objective.decode(model, target, torch.randn(8, 2), 1, EULER) for _ in range(2))
@@ -260,10 +260,10 @@ def test_autoregression_sees_only_what_is_before_and_reads_its_own_answers(gener
 def test_autoregressions_loss_is_the_cross_entropy_of_the_true_next_token(generator):
     target = torch.eye(5)[torch.randint(5, (6, 3), generator=generator)]
     sure = Known(lambda x, t, condition, r: 50 * condition)
-    assert loss_of(made("autoregressive"), sure, target, target, generator).mean < 1e-6
+    assert loss_of(made("autoregressive"), sure, target, target, generator).value < 1e-6
     unsure = Known(lambda x, t, condition, r: torch.zeros_like(x))
     loss = loss_of(made("autoregressive"), unsure, target, target, generator)
-    assert float(loss.mean) == pytest.approx(float(torch.tensor(5.0).log()), rel=1e-5)
+    assert float(loss.value) == pytest.approx(float(torch.tensor(5.0).log()), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -289,7 +289,7 @@ def test_every_objective_trains_a_model_and_decodes_what_it_says_it_can(name, ge
         batch = task.train_batch(64, generator)
         loss = loss_of(objective, model, model.encode(batch.observation), batch.target, generator)
         optimiser.zero_grad()
-        loss.mean.backward()
+        loss.value.backward()
         optimiser.step()
         losses.append(float(loss.per_sample.mean()))
     assert sum(losses[-8:]) < 0.95 * sum(losses[:8])
@@ -311,7 +311,7 @@ def test_elements_of_weight_zero_are_not_learned(generator):
         model = Known(lambda x, t, condition, r, wrong=wrong: wrong[: len(x)] + 0 * x)
         objective = made(name)
         objective.attach(model, (4, 3))
-        loss_of(objective, model, target, target, generator, weight).mean.backward()
+        loss_of(objective, model, target, target, generator, weight).value.backward()
         assert wrong.grad is not None, name
         assert (wrong.grad[:, 2:] == 0).all() and (wrong.grad[:, :2] != 0).any(), name
 
