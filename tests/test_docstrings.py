@@ -12,7 +12,11 @@ import toyflow
 from toyflow import flow, networks, training
 
 ROOT = Path(toyflow.__file__).parent
-FILES = sorted(path for room in ("flow", "networks", "training") for path in (ROOT / room).rglob("*.py"))
+ROOMS = (flow, networks, training)
+FILES = [
+    *sorted(ROOT.glob("*.py")),
+    *(path for room in ROOMS for path in sorted(Path(str(room.__file__)).parent.rglob("*.py"))),
+]
 CONSTANTS = {"LOSS_BINS", "TIME_SAMPLINGS", "Predictor", "TimeSampling", "Velocity"}
 ERRORS = {"DivergedError", "NonFiniteDataError"}
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef
@@ -50,12 +54,7 @@ def test_the_example_of(name):
 
 @pytest.mark.parametrize(
     ("room", "name"),
-    [
-        (room, name)
-        for room in (flow, networks, training)
-        for name in room.__all__
-        if name not in {*CONSTANTS, *ERRORS}
-    ],
+    [(room, name) for room in ROOMS for name in room.__all__ if name not in {*CONSTANTS, *ERRORS}],
 )
 def test_a_public_name_has_an_example(room, name):
     public = getattr(room, name)

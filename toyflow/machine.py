@@ -1,4 +1,4 @@
-"""What toyflow runs on: versions, machine, commit; and whether torch and torchvision fit each other."""
+"""The machine toyflow runs on: versions, processors, devices, commit; whether torch and torchvision match."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def installed_version(package: str) -> str | None:
 
 @cache
 def describe_environment() -> dict[str, Any]:
-    """Versions, machine and commit, as they are kept beside every result."""
+    """Versions, machine and commit, which are stored beside every result."""
     packages = ("torch", "torchvision", "numpy", "scipy")
     return {
         "toyflow": __version__,
@@ -73,7 +73,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def synchronise(device: str) -> None:
-    """Wait until a device has done what it was given."""
+    """Wait until a device has finished all work that was queued on it."""
     import torch
 
     if device.startswith("cuda"):
@@ -83,7 +83,7 @@ def synchronise(device: str) -> None:
 
 
 def free_memory() -> None:
-    """Give GPU memory that nothing uses any more back to other processes."""
+    """Release unused GPU memory to other processes."""
     import torch
 
     gc.collect()
@@ -92,7 +92,7 @@ def free_memory() -> None:
 
 
 def allow_open_files() -> None:
-    """Raise this process's limit of open files to what it may have."""
+    """Raise this process's limit of open files to the most that the system allows it."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -101,7 +101,7 @@ def allow_open_files() -> None:
 
 
 def cores() -> int:
-    """Processors that this process may use: its affinity, and a container's quota, rounded up."""
+    """Number of processors that this process may use: its affinity, and its container's quota, rounded up."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with suppress(OSError, ValueError):  # no cgroups, or no quota ("max")
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -120,7 +120,7 @@ def processor() -> str:
 
 
 def device_name(device: str) -> str:
-    """That of the GPU, or of the processor."""
+    """Name of the GPU, or of the processor."""
     import torch
 
     return torch.cuda.get_device_name() if device.startswith("cuda") else processor()
@@ -145,7 +145,7 @@ def commit() -> str | None:
 
 
 def cache_folder() -> Path:
-    """Where toyflow keeps what it can make again: $TOYFLOW_CACHE or the system's own place."""
+    """Folder of files that can be regenerated: $TOYFLOW_CACHE, or the system's folder for caches."""
     chosen = os.environ.get("TOYFLOW_CACHE")
     return Path(chosen) if chosen else user_cache_path("toyflow")
 
@@ -157,7 +157,7 @@ def check_device_name(name: str) -> None:
 
 
 def choose_device(name: str) -> str:
-    """`auto`, `cpu`, `cuda` or `mps` to a device that this machine has. Raises UsageError if it has not."""
+    """The device for `auto`, `cpu`, `cuda` or `mps`. Raises UsageError if this machine has no such device."""
     check_device_name(name)
     import torch
 
@@ -173,5 +173,5 @@ def choose_device(name: str) -> str:
 
 
 def python_version_line() -> str:
-    """Python's version and where it lives."""
+    """Python's version and the path of its executable."""
     return f"{platform.python_version()} ({sys.executable})"

@@ -1,7 +1,7 @@
 """Plug-ins: everything that has a name on the command line is found through entry points.
 
 toyflow's own schedules, samplers, objectives and tasks are declared in pyproject.toml exactly as
-another package declares its own, so there is one mechanism and no second list to keep.
+another package declares its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def available(group: Group) -> dict[str, EntryPoint]:
 
 
 def modules(group: Group, name: str) -> list[str]:
-    """The module that holds `name`, if there is one; nothing is imported."""
+    """The name of the module that defines `name`, in a list; empty if there is no such plug-in. Nothing is
+    imported."""
     points = available(group)
     return [points[name].module] if name in points else []
 

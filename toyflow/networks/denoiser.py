@@ -194,7 +194,7 @@ class Denoiser(nn.Module):
         self.head = nn.Linear(width, dim)
 
     def read(self, condition: Float[Tensor, "batch condition_tokens width"]) -> Reading:
-        """Everything about the condition that can be computed once, for all denoising steps."""
+        """What can be computed of the condition once, for all denoising steps."""
         if self.attention == "full":
             return condition
         first, *rest = self._layers()
