@@ -152,7 +152,7 @@ def _comes_from_another_process(error: Exception) -> bool:
 
 
 def _write_traceback(log: Path) -> str:
-    """Write the traceback of the error being handled to `log`; words that name it, or nothing if that failed."""
+    """Write the traceback of the error being handled to `log`; its place in words, empty if that failed."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc())
