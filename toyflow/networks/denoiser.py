@@ -85,7 +85,15 @@ class Attention(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """x += cross(LN x, condition); x += self(LN x); x += MLP(LN x)."""
+    """x += cross(LN x, condition); x += self(LN x); x += MLP(LN x).
+
+    Example:
+        >>> import torch
+        >>> from toyflow.networks.denoiser import CrossBlock
+        >>> block, condition = CrossBlock(width=8, heads=2), torch.randn(3, 5, 8)
+        >>> block(torch.randn(3, 4, 8), block.memory(condition)).shape
+        torch.Size([3, 4, 8])
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -118,7 +126,16 @@ class CrossBlock(nn.Module):
 
 class JointBlock(nn.Module):
     """x += attention(LN x, [condition, x]); x += MLP(LN x). The condition goes through the same
-    weights and attends to itself alone: a prefix mask, without ever building the mask."""
+    weights and attends to itself alone: a prefix mask, without ever building the mask.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.networks.denoiser import JointBlock
+        >>> block, condition = JointBlock(width=8, heads=2), torch.randn(3, 5, 8)
+        >>> memory = block.memory(condition)
+        >>> block(torch.randn(3, 4, 8), memory).shape, block.advance(condition, memory).shape
+        (torch.Size([3, 4, 8]), torch.Size([3, 5, 8]))
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -277,6 +294,12 @@ class TimeEmbedding(nn.Module):
     """sin and cos of t and of r - t at 16 frequencies from 1 to 32, through a two-layer MLP.
 
     No higher: `meanflow` differentiates by t, and at a frequency of 1000 its goal never settled.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.networks.denoiser import TimeEmbedding
+        >>> TimeEmbedding(width=8)(torch.zeros(3), torch.ones(3)).shape
+        torch.Size([3, 8])
     """
 
     frequencies: Tensor

@@ -37,7 +37,14 @@ class Batch(NamedTuple):
 
 
 def part_of(batch: Any, samples: slice) -> Any:
-    """Some samples of tensors with the batch first, or of mappings and tuples of such."""
+    """Some samples of tensors with the batch first, or of mappings and tuples of such.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.training.batch import part_of
+        >>> part_of({"state": torch.arange(4)}, slice(1, 3))
+        {'state': tensor([1, 2])}
+    """
     return _mapped(batch, lambda tensor: tensor[samples])
 
 

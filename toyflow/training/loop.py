@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Any, NoReturn, cast
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -228,7 +227,7 @@ class Trainer:
 def train(
     model: Model,
     objective: Objective,
-    batches: Iterable[tuple[Any, Float[Tensor, "batch ..."]]],
+    batches: Iterable[tuple[Any, ...]],
     recipe: Recipe,
     generator: torch.Generator,
     on_point: Callable[[CurvePoint], None] = lambda point: None,

@@ -76,7 +76,15 @@ SINGLE = ProcessGroup()
 
 
 def check_split(batch_size: int, processes: int, accumulate: int) -> None:
-    """Raise UsageError unless a batch falls into equal parts for `processes`, each in `accumulate` turns."""
+    """Raise UsageError unless a batch falls into equal parts for `processes`, each in `accumulate` turns.
+
+    Example:
+        >>> from toyflow.training.process_group import check_split
+        >>> check_split(16, processes=2, accumulate=4)
+        >>> check_split(16, processes=3, accumulate=1)
+        Traceback (most recent call last):
+        toyflow.errors.UsageError: a batch of 16 does not fall into equal parts (processes: 3, ...
+    """
     if batch_size % (processes * accumulate):
         raise UsageError(
             f"a batch of {batch_size} does not fall into equal parts (processes: {processes}, --accumulate: "

@@ -125,13 +125,13 @@ def test_an_objective_written_for_0_1_0_still_trains_and_a_renamed_field_says_it
     class Old(Objective):
         name, source = "old", "a test"
 
-        def draw(self, target, generator):
+        def draw(self, target, generator):  # pyright: ignore[reportIncompatibleMethodOverride]
             return normal_like(target, generator)
 
-        def loss(self, model, condition, target, drawn, weight=None):
+        def loss(self, model, condition, target, drawn, weight=None):  # pyright: ignore[reportIncompatibleMethodOverride]
             return squared_error(model(drawn, target.new_zeros(len(target)), condition), target, target[:, 0])
 
-        def decode(self, model, condition, noise, steps, sampler):
+        def decode(self, model, condition, noise, steps, sampler):  # pyright: ignore[reportIncompatibleMethodOverride]
             return model(noise, noise.new_zeros(len(noise)), condition)
 
     class Scale(Model):

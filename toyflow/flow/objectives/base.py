@@ -194,6 +194,13 @@ class ScheduledObjective(Objective):
     Args:
         schedule: distribution of the training time.
         time_sampling: see `Schedule.sample`.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import FlowMatching, Shift
+        >>> drawn = FlowMatching(Shift(4)).draw(torch.zeros(5, 3), torch.Generator().manual_seed(0))
+        >>> drawn.noise.shape, drawn.t.shape
+        (torch.Size([5, 3]), torch.Size([5]))
     """
 
     uses_schedule = True
