@@ -16,19 +16,20 @@ test: .venv/installed-libero
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
-# The LeRobot plug-in and integrations again, with LeRobot 0.6 in an environment of its own (5 GB).
+# What toyflow does with LeRobot, again, with LeRobot 0.6 in an environment of its own (5 GB).
 test-lerobot-0.6: .venv-lerobot-0.6/installed
-	.venv-lerobot-0.6/bin/pytest tests/integrations tests/robot/test_lerobot_format.py tests/robot/planners
+	.venv-lerobot-0.6/bin/pytest tests/robot/lerobot tests/robot/policy/test_flow_planner.py
 
 # Ten thousand requests among clients that misbehave, and ten minutes of the control loop on an idle machine.
 soak: .venv/installed-dev
-	$(BIN)/pytest tests/robot/serving/test_soak.py
+	$(BIN)/pytest tests/robot/runtime/serving/test_soak.py
 	$(BIN)/python benchmarks/control_loop.py --seconds 600
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 
 check: lint test
 

@@ -23,19 +23,19 @@ from pathlib import Path
 
 import numpy as np
 
-from toyflow.robot.control.chunks import Blend
-from toyflow.robot.control.clock import RealClock
-from toyflow.robot.control.limits import Limits, Patience
-from toyflow.robot.control.log import RunLog, read_log
-from toyflow.robot.control.loop import ControlLoop, LoopSettings
-from toyflow.robot.control.planning import Plan, Planning, Request, SteppedPlanning, ThreadedPlanning
-from toyflow.robot.control.safety import Gate
-from toyflow.robot.control.signals import StopSignals
-from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
-from toyflow.robot.planners.base import Planner
-from toyflow.robot.robots import RobotSettings
-from toyflow.robot.robots.idle import IdleRobot
+from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.planner import Planner
+from toyflow.robot.runtime.control.chunks import Blend
+from toyflow.robot.runtime.control.clock import RealClock
+from toyflow.robot.runtime.control.log import RunLog, read_log
+from toyflow.robot.runtime.control.loop import ControlLoop, LoopSettings
+from toyflow.robot.runtime.control.planning import Plan, Planning, Request, SteppedPlanning, ThreadedPlanning
+from toyflow.robot.runtime.control.safety import Gate
+from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.summary import Summary
+from toyflow.robot.runtime.robots import RobotSettings
+from toyflow.robot.runtime.robots.idle import IdleRobot
 
 RATE, HORIZON, ACTION = 50.0, 20, 14
 GROWTH_MB = 5.0
@@ -47,10 +47,10 @@ def nano(threads: int) -> Planner:
     import torch
 
     from toyflow.flow import make_objective, parse_schedule
-    from toyflow.robot.normalisation import Normalisation
-    from toyflow.robot.planners.flow import FlowPlanner
-    from toyflow.robot.policy import Policy
-    from toyflow.robot.spec import PolicySpec
+    from toyflow.robot.data.normalisation import Normalisation
+    from toyflow.robot.policy.flow_planner import FlowPlanner
+    from toyflow.robot.policy.policy import Policy
+    from toyflow.robot.policy.spec import PolicySpec
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

@@ -28,8 +28,8 @@ from robot_latency import planner
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from integrations.small_smolvla import options as small  # pyright: ignore[reportMissingImports]
-from integrations.small_smolvla import save_vlm  # pyright: ignore[reportMissingImports]
+from robot.lerobot.small_smolvla import options as small  # pyright: ignore[reportMissingImports]
+from robot.lerobot.small_smolvla import save_vlm  # pyright: ignore[reportMissingImports]
 from robot.lerobot_policies import save  # pyright: ignore[reportMissingImports]
 
 from toyflow.flow.samplers import euler, uniform_grid
@@ -60,8 +60,8 @@ def main() -> int:
     compiled.plan([seen], [0])
     seconds = time.perf_counter() - began
     for steps in (1, STEPS):
-        eager.decode_in(steps)
-        compiled.decode_in(steps)
+        eager.set_num_steps(steps)
+        compiled.set_num_steps(steps)
         what = f"{asked.size}, a plan in {steps} step{'s' * (steps > 1)}: compiled / not"
         added(table, what, lambda: compiled.plan([seen], [0]), lambda: eager.plan([seen], [0]), asked.pairs)
     Console().print(table)

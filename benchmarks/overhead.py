@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from toyflow.flow import Model, make_objective, parse_sampler, parse_schedule
-from toyflow.toy.study import EVALUATION_BATCH, batches
+from toyflow.toy.models import EVALUATION_BATCH, batches
 from toyflow.toy.task import Task, make_task
 from toyflow.training import Batch, OneCycle, train
 from toyflow.training.muon import Muon
@@ -143,7 +143,7 @@ def in_turn(pair: int, *actions: Callable[[], object]) -> list[float]:
 
 def model(task: Task) -> Model:
     torch.manual_seed(0)
-    return task.build_model(task.choose({})[1])
+    return task.build_model(task.model_options.parse({}))
 
 
 if __name__ == "__main__":

@@ -24,13 +24,14 @@ from pathlib import Path
 from ray.cluster_utils import Cluster as LocalCluster
 
 from toyflow.cluster import Cluster
-from toyflow.sweep.cell import Setting, Study, run_cell
+from toyflow.sweep.cell import run_cell
 from toyflow.sweep.events import Event, Failed, Finished, Started
 from toyflow.sweep.executors.ray import EvaluationDone, RayExecutor, TrainingDone
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
+from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Evaluated, Store
-from toyflow.toy.study import ToyStudy
+from toyflow.toy.runner import ToyRunner
 
 WORKERS = 2
 LIMITS = {"ratio": 1.1, "overhead, seconds per cell": 0.5}
@@ -42,19 +43,19 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=100)
     parser.add_argument("--cells", type=int, default=8)
     asked = parser.parse_args()
-    study = ToyStudy("grid-to-sequence")
+    runner = ToyRunner("grid-to-sequence")
     cells = planned(asked.iterations, asked.cells, first_seed=0)
     warm = planned(1, WORKERS, first_seed=1000)
-    study.prepare([cells[0].training])
+    runner.prepare([cells[0].training])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     head = {"num_cpus": 1, "include_dashboard": False}
     nodes = LocalCluster(initialize_head=True, head_node_args=head)
     nodes.add_node(num_cpus=1)
     ratios, overheads, driver, kept = [], [], [], 0
     for _ in range(asked.rounds):
-        bare, _ = timed(bare_processes, warm, cells, study, None)
+        bare, _ = timed(bare_processes, warm, cells, runner, None)
         began = time.process_time()
-        on_ray, kept = timed(on_cluster, warm, cells, study, nodes.address)
+        on_ray, kept = timed(on_cluster, warm, cells, runner, nodes.address)
         driver.append((time.process_time() - began) / len(warm + cells))
         ratios.append(on_ray / bare)
         overheads.append((on_ray - bare) * WORKERS / len(cells))
@@ -67,7 +68,7 @@ def main() -> None:
         print(f"{name}: {value:.3f} (limit {LIMITS[name]:g})")
     print(f"driver, processor milliseconds per cell: {1000 * statistics.median(driver):.0f}")
     print(f"kept, bytes per cell: {kept}")
-    print(f"received, bytes per cell: {received(cells[0], study)}")
+    print(f"received, bytes per cell: {received(cells[0], runner)}")
     sys.exit(any(value > LIMITS[name] for name, value in measured.items()))
 
 
@@ -78,14 +79,14 @@ def planned(iterations: int, count: int, first_seed: int) -> list[Cell]:
     return plan_sweep(options)
 
 
-def timed(run, warm: list[Cell], cells: list[Cell], study: Study, address: str | None) -> tuple[float, int]:  # noqa: ANN001
+def timed(run, warm: list[Cell], cells: list[Cell], runner: Runner, address: str | None) -> tuple[float, int]:  # noqa: ANN001
     """(seconds from the first of `cells` to start to the last to end, bytes kept of each)"""
     keys = {cell.training.key for cell in cells}
     starts, ends = [], []
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "out")
         store.prepare()
-        for event in run(warm + cells, study, str(store.root), address):
+        for event in run(warm + cells, runner, str(store.root), address):
             if isinstance(event, Failed):
                 raise SystemExit(event.message)
             if event.key in keys and isinstance(event, Started):
@@ -97,18 +98,18 @@ def timed(run, warm: list[Cell], cells: list[Cell], study: Study, address: str |
     return max(ends) - min(starts), size // len(cells)
 
 
-def on_cluster(cells: Sequence[Cell], study: Study, out: str, address: str | None) -> Iterator[Event]:
+def on_cluster(cells: Sequence[Cell], runner: Runner, out: str, address: str | None) -> Iterator[Event]:
     executor = RayExecutor(Cluster(address, cpus=1))
-    yield from executor.run(cells, study, Setting(out, executor.environment(study)))
+    yield from executor.run(cells, runner, RunContext(out, executor.environment(runner)))
 
 
-def bare_processes(cells: Sequence[Cell], study: Study, out: str, _: None) -> Iterator[Event]:
+def bare_processes(cells: Sequence[Cell], runner: Runner, out: str, _: None) -> Iterator[Event]:
     """Two processes, each with its half of the cells from the start."""
     context = multiprocessing.get_context("spawn")
     receivers = []
     for worker in range(WORKERS):
         receiver, sender = context.Pipe(duplex=False)
-        context.Process(target=one_process, args=(cells[worker::WORKERS], study, out, sender)).start()
+        context.Process(target=one_process, args=(cells[worker::WORKERS], runner, out, sender)).start()
         sender.close()
         receivers.append(receiver)
     while receivers:
@@ -120,17 +121,17 @@ def bare_processes(cells: Sequence[Cell], study: Study, out: str, _: None) -> It
                 receivers.remove(ready)
 
 
-def one_process(cells: Iterable[Cell], study: Study, out: str, sender) -> None:  # noqa: ANN001
+def one_process(cells: Iterable[Cell], runner: Runner, out: str, sender) -> None:  # noqa: ANN001
     for cell in cells:
-        run_cell(cell, study, Setting(out, {}), sender.send)
+        run_cell(cell, runner, RunContext(out, {}), sender.send)
 
 
-def received(cell: Cell, study: Study) -> int:
+def received(cell: Cell, runner: Runner) -> int:
     """Of a cell's model and decodings, as they travel."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         store.prepare()
-        run_cell(cell, study, Setting(folder, {}), lambda event: None)
+        run_cell(cell, runner, RunContext(folder, {}), lambda event: None)
         stored = store.training(cell.training.key)
         sent: list[Event] = [TrainingDone(cell.training.key, stored.trained(), stored.environment)]
         for evaluation in store.evaluations(stored):

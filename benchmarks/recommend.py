@@ -20,17 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from toyflow import Batch, Task, VectorModel, stats
+from toyflow.api.recommending import recommend, seconds_of, yardstick_of
+from toyflow.api.study import plan_study
 from toyflow.atomic import atomic_file
 from toyflow.machine import choose_device
-from toyflow.report.recommend import regret
+from toyflow.report.recommendation import regret
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor, Executor, executor_of
 from toyflow.sweep.options import RECOMMEND, SweepOptions
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
-from toyflow.toy.api import plan_study
-from toyflow.toy.recommend import recommend, seconds_of, yardstick_of
-from toyflow.toy.study import ToyStudy
+from toyflow.toy.runner import ToyRunner
 from toyflow.toy.task import make_task
 
 RULE = "toyflow recommend"
@@ -120,8 +120,8 @@ def measure(setting: Setting, out: Path, console: Console) -> list[dict[str, obj
     found = recommend(short, executor, show_on(console), metric=setting.metric, task=setting.task)
     cells = plan_study(replace(setting.options, seeds=FULL_SEEDS), setting.task)
     store = Store(folder / "full")
-    study = ToyStudy(task.name, choose_device("auto"), task=setting.task)
-    if run_missing(cells, study, store, executor, show_on(console)):
+    runner = ToyRunner(task.name, choose_device("auto"), task=setting.task)
+    if run_missing(cells, runner, store, executor, show_on(console)):
         raise SystemExit(f"{setting.name}: trainings failed; the same command tries them again.")
     full = load_results(store, cells)
     yardstick = yardstick_of(task, setting.metric, None)

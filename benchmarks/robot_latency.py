@@ -18,11 +18,11 @@ from rich.table import Table
 
 from toyflow.flow import make_objective, parse_schedule
 from toyflow.machine import choose_device
+from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
-from toyflow.robot.normalisation import Normalisation
-from toyflow.robot.planners.flow import FlowPlanner
-from toyflow.robot.policy import Policy
-from toyflow.robot.spec import PolicySpec
+from toyflow.robot.policy.flow_planner import FlowPlanner
+from toyflow.robot.policy.policy import Policy
+from toyflow.robot.policy.spec import PolicySpec
 
 LIBERO = Interface(cameras=("image", "image2"), state_dim=8, action_dim=7, fps=20)
 
@@ -62,9 +62,9 @@ def main() -> None:
         acting = planner(size, device)
         rows = []
         for _ in range(options.rounds):
-            acting.decode_in(1)
+            acting.set_num_steps(1)
             one = acting.latency()
-            acting.decode_in(10)
+            acting.set_num_steps(10)
             ten = acting.latency()
             condition = (one.condition.p50 + ten.condition.p50) / 2
             step = (one.step.p50 + ten.step.p50) / 2

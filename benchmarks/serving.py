@@ -30,17 +30,18 @@ from websockets.asyncio.server import serve as listen
 from websockets.sync.client import ClientConnection, connect
 
 from toyflow.flow import make_objective, parse_schedule
-from toyflow.robot.checkpoint import find_checkpoint
+from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface, Observation
-from toyflow.robot.normalisation import Normalisation
-from toyflow.robot.planners import Planner, open_planner
-from toyflow.robot.planners.flow import FlowPlanner
-from toyflow.robot.policy import Policy
-from toyflow.robot.serving.loop import run
-from toyflow.robot.serving.observations import Keys, ObservationReader
-from toyflow.robot.serving.protocol import pack, unpack
-from toyflow.robot.serving.server import FRAMES_AHEAD, PolicyServer, ServerOptions
-from toyflow.robot.spec import PolicySpec
+from toyflow.robot.opening import open_planner
+from toyflow.robot.planner import Planner
+from toyflow.robot.policy.checkpoint import find_checkpoint
+from toyflow.robot.policy.flow_planner import FlowPlanner
+from toyflow.robot.policy.policy import Policy
+from toyflow.robot.policy.spec import PolicySpec
+from toyflow.robot.runtime.serving.loop import run
+from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
+from toyflow.robot.runtime.serving.protocol import pack, unpack
+from toyflow.robot.runtime.serving.server import FRAMES_AHEAD, PolicyServer, ServerOptions
 
 LIMITS = {50: 2.0, 95: 5.0}
 """Milliseconds that the server may add, by percentile."""
@@ -92,7 +93,7 @@ def made(asked: argparse.Namespace) -> Planner:
         )
     else:
         planner = open_planner(find_checkpoint(asked.checkpoint), torch.device("cpu"))
-    planner.decode_in(asked.steps)
+    planner.set_num_steps(asked.steps)
     return planner
 
 

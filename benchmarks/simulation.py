@@ -15,7 +15,7 @@ import time
 
 os.environ.setdefault("LP_NUM_THREADS", "1")  # of llvmpipe; read when OpenGL is first used
 
-from toyflow.robot.environment import load_environment
+from toyflow.robot.simulation.environment import load_environment
 
 
 def main() -> None:

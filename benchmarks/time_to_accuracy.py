@@ -20,7 +20,7 @@ from rich.table import Table
 from toyflow.flow import make_objective, parse_schedule
 from toyflow.seeds import generator
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.toy.study import batches, build_model, decode
+from toyflow.toy.models import batches, build_model, decode
 from toyflow.toy.task import Task, make_task
 from toyflow.training import OneCycle, train
 

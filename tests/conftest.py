@@ -101,8 +101,8 @@ def ray_nodes(tmp_path_factory: pytest.TempPathFactory):
 def small(tmp_path_factory):
     """A LeRobot data set of 3 episodes of 12, 7 and 9 frames: two cameras of 32 pixels, state 4, action 2."""
     pytest.importorskip("lerobot")
-    from toyflow.robot.demos.dataset import Demonstration, write_dataset
-    from toyflow.robot.demos.episode import Episode
+    from toyflow.robot.data.demos.dataset import Demonstration, write_dataset
+    from toyflow.robot.data.demos.episode import Episode
     from toyflow.robot.interface import Interface
 
     generator = np.random.default_rng(0)

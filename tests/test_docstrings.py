@@ -3,6 +3,7 @@
 import ast
 import doctest
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ def examples() -> Iterator[tuple[str, doctest.DocTest]]:
             text = ast.get_docstring(node)
             if text and ">>>" in text:
                 line = node.body[0].lineno - 1
-                parsed = doctest.DocTestParser().get_doctest(text, {"__name__": name}, name, str(path), line)
+                parsed = doctest.DocTestParser().get_doctest(
+                    text, {"__name__": module}, name, str(path), line
+                )
                 yield name, parsed
 
 
@@ -47,8 +50,9 @@ EXAMPLES = dict(examples())
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of(name):
     torch.manual_seed(0)
-    report: list[str] = []
-    doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(EXAMPLES[name], out=report.append)
+    example, report = EXAMPLES[name], []
+    example.globs = {**vars(import_module(example.globs["__name__"]))}
+    doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example, out=report.append)
     assert not report, "".join(report)
 
 

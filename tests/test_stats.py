@@ -5,14 +5,24 @@ import pytest
 from scipy import stats as scipy_stats
 
 from toyflow.stats import (
+    NEWCOMBE,
+    POOLED_NEWCOMBE,
+    POOLED_WILSON,
+    WILSON,
+    T,
+    difference_over_seeds,
     equivalence_power,
+    has_spread,
     holm,
     mean_zero_p,
     over_seeds,
     paired_proportions,
+    pooled_difference,
+    proportion_over_seeds,
     seed_test,
     seeds_needed,
     t_test_power,
+    unpaired_difference,
     wilson,
 )
 
@@ -102,10 +112,76 @@ def test_intervals_over_seeds():
 
 
 def test_the_t_test_of_no_difference():
-    assert mean_zero_p([0.0, 0.0, 0.0]) == 1
-    assert mean_zero_p([0.032, 0.032]) == 1, "seeds without spread tell nothing"
+    assert mean_zero_p([0.0, 0.0, 0.0]) is None
+    assert mean_zero_p([0.032, 0.032]) is None, "seeds without spread give no test"
     t = 0.2 / (0.1 / math.sqrt(3))
     assert mean_zero_p([0.1, 0.2, 0.3]) == pytest.approx(2 * scipy_stats.t.sf(t, 2))
+
+
+@pytest.mark.parametrize("hits", [[5, 5, 5], [0, 0, 0]])
+def test_seeds_that_agree_have_the_interval_of_all_their_examples(hits):
+    interval, expected = proportion_over_seeds(hits, [5, 5, 5]), wilson(sum(hits), 15)
+    assert (interval.low, interval.high) == (expected.low, expected.high)
+    # Wilson 1927 by hand: z^2 / (n + z^2) is how far the interval of 0 or n successes reaches
+    width = 1.959964**2 / (15 + 1.959964**2)
+    assert interval.high - interval.low == pytest.approx(width, abs=1e-6)
+    assert interval.estimate == hits[0] / 5 and interval.method == POOLED_WILSON
+
+
+def test_seeds_that_differ_have_the_t_interval():
+    interval, student = proportion_over_seeds([80, 85, 90], [100] * 3), over_seeds([0.80, 0.85, 0.90])
+    assert interval == student and interval.method == T
+
+
+def test_the_bounds_of_a_proportion_stay_inside():
+    interval = proportion_over_seeds([100, 98, 100], [100] * 3)
+    assert over_seeds([1.0, 0.98, 1.0]).high > 1 == interval.high and interval.method == T
+    assert proportion_over_seeds([0, 2, 0], [100] * 3).low == 0 > over_seeds([0.0, 0.02, 0.0]).low
+
+
+def test_seeds_that_agree_to_within_one_example_have_the_wider_interval():
+    narrow = proportion_over_seeds([545, 545, 546], [625] * 3)  # t alone: 87.25 +- 0.23 %
+    assert narrow.method == POOLED_WILSON and narrow.estimate == pytest.approx(1636 / 1875)
+    assert (narrow.low, narrow.high) == (wilson(1636, 1875).low, wilson(1636, 1875).high)
+    wide = proportion_over_seeds([5, 5, 4], [5] * 3)
+    assert wide.method == T and wide.low == over_seeds([1.0, 1.0, 0.8]).low
+    assert proportion_over_seeds([545, 545, 547], [625] * 3).method == T, "two examples are a spread"
+
+
+def test_one_seed_has_wilsons_interval():
+    assert proportion_over_seeds([81], [263]) == wilson(81, 263)
+    assert wilson(81, 263).method == WILSON
+
+
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.998])
+def test_intervals_of_proportions_over_seeds_cover(p):
+    hits = np.random.default_rng(0).binomial(200, p, (1000, 3)).tolist()
+    intervals = [proportion_over_seeds(each, [200] * 3) for each in hits]
+    assert all(i.low < i.high for i in intervals)
+    assert np.mean([i.low <= p <= i.high for i in intervals]) > 0.93
+
+
+def test_spread_is_more_than_rounding():
+    assert not has_spread([0.5]) and not has_spread([0.5, 0.5]) and not has_spread([0.0, 0.0])
+    assert has_spread([0.5, 0.501]) and not has_spread([0.5, float(np.float32(0.5) * (1 + 1e-7))])
+    assert has_spread([0.0, 1e-8]) and not has_spread([0.0, 1e-8], 0.9), "of differences, the numbers' scale"
+
+
+def test_differences_over_seeds_are_students_t_or_of_all_examples():
+    spread = [paired_proportions(*pairs(400, first, 10, 200)) for first in (20, 30, 40)]
+    over = difference_over_seeds(spread)
+    assert over == over_seeds([test.difference.estimate for test in spread], 0.90)
+    alike = [paired_proportions(*pairs(40, 15, 5, 40))] * 3
+    pooled, one_test = difference_over_seeds(alike), paired_proportions(*pairs(120, 45, 15, 120))
+    assert (pooled.low, pooled.high) == (one_test.difference.low, one_test.difference.high)
+    assert pooled == pooled_difference(alike) and pooled.low < pooled.estimate == 0.1 < pooled.high
+    assert (pooled.method, one_test.difference.method) == (POOLED_NEWCOMBE, NEWCOMBE)
+
+
+def test_unpaired_differences_on_a_published_example():
+    interval = unpaired_difference((56, 70), (48, 80), 0.95)  # Newcombe 1998, table II, example a, method 10
+    assert interval.estimate == pytest.approx(0.2)
+    assert (interval.low, interval.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
 ONE, TWO = [0.886, 0.890, 0.880, 0.871], [0.860, 0.878, 0.851, 0.869]

@@ -8,7 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from toyflow.version import __version__
+
 if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
+    from toyflow.api.study import run_study
     from toyflow.errors import ToyflowError, UsageError
     from toyflow.flow import (
         MIP,
@@ -49,11 +52,9 @@ if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
         weighted_mean,
     )
     from toyflow.networks import VectorModel
-    from toyflow.toy.api import run_study
+    from toyflow.report.results import Results, load_results
     from toyflow.toy.task import Task
     from toyflow.training import Batch
-
-__version__ = "0.1.0"
 
 __all__ = [
     "MIP",
@@ -78,6 +79,7 @@ __all__ = [
     "RegressionL1Learned",
     "RegressionLearned",
     "RegressionLearnedZero",
+    "Results",
     "Sampler",
     "Schedule",
     "Shift",
@@ -90,6 +92,7 @@ __all__ = [
     "__version__",
     "euler",
     "heun",
+    "load_results",
     "make_objective",
     "midpoint",
     "normal_like",
@@ -103,11 +106,13 @@ __all__ = [
 
 _HOMES = {
     "Batch": "toyflow.training",
+    "Results": "toyflow.report.results",
     "Task": "toyflow.toy.task",
     "ToyflowError": "toyflow.errors",
     "UsageError": "toyflow.errors",
     "VectorModel": "toyflow.networks",
-    "run_study": "toyflow.toy.api",
+    "load_results": "toyflow.report.results",
+    "run_study": "toyflow.api.study",
 }
 """The modules of the names in `__all__` that are not of `toyflow.flow`."""
 

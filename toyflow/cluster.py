@@ -25,9 +25,9 @@ from typing import Any, Generic, TypeVar
 
 from filelock import FileLock, Timeout
 
-from toyflow import __version__
 from toyflow.atomic import remove_stale
 from toyflow.errors import ToyflowError, UsageError, first_line
+from toyflow.version import __version__
 
 ATTEMPTS = 3
 """How often a task is tried before the loss of its worker counts as its own failure."""

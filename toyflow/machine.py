@@ -17,13 +17,16 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from toyflow import __version__
 from toyflow.errors import ToyflowError, UsageError, first_line, unknown
+from toyflow.version import __version__
 
 PAIR_HINT = (
     "Install both in one go: pip install --force-reinstall torch torchvision "
     "(the registry's torchvision does not fit a CPU-only torch; its plain torch runs on CPUs too)."
 )
+
+PACKAGE = Path(__file__).parent
+"""The folder of the package; in a checkout the repository is around it."""
 
 
 class BrokenTorchError(ToyflowError, ImportError):

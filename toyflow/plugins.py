@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from toyflow.errors import ToyflowError, UsageError, unknown
 
-Group = Literal["schedules", "samplers", "objectives", "tasks", "environments", "robots"]
-GROUPS: tuple[Group, ...] = ("schedules", "samplers", "objectives", "tasks", "environments", "robots")
+Group = Literal["schedules", "samplers", "objectives", "tasks", "runners", "environments", "robots"]
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 @cache

@@ -1,11 +1,16 @@
-"""Intervals and tests. Proportions come as counts; differences are in the unit of the proportion."""
+"""Intervals and tests. Proportions come as counts; differences are in the unit of the proportion.
+
+Where seeds show no spread, Student's t has nothing to work with: its interval has no width and its p-value is
+0 or undefined. Then there is no test over seeds, and intervals are those of all examples of all seeds pooled
+(`proportion_over_seeds`, `difference_over_seeds`). Everything that reports uses these two and `has_spread`.
+"""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +24,14 @@ POWER = 0.8
 MOST_SEEDS = 1000
 """Where `seeds_needed` stops looking."""
 
+ROUNDING = 1e-6
+"""Relative difference below which values are equal: metrics are means in float32."""
+
+T = "t over seeds"
+WILSON, POOLED_WILSON = "Wilson", "Wilson over all seeds"
+NEWCOMBE, POOLED_NEWCOMBE = "Newcombe", "Newcombe over all seeds"
+"""What `Interval.method` can be: t, and intervals of the examples of one seed or of all seeds pooled."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -27,6 +40,8 @@ class Interval:
     estimate: float
     low: float
     high: float
+    method: str = ""
+    """How it was computed, as tables name it."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +49,11 @@ class PairedTest:
     """Two methods on the same examples: McNemar's p-value, and the 90 % interval of first - second. That
     interval within +-margin is two one-sided tests at 5 %: equivalence. Not significant is not the same."""
 
+    both: int
+    """Examples that both got right; then those that only one did."""
     first_only: int
     second_only: int
+    examples: int
     difference: Interval
     p_value: float
 
@@ -70,39 +88,108 @@ class SeedsNeeded:
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion (Wilson 1927)."""
     interval = scipy.stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    return Interval(successes / trials, float(interval.low), float(interval.high))
+    return Interval(successes / trials, float(interval.low), float(interval.high), WILSON)
+
+
+def has_spread(values: Sequence[float], scale: float | None = None) -> bool:
+    """Whether one value per seed differs between seeds by more than rounding leaves.
+
+    Args:
+        values: one per seed. A single one has no spread.
+        scale: the largest of the numbers that the values were computed from, if these are differences.
+    """
+    scale = float(np.max(np.abs(values))) if scale is None else scale
+    return bool(np.ptp(values) > ROUNDING * scale)
 
 
 def over_seeds(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Mean of one value per seed with Student's t-interval over the seeds; needs two or more.
 
-    It speaks of seeds on this test set. Bounds of a proportion may leave [0, 1]: clip them to show them.
+    It speaks of seeds on this test set. It has no width where seeds show no spread (`has_spread`), and for
+    proportions its bounds may leave [0, 1]: for these use `proportion_over_seeds`.
     """
     if len(values) < 2:
         raise ValueError("an interval over seeds needs two seeds or more")
     mean, error = float(np.mean(values)), float(scipy.stats.sem(values))
     half = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, mean - half, mean + half, T)
 
 
-def mean_zero_p(values: Sequence[float]) -> float:
-    """Two-sided p of Student's t-test that the mean of one value per seed is 0.
+def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence: float = 0.95) -> Interval:
+    """Mean over seeds of a proportion with an interval inside [0, 1] that always has a width.
 
-    1 where all values are equal: so few seeds that they show no spread cannot tell anything.
+    - Two seeds or more: Student's t over seeds.
+    - Seeds that agree to within one example: the wider of that and Wilson's interval of all examples of all
+      seeds pooled. So small a spread is finer than the test set can measure. Pooling takes examples for
+      independent, so that a seed's score has the variance of a binomial proportion; on a fixed test set,
+      seeds that do not differ vary by no more than that.
+    - One seed: Wilson's, which speaks of the test set's error only.
+
+    Args:
+        hits: successes, one count per seed.
+        trials: examples, one count per seed.
+
+    >>> five_of_five = proportion_over_seeds([5, 5, 5], [5, 5, 5])
+    >>> f"[{five_of_five.low:.3f}, {five_of_five.high:.3f}] {five_of_five.method}"
+    '[0.796, 1.000] Wilson over all seeds'
     """
-    if np.ptp(values) == 0:
-        return 1.0
-    return float(np.asarray(scipy.stats.ttest_1samp(values, 0.0))[1])
+    if len(hits) == 1:
+        return wilson(hits[0], trials[0], confidence)
+    rates = [hit / trial for hit, trial in zip(hits, trials, strict=True)]
+    student = within_0_and_1(over_seeds(rates, confidence))
+    if np.ptp(rates) > (1 + ROUNDING) / min(trials):
+        return student
+    all_examples = wilson(sum(hits), sum(trials), confidence)
+    pooled = Interval(student.estimate, all_examples.low, all_examples.high, POOLED_WILSON)
+    return max(student, pooled, key=lambda interval: interval.high - interval.low)
+
+
+def within_0_and_1(interval: Interval) -> Interval:
+    """The part of it where a proportion can be."""
+    return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
+
+
+def mean_zero_p(differences: Sequence[float]) -> float | None:
+    """Two-sided p of Student's t-test that the mean of one difference of proportions per seed is 0; None
+    where these show no spread, which gives no test."""
+    if not has_spread(differences, 1.0):
+        return None
+    return float(np.asarray(scipy.stats.ttest_1samp(differences, 0.0))[1])
 
 
 def paired_proportions(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"]) -> PairedTest:
     """McNemar's exact test and Newcombe's paired interval (1998, method 10) at 90 %, for equivalence."""
     if len(first) != len(second) or len(first) == 0:
         raise ValueError("paired outcomes must be of the same, non-zero number of examples")
-    n = len(first)
+    n, both = len(first), int(np.sum(first & second))
     b, c = int(np.sum(first & ~second)), int(np.sum(~first & second))
     p_value = float(scipy.stats.binomtest(b, b + c, 0.5).pvalue) if b + c else 1.0
-    return PairedTest(b, c, _newcombe(int(np.sum(first & second)), b, c, n), p_value)
+    return PairedTest(both, b, c, n, _newcombe_paired(both, b, c, n, 0.90), p_value)
+
+
+def difference_over_seeds(tests: Sequence[PairedTest], confidence: float = 0.90) -> Interval:
+    """Mean over seeds of first - second, from one `PairedTest` per seed, two or more: Student's t over seeds;
+    where these differences show no spread, `pooled_difference`."""
+    differences = [test.difference.estimate for test in tests]
+    if has_spread(differences, 1.0):
+        return over_seeds(differences, confidence)
+    return pooled_difference(tests, confidence)
+
+
+def pooled_difference(tests: Sequence[PairedTest], confidence: float = 0.90) -> Interval:
+    """Newcombe's paired interval of all examples of all seeds. It speaks of these models, not of seeds."""
+    both, b, c, n = (
+        sum(getattr(test, name) for test in tests)
+        for name in ("both", "first_only", "second_only", "examples")
+    )
+    return replace(_newcombe_paired(both, b, c, n, confidence), method=POOLED_NEWCOMBE)
+
+
+def unpaired_difference(
+    first: tuple[int, int], second: tuple[int, int], confidence: float = 0.90
+) -> Interval:
+    """Newcombe's interval of p1 - p2 of independent samples (1998, method 10), each (successes, trials)."""
+    return _square_and_add(wilson(*first, confidence), wilson(*second, confidence), 0.0)
 
 
 def seed_test(
@@ -116,8 +203,9 @@ def seed_test(
     if min(len(one), len(two)) < 2:
         raise ValueError("a test over seeds needs two seeds or more")
     test = _t_test(paired)
-    spread = np.ptp(one - two) if paired else min(np.ptp(one), np.ptp(two))
-    if spread <= 1e-6 * max(np.abs(one).max(), np.abs(two).max()):  # what rounding to float32 leaves
+    largest = max(np.abs(one).max(), np.abs(two).max())
+    samples = [one - two] if paired else [one, two]
+    if not all(has_spread(sample.tolist(), largest) for sample in samples):
         return None
     result, mean = test(one, two), float(one.mean() - two.mean())
     intervals = (result.confidence_interval(confidence) for confidence in (0.95, 0.90))
@@ -191,7 +279,7 @@ def _least_seeds(power: Callable[[int], float]) -> int | None:
     return counts[place] if place < len(counts) else None
 
 
-def _newcombe(both: int, b: int, c: int, n: int, confidence: float = 0.90) -> Interval:
+def _newcombe_paired(both: int, b: int, c: int, n: int, confidence: float) -> Interval:
     """Interval of p1 - p2 from the Wilson intervals of p1 and p2 and the correlation of the pairs."""
     neither = n - both - b - c
     one, two = wilson(both + b, n, confidence), wilson(both + c, n, confidence)
@@ -200,9 +288,14 @@ def _newcombe(both: int, b: int, c: int, n: int, confidence: float = 0.90) -> In
     if margins:
         cross = both * neither - b * c
         phi = (max(cross - n / 2, 0.0) if cross > 0 else cross) / math.sqrt(margins)
+    return replace(_square_and_add(one, two, phi), estimate=(b - c) / n)
+
+
+def _square_and_add(one: Interval, two: Interval, phi: float) -> Interval:
+    """Interval of the difference of two proportions with intervals, whose correlation is `phi`."""
+    difference = one.estimate - two.estimate
     down_1, up_1 = one.estimate - one.low, one.high - one.estimate
     down_2, up_2 = two.estimate - two.low, two.high - two.estimate
-    difference = (b - c) / n
     low = difference - math.sqrt(max(0.0, down_1**2 - 2 * phi * down_1 * up_2 + up_2**2))
     high = difference + math.sqrt(max(0.0, up_1**2 - 2 * phi * up_1 * down_2 + down_2**2))
-    return Interval(difference, low, high)
+    return Interval(difference, low, high, NEWCOMBE)

@@ -126,7 +126,7 @@ def _exported(folder: Path, done: Done) -> Any:
 
 
 def _sent(folder: Path, done: Done) -> Any:
-    from toyflow.robot.control.log import read_log
+    from toyflow.robot.runtime.control.log import read_log
 
     return [line["sent"] for line in read_log(folder / "l.jsonl").of("step")]
 
@@ -187,7 +187,7 @@ def _read_classifier(bench: Bench, folder: Path, file: Path, damage: Damage) -> 
 def _read_log(bench: Bench, folder: Path, file: Path, damage: Damage) -> bool:
     """Read as far as it is whole, and said to end there."""
     damage()
-    from toyflow.robot.control.log import read_log
+    from toyflow.robot.runtime.control.log import read_log
 
     done = inside(folder, "robot-replay", file.name)
     if done.code:

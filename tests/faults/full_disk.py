@@ -136,7 +136,7 @@ def _fill(bench: Bench, folder: Path, writer: Writer) -> None:
 
 def _log(bench: Bench) -> int:
     """The robot is brought to rest, and what was written can be read."""
-    from toyflow.robot.control.log import read_log
+    from toyflow.robot.runtime.control.log import read_log
 
     folder = bench.fresh("robot")
     words = (

@@ -17,8 +17,12 @@ from scipy import stats as scipy_stats
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
-from toyflow.report.compare import Comparison, Selector, compare
+from toyflow.report.compare import Comparison, compare
+from toyflow.report.results import load_results
+from toyflow.report.selection import Selector
+from toyflow.report.tables import paired, paired_over_seeds
 from toyflow.report.verdicts import comparison_table, verdicts
+from toyflow.stats import paired_proportions, unpaired_difference
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
 
@@ -100,7 +104,7 @@ def refused(out: Path, *selectors: str, **options: Any) -> str:
     return str(error.value)
 
 
-def test_a_better_law(out):
+def test_a_better_schedule(out):
     comparison = compare(out, ["shift:4", "uniform"])
     [pair] = comparison.pairs
     reference = scipy_stats.ttest_rel(SHIFT, UNIFORM)
@@ -130,7 +134,7 @@ def test_the_table_has_the_numbers(out):
     assert "Holm" not in text
 
 
-def test_equivalent_laws(out):
+def test_equivalent_schedules(out):
     assert said(compare(out, ["beta", "uniform"])).startswith(
         "beta and uniform are equivalent within 2 points at K = 1: +0.2 points [+0.0, +0.4], 90 %, over "
         "3 seeds (two one-sided t-tests, p < 0.001)."
@@ -201,13 +205,13 @@ def test_without_common_seeds_it_is_said_to_be_unpaired(out):
     assert "n/a" in printed(comparison)
 
 
-def test_one_seed_says_nothing_about_laws(tmp_path):
+def test_one_seed_says_nothing_about_schedules(tmp_path):
     add(tmp_path, "uniform", [850])
     add(tmp_path, "beta", [870])
     comparison = compare(tmp_path, ["beta", "uniform"])
     assert said(comparison) == (
-        "One seed: nothing can be said about the laws; on this pair of models, beta and uniform differ by "
-        "+2.0 points [+1.3, +2.8] (Newcombe, 90 %; McNemar p < 0.001) at K = 1."
+        "One seed: nothing can be said about the schedules; on this pair of models, beta and uniform differ "
+        "by +2.0 points [+1.3, +2.8] (Newcombe, 90 %; McNemar p < 0.001) at K = 1."
     )
     assert comparison.pairs[0].models[0].first_only == 20 and comparison.pairs[0].test is None
     assert "n/a" in printed(comparison)
@@ -230,12 +234,13 @@ def test_one_seed_each_and_none_in_common(tmp_path):
         (
             20,
             "Too few to tell: beta and uniform differ by +2.0 points at K = 1 over 3 seeds, and these seeds "
-            "show no spread to judge that by; more are needed.",
+            "show no spread to judge that by; more are needed. By the examples of all seeds: "
+            "[+1.6, +2.4], 90 %.",
         ),
         (
             0,
             "beta and uniform are equal at K = 1 over 3 seeds, without a difference at any seed to judge "
-            "others by.",
+            "others by. By the examples of all seeds: [-0.1, +0.1], 90 %.",
         ),
     ],
 )
@@ -246,6 +251,49 @@ def test_seeds_without_spread_are_no_evidence_of_others(tmp_path, difference, se
     assert said(comparison) == sentence
     assert comparison.pairs[0].p_value == 1
     assert "n/a" in printed(comparison)
+
+
+def test_seeds_without_spread_are_judged_by_their_examples_in_all_reports(tmp_path):
+    """compare and the tables of `plot` give the same interval, and neither a p-value."""
+    add(tmp_path, "beta", [850, 867, 851])
+    add(tmp_path, "beta", [840, 857, 841], steps=10)
+    [pair] = compare(tmp_path, ["beta,K=1", "beta,K=10"]).pairs
+    [row] = paired_over_seeds(paired(load_results(tmp_path))).to_dict("records")
+    expected = paired_proportions(np.arange(3000) < 2568, np.arange(3000) < 2538).difference
+    assert pair.pooled is not None
+    for low, high in ((pair.pooled.low, pair.pooled.high), (row["low_90"], row["high_90"])):
+        assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert pair.test is None and np.isnan(row["t_test_p"])
+    assert (row["interval"], row["verdict"]) == ("Newcombe over all seeds", "undecided")
+
+
+def test_seeds_without_spread_that_are_not_common_are_two_samples(tmp_path):
+    add(tmp_path, "uniform", [850, 850])
+    add(tmp_path, "beta", [870, 870], first_seed=2)
+    [pair] = compare(tmp_path, ["beta", "uniform"]).pairs
+    assert pair.pooled == unpaired_difference((1740, 2000), (1700, 2000))
+    assert compare(tmp_path, ["beta", "uniform"], metric="digit_accuracy").pairs[0].pooled is None
+
+
+def test_what_else_differs_is_said(out, tmp_path):
+    """A schedule at 30 iterations against another at 60: either may be the cause."""
+    other = tmp_path / "other"
+    add(other, "uniform", [910, 921, 913], recipe={"iterations": 60.0})
+    add(tmp_path / "here", "shift:4", SHIFT, recipe={"iterations": 30.0})
+    verdict, note = verdicts(compare(tmp_path / "here", ["shift:4", f"{other}::uniform"]))
+    assert "shift:4 (iterations=30" in verdict and "uniform (iterations=60" in verdict
+    assert "differ in schedule (shift:4 and uniform) and iterations (30 and 60), so" in note
+    assert note.endswith("this comparison cannot tell which of these is the cause.")
+
+
+def test_what_comes_with_an_objective_is_not_told_as_a_second_cause(out):
+    add(out, "regression", [800, 801, 799], sampler="none")
+    add(out, "shift:4", SHIFT, steps=10)
+    assert not compare(out, ["shift:4", "uniform"]).pairs[0].confounded
+    assert "sampler" in compare(out, ["shift:4", "regression"]).pairs[0].confounded, "both have one"
+    assert "differ in schedule (shift:4 and uniform) and K (10 and 1)" in said(
+        compare(out, ["shift:4,K=10", "uniform,K=1"])
+    )
 
 
 def test_the_same_models_in_one_step_and_in_ten(out):
@@ -268,8 +316,8 @@ def test_one_model_in_one_step_and_in_ten(tmp_path):
     add(tmp_path, "beta", [850])
     add(tmp_path, "beta", [850], steps=10, from_end=True)
     assert said(compare(tmp_path, ["beta", "beta,K=10"])) == (
-        "One seed: nothing can be said about the law; on this one model, beta at K = 1 and beta at K = 10 "
-        "differ by +0.0 points [-2.9, +2.9] (Newcombe, 90 %; McNemar p = 1.000)."
+        "One seed: nothing can be said about the schedule; on this one model, beta at K = 1 and beta at K = "
+        "10 differ by +0.0 points [-2.9, +2.9] (Newcombe, 90 %; McNemar p = 1.000)."
     )
 
 
@@ -328,7 +376,7 @@ def test_another_folder(out, tmp_path):
     [
         (
             ["unifrom", "beta"],
-            r"unknown law in .*out, 'unifrom'. Did you mean 'uniform'\? Available: beta, edm",
+            r"unknown schedule in .*out, 'unifrom'. Did you mean 'uniform'\? Available: beta, edm",
         ),
         (["beta,encodr=base", "edm"], "unknown condition on beta, 'encodr'. Did you mean 'encoder'"),
         (["beta,encoder=bas", "edm"], "unknown encoder of beta, 'bas'. Did you mean 'base'"),

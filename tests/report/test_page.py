@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
@@ -16,7 +17,9 @@ from PIL import Image
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
 from toyflow.report import figures, page, page_figures
-from toyflow.report.page import results_folders, write_pages
+from toyflow.report.page import write_pages
+from toyflow.report.paper import PAPER
+from toyflow.report.results import results_folders
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
 
@@ -105,7 +108,7 @@ def written(tmp_path_factory):
     Image.new("RGB", (320, 160)).save(out / "hostile & sons" / "probe" / "velocity_error.png")
     Image.new("RGB", (32, 16)).save(out / "finding-1" / "figures" / "score_by_steps.png")
     (out / "notes").mkdir()
-    html, markdown = write_pages(out)
+    html, markdown = write_pages(out, PAPER)
     assert (html, markdown) == (out / "report.html", out / "report.md")
     return out, html.read_text(), markdown.read_text()
 
@@ -138,15 +141,15 @@ def test_figures_have_words_and_a_dark_form(written):
     assert light[opaque][:, :3].mean() < black[opaque][:, :3].mean() - 50
 
 
-def test_the_story_has_a_form_for_narrow_pages(tmp_path, monkeypatch):
-    def story(parts, stacked=False):
+def test_the_overview_has_a_form_for_narrow_pages(tmp_path):
+    def draw(folders, stacked=False):
+        assert set(folders) == {"a", "b"}
         return plt.subplots(figsize=(2, 6) if stacked else (6, 2))[0]
 
-    monkeypatch.setattr(page_figures, "story_parts", lambda folders: folders)
-    monkeypatch.setattr(page_figures, "story", story)
     for name in ("a", "b"):
         fill(tmp_path / name)
-    write_pages(tmp_path)
+    written = write_pages(tmp_path, replace(PAPER, overview=replace(PAPER.overview, draw=draw)))
+    assert written[0] == tmp_path / "story.png" and written[0].is_file()
     parsed = Parsed((tmp_path / "report.html").read_text())
     narrow = [each for each in parsed.all("source") if "max-width" in each["media"]]
     assert ["dark" in each["media"] for each in narrow] == [True, False]
@@ -183,7 +186,7 @@ def test_names_stay_text(written):
         assert len(counts) == 1
 
 
-def test_findings_stand_beside_the_studys_claims(written):
+def test_findings_stand_beside_the_papers_claims(written):
     _, html, markdown = written
     text = " ".join(Parsed(html).text.replace("\u00a0", " ").split())
     for words in (
@@ -217,7 +220,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path, monkeypatch):
     pages = []
     for place in ("here", "there"):
         folder = fill(tmp_path / place / "results", seeds=1)
-        pages.append([path.read_bytes() for path in write_pages(folder)])
+        pages.append([path.read_bytes() for path in write_pages(folder, PAPER)])
     assert pages[0] == pages[1]
     assert b"undecided (one seed)" in pages[0][0] and len(pages[0][0]) < 1e6
     assert str(tmp_path).encode() not in pages[0][0]
@@ -266,5 +269,14 @@ def test_another_task_whose_recipe_says_little_is_shown(tmp_path, monkeypatch):
     }  # fmt: skip
     evaluated = Evaluated(pd.DataFrame({"good": [1.0]}), details)
     store.write_evaluation(record, EvaluationRecord("euler", 1), evaluated, {})
-    html, markdown = write_pages(tmp_path)
+    html, markdown = write_pages(tmp_path, PAPER)
     assert "They bear on no claim." in html.read_text() and "Task mine" in markdown.read_text()
+
+
+def test_a_page_without_a_paper_makes_no_claims(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "DRAWINGS", ())
+    html, markdown = (path.read_text() for path in write_pages(fill(tmp_path, seeds=1)))
+    Parsed(html)
+    for words in ("Findings", "arXiv", "claim"):
+        assert words not in Parsed(html).text and words not in markdown
+    assert "Scores: exact match" in html and "Scores: exact match" in markdown

@@ -10,8 +10,8 @@ from rich.console import Console
 from toyflow.errors import UsageError
 from toyflow.flow import parse_schedule
 from toyflow.report import tables
-from toyflow.report.laws import laws_table, sparkline
 from toyflow.report.results import load_results
+from toyflow.report.schedules_table import schedules_table, sparkline
 from toyflow.report.write import write_report
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
@@ -76,7 +76,7 @@ def test_summary_has_the_seed_as_its_unit(store):
     assert row["high"] - row["score"] == pytest.approx(4.3027 * 0.01 / np.sqrt(3), rel=1e-4)
     assert ("regression", 10) not in summary.index
     text = shown(tables.summary_table(summary.reset_index()))
-    assert "n/a" in text and "61.0" in text and "seed is the unit" in text
+    assert "n/a" in text and "61.0" in text and "t over seeds, on this test set" in text
 
 
 def test_one_seed_is_said_to_be_test_set_error_only(tmp_path):
@@ -141,7 +141,7 @@ def test_figures_of_the_same_results_are_the_same_files(store, tmp_path):
 
 
 def test_series_are_told_apart_without_colour(store):
-    from toyflow.report.figures import Style
+    from toyflow.report.style import Style
 
     labels = [f"shift:{i}" for i in range(2, 12)]
     style = Style(labels)
@@ -173,7 +173,7 @@ def test_two_tasks_in_one_folder_are_refused(store):
         load_results(store)
 
 
-def test_a_law_whose_plugin_is_gone_is_left_out_of_the_densities(store, tmp_path):
+def test_a_schedule_whose_plugin_is_gone_is_left_out_of_the_densities(store, tmp_path):
     add(store, "vanished:3", 0, {1: 0.5})
     assert "schedule_densities.png" in [p.name for p in write_report(tmp_path)]
 
@@ -190,8 +190,8 @@ def test_sparklines_show_where_the_mass_is():
     assert sparkline(parse_schedule("groot"))[0] != " "
 
 
-def test_the_table_of_laws_names_every_family():
-    text = shown(laws_table())
+def test_the_table_of_schedules_names_every_family():
+    text = shown(schedules_table())
     for name in (
         "uniform",
         "beta",

@@ -1,9 +1,18 @@
+"""Reading a results folder, as anybody may."""
+
+import doctest
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from toyflow.report.figures import in_lines
+import toyflow
+from toyflow.atomic import DamagedError, write_sealed
+from toyflow.errors import UsageError
+from toyflow.report import results as results_module
 from toyflow.report.results import variants
+from toyflow.report.style import in_lines
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import StoredEvaluation, StoredTraining
 
@@ -34,3 +43,76 @@ def test_a_long_variant_is_broken_between_its_options():
     lines = in_lines(", ".join(options)).splitlines()
     assert len(lines) > 1 and all(len(line) <= 64 for line in lines)
     assert " ".join(lines).split(", ") == options and in_lines("") == ""
+
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "results" / "reference"
+
+
+def test_the_examples_of_the_docstrings_are_true(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = doctest.testmod(results_module)
+    assert found.attempted > 5 and not found.failed
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A few cells of a reference folder, with two encoders."""
+    out = tmp_path_factory.mktemp("results") / "mine"
+    for cell in sorted((REFERENCE / "finding-2" / "cells").iterdir())[:6]:
+        shutil.copytree(cell, out / "cells" / cell.name)
+    shutil.copy(REFERENCE / "finding-2" / "toyflow.json", out)
+    return out
+
+
+def test_a_row_is_one_model_decoded_in_one_number_of_steps(folder):
+    results = toyflow.load_results(str(folder))
+    assert isinstance(results, toyflow.Results)
+    frame = results.frame
+    assert not frame.duplicated(["key", "sampler", "steps"]).any() and frame["key"].nunique() == 6
+    assert {"objective", "schedule", "sampler", "seed", "steps", "score", *results.metrics} <= {*frame}
+    assert (frame["score"] - frame["hits"] / frame["examples"]).abs().max() < 1e-6
+    assert (frame["score"] == frame[results.metric]).all() and results.metrics[0] == results.metric
+
+
+def test_settings_stand_beside_the_rows(folder):
+    results = toyflow.load_results(folder)
+    joined = results.frame.join(results.settings[["encoder"]])
+    recorded = {e.training.record.key: e.training.record.model["encoder"] for e in results.evaluations}
+    assert joined["key"].map(recorded).tolist() == joined["encoder"].tolist()
+
+
+def said(folder: Path) -> str:
+    with pytest.raises(UsageError) as error:
+        toyflow.load_results(folder)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_what_is_no_results_folder_is_refused_in_one_line(tmp_path, folder):
+    assert "nowhere holds no results; make some: toyflow sweep --out" in said(tmp_path / "nowhere")
+    assert "holds no results" in said(tmp_path)
+    (tmp_path / "file").write_text("")
+    assert "holds no results" in said(tmp_path / "file")
+    assert said(folder.parent).endswith("is a folder of results folders; choose one of them: mine.")
+
+
+def test_a_folder_of_trainings_alone_is_called_that(tmp_path, folder):
+    shutil.copytree(folder, tmp_path / "out")
+    for evaluations in tmp_path.glob("out/cells/*/evaluations"):
+        shutil.rmtree(evaluations)
+    assert "holds 6 trained models and no evaluation" in said(tmp_path / "out")
+
+
+def test_a_newer_format_is_refused(tmp_path):
+    write_sealed(tmp_path / "toyflow.json", {"format": 99, "written_by": "9.9.9"})
+    assert "holds results of format 99, written by toyflow 9.9.9" in said(tmp_path)
+
+
+def test_a_damaged_configuration_is_named(tmp_path, folder):
+    shutil.copytree(folder, tmp_path / "out")
+    victim = sorted(tmp_path.glob("out/cells/*/config.json"))[0]
+    config = json.loads(victim.read_text())
+    victim.write_text(json.dumps({**config, "details": {}}))
+    with pytest.raises(DamagedError, match=r"config\.json"):
+        toyflow.load_results(tmp_path / "out")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from toyflow.errors import UsageError
-from toyflow.robot.environments import rendering
-from toyflow.robot.environments.libero import Libero, assets, package, standin
+from toyflow.robot.simulation.environments import rendering
+from toyflow.robot.simulation.environments.libero import Libero, assets, package, standin
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 from toyflow.flow import make_objective, parse_schedule
 from toyflow.launch import launch
 from toyflow.networks import VectorModel
-from toyflow.robot.data_set import DataSet
-from toyflow.robot.frames import CachedFrames, open_frames
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.frames import CachedFrames, open_frames
+from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
-from toyflow.robot.normalisation import Normalisation
-from toyflow.robot.policy import Policy, PolicyInput
-from toyflow.robot.spec import PolicySpec
-from toyflow.robot.training import batches, train_policy
+from toyflow.robot.policy.policy import Policy, PolicyInput
+from toyflow.robot.policy.spec import PolicySpec
+from toyflow.robot.policy.training import batches, train_policy
 from toyflow.training import NonFiniteDataError, OneCycle, PolicyRecipe, Trainer
 from toyflow.training.process_group import ProcessGroup
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from toyflow.errors import unknown
-from toyflow.robot.environment import Environment, Expert, SuiteTask
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times
-from toyflow.robot.planners import Planner
+from toyflow.robot.planner import Planner
+from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask
 
 SUITES = ("points", "slow", "clumsy", "hopeless", "blind")
 FAULTS = ("dies", "hangs", "raises")
@@ -110,12 +110,12 @@ class StraightPlanner(Planner):
     interface, image_size, horizon, replan = Points.interface, 16, 5, 5
 
     def __init__(self) -> None:
-        self.spent = defaultdict(float)
+        self.stage_seconds = defaultdict(float)
         self.seeds: list[int] = []
         self.batches: list[int] = []
-        self.decode_in(1)
+        self.set_num_steps(1)
 
-    def decode_in(self, steps: int, sampler: str | None = None) -> None:
+    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
         self.steps = self.model_calls = steps
 
     def plan(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:

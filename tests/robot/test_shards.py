@@ -8,8 +8,8 @@ import pytest
 from toyflow.cluster import ATTEMPTS, Cluster, TaskFailed, TaskLost
 from toyflow.errors import ToyflowError
 from toyflow.robot import shards
-from toyflow.robot.rollout import Episode, Outcome, Scene
-from toyflow.robot.shards import EPISODES, SentPolicy, Spent, run_shards
+from toyflow.robot.shards import EPISODES, PolicySeconds, SentPolicy, run_shards
+from toyflow.robot.simulation.rollout import Episode, Outcome, Scene
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Trained
 
@@ -65,7 +65,7 @@ class Mortal:
                 yield job, TaskLost("its node died")
                 return
             yield job, Outcome(*where, True, 7, 0.1)
-        yield job, Spent({"condition": 1.5}, "host: CPU")
+        yield job, PolicySeconds({"condition": 1.5}, "host: CPU")
 
 
 def run(monkeypatch, **deaths: int) -> tuple[list[Outcome], dict[str, float], Mortal]:

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from toyflow.errors import UsageError
-from toyflow.robot.checkpoint import seen
-from toyflow.robot.data_set import DataSet
-from toyflow.robot.study import RobotStudy
-from toyflow.robot.task import RobotTask, open_data_set
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.source import open_data_set
+from toyflow.robot.policy.checkpoint import seen
+from toyflow.robot.policy.policy_options import PolicyOptions
+from toyflow.robot.runner import RobotRunner
+from toyflow.robot.task import RobotTask
 from toyflow.sweep.options import SweepOptions
 
 pytest.importorskip("lerobot")
@@ -45,16 +47,17 @@ def test_constant_dimensions_may_be_kept_and_are_no_part_of_the_policys_identity
 def test_a_study_knows_the_data_sets_of_variants(small, tmp_path):
     shutil.copytree(small[0], tmp_path / "other")
     here, there = str(small[0]), str(tmp_path / "other")
-    study = RobotTask.study(
-        SweepOptions(set={"dataset": (here,)}, variants=({"dataset": there}, {"fps": "10"}))
+    runner = RobotRunner.from_options(
+        RobotTask, SweepOptions(set={"dataset": (here,)}, variants=({"dataset": there}, {"fps": "10"}))
     )
-    assert isinstance(study, RobotStudy)
-    assert study.data_sets == {open_data_set(here).fingerprint: here}  # the same content under two names
+    assert runner.data_sets == {open_data_set(here).fingerprint: here}  # the same content under two names
     info = tmp_path / "other" / "meta" / "info.json"
     info.write_text(info.read_text().replace('"fps": 10', '"fps": 5'))
     open_data_set.cache_clear()
-    study = RobotTask.study(SweepOptions(variants=({"dataset": here}, {"dataset": there})))
-    assert isinstance(study, RobotStudy) and sorted(study.data_sets.values()) == sorted([here, there])
+    runner = RobotRunner.from_options(
+        RobotTask, SweepOptions(variants=({"dataset": here}, {"dataset": there}))
+    )
+    assert sorted(runner.data_sets.values()) == sorted([here, there])
 
 
 def test_a_data_set_without_cameras_is_for_a_policy_that_sees_none(small, tmp_path):
@@ -66,8 +69,8 @@ def test_a_data_set_without_cameras_is_for_a_policy_that_sees_none(small, tmp_pa
     path.write_text(json.dumps(info))
     data = DataSet(str(tmp_path / "blind"))
     with pytest.raises(UsageError, match=r"no camera.*it has .*observation\.image\.front.*--cameras none"):
-        seen(data, {"cameras": "all", "fps": "0"})
-    assert seen(data, {"cameras": "none", "fps": "0"}).cameras == ()
+        seen(data, PolicyOptions())
+    assert seen(data, PolicyOptions(cameras="none")).cameras == ()
 
 
 def test_statistics_that_are_no_numbers_are_refused_before_anything_starts(still):

@@ -15,7 +15,7 @@ pytest.importorskip("lerobot")
 
 from robot import distributed_checks as checks
 
-from toyflow.robot.augmentation import Augmentation
+from toyflow.robot.data.augmentation import Augmentation
 from toyflow.training.process_group import SINGLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from junk import JSON, TEXT, parsed, texts
 
 from toyflow.errors import UsageError
-from toyflow.sweep.options import SweepOptions, parse_numbers
+from toyflow.parsing import parse_numbers
+from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import load_preset
 
 

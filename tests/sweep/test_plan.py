@@ -4,11 +4,11 @@ import pytest
 
 from toyflow.errors import UsageError
 from toyflow.sweep.plan import Grid, plan_cells
-from toyflow.sweep.subject import Settings
+from toyflow.sweep.subject import ResolvedOptions
 
 GRID = Grid(
     task="points", schedules=["beta", "uniform"], objectives=["flow"], steps=[10, 1], seeds=[0, 1],
-    samplers=["euler"], settings=[Settings({}, {})], recipe={"iterations": 5},
+    samplers=["euler"], settings=[ResolvedOptions({}, {})], recipe={"iterations": 5},
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_a_decoding_without_a_sampler_is_one_record_whatever_samplers_are_asked_
 
 def test_labels_tell_cells_of_one_plan_apart():
     settings = [
-        Settings({"side": side}, {"attention": kind, "encoder": "base"})
+        ResolvedOptions({"side": side}, {"attention": kind, "encoder": "base"})
         for side in ("2", "3")
         for kind in ("cross", "joint")
     ]
@@ -69,7 +69,7 @@ def test_labels_tell_cells_of_one_plan_apart():
 
 
 def test_settings_that_differ_in_their_test_set_share_a_model():
-    settings = [Settings({}, {}, test_set) for test_set in ("near", "far", "near")]
+    settings = [ResolvedOptions({}, {}, test_set) for test_set in ("near", "far", "near")]
     [cell] = plan_cells(replace(GRID, settings=settings, seeds=[0], schedules=["beta"]))
     decodings = [(e.test_set, e.steps) for e in cell.evaluations]
     assert decodings == [("near", 1), ("near", 10), ("far", 1), ("far", 10)]

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junk import parsed
 
+from toyflow.api.study import plan_study
 from toyflow.errors import UsageError
 from toyflow.robot import task as robot
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import Notes, available_presets, load_preset, notes
-from toyflow.toy.api import plan_study
 
 
 def _altered(path: Path) -> st.SearchStrategy[bytes]:

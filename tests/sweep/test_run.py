@@ -4,9 +4,9 @@ from typing import Any
 import pandas as pd
 import torch
 from rich.console import Console
+from runners import StubRunner
 
 from toyflow.sweep import store as storing
-from toyflow.sweep.cell import Study
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
@@ -14,7 +14,7 @@ from toyflow.sweep.run import missing_cells, print_plan
 from toyflow.sweep.store import Evaluated, Store, Trained
 
 
-class Priced(Study):
+class Priced(StubRunner):
     """Costs a second to train and none to decode."""
 
     def __init__(self) -> None:
@@ -26,15 +26,6 @@ class Priced(Study):
     def estimate(self, record, evaluations):
         self.asked.append(record.schedule)
         return 1.0, 0.0
-
-    def train(self, record, on_progress):
-        raise AssertionError
-
-    def evaluate(self, training, evaluations, on_progress):
-        raise AssertionError
-
-    def environment(self):
-        raise AssertionError
 
 
 def planned(tmp_path, **options: Any) -> tuple[str, Priced]:

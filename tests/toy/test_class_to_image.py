@@ -10,7 +10,7 @@ from toyflow.networks import DenoiserSize
 from toyflow.toy import features
 from toyflow.toy.features import Classifier, train_classifier
 from toyflow.toy.images import IMAGE_SETS, Images, ImageSet
-from toyflow.toy.tasks.class_to_image import ClassToImage, ImageDenoiser
+from toyflow.toy.tasks.class_to_image import ClassToImage, ImageDenoiser, ImageModel
 from toyflow.training import Batch, OneCycle, train
 
 
@@ -81,7 +81,7 @@ def test_the_distance_tells_real_images_from_mean_images_and_noise(task, test, g
 @pytest.mark.parametrize("dataset", ["mnist", "cifar-10"])
 def test_models_of_all_sizes_answer(dataset, size, attention):
     task = ClassToImage({"dataset": dataset})
-    model = task.build_model({"decoder": size, "attention": attention}).eval()
+    model = task.build_model(ImageModel(size, attention)).eval()
     x = torch.randn(2, *task.target_shape)
     condition = model.encode(torch.tensor([3, 7]))
     assert model(x, torch.rand(2), condition).shape == x.shape
@@ -106,7 +106,7 @@ def test_a_token_is_a_patch_of_the_image_and_goes_back_to_its_place(monkeypatch)
 def test_sizes_are_in_order():
     task = ClassToImage()
     counts = [
-        sum(p.numel() for p in task.build_model({"decoder": size, "attention": "cross"}).parameters())
+        sum(p.numel() for p in task.build_model(ImageModel(size)).parameters())
         for size in ("small", "base", "large")
     ]
     assert counts == sorted(counts) and len(set(counts)) == 3
@@ -114,7 +114,7 @@ def test_sizes_are_in_order():
 
 def test_a_short_training_lowers_the_loss_and_is_decoded_and_scored(task, test, generator):
     objective = make_objective("flow", parse_schedule("uniform"))
-    model = task.build_model({"decoder": "small", "attention": "cross"})
+    model = task.build_model(ImageModel("small"))
     batches = (task.train_batch(8, generator) for _ in iter(int, 1))
     curve = train(model, objective, batches, OneCycle(iterations=60, batch_size=8), generator)
     assert curve.points[-1].loss < 0.75 * curve.points[0].loss

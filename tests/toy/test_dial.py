@@ -9,6 +9,7 @@ from toyflow.flow.path import interpolate
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.toy.codes import CODES
 from toyflow.toy.tasks.dial import Dial
+from toyflow.toy.tasks.grid_to_sequence import GridToSequence
 from toyflow.training import Batch
 
 
@@ -126,3 +127,15 @@ def test_the_velocity_of_the_path_is_what_the_closed_form_predicts_on_average(ge
         float((optimal * scale - (batch.target - noise)).square().mean()) for scale in (0.95, 1.0, 1.05)
     ]
     assert losses[1] < min(losses[0], losses[2])
+
+
+def test_a_task_gives_the_scores_of_its_closed_form():
+    certain = Dial.ideal_scores({"tiles": "3", "modes": "10", "certainty": "1"}, steps=1)
+    assert certain is not None and certain["exact_match"] == 1
+    assert certain["total_variation"] == pytest.approx(0, abs=1e-9)
+    mixed = Dial.ideal_scores({"tiles": "3"}, steps=1)
+    assert mixed is not None and mixed["valid"] < 0.8, "one step of it falls between the modes"
+
+
+def test_a_task_without_a_closed_form_has_no_such_scores():
+    assert GridToSequence.ideal_scores({}, steps=1) is None

@@ -4,7 +4,7 @@ import torch
 from toyflow.errors import UsageError
 from toyflow.toy.codes import CODES
 from toyflow.toy.mnist import load_digits
-from toyflow.toy.tasks.grid_to_sequence import GridToSequence
+from toyflow.toy.tasks.grid_to_sequence import GridModel, GridToSequence
 from toyflow.training import Batch
 
 
@@ -66,7 +66,7 @@ def test_decoding_is_by_nearest_code(task):
 @pytest.mark.parametrize("attention", ["cross", "joint"])
 @pytest.mark.parametrize("size", ["small", "base", "large"])
 def test_models_of_all_sizes_answer(task, size, attention, generator):
-    options = {"encoder": size, "decoder": size, "attention": attention}
+    options = GridModel(size, size, attention)
     model = task.build_model(options).eval()
     batch = task.train_batch(2, generator)
     out = model(torch.randn(2, 16, 10), torch.rand(2), model.encode(batch.observation))
@@ -76,7 +76,7 @@ def test_models_of_all_sizes_answer(task, size, attention, generator):
 def test_sizes_are_in_order(task):
     for name in ("encoder", "decoder"):
         counts = [
-            sum(p.numel() for p in task.build_model(task.choose({name: size})[1]).parameters())
+            sum(p.numel() for p in task.build_model(task.model_options.parse({name: size})).parameters())
             for size in ("small", "base", "large")
         ]
         assert counts == sorted(counts) and len(set(counts)) == 3
@@ -87,7 +87,7 @@ def test_grids_of_other_sides(side, generator):
     task = GridToSequence({"side": side})
     test, tiles = task.test_set(), int(side) ** 2
     assert test.observation.shape == (10_000 // tiles, tiles, 28, 28)
-    model = task.build_model(task.choose({})[1]).eval()
+    model = task.build_model(GridModel()).eval()
     batch = task.train_batch(2, generator)
     assert model(batch.target, torch.rand(2), model.encode(batch.observation)).shape == (
         2,

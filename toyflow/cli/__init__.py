@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow import __version__
 from toyflow.cli import catalogue, results, robot, robot_control, runs, training
 from toyflow.errors import ToyflowError
 from toyflow.launch import launch
+from toyflow.version import __version__
 
 app = typer.Typer(
     name="toyflow",

@@ -26,9 +26,9 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Print training-time laws: density, mass at the noise end, source and its direction of time."""
         check_torch()
-        from toyflow.report.laws import laws_table
+        from toyflow.report.schedules_table import schedules_table
 
-        console.print(laws_table(names or None))
+        console.print(schedules_table(names or None))
 
     @app.command(epilog=examples("toyflow objectives"))
     def objectives() -> None:
@@ -49,14 +49,14 @@ def add_commands(app: typer.Typer) -> None:
     @app.command(epilog=examples("toyflow presets", "toyflow sweep --preset dial --quick"))
     def presets() -> None:
         """Print the sweeps that come with toyflow: what each shows, and what it costs."""
-        from toyflow.report.presets import presets_table
+        from toyflow.report.catalogue import presets_table
 
         console.print(presets_table())
 
     @app.command(epilog=examples("toyflow doctor"))
     def doctor() -> None:
         """Print versions, devices, threads, data and plug-ins, and what is missing for what."""
-        from toyflow.doctor import examine
+        from toyflow.api.doctor import examine
 
         marks = {True: "[green]ok  [/]", False: "[bold red]bad [/]", None: "[yellow]note[/]"}
         well = True

@@ -26,10 +26,11 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Draw the figures of a results folder, and write its tables as CSV."""
         check_torch()
+        from toyflow.report.paper import PAPER
         from toyflow.report.write import write_report
 
         with console.status("reading results, drawing"):
-            paths = write_report(out, [name.strip() for name in formats.split(",") if name.strip()])
+            paths = write_report(out, [name.strip() for name in formats.split(",") if name.strip()], PAPER)
         for path in paths:
             console.print(escape(str(path)), style="green")
 
@@ -73,9 +74,9 @@ def add_commands(app: typer.Typer) -> None:
         few seeds to tell, it says how many would do.
         """
         check_torch()
+        from toyflow.parsing import parse_steps
         from toyflow.report.compare import compare as compared
         from toyflow.report.verdicts import TABLE_WIDTH, comparison_table, verdicts
-        from toyflow.sweep.options import parse_steps
 
         asked = parse_steps(steps, "--steps")
         comparison = compared(out, selections, asked, metric, margin)
@@ -107,8 +108,8 @@ def add_commands(app: typer.Typer) -> None:
         """Measure what velocity fields have learned: their error by noise level, how straight the sampled
         paths are, and how far one step lands from many. Against the closed form, where the task knows it."""
         check_torch()
-        from toyflow.probing import probe as probed
-        from toyflow.report.probe import probe_table, write_probe
+        from toyflow.api.probing import probe as probed
+        from toyflow.report.probe_report import probe_table, write_probe
 
         with progress("probing") as on_progress:
             found = probed(
@@ -128,8 +129,9 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.report.page import write_pages
+        from toyflow.report.paper import PAPER
 
         with console.status("reading results, drawing"):
-            paths = write_pages(out)
+            paths = write_pages(out, PAPER)
         for path in paths:
             console.print(escape(str(path)), style="green")

@@ -22,9 +22,6 @@ from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.errors import UsageError, unknown
 from toyflow.launch import launch
 
-DEMO_SUITE, DEMO_TASK = "libero_object", 0
-DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_ITERATIONS, DEMO_STATES = 12, 64, 1200, 5
-
 Steps = Annotated[str, typer.Option(help="Denoising steps K to evaluate with.")]
 Suite = Annotated[
     str | None,
@@ -157,7 +154,12 @@ def add_commands(app: typer.Typer) -> None:
         if here.is_main:
             start_workers("robot")
         check_torch()
-        from toyflow.cli.robot_training import first_demonstrations, train_one
+        from toyflow.api.robot_training import (
+            DEMO_ITERATIONS,
+            DEMO_STATES,
+            first_demonstrations,
+            train_one,
+        )
         from toyflow.sweep.options import SweepOptions
 
         if dataset is None:
@@ -229,7 +231,7 @@ def add_commands(app: typer.Typer) -> None:
             raise unknown("executor", executor, ("local", "ray"))
         start_workers("robot")
         check_torch()
-        from toyflow.cli.robot_training import evaluate_one
+        from toyflow.api.robot_training import evaluate_one
         from toyflow.cluster import Cluster
 
         on_ray = Cluster(address, cpus_per_simulator, gpus_per_simulator) if executor == "ray" else None
@@ -259,7 +261,7 @@ def add_commands(app: typer.Typer) -> None:
         The way back is `toyflow robot-eval FOLDER`, which takes LeRobot's checkpoints.
         """
         check_torch()
-        from toyflow.cli.robot_training import export
+        from toyflow.api.robot_training import export
 
         export(checkpoint, folder, console)
 
@@ -334,7 +336,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-demos --suite libero_object --check 10",
     ))  # fmt: skip
     def robot_demos(
-        suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = DEMO_SUITE,
+        suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = "libero_object",
         tasks: Annotated[str, typer.Option(help="Its tasks: all, or 0-4,7.")] = "all",
         episodes: Annotated[int, typer.Option(help="Demonstrations of each task.")] = 20,
         out: Annotated[
@@ -370,9 +372,9 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.machine import cores
-        from toyflow.robot.demos import DemoOptions, expert_success, make_demos
-        from toyflow.robot.environment import load_environment
-        from toyflow.sweep.options import parse_numbers
+        from toyflow.parsing import parse_numbers
+        from toyflow.robot.data.demos import DemoOptions, expert_success, make_demos
+        from toyflow.robot.simulation.environment import load_environment
 
         chosen = None if tasks == "all" else parse_numbers(tasks, "--tasks")
         if check is not None:
@@ -407,7 +409,7 @@ def add_commands(app: typer.Typer) -> None:
         """
         if environment != "libero":
             raise unknown("environment to set up", environment, ["libero"])
-        from toyflow.robot.environments.libero.setup import setup_libero
+        from toyflow.robot.simulation.environments.libero.setup import setup_libero
 
         setup_libero(assets, stand_ins, console)
 

@@ -175,9 +175,9 @@ def add_commands(app: typer.Typer) -> None:
             return
         from rich.markup import escape
 
-        from toyflow.report.run_figure import draw_run
-        from toyflow.robot.control.log import read_log
-        from toyflow.robot.control.summary import Summary
+        from toyflow.robot.runtime.control.log import read_log
+        from toyflow.robot.runtime.control.run_figure import draw_run
+        from toyflow.robot.runtime.control.summary import Summary
 
         recording = read_log(log)
         for line in Summary.of(recording).lines():
@@ -195,7 +195,7 @@ def _settings(
     options: list[str] | None,
 ) -> dict[str, Any]:
     """What of `RobotSettings` was said; the rest is at its default."""
-    from toyflow.sweep.options import parse_numbers, parse_pairs
+    from toyflow.parsing import parse_numbers, parse_pairs
 
     said = {
         "suite": suite, "task": task, "seed": seed, "image_size": image_size, "prompt": prompt,

@@ -18,24 +18,24 @@ from jaxtyping import Float
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow import __version__
-from toyflow.cli.robot_policy import compile_policy, find_policy_for_robot, ready_planner, warnings_about
 from toyflow.errors import ToyflowError, UsageError, named_line
 from toyflow.machine import cores
-from toyflow.robot.control.chunks import Handover, parse_handover
-from toyflow.robot.control.clock import RealClock, SteppedClock
-from toyflow.robot.control.limits import Limits, Patience
-from toyflow.robot.control.limits_file import read_limits
-from toyflow.robot.control.log import Recording, RunLog, read_log
-from toyflow.robot.control.loop import ControlLoop, Ending, LoopSettings
-from toyflow.robot.control.planning import Planning, SteppedPlanning, ThreadedPlanning
-from toyflow.robot.control.replay import NoPlanning, Recorded
-from toyflow.robot.control.safety import Gate
-from toyflow.robot.control.signals import StopSignals
-from toyflow.robot.control.summary import Summary
 from toyflow.robot.interface import Interface
-from toyflow.robot.planners import Planner
-from toyflow.robot.robots import Robot, RobotSettings, open_robot, shown
+from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.opening import compile_planner, find_policy_for_robot, ready_planner, warnings_about
+from toyflow.robot.planner import Planner
+from toyflow.robot.runtime.control.chunks import Handover, parse_handover
+from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
+from toyflow.robot.runtime.control.limits_file import read_limits
+from toyflow.robot.runtime.control.log import Recording, RunLog, read_log
+from toyflow.robot.runtime.control.loop import ControlLoop, Ending, LoopSettings
+from toyflow.robot.runtime.control.planning import Planning, SteppedPlanning, ThreadedPlanning
+from toyflow.robot.runtime.control.replay import NoPlanning, Recorded
+from toyflow.robot.runtime.control.safety import Gate
+from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.summary import Summary
+from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot, shown
+from toyflow.version import __version__
 
 LOGS = Path("robot-runs")
 
@@ -111,7 +111,8 @@ def run_policy(
     rate = _rate(robot, planner.interface, drive.rate)
     due = _replan(replan, planner, robot, handover, latency_steps)
     if compiled:
-        compile_policy(planner, 1, console)
+        with console.status("compiling the policy; a minute or more"):
+            compile_planner(planner, 1)
     # A real robot is never driven by a plan's first call, which is the slowest.
     for _ in range(3 if not robot.stepped else 0):
         planner.plan([planner.any_observation()], [0])

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow import __version__
-from toyflow.cli.robot_policy import compile_policy, find_policy, ready_planner, warnings_about
 from toyflow.errors import UsageError
 from toyflow.machine import cores, installed_version
 from toyflow.robot.latency import Times
-from toyflow.robot.planners import Planner
+from toyflow.robot.opening import compile_planner, find_policy, ready_planner, warnings_about
+from toyflow.robot.planner import Planner
 from toyflow.sweep.store import StoredTraining
+from toyflow.version import __version__
 
 if TYPE_CHECKING:
-    from toyflow.robot.serving.observations import Keys
-    from toyflow.robot.serving.server import PolicyServer
+    from toyflow.robot.runtime.serving.observations import Keys
+    from toyflow.robot.runtime.serving.server import PolicyServer
 
 KEY_VARIABLE = "TOYFLOW_API_KEY"
 
@@ -60,17 +60,18 @@ def serve_one(
     missing = [name for name in ("websockets", "msgpack") if installed_version(name) is None]
     if missing:
         raise UsageError(f"serving needs {' and '.join(missing)}: pip install 'toyflow[robot]'.")
-    from toyflow.robot.serving.access import check_host, read_key
-    from toyflow.robot.serving.loop import run
-    from toyflow.robot.serving.observations import Keys, ObservationReader, parse_keys
-    from toyflow.robot.serving.server import PolicyServer, ServerOptions
+    from toyflow.robot.runtime.serving.access import check_host, read_key
+    from toyflow.robot.runtime.serving.loop import run
+    from toyflow.robot.runtime.serving.observations import Keys, ObservationReader, parse_keys
+    from toyflow.robot.runtime.serving.server import PolicyServer, ServerOptions
 
     key, chosen = read_key(key_file, KEY_VARIABLE), parse_keys(keys)
     check_host(host, key, KEY_VARIABLE)
     training = find_policy(checkpoint, rename, out)
     planner = ready_planner(training, steps, sampler, device, threads or cores())
     if compiled:
-        compile_policy(planner, limits["batch"], console)
+        with console.status("compiling the policy; a minute or more"):
+            compile_planner(planner, limits["batch"])
     reader = ObservationReader(planner.interface, Keys.of(planner.interface, chosen), prompt)
     for warning in _warnings(training, planner, sampler):
         console.print(f"[yellow]{escape(warning)}[/]")

@@ -46,8 +46,8 @@ def start_workers(task: str) -> None:
     from toyflow import plugins
     from toyflow.workers import start_fork_server
 
-    robot = ["toyflow.robot.study", "toyflow.robot.augmentation"]
-    toy = ["toyflow.toy.study", "torchvision.datasets"]
+    robot = ["toyflow.robot.runner", "toyflow.robot.data.augmentation"]
+    toy = ["toyflow.toy.runner", "torchvision.datasets"]
     start_fork_server([*(robot if task == "robot" else toy), *plugins.modules("tasks", task)])
 
 

@@ -160,7 +160,7 @@ def add_commands(app: typer.Typer) -> None:
         if options.executor == "local" and not dry_run:
             start_workers(options.task)
         check_torch()
-        from toyflow.cli.sweep import run_sweep
+        from toyflow.api.sweeping import run_sweep
 
         run_sweep(options, console, dry_run)
 
@@ -231,7 +231,8 @@ def add_commands(app: typer.Typer) -> None:
             options = options.updated({"out": f"{options.out}/{','.join(named)}"}, "flags")
         start_workers(options.task)
         check_torch()
-        from toyflow.report.recommend import (
+        from toyflow.api import recommending
+        from toyflow.report.recommendation import (
             recommendation_sentences,
             recommendation_table,
             regret,
@@ -239,7 +240,6 @@ def add_commands(app: typer.Typer) -> None:
         )
         from toyflow.sweep.executors import executor_of
         from toyflow.sweep.run import show_on
-        from toyflow.toy import recommend as recommending
 
         executor = executor_of(options)
         full = recommending.full_sweep(options, against) if against else None

@@ -1,4 +1,4 @@
-"""`toyflow objectives` and `toyflow tasks`: what there is to choose from, and what it costs."""
+"""`toyflow objectives`, `toyflow tasks` and `toyflow presets`: what there is to choose from, and its cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from rich.table import Table
 
 from toyflow import plugins
 from toyflow.flow import make_objective, parse_schedule
-from toyflow.sweep.subject import Values
+from toyflow.optionset import OptionSet
+from toyflow.sweep.presets import available_presets, notes
+from toyflow.sweep.subject import load_subject
 
 TRIED_STEPS = range(1, 129)
 
@@ -41,22 +43,40 @@ def tasks_table() -> Table:
     table.add_column("metrics,\nthe headline first", overflow="fold")
     table.add_column("options", overflow="fold")
     for name in sorted(plugins.available("tasks")):
-        task = plugins.load("tasks", name)
+        task = load_subject(name)
         metrics = "\n".join([*task.metrics, *task.set_metrics])
         parts = {
-            "of the data": {**task.knobs, **task.accepted},
-            "of the model": task.options,
-            "of the evaluation": task.trials,
+            "of the data": (task.data_options, task.waivers),
+            "of the model": (task.model_options,),
+            "of the evaluation": (task.evaluation_options,),
         }
-        options = (f"[italic]{what}[/]\n{_options(values)}" for what, values in parts.items() if values)
+        options = (f"[italic]{what}[/]\n{told}" for what, sets in parts.items() if (told := _options(sets)))
         table.add_row(name, metrics, "\n".join(options))
     table.caption = "--set NAME=VALUE,VALUE for `toyflow sweep`; the default is in bold"
     table.caption_justify = "left"
     return table
 
 
-def _options(values: Values) -> str:
-    return "\n".join(f"{name}: {of}" for name, of in values.items())
+def _options(sets: tuple[type[OptionSet], ...]) -> str:
+    return "\n".join(f"{name}: {of}" for options in sets for name, of in options.values().items())
+
+
+def presets_table() -> Table:
+    """A line per preset: what it shows, and what it and its short version cost."""
+    table = Table(title="presets", title_justify="left", show_lines=True)
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it shows", ratio=3)
+    table.add_column("what it costs", ratio=2)
+    for name, path in available_presets().items():
+        said = notes(path)
+        first = f"\n[dim]first:[/] {escape(said.first)}" if said.first else ""
+        quick = f"\n[bold]--quick:[/] {escape(said.quick)}" if said.quick else ""
+        table.add_row(name, escape(said.shows) + first, escape(said.cost) + quick)
+    table.caption = (
+        "toyflow sweep --preset NAME, and --quick for the short version; the files are in experiments/"
+    )
+    table.caption_justify = "left"
+    return table
 
 
 def _steps(steps: list[int]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,59 +11,12 @@ import numpy as np
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import Results, description, load_results
+from toyflow.report.results import Results, load_results
 from toyflow.report.runs import existing_store
+from toyflow.report.selection import Arm, Selector, differing, select
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.records import TEST_SET
 from toyflow.sweep.store import StoredEvaluation
-
-
-@dataclass(frozen=True)
-class Selector:
-    """What `results/other::shift:4@beta,K=1,encoder=large` says."""
-
-    folder: Path
-    label: str
-    conditions: tuple[tuple[str, str], ...]
-    steps: int | None
-
-    @classmethod
-    def parse(cls, text: str, out: Path) -> Selector:
-        """Raises UsageError where it is not of the form [FOLDER::]LAW[,NAME=VALUE]..."""
-        folder, _, rest = text.rpartition("::")
-        label, *conditions = (part.strip() for part in rest.split(","))
-        named = [[part.strip() for part in condition.split("=", 1)] for condition in conditions]
-        if not label or any(len(pair) != 2 or not all(pair) for pair in named):
-            raise UsageError(f"{text!r} is not of the form [FOLDER::]LAW[,NAME=VALUE]..., as beta,K=10 is.")
-        chosen = {"K" if name == "steps" else name.replace("_", " "): value for name, value in named}
-        if len(chosen) < len(named):
-            raise UsageError(f"{text!r} names a condition twice.")
-        steps = chosen.pop("K", "")
-        if steps and not re.fullmatch("[0-9]{1,9}", steps):
-            raise UsageError(f"K={steps[:40]!r} in {text[:80]!r} is not a number of steps.")
-        place = Path(folder) if folder else out
-        return cls(place, label, tuple(sorted(chosen.items())), int(steps) if steps else None)
-
-    def at(self, steps: int) -> Selector:
-        """The same in `steps` steps, unless it says in how many."""
-        return self if self.steps is not None else replace(self, steps=steps)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """The decodings that a selector names: one per seed, alike in everything else."""
-
-    selector: Selector
-    description: Mapping[str, str]
-    by_seed: Mapping[int, StoredEvaluation]
-
-    def values(self, metric: str, seeds: Iterable[int]) -> list[float]:
-        """The metric at each of the seeds."""
-        return [self.by_seed[seed].details["metrics"][metric] for seed in seeds]
-
-    def keys(self, seeds: Iterable[int]) -> list[str]:
-        """The trained models of the seeds."""
-        return [self.by_seed[seed].training.record.key for seed in seeds]
 
 
 @dataclass(frozen=True)
@@ -82,9 +34,16 @@ class Pair:
     """None with one seed, and where the seeds show no spread."""
     same_models: bool
     models: Mapping[int, stats.PairedTest]
-    """McNemar's test by seed: where both decode the same trained models, and where there is one seed."""
+    """McNemar's test by seed: where both decode the same trained models, and where there is no test over
+    seeds."""
+    pooled: stats.Interval | None
+    """Where there are several seeds, but no test over them: the 90 % interval of the difference by all
+    examples of all seeds. It speaks of these models. None of a metric that is not right or wrong."""
     p_value: float | None
-    """Of the test over seeds, or of McNemar's where there is one seed; adjusted by Holm's method."""
+    """Of the test over seeds, or of McNemar's where there is one seed; adjusted by Holm's method. 1 where
+    seeds show no spread."""
+    confounded: Mapping[str, tuple[str, str]]
+    """Values of the settings in which the two differ, where these are more than one."""
 
     @property
     def several(self) -> bool:
@@ -176,7 +135,7 @@ def compare(
     for a, b in dict.fromkeys((first.at(k), other.at(k)) for k in steps for other in others):
         if a == b:
             raise UsageError(f"{a.label} at K = {a.steps} would be compared with itself.")
-        arms = _select(stored[a.folder], a), _select(stored[b.folder], b)
+        arms = select(stored[a.folder], a), select(stored[b.folder], b)
         _check_comparable(*arms, measure.metric)
         if not pairs:  # one margin for all
             measure = replace(measure, margin=_margin(margin, measure, arms[0]))
@@ -191,50 +150,6 @@ def _of_the_whole(arm: Arm) -> tuple[str, ...]:
     one = next(iter(arm.by_seed.values()))
     of_each = one.outcomes().columns
     return tuple(name for name in one.details["metrics"] if name not in of_each)
-
-
-def _select(results: Results, selector: Selector) -> Arm:
-    """Raises UsageError where nothing fits, or where what fits differs in more than the seed."""
-    label, named = selector.label, ",".join([selector.label, *map("=".join, selector.conditions)])
-    labels = {evaluation.training.record.label for evaluation in results.evaluations}
-    if label not in labels:
-        raise unknown(f"law in {selector.folder},", label, labels)
-    found = [(_described(e), e) for e in results.evaluations if e.training.record.label == label]
-    for name, wanted in (*selector.conditions, ("K", str(selector.steps))):
-        values = {has[name] for has, _ in found if name in has}
-        if not values:
-            raise unknown(f"condition on {label},", name, {known for has, _ in found for known in has})
-        found = [(has, e) for has, e in found if name in has and _alike(has[name], wanted)]
-        if not found and name == "K":
-            existing = ", ".join(sorted(values, key=int))
-            raise UsageError(f"{named} was not decoded at K = {wanted}; there is K = {existing}.")
-        if not found:
-            raise unknown(f"{name} of {label},", wanted, values)
-    choices = _differing([has for has, _ in found])
-    if choices:
-        several = ", ".join(f"{name}={' or '.join(values)}" for name, values in choices.items())
-        raise UsageError(f"{named} at K = {selector.steps} is there in several variants; add {several}.")
-    return Arm(selector, found[0][0], {e.training.record.seed: e for _, e in found})
-
-
-def _described(evaluation: StoredEvaluation) -> dict[str, str]:
-    described = description(evaluation) | {"K": evaluation.record.steps}
-    return {name.replace("_", " "): str(value) for name, value in described.items()}
-
-
-def _alike(value: str, wanted: str) -> bool:
-    """Whether the two are the same text or the same number."""
-    try:
-        return value == wanted or float(value) == float(wanted)
-    except ValueError:
-        return False
-
-
-def _differing(described: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """What is not the same in all, with its values."""
-    names = dict.fromkeys(name for has in described for name in has)
-    values = {name: sorted({has.get(name, "none") for has in described}) for name in names}
-    return {name: found for name, found in values.items() if len(found) > 1}
 
 
 def default_margin(share: bool, mean: float) -> float:
@@ -257,11 +172,53 @@ def _compared(a: Arm, b: Arm, measure: Measure) -> Pair:
     several = min(len(one), len(two)) > 1
     test = stats.seed_test(one, two, measure.margin, paired=bool(common)) if several else None
     same_models = bool(common) and a.keys(common) == b.keys(common)
-    models = _mcnemar(a, b, common, measure.metric) if same_models or not several else {}
-    p_of_models = next((model.p_value for model in models.values()), None)
-    p_value = test.p_value if test else 1.0 if several else p_of_models
-    means = float(np.mean(one)), float(np.mean(two))
-    return Pair(*_names(a, b), seeds, means, test, same_models, models, p_value)
+    models = _mcnemar(a, b, common, measure.metric) if same_models or test is None else {}
+    return Pair(
+        *_names(a, b),
+        seeds=seeds,
+        means=(float(np.mean(one)), float(np.mean(two))),
+        test=test,
+        same_models=same_models,
+        models=models,
+        pooled=_pooled(a, b, measure, models) if several and test is None else None,
+        p_value=test.p_value if test else 1.0 if several else _only(models),
+        confounded=_confounded(a, b),
+    )
+
+
+def _only(models: Mapping[int, stats.PairedTest]) -> float | None:
+    return next((model.p_value for model in models.values()), None)
+
+
+def _pooled(
+    a: Arm, b: Arm, measure: Measure, models: Mapping[int, stats.PairedTest]
+) -> stats.Interval | None:
+    """Of paired examples where there are common seeds, else of two independent samples."""
+    if models:
+        return stats.pooled_difference(list(models.values()))
+    if a.by_seed.keys() & b.by_seed.keys() or not measure.headline:
+        return None
+    first, second = (
+        (
+            sum(round(e.score * e.details["examples"]) for e in arm.by_seed.values()),
+            sum(e.details["examples"] for e in arm.by_seed.values()),
+        )
+        for arm in (a, b)
+    )
+    return stats.unpaired_difference(first, second)
+
+
+def _confounded(a: Arm, b: Arm) -> dict[str, tuple[str, str]]:
+    """See `Pair.confounded`. What only one of the two has, as a sampler, comes with its objective."""
+    settings = [
+        {"objective": each.objective, "schedule": each.schedule} | dict(arm.description)
+        for arm in (a, b)
+        for each in [next(iter(arm.by_seed.values())).training.record]
+    ]
+    one, two = settings
+    shared = [name for name in one if one[name] is not None and two.get(name) is not None]
+    found = {name: (str(one[name]), str(two[name])) for name in shared if one[name] != two[name]}
+    return found if len(found) > 1 else {}
 
 
 def _check_comparable(a: Arm, b: Arm, metric: str) -> None:
@@ -277,7 +234,7 @@ def _check_comparable(a: Arm, b: Arm, metric: str) -> None:
         }
         for _, e in evaluations
     ]
-    for name, values in _differing(examples).items():
+    for name, values in differing(examples).items():
         raise UsageError(
             f"{a.selector.label} and {b.selector.label} share no examples, so cannot be paired: "
             f"{name} {' and '.join(values)}."
@@ -308,7 +265,7 @@ def _mcnemar(a: Arm, b: Arm, seeds: Iterable[int], metric: str) -> dict[int, sta
 
 
 def _names(a: Arm, b: Arm) -> tuple[str, str, str]:
-    """Each by its law and by what was asked for or tells the two apart; and the K that they share."""
+    """Each by its schedule and by what was asked for or tells the two apart; and the K that they share."""
     shared = a.description.keys() & b.description.keys()
     telling = {name for name in shared if a.description[name] != b.description[name]}
     names = []

@@ -1,43 +1,27 @@
-"""Results held against claims: what is picked, set against each other and decided.
+"""Evidence for a claim: decodings of results folders as one table, and the contrast of two parts of it.
 
-The seed is the unit throughout: a claim is judged by one difference per seed, between results that agree in
-the recipe and in everything else that the claim does not name.
+The seed is the unit throughout: a contrast has one difference per seed, between results that agree in the
+recipe and in everything else that the claim does not name.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from toyflow import plugins, stats
-from toyflow.report.results import Results
+from toyflow import stats
+from toyflow.report.results import Results, task_of
+from toyflow.report.tables import MANY
 from toyflow.sweep.records import RECIPE_VERSION
 from toyflow.sweep.store import StoredEvaluation
+from toyflow.sweep.subject import load_subject
 
-Verdict = Literal["agree", "disagree", "undecided", "undecided (one seed)", "no data here"]
-
-MANY = 10
-"""The steps that one step is held against; where these were not run, the most that were."""
-LEARNED = 0.2
-"""A score below this says that the task was not learned, and nothing else."""
 ANY = None
 """In `Data.pick`: every value."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """How results bear on a claim."""
-
-    verdict: Verdict
-    evidence: str
-    folders: tuple[str, ...] = ()
-    """Where the results are."""
-    seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,7 @@ class Contrast:
     first: pd.Series
     second: pd.Series
     folders: tuple[str, ...]
-    laws: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
     """Those of `first`."""
 
     @property
@@ -95,9 +79,9 @@ class Contrast:
 
     @property
     def has_spread(self) -> bool:
-        """Whether there are seeds enough that differ; without, there is no interval."""
+        """Whether there are several seeds and their differences differ; else there is no interval."""
         largest = max(self.first.abs().max(), self.second.abs().max())
-        return self.seeds > 1 and bool(np.ptp(self.difference) > 1e-6 * largest)
+        return self.seeds > 1 and stats.has_spread(self.difference.tolist(), largest)
 
     def interval(self, confidence: float = 0.95) -> stats.Interval:
         """Student's t over seeds."""
@@ -145,8 +129,8 @@ def contrast(
     one, other = (
         rows.groupby(["seed", *keys])[value].mean().groupby("seed").mean() for rows in (first, second)
     )
-    folders, laws = unique([*first["folder"], *second["folder"]]), unique(sorted(first["schedule"]))
-    return Contrast(one, other, folders, laws)
+    folders = unique([*first["folder"], *second["folder"]])
+    return Contrast(one, other, folders, unique(sorted(first["schedule"])))
 
 
 def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
@@ -164,6 +148,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         **options,
         **evaluation.details["metrics"],
         "score": evaluation.score,
+        "examples": evaluation.details.get("examples", np.nan),
         "folder": folder,
         "task": task,
         "objective": record.objective,
@@ -185,7 +170,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
 
 def defaults_of(task: str) -> dict[str, str]:
     """The task's options at their default."""
-    chosen = plugins.load("tasks", task).choose({})
+    chosen = load_subject(task).choose({})
     return {**chosen.data, **chosen.model}
 
 
@@ -194,83 +179,12 @@ def is_current(recipe: str) -> bool:
     return f"recipe version {RECIPE_VERSION}" in recipe.split(", ")
 
 
-def task_of(evaluation: StoredEvaluation) -> str:
-    """Its name without the version."""
-    return re.sub(r"-v\d+$", "", evaluation.training.record.task)
-
-
 def _complete(rows: pd.DataFrame, value: str, seeds: set[int]) -> pd.DataFrame:
     """Rows of these seeds with a value, without those whose like some seed lacks."""
     if value not in rows:
         return rows.iloc[:0]
     rows = rows[rows["seed"].isin(seeds) & rows[value].notna()]
     return rows[rows.groupby(["cell", "steps"])["seed"].transform("nunique") == len(seeds)]
-
-
-def decide(contrasts: Sequence[Contrast], floor: float, equivalence: bool = False) -> Verdict:
-    """`agree` where every difference is shown to lie above `floor` at 5 %, `disagree` where one is shown to
-    lie below (Bonferroni); one-sided where it is a matter of `equivalence`, as is its custom."""
-    level = 0.10 if equivalence else 0.05
-    if min(each.seeds for each in contrasts) < 2:
-        return "undecided (one seed)"
-    if not all(each.has_spread for each in contrasts):
-        return "undecided"
-    if all(each.interval(1 - level).low > floor for each in contrasts):
-        return "agree"
-    if any(each.interval(1 - level / len(contrasts)).high < floor for each in contrasts):
-        return "disagree"
-    return "undecided"
-
-
-def both_halves(first: Verdict, second: Verdict) -> Verdict:
-    """Of a claim with two halves."""
-    order: tuple[Verdict, ...] = ("undecided (one seed)", "disagree", "undecided", "agree")
-    return order[min(order.index(first), order.index(second))]
-
-
-def conclude(
-    verdict: Verdict, evidence: str, *contrasts: Contrast, of: Sequence[pd.Series] = ()
-) -> Judgement:
-    """Undecided where no model has learned the task, by the scores `of`, else by those in the contrasts."""
-    scores = of or [values for each in contrasts for values in (each.first, each.second)]
-    if max(values.mean() for values in scores) < LEARNED:
-        verdict = "undecided" if verdict in ("agree", "disagree") else verdict
-        evidence += f". None of these models has learned the task: all are below {100 * LEARNED:g} %"
-    seeds = min(each.seeds for each in contrasts)
-    told = (
-        f"{evidence} ({seeds} seeds)." if seeds > 1 else f"{evidence} (seed {contrasts[0].first.index[0]})."
-    )
-    folders = unique([folder for each in contrasts for folder in each.folders])
-    return Judgement(verdict, told, folders, seeds)
-
-
-def difference(of: Contrast, unit: str = "points", confidence: float = 0.95) -> str:
-    """`+2.4 points [+1.1, +3.6]`; in points, proportions are multiplied by 100."""
-    factor, digits = (100, 1) if unit == "points" else (1, 0 if unit == "iterations" else 2)
-    mean = f"{factor * of.difference.mean():+.{digits}f}" + (f" {unit}" if unit else "")
-    if of.seeds < 2:
-        return mean
-    if not of.has_spread:
-        return f"{mean} on every seed"
-    interval = of.interval(confidence)
-    bounds = ", ".join(f"{factor * bound:+.{digits}f}" for bound in (interval.low, interval.high))
-    return f"{mean} [{bounds}]"
-
-
-def percent(values: pd.Series) -> str:
-    """The mean of proportions: `88.2 %`."""
-    return f"{100 * values.mean():.1f} %"
-
-
-def listed(names: Sequence[Any]) -> str:
-    """`a, b and c`."""
-    *rest, last = [str(name) for name in names]
-    return f"{', '.join(rest)} and {last}" if rest else last
-
-
-def laws_are(of: Contrast) -> str:
-    """`shift:3 and shift:4 are together`."""
-    return f"{listed(of.laws)} {'are together' if len(of.laws) > 1 else 'is'}"
 
 
 def unique(items: Sequence[str]) -> tuple[str, ...]:

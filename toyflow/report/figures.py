@@ -1,72 +1,28 @@
-"""Figures of a results folder. Colour, marker and line style tell series apart, so grey prints too."""
+"""`toyflow plot`'s figures of a results folder: what each shows, and the list of them all."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from toyflow.atomic import atomic_file
-from toyflow.errors import ToyflowError
-from toyflow.flow import parse_schedule
-from toyflow.report.dial import dial_figure
+from toyflow import stats
+from toyflow.report.dial_figure import dial_figure
 from toyflow.report.results import Results
+from toyflow.report.style import PANEL, Style, in_lines, legend, of_proportions, save
 from toyflow.report.tables import in_words, summary
-from toyflow.training import LOSS_BINS
+from toyflow.report.training_figures import schedule_densities, training_curves
 
 FORMATS = ("png", "pdf", "svg")
-MARKERS = "osD^vPX*<>"
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-PANEL = (6.4, 4.1)
-"""Inches of one panel."""
 MOST_PANELS = 6
 """In a line."""
-
-
-def in_lines(variant: str) -> str:
-    """A variant's name as the title of a panel, which it does not outgrow."""
-    return textwrap.fill(variant, 64, break_long_words=False, break_on_hyphens=False)
-
-
-class Style:
-    """One colour, marker and line style per law, the same in every figure of a folder."""
-
-    def __init__(self, labels: Iterable[str]) -> None:
-        labels = list(dict.fromkeys(labels))
-        # Seaborn's colour-blind palette without its pale pink and yellow, which vanish on white.
-        colours = [c for i, c in enumerate(sns.color_palette("colorblind", 10)) if i not in (6, 8)]
-        self._of = {
-            label: {
-                "color": colours[i % len(colours)],
-                "marker": MARKERS[i % len(MARKERS)],
-                "linestyle": DASHES[(i + i // len(colours)) % len(DASHES)],
-            }
-            for i, label in enumerate(labels)
-        }
-
-    def line(self, label: str) -> dict[str, Any]:
-        """Keywords for a line with markers."""
-        return {**self._of[label], "label": label, "markersize": 5.5, "linewidth": 1.6}
-
-    def sparse(self, label: str) -> dict[str, Any]:
-        """Keywords for a dense line with a few markers, at other places for each law."""
-        place = list(self._of).index(label)
-        return {**self.line(label), "markersize": 4, "markevery": (0.02 * place, 0.2)}
 
 
 def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
@@ -80,18 +36,13 @@ def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) 
         if figure is None:
             continue
         for extension in formats:
-            path = folder / f"{drawing.name}.{extension}"
-            with atomic_file(path) as temporary:
-                figure.savefig(
-                    temporary, format=extension, dpi=160, bbox_inches="tight", metadata=_undated(extension)
-                )
-            written.append(path)
+            written.append(save(figure, folder / f"{drawing.name}.{extension}"))
         plt.close(figure)
     return written
 
 
 def score_by_steps(results: Results, style: Style) -> Figure:
-    """Score against denoising steps, a line per law with 95 % intervals, a panel per variant."""
+    """Score against denoising steps, a line per schedule with 95 % intervals, a panel per variant."""
     table = summary(results)
     steps = sorted(table["steps"].unique())
     positions = {k: i for i, k in enumerate(steps)}
@@ -112,7 +63,6 @@ def score_by_steps(results: Results, style: Style) -> Figure:
         axes.set_xlim(-0.5, len(steps) - 0.5)
         axes.set_xlabel("denoising steps K")
         axes.set_ylabel(in_words(results.metric))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axes.grid(axis="y", alpha=0.35)
 
     title = f"{in_words(results.metric).capitalize()} by steps ({_interval_text(table)})"
@@ -148,18 +98,17 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
             axes.set_xlabel("denoising steps K")
             axes.set_ylabel(in_words(metric))
             axes.grid(axis="y", alpha=0.35)
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
+    legend(figure)
     figure.suptitle(f"{_listed(metrics)} by steps (mean, a dot per seed)", fontsize=11)
     sns.despine(figure)
     return figure
 
 
 def score_by_decode_time(results: Results, style: Style) -> Figure:
-    """Score against decoding time per example (condition and all steps), a line per law through its Ks.
+    """Score against decoding time per example (condition and all steps), a line per schedule through its Ks.
 
-    Laws of one variant share one network, so each K has one time, the median over laws and seeds; they
-    are drawn a little apart.
+    All models of one variant share one network, so each K has one time, the median over schedules and seeds;
+    they are drawn a little apart.
     """
     table = summary(results)
     alike = table.groupby(["variant", "model_calls"])
@@ -205,83 +154,14 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("decoding time per example, ms (condition + K steps)")
         axes.set_ylabel(in_words(results.metric))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axes.grid(alpha=0.35)
 
     return _panels(table, draw, f"{in_words(results.metric).capitalize()} by decoding time")
 
 
-def schedule_densities(results: Results, style: Style) -> Figure | None:
-    """The density of the training time under each law; laws without a density are named."""
-    labels = {e.training.record.schedule: e.training.record.label for e in reversed(results.evaluations)}
-    laws = {}
-    for name, label in labels.items():
-        with suppress(ToyflowError):  # a plug-in's law, and the plug-in is not here
-            if name:
-                laws[label] = parse_schedule(name)
-    if not laws:
-        return None
-    figure, axes = plt.subplots(figsize=PANEL, layout="constrained")
-    t = torch.linspace(0.002, 0.998, 499, dtype=torch.float64)
-    none, highest = [], 0.0
-    for label, law in laws.items():
-        density = law.pdf(t)
-        if density is None:
-            none.append(law.name)
-            continue
-        highest = max(highest, float(density.max()))
-        axes.plot(t, density, **{**style.sparse(label), "label": f"{law.name}  ({law.noise_mass():.0%})"})
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, min(8.0, 1.05 * highest) if highest else 1)
-    axes.set_xlabel("training time t  (0 = noise, 1 = data)")
-    axes.set_ylabel("density")
-    axes.axvspan(0, 0.1, color="0.92", zorder=0)
-    note = f"no density: {', '.join(none)}" if none else None
-    axes.legend(title="law  (P(s > 0.9), shaded)", frameon=False, fontsize=9)
-    axes.set_title("Where training spends its time" + (f"\n{note}" if note else ""), fontsize=11)
-    sns.despine(figure)
-    return figure
-
-
-def training_curves(results: Results, style: Style) -> Figure | None:
-    """Training loss, over all noise levels and at the noise end alone, mean over seeds; None where no model
-    was trained here."""
-    table = pd.concat(
-        evaluation.training.curve().assign(label=row["label"], variant=row["variant"], seed=row["seed"])
-        for evaluation, (_, row) in zip(results.evaluations, results.frame.iterrows(), strict=True)
-        if _is_first(results, row)
-    )
-    if table.empty:
-        return None
-    noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
-    variants = list(dict.fromkeys(table["variant"]))
-    columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, s > 0.9"}
-    size = (PANEL[0] * 2, PANEL[1] * len(variants))
-    figure, grid = plt.subplots(
-        len(variants), 2, figsize=size, squeeze=False, layout="constrained", sharey="row"
-    )
-    for line, variant in zip(grid, variants, strict=True):
-        for axes, (column, words) in zip(line, columns.items(), strict=True):
-            part = table[table["variant"] == variant]
-            for label in dict.fromkeys(part["label"]):
-                mean = part[part["label"] == label].groupby("iteration")[column].mean()
-                smooth = mean.rolling(5, min_periods=1).mean()
-                axes.plot(smooth.index, smooth, **style.sparse(label))
-            axes.set_yscale("log")
-            axes.set_xlabel("iteration")
-            axes.set_ylabel("training loss" if column == "loss" else "")
-            axes.set_title(f"{in_lines(variant)}\n{words}".strip(), fontsize=10)
-            axes.grid(alpha=0.35)
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
-    figure.suptitle("Training loss, mean over seeds, running mean of 5 points", fontsize=11)
-    sns.despine(figure)
-    return figure
-
-
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, and how it is described. The text may use {metric}, {laws} and {schedules}."""
+    """A figure, and how it is described. The text may use {metric}, {labels} and {schedules}."""
 
     name: str
     draw: Callable[[Results, Style], Figure | None]
@@ -294,11 +174,11 @@ class Drawing:
 DRAWINGS = (
     Drawing(
         "score_by_steps", score_by_steps, "{metric} by steps",
-        "Line chart: {metric} against denoising steps K for {laws}. The table of scores has the numbers.",
+        "Line chart: {metric} against denoising steps K for {labels}. The table of scores has the numbers.",
     ),
     Drawing(
         "set_metrics_by_steps", set_metrics_by_steps, "Metrics of the set of samples by steps",
-        "Line chart: metrics of the set of samples against denoising steps K for {laws}.",
+        "Line chart: metrics of the set of samples against denoising steps K for {labels}.",
     ),
     Drawing(
         "dial", lambda results, _: dial_figure(results), "The dial",
@@ -307,17 +187,17 @@ DRAWINGS = (
     ),
     Drawing(
         "score_by_decode_time", score_by_decode_time, "{metric} by decoding time",
-        "Line chart: {metric} against decoding time for {laws}. The table of costs has the numbers.",
+        "Line chart: {metric} against decoding time for {labels}. The table of costs has the numbers.",
         most_variants=12,
     ),
     Drawing(
         "training_curves", training_curves, "Training loss",
-        "Line charts: training loss by iteration for {laws}, over all noise levels and at the noise end.",
+        "Line charts: training loss by iteration for {labels}, over all noise levels and at the noise end.",
         most_variants=6,
     ),
     Drawing(
         "schedule_densities", schedule_densities,
-        "Laws of the training time", "Line chart: density of the training time under {schedules}.",
+        "Schedules of the training time", "Line chart: density of the training time under {schedules}.",
     ),
 )  # fmt: skip
 """Every figure, in the order of a page."""
@@ -330,14 +210,13 @@ def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], tit
     rows = -(-len(variants) // columns)
     size = (PANEL[0] * columns + 1.5, PANEL[1] * rows)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", sharey=True)
-    handles: dict[str, Any] = {}
     for axes, variant in zip(grid.flat, variants, strict=False):
         draw(axes, table[table["variant"] == variant])
-        handles.update(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         axes.set_title(in_lines(variant), fontsize=10)
     for axes in grid.flat[len(variants) :]:
         axes.set_visible(False)
-    figure.legend(list(handles.values()), list(handles), loc="outside center right", frameon=False)  # pyright: ignore[reportArgumentType]
+    of_proportions(grid[0][0])  # the others share its axis
+    legend(figure)
     figure.suptitle(title, fontsize=11)
     sns.despine(figure)
     return figure
@@ -348,19 +227,15 @@ def _of_rows(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame["label"] == label) & (frame["variant"] == variant)]
 
 
-def _is_first(results: Results, row: pd.Series) -> bool:
-    return row.name == results.frame.index[results.frame["key"] == row["key"]][0]
-
-
 def _interval_text(table: pd.DataFrame) -> str:
-    kinds = {"t over seeds": "95 % t-intervals over seeds, a dot per seed", "Wilson": "95 % Wilson intervals"}
-    return "; ".join(words for kind, words in kinds.items() if kind in set(table["interval"]))
+    kinds = {
+        stats.T: "Student's t over seeds, a dot per seed",
+        stats.POOLED_WILSON: "Wilson over all seeds where these agree",
+        stats.WILSON: "Wilson where there is one seed",
+    }
+    found = [words for kind, words in kinds.items() if kind in set(table["interval"])]
+    return f"95 % intervals: {'; '.join(found)}"
 
 
 def _listed(metrics: Sequence[str]) -> str:
     return " and ".join(map(in_words, metrics)).capitalize()
-
-
-def _undated(extension: str) -> dict[str, None] | None:
-    """Metadata without a date, so that the same results give the same file."""
-    return {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(extension)

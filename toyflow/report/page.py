@@ -14,10 +14,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from toyflow.atomic import atomic_file
-from toyflow.errors import UsageError
-from toyflow.report.evidence import Judgement
-from toyflow.report.findings import Finding, judge_all
-from toyflow.report.page_figures import STORY_FILE, FigureView, draw_story, drawn, probed
+from toyflow.report.claims import Claim, Judgement, Paper, judge_all
+from toyflow.report.episode_tables import robot_views
+from toyflow.report.page_figures import FigureView, draw_overview, drawn, probed
 from toyflow.report.page_tables import (
     TableView,
     configuration,
@@ -28,10 +27,8 @@ from toyflow.report.page_tables import (
     scores,
     versions,
 )
-from toyflow.report.results import Results, load_results
-from toyflow.report.robot import robot_views
+from toyflow.report.results import Results, load_results, results_folders
 from toyflow.sweep.presets import available_presets
-from toyflow.sweep.store import Store
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -59,25 +56,31 @@ class Page:
     """The report."""
 
     name: str
+    paper: Paper | None
     tally: str
-    findings: Sequence[tuple[Finding, Judgement]]
-    """Those that the results bear on."""
-    without_data: Sequence[tuple[Finding, Judgement]]
+    """How many claims, and how the verdicts on them are."""
+    findings: Sequence[tuple[Claim, Judgement]]
+    """Claims that the results bear on."""
+    without_data: Sequence[tuple[Claim, Judgement]]
     sections: Sequence[Section]
-    story: FigureView | None
+    overview: FigureView | None
     """Where the results are of several tasks."""
 
 
-def write_pages(out: Path) -> list[Path]:
-    """Write OUT/report.html and OUT/report.md; `out` is a results folder or holds some. Of several tasks also
-    OUT/story.png.
+def write_pages(out: Path, paper: Paper | None = None) -> list[Path]:
+    """Write OUT/report.html and OUT/report.md, and the overview figure of `paper` where the results are of
+    several tasks; the files, in order.
+
+    Args:
+        out: a results folder, or a folder of some.
+        paper: what the results are held against; without, the page has no claims.
 
     Raises:
         UsageError: no results there.
         DamagedError: a result's file is missing or altered.
     """
-    page = build_page(out)
-    written = [out / STORY_FILE] if page.story else []
+    page = build_page(out, paper)
+    written = [out / paper.overview.file] if paper and page.overview else []
     for name in ("report.html", "report.md"):
         path = out / name
         with atomic_file(path) as temporary:
@@ -86,36 +89,22 @@ def write_pages(out: Path) -> list[Path]:
     return written
 
 
-def build_page(out: Path) -> Page:
-    """Everything that the report says, the figures drawn, OUT/story.png written. Raises as `write_pages`."""
+def build_page(out: Path, paper: Paper | None = None) -> Page:
+    """Everything that the report says; the figures are drawn, and that of all tasks together is written.
+    Arguments and errors are those of `write_pages`."""
     folders = {_name(folder, out): folder for folder in results_folders(out)}
-    results = {name: load_results(Store(folder)) for name, folder in folders.items()}
-    judged = judge_all(results)
+    results = {name: load_results(folder) for name, folder in folders.items()}
+    judged = judge_all(paper.claims, results) if paper else []
     bearing = [each for each in judged if each[1].verdict != "no data here"]
     return Page(
         name=out.resolve().name,
+        paper=paper,
         tally=_tally([judgement for _, judgement in bearing]),
         findings=bearing,
         without_data=[each for each in judged if each[1].verdict == "no data here"],
-        sections=[_section(name, folders[name], found, out) for name, found in results.items()],
-        story=draw_story(results, out),
+        sections=[_section(name, folders[name], found, out, paper) for name, found in results.items()],
+        overview=draw_overview(paper.overview, results, out) if paper else None,
     )
-
-
-def results_folders(out: Path) -> list[Path]:
-    """`out` itself if it is a results folder, and those directly in it, by name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    try:
-        inside = sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []
-    except OSError as error:
-        raise UsageError(f"cannot look into {out}: {error.strerror or error}.") from error
-    found = [folder for folder in (out, *inside) if (folder / "cells").is_dir()]
-    if not found:
-        raise UsageError(f"{out} holds no results. `toyflow sweep --out {out}` makes some.")
-    return found
 
 
 def _name(folder: Path, out: Path) -> str:
@@ -130,7 +119,7 @@ def _tally(judgements: Sequence[Judgement]) -> str:
     return f"These results bear on {number}: {', '.join(counts)}." if counts else "They bear on no claim."
 
 
-def _section(name: str, folder: Path, results: Results, out: Path) -> Section:
+def _section(name: str, folder: Path, results: Results, out: Path, paper: Paper | None) -> Section:
     models = {evaluation.training.folder: evaluation.training for evaluation in results.evaluations}
     trainings = list(models.values())
     task = trainings[0].record.task
@@ -141,7 +130,7 @@ def _section(name: str, folder: Path, results: Results, out: Path) -> Section:
         f"{distinct(results.frame['examples'])} test examples each."
     )
     views = [scores(results), *one_against_many(results), *other_metrics(results), costs(results)]
-    views += robot_views(results)
+    views += [*robot_views(results), *(paper.tables(results) if paper else ())]
     return Section(
         name=name,
         summary=summary,

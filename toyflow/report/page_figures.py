@@ -21,22 +21,14 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from PIL import Image
 
-from toyflow.atomic import atomic_file
 from toyflow.report import figures
+from toyflow.report.claims import Overview
 from toyflow.report.results import Results
-from toyflow.report.story import story, story_parts
+from toyflow.report.style import Style, save
 from toyflow.report.tables import in_words
 
 SHARPEST, MOST_PIXELS, PALETTE = 144, 2.5e6, 96
 """Dots per inch, pixels and colours of an embedded figure, so that the page stays small."""
-
-
-STORY_FILE = "story.png"
-STORY = "When one step is enough, and when not"
-STORY_ALT = (
-    "Line charts, a panel per task: what the task is scored by against denoising steps K, a line per law. "
-    "The tables have the numbers."
-)
 
 
 @dataclass(frozen=True)
@@ -60,13 +52,17 @@ def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
     schedules = dict.fromkeys(
         e.training.record.schedule for e in results.evaluations if e.training.record.schedule
     )
-    words = {"metric": in_words(results.metric), "laws": ", ".join(labels), "schedules": ", ".join(schedules)}
+    words = {
+        "metric": in_words(results.metric),
+        "labels": ", ".join(labels),
+        "schedules": ", ".join(schedules),
+    }
     with plt.rc_context():
         sns.set_theme(context="paper", style="ticks", font_scale=1.1)
         for drawing in figures.DRAWINGS:
             if results.frame["variant"].nunique() > drawing.most_variants:
                 continue
-            figure = drawing.draw(results, figures.Style(labels))
+            figure = drawing.draw(results, Style(labels))
             if figure is None:
                 continue
             title, alt = (_filled(text, words) for text in (drawing.title, drawing.alt))
@@ -74,19 +70,16 @@ def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
             yield _view(figure, title[:1].upper() + title[1:], alt, path)
 
 
-def draw_story(folders: Mapping[str, Results], out: Path) -> FigureView | None:
-    """The figure of several tasks together, also written as OUT/story.png; None where it would be of one."""
-    parts = story_parts(folders)
-    if not parts:
-        return None
+def draw_overview(overview: Overview, folders: Mapping[str, Results], out: Path) -> FigureView | None:
+    """The figure of several tasks together, also written into `out`; None where it would be of one."""
     with plt.rc_context():
         sns.set_theme(context="paper", style="ticks", font_scale=1.1)
-        figure = story(parts)
-        path = out / STORY_FILE
-        with atomic_file(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=160, bbox_inches="tight")
-        narrow = _view(story(parts, stacked=True), STORY, STORY_ALT, None)
-        return replace(_view(figure, STORY, STORY_ALT, _linked(path, out)), narrow=narrow)
+        figure, stacked = (overview.draw(folders, stacked) for stacked in (False, True))
+        if figure is None or stacked is None:
+            return None
+        path = save(figure, out / overview.file)
+        narrow = _view(stacked, overview.title, overview.alt, None)
+        return replace(_view(figure, overview.title, overview.alt, _linked(path, out)), narrow=narrow)
 
 
 def _view(figure: Figure, title: str, alt: str, path: str | None) -> FigureView:
@@ -113,7 +106,7 @@ def probed(folder: Path, out: Path) -> Iterable[FigureView]:
     if path.is_file():
         picture = path.read_bytes()
         width = Image.open(io.BytesIO(picture)).width * 96 // 160
-        alt = "Line charts: error of the learned velocity against noise level, by law."
+        alt = "Line charts: error of the learned velocity against noise level, by schedule."
         yield FigureView("Velocity error by noise level", alt, _uri(picture), "", width, _linked(path, out))
 
 

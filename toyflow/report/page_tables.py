@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from toyflow import stats
+from toyflow import plugins, stats
+from toyflow.errors import ToyflowError
 from toyflow.report import tables
-from toyflow.report.evidence import MANY
-from toyflow.report.results import CELL, Results
-from toyflow.report.tables import in_words
+from toyflow.report.results import CELL, Results, task_of
+from toyflow.report.tables import MANY, in_words
 from toyflow.sweep.store import StoredTraining
 
 NONE = "\u2013"
@@ -39,16 +39,16 @@ class TableView:
 
 
 def _names(frame: pd.DataFrame) -> list[str]:
-    """Columns that name a row: the law, and the variant where there are several."""
+    """Columns that name a row: the schedule, and the variant where there are several."""
     return CELL if frame["variant"].nunique() > 1 else CELL[:1]
 
 
 def _heads(names: Sequence[str]) -> list[str]:
-    return ["law" if name == "label" else name for name in names]
+    return ["schedule" if name == "label" else name for name in names]
 
 
 def scores(results: Results) -> TableView:
-    """A row per law and variant, a column per K."""
+    """A row per schedule and variant, a column per K."""
     table = tables.summary(results)
     names, steps = _names(table), sorted(table["steps"].unique())
     rows = []
@@ -56,21 +56,15 @@ def scores(results: Results) -> TableView:
         by_steps = {row["steps"]: row for _, row in group.iterrows()}
         cells = [_percent(by_steps[k]) if k in by_steps else NONE for k in steps]
         rows.append([*group[names].iloc[0].astype(str), str(group["seeds"].max()), *cells])
-    kinds = {
-        "t over seeds": "Student's t over seeds, on this test set",
-        "Wilson": "with one seed Wilson's, of test-set error only",
-    }
-    note = (
-        "Intervals at 95 %: " + "; ".join(kinds[kind] for kind in sorted(set(table["interval"]))[::-1]) + "."
-    )
+    note = f"Intervals at 95 %: {tables.interval_notes(table)}."
     columns = [*_heads(names), "seeds", *(f"K = {k}" for k in steps)]
     return TableView(f"Scores: {in_words(results.metric)} in %, by steps K", columns, rows, len(names), note)
 
 
 def _percent(row: pd.Series) -> str:
-    """`88.2 [86.7, 89.7]`; without bounds where seeds show no spread."""
+    """`88.2 [86.7, 89.7]`."""
     score, low, high = (100 * row[column] for column in ("score", "low", "high"))
-    return f"{score:.1f}" if low == high else f"{score:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{score:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def one_against_many(results: Results) -> Iterable[TableView]:
@@ -89,13 +83,13 @@ def one_against_many(results: Results) -> Iterable[TableView]:
             p = row["t_test_p" if len(over) else "mcnemar_p"]
             low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
             seed = str(len(group)) if len(over) else f"seed {row['seed']}"
-            interval = f"{mid:+.1f}" if low == high else f"{mid:+.1f} [{low:+.1f}, {high:+.1f}]"
+            interval = f"{mid:+.1f} [{low:+.1f}, {high:+.1f}]"
             rows.append(
                 [
                     *row[names].astype(str),
                     seed,
                     interval,
-                    "<0.001" if p < 0.001 else f"{p:.3f}",
+                    tables.shown_p(p),
                     row["verdict"],
                 ]
             )
@@ -105,39 +99,49 @@ def one_against_many(results: Results) -> Iterable[TableView]:
         rows,
         len(names),
         f"{alone}The seed is the unit (t-test over seeds); a single seed is tested by McNemar and speaks of "
-        f"that model only. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of zero; else "
-        "better or worse where p < 0.05, else undecided; equal: no difference at any seed.",
+        "that model only. Where seeds show no spread there is no test, and the interval is Newcombe's of the "
+        f"examples of all seeds. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of "
+        "zero; else better or worse where p < 0.05, else undecided; equal: no difference at any seed.",
     )
 
 
 def other_metrics(results: Results) -> Iterable[TableView]:
     """Metrics that are not the headline, where the task has some."""
-    metrics = list(dict.fromkeys(name for e in results.evaluations for name in e.details["metrics"]))
-    metrics.remove(results.metric)
+    metrics = [name for name in results.metrics if name != results.metric]
     if not metrics:
         return
-    names = _names(results.frame)
+    names, shares = _names(results.frame), _shares(results)
     rows = [
         [
             *group[names].iloc[0].astype(str),
             str(group["steps"].iloc[0]),
-            *(_mean(group[name]) for name in metrics),
+            *(_mean(group[name], name in shares) for name in metrics),
         ]
         for _, group in results.frame.groupby([*CELL, "steps"], sort=False)
     ]
     columns = [*_heads(names), "K", *map(in_words, metrics)]
-    note = "Means over seeds, where there are several with Student's t interval at 95 %."
+    note = "Means over seeds, where several differ with Student's t interval over seeds at 95 %."
     yield TableView("Other metrics", columns, rows, len(names), note)
 
 
-def _mean(values: pd.Series) -> str:
+def _shares(results: Results) -> set[str]:
+    """Metrics that are proportions: all but those of which less is better, if the task is installed."""
+    try:
+        task = plugins.load("tasks", task_of(results.evaluations[0]))
+    except ToyflowError:
+        return {results.metric}
+    return {*results.metrics} - {*task.lower_is_better}
+
+
+def _mean(values: pd.Series, share: bool) -> str:
     values = values.dropna()
     if values.empty:
         return NONE
     digits = ".4f" if abs(values.mean()) < 1 else ".4g"
-    if len(values) == 1 or np.ptp(values) == 0:
+    if not stats.has_spread(values.tolist()):
         return f"{values.mean():{digits}}"
     interval = stats.over_seeds(values.tolist())
+    interval = stats.within_0_and_1(interval) if share else interval
     return f"{interval.estimate:{digits}} [{interval.low:{digits}}, {interval.high:{digits}}]"
 
 
@@ -196,7 +200,7 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
     recipes = [{name.replace("_", " "): f"{v:g}" for name, v in record.recipe.items()} for record in records]
     values: dict[str, Iterable[Any]] = {
         "task": [record.task for record in records],
-        "laws": results.frame["label"].unique(),
+        "schedules": results.frame["label"].unique(),
         "steps": [record.steps for record in decodings],
         "seeds": [record.seed for record in records],
         "sampler": [record.sampler for record in decodings],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,36 +21,78 @@ CELL = ["label", "variant"]
 
 @dataclass(frozen=True)
 class Results:
-    """What a results folder holds, or the part of it that a sweep asked for.
-
-    `frame` has a row per decoding: `label` (the law), `variant` (whatever else differs among the
-    results, in words), `seed`, `steps`, `score` (mean of the headline metric), `hits` of `examples`, the
-    task's metrics, `model_calls`, `encode_seconds`, `decode_seconds`, `training_seconds`, `parameters`.
-    `evaluations` are the same rows with their files.
-    """
+    """What a results folder holds, or the part of it that a sweep asked for; see `load_results`."""
 
     frame: pd.DataFrame
+    """A row per decoding."""
     evaluations: Sequence[StoredEvaluation]
+    """The same rows, with their records and files."""
     metric: str
     """Name of the headline metric."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all metrics, the headline first: columns of `frame`."""
+        return list(dict.fromkeys(name for each in self.evaluations for name in each.details["metrics"]))
+
+    @property
+    def settings(self) -> pd.DataFrame:
+        """The rows of `frame` with a column for each option of the data, the model and the decoding and each
+        number of the recipe, as text. NaN where a result has no such option."""
+        settings = [
+            {name: str(value) for name, value in description(each).items()} for each in self.evaluations
+        ]
+        return pd.DataFrame(settings, index=self.frame.index)
 
     def __str__(self) -> str:
         columns = [*CELL, "seed", "steps", "score", "examples"]
         return self.frame[columns].to_string(index=False)
 
 
-def load_results(store: Store, cells: Iterable[Cell] | None = None) -> Results:
-    """All of a results folder, or what these `cells` asked for; configurations are checked.
+def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None) -> Results:
+    """Read a results folder: every decoding in it, or those that `cells` asked for.
+
+    `frame` has a row per decoding, which is one trained model (so one seed), one sampler and one number of
+    steps K, in the order of tables:
+
+    - `label`: the schedule, or the objective where that is not flow; `objective` and `schedule` apart, the
+      latter None for an objective that draws no time; `sampler`, None for an objective that needs none
+    - `variant`: in words, what else differs among these results; "" where nothing does
+    - `seed`; `steps`, which is K; `model_calls`, the NFE
+    - `score`, the mean of the headline metric; `hits` of `examples` that it is made of
+    - a column per metric of the task, each a mean over examples or, as a distance of distributions, of all
+    - `encode_seconds`, `decode_seconds` of the whole test set; `training_seconds`; `parameters`
+    - `key`, which names the trained model's folder in `cells/`
+
+    >>> results = load_results("results/reference/finding-1")
+    >>> frame = results.frame
+    >>> one_step = frame[(frame["steps"] == 1) & frame["schedule"].isin(["uniform", "shift:4"])]
+    >>> one_step.groupby("schedule")["score"].mean().round(3).to_dict()
+    {'shift:4': 0.884, 'uniform': 0.867}
+
+    A row per seed, K and metric:
+
+    >>> tidy = frame.melt(["label", "seed", "steps"], results.metrics, var_name="metric")
+
+    Options as columns, to choose by:
+
+    >>> base = frame[results.settings["encoder"] == "base"]
+
+    Args:
+        folder: what `toyflow sweep --out` or `toyflow.run_study` has written.
+        cells: of a plan; all others are left out.
 
     Raises:
-        UsageError: there is nothing in it.
-        DamagedError: a file is missing or altered.
+        UsageError: the folder holds no results, only trainings, results of several tasks or of another
+            version's format, or is a folder of results folders.
+        DamagedError: a configuration is missing or altered.
     """
+    store = folder if isinstance(folder, Store) else Store(folder)
     stored = list(_everything(store) if cells is None else _asked_for(store, cells))
     if not stored:
-        raise UsageError(
-            f"{store.root} holds no results of this kind; make some: toyflow sweep --out {store.root}"
-        )
+        if cells is not None and next(iter(_everything(store)), None) is not None:
+            raise UsageError(f"{store.root} holds no evaluation of what was asked for, only others.")
+        raise UsageError(_why_nothing(store))
     tasks = sorted({evaluation.training.record.task for evaluation in stored})
     if len(tasks) > 1:
         raise UsageError(
@@ -64,8 +108,46 @@ def load_results(store: Store, cells: Iterable[Cell] | None = None) -> Results:
     )
 
 
+def results_folders(out: Path) -> list[Path]:
+    """`out` itself if it is a results folder, and those directly in it, by name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = _results_folders(out)
+    if not found:
+        raise UsageError(f"{out} holds no results. `toyflow sweep --out {out}` makes some.")
+    return found
+
+
+def _results_folders(out: Path) -> list[Path]:
+    try:
+        inside = sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []
+    except OSError as error:
+        raise UsageError(f"cannot look into {out}: {error.strerror or error}.") from error
+    return [folder for folder in (out, *inside) if (folder / "cells").is_dir()]
+
+
+def _why_nothing(store: Store) -> str:
+    """What to say of a folder without a decoding."""
+    root = store.root
+    inside = [folder.name for folder in _results_folders(root) if folder != root]
+    if inside:
+        return f"{root} is a folder of results folders; choose one of them: {', '.join(inside)}."
+    trained = sum(1 for _ in store.trainings())
+    if trained:
+        models = f"{trained} trained model{'s' * (trained > 1)}"
+        return f"{root} holds {models} and no evaluation, so there is no score to report."
+    return f"{root} holds no results; make some: toyflow sweep --out {root}"
+
+
+def task_of(evaluation: StoredEvaluation) -> str:
+    """The task's name, without the version that records add to it."""
+    return re.sub(r"-v\d+$", "", evaluation.training.record.task)
+
+
 def variants(stored: Sequence[StoredEvaluation]) -> list[str]:
-    """What differs among the results besides law, seed and steps: `encoder=small, sampler=heun`."""
+    """What differs among the results besides schedule, seed and steps: `encoder=small, sampler=heun`."""
     described = [description(evaluation) for evaluation in stored]
     values: dict[str, set[Any]] = {}
     for each in described:
@@ -92,15 +174,15 @@ def _asked_for(store: Store, cells: Iterable[Cell]) -> Iterable[StoredEvaluation
 
 
 def rank(evaluation: StoredEvaluation) -> float:
-    """Where a law is shown: flow by its law's mass at the noise end, then other objectives, by theirs, then
-    those that have no law."""
+    """Where tables show a result: flow by its schedule's mass at the noise end, then other objectives in the
+    same order, then those that have no schedule."""
     record = evaluation.training.record
     if record.schedule is None:
         return 4.0
     behind = 0.0 if record.objective == "flow" else 2.0
     try:
         return behind + parse_schedule(record.schedule).noise_mass()
-    except ToyflowError:  # a plug-in's law, and the plug-in is not here
+    except ToyflowError:  # a plug-in's schedule, and the plug-in is not here
         return behind + 1.0
 
 
@@ -108,6 +190,9 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
     training, details = evaluation.training, evaluation.details
     return {
         "label": training.record.label,
+        "objective": training.record.objective,
+        "schedule": training.record.schedule,
+        "sampler": evaluation.record.sampler,
         "seed": training.record.seed,
         "steps": evaluation.record.steps,
         "score": evaluation.score,
@@ -124,7 +209,7 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
 
 
 def description(evaluation: StoredEvaluation) -> dict[str, Any]:
-    """All that tells one result from another besides law, seed and steps."""
+    """All that tells one result from another besides schedule, seed and steps."""
     record = evaluation.training.record
     described = {
         **record.data,

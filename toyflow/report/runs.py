@@ -23,7 +23,7 @@ def cells_table(out: Path) -> Table:
     store = existing_store(out)
     table = Table(title=escape(f"cells of {out}"), title_justify="left")
     table.add_column("key", no_wrap=True)
-    for name in ("law", "options", "seed", "scores"):
+    for name in ("schedule", "options", "seed", "scores"):
         table.add_column(name, overflow="fold")
     table.add_column("train s", justify="right")
     table.add_column("MB", justify="right")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 from rich.markup import escape
 from rich.table import Table
@@ -12,26 +13,25 @@ from toyflow import stats
 from toyflow.report.results import CELL, Results
 
 MOST_MODELS = 20
-"""Of a law, that the paired table has a line for each of; of more only the line over all seeds."""
+"""With more models of one schedule, the paired table has a line over all seeds only."""
 MARGIN = 0.02
 """Two scores within this of each other count as equivalent, unless said otherwise."""
+MANY = 10
+"""The steps that one step is held against; where these were not run, the most that were."""
+INTERVAL_NOTES = {
+    stats.T: "Student's t over seeds, on this test set",
+    stats.POOLED_WILSON: "where seeds agree to within one example, Wilson's of the examples of all seeds",
+    stats.WILSON: "with one seed Wilson's, of test-set error only",
+}
+"""What the intervals of `summary` speak of, by their method."""
 
 
 def summary(results: Results) -> pd.DataFrame:
-    """A row per law, variant and K: mean score over seeds and its 95 % interval.
-
-    With two seeds or more the seed is the unit (Student's t); with one the interval is Wilson's and
-    speaks of test-set error only.
-    """
+    """A row per schedule, variant and K: mean score over seeds and its 95 % interval, whose method is in the
+    column `interval` (see `toyflow.stats.proportion_over_seeds`)."""
     rows = []
     for (label, variant, steps), group in results.frame.groupby([*CELL, "steps"], sort=False):
-        if len(group) > 1:
-            interval, kind = stats.over_seeds(group["score"].tolist()), "t over seeds"
-        else:
-            interval, kind = (
-                stats.wilson(int(group["hits"].iloc[0]), int(group["examples"].iloc[0])),
-                "Wilson",
-            )
+        interval = stats.proportion_over_seeds(group["hits"].tolist(), group["examples"].tolist())
         extra = {name: group[name].mean() for name in _other_metrics(results)}
         rows.append(
             {
@@ -41,9 +41,9 @@ def summary(results: Results) -> pd.DataFrame:
                 "seeds": len(group),
                 "metric": results.metric,
                 "score": interval.estimate,
-                "low": max(0.0, interval.low),
-                "high": min(1.0, interval.high),
-                "interval": kind,
+                "low": interval.low,
+                "high": interval.high,
+                "interval": interval.method,
                 **extra,
                 "model_calls": int(group["model_calls"].iloc[0]),
                 "encode_ms_per_example": 1000 * (group["encode_seconds"] / group["examples"]).mean(),
@@ -54,7 +54,7 @@ def summary(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def paired(results: Results, few: int = 1, many: int = 10, margin: float = MARGIN) -> pd.DataFrame:
+def paired(results: Results, few: int = 1, many: int = MANY, margin: float = MARGIN) -> pd.DataFrame:
     """A row per trained model decoded both in `few` and in `many` steps: McNemar's test and equivalence.
 
     `difference` is few - many. Outcomes are read from disk and checked.
@@ -78,6 +78,8 @@ def paired(results: Results, few: int = 1, many: int = 10, margin: float = MARGI
                 "label": shown["label"],
                 "variant": shown["variant"],
                 "seed": str(shown["seed"]),
+                "examples": test.examples,
+                "both_right": test.both,
                 f"only_K{few}_right": test.first_only,
                 f"only_K{many}_right": test.second_only,
                 "difference": test.difference.estimate,
@@ -94,14 +96,15 @@ def paired(results: Results, few: int = 1, many: int = 10, margin: float = MARGI
 
 
 def paired_over_seeds(models: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `paired` gathered by law: mean difference with a t-interval over seeds, the seed being the
-    unit. Laws with one seed are left out."""
+    """Rows of `paired` by schedule: the mean difference over seeds with its 90 % interval, whose method is in
+    the column `interval` (see `toyflow.stats.difference_over_seeds`), and the p of a t-test over seeds, empty
+    where these show no spread. Schedules with one seed are left out."""
     rows = []
     for (label, variant), group in models.groupby(CELL, sort=False):
         if len(group) < 2:
             continue
         differences, margin = group["difference"].tolist(), group["margin"].iloc[0]
-        interval = stats.over_seeds(differences, confidence=0.90)
+        interval = stats.difference_over_seeds([_test(row) for _, row in group.iterrows()])
         p_value = stats.mean_zero_p(differences)
         rows.append(
             {
@@ -111,7 +114,8 @@ def paired_over_seeds(models: pd.DataFrame) -> pd.DataFrame:
                 "difference": interval.estimate,
                 "low_90": interval.low,
                 "high_90": interval.high,
-                "t_test_p": p_value,
+                "interval": interval.method,
+                "t_test_p": np.nan if p_value is None else p_value,
                 "margin": margin,
                 "verdict": verdict(interval, margin, p_value),
             }
@@ -119,10 +123,11 @@ def paired_over_seeds(models: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def verdict(difference: stats.Interval, margin: float, p_value: float) -> str:
+def verdict(difference: stats.Interval, margin: float, p_value: float | None) -> str:
     """`equivalent` where the 90 % interval lies within the margin, else `better` or `worse` where p is
-    below 5 %, else `undecided`; `equal` where there is no difference at any seed."""
-    if difference.low == difference.high:  # seeds without spread: no evidence of others
+    below 5 %, else `undecided`. Without a p (seeds without spread, which tell nothing of other seeds) `equal`
+    where there is no difference at any seed, else `undecided`."""
+    if p_value is None:
         return "undecided" if difference.estimate else "equal"
     if -margin < difference.low and difference.high < margin:
         return "equivalent"
@@ -132,10 +137,10 @@ def verdict(difference: stats.Interval, margin: float, p_value: float) -> str:
 
 
 def summary_table(frame: pd.DataFrame) -> Table:
-    """`summary` for a terminal: a line per law, a column per K."""
+    """`summary` for a terminal: a line per schedule, a column per K."""
     several_variants = frame["variant"].nunique() > 1
     table = Table(title=f"{in_words(frame['metric'].iloc[0])}, % [95 % interval]", title_justify="left")
-    table.add_column("law", no_wrap=True)
+    table.add_column("schedule", no_wrap=True)
     if several_variants:
         table.add_column("variant")
     table.add_column("seeds", justify="right")
@@ -147,29 +152,24 @@ def summary_table(frame: pd.DataFrame) -> Table:
         cells = [_estimate(by_steps.loc[k]) if k in by_steps.index else "[dim]n/a[/]" for k in steps]
         names = [escape(str(label)), *([escape(str(variant))] if several_variants else [])]
         table.add_row(*names, str(group["seeds"].max()), *cells)
-    kinds = set(frame["interval"])
-    notes = {
-        "t over seeds": "the seed is the unit: Student's t over seeds, on this test set",
-        "Wilson": "one seed: Wilson, test-set error only",
-    }
-    table.caption = "; ".join(note for kind, note in notes.items() if kind in kinds)
+    table.caption = "95 % intervals: " + interval_notes(frame)
     table.caption_justify = "left"
     return table
 
 
-def paired_table(models: pd.DataFrame, few: int = 1, many: int = 10) -> Table:
-    """`paired` and `paired_over_seeds` for a terminal: a line per trained model, and one per law."""
+def paired_table(models: pd.DataFrame, few: int = 1, many: int = MANY) -> Table:
+    """`paired` and `paired_over_seeds` for a terminal: a line per trained model, and one per schedule."""
     title = f"K = {few} against K = {many}, same model, same test set"
     table = Table(title=title, title_justify="left")
     several_variants = models["variant"].nunique() > 1
-    table.add_column("law", no_wrap=True)
+    table.add_column("schedule", no_wrap=True)
     if several_variants:
         table.add_column("variant")
     for column in ("seed", f"only\nK={few}", f"only\nK={many}", "difference\n\\[90 %]", "p"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column(f"K = {few} is")
-    for law, group in models.groupby(CELL, sort=False):
-        names = [escape(str(name)) for name in (law if several_variants else law[:1])]
+    for schedule, group in models.groupby(CELL, sort=False):
+        names = [escape(str(name)) for name in (schedule if several_variants else schedule[:1])]
         for _, row in group.iterrows() if len(group) <= MOST_MODELS else ():
             alone = (str(row[f"only_K{few}_right"]), str(row[f"only_K{many}_right"]))
             table.add_row(*names, row["seed"], *alone, *_difference(row, "mcnemar_p"))
@@ -177,21 +177,41 @@ def paired_table(models: pd.DataFrame, few: int = 1, many: int = 10) -> Table:
             table.add_row(*names, row["seed"], "", "", *_difference(row, "t_test_p"), style="bold")
         table.add_section()
     table.caption = (
-        "difference in points; p: McNemar's exact test of one model, in bold rows a t-test over seeds. "
+        "difference in points; p: McNemar's exact test of one model, in bold rows a t-test over seeds; n/a "
+        "where these show no spread, and the interval is Newcombe's of the examples of all seeds. "
         f"equivalent: the 90 % interval lies within {100 * models['margin'].iloc[0]:g} points of zero; "
-        "else better or worse where p < 0.05, else undecided."
+        "else better or worse where p < 0.05, else undecided; equal: no difference at any seed."
     )
     table.caption_justify = "left"
     return table
 
 
+def _test(row: pd.Series) -> stats.PairedTest:
+    """What a row of `paired` was made from."""
+    few_only, many_only = (int(row[name]) for name in map(str, row.index) if name.startswith("only_K"))
+    return stats.PairedTest(
+        both=int(row["both_right"]),
+        first_only=few_only,
+        second_only=many_only,
+        examples=int(row["examples"]),
+        difference=stats.Interval(row["difference"], row["low_90"], row["high_90"], stats.NEWCOMBE),
+        p_value=row["mcnemar_p"],
+    )
+
+
 def _difference(row: pd.Series, p: str) -> tuple[str, str, str]:
     difference, low, high = (100 * row[column] for column in ("difference", "low_90", "high_90"))
-    return f"{difference:+.1f} \\[{low:+.1f}, {high:+.1f}]", _p_value(row[p]), row["verdict"]
+    return f"{difference:+.1f} \\[{low:+.1f}, {high:+.1f}]", shown_p(row[p]), row["verdict"]
 
 
-def _p_value(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+def interval_notes(frame: pd.DataFrame) -> str:
+    """What the intervals of a `summary` speak of."""
+    return "; ".join(note for method, note in INTERVAL_NOTES.items() if method in set(frame["interval"]))
+
+
+def shown_p(p: float) -> str:
+    """`0.031`, `<0.001`, or `n/a` where there is no test."""
+    return "n/a" if np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _other_metrics(results: Results) -> list[str]:

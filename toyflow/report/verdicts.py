@@ -16,11 +16,14 @@ LEVEL = 0.05
 
 
 def verdicts(comparison: Comparison) -> list[str]:
-    """A sentence for each pair, and one on the single models where both decode the same."""
+    """A sentence for each pair; one more where the two differ in several settings, and one on the single
+    models where both decode the same."""
     sentences = []
     for pair in comparison.pairs:
         said = _verdict(pair, pair.test, comparison) if pair.test else _no_test(pair, comparison)
         sentences.append(said)
+        if pair.confounded:
+            sentences.append(_confounded(pair))
         if pair.same_models and len(pair.models) > 1:
             counts = "; ".join(
                 f"seed {seed}: {model.first_only} and {model.second_only} (p {_p(model.p_value)})"
@@ -67,24 +70,37 @@ def _no_test(pair: Pair, comparison: Comparison) -> str:
     measure = comparison.measure
     differ = f"{pair.first} and {pair.second} differ by {measure.difference(pair.means[0] - pair.means[1])}"
     where = _where(pair, comparison)
+    by_examples = (
+        f" By the examples of all seeds: {measure.bounds(pair.pooled)}, 90 %." if pair.pooled else ""
+    )
     if pair.several and pair.seeds[0] == pair.seeds[1] and pair.means[0] == pair.means[1]:
         return (
             f"{pair.first} and {pair.second} are equal{where} {pair.over}, without a difference at any seed "
-            "to judge others by."
+            f"to judge others by.{by_examples}"
         )
     if pair.several:
         return (
             f"Too few to tell: {differ}{where} {pair.over}, and these seeds show no spread to judge that by; "
-            "more are needed."
+            f"more are needed.{by_examples}"
         )
     if pair.seeds[0] != pair.seeds[1]:
         return f"Too few to tell: {differ}{where} {pair.over}; each needs two or more, or one in common."
-    said = "the law; on this one model" if pair.same_models else "the laws; on this pair of models"
+    said = "the schedule; on this one model" if pair.same_models else "the schedules; on this pair of models"
     shown = [
         f" {measure.bounds(model.difference)} (Newcombe, 90 %; McNemar p {_p(pair.p_value)})"
         for model in pair.models.values()
     ]
     return f"One seed: nothing can be said about {said}, {differ}{''.join(shown)}{where}."
+
+
+def _confounded(pair: Pair) -> str:
+    """That a difference has several possible causes."""
+    settings = [f"{name} ({one} and {two})" for name, (one, two) in pair.confounded.items()]
+    *rest, last = settings
+    return (
+        f"Note: {pair.first} and {pair.second} differ in {', '.join(rest)} and {last}, so this comparison "
+        "cannot tell which of these is the cause."
+    )
 
 
 def comparison_table(comparison: Comparison) -> Table:

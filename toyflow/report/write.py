@@ -10,13 +10,13 @@ import pandas as pd
 from toyflow.atomic import atomic_file
 from toyflow.errors import unknown
 from toyflow.report import figures, tables
-from toyflow.report.published import beside_published
+from toyflow.report.claims import Paper
 from toyflow.report.results import load_results
-from toyflow.sweep.store import Store
 
 
-def write_report(out: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Write OUT/figures/*.png and OUT/tables/*.csv; the files, in order.
+def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | None = None) -> list[Path]:
+    """Write OUT/figures/*.png and OUT/tables/*.csv; the files, in order. The numbers of `paper` are written
+    beside those of `out` where both have the same setting.
 
     Raises:
         UsageError: no results in `out`, or a format that does not exist.
@@ -25,15 +25,16 @@ def write_report(out: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
     for name in formats:
         if name not in figures.FORMATS:
             raise unknown("format", name, figures.FORMATS)
-    results = load_results(Store(out))
+    results = load_results(out)
     models = tables.paired(results)
     written = figures.draw_all(results, out / "figures", formats)
     contents = {
         "summary": tables.summary(results),
         "one_against_ten_steps": models,
         "one_against_ten_steps_over_seeds": tables.paired_over_seeds(models) if len(models) else models,
-        "beside_the_study": beside_published(results),
     }
+    if paper is not None:
+        contents[paper.numbers_file] = paper.numbers(results)
     for name, frame in contents.items():
         if len(frame):
             written.append(write_csv(frame, out / "tables" / f"{name}.csv"))

@@ -10,7 +10,6 @@ from itertools import groupby
 
 import torch
 
-from toyflow import __version__
 from toyflow.cluster import (
     ATTEMPTS,
     QUEUED,
@@ -24,10 +23,12 @@ from toyflow.cluster import (
 )
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, device_name
-from toyflow.robot.planners import Planner, open_planner
-from toyflow.robot.rollout import Episode, Outcome, Scene, run_episodes
+from toyflow.robot.opening import open_planner
+from toyflow.robot.planner import Planner
+from toyflow.robot.simulation.rollout import Episode, Outcome, Scene, run_episodes
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained
+from toyflow.version import __version__
 
 EPISODES = 5
 """Of one task of the suite, to a Ray task: opening policy and simulator is paid once for so many."""
@@ -64,12 +65,12 @@ class SentPolicy:
             store.prepare()
             store.write_training(self.record, self.trained, {})
             planner = open_planner(store.training(self.record.key), torch.device(choose_device(self.device)))
-        planner.decode_in(self.steps, self.sampler)
+        planner.set_num_steps(self.steps, self.sampler)
         return planner
 
 
 @dataclass(frozen=True)
-class Spent:
+class PolicySeconds:
     """What the policy took for all episodes of a Ray task."""
 
     seconds: Mapping[str, float]
@@ -81,14 +82,14 @@ class Spent:
 def run_shards(
     cluster: Cluster,
     policy: SentPolicy,
-    spent: MutableMapping[str, float],
+    stage_seconds: MutableMapping[str, float],
     workers: set[str],
     scene: Scene,
     episodes: Sequence[Episode],
 ) -> Generator[Outcome, None, None]:
     """The outcome of every episode, in the order in which they end. Each has its own initial state and noise,
-    so outcomes are those of `run_episodes`. The seconds of the policy are added to `spent`, and who the
-    workers were to `workers`.
+    so outcomes are those of `run_episodes`. The seconds of the policy are added to `stage_seconds`, and the
+    names of the workers to `workers`.
 
     An episode whose worker or node dies is given to another, then recorded as an error.
     """
@@ -105,9 +106,9 @@ def run_shards(
                 if isinstance(event, Outcome):
                     shard.remove(next(e for e in shard if (e.task, e.state) == (event.task, event.state)))
                     yield event
-                elif isinstance(event, Spent):
+                elif isinstance(event, PolicySeconds):
                     for stage, seconds in event.seconds.items():
-                        spent[stage] = spent.get(stage, 0.0) + seconds
+                        stage_seconds[stage] = stage_seconds.get(stage, 0.0) + seconds
                     workers.add(event.worker)
                     tasks.forget(shard)
                 elif isinstance(event, TaskFailed):
@@ -124,13 +125,13 @@ def run_shards(
 
 def shard_outcomes(
     policy: SentPolicy, scene: Scene, episodes: Sequence[Episode], version: str
-) -> Iterator[Outcome | Spent]:
+) -> Iterator[Outcome | PolicySeconds]:
     """In a worker: the outcomes, then what the policy took."""
     check_version(version)
     planner = policy.open()
     yield from run_episodes(scene, episodes, planner, workers=1)
     device = device_name(choose_device(policy.device))
-    yield Spent(dict(planner.spent), f"{platform.node()}: {device}")
+    yield PolicySeconds(dict(planner.stage_seconds), f"{platform.node()}: {device}")
 
 
 def _shards(episodes: Sequence[Episode]) -> Iterator[deque[Episode]]:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment
-from toyflow.robot.study import RobotStudy
+from toyflow.robot.runner import RobotRunner
 from toyflow.sweep.events import Event, Progress, Started
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store
 
 
-def train_distributed(record: TrainingRecord, study: RobotStudy, show: Callable[[Event], None]) -> None:
+def train_distributed(record: TrainingRecord, runner: RobotRunner, show: Callable[[Event], None]) -> None:
     """Train the policy of `record`, unless it is trained. Of the study's group, the main process alone looks
     into the results folder and keeps the policy there; the others need no such folder.
 
@@ -20,7 +20,7 @@ def train_distributed(record: TrainingRecord, study: RobotStudy, show: Callable[
         UsageError: another run is at work on the policy, or a process was given something else to train.
         ToyflowError: training failed.
     """
-    group = study.group
+    group = runner.group
     if group.any(group.broadcast(record.key) != record.key):
         raise UsageError(
             "the processes were not given the same data and options; see that all machines agree."
@@ -31,17 +31,17 @@ def train_distributed(record: TrainingRecord, study: RobotStudy, show: Callable[
 
     if not group.is_main:
         if group.broadcast(False):
-            study.train(record, lambda *progress: None)
+            runner.train(record, lambda *progress: None)
         return
-    store = Store(study.out)
+    store = Store(runner.out)
     store.prepare()
     with store.try_claim(record) as claimed:
         if not claimed:
             raise UsageError("another run is at work on this policy; let it end, or choose another --out.")
         if group.broadcast(not store.has_training(record)):
             show(Started(record.key))
-            trained = study.train(record, on_progress)
+            trained = runner.train(record, on_progress)
             store.write_training(
-                record, trained, {**describe_environment(), **study.environment(), "jobs": 1}
+                record, trained, {**describe_environment(), **runner.environment(), "jobs": 1}
             )
-            study.finish(store, record.key)
+            runner.finish(store, record.key)

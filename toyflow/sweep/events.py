@@ -33,7 +33,7 @@ class Progress(Event):
 
 
 @dataclass(frozen=True)
-class Noted(Event):
+class WarningRaised(Event):
     """Something that a user should know, and that stopped nothing: a damaged file that is made again."""
 
     text: str
@@ -47,7 +47,7 @@ class Finished(Event):
 
 
 @dataclass(frozen=True)
-class Moved(Event):
+class Rescheduled(Event):
     """The cell's worker was lost; another takes the cell."""
 
     message: str

@@ -65,9 +65,9 @@ class _Lines:
         if isinstance(event, events.Finished | events.Failed):
             self.ended += 1
             self.console.print(f"{escape(f'[{self.ended}/{len(self.cells)}]')} {_ending(label, event)}")
-        elif isinstance(event, events.Noted):
+        elif isinstance(event, events.WarningRaised):
             self.console.print(_note(label, event))
-        elif isinstance(event, events.Started | events.Waiting | events.Moved):
+        elif isinstance(event, events.Started | events.Waiting | events.Rescheduled):
             self._tell(event.key, _words(event))
         elif isinstance(event, events.Progress):
             now = time.monotonic()
@@ -115,9 +115,9 @@ class _Bars:
 
     def show(self, event: events.Event) -> None:
         label = escape(self.cells[event.key].label)
-        if isinstance(event, events.Started | events.Waiting | events.Moved):
+        if isinstance(event, events.Started | events.Waiting | events.Rescheduled):
             self._bar(event.key, _words(event))
-        elif isinstance(event, events.Noted):
+        elif isinstance(event, events.WarningRaised):
             self.console.print(_note(label, event))
         elif isinstance(event, events.Progress):
             bar = self._bar(event.key, event.note or event.stage)
@@ -143,13 +143,13 @@ class _Bars:
         return self.bars[key]
 
 
-def _words(event: events.Started | events.Waiting | events.Moved) -> str:
-    if isinstance(event, events.Moved):
+def _words(event: events.Started | events.Waiting | events.Rescheduled) -> str:
+    if isinstance(event, events.Rescheduled):
         return escape(f"{event.message}; another worker takes it")
     return "started" if isinstance(event, events.Started) else "another process trains it; waiting"
 
 
-def _note(label: str, event: events.Noted) -> str:
+def _note(label: str, event: events.WarningRaised) -> str:
     return f"[yellow]note[/]    {label}: {escape(event.text)}"
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
 from toyflow.errors import UsageError, unknown
+from toyflow.parsing import parse_numbers, parse_steps
 
-MOST_NUMBERS = 100_000
-MOST_STEPS = 10_000
 EXECUTORS = ("local", "debug", "ray")
 
 
@@ -95,58 +93,6 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
     if not names:
         raise UsageError(f"{where} is empty.")
     return names
-
-
-def parse_numbers(value: Any, where: str) -> tuple[int, ...]:
-    """`1,2,10`, `0-4`, or a mixture."""
-    items = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
-    numbers: list[int] = []
-    for item in items:
-        match = re.fullmatch(r"\s*(\d{1,18})(?:-(\d{1,18}))?\s*", str(item))
-        if not match:
-            raise UsageError(f"{where} must be whole numbers such as 1,10 or 0-4, got {str(item)!r}.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise UsageError(f"{where}: the range {first}-{last} is empty.")
-        if last - first >= MOST_NUMBERS:
-            raise UsageError(f"{where}: the range {first}-{last} is longer than {MOST_NUMBERS}.")
-        numbers.extend(range(first, last + 1))
-    if not numbers:
-        raise UsageError(f"{where} is empty.")
-    return tuple(dict.fromkeys(numbers))
-
-
-def parse_pairs(items: Iterable[str], where: str, example: str) -> dict[str, str]:
-    """Values by name, from `NAME=VALUE` items; empty items are skipped. Raises UsageError that begins with
-    `where` and shows `example`."""
-    pairs: dict[str, str] = {}
-    for item in filter(str.strip, items):
-        name, _, value = map(str.strip, item.partition("="))
-        if not (name and value):
-            raise UsageError(f"{where} takes pairs such as {example}, not {item!r}.")
-        pairs[name] = value
-    return pairs
-
-
-def listed_ranges(numbers: Sequence[int], separator: str = ",") -> str:
-    """Sorted numbers as `parse_numbers` takes them back: `0-4,7`."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1][1:] = [number]
-        else:
-            parts.append([number])
-    return separator.join("-".join(map(str, part)) for part in parts)
-
-
-def parse_steps(value: Any, where: str) -> tuple[int, ...]:
-    """Numbers of steps from `1,2,10`, `1-4` or a list. Raises UsageError that begins with `where`."""
-    numbers = parse_numbers(value, where)
-    if min(numbers) < 1:
-        raise UsageError(f"{where} must be 1 or more, got {min(numbers)}.")
-    if max(numbers) > MOST_STEPS:
-        raise UsageError(f"{where} must be {MOST_STEPS} or less, got {max(numbers)}.")
-    return numbers
 
 
 def _count(value: Any, where: str) -> int:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -18,7 +15,7 @@ from toyflow.flow.schedules import TIME_SAMPLINGS
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
-from toyflow.sweep.subject import Settings, Subject
+from toyflow.sweep.subject import ResolvedOptions, Subject, load_subject
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Grid:
     steps: Sequence[int]
     seeds: Sequence[int]
     samplers: Sequence[str]
-    settings: Sequence[Settings]
+    settings: Sequence[ResolvedOptions]
     recipe: Mapping[str, float]
     time_sampling: str = "stratified"
 
@@ -72,7 +69,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
 
     An objective that takes no schedule gives one cell per seed, however many schedules there are. Among
     the schedules, the name of such an objective stands for that cell. Steps that an objective cannot
-    decode are left out. Settings that differ in their test set alone share their model.
+    decode are left out. ResolvedOptions that differ in their test set alone share their model.
 
     Raises:
         UsageError: a name or value that does not exist, or nothing left to run.
@@ -107,8 +104,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
         if evaluations or not on:
             name = " ".join([training.label, *told])
             configurations.append(_Configuration(name, training, evaluations))
-    with _uncollected():
-        cells = _product(configurations, _unique(grid.seeds))
+    cells = _product(configurations, _unique(grid.seeds))
     if not (grid.steps and grid.seeds and laws):
         raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
     if not cells:
@@ -121,9 +117,9 @@ def plan_cells(grid: Grid) -> list[Cell]:
 def _product(configurations: Sequence[_Configuration], seeds: Sequence[int]) -> dict[str, Cell]:
     """The cells by key, seeds outermost."""
     cells: dict[str, Cell] = {}
-    trainings = [training.with_seeds(seeds) for _, training, _ in configurations]
-    for of_one_seed in zip(*trainings, strict=True):
-        for training, (name, _, evaluations) in zip(of_one_seed, configurations, strict=True):
+    for seed in seeds:
+        for name, of_any_seed, evaluations in configurations:
+            training = replace(of_any_seed, seed=seed)
             known = cells.get(training.key)
             if known is None:
                 cells[training.key] = Cell(training, evaluations, name)
@@ -133,23 +129,10 @@ def _product(configurations: Sequence[_Configuration], seeds: Sequence[int]) -> 
     return cells
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """While very many objects are made that live on: the garbage collector would go through them over and
-    over, for half of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = None) -> list[Cell]:
     """The cells of `options`; `subject` stands in for the one that they name. Raises UsageError."""
-    subject = subject or plugins.load("tasks", options.task)
-    assert subject is not None
+    if subject is None:
+        subject = load_subject(options.task)
     return plan_cells(
         Grid(
             task=subject.identity(),
@@ -169,18 +152,6 @@ def objective_of(record: TrainingRecord) -> Objective:
     """The objective that `record` names, with its schedule."""
     schedule = parse_schedule(record.schedule) if record.schedule else None
     return make_objective(record.objective, schedule, record.time_sampling or "stratified")  # pyright: ignore[reportArgumentType]
-
-
-def subject_of(record: TrainingRecord) -> type[Subject]:
-    """The subject that `record` names. Raises UsageError where it is not installed."""
-    installed = plugins.available("tasks")
-    name = record.task if record.task in installed else re.sub(r"-v\d+$", "", record.task)
-    if name not in installed:
-        raise UsageError(
-            f"the task of these results, {record.task!r}, is not installed; there is: "
-            f"{', '.join(sorted(installed))}."
-        )
-    return plugins.load("tasks", name)
 
 
 def _laws(grid: Grid) -> list[tuple[str, str | None, Objective]]:

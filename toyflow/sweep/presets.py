@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import toyflow
 from toyflow.errors import UsageError, unknown
+from toyflow.machine import PACKAGE
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
 
 def available_presets() -> dict[str, Path]:
     """Presets that come with toyflow, by name, in a checkout as in an installed package."""
-    package = Path(toyflow.__file__).parent
-    for folder in (package / "experiments", package.parent / "experiments"):
+    for folder in (PACKAGE / "experiments", PACKAGE.parent / "experiments"):
         if folder.is_dir():
             return {path.stem: path for path in sorted(folder.glob("*.toml"))}
     return {}

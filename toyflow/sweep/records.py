@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any, get_args, get_origin, get_type_hints
@@ -32,7 +32,7 @@ class _Record:
     @cached_property
     def key(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the fields as canonical JSON."""
-        return _digest(_CANONICAL.encode(self.as_dict()))
+        return hashlib.sha256(_CANONICAL.encode(self.as_dict()).encode()).hexdigest()[:16]
 
     @classmethod
     def from_dict(cls, values: Any) -> Any:
@@ -44,10 +44,6 @@ class _Record:
             if not _fits(value, kinds[name]):
                 raise DamagedError(f"a record's {name} cannot be {value!r:.60}")
         return cls(**values)
-
-
-def _digest(canonical: str) -> str:
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 @cache
@@ -81,15 +77,6 @@ class TrainingRecord(_Record):
     recipe_version: int = RECIPE_VERSION
     data: Mapping[str, str] = field(default_factory=dict)
     """The task's knobs: what the examples are."""
-
-    def with_seeds(self, seeds: Iterable[int]) -> Iterator[TrainingRecord]:
-        """The same but for the seed. What does not change is encoded once for all keys: sweeps are large."""
-        # Quotes within strings are escaped, and no field after the seed holds objects: the last is the seed.
-        before, _, after = _CANONICAL.encode(self.as_dict()).rpartition(f'"seed":{self.seed}')
-        for seed in seeds:
-            record = object.__new__(TrainingRecord)
-            vars(record).update(vars(self), seed=seed, key=_digest(f'{before}"seed":{seed}{after}'))
-            yield record
 
     @property
     def alike(self) -> str:

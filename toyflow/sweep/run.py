@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toyflow.sweep.cell import Setting, Study
+from toyflow.parsing import listed_ranges
 from toyflow.sweep.events import Event, Failed, Finished
 from toyflow.sweep.executors import Executor
 from toyflow.sweep.live import watch
-from toyflow.sweep.options import listed_ranges
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord
+from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Store
 
 Audience = Callable[[Generator[Event, None, None], dict[str, Cell]], list[Failed]]
@@ -30,7 +30,7 @@ MOST_ROWS = 40
 
 def run_missing(
     cells: Sequence[Cell],
-    study: Study,
+    runner: Runner,
     store: Store,
     executor: Executor,
     audience: Audience,
@@ -47,11 +47,11 @@ def run_missing(
     missing = missing_cells(cells, store)
     if not missing:
         return []
-    study.prepare([cell.training for cell in missing])
-    setting = Setting(str(store.root), executor.environment(study))
+    runner.prepare([cell.training for cell in missing])
+    context = RunContext(str(store.root), executor.environment(runner))
     store.prepare()
     on_ready(missing)
-    with closing(executor.run(missing, study, setting)) as events:
+    with closing(executor.run(missing, runner, context)) as events:
         return audience(_logged(events, store), {cell.training.key: cell for cell in missing})
 
 
@@ -80,7 +80,7 @@ def missing_cells(cells: Sequence[Cell], store: Store) -> list[Cell]:
 
 
 def print_plan(
-    cells: Sequence[Cell], study: Study, store: Store, executor: Executor, console: Console
+    cells: Sequence[Cell], runner: Runner, store: Store, executor: Executor, console: Console
 ) -> None:
     """The cells by what they have in common, which exist, and what the rest will cost, from a short trial of
     each distinct kind."""
@@ -92,9 +92,9 @@ def print_plan(
     if not missing:
         console.print("nothing to run")
         return
-    study.prepare([kind.left.training for kind in missing if kind.left])
+    runner.prepare([kind.left.training for kind in missing if kind.left])
     with console.status("timing a few iterations of each kind of cell"):
-        seconds = _estimate(missing, study)
+        seconds = _estimate(missing, runner)
     count = sum(len(kind.seeds) for kind in missing)
     work = sum(each * len(kind.seeds) for each, kind in zip(seconds, missing, strict=True))
     jobs = executor.jobs()
@@ -151,7 +151,7 @@ def _plan_table(kinds: Sequence[_Kind], count: int, store: Store) -> Table:
     return table
 
 
-def _estimate(kinds: Sequence[_Kind], study: Study) -> list[float]:
+def _estimate(kinds: Sequence[_Kind], runner: Runner) -> list[float]:
     """Seconds per cell of each kind; those alike but for the schedule are timed once."""
     known: dict[str, float] = {}
     seconds: list[float] = []
@@ -163,7 +163,7 @@ def _estimate(kinds: Sequence[_Kind], study: Study) -> list[float]:
             (record.task, record.data, record.model, record.objective, record.recipe, decodings, kind.trained)
         )
         if alike not in known:
-            training, decoding = study.estimate(record, kind.left.evaluations)
+            training, decoding = runner.estimate(record, kind.left.evaluations)
             known[alike] = decoding + (0.0 if kind.trained else training)
         seconds.append(known[alike])
     return seconds

@@ -31,7 +31,6 @@ from filelock import BaseFileLock, FileLock, Timeout
 from safetensors.torch import load_file
 from torch import Tensor
 
-from toyflow import __version__
 from toyflow.atomic import (
     MANIFEST,
     DamagedError,
@@ -46,6 +45,7 @@ from toyflow.atomic import (
 from toyflow.errors import UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.tensors import save_tensors
+from toyflow.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

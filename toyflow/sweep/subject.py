@@ -1,134 +1,72 @@
-"""What a sweep can be of: a subject has options by name, a recipe, and a study that trains and evaluates."""
+"""What a sweep is of: a toy task, or the robot, with its options, metrics and recipe."""
 
 from __future__ import annotations
 
-import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from toyflow.errors import UsageError, unknown
-
-if TYPE_CHECKING:
-    import torch
-
-    from toyflow.sweep.cell import Study
-    from toyflow.sweep.options import SweepOptions
-    from toyflow.sweep.store import StoredTraining
-    from toyflow.training import Bench
+from toyflow import plugins
+from toyflow.errors import UsageError
+from toyflow.optionset import OptionSet, check_names
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.records import TEST_SET, TrainingRecord
 
 
-@dataclass(frozen=True)
-class Number:
-    """The values of a numeric option."""
-
-    default: float
-    low: float
-    high: float
-    whole: bool = False
-
-    def parse(self, option: str, value: str) -> str:
-        """`value` as it is recorded. Raises UsageError outside of the range."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not self.low <= number <= self.high or (self.whole and number != round(number)):
-            kind = "whole number" if self.whole else "number"
-            raise UsageError(f"{option} must be a {kind} from {self.low:g} to {self.high:g}, got {value!r}.")
-        return f"{number:g}"
-
-    def __str__(self) -> str:
-        return f"[bold]{self.default:g}[/] ({self.low:g} to {self.high:g})"
-
-
-class Choice:
-    """The values of an option that is one of several names, the default first."""
-
-    def __init__(self, *names: str) -> None:
-        self.names = names
-        self.default = names[0]
-
-    def parse(self, option: str, value: str) -> str:
-        """`value` itself. Raises UsageError where it is none of the names."""
-        if value not in self.names:
-            raise unknown(option, value, self.names)
-        return value
-
-    def __str__(self) -> str:
-        return f"[bold]{self.default}[/]{''.join(f', {other}' for other in self.names[1:])}"
-
-
-@dataclass(frozen=True)
-class Text:
-    """The values of an option that only its subject can judge; `meaning` is for its help."""
-
-    default: str
-    meaning: str
-
-    def parse(self, option: str, value: str) -> str:
-        """`value` without spaces around it."""
-        return value.strip()
-
-    def __str__(self) -> str:
-        return f"[bold]{self.default}[/] ({self.meaning})"
-
-
-Values = Mapping[str, Number | Choice | Text]
-"""Options by name."""
-
-
-class Settings(NamedTuple):
-    """Values of all options."""
+class ResolvedOptions(NamedTuple):
+    """Values of all options of a subject, as records keep them."""
 
     data: dict[str, str]
     """What the examples are."""
     model: dict[str, str]
-    test_set: str = "test"
+    test_set: str = TEST_SET
     """What is evaluated on, as an evaluation record names it; empty for training alone."""
 
 
 class Subject(ABC):
-    """A toy task, or the robot: what `toyflow sweep --task` names, declared under `toyflow.tasks`."""
+    """What `toyflow sweep --task` names, declared under `toyflow.tasks`: a subclass of `toyflow.Task`, or the
+    robot."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     """Raise it when a change of the task changes what its results mean: older ones are then not reused."""
+    runner: ClassVar[str]
+    """Which of `toyflow.runners` trains and evaluates it."""
     metrics: ClassVar[tuple[str, ...]]
     """What is measured on each test example, the headline first; the headline is 0 or 1, 1 being good. The
     others are shares too, unless `lower_is_better` names them."""
     set_metrics: ClassVar[tuple[str, ...]] = ()
     """What is measured on the test set as a whole."""
     lower_is_better: ClassVar[tuple[str, ...]] = ()
-    """Those of both for which it is so, distances for one; never the headline."""
-    options: ClassVar[Values] = {}
-    """The model's options."""
-    knobs: ClassVar[Values] = {}
-    """The data's options."""
-    trials: ClassVar[Values] = {}
-    """Options of the evaluation."""
-    accepted: ClassVar[Values] = {}
-    """Oddities of the data that pass only where it is said; no part of any record."""
+    """Those of both for which lower is better, such as distances; never the headline."""
+    data_options: ClassVar[type[OptionSet]] = OptionSet
+    """What the examples are; part of a training record."""
+    model_options: ClassVar[type[OptionSet]] = OptionSet
+    """What the model is; part of a training record."""
+    evaluation_options: ClassVar[type[OptionSet]] = OptionSet
+    """What is evaluated; part of an evaluation record."""
+    waivers: ClassVar[type[OptionSet]] = OptionSet
+    """Checks that a user must waive explicitly; part of no record."""
 
     @classmethod
     def identity(cls) -> str:
-        """How records name it."""
+        """Its name in records."""
         return cls.name if cls.version == 1 else f"{cls.name}-v{cls.version}"
 
     @classmethod
-    def choose(cls, options: Mapping[str, str]) -> Settings:
+    def choose(cls, options: Mapping[str, str]) -> ResolvedOptions:
         """`options`, completed with defaults. Raises UsageError for what does not exist."""
         cls.check_names(options)
-        return Settings(complete(cls.knobs, options), complete(cls.options, options))
+        return ResolvedOptions(
+            cls.data_options.parse(options).record(), cls.model_options.parse(options).record()
+        )
 
     @classmethod
     def check_names(cls, options: Mapping[str, str]) -> None:
-        """Raise UsageError for an option that there is not."""
-        every = {**cls.knobs, **cls.options, **cls.trials, **cls.accepted}
-        for name in options:
-            if name not in every:
-                raise unknown(f"option of task {cls.name}", name, every or ("none",))
+        """Raise UsageError for an option that the subject does not have."""
+        sets = (cls.data_options, cls.model_options, cls.evaluation_options, cls.waivers)
+        check_names(options, sets, f"task {cls.name}")
 
     @classmethod
     @abstractmethod
@@ -136,18 +74,41 @@ class Subject(ABC):
         """The recipe that `options` ask for, as training records keep it."""
 
     @classmethod
-    @abstractmethod
-    def bench(
-        cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
-    ) -> Bench:
-        """What a model of this subject is probed on. Raises UsageError where its data are not here."""
-
-    @classmethod
-    @abstractmethod
-    def study(cls, options: SweepOptions) -> Study:
-        """What trains and evaluates its cells."""
+    def ideal_scores(cls, data: Mapping[str, str], steps: int) -> dict[str, float] | None:
+        """Every metric of the test set that the options `data` describe, decoded in `steps` Euler steps along
+        the optimal velocity. None where that velocity is not known in closed form."""
+        return None
 
 
-def complete(values: Values, chosen: Mapping[str, str]) -> dict[str, str]:
-    """Every option's value, parsed: the chosen one or the default."""
-    return {name: of.parse(name, chosen.get(name, str(of.default))) for name, of in values.items()}
+def load_subject(name: str) -> type[Subject]:
+    """The subject called `name`.
+
+    Raises:
+        UsageError: there is none, or it was written for toyflow 0.1.0.
+    """
+    subject = plugins.load("tasks", name)
+    check_current(subject)
+    return subject
+
+
+def check_current(subject: type[Subject]) -> None:
+    """Raise UsageError, which says what to change, for a task that was written for toyflow 0.1.0."""
+    old = {"knobs": "data_options", "options": "model_options", "trials": "evaluation_options"}
+    for was, now in old.items():
+        if was in vars(subject):
+            raise UsageError(
+                f"task {subject.name!r} was written for toyflow 0.1.0: replace its dictionary `{was}` by a "
+                f"dataclass `{now}` (see CONTRIBUTING.md)."
+            )
+
+
+def subject_of(record: TrainingRecord) -> type[Subject]:
+    """The subject that `record` names. Raises UsageError where it is not installed."""
+    installed = plugins.available("tasks")
+    name = record.task if record.task in installed else re.sub(r"-v\d+$", "", record.task)
+    if name not in installed:
+        raise UsageError(
+            f"the task of these results, {record.task!r}, is not installed; there is: "
+            f"{', '.join(sorted(installed))}."
+        )
+    return load_subject(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -13,30 +14,36 @@ from torch import Tensor
 from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Model
-from toyflow.sweep.cell import Study
+from toyflow.flow.samplers import euler, uniform_grid
+from toyflow.seeds import generator
 from toyflow.sweep.options import SweepOptions
-from toyflow.sweep.store import StoredTraining
-from toyflow.sweep.subject import Subject, complete
-from toyflow.training import Batch, Bench, OneCycle
+from toyflow.sweep.subject import Subject, check_current
+from toyflow.training import Batch, OneCycle
 
 
 class Task(Subject):
-    """A study's subject. Subclass it in one file and declare it under the entry point group
+    """What a toy model learns. Subclass it in one file and declare it under the entry point group
     `toyflow.tasks`, or hand an instance to `toyflow.run_study`.
 
     Everything random comes from the generator that is passed in; the test set is the same each time.
 
     Args:
-        data: values of the knobs; those left out are at their default.
+        data: `data_options` as text by name; those left out are at their default.
         data_dir: where data sets that toyflow does not carry are, or may be downloaded to.
+
+    Attributes:
+        data: the values of `data_options`.
     """
+
+    runner = "toy"
 
     def __init_subclass__(cls) -> None:
         if getattr(cls, "metrics", ("",))[0] in cls.lower_is_better:
             raise UsageError(f"task {cls.__name__}: the headline metric must be better when higher.")
 
     def __init__(self, data: Mapping[str, str] | None = None, data_dir: str | None = None) -> None:
-        self.data = complete(self.knobs, data or {})
+        check_current(type(self))
+        self.data: Any = self.data_options.parse(data or {})
         self.data_dir = data_dir
 
     @property
@@ -56,8 +63,9 @@ class Task(Subject):
         """The test examples, the same at every call."""
 
     @abstractmethod
-    def build_model(self, options: Mapping[str, str]) -> Model:
-        """A fresh model. The global random state is seeded, and put back, around this call."""
+    def build_model(self, options: Any) -> Model:
+        """A fresh model; `options` is an instance of `model_options`. The global random state is seeded, and
+        put back, around this call."""
 
     @abstractmethod
     def score(self, sample: Float[Tensor, "batch ..."], test: Batch) -> dict[str, Float[Tensor, "batch"]]:
@@ -85,23 +93,28 @@ class Task(Subject):
         return vars(OneCycle(**given))
 
     @classmethod
-    def study(cls, options: SweepOptions) -> Study:
-        """See `Subject`."""
-        from toyflow.toy.study import ToyStudy  # which imports this
+    @torch.inference_mode()
+    def ideal_scores(cls, data: Mapping[str, str], steps: int) -> dict[str, float] | None:
+        """See `Subject`: from the noise that every decoding starts from."""
+        if cls.optimal_velocity is Task.optimal_velocity:
+            return None
+        task = cls(data) if fields(cls.data_options) else cls()
+        test = task.test_set()
+        noise = torch.randn(test.target.shape, generator=generator(0, "test noise"))
+        if task.optimal_velocity(noise, noise.new_zeros(len(noise)), test.observation) is None:
+            return None
 
-        return ToyStudy(cls.name, options.device, options.threads, data_dir=options.data_dir)
+        def velocity(x: Tensor, t: Tensor) -> Tensor:
+            optimal = task.optimal_velocity(x, t, test.observation)
+            assert optimal is not None
+            return optimal
 
-    @classmethod
-    def bench(
-        cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
-    ) -> Bench:
-        """See `Subject`: on the first test examples."""
-        from toyflow.toy.probe import bench_of, task_of  # which imports this
-
-        return bench_of(task_of(training.record, None, data_dir), examples, device)
+        sample = euler(velocity, noise, uniform_grid(steps))
+        scores = {name: float(values.mean()) for name, values in task.score(sample, test).items()}
+        return {**scores, **task.score_set(sample, test)}
 
 
 def make_task(name: str, data: Mapping[str, str] | None = None, data_dir: str | None = None) -> Task:
     """The task called `name`. Raises UsageError with what exists."""
     task = plugins.load("tasks", name)
-    return task(data, data_dir) if task.knobs else task()
+    return task(data, data_dir) if fields(task.data_options) else task()

@@ -13,6 +13,7 @@ from toyflow.flow.objectives.base import Drawn
 from toyflow.flow.objectives.shortcut import Shortcut
 from toyflow.networks import VectorModel
 from toyflow.toy.task import make_task
+from toyflow.toy.tasks.dial import DialModel
 
 EULER = parse_sampler("euler")
 NAMES = sorted(plugins.available("objectives"))
@@ -118,7 +119,7 @@ def test_meanflows_goal_passes_no_gradient_and_its_prediction_does(generator):
 def test_the_jacobian_vector_product_passes_through_a_denoiser(generator):
     """Against finite differences, through attention, norms and the time embedding."""
     task = make_task("dial")
-    model = task.build_model(task.choose({"decoder": "small"})[1]).double()
+    model = task.build_model(task.model_options.parse({"decoder": "small"})).double()
     batch = task.train_batch(3, generator)
     x, v = (torch.randn(3, 4, 10, dtype=torch.float64, generator=generator) for _ in range(2))
     t = torch.full((3,), 0.3, dtype=torch.float64)
@@ -254,7 +255,7 @@ def test_a_learned_start_belongs_to_the_model_and_is_learned(name, generator):
 
 def test_autoregression_sees_only_what_is_before_and_reads_its_own_answers(generator):
     task, objective = make_task("dial"), made("autoregressive")
-    model = task.build_model(task.choose({"decoder": "small"})[1]).eval()
+    model = task.build_model(task.model_options.parse({"decoder": "small"})).eval()
     objective.attach(model, task.target_shape)
     batch = task.train_batch(3, generator)
     condition = model.encode(batch.observation)
@@ -296,7 +297,7 @@ def test_the_training_passes_that_an_objective_declares_are_those_it_makes(name,
 @pytest.mark.parametrize("name", NAMES)
 def test_every_objective_trains_a_model_and_decodes_what_it_says_it_can(name, generator):
     task, objective = make_task("dial", {"modes": "1"}), made(name)
-    model = task.build_model(task.choose({"decoder": "small"})[1])
+    model = task.build_model(task.model_options.parse({"decoder": "small"}))
     objective.attach(model, task.target_shape)
     optimiser = torch.optim.AdamW(model.parameters(), 5e-3)
     losses = []
@@ -354,6 +355,6 @@ def test_a_model_that_cannot_serve_an_objective_is_refused_in_one_line():
         made("autoregressive").attach(VectorModel(2, 2), (2,))
     with pytest.raises(UsageError, match="VectorModel has no causal form"):
         made("autoregressive").attach(VectorModel(2, 2), (2, 2))
-    joint = make_task("dial").build_model({"decoder": "small", "attention": "joint"})
+    joint = make_task("dial").build_model(DialModel("small", "joint"))
     with pytest.raises(UsageError, match="needs --set attention=cross"):
         made("autoregressive").attach(joint, (4, 10))

@@ -12,9 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from toyflow.errors import ToyflowError
 from toyflow.machine import describe_environment
-from toyflow.sweep.cell import Setting, Study
 from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.plan import Cell
+from toyflow.sweep.runner import RunContext, Runner
 
 
 class Executor(ABC):
@@ -25,16 +25,16 @@ class Executor(ABC):
         """How many cells run at a time. Raises UsageError where nothing can run them."""
 
     @abstractmethod
-    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+    def run(self, cells: Sequence[Cell], runner: Runner, context: RunContext) -> Generator[Event, None, None]:
         """The events of all cells; each cell's last one is `Finished` or `Failed`."""
 
-    def environment(self, study: Study) -> dict[str, Any]:
+    def environment(self, runner: Runner) -> dict[str, Any]:
         """What to keep beside a result of how it was made; how many cells ran at once is for its timings."""
-        return {**describe_environment(), **study.environment(), "jobs": self.jobs()}
+        return {**describe_environment(), **runner.environment(), "jobs": self.jobs()}
 
-    def place(self, study: Study) -> str:
+    def place(self, runner: Runner) -> str:
         """Where the cells run, in words."""
-        return study.environment()["device"]
+        return runner.environment()["device"]
 
 
 @runtime_checkable

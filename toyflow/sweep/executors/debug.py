@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from functools import partial
 
-from toyflow.sweep.cell import Setting, Study, run_cell
+from toyflow.sweep.cell import run_cell
 from toyflow.sweep.events import Event
 from toyflow.sweep.executors.base import Executor, Send, attempt, streamed
 from toyflow.sweep.plan import Cell
+from toyflow.sweep.runner import RunContext, Runner
 
 
 class DebugExecutor(Executor):
@@ -18,11 +19,11 @@ class DebugExecutor(Executor):
         """See `Executor`."""
         return 1
 
-    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+    def run(self, cells: Sequence[Cell], runner: Runner, context: RunContext) -> Generator[Event, None, None]:
         """See `Executor`. Cells run in a thread, so that their events can be watched as they come."""
 
         def work(send: Send) -> None:
             for cell in cells:
-                attempt(cell.training.key, setting.out, partial(run_cell, cell, study, setting, send), send)
+                attempt(cell.training.key, context.out, partial(run_cell, cell, runner, context, send), send)
 
         return streamed(work)

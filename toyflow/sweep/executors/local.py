@@ -10,10 +10,11 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from toyflow.sweep.cell import Setting, Study, run_cell
+from toyflow.sweep.cell import run_cell
 from toyflow.sweep.events import Event, Failed, Finished
 from toyflow.sweep.executors.base import Executor, attempt
 from toyflow.sweep.plan import Cell
+from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Store
 from toyflow.workers import exit_with_parent, worker_context
 
@@ -28,9 +29,9 @@ class LocalExecutor(Executor):
         """See `Executor`."""
         return self._jobs
 
-    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+    def run(self, cells: Sequence[Cell], runner: Runner, context: RunContext) -> Generator[Event, None, None]:
         """See `Executor`. Cells that another process is at work on are left for last."""
-        context, store = worker_context(), Store(setting.out)
+        processes, store = worker_context(), Store(context.out)
         left = list(cells)
         running: dict[Connection, tuple[Cell, BaseProcess]] = {}
         try:
@@ -39,8 +40,8 @@ class LocalExecutor(Executor):
                     free = (cell for cell in left if not store.is_claimed(cell.training))
                     cell = next(free, left[0])
                     left.remove(cell)
-                    receiver, sender = context.Pipe(duplex=False)
-                    process = context.Process(target=_work, args=(cell, study, setting, sender))
+                    receiver, sender = processes.Pipe(duplex=False)
+                    process = processes.Process(target=_work, args=(cell, runner, context, sender))
                     process.start()
                     sender.close()
                     running[receiver] = cell, process
@@ -73,11 +74,11 @@ def _receive(receiver: Connection, cell: Cell, process: BaseProcess) -> Event:
         return Failed(cell.training.key, f"its process {how}{hint}")
 
 
-def _work(cell: Cell, study: Study, setting: Setting, sender: Connection) -> None:
+def _work(cell: Cell, runner: Runner, context: RunContext, sender: Connection) -> None:
     """A worker's whole life. Ctrl-C is the parent's to handle; without a parent there is nothing to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=exit_with_parent, daemon=True).start()
-    run = partial(run_cell, cell, study, setting, sender.send)
+    run = partial(run_cell, cell, runner, context, sender.send)
     with suppress(BrokenPipeError):
-        attempt(cell.training.key, setting.out, run, sender.send)
+        attempt(cell.training.key, context.out, run, sender.send)

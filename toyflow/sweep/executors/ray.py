@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from toyflow import __version__
 from toyflow.cluster import (
     ATTEMPTS,
     QUEUED,
@@ -25,12 +24,14 @@ from toyflow.cluster import (
 )
 from toyflow.errors import ToyflowError
 from toyflow.machine import allow_open_files, describe_environment
-from toyflow.sweep.cell import Setting, Study, complete, summary
-from toyflow.sweep.events import Event, Failed, Finished, Moved, Progress, Started, Waiting
+from toyflow.sweep.cell import complete, summary
+from toyflow.sweep.events import Event, Failed, Finished, Progress, Rescheduled, Started, Waiting
 from toyflow.sweep.executors.base import Executor, Send, attempt, streamed
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.version import __version__
 
 PROGRESS_EVERY = 1.0
 """Seconds between two reports of progress of a cell."""
@@ -55,27 +56,27 @@ class RayExecutor(Executor):
         self.cluster.connect()
         return self.cluster.size()
 
-    def environment(self, study: Study) -> dict[str, Any]:
+    def environment(self, runner: Runner) -> dict[str, Any]:
         """See `Executor`; each worker adds what it is."""
         return {"jobs": self.jobs()}
 
-    def place(self, study: Study) -> str:
+    def place(self, runner: Runner) -> str:
         """See `Executor`."""
         self.cluster.connect()
         count = self.cluster.nodes()
         return f"{count} Ray node{'s' * (count > 1)}"
 
-    def run(self, cells: Sequence[Cell], study: Study, setting: Setting) -> Generator[Event, None, None]:
+    def run(self, cells: Sequence[Cell], runner: Runner, context: RunContext) -> Generator[Event, None, None]:
         """See `Executor`. Cells that another process is at work on are left for last.
 
         Ray is spoken to in a thread of its own, as signals that arrive inside of its calls get lost.
         """
-        return streamed(partial(self._drive, cells, study, setting))
+        return streamed(partial(self._drive, cells, runner, context))
 
-    def _drive(self, cells: Sequence[Cell], study: Study, setting: Setting, send: Send) -> None:
+    def _drive(self, cells: Sequence[Cell], runner: Runner, context: RunContext, send: Send) -> None:
         self.cluster.connect()
         allow_open_files()  # each claim of a cell is one
-        sweep = _Sweep(self.cluster, study, setting, send)
+        sweep = _Sweep(self.cluster, runner, context, send)
         try:
             left, waited_for = deque(cells), set()
             while left or sweep.tasks:
@@ -102,9 +103,9 @@ class RayExecutor(Executor):
 class _Sweep:
     """The driver's side: cells go out, events come in, results are written."""
 
-    def __init__(self, cluster: Cluster, study: Study, setting: Setting, send: Send) -> None:
-        self.study, self.setting, self.send = study, setting, send
-        self.store = Store(setting.out)
+    def __init__(self, cluster: Cluster, runner: Runner, context: RunContext, send: Send) -> None:
+        self.runner, self.context, self.send = runner, context, send
+        self.store = Store(context.out)
         self.tasks: Tasks[Cell] = Tasks(cluster)
         self._task = cluster.task(cell_events)
         self._processors = max(1, int(cluster.cpus))
@@ -139,7 +140,7 @@ class _Sweep:
             claim.close()
 
     def _guarded(self, cell: Cell, work: Callable[[], None]) -> None:
-        attempt(cell.training.key, self.setting.out, work, partial(self._end, cell))
+        attempt(cell.training.key, self.context.out, work, partial(self._end, cell))
 
     def _give(self, cell: Cell) -> None:
         """To a worker, with what there is of the cell; or end it, if that is all."""
@@ -154,7 +155,7 @@ class _Sweep:
             stored = self.store.training(key)
             had = TrainingDone(key, stored.trained(), stored.environment)
         self.tasks.start(
-            cell, self._task, left, self.study, self._processors, had, self.setting.environment, __version__
+            cell, self._task, left, self.runner, self._processors, had, self.context.environment, __version__
         )
 
     def _take(self, cell: Cell, event: Event | TaskLost | TaskFailed) -> None:
@@ -172,7 +173,7 @@ class _Sweep:
         elif isinstance(event, TaskFailed):
             raise ToyflowError(event.why)
         elif isinstance(event, TaskLost) and self._tries[key] < ATTEMPTS:
-            self.send(Moved(key, event.why))
+            self.send(Rescheduled(key, event.why))
             self._give(cell)
         elif isinstance(event, TaskLost):
             raise ToyflowError(f"{event.why}, {ATTEMPTS} times in a row")
@@ -180,7 +181,7 @@ class _Sweep:
             self.send(event)
 
     def _finish(self, cell: Cell) -> None:
-        self.study.finish(self.store, cell.training.key)
+        self.runner.finish(self.store, cell.training.key)
         self._end(cell, Finished(cell.training.key, summary(cell, self.store)))
 
     def _end(self, cell: Cell, event: Event) -> None:
@@ -211,7 +212,7 @@ class EvaluationDone(Event):
 
 def cell_events(
     cell: Cell,
-    study: Study,
+    runner: Runner,
     processors: int,
     had: TrainingDone | None,
     environment: Mapping[str, Any],
@@ -233,7 +234,7 @@ def cell_events(
             store.prepare()
             if had is not None:
                 Store.write_training(store, cell.training, had.trained, had.environment)
-            own = study.elsewhere(folder, processors)
+            own = runner.elsewhere(folder, processors)
             send(Started(key))
             _prepare(own, cell.training)
             made = {**describe_environment(), **own.environment(), "host": host, **environment}
@@ -244,10 +245,10 @@ def cell_events(
         yield replace(event, message=f"{event.message} (on {host})") if isinstance(event, Failed) else event
 
 
-def _prepare(study: Study, record: TrainingRecord) -> None:
+def _prepare(runner: Runner, record: TrainingRecord) -> None:
     """Once for all cells of a worker that differ in their law or seed alone."""
     if record.alike not in _prepared:
-        study.prepare([record])
+        runner.prepare([record])
         _prepared.add(record.alike)
 
 

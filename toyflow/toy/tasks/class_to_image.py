@@ -7,8 +7,8 @@ the image, and the mean of all images of a class is not one of them. Here one st
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -18,7 +18,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from toyflow.flow import Model
 from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
 from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Reading
-from toyflow.sweep.subject import Choice, Values
+from toyflow.optionset import OptionSet, choice
 from toyflow.toy.features import Classifier, frechet_distance, load_classifier
 from toyflow.toy.images import CLASSES, IMAGE_SETS, Images
 from toyflow.toy.task import Task
@@ -62,6 +62,21 @@ class ImageDenoiser(DenoisingModel):
         return pixel_shuffle(answer.transpose(1, 2).unflatten(2, (PATCHES, PATCHES)), self.patch)
 
 
+@dataclass(frozen=True)
+class ImageData(OptionSet):
+    """Which images."""
+
+    dataset: str = choice(*IMAGE_SETS)
+
+
+@dataclass(frozen=True)
+class ImageModel(OptionSet):
+    """The size of `ImageDenoiser`."""
+
+    decoder: str = choice(*DECODERS, default="base")
+    attention: AttentionKind = choice(*ATTENTION_KINDS)
+
+
 class ClassToImage(Task):
     """Draw an image of a class. Scored in the eyes of a small classifier of the same data set: by whether it
     sees the class that was asked for, and by the Frechet distance between its features of the samples
@@ -72,15 +87,13 @@ class ClassToImage(Task):
     metrics = ("class_accuracy",)
     set_metrics = ("frechet_distance",)
     lower_is_better = ("frechet_distance",)
-    options: ClassVar[Values] = {
-        "decoder": Choice("base", "small", "large"),
-        "attention": Choice(*ATTENTION_KINDS),
-    }
-    knobs: ClassVar[Values] = {"dataset": Choice(*IMAGE_SETS)}
+    data_options = ImageData
+    model_options = ImageModel
+    data: ImageData
 
     def __init__(self, data: Mapping[str, str] | None = None, data_dir: str | None = None) -> None:
         super().__init__(data, data_dir)
-        self.image_set = IMAGE_SETS[self.data["dataset"]]
+        self.image_set = IMAGE_SETS[self.data.dataset]
 
     @property
     def target_shape(self) -> tuple[int, ...]:
@@ -114,10 +127,9 @@ class ClassToImage(Task):
         of_class = [order[test.labels[order] == label][:TEST_PER_CLASS] for label in range(CLASSES)]
         return self._batch(test, torch.stack(of_class, dim=1).flatten())
 
-    def build_model(self, options: Mapping[str, str]) -> Model:
-        """An `ImageDenoiser` of the size named in `options`."""
-        attention: Any = options["attention"]
-        return ImageDenoiser(self.image_set.shape, DECODERS[options["decoder"]], attention)
+    def build_model(self, options: ImageModel) -> Model:
+        """An `ImageDenoiser`."""
+        return ImageDenoiser(self.image_set.shape, DECODERS[options.decoder], options.attention)
 
     @torch.inference_mode()
     def score(self, sample: Float[Tensor, "batch channels side side"], test: Batch) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """`dial`: where does one step stop being enough? Digits moved by a hidden die, with known probabilities.
 
 The condition names n digits. A hidden die of `modes` faces shows k, and the target is each digit plus k
-modulo 10, in the code of `grid-to-sequence`. Two knobs turn "the condition determines the target" into "the
+modulo 10, in the code of `grid-to-sequence`. Two options turn "the condition determines the target" into "the
 condition says little": the number of `modes`, 1 to 10, and the `certainty` c, by which the first face has
 probability c + (1 - c) / modes and the others share the rest. With all ten modes and no certainty a
 tile's own distribution no longer depends on the condition.
@@ -14,8 +14,7 @@ moves all tiles, so the target has joint modes, and the mean falls between them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
@@ -25,7 +24,7 @@ from toyflow.flow import Model
 from toyflow.flow.path import broadcast_time
 from toyflow.networks import Denoiser, DenoisingModel
 from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, DenoiserSize, Reading
-from toyflow.sweep.subject import Choice, Number, Values
+from toyflow.optionset import OptionSet, choice, number
 from toyflow.toy.codes import CLASSES, CODES
 from toyflow.toy.task import Task
 from toyflow.training import Batch
@@ -53,6 +52,24 @@ class DigitReader(DenoisingModel):
         return self.denoiser.read(self.embed(observation) + self.denoiser.position)
 
 
+@dataclass(frozen=True)
+class DialData(OptionSet):
+    """The die, and how many digits it moves."""
+
+    modes: int = number(2, low=1, high=CLASSES)
+    certainty: float = number(0.0, low=0, high=1)
+    coupling: str = choice("coupled", "independent")
+    tiles: int = number(4, low=1, high=16)
+
+
+@dataclass(frozen=True)
+class DialModel(OptionSet):
+    """The sizes of `DigitReader`."""
+
+    decoder: str = choice(*DECODERS, default="base")
+    attention: AttentionKind = choice(*ATTENTION_KINDS)
+
+
 class Dial(Task):
     """Digits plus a hidden die. Scored by joint validity (the decoded digits are a possible outcome), by
     agreement with a fresh draw, whole and per tile, by the root mean square distance to the nearest code,
@@ -62,31 +79,24 @@ class Dial(Task):
     metrics = ("valid", "exact_match", "tile_accuracy", "distance_to_code")
     set_metrics = ("total_variation",)
     lower_is_better = ("distance_to_code", "total_variation")
-    options: ClassVar[Values] = {
-        "decoder": Choice("base", "small", "large"),
-        "attention": Choice(*ATTENTION_KINDS),
-    }
-    knobs: ClassVar[Values] = {
-        "modes": Number(2, low=1, high=CLASSES, whole=True),
-        "certainty": Number(0, low=0, high=1),
-        "coupling": Choice("coupled", "independent"),
-        "tiles": Number(4, low=1, high=16, whole=True),
-    }
+    data_options = DialData
+    model_options = DialModel
+    data: DialData
 
     @property
     def tiles(self) -> int:
         """Digits of one example."""
-        return int(self.data["tiles"])
+        return self.data.tiles
 
     @property
     def coupled(self) -> bool:
         """Whether one die moves all tiles."""
-        return self.data["coupling"] == "coupled"
+        return self.data.coupling == "coupled"
 
     @property
     def probabilities(self) -> Float[Tensor, "modes"]:
         """Of the die's faces."""
-        modes, certainty = int(self.data["modes"]), float(self.data["certainty"])
+        modes, certainty = self.data.modes, self.data.certainty
         even = torch.full((modes,), (1 - certainty) / modes, dtype=torch.float64)
         even[0] += certainty
         return even
@@ -109,10 +119,9 @@ class Dial(Task):
         """2000 fixed examples."""
         return self.train_batch(TEST_EXAMPLES, torch.Generator().manual_seed(0))
 
-    def build_model(self, options: Mapping[str, str]) -> Model:
-        """A `DigitReader` of the size named in `options`."""
-        attention: Any = options["attention"]
-        return DigitReader(self.tiles, DECODERS[options["decoder"]], attention)
+    def build_model(self, options: DialModel) -> Model:
+        """A `DigitReader`."""
+        return DigitReader(self.tiles, DECODERS[options.decoder], options.attention)
 
     def score(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> dict[str, Tensor]:
         """See the class."""

@@ -1,14 +1,13 @@
 """`grid-to-sequence`: a 4x4 grid of MNIST digits to its 16 digits, row by row.
 
 A rich condition (the images all but determine the answer) and a compact target: 16 tokens of 10 numbers. Two
-knobs make it harder: the grid's side, 2 to 6, and noise on the images.
+options make it harder: the grid's side, 2 to 6, and noise on the images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -17,7 +16,7 @@ from torch import Tensor
 from toyflow.flow import Model
 from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
 from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Reading
-from toyflow.sweep.subject import Choice, Number, Values
+from toyflow.optionset import OptionSet, choice, number
 from toyflow.toy.codes import CLASSES, CODES
 from toyflow.toy.encoder import ENCODERS, TileEncoder
 from toyflow.toy.mnist import Digits, load_digits, unpack_mnist
@@ -48,25 +47,36 @@ class GridReader(DenoisingModel):
         return self.denoiser.read(self.encoder(observation) + self.denoiser.position)
 
 
+@dataclass(frozen=True)
+class GridData(OptionSet):
+    """How hard the grid is to read."""
+
+    side: int = number(4, low=2, high=6)
+    condition_noise: float = number(0.0, low=0, high=2)
+
+
+@dataclass(frozen=True)
+class GridModel(OptionSet):
+    """The sizes of `GridReader`."""
+
+    encoder: str = choice(*ENCODERS, default="base")
+    decoder: str = choice(*DECODERS, default="base")
+    attention: AttentionKind = choice(*ATTENTION_KINDS)
+
+
 class GridToSequence(Task):
     """Read a grid of digits. Scored by exact match of all of them and by the share that is right."""
 
     name = "grid-to-sequence"
     metrics = ("exact_match", "digit_accuracy")
-    options: ClassVar[Values] = {
-        "encoder": Choice("base", *(name for name in ENCODERS if name != "base")),
-        "decoder": Choice("base", "small", "large", "256x4", "512x8"),
-        "attention": Choice(*ATTENTION_KINDS),
-    }
-    knobs: ClassVar[Values] = {
-        "side": Number(4, low=2, high=6, whole=True),
-        "condition-noise": Number(0, low=0, high=2),
-    }
+    data_options = GridData
+    model_options = GridModel
+    data: GridData
 
     @property
     def tiles(self) -> int:
         """Digits of one grid."""
-        return int(self.data["side"]) ** 2
+        return self.data.side**2
 
     @property
     def target_shape(self) -> tuple[int, ...]:
@@ -94,10 +104,9 @@ class GridToSequence(Task):
         whole = len(order) // self.tiles * self.tiles
         return self._grids(load_digits(train=False), order[:whole].reshape(-1, self.tiles), generator)
 
-    def build_model(self, options: Mapping[str, str]) -> Model:
-        """A `GridReader` of the sizes named in `options`."""
-        attention: Any = options["attention"]
-        return GridReader(self.tiles, options["encoder"], options["decoder"], attention)
+    def build_model(self, options: GridModel) -> Model:
+        """A `GridReader`."""
+        return GridReader(self.tiles, options.encoder, options.decoder, options.attention)
 
     def score(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> dict[str, Tensor]:
         """The code nearest to each token is read as its digit; of equal-length codes it is the argmax."""
@@ -107,7 +116,7 @@ class GridToSequence(Task):
     def _grids(
         self, digits: Digits, index: Int64[Tensor, "batch tiles"], generator: torch.Generator
     ) -> Batch:
-        images, level = digits.images[index], float(self.data["condition-noise"])
+        images, level = digits.images[index], self.data.condition_noise
         if level:
             noise = level * 255 * torch.randn(images.shape, generator=generator)
             images = (images + noise).clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,260 @@
+"""`toyflow probe` on small folders that `run_study` leaves."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from toyflow.api.probing import probe
+from toyflow.api.study import run_study
+from toyflow.errors import UsageError
+from toyflow.flow.samplers import euler
+from toyflow.report.probe_report import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
+from toyflow.report.runs import existing_store
+from toyflow.report.style import Style
+from toyflow.sweep.store import Store, Trained
+from toyflow.toy.models import decode, load_model, task_of
+from toyflow.toy.probe_examples import bench_of
+from toyflow.toy.task import Task, make_task
+from toyflow.toy.tasks.dial import Dial
+
+SMALL = {"steps": 4, "examples": 60, "device": "cpu"}
+STUDY = {"steps": [1], "batch_size": 8, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory) -> Path:
+    """Two laws of two seeds, and two objectives besides."""
+    out = tmp_path_factory.mktemp("points")
+    for seeds, objectives in (([0, 1], ["flow"]), ([0], ["regression", "shortcut"])):
+        run_study(
+            make_task("points"), schedules=["uniform", "shift:4@beta"], objectives=objectives, seeds=seeds,
+            iterations=8, out=out, **STUDY,
+        )  # fmt: skip
+    return out
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory) -> Probed:
+    """Of two settings of `dial`, and a model of another task."""
+    out = tmp_path_factory.mktemp("mixed")
+    for task, model in (
+        (Dial({"modes": "1"}), {"decoder": "small"}),
+        (Dial({"modes": "2"}), {"decoder": "small"}),
+        (make_task("points"), None),
+    ):
+        run_study(task, schedules=["beta"], seeds=[0], iterations=2, model=model, out=out, **STUDY)
+    return probe(out, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def probed(points) -> Probed:
+    return probe(points, **SMALL)
+
+
+def shown(probed: Probed) -> str:
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(probe_table(probed))
+    return " ".join(console.export_text().split())
+
+
+def key_of(out: Path, label: str, seed: int = 0) -> str:
+    trainings = existing_store(out).trainings()
+    return next(t.record.key for t in trainings if (t.record.label, t.record.seed) == (label, seed))
+
+
+def test_every_model_with_a_velocity_is_probed(probed):
+    counts = probed.paths.groupby("label").size().to_dict()
+    assert counts == {
+        "uniform": 2, "shift:4@beta": 2, "shortcut(uniform)": 1, "shortcut(shift:4@beta)": 1,
+    }  # fmt: skip
+    assert "regression" in probed.labels
+    assert len(probed.errors) == 20 * 6 and "excess" not in probed.errors
+    assert probed.errors["noise_level"].min() == 0.05 and set(probed.errors["examples"]) == {60}
+
+
+def test_the_numbers_are_of_the_models_own_samples(points, probed):
+    """The one-step gap, again from two decodings of the test set, whose noise the probe shares."""
+    store, task = existing_store(points), make_task("points")
+    row = probed.paths[probed.paths["label"] == "uniform"].iloc[0]
+    training = store.training(row["key"])
+    model, objective = load_model(task, training)
+    records = [next(iter(store.evaluations(training))).record]
+    records.append(type(records[0])("euler", 4))
+    one, many = (decode(model, objective, task.test_set(), record)[0][:60] for record in records)
+    gap = (one - many).norm(dim=1)
+    assert row["one_step_gap"] == pytest.approx(gap.mean().item(), rel=1e-4)
+    assert row["one_step_gap_rms"] == pytest.approx(gap.mean().item() / 2**0.5, rel=1e-4)
+    assert row["one_step_gap_se"] == pytest.approx(gap.std().item() / 60**0.5, rel=1e-4)
+
+
+def test_a_jump_is_compared_with_the_path_of_its_own_velocity(points, probed):
+    row = probed.paths.set_index("label").loc["shortcut(uniform)"]
+    task = make_task("points")
+    model, objective = load_model(task, existing_store(points).training(row["key"]))
+    test = task.test_set().part(slice(0, 60))
+    noise = torch.zeros_like(test.target)
+    jump = objective.decode(model, test.observation, noise, 1, euler)
+    assert not torch.allclose(jump, noise + objective.velocity(model, noise, noise[:, 0], test.observation))
+    assert row["one_step_gap"] > 0
+
+
+def test_the_same_probe_gives_the_same_numbers(points, probed):
+    again = probe(points, ["uniform"], **SMALL)
+    columns = ["seed", "noise_level", "mse", "cosine_error"]
+    first = probed.errors[probed.errors["label"] == "uniform"]
+    pd.testing.assert_frame_equal(first[columns].reset_index(drop=True), again.errors[columns])
+
+
+def test_bands_are_over_seeds_where_there_are_several(probed):
+    rows = over_models(probed.paths).set_index("label")
+    values = probed.paths.loc[probed.paths["label"] == "uniform", "straightness"]
+    several, one = rows.loc["uniform"], rows.loc["shortcut(uniform)"]
+    assert (several["seeds"], several["interval"]) == (2, "t over seeds")
+    half = 12.7062 * abs(values.iloc[0] - values.iloc[1]) / 2
+    assert several["straightness_high"] - several["straightness"] == pytest.approx(half, rel=1e-4)
+    assert (one["seeds"], one["interval"]) == (1, "normal over examples")
+    error = probed.paths.set_index("label").loc["shortcut(uniform)", "straightness_se"]
+    assert one["straightness_high"] - one["straightness"] == pytest.approx(1.96 * error, rel=1e-4)
+
+
+def test_models_are_chosen_by_label_key_or_its_beginning(points):
+    key = key_of(points, "uniform", 1)
+    for name in (key, key[:9]):
+        assert probe(points, [name], **SMALL).paths["key"].tolist() == [key]
+    both = probe(points, ["shift:4@beta:1:1.5", "shift:4@beta"], **SMALL).paths
+    assert both["label"].tolist() == ["shift:4@beta"] * 2 and both["seed"].tolist() == [0, 1]
+
+
+def test_progress_ends_at_its_total(points):
+    seen = []
+    probe(points, ["uniform"], steps=2, examples=500, device="cpu", on_progress=lambda *p: seen.append(p))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_settings_and_tasks_of_one_folder_are_kept_apart(mixed):
+    names = set(mixed.paths["variant"])
+    assert len(names) == 3 and all("dial, " in name or "points" in name for name in names)
+    one, two = (
+        mixed.paths[(mixed.paths["label"] == IDEAL) & mixed.paths["variant"].str.contains(f"modes={n}")]
+        for n in (1, 2)
+    )
+    assert one["one_step_gap"].item() < 1e-4 and two["one_step_gap"].item() > 1
+    assert two["outcome_changed"].item() > 0.3 and one["outcome_changed"].item() == 0
+    of_points = mixed.errors[mixed.errors["variant"].str.contains("points")]
+    assert set(of_points["label"]) == {"beta"} and of_points["excess"].isna().all()
+    text = shown(mixed)
+    assert "excess" in text and "n/a" in text and IDEAL in text
+    figure = velocity_error(over_models(mixed.errors), Style(mixed.labels))
+    assert [axes.get_visible() for axes in figure.axes] == [True] * 8 + [False]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["beta", IDEAL]
+    plt.close(figure)
+
+
+def test_excess_is_what_the_error_has_above_the_ideal(mixed):
+    errors = mixed.errors
+    errors = errors[errors["variant"].str.contains("modes=1")].set_index(["label", "noise_level"])
+    assert np.allclose(errors.loc["beta", "mse"], errors.loc["beta", "excess"], rtol=1e-4)
+    assert errors.loc[IDEAL, "mse"].max() < 1e-8 and errors.loc[IDEAL, "excess"].max() == 0
+
+
+def test_what_is_written(probed, tmp_path):
+    written = write_probe(probed, tmp_path)
+    assert [p.relative_to(tmp_path).as_posix() for p in written] == [
+        "probe/velocity_error.csv", "probe/paths.csv", "probe/velocity_error.png",
+    ]  # fmt: skip
+    errors, paths = (pd.read_csv(path) for path in written[:2])
+    assert {"mse", "mse_low", "mse_high", "cosine_error", "noise_level", "interval"} <= set(errors)
+    assert len(errors) == 20 * 4 and len(paths) == 4 and set(paths["steps"]) == {4}
+    pixels = np.asarray(Image.open(written[2]).convert("L"))
+    assert min(pixels.shape) > 400 and pixels.std() > 10
+    first = written[2].read_bytes()
+    assert write_probe(probed, tmp_path)[2].read_bytes() == first
+    text = shown(probed)
+    assert "Student's t over seeds; normal over examples" in text and "variant" not in text
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (["regression"], "regression has no velocity to probe; these have: .*uniform, shift:4@beta"),
+        (["shfit:4@beta"], "Did you mean 'shift:4@beta'"),
+        ([""], "begins 7 keys"),
+    ],
+)
+def test_what_cannot_be_probed_is_said(points, selection, message):
+    with pytest.raises(UsageError, match=message) as error:
+        probe(points, selection, **SMALL)
+    assert "\n" not in str(error.value)
+
+
+def test_a_key_without_a_velocity_is_refused(points):
+    with pytest.raises(UsageError, match="regression has no velocity"):
+        probe(points, [key_of(points, "regression")], **SMALL)
+
+
+def test_a_folder_without_velocities_or_results(points, tmp_path):
+    with pytest.raises(UsageError, match="holds no results"):
+        probe(tmp_path, **SMALL)
+    key = key_of(points, "regression")
+    shutil.copytree(points / "cells" / key, tmp_path / "cells" / key)
+    with pytest.raises(UsageError, match=r"no model in .* answers for a velocity"):
+        probe(tmp_path, **SMALL)
+
+
+def test_models_of_another_recipe_version_are_passed_over(points, tmp_path):
+    """Their weights may fit and mean something else."""
+    store = Store(tmp_path)
+    store.prepare()
+    training = existing_store(points).training(key_of(points, "uniform"))
+    old = replace(training.record, recipe_version=1)
+    store.write_training(old, Trained(training.weights(), training.curve(), dict(training.details)), {})
+    with pytest.raises(UsageError, match="are of recipe version 1, which this toyflow"):
+        probe(tmp_path, **SMALL)
+    shutil.copytree(training.folder, tmp_path / "cells" / training.record.key)
+    assert probe(tmp_path, **SMALL).paths["key"].tolist() == [training.record.key]
+    with pytest.raises(UsageError, match="unknown law or key of recipe version"):
+        probe(tmp_path, [old.key], **SMALL)
+
+
+def test_one_step_and_one_example_are_too_few(points):
+    for few in ({"steps": 1}, {"examples": 1}):
+        with pytest.raises(UsageError, match="two steps and two examples"):
+            probe(points, **{**SMALL, **few})
+
+
+def test_models_without_weights(points, tmp_path):
+    key = key_of(points, "uniform")
+    shutil.copytree(points / "cells" / key, tmp_path / "cells" / key)
+    (tmp_path / "cells" / key / "weights.safetensors").unlink()
+    with pytest.raises(UsageError, match="without weights, which cannot be probed"):
+        probe(tmp_path, **SMALL)
+
+
+class Own(Dial):
+    name = "own"
+
+
+def benches(task: Task):
+    return lambda training, examples, device: bench_of(task_of(training.record, task), examples, device)
+
+
+def test_a_task_that_is_not_installed_is_handed_over(tmp_path):
+    task: Task = Own({"modes": "3", "tiles": "1"})
+    run_study(
+        task, schedules=["beta"], seeds=[0], iterations=2, model={"decoder": "small"}, out=tmp_path, **STUDY
+    )
+    with pytest.raises(UsageError, match=r"'own', is not installed; there is: .*dial"):
+        probe(tmp_path, **SMALL)
+    assert probe(tmp_path, bench_of=benches(task), **SMALL).paths["label"].tolist() == ["beta", IDEAL]
+    with pytest.raises(UsageError, match="these results are of own with modes=3"):
+        probe(tmp_path, bench_of=benches(Own({"modes": "2", "tiles": "1"})), **SMALL)
+    with pytest.raises(UsageError, match="these results are of task own; this is dial"):
+        probe(tmp_path, bench_of=benches(Dial()), **SMALL)

@@ -1,0 +1,319 @@
+"""Verdicts on results made by hand, where each is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toyflow.report.claims import judge_all
+from toyflow.report.paper.findings import CLAIMS
+from toyflow.report.results import Results
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import StoredEvaluation, StoredTraining
+
+OPTIONS = {"encoder": "base", "decoder": "base", "attention": "cross"}
+METRICS = {"grid-to-sequence": ("exact_match",), "dial": ("valid", "tile_accuracy")}
+SPREAD = 0.003
+"""How far seeds are apart, drawn anew for each model and K."""
+
+
+class Made(StoredTraining):
+    """A trained model without files."""
+
+    def curve(self):
+        iterations = np.arange(10, 60, 10)
+        return pd.DataFrame(
+            {"iteration": iterations, "loss_s0.9": np.where(iterations < self.details["read_at"], 1.0, 0.1)}
+        )
+
+
+class Folder:
+    """A results folder of one task, in memory."""
+
+    def __init__(self, task="grid-to-sequence", seeds=3, spread=SPREAD):
+        self.task, self.seeds, self.spread = task, range(seeds), spread
+        self.evaluations = []
+
+    def add(
+        self, law, scores, *, seeds=None, data=None, metrics=None, iterations=1600.0, read_at=20, **model
+    ):
+        """Models of a law with the score at each K."""
+        rate = model.pop("rate", 0.004)
+        objective, schedule = law if isinstance(law, tuple) else ("flow", law)
+        options = {**OPTIONS, **model} if self.task == "grid-to-sequence" else model
+        for seed in self.seeds if seeds is None else seeds:
+            record = TrainingRecord(
+                self.task, options, objective, schedule, "stratified" if schedule else None, seed,
+                {"iterations": iterations, "batch_size": 8.0, "learning_rate": rate}, data=data or {},
+            )  # fmt: skip
+            training = Made(Path(), record, {}, {"training_flops": 100.0, "read_at": read_at})
+            for steps, score in scores.items():
+                draw = np.random.default_rng([*repr((law, model, seed, steps)).encode()]).uniform(-1, 1)
+                drawn = score + self.spread * draw
+                found = (
+                    metrics(drawn) if metrics else dict.fromkeys(METRICS.get(self.task, ("score",)), drawn)
+                )
+                details = {"metrics": found, "model_calls": steps}
+                evaluation = StoredEvaluation(Path(), training, EvaluationRecord("euler", steps), details)
+                self.evaluations.append(evaluation)
+        return self
+
+    @property
+    def results(self):
+        return Results(pd.DataFrame(), self.evaluations, "score")
+
+    def judge(self, name):
+        return judgement_of(name, {"folder": self})
+
+    def verdicts(self, *names):
+        found = {claim.name: judgement.verdict for claim, judgement in judge_all(CLAIMS, {"": self.results})}
+        return [found[name] for name in names]
+
+
+def judgement_of(name, folders):
+    judged = judge_all(CLAIMS, {key: folder.results for key, folder in folders.items()})
+    return next(judgement for claim, judgement in judged if claim.name == name)
+
+
+@pytest.fixture
+def grid():
+    return Folder()
+
+
+def laws(folder, uniform, biased):
+    return folder.add("uniform", uniform).add("shift:4", biased).add("shift:4@beta", biased)
+
+
+@pytest.mark.parametrize(
+    ("uniform", "biased", "a", "b", "c"),
+    [
+        ({1: 0.70, 10: 0.85}, {1: 0.90, 10: 0.90}, "agree", "agree", "agree"),
+        ({1: 0.90, 10: 0.90}, {1: 0.70, 10: 0.85}, "disagree", "disagree", "disagree"),
+        ({1: 0.85, 10: 0.85}, {1: 0.852, 10: 0.852}, "undecided", "undecided", "agree"),
+        ({1: 0.05, 10: 0.05}, {1: 0.10, 10: 0.05}, "undecided", "undecided", "undecided"),
+    ],
+)
+def test_noise_biased_schedules(grid, uniform, biased, a, b, c):
+    laws(grid, uniform, biased)
+    assert grid.verdicts("1a", "1b", "1c") == [a, b, c]
+
+
+def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
+    folder = Folder(spread=0.0)
+    for seed, gain in enumerate((0.01, 0.02, 0.03)):
+        folder.add("uniform", {1: 0.5}, seeds=[seed]).add("shift:8", {1: 0.5 + gain}, seeds=[seed])
+    judgement = folder.judge("1a")
+    half = 100 * 4.3027 * 0.01 / np.sqrt(3)
+    assert f"+2.0 points [{2 - half:+.1f}, {2 + half:+.1f}]" in judgement.evidence
+    assert "(3 seeds)" in judgement.evidence and judgement.folders == ("folder",)
+    assert judgement.verdict == "undecided"
+
+
+def test_one_seed_decides_nothing():
+    folder = laws(Folder(seeds=1), {1: 0.1, 10: 0.1}, {1: 0.9, 10: 0.5})
+    for name in ("1a", "1b", "1c"):
+        judgement = folder.judge(name)
+        assert judgement.verdict == "undecided (one seed)" and "(seed 0)" in judgement.evidence
+
+
+def test_seeds_without_spread_decide_nothing():
+    grid = laws(Folder(spread=0.0), {1: 0.5}, {1: 0.9})
+    assert grid.judge("1a").verdict == "undecided" and "on every seed" in grid.judge("1a").evidence
+
+
+def test_what_was_not_run_is_said(grid):
+    grid.add("uniform", {1: 0.5})
+    for claim, judgement in judge_all(CLAIMS, {"folder": grid.results}):
+        assert judgement.verdict == "no data here" and claim.needs in judgement.evidence
+
+
+def test_another_task_bears_on_nothing():
+    folder = Folder(task="points").add("uniform", {1: 0.5})
+    assert folder.judge("1a").verdict == "no data here"
+
+
+def test_one_step_against_itself_is_no_evidence(grid):
+    laws(grid, {1: 0.5}, {1: 0.9})
+    assert grid.judge("1c").verdict == "no data here"
+
+
+def test_differences_are_formed_within_one_seed(grid):
+    grid.add("uniform", {1: 0.5}, seeds=[0, 1]).add("shift:4", {1: 0.9}, seeds=[2, 3])
+    assert grid.judge("1a").verdict == "no data here"
+
+
+def test_a_schedule_that_some_seed_lacks_is_left_out(grid):
+    grid.add("uniform", {1: 0.5}).add("shift:4", {1: 0.9}).add("shift:8", {1: 0.1}, seeds=[0])
+    judgement = grid.judge("1a")
+    assert judgement.verdict == "agree" and "In one step shift:4 is right on" in judgement.evidence
+
+
+def test_options_that_a_claim_does_not_name_are_at_their_default(grid):
+    grid.add("uniform", {1: 0.5}, encoder="small").add("shift:4", {1: 0.9})
+    assert grid.judge("1a").verdict == "no data here"
+
+
+def test_knobs_that_older_records_lack_are_at_their_default(grid):
+    grid.add("uniform", {1: 0.5}).add("shift:4", {1: 0.9}, data={"side": "4", "condition-noise": "0"})
+    assert grid.judge("1a").verdict == "agree"
+
+
+@pytest.mark.parametrize("other", [0.001, 0.009])
+def test_of_recipes_alike_in_seeds_and_length_the_one_with_most_decodings_is_judged(grid, other):
+    grid.add("uniform", {1: 0.5}, rate=other).add("shift:4", {1: 0.5}, rate=other)
+    grid.add("uniform", {1: 0.5, 10: 0.5}).add("shift:4", {1: 0.9, 10: 0.9})
+    assert grid.judge("1a").verdict == "agree"
+
+
+def test_recipes_are_not_mixed_and_the_others_are_told(grid):
+    grid.add("uniform", {1: 0.5}).add("shift:4", {1: 0.9})
+    grid.add("uniform", {1: 0.9}, seeds=[0], iterations=9000.0)
+    grid.add("shift:4", {1: 0.5}, seeds=[0], iterations=9000.0)
+    judgement = grid.judge("1a")
+    assert judgement.verdict == "agree"
+    assert "other recipes in these results: undecided (one seed) (iterations 9000)" in judgement.evidence
+
+
+def test_several_folders_are_judged_together():
+    one = Folder().add("uniform", {1: 0.5})
+    other = Folder().add("shift:4", {1: 0.9})
+    judgement = judgement_of("1a", {"one": one, "other": other})
+    assert judgement.verdict == "agree" and set(judgement.folders) == {"one", "other"}
+
+
+def test_the_same_models_in_two_folders_count_once():
+    folder = Folder().add("uniform", {1: 0.5}).add("shift:4", {1: 0.9})
+    assert judgement_of("1a", {"a": folder, "b": folder}) == judgement_of("1a", {"a": folder})
+
+
+@pytest.mark.parametrize(
+    ("base", "large", "verdict"), [(0.8, 0.9, "agree"), (0.8, 0.7, "disagree"), (0.8, 0.802, "undecided")]
+)
+def test_a_stronger_encoder(grid, base, large, verdict):
+    for law in ("uniform", "shift:4@beta"):
+        grid.add(law, {1: 0.6, 10: 0.6}, encoder="small")
+        grid.add(law, {1: base, 10: base})
+        grid.add(law, {1: large, 10: large}, encoder="large")
+    assert grid.judge("2").verdict == verdict
+
+
+@pytest.mark.parametrize(("with_large", "verdict"), [(0.6, "agree"), (0.95, "disagree"), (0.8, "undecided")])
+def test_a_larger_decoder_behind_a_weak_encoder(grid, with_large, verdict):
+    grid.add("shift:4@beta", {1: 0.8}).add("shift:4@beta", {1: 0.5}, encoder="small")
+    grid.add("shift:4@beta", {1: with_large}, encoder="small", decoder="large")
+    assert grid.judge("3").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "about", "must_grow"),
+    [
+        (0.25, 0.85, "agree", "agree"),
+        (0.85, 0.85, "disagree", "disagree"),
+        (0.02, 0.30, "disagree", "disagree"),
+    ],
+)
+def test_the_autoregressive_baseline(grid, small, large, about, must_grow):
+    for decoder, score in (("256x4", small), ("512x8", large)):
+        grid.add("shift:4@beta", {10: 0.86}, decoder=decoder)
+        grid.add(("autoregressive", None), {1: score}, decoder=decoder)
+    assert (grid.judge("4a").verdict, grid.judge("4b").verdict) == (about, must_grow)
+
+
+def test_a_baseline_that_is_near_already_need_not_grow(grid):
+    grid.add("shift:4@beta", {10: 0.86})
+    grid.add(("autoregressive", None), {1: 0.86}, decoder="256x4")
+    assert grid.judge("4b").verdict == "disagree"
+
+
+@pytest.mark.parametrize(("few", "verdict"), [(90.0, "agree"), (10.0, "disagree"), (50.0, "undecided")])
+def test_class_to_image_is_judged_by_the_frechet_distance(few, verdict):
+    """The class accuracy says the opposite: the mean of a class is easily seen to be of it."""
+    folder = Folder(task="class-to-image")
+
+    def metrics(distance):
+        return {"class_accuracy": distance / 100, "frechet_distance": distance}
+
+    folder.add("uniform", {1: few, 50: 50.0}, metrics=metrics)
+    folder.add(("pure-noise", None), {1: few}, metrics=metrics)
+    judgement = folder.judge("5a")
+    assert judgement.verdict == folder.judge("5b").verdict == verdict
+    assert "flow in 50 steps" in judgement.evidence
+
+
+def test_a_version_of_a_task_is_that_task():
+    folder = Folder(task="class-to-image-v2")
+    folder.add("uniform", {1: 0.5, 50: 0.9}, metrics=lambda score: {"class_accuracy": score})
+    judgement = folder.judge("5b")
+    assert judgement.verdict == "agree" and "50 steps" in judgement.evidence
+
+
+@pytest.mark.parametrize(
+    ("uniform", "biased", "later", "lower"),
+    [((40, 0.75), (20, 0.87), "agree", "agree"), ((20, 0.87), (40, 0.75), "disagree", "disagree")],
+)
+def test_joint_attention(grid, uniform, biased, later, lower):
+    for law, (read_at, score) in (("uniform", uniform), ("shift:4@beta", biased)):
+        for seed in range(3):  # reads 10 iterations later on one seed under one law
+            at = read_at + 10 * (seed == 2 and law == "uniform")
+            grid.add(law, {1: score, 10: score}, attention="joint", read_at=at, seeds=[seed])
+    assert grid.verdicts("6a", "6b") == [later, lower]
+
+
+@pytest.mark.parametrize(
+    ("one", "ten", "verdict"), [(0.1, 0.95, "agree"), (0.9, 0.93, "disagree"), (0.05, 0.1, "undecided")]
+)
+def test_coupled_choices(one, ten, verdict):
+    folder = Folder(task="dial")
+    knobs = {"modes": "2", "tiles": "4", "coupling": "coupled"}
+    folder.add("uniform", {1: one, 10: ten}, data={**knobs, "certainty": "0"})
+    folder.add("uniform", {1: 1.0, 10: 0.5}, data={**knobs, "certainty": "1"})
+    assert folder.judge("7a").verdict == verdict
+
+
+@pytest.mark.parametrize(("one", "verdict"), [(0.6, "agree"), (0.1, "disagree"), (0.3, "undecided")])
+def test_coupled_choices_one_likelier(one, verdict):
+    folder = Folder(task="dial")
+
+    def metrics(distance):
+        return {"valid": 0.9, "total_variation": distance}
+
+    knobs = {"modes": "2", "tiles": "4", "coupling": "coupled"}
+    folder.add("uniform", {1: one, 10: 0.3}, data={**knobs, "certainty": "0.4"}, metrics=metrics)
+    folder.add("uniform", {1: 0.3, 10: 0.9}, data={**knobs, "certainty": "0"}, metrics=metrics)
+    judgement = folder.judge("7c")
+    assert judgement.verdict == verdict
+    assert f"{one:.2f} at K = 1" in judgement.evidence and "90.0 %" in judgement.evidence
+
+
+@pytest.mark.parametrize(("one", "verdict"), [(0.7, "agree"), (0.5, "disagree"), (0.58, "undecided")])
+def test_independent_choices(one, verdict):
+    folder = Folder(task="dial")
+    knobs = {"modes": "2", "tiles": "4", "coupling": "independent"}
+    folder.add("uniform", {1: one, 10: 0.58}, data={**knobs, "certainty": "0.4"})
+    folder.add("uniform", {1: 0.1, 10: 0.9}, data={**knobs, "certainty": "0"})
+    assert folder.judge("7b").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("regression", "meanflow", "verdict"),
+    [(0.85, 0.80, "agree"), (0.85, 0.95, "disagree"), (0.85, 0.89, "undecided")],
+)
+def test_few_step_methods(grid, regression, meanflow, verdict):
+    grid.add("shift:4@beta", {1: 0.87})
+    grid.add(("regression", None), {1: regression}).add(("meanflow", None), {1: meanflow, 10: 0.99})
+    grid.add(("mip", None), {1: 0.99, 2: 0.8}).add(("shortcut", "shift:4@beta"), {1: 0.8})
+    grid.add(("consistency", "shift:4@beta"), {1: 0.8})
+    grid.add(("shortcut", "uniform"), {1: 0.99}).add(("autoregressive", None), {1: 0.99})
+    judgement = grid.judge("8")
+    assert judgement.verdict == verdict
+    assert "meanflow (1 call, at flow's training cost)" in judgement.evidence
+    assert "mip (2 calls" in judgement.evidence and "autoregressive" not in judgement.evidence
+
+
+def test_nothing_is_said_of_methods_that_were_not_run(grid):
+    grid.add("shift:4", {1: 0.9}).add(("regression", None), {1: 0.8}).add(("mip", None), {2: 0.8})
+    judgement = grid.judge("8")
+    assert judgement.verdict == "undecided"
+    assert "Not run here: shortcut, consistency and meanflow" in judgement.evidence
+    assert grid.add(("meanflow", None), {1: 0.99}).judge("8").verdict == "disagree"

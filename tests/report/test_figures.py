@@ -1,0 +1,108 @@
+"""What every figure of a results folder must do, whichever it is."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib import colors
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from toyflow.report.figures import DRAWINGS
+from toyflow.report.paper import PAPER
+from toyflow.report.probe_report import IDEAL, velocity_error
+from toyflow.report.results import load_results
+from toyflow.report.style import Style
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.training import LOSS_BINS
+
+N = 100
+METRICS = ("valid", "exact_match", "tile_accuracy", "distance_to_code")
+
+
+def add(store: Store, task: str, schedule: str, data: dict[str, str], hits=80, seeds=2) -> None:
+    """Models of the schedule that are right on `hits` examples with seed 0, on two less with the next."""
+    iterations = np.arange(1, 11)
+    curve = pd.DataFrame({"iteration": iterations, "loss": 1 / iterations, "learning_rate": 0.1})
+    for i in range(LOSS_BINS):
+        curve[f"loss_s{i / LOSS_BINS:.1f}"] = curve["loss"]
+    for seed in range(seeds):
+        record = TrainingRecord(
+            task, {}, "flow", schedule, "stratified", seed, {"iterations": 10.0}, data=data
+        )  # fmt: skip
+        details = {"parameters": 10, "seconds": 2.0}
+        store.write_training(record, Trained({"w": torch.zeros(1)}, curve, details), {})
+        right = (np.arange(N) < hits - 2 * seed).astype(float)
+        metrics = {**dict.fromkeys(METRICS, float(right.mean())), "total_variation": 0.3}
+        for steps in (1, 10):
+            details = {
+                "metrics": metrics, "examples": N, "model_calls": steps,
+                "encode_seconds": 0.1, "decode_seconds": 0.05 * steps,
+            }  # fmt: skip
+            outcomes = pd.DataFrame(dict.fromkeys(METRICS, right))
+            store.write_evaluation(record, EvaluationRecord("euler", steps), Evaluated(outcomes, details), {})
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two tasks; of each, some schedules are in one variant only, and the first panel lacks most of them."""
+    made = {}
+    for task, knob in (("dial", "certainty"), ("grid-to-sequence", "side")):
+        store = Store(tmp_path_factory.mktemp(task))
+        store.prepare()
+        first, second = ("0", "0.5") if task == "dial" else ("2", "4")
+        rest = {"coupling": "coupled", "modes": "2", "tiles": "4"} if task == "dial" else {}
+        add(store, task, "uniform", {knob: first, **rest})
+        for schedule in ("uniform", "beta", "shift:4"):
+            add(store, task, schedule, {knob: second, **rest})
+        made[task] = load_results(store)
+    return made
+
+
+def figure_of(name: str, folders) -> Figure:
+    if name == "overview":
+        figure = PAPER.overview.draw(folders, False)
+    elif name == "velocity_error":
+        rows = [
+            {"label": label, "variant": variant, "noise_level": s, "interval": "t over seeds"}
+            | {f"{m}{end}": 0.5 * (1 + s) for m in ("mse", "cosine_error") for end in ("", "_low", "_high")}
+            for label, variant in (("uniform", "a"), ("uniform", "b"), ("beta", "b"), (IDEAL, "b"))
+            for s in (0.1, 0.5, 1.0)
+        ]
+        figure = velocity_error(pd.DataFrame(rows), Style(["uniform", "beta"]))
+    else:
+        results = folders["dial"]
+        [drawing] = [each for each in DRAWINGS if each.name == name]
+        figure = drawing.draw(results, Style(results.frame["label"]))
+    assert figure is not None
+    return figure
+
+
+@pytest.mark.parametrize("name", [*(drawing.name for drawing in DRAWINGS), "overview", "velocity_error"])
+def test_every_figure_names_all_that_it_draws(folders, name):
+    figure = figure_of(name, folders)
+    legends = [*figure.legends, *(axes.legend_ for axes in figure.axes if axes.legend_)]
+    named = {text.get_text() for legend in legends for text in legend.get_texts()}
+    drawn = {label for axes in figure.axes for label in axes.get_legend_handles_labels()[1]}
+    assert drawn and drawn <= named
+    known = {colors.to_hex(line.get_color()) for legend in legends for line in legend.findobj(Line2D)}
+    lines = [line for axes in figure.axes if axes.get_visible() for line in axes.get_lines()]
+    assert {colors.to_hex(line.get_color()) for line in lines if np.size(line.get_xdata())} <= known
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("hits", [0, 1, 50, 99, 100])
+@pytest.mark.parametrize("name", ["score_by_steps", "score_by_decode_time", "overview"])
+def test_no_axis_of_proportions_leaves_0_to_100_percent(tmp_path, folders, name, hits):
+    store = Store(tmp_path)
+    store.prepare()
+    add(store, "dial", "uniform", {}, hits, seeds=1)
+    figure = figure_of(name, {**folders, "dial": load_results(store)})
+    axes = figure.axes[-1] if name == "overview" else figure.axes[0]
+    ticks = axes.get_yticks()
+    assert len(ticks) >= 2 and all(0 <= tick <= 1 for tick in ticks)
+    low, high = axes.get_ylim()
+    assert low > -0.03 and high < 1.03
+    plt.close(figure)

@@ -1,0 +1,237 @@
+"""Policies of ours in LeRobot's files, and LeRobot's commands on them."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("lerobot")
+pytest.importorskip("lerobot_policy_toyflow", reason="pip install -e lerobot_policy_toyflow")
+
+from robot.lerobot_policies import save_act
+from robot.lerobot_robot import install
+
+from toyflow.atomic import DamagedError
+from toyflow.errors import UsageError
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.interface import Observation
+from toyflow.robot.lerobot.adapt import set_steps
+from toyflow.robot.lerobot.export import export_policy
+from toyflow.robot.lerobot.format import decoded
+from toyflow.robot.lerobot.imported import import_checkpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint
+from toyflow.robot.limits import Limits
+from toyflow.robot.opening import open_planner
+from toyflow.robot.policy.checkpoint import build_policy
+from toyflow.robot.policy.flow_planner import FlowPlanner
+from toyflow.robot.task import RobotTask
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.store import Store, Trained
+
+CPU = torch.device("cpu")
+TRAIN = (
+    "--policy.push_to_hub=false", "--policy.device=cpu", "--dataset.repo_id=local/small", "--batch_size=4",
+    "--num_workers=0", "--wandb.enable=false",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cell(small, tmp_path_factory):
+    """An untrained policy of ours as a cell, and a planner of it."""
+    return untrained("shift:4", small[0], tmp_path_factory.mktemp("cell"))
+
+
+def untrained(law: str, data_set: Path, out: Path):
+    import pandas as pd
+
+    options = SweepOptions().updated(
+        {
+            "task": "robot",
+            "schedules": law,
+            "seeds": "0",
+            "set": {"dataset": [str(data_set)], "suite": ["none"]},
+        },
+        "test",
+    )
+    [planned] = plan_sweep(options, RobotTask)
+    data = DataSet(str(data_set))
+    policy, objective = build_policy(planned.training, data)
+    store = Store(out)
+    store.prepare()
+    details = {
+        "policy": policy.spec.as_dict(),
+        "normalisation": policy.normalisation.as_dict(),
+        "parameters": 0,
+        "seconds": 0.0,
+        "made_of": {},
+    }
+    weights = {name: tensor.contiguous() for name, tensor in policy.state_dict().items()}
+    store.write_training(planned.training, Trained(weights, pd.DataFrame({"loss": []}), details), {})
+    return store.training(planned.training.key), FlowPlanner(policy.eval(), objective)
+
+
+def observation(fill: int = 90) -> Observation:
+    images = {name: np.full((64, 64, 3), fill, np.uint8) for name in ("front", "wrist")}
+    return Observation(images, np.linspace(-1, 1, 4, dtype=np.float32), "go left")
+
+
+def imported(folder: Path, out: Path):
+    checkpoint = LeRobotCheckpoint.found(str(folder))
+    assert checkpoint is not None
+    return import_checkpoint(checkpoint, {}, Store(out))
+
+
+def test_there_and_back_it_plans_the_same(cell, tmp_path):
+    stored, planner = cell
+    export_policy(stored, tmp_path / "exported")
+    back = imported(tmp_path / "exported", tmp_path / "out")
+    assert back.record.label == "shift:4" and back.record.key != stored.record.key
+    ours = open_planner(back, CPU)
+    for steps in (1, 10):
+        planner.set_num_steps(steps)
+        ours.set_num_steps(steps)
+        np.testing.assert_array_equal(ours.plan([observation()], [3]), planner.plan([observation()], [3]))
+    with pytest.raises(UsageError, match="exported exists; name a new folder"):
+        export_policy(stored, tmp_path / "exported")
+
+
+def test_what_limits_a_robot_comes_back(cell, tmp_path):
+    stored, _ = cell
+    moved = {"lower": [-0.5] * 2, "upper": [0.25] * 2, "step": [0.125] * 2}
+    for details, motion in ((stored.details, None), ({**stored.details, "motion": moved}, moved)):
+        folder = tmp_path / f"exported-{motion is None}"
+        export_policy(replace(stored, details=details), folder)
+        back = imported(folder, tmp_path / "out").details
+        assert back.get("motion") == motion
+        assert Limits.of_data(back).as_dict() == Limits.of_data(details).as_dict()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"action_lower": [0.0]},
+        {"action_lower": [0.0], "action_upper": [1.0], "action_step": [0.1]},
+        {"action_lower": [0.0] * 2, "action_upper": [float("nan")] * 2, "action_step": [0.1] * 2},
+        {"action_lower": [2.0] * 2, "action_upper": [1.0] * 2, "action_step": [0.1] * 2},
+        {"action_lower": [0.0] * 2, "action_upper": [1.0] * 2, "action_step": [-0.1] * 2},
+    ],
+)
+def test_limits_that_make_no_sense_are_damage(cell, tmp_path, values):
+    export_policy(cell[0], tmp_path / "exported")
+    config = json.loads((tmp_path / "exported/config.json").read_text())
+    assert decoded(config).motion is None
+    with pytest.raises(DamagedError, match=r"has a value that is none: .*action_"):
+        decoded({**config, **values})
+
+
+def test_what_needs_no_schedule_comes_back_without_one(small, tmp_path):
+    stored, _ = untrained("regression", small[0], tmp_path / "cell")
+    export_policy(stored, tmp_path / "exported")
+    assert imported(tmp_path / "exported", tmp_path / "out").record.label == "regression"
+
+
+def test_lerobot_plans_the_same(cell, tmp_path):
+    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+
+    stored, planner = cell
+    export_policy(stored, tmp_path / "exported")
+    policy = get_policy_class("toyflow").from_pretrained(tmp_path / "exported")
+    before, after = make_pre_post_processors(policy.config, pretrained_path=str(tmp_path / "exported"))
+    seen = observation()
+    batch = {f"observation.images.{name}": torch.full((1, 3, 64, 64), 90 / 255) for name in seen.images}
+    batch |= {"observation.state": torch.from_numpy(seen.state)[None], "task": [seen.prompt]}
+    noise = torch.randn(1, 10, 32, generator=torch.Generator().manual_seed(3))
+    for steps in (1, 10):
+        set_steps(policy, steps)
+        planner.set_num_steps(steps)
+        ours = planner.plan([seen], [3])
+        chunk = after(policy.predict_action_chunk(before(dict(batch)), noise=noise))
+        np.testing.assert_allclose(chunk.numpy(), ours, rtol=0, atol=1e-6)
+        policy.reset()
+        taken = [policy.select_action(before(dict(batch)), noise=noise).numpy() for _ in range(10)]
+        np.testing.assert_allclose(np.stack(taken, 1), ours, rtol=0, atol=1e-6)
+
+
+def test_what_cannot_be_moved_says_so(cell, tmp_path):
+    with pytest.raises(DamagedError, match="has no 'chunk_size'"):
+        decoded(
+            {"input_features": {}, "output_features": {"action": {"shape": [2]}}, "fps": 1, "size": "nano"}
+        )
+    act = imported(save_act(tmp_path / "act"), tmp_path / "out")
+    with pytest.raises(UsageError, match="is no policy of toyflow's"):
+        export_policy(act, tmp_path / "exported")
+
+
+@pytest.mark.slow
+def test_lerobot_trains_stops_and_goes_on(small, tmp_path):
+    folder, _ = small
+    out = tmp_path / "out"
+    data = f"--dataset.root={folder}"
+    run(
+        "lerobot-train", "--policy.type=toyflow", *TRAIN, data, f"--output_dir={out}", "--steps=4",
+        "--save_freq=2", "--policy.schedule=shift:4", "--policy.image_size=32",
+    )  # fmt: skip
+    first = out / "checkpoints/000002/pretrained_model"
+    whole = (out / "checkpoints/000004/pretrained_model/model.safetensors").read_bytes()
+    assert whole != (first / "model.safetensors").read_bytes()
+    run(
+        "lerobot-train", f"--config_path={out / 'checkpoints/last/pretrained_model/train_config.json'}",
+        "--resume=true", "--steps=6",
+    )  # fmt: skip
+    trained = imported(out / "checkpoints" / "last", tmp_path / "cells")
+    assert trained.record.schedule == "shift:4" and trained.details["policy"]["interface"]["fps"] == 10
+    assert open_planner(trained, CPU).plan([observation()], [0]).shape == (1, 10, 2)
+    export_policy(trained, tmp_path / "exported")
+    run(
+        "lerobot-train", f"--policy.path={tmp_path / 'exported'}", *TRAIN, data,
+        f"--output_dir={tmp_path / 'more'}", "--steps=2", "--save_freq=2",
+    )  # fmt: skip
+    assert (tmp_path / "more/checkpoints/last/pretrained_model/model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_lerobot_drives_a_robot_in_one_step(cell, tmp_path):
+    """`lerobot-rollout`; in LeRobot 0.4 it is `lerobot-record` that has policies drive."""
+    stored, planner = cell
+    export_policy(stored, tmp_path / "exported")
+    path, sent = install(tmp_path / "plug-in"), tmp_path / "sent.txt"
+    words = (
+        "--robot.type=paper", f"--robot.wrote={sent}", f"--policy.path={tmp_path / 'exported'}",
+        "--policy.num_steps=1", "--play_sounds=false",
+    )  # fmt: skip
+    if Path(sys.executable).with_name("lerobot-rollout").exists():
+        run("lerobot-rollout", *words, "--task=go left", "--fps=10", "--duration=2", path=path)
+    else:
+        data = tmp_path / "recorded"
+        run(
+            "lerobot-record", *words, "--dataset.repo_id=local/eval_small", f"--dataset.root={data}",
+            "--dataset.single_task=go left", "--dataset.fps=10", "--dataset.num_episodes=1",
+            "--dataset.episode_time_s=2", "--dataset.reset_time_s=0", "--dataset.vcodec=h264",
+            "--dataset.push_to_hub=false", path=path,
+        )  # fmt: skip
+        assert DataSet(str(data)).frames == len(sent.read_text().splitlines())
+    actions = np.loadtxt(sent)
+    planner.set_num_steps(1)
+    assert len(actions) > planner.horizon and np.isfinite(actions).all()
+    spread = np.asarray(stored.details["normalisation"]["action"]["scale"])
+    assert (np.abs(actions - stored.details["normalisation"]["action"]["centre"]) < 20 * spread).all()
+
+
+def run(command: str, *words: str, path: Path | None = None) -> None:
+    paths = os.pathsep.join(filter(None, [str(path or ""), *sys.path]))
+    program = Path(sys.executable).with_name(command)
+    done = subprocess.run(
+        [program, *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

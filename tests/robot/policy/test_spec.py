@@ -1,0 +1,86 @@
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import JSON, parsed
+
+from toyflow.errors import UsageError
+from toyflow.robot.interface import Interface
+from toyflow.robot.policy.spec import PolicySpec
+
+LIBERO = Interface(("agentview", "wrist"), state_dim=8, action_dim=7, fps=20)
+SPEC = PolicySpec("nano", LIBERO)
+
+
+def test_json_round_trip():
+    spec = PolicySpec("tiny", LIBERO, 20, "full", "full", language=False, image_size=112, pretrained=False)
+    assert PolicySpec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
+    assert SPEC.image_size == 64 and PolicySpec.from_dict(SPEC.as_dict()).image_size == 64
+
+
+def test_what_a_record_leaves_out_is_at_its_default():
+    assert PolicySpec.from_dict({"size": "nano", "interface": LIBERO.as_dict()}) == SPEC
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": "nanno"}, "unknown policy size 'nanno'. Did you mean 'nano'?"),
+        ({"size": None}, "unknown policy size 'None'"),
+        ({"supervision": "mask7"}, "Did you mean 'mask'"),
+        ({"attention": "prefix"}, "Available: cross, full, joint"),
+        ({"tokeniser": ["hashed"]}, "unknown policy tokeniser"),
+        ({"horizon": 0}, "1 to 100 actions, not 0"),
+        ({"horizon": 101}, "1 to 100 actions, not 101"),
+        ({"horizon": True}, "a whole number, not True"),
+        ({"horizon": "10"}, "a whole number, not '10'"),
+        ({"language": 1}, "language is true or false, not 1"),
+        ({"image_size": 65}, "images of 32 to 512 pixels in steps of 16, not 65"),
+        ({"image_size": -64}, "not -64"),
+        ({"pretrained": True}, "nano has no published weights"),
+        ({"tokeniser": "paligemma"}, "nano has no published weights"),
+        ({"size": "tiny", "pretrained": True, "image_size": 112}, "take images of 224 pixels"),
+        ({"size": "full", "pretrained": True, "image_size": 224}, "need the tokeniser `paligemma`"),
+        ({"horizn": 3}, "unknown key in the policy's spec 'horizn'. Did you mean 'horizon'?"),
+        ({"interface": {}}, "interface has cameras, state_dim, action_dim, fps"),
+        ({"interface": None}, "interface has cameras"),
+        ({"interface": {**LIBERO.as_dict(), "action_dim": 33}}, "1 to 32 action dimensions, not 33"),
+        ({"interface": {**LIBERO.as_dict(), "action_dim": 0}}, "1 to 32 action dimensions, not 0"),
+        ({"interface": {**LIBERO.as_dict(), "state_dim": 0}}, "no numbers here: switch it off"),
+        ({"interface": {**LIBERO.as_dict(), "state_dim": "8"}}, "state_dim is a whole number, not '8'"),
+        ({"interface": {**LIBERO.as_dict(), "fps": "20"}}, "fps is a number"),
+        ({"interface": {**LIBERO.as_dict(), "cameras": ["a", "a"]}}, "cameras have different names"),
+        (
+            {"interface": {**LIBERO.as_dict(), "cameras": []}, "language": False, "state": False},
+            "the policy sees nothing",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(change, message):
+    with pytest.raises(UsageError) as caught:
+        PolicySpec.from_dict({**SPEC.as_dict(), **change})
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [None, [], "nano", {}, {"size": "nano"}])
+def test_what_is_no_spec_is_refused(values):
+    with pytest.raises(UsageError, match=r"spec has no (size and no )?interface"):
+        PolicySpec.from_dict(values)
+
+
+def test_each_supervision_trains_its_dimensions():
+    assert (SPEC.action_dims, replace(SPEC, supervision="full").action_dims) == (7, 32)
+    assert replace(SPEC, language=False).prompt_length == 0
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SPEC.as_dict())) | st.text(max_size=5), JSON))
+def test_whatever_a_spec_is_changed_to_it_is_one_or_refused(change):
+    spec = parsed(lambda: PolicySpec.from_dict({**SPEC.as_dict(), **change}))
+    assert spec is None or PolicySpec.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
+
+
+@given(st.dictionaries(st.sampled_from(sorted(LIBERO.as_dict())), JSON))
+def test_whatever_its_interface_is_changed_to(change):
+    parsed(lambda: PolicySpec.from_dict({**SPEC.as_dict(), "interface": {**LIBERO.as_dict(), **change}}))

@@ -1,0 +1,277 @@
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from robot.points import StraightPlanner
+from robot.runtime.robots.fakes import FakeRobot
+
+from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.runtime.control.chunks import Blend, Ensemble, parse_handover
+from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
+from toyflow.robot.runtime.control.log import RunLog, read_log
+from toyflow.robot.runtime.control.loop import ControlLoop, LoopSettings
+from toyflow.robot.runtime.control.planning import SteppedPlanning, ThreadedPlanning
+from toyflow.robot.runtime.control.replay import NoPlanning, Recorded
+from toyflow.robot.runtime.control.safety import Gate, SafetyStop
+from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.summary import Summary
+from toyflow.robot.runtime.robots import RobotSettings, open_robot
+from toyflow.robot.simulation.rollout import Episode, Scene, episode_seed, run_episodes
+
+PATIENCE = Patience(hold_after=50, stop_after=300, stale_after=100)
+
+
+class Planner(StraightPlanner):
+    """A slow ramp for the fake robot; `fault` spoils plans from the second on."""
+
+    def __init__(self, fault: str = "", seconds: float = 0.0) -> None:
+        super().__init__()
+        self.fault, self.seconds, self.plans = fault, seconds, 0
+
+    def plan(self, observations, seeds):
+        self.plans += 1
+        time.sleep(self.seconds)
+        chunk = np.linspace(0, 0.1, self.horizon, dtype=np.float32)[:, None].repeat(2, 1)
+        if self.plans > 1:
+            match self.fault:
+                case "nan":
+                    chunk[2, 1] = np.nan
+                case "jump":
+                    chunk[2:] += 3
+                case "far":
+                    chunk += 3
+                case "raises":
+                    raise RuntimeError("out of memory")
+                case "hangs":
+                    time.sleep(60)
+        return chunk[None]
+
+
+class Rig:
+    """A loop on the fake robot, with a log."""
+
+    def __init__(
+        self, folder, robot, planner, handover=None, latency=0, patience=PATIENCE, **settings
+    ) -> None:
+        self.robot, self.path = robot, folder / f"{time.monotonic_ns()}.jsonl"
+        rate = robot.interface.fps
+        stepped = robot.stepped
+        planning = SteppedPlanning(planner, latency) if stepped else ThreadedPlanning(planner)
+        self.log = RunLog(self.path)
+        self.log.write(
+            "run", robot=robot.name, rate=rate, limits=robot.limits.as_dict(), dry_run=False,
+            clock="stepped" if stepped else "real", action_names=robot.action_names,
+        )  # fmt: skip
+        self.gate = Gate(robot, robot.limits.completed(rate), patience, rate)
+        clock = SteppedClock(rate) if stepped else RealClock(rate)
+        self.loop = ControlLoop(
+            robot, planning, handover or Blend(0), self.gate, clock, self.log, LoopSettings(**settings)
+        )
+
+    def run(self):
+        with self.log, StopSignals() as signals:
+            return list(self.loop.run(signals))
+
+    @property
+    def summary(self) -> Summary:
+        return Summary.of(read_log(self.path))
+
+
+STEPPED = replace(PATIENCE, hold_after=0)
+
+
+@pytest.mark.parametrize("stepped", [True, False])
+def test_it_runs_and_comes_to_rest(tmp_path, stepped):
+    robot = FakeRobot(stepped)
+    rig = Rig(tmp_path, robot, Planner(), replan=3, seconds=0.3)
+    [ending] = rig.run()
+    assert (ending.why, ending.steps + ending.missed) == ("time is over", 30)
+    assert robot.did[-2:] == ["hold", "stop"] and len(robot.sent) >= 25
+    assert rig.summary.end == "done" and rig.summary.damage is None
+
+
+def test_on_a_stepped_clock_it_does_what_evaluation_does(tmp_path):
+    evaluated = StraightPlanner()
+    seed = episode_seed(0, "points", 1, 2)
+    [outcome] = run_episodes(Scene("points", "points", 16, 3), [Episode(1, 2, seed, 60)], evaluated, 1)
+    planner = StraightPlanner()
+    robot = open_robot("points", RobotSettings(planner.interface, suite="points", task=1, states=(2,)))
+    [ending] = Rig(tmp_path, robot, planner, replan=3).run()
+    assert (ending.solved, ending.steps) == (outcome.success, outcome.steps)
+    assert planner.seeds == evaluated.seeds
+
+
+@pytest.mark.parametrize("handover", ["switch", "blend", "ensemble"])
+def test_on_a_stepped_clock_it_is_deterministic_with_latency_too(tmp_path, handover):
+    runs = []
+    for _ in range(2):
+        planner = StraightPlanner()
+        robot = open_robot("points", RobotSettings(planner.interface, suite="points"))
+        rig = Rig(tmp_path, robot, planner, parse_handover(handover), 2, STEPPED, replan=3, episodes=2)
+        rig.run()
+        recording = read_log(rig.path)
+        assert all(
+            plan["dropped"] == 2 and plan["step"] == plan["asked"] + 2 for plan in recording.of("plan")
+        )
+        runs.append([line["sent"] for line in recording.of("step")])
+    assert runs[0] == runs[1] and runs[0][:3] != [None] * 3 and runs[0][:2] == [None] * 2
+
+
+def test_episodes_start_where_they_are_told_and_end_when_solved(tmp_path):
+    planner = StraightPlanner()
+    robot = open_robot("points", RobotSettings(planner.interface, suite="points", states=(0, 3)))
+    endings = Rig(tmp_path, robot, planner, replan=2, episodes=3).run()
+    assert [ending.why for ending in endings] == ["solved"] * 3
+    assert endings[0].steps == endings[2].steps
+
+
+def test_between_episodes_a_robot_holds_and_is_looked_at(tmp_path, monkeypatch):
+    robot = FakeRobot(stepped=False)
+    rig = Rig(tmp_path, robot, Planner(), replan=3, seconds=0.1, episodes=2)
+    looked: list[int] = []
+    monkeypatch.setattr(robot, "still", lambda: looked.append(robot.looks) or np.zeros(2))
+    monkeypatch.setattr(robot, "begin", lambda episode: robot.did.append(f"begin at {robot.looks}"))
+    rig.run()
+    second = next(i for i, what in enumerate(robot.did) if what.startswith("begin") and i > 0)
+    assert robot.did[second - 1] == "hold"
+    assert robot.did[second] == f"begin at {looked[1] - 1}"
+
+
+def test_late_plans_are_counted_and_their_passed_actions_dropped(tmp_path):
+    robot = FakeRobot(stepped=False)
+    rig = Rig(tmp_path, robot, Planner(seconds=0.035), Blend(0), replan=4, seconds=0.5)
+    [ending] = rig.run()
+    assert ending.late >= 3 and rig.summary.late == ending.late
+    assert rig.summary.dropped >= 3 * ending.plans - 3
+    assert rig.summary.jitter.p50 < 5  # nobody waited
+
+
+def test_a_planner_that_hangs_is_not_waited_for(tmp_path):
+    robot = FakeRobot(stepped=False)
+    rig = Rig(tmp_path, robot, Planner("hangs"), replan=2, seconds=5)
+    began = time.monotonic()
+    with pytest.raises(SafetyStop, match=r"no fresh action for 3.. ms"):
+        rig.run()
+    assert time.monotonic() - began < 3
+    assert robot.did[-2:] == ["hold", "stop"]
+    assert rig.summary.interventions["hold"] == 1 and rig.summary.interventions["stop"] == 1
+
+
+def test_a_first_plan_that_never_comes_stops_it_too(tmp_path):
+    robot = FakeRobot(stepped=False)
+    with pytest.raises(SafetyStop):
+        Rig(tmp_path, robot, Planner(seconds=1), replan=2, seconds=5).run()
+    assert robot.sent == [] and robot.did[-1] == "stop"
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("nan", "not-finite"), ("jump", "velocity")])
+def test_chunks_that_cannot_be_are_never_executed(tmp_path, fault, kind):
+    robot = FakeRobot()
+    rig = Rig(tmp_path, robot, Planner(fault), patience=STEPPED, replan=3, seconds=2)
+    with pytest.raises(SafetyStop, match=f"x {kind}"):
+        rig.run()
+    assert len(robot.sent) == Planner.horizon  # the first chunk to its end, then hold
+    assert "hold" in robot.did and robot.did[-1] == "stop"
+    assert rig.summary.refused == rig.summary.interventions[kind] > 1
+
+
+def test_a_chunk_that_is_far_away_is_approached_within_limits(tmp_path):
+    robot = FakeRobot()
+    rig = Rig(tmp_path, robot, Planner("far"), replan=3, seconds=0.2)
+    rig.run()
+    sent = np.array(robot.sent)
+    assert sent.max() == 1.0 and np.abs(np.diff(sent, axis=0)).max() <= 0.5 + 1e-9
+    assert rig.summary.interventions["bounds"] and rig.summary.interventions["change"]
+
+
+@pytest.mark.parametrize("fault", ["frozen", "frozen camera"])
+def test_an_observation_that_freezes_stops_it(tmp_path, fault):
+    robot = FakeRobot(faults=(fault,))
+    rig = Rig(tmp_path, robot, Planner(), patience=STEPPED, replan=2, seconds=5)
+    with pytest.raises(SafetyStop, match="x stale"):
+        rig.run()
+    assert robot.did[-1] == "stop" and rig.summary.interventions["stale"] > 1
+
+
+@pytest.mark.parametrize(("faults", "fault"), [(("send",), ""), ((), "raises"), (("send", "stop"), "")])
+def test_whatever_raises_the_robot_is_stopped_and_it_is_written_down(tmp_path, faults, fault):
+    robot = FakeRobot(faults=faults)
+    rig = Rig(tmp_path, robot, Planner(fault), replan=3, seconds=1)
+    with pytest.raises((OSError, RuntimeError), match=r"the bus is silent|out of memory"):
+        rig.run()
+    assert robot.did[-2:] == ["hold", "stop"]
+    end = read_log(rig.path).of("end")[0]
+    assert end["why"] in ("OSError: the bus is silent", "RuntimeError: out of memory")
+    assert end["stopped"] == ("OSError: the bus is silent" if "stop" in faults else "yes")
+
+
+def test_a_robot_that_cannot_be_stopped_is_an_error_of_its_own(tmp_path):
+    with pytest.raises(OSError, match="the bus is silent"):
+        Rig(tmp_path, FakeRobot(faults=("stop",)), Planner(), replan=3, seconds=0.1).run()
+
+
+def test_nor_is_that_hidden_by_a_signal(tmp_path):
+    rig = Rig(tmp_path, FakeRobot(faults=("stop",)), Planner(), replan=3, seconds=1)
+    rig.loop.on_step = lambda *step: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(OSError, match="the bus is silent"):
+        rig.run()
+    assert rig.summary.end == "stopped by SIGINT"
+    assert "the robot was not brought to rest: OSError: the bus is silent" in rig.summary.lines()
+
+
+def test_closing_it_stops_the_robot(tmp_path):
+    robot = FakeRobot()
+    rig = Rig(tmp_path, robot, Planner(), replan=3, seconds=0.1, episodes=3)
+    with rig.log:
+        endings = rig.loop.run(StopSignals())
+        next(endings)
+        endings.close()
+    assert robot.did[-2:] == ["hold", "stop"]
+
+
+def test_every_action_sent_was_checked(tmp_path):
+    robot = FakeRobot(stepped=False)
+    rig = Rig(tmp_path, robot, Planner(), Ensemble(), replan=1, seconds=0.3)
+    rig.run()
+    assert rig.gate.checked == len(robot.sent) == rig.summary.steps - rig.summary.unsent
+
+
+def test_the_real_clock_keeps_its_schedule_and_leaves_out_what_it_missed():
+    clock = RealClock(200.0)
+    clock.start()
+    step, came = -1, []
+    for work in (0, 0, 0.018, 0, 0):
+        step, late = clock.next_step(step)
+        came.append((step, late))
+        time.sleep(work)
+    steps = [step for step, _ in came]
+    assert steps[:3] == [0, 1, 2] and steps[3] >= 5 and clock.missed == steps[3] - 3
+    assert all(late >= 0 for _, late in came) and abs(clock.now() - step / 200 - came[-1][1]) < 0.005
+
+
+def test_the_recorded_actions_are_sent_again_at_their_steps(tmp_path):
+    planner = StraightPlanner()
+    settings = RobotSettings(planner.interface, suite="points", states=(0, 1))
+    first = Rig(tmp_path, open_robot("points", settings), planner, replan=3, episodes=2)
+    endings = first.run()
+    recording = read_log(first.path)
+    robot = open_robot("points", settings)
+    again = Rig(tmp_path, robot, planner, Recorded(recording), replan=1, episodes=2)
+    again.loop.planning = NoPlanning()
+    assert [(e.why, e.steps) for e in again.run()] == [(e.why, e.steps) for e in endings]
+    sent = [[line["sent"] for line in read_log(path).of("step")] for path in (first.path, again.path)]
+    assert sent[0] == sent[1]
+
+
+def test_replaying_passes_the_gate(tmp_path):
+    robot = FakeRobot()
+    rig = Rig(tmp_path, robot, Planner(), replan=3, seconds=0.2)
+    rig.run()
+    tighter = FakeRobot()
+    tighter.limits = Limits(np.full(2, -0.02), np.full(2, 0.02), np.full(2, 0.5))
+    again = Rig(tmp_path, tighter, Planner(), Recorded(read_log(rig.path)), replan=1)
+    again.loop.planning = NoPlanning()
+    again.run()
+    assert np.max(tighter.sent) == 0.02 and again.summary.interventions["bounds"]

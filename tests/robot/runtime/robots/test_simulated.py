@@ -1,0 +1,31 @@
+"""Simulators as robots."""
+
+import pytest
+from robot.points import Points
+
+from toyflow.plugins import available
+from toyflow.robot.interface import Interface
+from toyflow.robot.runtime.robots.base import RobotSettings
+from toyflow.robot.runtime.robots.simulated import SimulatedRobot
+from toyflow.robot.simulation.environment import load_environment
+
+
+@pytest.mark.parametrize("name", sorted(available("environments")))
+def test_an_environment_names_all_numbers_of_its_action_or_none(name):
+    environment = load_environment(name)
+    names = environment.action_names
+    assert len(set(names)) == len(names)
+    assert len(names) in (0, environment.interface.action_dim)
+
+
+def test_libero_and_aloha_name_them():
+    libero, aloha = (load_environment(name).action_names for name in ("libero", "aloha"))
+    assert libero == ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
+    assert aloha[2] == "left_elbow" and aloha[6] == "left_gripper" and aloha[7] == "right_waist"
+
+
+def test_a_robot_has_its_environments_names(monkeypatch):
+    settings = RobotSettings(Interface(("front",), 4, 2, 10), suite="points", task=0)
+    assert SimulatedRobot.of("points", settings).action_names == ()
+    monkeypatch.setattr(Points, "action_names", ("right", "up"))
+    assert SimulatedRobot.of("points", settings).action_names == ("right", "up")

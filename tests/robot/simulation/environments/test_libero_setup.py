@@ -1,0 +1,148 @@
+"""`toyflow robot-setup libero`: what it installs, and what it does when it cannot."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.robot.simulation.environments import rendering
+from toyflow.robot.simulation.environments.libero import assets, setup
+
+
+@pytest.fixture
+def console(capsys):
+    return Console(width=200)
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """The commands that would have been run, none of which is."""
+    issued = []
+    monkeypatch.setattr(setup, "_run", lambda command, environment: issued.append(command))
+    return issued
+
+
+class TestPackages:
+    def test_nothing_is_installed_that_is_there(self, monkeypatch, commands, console):
+        monkeypatch.setattr(setup, "is_met", lambda module, requirement: True)
+        setup.install_packages(console)
+        assert not commands
+
+    def test_liberos_own_come_without_what_they_declare(self, monkeypatch, commands, console, capsys):
+        monkeypatch.setattr(setup, "is_met", lambda module, requirement: module not in ("libero", "numba"))
+        setup.install_packages(console)
+        alone, beside = commands
+        assert alone[:4] == [sys.executable, "-m", "pip", "install"]
+        assert alone[-2:] == ["--no-deps", "hf-libero==0.1.4"]
+        assert beside[-1] == "numba" and "--no-deps" not in beside
+        assert all("--constraint" in command for command in commands)
+        assert "installing hf-libero==0.1.4" in capsys.readouterr().out
+
+    def test_versions_count_where_the_distribution_is_known(self, monkeypatch):
+        monkeypatch.setattr(setup, "installed_version", {"mujoco": "3.9.1", "robosuite": "1.4.0"}.get)
+        monkeypatch.setattr(setup, "find_spec", lambda module: module != "bddl" or None)
+        assert not setup.is_met("mujoco", "mujoco<3.9")
+        assert setup.is_met("robosuite", "robosuite==1.4.0")
+        assert setup.is_met("libero", "hf-libero==0.1.4")  # a fork, under another name
+        assert not setup.is_met("bddl", "bddl==1.0.1")
+
+    def test_a_failed_command_is_one_line(self):
+        with pytest.raises(ToyflowError, match=r"failed: no such thing$") as caught:
+            setup._run([sys.executable, "-c", "raise SystemExit('first\\nno such thing')"], dict(os.environ))
+        assert "\n" not in str(caught.value).replace("\\n", "")
+
+
+class TestOpenGL:
+    @pytest.fixture(autouse=True)
+    def undecided(self, monkeypatch):
+        monkeypatch.setenv("MUJOCO_GL", "")
+        rendering.choose_backend.cache_clear()
+        yield
+        rendering.choose_backend.cache_clear()
+
+    def test_the_first_that_works_is_chosen(self, monkeypatch):
+        monkeypatch.setattr(rendering, "works", lambda backend: backend == "osmesa")
+        assert rendering.choose_backend() == os.environ["MUJOCO_GL"] == "osmesa"
+
+    def test_the_users_choice_stays(self, monkeypatch):
+        monkeypatch.setenv("MUJOCO_GL", "glfw")
+        monkeypatch.setattr(rendering, "works", lambda backend: pytest.fail("tried"))
+        assert rendering.choose_backend() == "glfw"
+
+    def test_a_choice_that_fails_is_one_line(self, monkeypatch):
+        monkeypatch.setenv("MUJOCO_GL", "crayon")
+        monkeypatch.setattr(rendering, "reload", lambda module: 1 / 0)
+        with pytest.raises(UsageError, match=r"no images with MUJOCO_GL=crayon: .*; unset it, or on Debian"):
+            rendering.load_mujoco()
+
+    def test_an_unknown_backend_does_not_work(self):
+        assert not rendering.works("crayon")
+
+    def test_none_is_one_line_with_the_packages(self, monkeypatch, commands, console):
+        monkeypatch.setattr(rendering, "works", lambda backend: False)
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        with pytest.raises(
+            UsageError, match="apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
+        ) as caught:
+            setup.provide_opengl(console)
+        assert "\n" not in str(caught.value) and not commands
+
+    def test_root_installs_the_packages(self, monkeypatch, commands, console):
+        monkeypatch.setattr(rendering, "works", lambda backend: len(commands) == 2)
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(setup.shutil, "which", lambda name: f"/usr/bin/{name}")
+        setup.provide_opengl(console)
+        assert [command[:2] for command in commands] == [["apt-get", "update"], ["apt-get", "install"]]
+
+
+class TestAssets:
+    @pytest.fixture(autouse=True)
+    def offline(self, fresh_home, monkeypatch):
+        def from_hub():
+            raise ToyflowError("the hub cannot be reached.")
+
+        monkeypatch.setattr(assets, "from_hub", from_hub)
+        monkeypatch.setattr(assets.package, "folder", lambda: fresh_home / "site-packages")
+
+    def test_failing_all_there_are_stand_ins_and_that_is_said(self, console, capsys):
+        setup.provide_assets(None, False, console)
+        assert assets.find().kind == "stand-in"
+        assert "scores on them are not LIBERO scores" in capsys.readouterr().out
+
+    def test_the_hub_is_not_asked_for_stand_ins(self, console, capsys):
+        setup.provide_assets(None, True, console)
+        assert assets.find().kind == "stand-in" and not capsys.readouterr().out
+
+    def test_what_is_there_stays(self, fresh_home, console, monkeypatch, capsys):
+        for name in assets.FOLDERS:
+            (assets.own_folder() / name).mkdir(parents=True)
+            (assets.own_folder() / name / "thing.xml").touch()
+        monkeypatch.setattr(assets, "from_archive", lambda archive: pytest.fail("unpacked"))
+        setup.provide_assets(fresh_home / "a.tar", False, console)
+        assert "there already" in capsys.readouterr().out
+
+    def test_an_archive_that_does_not_exist_is_said_first(self, fresh_home, commands, console):
+        with pytest.raises(UsageError, match=r"there is no .*nothing\.tar"):
+            setup.setup_libero(fresh_home / "nothing.tar", console=console)
+        assert not commands
+
+
+@pytest.mark.slow
+def test_all_of_it_ends_with_an_image(rendered_libero, fresh_home, console, capsys):
+    setup.setup_libero(stand_ins=True, console=console)
+    shown = capsys.readouterr().out
+    assert (
+        "scores are not LIBERO scores" in shown and "image 128x128" in shown and "libero_object (10)" in shown
+    )
+
+
+def test_no_image_is_one_line(monkeypatch):
+    def run(command, **_):
+        return subprocess.CompletedProcess(command, 1, "", "warning\nLIBERO's assets are missing.\n")
+
+    monkeypatch.setattr(setup.subprocess, "run", run)
+    with pytest.raises(ToyflowError, match=r"^LIBERO renders no image: LIBERO's assets are missing\.$"):
+        setup._check_apart()

@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import parsed, texts
+
+from toyflow.errors import UsageError
+from toyflow.robot.simulation.trials import TrialOptions, Trials, trials_of
+
+OPTIONS = {
+    "environment": "points", "suite": "points", "tasks": "all", "states": "3", "replan": "horizon",
+    "rendering": "fast",
+}  # fmt: skip
+
+
+def checked(horizon: int = 10, **changes: str) -> Trials:
+    trials = trials_of(TrialOptions.parse({**OPTIONS, **changes}), {}, horizon)
+    assert trials is not None
+    return trials
+
+
+def test_a_name_and_back():
+    trials = checked(tasks="0+2", states="0-1+4", replan="5")
+    assert str(trials) == (
+        "environment=points suite=points tasks=0+2 states=0-1+4 replan=5 rendering=fast assets=own"
+    )
+    assert Trials.parse(str(trials)) == trials
+
+
+def test_the_data_say_where_their_policy_is_tried():
+    made = {"environment": "points", "suite": "points", "tasks": "1"}
+    assert str(trials_of(TrialOptions(states="5"), made, 10)).startswith(
+        "environment=points suite=points tasks=1 "
+    )
+    assert trials_of(TrialOptions(suite="none"), made, 10) is None
+    with pytest.raises(UsageError, match="unknown suite"):
+        trials_of(TrialOptions(suite="libero_goal"), made, 10)
+
+
+def test_what_is_left_open():
+    trials = checked()
+    assert (trials.tasks, trials.states, trials.replan) == ((0, 1, 2), (0, 1, 2), 10)
+    assert str(checked(tasks="2+0+1", states="0-2")) == str(trials), "one name for one thing"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"environment": "point"}, "unknown environment 'point'. Did you mean 'points'"),
+        ({"suite": "libero"}, "unknown suite 'libero'"),
+        ({"tasks": "3"}, "has no task 3; it has 0 to 2"),
+        ({"tasks": "x"}, "tasks must be whole numbers"),
+        ({"states": "9"}, "a task has 5, 0 to 4"),
+        ({"states": "4-5"}, "a task has 5, 0 to 4"),
+        ({"states": "0"}, "a task has 5, 0 to 4"),
+        ({"replan": "0"}, "replan must be 1 to the horizon, 10"),
+        ({"replan": "11"}, "replan must be 1 to the horizon, 10"),
+        ({"replan": "often"}, "replan must be a whole number"),
+    ],
+)
+def test_what_does_not_exist_is_refused(change, words):
+    with pytest.raises(UsageError, match=words):
+        checked(**change)
+
+
+NUMBERS = st.lists(st.integers(0, 300), min_size=1, max_size=30, unique=True).map(lambda n: tuple(sorted(n)))
+
+
+@given(NUMBERS, NUMBERS, st.integers(1, 100))
+def test_any_tasks_and_states_survive_the_name(tasks, states, replan):
+    trials = Trials("points", "points", tasks, states, replan, "fast", "own")
+    assert Trials.parse(str(trials)) == trials
+
+
+@given(texts("0123456789-+, all"), texts("0123456789-+, "), texts("0123456789horizon"))
+def test_whatever_is_asked_it_is_trials_or_refused(tasks, states, replan):
+    trials = parsed(lambda: checked(tasks=tasks, states=states, replan=replan))
+    if trials is not None:
+        assert set(trials.tasks) <= {0, 1, 2} and set(trials.states) <= set(range(5)) and trials.states
+        assert 1 <= trials.replan <= 10
+
+
+@pytest.mark.parametrize("text", ["²", "9" * 5000, "0-" + "9" * 5000, "9999999999"])
+def test_odd_numbers_are_refused(text):
+    for name in ("states", "tasks", "replan"):
+        with pytest.raises(UsageError):
+            checked(**{name: text})

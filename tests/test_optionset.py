@@ -1,0 +1,92 @@
+import math
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junk import TEXT, parsed, texts
+
+from toyflow.errors import UsageError
+from toyflow.optionset import FreeText, Names, Numbers, OptionSet, check_names, choice, number, switch, text
+
+
+@dataclass(frozen=True)
+class Options(OptionSet):
+    width: int = number(4, low=1, high=10)
+    noise_level: float = number(0.5, low=0, high=2)
+    encoder: str = choice("small", "large", default="large")
+    mirrored: bool = switch(False)
+    where: str = text("", "a folder")
+
+
+@given(st.floats(-50, 50).map(repr) | texts("0123456789.-+e _inf"), st.booleans())
+def test_a_number_is_within_its_range_and_parses_back(given_text, whole):
+    numbers = Numbers(0 if whole else 0.0, low=-10, high=20)
+    value = parsed(lambda: numbers.parse("noise", given_text))
+    if value is not None:
+        assert -10 <= value <= 20 and math.isclose(value, float(given_text), rel_tol=1e-5)
+        assert math.isclose(numbers.parse("noise", numbers.text(value)), value, rel_tol=1e-5)
+        assert not whole or isinstance(value, int)
+
+
+@given(TEXT)
+def test_a_name_is_one_of_those_there_are(name):
+    assert parsed(lambda: Names("small", ("small", "large")).parse("encoder", name)) in (
+        None, "small", "large",
+    )  # fmt: skip
+
+
+@given(TEXT)
+def test_a_text_is_free(words):
+    assert FreeText("", "anything").parse("dataset", words) == words.strip()
+
+
+@given(
+    st.integers(1, 10), st.floats(0, 2), st.sampled_from(("small", "large")), st.booleans(),
+    st.text("abc/-_", max_size=8),
+)  # fmt: skip
+def test_a_record_of_any_options_parses_back_to_them(width, noise, encoder, mirrored, where):
+    options = Options.parse(Options(width, noise, encoder, mirrored, where).record())
+    assert options.record() == Options(width, noise, encoder, mirrored, where).record()
+    assert (options.width, options.encoder, options.mirrored) == (width, encoder, mirrored)
+
+
+def test_the_text_of_records_is_settled():
+    """It enters keys, which name folders that users have."""
+    assert Options().record() == {
+        "width": "4", "noise-level": "0.5", "encoder": "large", "mirrored": "off", "where": "",
+    }  # fmt: skip
+    assert Options(noise_level=1.0, mirrored=True).record()["noise-level"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        ({"width": "11"}, "width must be a whole number from 1 to 10, got '11'"),
+        ({"width": "1.5"}, "width must be a whole number"),
+        ({"noise-level": "nan"}, "noise-level must be a number from 0 to 2"),
+        ({"encoder": "smal"}, "unknown encoder 'smal'. Did you mean 'small'"),
+        ({"mirrored": "yes"}, "unknown mirrored 'yes'.* Available: off, on"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_by_name(texts, words):
+    with pytest.raises(UsageError, match=words):
+        Options.parse(texts)
+
+
+def test_values_from_python_are_checked_as_text_is():
+    with pytest.raises(UsageError, match="width must be a whole number from 1 to 10"):
+        Options(width=11)
+    with pytest.raises(UsageError, match="unknown encoder 'huge'"):
+        Options(encoder="huge")
+
+
+def test_a_name_that_no_set_has_is_refused_with_what_exists():
+    check_names(["width", "noise-level"], [Options], "task points")
+    with pytest.raises(UsageError, match=r"unknown option of task points 'widht'. Did you mean 'width'"):
+        check_names(["widht"], [Options, OptionSet], "task points")
+
+
+def test_help_shows_the_default_first():
+    assert str(Options.values()["encoder"]) == "[bold]large[/], small"
+    assert str(Options.values()["width"]) == "[bold]4[/] (1 to 10)"

@@ -1,0 +1,180 @@
+"""`toyflow recommend`: short trainings of several laws, decoded and probed, to one law and one K."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from toyflow import plugins
+from toyflow.api.probing import BenchOf, OnProgress, probe_models
+from toyflow.api.study import plan_study
+from toyflow.atomic import write_json
+from toyflow.errors import ToyflowError, UsageError, unknown
+from toyflow.machine import choose_device
+from toyflow.report.recommendation import Recommendation, Yardstick, recommend_from
+from toyflow.report.results import Results, load_results
+from toyflow.report.runs import existing_store
+from toyflow.sweep.executors import Executor
+from toyflow.sweep.options import RECOMMEND_FRACTION, SweepOptions
+from toyflow.sweep.run import Audience, run_missing
+from toyflow.sweep.store import Store
+from toyflow.sweep.subject import load_subject
+from toyflow.toy.models import task_of
+from toyflow.toy.probe_examples import bench_of
+from toyflow.toy.runner import ToyRunner
+from toyflow.toy.task import Task
+from toyflow.version import __version__
+
+PROBE_STEPS, PROBE_EXAMPLES = 20, 250
+"""Fewer than `toyflow probe` takes, as this is one of three kinds of evidence."""
+FILE = "recommendation.json"
+
+
+def recommend(
+    options: SweepOptions,
+    executor: Executor,
+    audience: Audience,
+    *,
+    fraction: float = RECOMMEND_FRACTION,
+    metric: str | None = None,
+    margin: float | None = None,
+    task: Task | None = None,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Recommendation:
+    """Train each of `options.schedules` for a `fraction` of `options.iterations` and decode; the scores
+    choose, the probe and the comparison stand beside them. Writes OUT/recommendation.json; what OUT already
+    holds is kept.
+
+    Args:
+        metric: what to choose by; None for the task's headline.
+        margin: points of a share, or the metric's unit; see `Yardstick`.
+        task: an instance to use in place of the plug-in that `options` names.
+        on_progress: of the probe.
+
+    Raises:
+        UsageError: several settings at once, a fraction outside (0, 1], a metric that does not exist.
+        ToyflowError: a training failed, or the metric is no number.
+    """
+    if not 0 < fraction <= 1:
+        raise UsageError(f"--fraction must be above 0 and at most 1, got {fraction:g}.")
+    for name, values in options.set.items():
+        if len(values) > 1:
+            raise UsageError(
+                f"recommend looks at one setting; give {name} one value, not {', '.join(values)}."
+            )
+    subject: Any = load_subject(options.task) if task is None else task
+    yardstick = yardstick_of(subject, metric, margin)
+    others = [yardstick_of(subject, name, None) for name in _metrics(subject) if name != yardstick.metric]
+    iterations = int(subject.recipe(options)["iterations"])
+    short = replace(options, iterations=max(1, round(fraction * iterations)))
+    cells = plan_study(short, task)
+    store = Store(short.out)
+    device = choose_device(short.device)
+    runner = ToyRunner(short.task, device, short.threads, task=task, data_dir=short.data_dir)
+    failed = run_missing(cells, runner, store, executor, audience)
+    if failed:
+        raise ToyflowError(
+            f"{len(failed)} of {len(cells)} trainings failed; the same command tries them again."
+        )
+    results = load_results(store, cells)
+    began = time.perf_counter()
+    models = {e.training.record.key: e.training for e in results.evaluations}.values()
+    able = [m for m in models if plugins.load("objectives", m.record.objective).has_velocity]
+    probed = None
+    if able:
+        probed = probe_models(
+            able, steps=PROBE_STEPS, examples=PROBE_EXAMPLES, device=short.device,
+            bench_of=_bench_of(task) if task else None, data_dir=short.data_dir, on_progress=on_progress,
+        )  # fmt: skip
+    record = cells[0].training
+    found = recommend_from(
+        results,
+        probed,
+        yardstick,
+        others,
+        {
+            "toyflow": __version__,
+            "task": record.task,
+            "data": dict(record.data),
+            "model": dict(record.model),
+            "schedules": [cell.training.label for cell in cells if cell.training.seed == record.seed],
+            "recipe": dict(record.recipe) | {"iterations": iterations},
+            "iterations": iterations,
+            "short_iterations": short.iterations,
+            "steps": list(short.steps),
+            "seeds": list(short.seeds),
+            "margin": margin,
+            "trainings": len(cells),
+            "seconds": seconds_of(results) + time.perf_counter() - began,
+            "threads": short.threads,
+            "device": device,
+        },
+    )
+    write_json(store.root / FILE, _as_json(found))
+    return found
+
+
+def _bench_of(task: Task) -> BenchOf:
+    return lambda training, examples, device: bench_of(task_of(training.record, task), examples, device)
+
+
+def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) -> Results:
+    """What `folder` holds of the full trainings of `options`, on seeds that the choice is not made on.
+
+    Raises:
+        UsageError: it holds none.
+    """
+    store = existing_store(folder)
+    seeds = {training.record.seed for training in store.trainings()} - set(options.seeds)
+    if seeds:
+        cells = plan_study(replace(options, seeds=tuple(sorted(seeds))), task)
+        if any(store.has_training(cell.training) for cell in cells):
+            return load_results(store, cells)
+    chosen_on = ", ".join(map(str, options.seeds))
+    raise UsageError(
+        f"{folder} holds no training of this setting, its recipe and these laws on seeds other than "
+        f"{chosen_on}, on which the choice is made."
+    )
+
+
+def yardstick_of(task: Task | type[Task], metric: str | None, margin: float | None) -> Yardstick:
+    """Raises UsageError for a metric that the task has not."""
+    metrics = _metrics(task)
+    if metric is not None and metric not in metrics:
+        raise unknown(f"metric of {task.name}", metric, metrics)
+    if margin is not None and not 0 < margin < float("inf"):
+        raise UsageError(f"--margin must be a number above 0, got {margin:g}.")
+    chosen = metric or metrics[0]
+    lower = chosen in task.lower_is_better
+    share = chosen in task.metrics and not lower
+    in_unit = margin / 100 if share and margin is not None else margin
+    return Yardstick(chosen, chosen == metrics[0], share, lower, in_unit)
+
+
+def _metrics(task: Task | type[Task]) -> Sequence[str]:
+    return *task.metrics, *task.set_metrics
+
+
+def seconds_of(results: Results) -> float:
+    """Of training every model and of all its decodings."""
+    trainings = {e.training.record.key: e.training.details["seconds"] for e in results.evaluations}
+    return sum(trainings.values()) + float(
+        results.frame[["encode_seconds", "decode_seconds"]].to_numpy().sum()
+    )
+
+
+def _as_json(found: Recommendation) -> dict[str, object]:
+    rows = found.candidates.rename_axis("law").reset_index().astype(object)
+    rows = rows.where(rows.notna(), None)
+    return {
+        "law": found.choice.law,
+        "steps": found.choice.steps,
+        "metric": found.yardstick.metric,
+        "choice": asdict(found.choice),
+        "candidates": rows.to_dict(orient="records"),
+        "sentences": list(found.sentences),
+        "setting": dict(found.setting),
+    }

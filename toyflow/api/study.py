@@ -1,0 +1,88 @@
+"""A study from Python: the same plan, store and executors as `toyflow sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from toyflow.errors import ToyflowError
+from toyflow.flow.schedules import TimeSampling
+from toyflow.machine import choose_device
+from toyflow.report.results import Results, load_results
+from toyflow.sweep.events import Event, Failed
+from toyflow.sweep.executors import DebugExecutor
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.plan import Cell, plan_sweep
+from toyflow.sweep.run import run_missing
+from toyflow.sweep.store import Store
+from toyflow.sweep.subject import load_subject
+from toyflow.toy.runner import ToyRunner
+from toyflow.toy.task import Task
+
+
+def plan_study(
+    options: SweepOptions, task: Task | None = None, model: Mapping[str, str] | None = None
+) -> list[Cell]:
+    """The cells of `options`; `task` stands in for the plug-in that they name, and `model` adds to the
+    model's options. Raises UsageError."""
+    subject: Any = load_subject(options.task) if task is None else task
+    chosen = {**options.set, **{key: (value,) for key, value in (model or {}).items()}}
+    if isinstance(subject, Task):
+        chosen |= {key: (value,) for key, value in subject.data.record().items()}
+    return plan_sweep(replace(options, set=chosen), subject)
+
+
+def run_study(
+    task: Task,
+    *,
+    schedules: Sequence[str] = ("beta", "uniform"),
+    objectives: Sequence[str] = ("flow",),
+    steps: Sequence[int] = (1, 10),
+    seeds: Sequence[int] = (0, 1, 2),
+    samplers: Sequence[str] = ("euler",),
+    iterations: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    time_sampling: TimeSampling = "stratified",
+    model: Mapping[str, str] | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    out: Path | str,
+) -> Results:
+    """Train and decode every combination on `task`, in this process; what `out` already holds is kept.
+
+    Results are known by the task's name and version: raise `version` when you change the task. `model`
+    chooses among the task's options.
+
+    `toyflow plot --out OUT` draws the figures of what it leaves.
+
+    Raises:
+        UsageError: a name or value that does not exist.
+        ToyflowError: a cell failed; the message is its own.
+    """
+    options = SweepOptions().updated(
+        {
+            "schedules": list(schedules),
+            "objectives": list(objectives),
+            "steps": list(steps),
+            "seeds": list(seeds),
+            "samplers": list(samplers),
+            "iterations": iterations,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "time_sampling": time_sampling,
+        },
+        "run_study",
+    )
+    cells = plan_study(options, task, model)
+    store = Store(out)
+    runner = ToyRunner(task.name, choose_device(device), threads, task)
+    for failed in run_missing(cells, runner, store, DebugExecutor(), _failures):
+        raise ToyflowError(failed.message)
+    return load_results(store, cells)
+
+
+def _failures(events: Iterable[Event], _: Mapping[str, Cell]) -> list[Failed]:
+    return [event for event in events if isinstance(event, Failed)]

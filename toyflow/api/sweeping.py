@@ -1,0 +1,77 @@
+"""`toyflow sweep`: plan, run while showing it, then the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from toyflow.errors import ToyflowError
+from toyflow.sweep.executors import executor_of
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.plan import Cell, plan_sweep
+from toyflow.sweep.run import print_plan, run_missing, show_on
+from toyflow.sweep.runner import make_runner
+from toyflow.sweep.store import Store
+from toyflow.sweep.subject import load_subject
+
+if TYPE_CHECKING:
+    from toyflow.report.results import Results
+
+
+def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) -> None:
+    """Run what is missing and print the tables of the whole.
+
+    Raises:
+        UsageError: before any work starts.
+        ToyflowError: at the end, if a cell failed.
+    """
+    subject = load_subject(options.task)
+    cells = plan_sweep(options, subject)
+    store = Store(options.out)
+    runner = make_runner(subject, options)
+    executor = executor_of(options)
+    out = escape(str(store.root))
+    if dry_run:
+        print_plan(cells, runner, store, executor, console)
+        return
+    started = 0
+
+    def announce(missing: Sequence[Cell]) -> None:
+        nonlocal started
+        started = len(missing)
+        part = (
+            f"{len(missing)} of {len(cells)} cells to run"
+            if len(missing) < len(cells)
+            else f"{len(missing)} cell{'s' * (len(missing) > 1)}"
+        )
+        threads = f"{options.threads} thread{'s' if options.threads > 1 else ''} each"
+        at_once = min(executor.jobs(), len(missing))
+        console.print(f"{part} into {out}: {at_once} at a time, {threads}, on {executor.place(runner)}")
+
+    failed = len(run_missing(cells, runner, store, executor, show_on(console), announce))
+    if not started:
+        console.print(f"all {len(cells)} cells are already in {out}")
+    if failed < started or started < len(cells):
+        from toyflow.report.results import load_results  # pandas, for which no cell need wait
+
+        with console.status("reading results"):
+            results = load_results(store, cells)
+        print_tables(results, console)
+    if failed:
+        raise ToyflowError(f"{failed} of {started} cells failed; the same command tries them again.")
+    console.print(f"\nFigures: [bold]toyflow plot --out {out}[/]")
+
+
+def print_tables(results: Results, console: Console) -> None:
+    """The scores, and one step against ten where both were run."""
+    from toyflow.report import tables
+
+    models = tables.paired(results)  # reads and checks the outcomes, so before anything is shown
+    console.print()
+    console.print(tables.summary_table(tables.summary(results)))
+    if len(models):
+        console.print()
+        console.print(tables.paired_table(models))

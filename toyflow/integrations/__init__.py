@@ -1,1 +1,0 @@
-"""toyflow's schedules and step counts for other people's policies."""

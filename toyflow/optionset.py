@@ -1,0 +1,203 @@
+"""Options as a frozen dataclass: from the text of a command line or a record, back to it, and to a help text.
+
+Declare each option once, with its type, default and range:
+
+    >>> @dataclass(frozen=True)
+    ... class GridData(OptionSet):
+    ...     side: int = number(4, low=2, high=6)
+    ...     noise_level: float = number(0.0, low=0, high=2)
+    ...     layout: str = choice("rows", "columns")
+    ...     mirrored: bool = switch(False)
+    >>> GridData.parse({"side": "3", "noise-level": "0.50", "mirrored": "on"})
+    GridData(side=3, noise_level=0.5, layout='rows', mirrored=True)
+
+Text names options with hyphens. `record` gives the text that enters records and their hashes: equal options
+give equal text.
+
+    >>> GridData.parse({"noise-level": "0.50"}).record()
+    {'side': '4', 'noise-level': '0.5', 'layout': 'rows', 'mirrored': 'off'}
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, cast
+
+from toyflow.errors import UsageError, unknown
+
+Set = TypeVar("Set", bound="OptionSet")
+
+
+class Values(ABC):
+    """The values that one option takes. `str` describes them in a help text, the default in bold."""
+
+    @abstractmethod
+    def parse(self, option: str, text: str) -> Any:
+        """The value that `text` stands for. Raises UsageError, which names the `option`, for any other."""
+
+    @abstractmethod
+    def text(self, value: Any) -> str:
+        """The text of a value, for records; `parse` takes it back."""
+
+
+@dataclass(frozen=True)
+class Numbers(Values):
+    """Numbers from `low` to `high`; whole ones where the default is an int."""
+
+    default: float
+    low: float
+    high: float
+
+    def parse(self, option: str, text: str) -> float:
+        """See `Values`."""
+        whole = isinstance(self.default, int)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not self.low <= value <= self.high or (whole and value != round(value)):
+            kind = "whole number" if whole else "number"
+            raise UsageError(f"{option} must be a {kind} from {self.low:g} to {self.high:g}, got {text!r}.")
+        return int(value) if whole else value
+
+    def text(self, value: float) -> str:
+        """See `Values`."""
+        return f"{value:g}"
+
+    def __str__(self) -> str:
+        return f"[bold]{self.default:g}[/] ({self.low:g} to {self.high:g})"
+
+
+@dataclass(frozen=True)
+class Names(Values):
+    """One of several names."""
+
+    default: str
+    names: tuple[str, ...]
+
+    def parse(self, option: str, text: str) -> str:
+        """See `Values`."""
+        if text not in self.names:
+            raise unknown(option, text, self.names)
+        return text
+
+    def text(self, value: str) -> str:
+        """See `Values`."""
+        return value
+
+    def __str__(self) -> str:
+        return ", ".join([f"[bold]{self.default}[/]", *(name for name in self.names if name != self.default)])
+
+
+@dataclass(frozen=True)
+class OnOff(Values):
+    """`on` or `off`."""
+
+    default: bool
+
+    def parse(self, option: str, text: str) -> bool:
+        """See `Values`."""
+        if text not in ("on", "off"):
+            raise unknown(option, text, ("on", "off"))
+        return text == "on"
+
+    def text(self, value: bool) -> str:
+        """See `Values`."""
+        return "on" if value else "off"
+
+    def __str__(self) -> str:
+        return "[bold]on[/], off" if self.default else "[bold]off[/], on"
+
+
+@dataclass(frozen=True)
+class FreeText(Values):
+    """Text that only its user can judge; `meaning` says in a help text what it is."""
+
+    default: str
+    meaning: str
+
+    def parse(self, option: str, text: str) -> str:
+        """See `Values`."""
+        return text.strip()
+
+    def text(self, value: str) -> str:
+        """See `Values`."""
+        return value
+
+    def __str__(self) -> str:
+        return f"[bold]{self.default}[/] ({self.meaning})"
+
+
+def number(default: float, low: float, high: float) -> Any:
+    """A dataclass field for a number in [low, high]; a whole one if `default` is an int."""
+    return _field(default, Numbers(default, low, high))
+
+
+def choice(*names: str, default: str | None = None) -> Any:
+    """A dataclass field for one of `names`; the first is the default unless `default` names another."""
+    chosen = names[0] if default is None else default
+    return _field(chosen, Names(chosen, names))
+
+
+def switch(default: bool) -> Any:
+    """A dataclass field for a bool, written `on` or `off`."""
+    return _field(default, OnOff(default))
+
+
+def text(default: str, meaning: str) -> Any:
+    """A dataclass field for free text; `meaning` is for help."""
+    return _field(default, FreeText(default, meaning))
+
+
+def _field(default: Any, values: Values) -> Any:
+    return field(default=default, metadata={"values": values})
+
+
+@dataclass(frozen=True)
+class OptionSet:
+    """Base of dataclasses whose fields are `number`, `choice`, `switch` and `text`; itself it has none.
+
+    Raises:
+        UsageError: when made with a value outside of its field's range.
+    """
+
+    def __post_init__(self) -> None:
+        for name, values in self.values().items():
+            given = getattr(self, _attribute(name))
+            values.parse(name, values.text(given))
+
+    @classmethod
+    def values(cls) -> dict[str, Values]:
+        """What each option takes, by its name in text."""
+        return {f.name.replace("_", "-"): cast(Values, f.metadata["values"]) for f in fields(cls)}
+
+    @classmethod
+    def parse(cls: type[Set], texts: Mapping[str, str]) -> Set:
+        """The options that `texts` names, by name in text; others are at their default, and names that are
+        no option of this set are passed over (see `check_names`).
+
+        Raises:
+            UsageError: a value that its option does not take.
+        """
+        taken = {name: values for name, values in cls.values().items() if name in texts}
+        return cls(**{_attribute(name): values.parse(name, texts[name]) for name, values in taken.items()})
+
+    def record(self) -> dict[str, str]:
+        """Every option as text."""
+        return {name: values.text(getattr(self, _attribute(name))) for name, values in self.values().items()}
+
+
+def check_names(names: Iterable[str], sets: Iterable[type[OptionSet]], owner: str) -> None:
+    """Raise UsageError, with what exists, for a name that is an option of none of the `sets`; `owner` says in
+    the message whose they are."""
+    every = [name for options in sets for name in options.values()]
+    for name in names:
+        if name not in every:
+            raise unknown(f"option of {owner}", name, every or ("none",))
+
+
+def _attribute(name: str) -> str:
+    return name.replace("-", "_")

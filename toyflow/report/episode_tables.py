@@ -1,0 +1,96 @@
+"""Tables of a robot's evaluations: by task, and how long a plan takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from toyflow import stats
+from toyflow.report.page_tables import TableView
+from toyflow.report.results import Results, variants
+from toyflow.sweep.store import StoredEvaluation
+
+
+def robot_views(results: Results) -> list[TableView]:
+    """What these results are shown by besides the tables that every task has; nothing for other tasks."""
+    evaluations = [e for e in results.evaluations if "trials" in e.details]
+    if not evaluations:
+        return []
+    return [by_task(evaluations), latency(evaluations)]
+
+
+def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
+    """A row per model and K, a column per task: solved of all episodes; then Wilson's interval of all."""
+    tasks = sorted({row["task"] for evaluation in evaluations for row in evaluation.details["tasks"]})
+    names = _names(evaluations)
+    rows = []
+    for name, evaluation in zip(names, evaluations, strict=True):
+        details = evaluation.details
+        found = {row["task"]: f"{row['hits']}/{row['episodes']}" for row in details["tasks"]}
+        interval = stats.wilson(round(evaluation.score * details["examples"]), details["examples"])
+        whole = f"{interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
+        rows.append([*name, *(found.get(task, "") for task in tasks), whole])
+    columns = [*_heads(names), *(f"task {task}" for task in tasks), "all [95 %]"]
+    return TableView(
+        "Solved episodes by task", columns, rows, len(columns) - len(tasks) - 1, _notes(evaluations)
+    )
+
+
+def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
+    """A row per model and K: milliseconds of the condition, of a step, of a plan, and of its parts' sum."""
+    names, rows = _names(evaluations), []
+    for name, evaluation in zip(names, evaluations, strict=True):
+        times = evaluation.details["latency_ms"]
+        parts = (times["condition"], times["step"], times["plan"][str(evaluation.record.steps)])
+        told = (f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)
+        sum_of_parts = times["condition"]["p50"] + evaluation.details["model_calls"] * times["step"]["p50"]
+        rows.append([*name, *told, f"{sum_of_parts:.2f}"])
+    devices = {str(evaluation.environment.get("device_name")): None for evaluation in evaluations}
+    note = f"One observation, weights loaded and warm, on {', '.join(devices)}."
+    columns = [*_heads(names), "condition", "step", "plan", "condition + steps"]
+    return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 4, note)
+
+
+def for_terminal(view: TableView) -> Table:
+    """The same for a terminal."""
+    table = Table(title=view.caption, title_justify="left", caption=escape(view.note), caption_justify="left")
+    for place, column in enumerate(view.columns):
+        table.add_column(escape(column), justify="left" if place < view.names else "right", no_wrap=True)
+    for row in view.rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _names(evaluations: Sequence[StoredEvaluation]) -> list[list[str]]:
+    """Schedule, variant where there are several, seed and K."""
+    differing = variants(evaluations)
+    several = len(set(differing)) > 1
+    return [
+        [
+            e.training.record.label,
+            *([variant] if several else []),
+            str(e.training.record.seed),
+            str(e.record.steps),
+        ]
+        for e, variant in zip(evaluations, differing, strict=True)
+    ]
+
+
+def _heads(names: Sequence[Sequence[str]]) -> list[str]:
+    return ["schedule", *(["variant"] if len(names[0]) > 3 else []), "seed", "K"]
+
+
+def _notes(evaluations: Sequence[StoredEvaluation]) -> str:
+    """What a reader of these scores has to know: where, how often the policy looked, and what went wrong."""
+    trials = [evaluation.details["trials"] for evaluation in evaluations]
+    suites = ", ".join(sorted({each["suite"] for each in trials}))
+    replan = ", ".join(sorted({str(each["replan"]) for each in trials}))
+    said = [f"Suite {suites}, official initial states; the policy looks again every {replan} actions."]
+    if any(each["assets"] != "own" for each in trials):
+        said.append("STAND-IN ASSETS: these are not the suite's scores.")
+    errors = sum(evaluation.details["errors"] for evaluation in evaluations)
+    if errors:
+        said.append(f"{errors} episodes ended in an error of the simulator and count as not solved.")
+    return " ".join(said)

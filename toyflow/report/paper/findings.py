@@ -1,0 +1,117 @@
+"""What the paper claims of its toy, what we add, and how results are held against each claim."""
+
+from __future__ import annotations
+
+from toyflow.report.claims import Claim
+from toyflow.report.paper.dial_judges import (
+    one_step_loses_modes,
+    one_step_mixes_modes,
+    one_step_takes_the_likeliest,
+)
+from toyflow.report.paper.grid_judges import (
+    baseline_is_weak,
+    baseline_must_grow,
+    decoder_does_not_make_up,
+    encoder_raises_the_ceiling,
+    few_step_methods_are_not_needed,
+    gain_is_larger_in_one_step,
+    noise_biased_in_one_step,
+    one_step_is_enough,
+    uniform_ends_lower,
+    uniform_reads_late,
+)
+from toyflow.report.paper.image_judges import one_step_draws_worse, pure_noise_draws_badly
+
+NO_NUMBERS = "The reviews of the paper print no number for this."
+GRID, IMAGES, DIAL = "grid-to-sequence", "class-to-image", "dial"
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "1a", "Training nearer to the noise raises exact match in one step.",
+        "LIBERO-Long in one step: uniform 70.2 %, shift:4 85.2 %. For the toy no number.",
+        ours=False, task=GRID, judge=noise_biased_in_one_step,
+        needs="flow under uniform and a shift schedule at K = 1",
+    ),
+    Claim(
+        "1b", "Training nearer to the noise gains most in one step.",
+        "LIBERO-Long, shift:4 minus uniform: +15.0 points in one step, -17.4 in ten.",
+        ours=False, task=GRID, judge=gain_is_larger_in_one_step,
+        needs="flow under uniform and a shift schedule at K = 1 and K = 10",
+    ),
+    Claim(
+        "1c", "With training near the noise, one step is not worse than ten.",
+        "LIBERO-Long, shift:4: 85.2 % in one step, 63.4 % in ten. LIBERO-Plus: +5.4 points for one step.",
+        ours=False, task=GRID, judge=one_step_is_enough,
+        needs="flow under a shift schedule at K = 1 and K = 10",
+    ),
+    Claim(
+        "2", "A stronger CNN encoder raises the ceiling.", NO_NUMBERS,
+        ours=False, task=GRID, judge=encoder_raises_the_ceiling,
+        needs="flow with encoder = small, base and large",
+    ),
+    Claim(
+        "3", "With a weak CNN, a larger decoder does not make up for it.", NO_NUMBERS,
+        ours=False, task=GRID, judge=decoder_does_not_make_up,
+        needs="flow with encoder = small, decoder = large and with both at base",
+    ),
+    Claim(
+        "4a", "An autoregressive baseline of width 256 and depth 4 is right on about a quarter.",
+        "About 25 % exact match.",
+        ours=False, task=GRID, judge=baseline_is_weak,
+        needs="objective autoregressive with decoder = 256x4",
+    ),
+    Claim(
+        "4b", "The autoregressive baseline must grow to width 512 and depth 8 to come near flow.",
+        "512 x 8 comes near the diffusion model, 256 x 4 does not.",
+        ours=False, task=GRID, judge=baseline_must_grow,
+        needs="objectives autoregressive and flow with decoder = 256x4 and 512x8",
+    ),
+    Claim(
+        "5a", "Where the condition is weak and the target large, training from pure noise does badly.",
+        "On CIFAR-10, class to image; no number.",
+        ours=False, task=IMAGES, judge=pure_noise_draws_badly,
+        needs="pure-noise at K = 1 and flow at many steps",
+    ),
+    Claim(
+        "5b", "Where the condition is weak and the target large, one step of flow is worse than many.",
+        "On CIFAR-10, class to image; no number.",
+        ours=False, task=IMAGES, judge=one_step_draws_worse,
+        needs="flow at K = 1 and at many steps",
+    ),
+    Claim(
+        "6a", "With joint attention, uniform learns to read its condition later than noise-biased schedules.",
+        "Ours: what the schedules change may be learning to look, which cross-attention hides.",
+        ours=True, task=GRID, judge=uniform_reads_late,
+        needs="flow with attention = joint under uniform and a shift schedule",
+    ),
+    Claim(
+        "6b", "With joint attention, uniform ends lower than noise-biased schedules.",
+        "Ours: the other half of 6a.",
+        ours=True, task=GRID, judge=uniform_ends_lower,
+        needs="flow with attention = joint under uniform and a shift schedule",
+    ),
+    Claim(
+        "7a", "Where one hidden choice among equals couples all tokens, one step is clearly worse than many.",
+        "Ours: the mean, which one step aims at, falls between joint modes of equal weight.",
+        ours=True, task=DIAL, judge=one_step_mixes_modes,
+        needs="flow with coupling = coupled, certainty = 0, at K = 1 and many",
+    ),
+    Claim(
+        "7b", "Where each token has a choice of its own, one step beats many in accuracy by token.",
+        "Ours: the code nearest to the mean is the likeliest one, right with max p, a sample with sum p².",
+        ours=True, task=DIAL, judge=one_step_takes_the_likeliest,
+        needs="flow with coupling = independent, certainty between 0 and 1, at K = 1 and many",
+    ),
+    Claim(
+        "7c", "Where the choice is coupled and one mode is likelier, one step names it and loses the others.",
+        "Ours: the code nearest to the mean is then a valid outcome, and always the same.",
+        ours=True, task=DIAL, judge=one_step_loses_modes,
+        needs="flow with coupling = coupled, certainty between 0 and 1, at K = 1 and many",
+    ),
+    Claim(
+        "8", "Few-step methods are not needed: one step of noise-biased flow is not worse than any of them.",
+        "Claimed for regression, MeanFlow, shortcut and consistency, which the paper does not run.",
+        ours=False, task=GRID, judge=few_step_methods_are_not_needed,
+        needs="flow under a shift schedule at K = 1, and the objectives it is held against",
+    ),
+)  # fmt: skip

@@ -1,0 +1,260 @@
+"""How results of `grid-to-sequence` are held against claims 1 to 4, 6 and 8 of `findings`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from toyflow.report.claims import (
+    Judgement,
+    both_halves,
+    conclude,
+    decide,
+    difference,
+    listed,
+    percent,
+    schedules_are,
+)
+from toyflow.report.evidence import ANY, Contrast, Data, contrast, unique
+from toyflow.report.tables import MARGIN
+from toyflow.sweep.store import StoredTraining
+from toyflow.training import LOSS_BINS
+
+NOISE_BIASED = ("shift:3", "shift:4", "shift:8", "shift:4@beta", "shift:8@beta")
+"""The paper's schedules that spend most of the training near the noise end."""
+CLEARLY = 0.10
+"""A difference of proportions that is more than a matter of degree."""
+NEAR = 0.05
+"""Scores within this of each other are near."""
+READ_LOSS = 0.5
+"""A model whose loss at the noise end is below this has begun to read its condition."""
+NOISE_END = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
+"""Column of a training curve."""
+FEW_STEP = ("regression", "mip", "shortcut", "consistency", "meanflow")
+"""Objectives that must all have been run before anything is said of all."""
+OWN_STEPS = {"mip": 2}
+"""In how many steps an objective is meant to be decoded, where not in one."""
+PAPER_BASELINE = 0.25
+"""Exact match of the paper's small autoregressive baseline."""
+
+
+def noise_biased_in_one_step(data: Data) -> Judgement | None:
+    """Claim 1a: exact match of noise-biased schedules minus that of uniform, at K = 1."""
+    uniform, biased = data.flow("uniform", 1), data.flow(NOISE_BIASED, 1)
+    over = contrast(biased, uniform)
+    if over is None:
+        return None
+    single = {
+        schedule: contrast(biased[biased["schedule"] == schedule], uniform)
+        for schedule in biased["schedule"].unique()
+    }
+    by_schedule = "; ".join(f"{schedule} {difference(of)}" for schedule, of in single.items() if of)
+    verdict = decide([over], 0.0)
+    evidence = (
+        f"In one step {schedules_are(over)} right on {percent(over.first)}, uniform on "
+        f"{percent(over.second)}: {difference(over)}. Each against uniform: {by_schedule}"
+    )
+    return conclude(verdict, evidence, over)
+
+
+def _few_and_many(data: Data, schedule: Any, many: int) -> Contrast | None:
+    """One step against many under the same schedules."""
+    if many == 1:
+        return None
+    return contrast(data.flow(schedule, 1), data.flow(schedule, many), alike=["schedule"])
+
+
+def gain_is_larger_in_one_step(data: Data) -> Judgement | None:
+    """Claim 1b: what noise-biased schedules gain over uniform at K = 1, minus the same at many steps."""
+    many = data.many()
+    biased, uniform = (_few_and_many(data, schedule, many) for schedule in (NOISE_BIASED, "uniform"))
+    larger = biased.minus(uniform) if biased and uniform else None
+    if larger is None or biased is None or uniform is None:
+        return None
+    gains = (
+        (of[0] - of[1]).mean() for of in ((biased.first, uniform.first), (biased.second, uniform.second))
+    )
+    one, ten = (f"{100 * gain:+.1f} points" for gain in gains)
+    evidence = (
+        f"Over uniform, noise-biased schedules gain {one} at K = 1 and {ten} at K = {many}; "
+        f"the difference is {difference(larger)}"
+    )
+    scores = [biased.first, biased.second, uniform.first, uniform.second]
+    return conclude(decide([larger], 0.0), evidence, larger, of=scores)
+
+
+def one_step_is_enough(data: Data) -> Judgement | None:
+    """Claim 1c: K = 1 minus many steps under noise-biased schedules, held against the margin."""
+    many = data.many()
+    over = _few_and_many(data, NOISE_BIASED, many)
+    if over is None:
+        return None
+    schedules = {
+        schedule: _few_and_many(data, schedule, many) for schedule in data.flow(ANY, 1)["schedule"].unique()
+    }
+    by_schedule = "; ".join(
+        f"{schedule} {difference(of, confidence=0.9)}" for schedule, of in schedules.items() if of
+    )
+    evidence = (
+        f"Under noise-biased schedules K = 1 minus K = {many} is {difference(over, confidence=0.9)}; not "
+        f"worse means above -{100 * MARGIN:g}, by the 90 % interval. By schedule: {by_schedule}"
+    )
+    return conclude(decide([over], -MARGIN, equivalence=True), evidence, over)
+
+
+def encoder_raises_the_ceiling(data: Data) -> Judgement | None:
+    """Claim 2: encoder base minus small, and large minus base."""
+    sizes = {size: data.flow(ANY, ANY, encoder=size) for size in ("small", "base", "large")}
+    alike = ["schedule", "steps"]
+    lower = contrast(sizes["base"], sizes["small"], alike=alike)
+    upper = contrast(sizes["large"], sizes["base"], alike=alike)
+    if lower is None or upper is None:
+        return None
+    evidence = (
+        f"base minus small {difference(lower)}, large minus base {difference(upper)}; "
+        f"small is at {percent(lower.second)}, base at {percent(upper.second)}, large at "
+        f"{percent(upper.first)}, mean over {listed(upper.schedules)} and all K"
+    )
+    return conclude(decide([lower, upper], 0.0), evidence, lower, upper)
+
+
+def decoder_does_not_make_up(data: Data) -> Judgement | None:
+    """Claim 3: both at base minus a small encoder with a large decoder."""
+    weak = data.flow(ANY, ANY, encoder="small", decoder="large")
+    alike = ["schedule", "steps"]
+    behind = contrast(data.flow(ANY, ANY), weak, alike=alike)
+    if behind is None:
+        return None
+    gained = contrast(weak, data.flow(ANY, ANY, encoder="small"), alike=alike)
+    by_decoder = f"; with the small encoder, the large decoder brings {difference(gained)}" if gained else ""
+    evidence = (
+        f"Encoder and decoder base are right on {percent(behind.first)}, encoder small with decoder "
+        f"large on {percent(behind.second)}: {difference(behind)}{by_decoder}"
+    )
+    return conclude(decide([behind], 0.0), evidence, behind)
+
+
+def _autoregressive(data: Data, decoder: str) -> Contrast | None:
+    """The baseline of this decoder against flow in many steps, of the same decoder or else of the default."""
+    baseline = data.pick(objective="autoregressive", decoder=decoder)
+    same = data.flow(ANY, data.many(decoder=decoder), decoder=decoder)
+    return contrast(baseline, same if len(same) else data.flow(ANY, data.many()))
+
+
+def baseline_is_weak(data: Data) -> Judgement | None:
+    """Claim 4a: the small autoregressive baseline minus what the paper reports of its own."""
+    rows = data.pick(objective="autoregressive", decoder="256x4")
+    if rows.empty:
+        return None
+    score = rows.groupby("seed")["score"].mean()
+    over = Contrast(score, 0 * score + PAPER_BASELINE, unique(rows["folder"].tolist()))
+    short = Contrast(over.second, over.first, over.folders)
+    verdict = decide([over, short], -CLEARLY)
+    evidence = (
+        f"The baseline of width 256 and depth 4 is right on {percent(score)}: {difference(over)} from the "
+        f"paper's {PAPER_BASELINE:.0%}, where about means within {100 * CLEARLY:g}"
+    )
+    beside = _autoregressive(data, "256x4")
+    return conclude(verdict, evidence, over, of=[score, beside.second] if beside else [score])
+
+
+def baseline_must_grow(data: Data) -> Judgement | None:
+    """Claim 4b: the autoregressive baselines minus flow in many steps."""
+    small, large = _autoregressive(data, "256x4"), _autoregressive(data, "512x8")
+    if small is None:
+        return None
+    far = decide([Contrast(small.second, small.first, small.folders)], NEAR)
+    near = f", where near means within {100 * NEAR:g}"
+    at_small = f"Autoregressive minus flow in many steps is {difference(small)} at 256 x 4"
+    if large is None:  # it need not grow where it is near already; else the large one must tell
+        return conclude(far, at_small + near, small) if far == "disagree" else None
+    alike = len(data.flow(ANY, ANY, decoder="512x8"))
+    beside = "" if alike else " (beside flow with the default decoder, as there is none of that size)"
+    evidence = f"{at_small} and {difference(large)} at 512 x 8{beside}{near}"
+    return conclude(both_halves(far, decide([large], -NEAR)), evidence, small, large)
+
+
+def uniform_reads_late(data: Data) -> Judgement | None:
+    """Claim 6a: the iteration at which a model begins to read its condition, uniform minus noise-biased."""
+    rows = data.flow(("uniform", *NOISE_BIASED), ANY, attention="joint").drop_duplicates("training_key")
+    read_at = rows["training"].map(_read_at)
+    last = rows["training"].map(lambda training: float(training.curve()["iteration"].iloc[-1]))
+    rows = rows.assign(read_at=read_at.fillna(last), never=read_at.isna(), steps=0)
+    uniform = rows["schedule"] == "uniform"
+    later = contrast(rows[uniform], rows[~uniform], "read_at")
+    if later is None:
+        return None
+    evidence = (
+        f"Under joint attention the noise-end loss falls below {READ_LOSS} after {later.first.mean():.0f} "
+        f"iterations with uniform, after {later.second.mean():.0f} with noise-biased schedules: "
+        f"{difference(later, 'iterations')}"
+    )
+    for name, part in (("uniform", rows[uniform]), ("noise-biased", rows[~uniform])):
+        if part["never"].any():
+            never = f"{part['never'].sum()} of {len(part)} {name} models"
+            evidence += f"; {never} never got there and count as of the last iteration"
+    verdict = decide([later], 0.0)
+    if later.seeds > 1 and rows.loc[uniform, "never"].all() and not rows.loc[~uniform, "never"].any():
+        verdict = "agree"  # no spread to test, and nothing to doubt
+    return conclude(verdict, evidence, later, of=[rows["score"]])
+
+
+def _read_at(training: StoredTraining) -> float:
+    """The iteration by which the noise-end loss fell below `READ_LOSS`; NaN if it never did."""
+    curve = training.curve()
+    below = curve[curve[NOISE_END] < READ_LOSS]
+    return float(below["iteration"].iloc[0]) if len(below) else float("nan")
+
+
+def uniform_ends_lower(data: Data) -> Judgement | None:
+    """Claim 6b: noise-biased schedules minus uniform under joint attention, mean over K."""
+    biased, uniform = (data.flow(each, ANY, attention="joint") for each in (NOISE_BIASED, "uniform"))
+    over = contrast(biased, uniform, alike=["steps"])
+    if over is None:
+        return None
+    steps = sorted(set(biased["steps"]) & set(uniform["steps"]))
+    by_steps = "; ".join(
+        f"K = {k} {difference(at)}"
+        for k in steps
+        if (at := contrast(biased[biased["steps"] == k], uniform[uniform["steps"] == k]))
+    )
+    evidence = (
+        f"Under joint attention {schedules_are(over)} right on {percent(over.first)}, uniform on "
+        f"{percent(over.second)}, mean over K: {difference(over)}. By K: {by_steps}"
+    )
+    return conclude(decide([over], 0.0), evidence, over)
+
+
+def few_step_methods_are_not_needed(data: Data) -> Judgement | None:
+    """Claim 8: one step of noise-biased flow minus each other objective, held against the margin."""
+    flow = data.flow(NOISE_BIASED, 1)
+    others = data.pick(objective=lambda name: name not in ("flow", "autoregressive"))
+    found: dict[str, Contrast] = {}
+    told: list[str] = []
+    for name in others["objective"].unique():
+        rows = data.pick(objective=name, schedule=("", *NOISE_BIASED), steps=OWN_STEPS.get(name, 1))
+        over = contrast(flow, rows, alike=["schedule"] if rows["schedule"].any() else [])
+        if over is None:
+            continue
+        found[name] = over
+        dearer = rows["training_flops"].mean() / flow["training_flops"].mean()
+        cost = ""
+        if np.isfinite(dearer):
+            times = f"{dearer:.2g}"
+            cost = ", at flow's training cost" if times == "1" else f", {times} times flow's training cost"
+        calls = f"{rows['model_calls'].iloc[0]} call{'s' if rows['model_calls'].iloc[0] > 1 else ''}"
+        told.append(f"{name} ({calls}{cost}) {difference(over, confidence=0.9)}")
+    if not found:
+        return None
+    evidence = (
+        f"One-step flow under {listed(unique(sorted(flow['schedule'])))} is right on "
+        f"{percent(flow['score'])}. Flow minus each, under the same schedule where it has one: "
+        f"{'; '.join(told)}; not worse means above -{100 * MARGIN:g}, by the 90 % interval"
+    )
+    verdict = decide([*found.values()], -MARGIN, equivalence=True)
+    missing = [name for name in FEW_STEP if name not in found]
+    if missing:
+        verdict = "undecided" if verdict == "agree" else verdict
+        evidence += f". Not run here: {listed(missing)}"
+    return conclude(verdict, evidence, *found.values())

@@ -1,0 +1,107 @@
+"""The paper's LIBERO numbers (arXiv 2606.05737, tables 1 to 4, 10 and 11) beside a results folder's.
+
+They are second-hand, from two reviews of the paper. Table 4 names no schedule there; shift:4 is our reading.
+`published.csv` holds them; its column `law` is the schedule, or the objective where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+
+from toyflow import stats
+from toyflow.report.page_tables import TableView
+from toyflow.report.results import Results
+
+SETTING = ["size", "horizon", "supervision", "condition", "law", "steps", "suite"]
+"""What has to be the same for two numbers to be compared."""
+
+
+def published() -> pd.DataFrame:
+    """A row per published number: `table`, `SETTING`, `success` in %."""
+    with (files("toyflow.report.paper") / "published.csv").open() as file:
+        return pd.read_csv(file)
+
+
+def beside_published(results: Results) -> pd.DataFrame:
+    """A row per number of the paper and the result of the same setting: `success` is the paper's in %, `ours`
+    with Wilson's `low` and `high` of all `episodes` is these results'. Empty where nothing matches.
+
+    Sizes other than the paper's are compared with its `tiny`; `our_size` says which. Seeds are pooled.
+    """
+    rows = [
+        _setting(evaluation)
+        for evaluation in results.evaluations
+        if "trials" in evaluation.details and "imported" not in evaluation.training.details
+    ]
+    if not rows:
+        return pd.DataFrame()
+    totals = pd.DataFrame(rows).groupby([*SETTING, "our_size", "assets"], as_index=False).sum()
+    counts = zip(totals["hits"].tolist(), totals["episodes"].tolist(), strict=True)
+    intervals = [stats.wilson(hits, episodes) for hits, episodes in counts]
+    totals["ours"] = [100 * interval.estimate for interval in intervals]
+    totals["low"] = [100 * interval.low for interval in intervals]
+    totals["high"] = [100 * interval.high for interval in intervals]
+    return published().merge(totals.drop(columns="hits"), on=SETTING)
+
+
+def published_table(results: Results) -> list[TableView]:
+    """For a page: the paper's numbers where these results have the same setting."""
+    beside = beside_published(results)
+    if beside.empty:
+        return []
+    rows = [
+        [
+            str(row["table"]), row["law"], str(row["steps"]), row["suite"], str(row["horizon"]),
+            row["supervision"], row["condition"], f"{row['success']:.1f}",
+            f"{row['ours']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", str(row["episodes"]), row["our_size"],
+        ]
+        for _, row in beside.iterrows()
+    ]  # fmt: skip
+    columns = [
+        "table", "schedule", "K", "suite", "horizon", "supervision", "sees", "paper, %", "ours, % [95 %]",
+        "episodes", "our size",
+    ]  # fmt: skip
+    small = set(beside["our_size"]) - {"tiny", "full"}
+    notes = ["The paper's numbers are second-hand, without intervals."]
+    if small:
+        notes.append("Other sizes than the paper's: the numbers stand side by side, and are not to be equal.")
+    if set(beside["assets"]) != {"own"}:
+        notes.append("STAND-IN ASSETS: ours are not the suite's scores.")
+    return [TableView("The paper's LIBERO numbers beside these", columns, rows, 7, " ".join(notes))]
+
+
+def _setting(evaluation: Any) -> Mapping[str, Any]:
+    record, trials = evaluation.training.record, evaluation.details["trials"]
+    model, examples = record.model, evaluation.details["examples"]
+    return {
+        "size": "full" if model["size"] == "full" else "tiny",
+        "our_size": model["size"],
+        "horizon": int(model["horizon"]),
+        "supervision": model["supervision"],
+        "condition": _condition(model),
+        "law": record.label,
+        "steps": evaluation.record.steps,
+        "suite": trials["suite"],
+        "assets": trials["assets"],
+        "hits": round(evaluation.score * examples),
+        "episodes": examples,
+    }
+
+
+def _condition(model: Mapping[str, str]) -> str:
+    """What the policy does not see, in the paper's words."""
+    lacks = [
+        words
+        for words, lacking in (
+            ("no image", model["cameras"] == "none"),
+            ("no wrist", model["cameras"] == "image"),
+            ("no prompt", model["language"] == "off"),
+            ("no state", model["state"] == "off"),
+        )
+        if lacking
+    ]
+    return ", ".join(lacks) or "all"

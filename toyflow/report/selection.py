@@ -1,0 +1,107 @@
+"""What `toyflow compare` is asked to compare: selections, as `results/other::shift:4,K=1,encoder=large`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from toyflow.errors import UsageError, unknown
+from toyflow.report.results import Results, description
+from toyflow.sweep.store import StoredEvaluation
+
+
+@dataclass(frozen=True)
+class Selector:
+    """What `results/other::shift:4@beta,K=1,encoder=large` says."""
+
+    folder: Path
+    label: str
+    conditions: tuple[tuple[str, str], ...]
+    steps: int | None
+
+    @classmethod
+    def parse(cls, text: str, out: Path) -> Selector:
+        """Raises UsageError where it is not of the form [FOLDER::]SCHEDULE[,NAME=VALUE]..."""
+        folder, _, rest = text.rpartition("::")
+        label, *conditions = (part.strip() for part in rest.split(","))
+        named = [[part.strip() for part in condition.split("=", 1)] for condition in conditions]
+        if not label or any(len(pair) != 2 or not all(pair) for pair in named):
+            raise UsageError(
+                f"{text!r} is not of the form [FOLDER::]SCHEDULE[,NAME=VALUE]..., as beta,K=10 is."
+            )
+        chosen = {"K" if name == "steps" else name.replace("_", " "): value for name, value in named}
+        if len(chosen) < len(named):
+            raise UsageError(f"{text!r} names a condition twice.")
+        steps = chosen.pop("K", "")
+        if steps and not re.fullmatch("[0-9]{1,9}", steps):
+            raise UsageError(f"K={steps[:40]!r} in {text[:80]!r} is not a number of steps.")
+        place = Path(folder) if folder else out
+        return cls(place, label, tuple(sorted(chosen.items())), int(steps) if steps else None)
+
+    def at(self, steps: int) -> Selector:
+        """The same in `steps` steps, unless it says in how many."""
+        return self if self.steps is not None else replace(self, steps=steps)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The decodings that a selector names: one per seed, alike in everything else."""
+
+    selector: Selector
+    description: Mapping[str, str]
+    by_seed: Mapping[int, StoredEvaluation]
+
+    def values(self, metric: str, seeds: Iterable[int]) -> list[float]:
+        """The metric at each of the seeds."""
+        return [self.by_seed[seed].details["metrics"][metric] for seed in seeds]
+
+    def keys(self, seeds: Iterable[int]) -> list[str]:
+        """The trained models of the seeds."""
+        return [self.by_seed[seed].training.record.key for seed in seeds]
+
+
+def select(results: Results, selector: Selector) -> Arm:
+    """What `selector` names among `results`. Raises UsageError where nothing fits, or where what fits differs
+    in more than the seed."""
+    label, named = selector.label, ",".join([selector.label, *map("=".join, selector.conditions)])
+    labels = {evaluation.training.record.label for evaluation in results.evaluations}
+    if label not in labels:
+        raise unknown(f"schedule in {selector.folder},", label, labels)
+    found = [(_described(e), e) for e in results.evaluations if e.training.record.label == label]
+    for name, wanted in (*selector.conditions, ("K", str(selector.steps))):
+        values = {has[name] for has, _ in found if name in has}
+        if not values:
+            raise unknown(f"condition on {label},", name, {known for has, _ in found for known in has})
+        found = [(has, e) for has, e in found if name in has and _alike(has[name], wanted)]
+        if not found and name == "K":
+            existing = ", ".join(sorted(values, key=int))
+            raise UsageError(f"{named} was not decoded at K = {wanted}; there is K = {existing}.")
+        if not found:
+            raise unknown(f"{name} of {label},", wanted, values)
+    choices = differing([has for has, _ in found])
+    if choices:
+        several = ", ".join(f"{name}={' or '.join(values)}" for name, values in choices.items())
+        raise UsageError(f"{named} at K = {selector.steps} is there in several variants; add {several}.")
+    return Arm(selector, found[0][0], {e.training.record.seed: e for _, e in found})
+
+
+def _described(evaluation: StoredEvaluation) -> dict[str, str]:
+    described = description(evaluation) | {"K": evaluation.record.steps}
+    return {name.replace("_", " "): str(value) for name, value in described.items()}
+
+
+def _alike(value: str, wanted: str) -> bool:
+    """Whether the two are the same text or the same number."""
+    try:
+        return value == wanted or float(value) == float(wanted)
+    except ValueError:
+        return False
+
+
+def differing(described: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """What is not the same in all, with its values."""
+    names = dict.fromkeys(name for has in described for name in has)
+    values = {name: sorted({has.get(name, "none") for has in described}) for name in names}
+    return {name: found for name, found in values.items() if len(found) > 1}

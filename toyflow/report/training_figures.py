@@ -1,0 +1,89 @@
+"""Figures of training: where its time is spent, and how the loss falls."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.figure import Figure
+
+from toyflow.errors import ToyflowError
+from toyflow.flow import parse_schedule
+from toyflow.report.results import Results
+from toyflow.report.style import PANEL, Style, in_lines, legend
+from toyflow.training import LOSS_BINS
+
+
+def schedule_densities(results: Results, style: Style) -> Figure | None:
+    """The density of the training time under each schedule; schedules without a density are named."""
+    labels = {e.training.record.schedule: e.training.record.label for e in reversed(results.evaluations)}
+    schedules = {}
+    for name, label in labels.items():
+        with suppress(ToyflowError):  # a plug-in's schedule, and the plug-in is not here
+            if name:
+                schedules[label] = parse_schedule(name)
+    if not schedules:
+        return None
+    figure, axes = plt.subplots(figsize=PANEL, layout="constrained")
+    t = torch.linspace(0.002, 0.998, 499, dtype=torch.float64)
+    none, highest = [], 0.0
+    for label, schedule in schedules.items():
+        density = schedule.pdf(t)
+        if density is None:
+            none.append(schedule.name)
+            continue
+        highest = max(highest, float(density.max()))
+        name = f"{schedule.name}  ({schedule.noise_mass():.0%})"
+        axes.plot(t, density, **{**style.sparse(label), "label": name})
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, min(8.0, 1.05 * highest) if highest else 1)
+    axes.set_xlabel("training time t  (0 = noise, 1 = data)")
+    axes.set_ylabel("density")
+    axes.axvspan(0, 0.1, color="0.92", zorder=0)
+    note = f"no density: {', '.join(none)}" if none else None
+    axes.legend(title="schedule  (P(s > 0.9), shaded)", frameon=False, fontsize=9)
+    axes.set_title("Where training spends its time" + (f"\n{note}" if note else ""), fontsize=11)
+    sns.despine(figure)
+    return figure
+
+
+def training_curves(results: Results, style: Style) -> Figure | None:
+    """Training loss, over all noise levels and at the noise end alone, mean over seeds; None where no model
+    was trained here."""
+    table = pd.concat(
+        evaluation.training.curve().assign(label=row["label"], variant=row["variant"], seed=row["seed"])
+        for evaluation, (_, row) in zip(results.evaluations, results.frame.iterrows(), strict=True)
+        if _is_first(results, row)
+    )
+    if table.empty:
+        return None
+    noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
+    variants = list(dict.fromkeys(table["variant"]))
+    columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, s > 0.9"}
+    size = (PANEL[0] * 2, PANEL[1] * len(variants))
+    figure, grid = plt.subplots(
+        len(variants), 2, figsize=size, squeeze=False, layout="constrained", sharey="row"
+    )
+    for line, variant in zip(grid, variants, strict=True):
+        for axes, (column, words) in zip(line, columns.items(), strict=True):
+            part = table[table["variant"] == variant]
+            for label in dict.fromkeys(part["label"]):
+                mean = part[part["label"] == label].groupby("iteration")[column].mean()
+                smooth = mean.rolling(5, min_periods=1).mean()
+                axes.plot(smooth.index, smooth, **style.sparse(label))
+            axes.set_yscale("log")
+            axes.set_xlabel("iteration")
+            axes.set_ylabel("training loss" if column == "loss" else "")
+            axes.set_title(f"{in_lines(variant)}\n{words}".strip(), fontsize=10)
+            axes.grid(alpha=0.35)
+    legend(figure)
+    figure.suptitle("Training loss, mean over seeds, running mean of 5 points", fontsize=11)
+    sns.despine(figure)
+    return figure
+
+
+def _is_first(results: Results, row: pd.Series) -> bool:
+    return row.name == results.frame.index[results.frame["key"] == row["key"]][0]

@@ -1,0 +1,1 @@
+"""Demonstrations: read as action chunks, normalised, augmented; and made by a scripted expert."""

@@ -1,0 +1,196 @@
+"""Demonstrations: a LeRobot data set (v3.0), from disk or the hub, read as action chunks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+from toyflow.errors import ToyflowError, UsageError, first_line
+from toyflow.machine import installed_version
+from toyflow.robot.data.hub import why_not
+from toyflow.robot.interface import Interface
+
+CAMERA = "observation.images."
+STATE, ACTION = "observation.state", "action"
+
+
+class Chunks(NamedTuple):
+    """Moments of demonstrations, each with the actions that followed; in the data set's own units."""
+
+    state: Float[Tensor, "batch state"]
+    prompts: Sequence[str]
+    actions: Float[Tensor, "batch horizon action"]
+    """Past an episode's end its last action is repeated."""
+    is_pad: Bool[Tensor, "batch horizon"]
+    """Where that is so."""
+
+
+class DataSet:
+    """A LeRobot data set with a state, an action and a task for every frame, and any number of cameras.
+
+    Args:
+        where: a folder that holds `meta/info.json`, or the name of a data set on the hub.
+
+    Raises:
+        UsageError: it is not there, cannot be read, or lacks what a policy needs; the message names it.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self._meta = _opened(where, "LeRobotDatasetMetadata")
+        features: Mapping[str, Any] = self._meta.features
+        self.features = tuple(sorted(features))
+        """Their names, as LeRobot has them."""
+        cameras = tuple(key.removeprefix(CAMERA) for key in features if key.startswith(CAMERA))
+        for name in (STATE, ACTION):
+            if name not in features:
+                has = ", ".join(self.features)
+                raise UsageError(f"data set {where} has no feature {name!r}; it has {has}.")
+            if len(features[name]["shape"]) != 1:
+                raise UsageError(f"data set {where}: {name} must be a vector, not {features[name]['shape']}.")
+        if not self._meta.fps > 0:
+            raise UsageError(f"data set {where} says fps {self._meta.fps}: its meta/info.json is wrong.")
+        self.interface = Interface(
+            cameras, features[STATE]["shape"][0], features[ACTION]["shape"][0], float(self._meta.fps)
+        )
+
+    @property
+    def frames(self) -> int:
+        """How many moments it has."""
+        return self._meta.total_frames
+
+    @property
+    def episodes(self) -> int:
+        """How many demonstrations."""
+        return self._meta.total_episodes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """First 12 hexadecimal digits of a hash of its description, statistics, states and actions."""
+        digest = hashlib.sha256()
+        for name in ("info.json", "stats.json"):
+            digest.update((Path(self._meta.root) / "meta" / name).read_bytes())
+        for column in (self._columns.state, self._columns.actions):
+            digest.update(column.numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    def statistics(self, feature: str) -> dict[str, list[float]]:
+        """Statistics of a vector feature by name (mean, std, q01, ...), one number per dimension. Raises
+        UsageError where they are none."""
+        every = self._meta.stats or {}
+        found: Any = every.get(feature, {}) if isinstance(every, Mapping) else None
+        try:
+            return {
+                name: np.asarray(values, dtype=float).reshape(-1).tolist() for name, values in found.items()
+            }
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"data set {self.where}: its statistics of {feature}, in meta/stats.json, are not numbers by "
+                f"name: {error}."
+            ) from error
+
+    def motion(self) -> dict[str, list[float]]:
+        """How far its actions go, one number per dimension: `lower`, `upper`, and `step`, the largest change
+        from one to the next of an episode."""
+        actions, last = self._columns.actions, self._columns.last_frame
+        change = (actions[1:] - actions[:-1]).abs()[last[1:] == last[:-1]]
+        step = change.amax(0) if len(change) else torch.zeros(actions.shape[1])
+        found = {"lower": actions.amin(0), "upper": actions.amax(0), "step": step}
+        return {name: values.tolist() for name, values in found.items()}
+
+    def chunks(self, frames: Int64[Tensor, "batch"], horizon: int) -> Chunks:
+        """What surrounds these frames, without their images."""
+        columns = self._columns
+        ahead = frames[:, None] + torch.arange(horizon)
+        last = columns.last_frame[frames][:, None]
+        prompts = [self._prompts[int(task)] for task in columns.task[frames]]
+        return Chunks(columns.state[frames], prompts, columns.actions[ahead.clamp(max=last)], ahead > last)
+
+    def image(self, frame: int, camera: str) -> UInt8[Tensor, "3 height width"]:
+        """One image, decoded."""
+        return self.images(frame)[camera]
+
+    def images(self, frame: int) -> dict[str, UInt8[Tensor, "3 height width"]]:
+        """The images of a frame by camera, decoded."""
+        try:
+            row = self._source[frame]
+        except Exception as error:
+            raise ToyflowError(f"frame {frame} of {self.where} cannot be decoded: {error}.") from error
+        return {
+            camera: (row[CAMERA + camera] * 255).round().to(torch.uint8) for camera in self.interface.cameras
+        }
+
+    @cached_property
+    def prompts(self) -> tuple[str, ...]:
+        """Its tasks in words."""
+        return tuple(self._prompts.values())
+
+    @cached_property
+    def _prompts(self) -> dict[int, str]:
+        tasks = self._meta.tasks
+        return {int(index): str(name) for name, index in tasks["task_index"].items()}
+
+    @cached_property
+    def _source(self) -> Any:
+        return _opened(self.where, "LeRobotDataset")
+
+    @cached_property
+    def _columns(self) -> _Columns:
+        names = [STATE, ACTION, "task_index", "episode_index"]
+        table = self._source.hf_dataset.select_columns(names).with_format("numpy")[:]
+        episode = np.asarray(table["episode_index"])
+        ends = np.append(np.flatnonzero(np.diff(episode)), len(episode) - 1)
+        last = ends[np.searchsorted(ends, np.arange(len(episode)))]
+        columns = _Columns(
+            _floats(table[STATE]),
+            _floats(table[ACTION]),
+            torch.from_numpy(np.asarray(table["task_index"]).astype(np.int64)),
+            torch.from_numpy(last.astype(np.int64)),
+        )
+        for name, column in ((STATE, columns.state), (ACTION, columns.actions)):
+            if not torch.isfinite(column).all():
+                frame = int((~torch.isfinite(column)).any(1).nonzero()[0])
+                raise UsageError(f"data set {self.where}: {name} of frame {frame} is not finite.")
+        return columns
+
+
+class _Columns(NamedTuple):
+    state: Float[Tensor, "frames state"]
+    actions: Float[Tensor, "frames action"]
+    task: Int64[Tensor, "frames"]
+    last_frame: Int64[Tensor, "frames"]
+    """The last frame of each frame's episode."""
+
+
+def _floats(column: Any) -> Float[Tensor, "frames dim"]:
+    return torch.from_numpy(np.stack(list(column)).astype(np.float32))
+
+
+def _opened(where: str, kind: str) -> Any:
+    """lerobot's own object for the data set, or for its description, which is had without the data."""
+    if installed_version("lerobot") is None:
+        raise UsageError("reading data sets needs lerobot: pip install 'toyflow[robot]'.")
+    folder = Path(where).expanduser()
+    local = (folder / "meta" / "info.json").is_file()
+    if not local and (folder.exists() or where.count("/") != 1 or where.startswith((".", "/", "~"))):
+        problem = "holds no data set: meta/info.json is missing" if folder.exists() else "does not exist"
+        raise UsageError(f"{where} {problem}. Make one: toyflow robot-demos --out {where}")
+    from lerobot.datasets import lerobot_dataset
+
+    opened = getattr(lerobot_dataset, kind)
+    try:
+        return opened(folder.name, root=folder) if local else opened(where)
+    except Exception as error:
+        if local:
+            raise UsageError(f"data set {where} cannot be read: {first_line(error)}") from error
+        raise UsageError(
+            f"data set {where} is neither a folder here nor to be had from the hub: {why_not(error)}."
+        ) from error

@@ -1,0 +1,124 @@
+"""Episodes as a LeRobot data set, format v3.0, written through lerobot."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import installed_version
+from toyflow.robot.data.demos.episode import Episode
+from toyflow.robot.interface import Interface
+
+CODECS = {"av1": "libsvtav1", "h264": "h264"}
+"""Codecs of videos, and lerobot's names for them."""
+
+
+class Demonstration(NamedTuple):
+    """An episode with the words that go with it."""
+
+    prompt: str
+    episode: Episode
+
+
+def check_lerobot() -> None:
+    """Raise UsageError unless lerobot is installed; imports nothing."""
+    if installed_version("lerobot") is None:
+        raise UsageError("writing data sets needs lerobot: pip install 'toyflow[robot]'.")
+
+
+def write_dataset(
+    folder: Path,
+    demonstrations: Iterable[Demonstration],
+    interface: Interface,
+    image_size: int,
+    video: str | None = None,
+) -> None:
+    """Write demonstrations, in their order, into an existing folder that has nothing of the kind.
+
+    Images are kept as PNG, exactly, unless `video` is one of `CODECS`.
+    """
+    from datasets import disable_progress_bars
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    disable_progress_bars()  # one for every episode
+    made = folder / "lerobot"  # lerobot insists on making it; its content moves up when it is complete
+    dataset = LeRobotDataset.create(
+        folder.name,
+        fps=round(interface.fps),
+        features=_features(interface, image_size, video is not None),
+        root=made,
+        use_videos=video is not None,
+        image_writer_threads=2 * len(interface.cameras),
+        **(_encoder(CODECS[video]) if video else {}),
+    )
+    try:
+        for prompt, episode in demonstrations:
+            for frame in _frames(episode):
+                dataset.add_frame({**frame, "task": prompt})
+            check_images(dataset, interface)
+            dataset.save_episode()
+    finally:
+        if hasattr(dataset, "stop_image_writer"):  # LeRobot 0.6 and newer do it in `finalize`
+            dataset.stop_image_writer()
+    dataset.finalize()
+    for part in made.iterdir():
+        part.rename(folder / part.name)
+    shutil.rmtree(made)
+
+
+def check_images(dataset: Any, interface: Interface) -> None:
+    """Raise ToyflowError unless the episode's images are on disk and whole: LeRobot 0.4 prints what its image
+    writers meet, such as a full disk, and goes on."""
+    from PIL import Image
+
+    from toyflow.robot.data.data_set import CAMERA
+
+    writer, buffer = (getattr(dataset, name, None) for name in ("image_writer", "episode_buffer"))
+    if writer is None or buffer is None:
+        return
+    writer.wait_until_done()
+    for camera in interface.cameras:
+        for path in buffer[CAMERA + camera]:
+            try:
+                with Image.open(path) as image:
+                    image.verify()
+            except Exception as error:
+                raise ToyflowError(
+                    f"LeRobot could not write {path}: is the disk full? What is finished is kept."
+                ) from error
+
+
+def _encoder(codec: str) -> dict[str, Any]:
+    """How LeRobot is told a codec: 0.6 and newer, and 0.4."""
+    try:
+        from lerobot.configs.video import RGBEncoderConfig  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return {"vcodec": codec}
+    return {"rgb_encoder": RGBEncoderConfig(vcodec=codec)}
+
+
+def _frames(episode: Episode) -> Iterable[dict[str, Any]]:
+    from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+
+    for index, (state, action) in enumerate(zip(episode.state, episode.action, strict=True)):
+        images = {CAMERA + camera: frames[index] for camera, frames in episode.images.items()}
+        yield {**images, STATE: state, ACTION: action}
+
+
+def _features(interface: Interface, image_size: int, video: bool) -> dict[str, dict[str, Any]]:
+    from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+
+    shape, names = (image_size, image_size, 3), ["height", "width", "channels"]
+    image = {"dtype": "video" if video else "image", "shape": shape, "names": names}
+    return {
+        **{CAMERA + camera: dict(image) for camera in interface.cameras},
+        STATE: _vector("state", interface.state_dim),
+        ACTION: _vector("action", interface.action_dim),
+    }
+
+
+def _vector(name: str, size: int) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": (size,), "names": [f"{name}_{index}" for index in range(size)]}

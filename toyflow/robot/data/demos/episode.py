@@ -1,0 +1,93 @@
+"""One attempt at a task by the scripted expert."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from toyflow.robot.simulation.environment import Environment, SuiteTask
+
+
+class Attempt(NamedTuple):
+    """The `number`-th attempt at a task: what its randomness depends on, along with the seed of all."""
+
+    task: int
+    number: int
+
+
+class Outcome(NamedTuple):
+    """How an attempt ended."""
+
+    attempt: Attempt
+    solved: bool
+    steps: int
+    seconds: float
+
+
+class Episode(NamedTuple):
+    """What a policy would have seen, and the expert's action on it, before noise."""
+
+    images: dict[str, UInt8[np.ndarray, "steps height width 3"]]
+    state: Float32[np.ndarray, "steps state"]
+    action: Float32[np.ndarray, "steps action"]
+
+
+class Recorded(NamedTuple):
+    """An attempt with what was seen."""
+
+    outcome: Outcome
+    episode: Episode
+
+
+def record(
+    environment: Environment,
+    task: SuiteTask,
+    attempt: Attempt,
+    seed: int,
+    noise: float,
+    beat: Callable[[], None],
+) -> Recorded:
+    """Let the expert act from a random initial state until the task is solved or its steps are used up.
+
+    Carried out is clip(a + noise * scale * z), z ~ N(0, 1) and scale the expert's `noise_scale`; recorded
+    is a, so that the data shows how to come back (DART, Laskey et al. 2017). Nothing but `seed` and `attempt`
+    decides what happens. `beat` is called at every step.
+    """
+    start = time.monotonic()
+    reset_seed, expert_seed, noise_seed = np.random.SeedSequence([seed, *attempt]).generate_state(3).tolist()
+    generator = np.random.default_rng(noise_seed)
+    environment.reset(reset_seed)
+    expert = environment.expert(expert_seed)
+    observations, actions, solved = [], [], False
+    while not solved and len(actions) < task.max_steps:
+        action = expert.act()
+        observations.append(environment.observe())
+        actions.append(action)
+        disturbance = noise * expert.noise_scale * generator.standard_normal(action.shape)
+        solved = environment.step(np.clip(action + disturbance, -1, 1))
+        beat()
+    episode = Episode(
+        {camera: np.stack([o.images[camera] for o in observations]) for camera in observations[0].images},
+        np.stack([o.state for o in observations]),
+        np.stack(actions),
+    )
+    return Recorded(Outcome(attempt, solved, len(actions), time.monotonic() - start), episode)
+
+
+def try_official(
+    environment: Environment, task: SuiteTask, attempt: Attempt, beat: Callable[[], None]
+) -> Outcome:
+    """Let the expert act from the official initial state `attempt.number`, without noise or images."""
+    start = time.monotonic()
+    environment.reset(0, init_state=attempt.number)
+    expert = environment.expert(0)
+    solved, steps = False, 0
+    while not solved and steps < task.max_steps:
+        solved = environment.step(expert.act())
+        steps += 1
+        beat()
+    return Outcome(attempt, solved, steps, time.monotonic() - start)

@@ -1,0 +1,71 @@
+"""Attempts on a screen as they end: a live bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from toyflow.robot.data.demos.episode import Attempt, Outcome
+from toyflow.robot.simulation.simulators import Lost
+
+
+class Live:
+    """Shows how `done` of `total` grows; used as a context."""
+
+    def __init__(self, console: Console, what: str, total: int, done: int = 0) -> None:
+        self._console, self._total, self._done, self._first = console, total, done, done
+        self._start = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("gone,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=600,
+        )
+        self._bar = self._progress.add_task(what, total=total, completed=done, note="")
+
+    def __enter__(self) -> Live:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, event: Outcome | Lost[Attempt], done: int) -> None:
+        """Something has happened, and `done` are done now."""
+        self._done = done
+        task, number = event.job if isinstance(event, Lost) else event.attempt
+        if isinstance(event, Lost):
+            self._console.print(
+                f"[yellow]again[/]  task {task}, attempt {number}: its process {escape(event.why)}"
+            )
+            return
+        ending = "solved" if event.solved else "[yellow]failed[/]"
+        line = f"task {task}, attempt {number}: {ending} in {event.steps} steps, {event.seconds:.0f} s"
+        if self._console.is_terminal:
+            self._progress.update(self._bar, completed=done, note=line)
+        else:
+            self._console.print(f"{escape(f'[{done}/{self._total}]')} {line}; {self._left()}")
+
+    def _left(self) -> str:
+        fresh = self._done - self._first
+        if not fresh:
+            return "time left unknown"
+        seconds = (time.monotonic() - self._start) / fresh * (self._total - self._done)
+        return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"

@@ -1,0 +1,203 @@
+"""`toyflow robot-demos`: gather episodes, then write the data set.
+
+    OUT/                    the data set, as LeRobot reads it: meta/, data/, maybe videos/
+    OUT/demos.json          how it was made, and how the expert did
+    OUT/manifest.json       checksums of all files
+    OUT.episodes/           see `staging`: needed only to go on, or to ask for more
+
+OUT appears whole, and is replaced by one that has more.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
+from toyflow.errors import UsageError
+from toyflow.machine import describe_environment, installed_version
+from toyflow.robot.data.demos.attempts import AttemptQueue
+from toyflow.robot.data.demos.dataset import Demonstration, check_lerobot, write_dataset
+from toyflow.robot.data.demos.episode import Attempt, Outcome, record
+from toyflow.robot.data.demos.live import Live
+from toyflow.robot.data.demos.options import DemoOptions
+from toyflow.robot.data.demos.report import ExpertReport
+from toyflow.robot.data.demos.staging import Staging
+from toyflow.robot.data.demos.workers import run_attempts
+from toyflow.robot.data.source import DEMOS
+from toyflow.robot.interface import Interface
+from toyflow.robot.simulation.environment import Environment, SuiteTask, load_environment
+from toyflow.robot.simulation.simulators import Work, WorkerChannel
+
+FORMAT = 1
+"""Of `demos.json`."""
+REPLACED = "replaced"
+"""The earlier data set, in the staging folder, while the new one takes its place."""
+PACKAGES = ("lerobot", "hf-libero", "robosuite", "mujoco")
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What was made."""
+
+    out: Path
+    episodes: int
+    frames: int
+    expert: ExpertReport
+
+    def print(self, console: Console) -> None:
+        """As a table, and where things are."""
+        self.expert.print(console)
+        console.print(f"{self.episodes} episodes, {self.frames} frames: {escape(str(self.out))}")
+
+
+def make_demos(
+    options: DemoOptions, console: Console, environment: type[Environment] | None = None
+) -> DemoReport:
+    """Make the data set that `options` ask for, as far as it is not there, and print how the expert did.
+
+    The same options give the same episodes, whatever the number of jobs and however often it was
+    stopped. `environment` stands in for the plug-in that the options name.
+
+    Raises:
+        UsageError: something in the options does not exist or is not installed, the expert does not
+            know a task, or the folder is another's. Nothing was made.
+        ToyflowError: the expert, or its worker processes, failed too often. What was finished is kept.
+    """
+    environment = environment or load_environment(options.environment)
+    options, tasks = options.resolved(environment)
+    check_lerobot()
+    assets = environment.assets()
+    recipe = {
+        "format": FORMAT,
+        **options.episode_recipe(assets),
+        "tasks": [task.index for task in tasks],
+        "episodes": options.episodes,
+        "video": options.video,
+    }
+    _check_free(options.out)
+    staging = Staging(options.out)
+    with staging.claimed(options.episode_recipe(assets)):
+        _put_back(options.out, staging)
+        report = _existing(options.out, recipe, console)
+        if report is None:
+            schedule = _gather(options, environment, staging, console)
+            report = _write(options, recipe, environment.interface, tasks, schedule, staging, console)
+    report.print(console)
+    return report
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and not (out / DEMOS).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there and was not made by robot-demos; choose another --out.")
+
+
+def _put_back(out: Path, staging: Staging) -> None:
+    """Undo a replacement that a kill has cut in two."""
+    replaced = staging.folder / REPLACED
+    if replaced.exists() and not out.exists():
+        replaced.rename(out)
+
+
+def _existing(out: Path, recipe: dict[str, Any], console: Console) -> DemoReport | None:
+    """The report on `out` if that is all that is asked for, and whole."""
+    if not (out / DEMOS).is_file():
+        return None
+    try:
+        verify_all(out, DamagedError.hint)
+    except DamagedError as error:
+        console.print(f"[yellow]{escape(str(error))} The data set is written again.[/]")
+        return None
+    content = read_json(out / DEMOS)
+    if content["recipe"] != recipe:
+        return None
+    steps = [episode["steps"] for episode in content["episodes"]]
+    return DemoReport(out, len(steps), sum(steps), ExpertReport.from_dict(content["expert"]))
+
+
+def _gather(
+    options: DemoOptions, environment: type[Environment], staging: Staging, console: Console
+) -> AttemptQueue:
+    """Make the attempts that are missing; the schedule with all of them."""
+    outcomes, damaged = staging.outcomes()
+    for error in damaged:
+        console.print(f"[yellow]{escape(str(error))} That episode is made again.[/]")
+    schedule = AttemptQueue(options.tasks or (), options.episodes, outcomes)
+    schedule.check()
+    events = run_attempts(_Recorder(environment, options, staging), schedule.take, options.jobs)
+    with closing(events), Live(console, "episodes", schedule.wanted, schedule.have) as live:
+        for event in events:
+            if isinstance(event, Outcome):
+                schedule.note(event)
+            live.show(event, schedule.have)
+            schedule.check()
+    return schedule
+
+
+@dataclass(frozen=True)
+class _Recorder(Work[Attempt, Outcome]):
+    """Records attempts into the staging folder."""
+
+    environment: type[Environment]
+    options: DemoOptions
+    staging: Staging
+
+    def open(self, task: int) -> Environment:
+        return self.environment(self.options.suite, task, self.options.image_size)
+
+    def run(self, environment: Environment, job: Attempt, line: WorkerChannel) -> Outcome:
+        task = self.environment.tasks(self.options.suite)[job.task]
+        recorded = record(environment, task, job, self.options.seed, self.options.noise, line.beat)
+        self.staging.write(recorded)
+        return recorded.outcome
+
+
+def _write(
+    options: DemoOptions,
+    recipe: dict[str, Any],
+    interface: Interface,
+    tasks: Sequence[SuiteTask],
+    schedule: AttemptQueue,
+    staging: Staging,
+    console: Console,
+) -> DemoReport:
+    """Write the data set, put it in place of what is there, and report on it."""
+    attempts = [(task, schedule.attempts(task.index)) for task in tasks]
+    solved = [(task, outcome) for task, outcomes in attempts for outcome in outcomes if outcome.solved]
+    expert = ExpertReport.of(
+        options.suite, recipe["assets"], f"random initial states, noise {options.noise:g}", attempts
+    )
+    report = DemoReport(options.out, len(solved), sum(outcome.steps for _, outcome in solved), expert)
+    made, replaced = staging.folder / "dataset", staging.folder / REPLACED
+    for left in (made, replaced):
+        shutil.rmtree(left, ignore_errors=True)
+    with console.status("writing the data set"), atomic_folder(made) as folder:
+        demonstrations = (
+            Demonstration(task.prompt, staging.read(outcome.attempt)) for task, outcome in solved
+        )
+        write_dataset(folder, demonstrations, interface, options.image_size, options.video)
+        content = {
+            "recipe": recipe,
+            "expert": expert.as_dict(),
+            "episodes": [
+                {"task": outcome.attempt.task, "attempt": outcome.attempt.number, "steps": outcome.steps}
+                for _, outcome in solved
+            ],
+            "made_on": {
+                **describe_environment(),
+                **{package: installed_version(package) for package in PACKAGES},
+            },
+        }
+        write_json(folder / DEMOS, content)
+    if options.out.exists():
+        options.out.rename(replaced)
+    made.rename(options.out)
+    shutil.rmtree(replaced, ignore_errors=True)
+    return report

@@ -1,0 +1,67 @@
+"""What `toyflow robot-demos` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from toyflow.errors import UsageError
+from toyflow.machine import cores
+from toyflow.robot.data.demos.dataset import CODECS
+from toyflow.robot.simulation.environment import Environment, SuiteTask, find_tasks
+
+IMAGE_SIZES = range(16, 1025)
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Demonstrations to make. Raises UsageError, in one line, for what can be seen to be wrong alone."""
+
+    out: Path
+    """The data set's folder. Episodes are gathered in a folder beside it, named like it plus `.episodes`."""
+    suite: str = "libero_object"
+    tasks: tuple[int, ...] | None = None
+    """Indices; None: all of the suite."""
+    episodes: int = 20
+    """Successful ones, per task."""
+    seed: int = 0
+    noise: float = 0.2
+    """Standard deviation of what is added to each action as it is carried out, not as it is recorded, in
+    units of the action's range [-1, 1]."""
+    image_size: int = 128
+    """Pixels, along both sides."""
+    environment: str = "libero"
+    video: str | None = None
+    """None: images, exact and quick to read; else a codec, `av1` or `h264`: a tenth of the size."""
+    jobs: int = field(default_factory=cores)
+
+    def __post_init__(self) -> None:
+        if self.tasks is not None and len(set(self.tasks)) != len(self.tasks):
+            raise UsageError(f"tasks are named twice: {', '.join(map(str, self.tasks))}.")
+        for name, least in (("episodes", 1), ("jobs", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name} must be at least {least}, not {getattr(self, name)}.")
+        if not 0 <= self.noise <= 1:
+            raise UsageError(f"--noise is a share of the action's range, 0 to 1, not {self.noise:g}.")
+        if self.image_size not in IMAGE_SIZES:
+            raise UsageError(f"--image-size must be from 16 to 1024 pixels, not {self.image_size}.")
+        if self.video is not None and self.video not in CODECS:
+            raise UsageError(f"--video must be one of {', '.join(CODECS)}, not {self.video!r}.")
+
+    def resolved(self, environment: type[Environment]) -> tuple[DemoOptions, list[SuiteTask]]:
+        """These options with all tasks named, in order, and the tasks. Raises UsageError for a suite or task
+        that does not exist."""
+        tasks = sorted(find_tasks(environment, self.suite, self.tasks), key=lambda task: task.index)
+        return replace(self, tasks=tuple(task.index for task in tasks)), tasks
+
+    def episode_recipe(self, assets: str) -> dict[str, Any]:
+        """JSON values: all that an episode's content depends on, but its task and number."""
+        return {
+            "environment": self.environment,
+            "assets": assets,
+            "suite": self.suite,
+            "seed": self.seed,
+            "noise": self.noise,
+            "image_size": self.image_size,
+        }

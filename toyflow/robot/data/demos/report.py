@@ -1,0 +1,106 @@
+"""How the expert did, by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from toyflow.robot.data.demos.episode import Outcome
+from toyflow.robot.simulation.environment import SuiteTask
+from toyflow.stats import wilson
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One task, or several together."""
+
+    name: str
+    attempts: int
+    solved: int
+    steps: float
+    """Mean over solved attempts."""
+    seconds: float
+    """Mean over all attempts."""
+
+    @classmethod
+    def of(cls, name: str, outcomes: Sequence[Outcome]) -> TaskReport:
+        """The report on these attempts; needs one or more."""
+        solved = [outcome for outcome in outcomes if outcome.solved]
+        steps = sum(outcome.steps for outcome in solved) / max(1, len(solved))
+        seconds = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+        return cls(name, len(outcomes), len(solved), steps, seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values, with the success rate's Wilson interval at 95 %."""
+        interval = wilson(self.solved, self.attempts)
+        return {**asdict(self), "success": [interval.estimate, interval.low, interval.high]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TaskReport:
+        """The report that `as_dict` gave."""
+        return cls(**{key: value for key, value in values.items() if key != "success"})
+
+
+@dataclass(frozen=True)
+class ExpertReport:
+    """The expert on several tasks."""
+
+    suite: str
+    assets: str
+    """See `Environment.assets`."""
+    states: str
+    """What the attempts began from."""
+    tasks: tuple[TaskReport, ...]
+    total: TaskReport
+
+    @classmethod
+    def of(
+        cls, suite: str, assets: str, states: str, attempts: Sequence[tuple[SuiteTask, Sequence[Outcome]]]
+    ) -> ExpertReport:
+        """The report on the attempts at each task."""
+        tasks = tuple(TaskReport.of(f"{task.index} {task.prompt}", outcomes) for task, outcomes in attempts)
+        total = TaskReport.of("total", [outcome for _, outcomes in attempts for outcome in outcomes])
+        return cls(suite, assets, states, tasks, total)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        tasks = [task.as_dict() for task in self.tasks]
+        return {**vars(self), "tasks": tasks, "total": self.total.as_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ExpertReport:
+        """The report that `as_dict` gave."""
+        tasks = tuple(map(TaskReport.from_dict, values["tasks"]))
+        return cls(**{**values, "tasks": tasks, "total": TaskReport.from_dict(values["total"])})
+
+    def print(self, console: Console) -> None:
+        """As a table."""
+        title = f"scripted expert on {self.suite}, {self.states}"
+        if self.assets != "own":
+            title += f"; {self.assets} assets: these are not the suite's objects"
+        table = Table("task", title=escape(title), title_justify="left")
+        for column in ("solved", "attempts", "success (95 %)", "steps", "s/attempt"):
+            table.add_column(column, justify="right")
+        for task in self.tasks:
+            table.add_row(*_cells(task))
+        table.add_section()
+        table.add_row(*_cells(self.total), style="bold")
+        console.print(table)
+
+
+def _cells(report: TaskReport) -> list[str]:
+    interval = wilson(report.solved, report.attempts)
+    success = f"{interval.estimate:.0%} ({interval.low:.0%} to {interval.high:.0%})"
+    numbers = [
+        str(report.solved),
+        str(report.attempts),
+        success,
+        f"{report.steps:.0f}",
+        f"{report.seconds:.1f}",
+    ]
+    return [escape(report.name), *numbers]

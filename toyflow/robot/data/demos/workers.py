@@ -1,0 +1,52 @@
+"""Attempts in simulators; one that lost its process is made again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import closing
+
+from toyflow.errors import ToyflowError
+from toyflow.robot.data.demos.episode import Attempt, Outcome
+from toyflow.robot.simulation.simulators import PATIENCE, Ended, Lost, Work, run_jobs
+
+MOST_LOSSES = 3
+"""How often one attempt may lose its process before all ends."""
+
+Take = Callable[[int | None], Attempt | None]
+"""Gives the next attempt to a worker that has a simulator of this task, or of none; None: nothing to do."""
+
+
+def run_attempts(
+    work: Work[Attempt, Outcome], take: Take, jobs: int, patience: float = PATIENCE
+) -> Generator[Outcome | Lost[Attempt], None, None]:
+    """Make the attempts that `take` gives, up to `jobs` at a time, until it has none and none is running.
+    Closing the generator stops all.
+
+    Raises:
+        ToyflowError: what an attempt raised for the user; or one lost its process `MOST_LOSSES` times.
+    """
+    again: list[Attempt] = []
+    losses: Counter[Attempt] = Counter()
+    running = run_jobs(work, lambda task: again.pop() if again else take(task), jobs, patience)
+    with closing(running):
+        for events in running:
+            for event in events:
+                if isinstance(event, Ended):
+                    yield event.result
+                elif isinstance(event, Lost):
+                    if event.error is not None:
+                        raise event.error
+                    again.append(event.job)
+                    losses[event.job] += 1
+                    _check_losses(event, losses[event.job])
+                    yield event
+
+
+def _check_losses(lost: Lost[Attempt], times: int) -> None:
+    if times >= MOST_LOSSES:
+        task, number = lost.job
+        raise ToyflowError(
+            f"attempt {number} at task {task} was made {times} times and its process {lost.why}. What is "
+            "finished is kept; the same command goes on from there."
+        )

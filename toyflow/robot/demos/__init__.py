@@ -1,7 +1,0 @@
-"""Demonstrations by a scripted expert, as a LeRobot data set."""
-
-from toyflow.robot.demos.check import expert_success
-from toyflow.robot.demos.make import DemoReport, make_demos
-from toyflow.robot.demos.options import DemoOptions
-
-__all__ = ["DemoOptions", "DemoReport", "expert_success", "make_demos"]

@@ -1,1 +1,0 @@
-"""Simulators, one module or package each."""

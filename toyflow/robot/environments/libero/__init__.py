@@ -1,5 +1,0 @@
-"""LIBERO: tabletop manipulation suites in MuJoCo (Liu et al., NeurIPS 2023), from `hf-libero`."""
-
-from toyflow.robot.environments.libero.environment import Libero
-
-__all__ = ["Libero"]

@@ -1,1 +1,0 @@
-"""Scripted experts: they see poses that no policy sees, and make demonstrations."""

@@ -1,0 +1,1 @@
+"""To and from LeRobot: its policies under our schedules and step counts, and our policies in its files."""

@@ -1,0 +1,109 @@
+"""LeRobot's flow policies under another training-time law, and its policies in another number of steps.
+
+    policy = SmolVLAPolicy.from_pretrained("lerobot/smolvla_base")
+    set_schedule(policy, "shift:4")     # before training
+    set_steps(policy, 1)                # before acting
+
+`python -m toyflow.robot.lerobot.train --schedule shift:4 ARGUMENTS OF lerobot-train` does the first
+for a whole training. LeRobot counts time from data (0) to noise (1), x_t = t noise + (1 - t) actions; its
+time is the noise level s of toyflow, 1 - t.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from toyflow.atomic import read_sealed, write_sealed
+from toyflow.errors import UsageError
+from toyflow.flow.schedules import Schedule, TimeSampling, parse_schedule
+
+LAW_FILE = "toyflow.json"
+STEPS_ARE_AT = {
+    "diffusion": "diffusion.num_inference_steps",
+    "groot": "_groot_model.action_head.num_inference_timesteps",
+    "pi0": "config.num_inference_steps",
+    "pi05": "config.num_inference_steps",
+    "smolvla": "config.num_steps",
+    "toyflow": "config.num_steps",
+    "xvla": "config.num_denoising_steps",
+}
+"""Where a policy of each type keeps its number of steps; other types have none, and decode in one call."""
+
+
+def can_decode(kind: str, steps: int) -> bool:
+    """Whether a LeRobot policy of this type can act in `steps` steps."""
+    return steps == 1 or (steps > 1 and kind in STEPS_ARE_AT)
+
+
+def set_steps(policy: Any, steps: int) -> None:
+    """Let a LeRobot policy act in `steps` denoising steps.
+
+    Raises:
+        UsageError: a policy of this type decodes in one call, whatever is asked; or `steps` is below 1.
+    """
+    if steps < 1:
+        raise UsageError(f"steps must be 1 or more, not {steps}.")
+    kind = policy.config.type
+    if not can_decode(kind, steps):
+        raise UsageError(f"a LeRobot policy of type {kind} decodes in one call, not in {steps} steps.")
+    if kind not in STEPS_ARE_AT:
+        return
+    *parents, last = STEPS_ARE_AT[kind].split(".")
+    for name in parents:
+        policy = getattr(policy, name)
+    setattr(policy, last, steps)
+
+
+def set_schedule(
+    policy: Any,
+    schedule: Schedule | str,
+    method: TimeSampling = "stratified",
+    generator: torch.Generator | None = None,
+) -> None:
+    """Let a pi0, pi05 or smolvla policy draw its training times from `schedule`, and say so in `LAW_FILE`
+    beside its weights wherever it is saved.
+
+    Args:
+        method: see `Schedule.sample`; LeRobot's own is `iid`.
+        generator: of the times; else one is begun from torch's global state at the first draw.
+
+    Raises:
+        UsageError: no such schedule, or the policy draws no times.
+    """
+    law = parse_schedule(schedule) if isinstance(schedule, str) else schedule
+    flow: Any = getattr(policy, "model", None)
+    if not callable(getattr(flow, "sample_time", None)):
+        kind = policy.config.type
+        raise UsageError(
+            f"a LeRobot policy of type {kind} draws no training times; pi0, pi05 and smolvla do."
+        )
+    source = generator
+
+    def sample_time(batch_size: int, device: torch.device | str) -> Float[Tensor, "batch"]:
+        nonlocal source
+        if source is None:
+            source = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        return (1 - law.sample(batch_size, source, method)).to(device=device, dtype=torch.float32)
+
+    flow.sample_time = sample_time
+    save = policy._save_pretrained
+
+    def save_with_law(folder: Path, **more: Any) -> None:  # LeRobot 0.6 hands over a state dict
+        save(folder, **more)
+        write_sealed(Path(folder) / LAW_FILE, {"schedule": law.name, "time_sampling": method})
+
+    policy._save_pretrained = save_with_law
+
+
+def law_of(folder: Path) -> tuple[str, str] | None:
+    """(schedule, time sampling) that the policy in a LeRobot checkpoint was trained under, if `set_schedule`
+    gave them. Raises DamagedError where that is no longer to be read."""
+    if not (folder / LAW_FILE).is_file():
+        return None
+    law = read_sealed(folder / LAW_FILE)
+    return law["schedule"], law["time_sampling"]

@@ -1,0 +1,65 @@
+"""A policy of ours in LeRobot's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from toyflow.atomic import atomic_folder
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.normalisation import Normalisation
+from toyflow.robot.lerobot.format import encoded
+from toyflow.robot.policy.spec import PolicySpec
+from toyflow.sweep.store import StoredTraining
+
+
+def export_policy(training: StoredTraining, folder: Path) -> None:
+    """Write config.json, model.safetensors and the processors of a policy, so that LeRobot loads it.
+
+    Raises:
+        UsageError: `folder` exists, the cell is no policy of ours, or LeRobot or our plug-in is not there.
+        DamagedError: the weights are missing or altered.
+        ToyflowError: it cannot be written.
+    """
+    if "policy" not in training.details:
+        raise UsageError(f"{training.folder} is no policy of toyflow's, so there is nothing to export.")
+    if folder.exists():
+        raise UsageError(f"{folder} exists; name a new folder.")
+    try:
+        from lerobot.configs.types import FeatureType, PolicyFeature
+
+        from lerobot_policy_toyflow import (
+            ToyflowConfig,
+            ToyflowPolicy,
+            make_toyflow_pre_post_processors,
+        )
+    except ImportError as error:
+        raise UsageError(
+            f"this needs LeRobot and our plug-in ({error}): pip install lerobot_policy_toyflow."
+        ) from error
+    spec = PolicySpec.from_dict(training.details["policy"])
+    normalisation = Normalisation.from_dict(training.details["normalisation"])
+    seen = {
+        CAMERA + name: PolicyFeature(FeatureType.VISUAL, (3, spec.image_size, spec.image_size))
+        for name in spec.interface.cameras
+    }
+    if spec.interface.state_dim:
+        seen[STATE] = PolicyFeature(FeatureType.STATE, (spec.interface.state_dim,))
+    config = ToyflowConfig(
+        input_features=seen,
+        output_features={ACTION: PolicyFeature(FeatureType.ACTION, (spec.interface.action_dim,))},
+        device="cpu",
+        push_to_hub=False,
+        **encoded(spec, normalisation, training.record, training.details.get("motion")),
+    )
+    policy = ToyflowPolicy(config)
+    policy.model.load_state_dict(training.weights())
+    with atomic_folder(folder) as temporary:
+        try:
+            policy.save_pretrained(temporary)
+        except SafetensorError as error:
+            raise ToyflowError(f"cannot write {folder}: {error}.") from error
+        for processor in make_toyflow_pre_post_processors(config):
+            processor.save_pretrained(temporary)

@@ -1,0 +1,148 @@
+"""toyflow's policies as LeRobot keeps them: config.json with `type: toyflow`, and model.safetensors.
+
+Read and written without LeRobot; the distribution `lerobot_policy_toyflow` runs them inside of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from toyflow import plugins
+from toyflow.atomic import DamagedError
+from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.normalisation import Normalisation
+from toyflow.robot.interface import Interface
+from toyflow.robot.policy.spec import PolicySpec
+from toyflow.sweep.records import TrainingRecord
+
+TYPE = "toyflow"
+PREFIX = "model."
+"""Of the names of the weights."""
+MOTION = ("lower", "upper", "step")
+
+
+class Decoded(NamedTuple):
+    """What a config.json says."""
+
+    spec: PolicySpec
+    normalisation: Normalisation
+    objective: str
+    schedule: str | None
+    """None, as `time_sampling`, where the objective takes none."""
+    time_sampling: str | None
+    motion: dict[str, list[float]] | None
+    """How far the actions of the training data went, which limits a robot; None for a policy that LeRobot
+    trained from nothing. One that it trained further keeps those of the first data."""
+
+
+def decoded(config: Mapping[str, Any]) -> Decoded:
+    """The policy that a config.json describes.
+
+    Raises:
+        UsageError: a value that is none.
+        DamagedError: something is missing, or of another type.
+    """
+    try:
+        features = {**config["input_features"], **config["output_features"]}
+        cameras = tuple(name.removeprefix(CAMERA) for name in features if name.startswith(CAMERA))
+        state = features.get(STATE, {"shape": [0]})["shape"][0]
+        interface = Interface(cameras, state, features[ACTION]["shape"][0], float(config["fps"]))
+        spec = PolicySpec(
+            size=config["size"],
+            interface=interface,
+            horizon=config["chunk_size"],
+            supervision=config["supervision"],
+            attention=config["attention"],
+            language=config["language"],
+            state=config["use_state"] and state > 0,
+            image_size=config["image_size"],
+            tokeniser=config["tokeniser"],
+            pretrained=config["pretrained_backbone"],
+        )
+        normalisation = Normalisation.from_dict(
+            {
+                "kind": config["normalisation"],
+                "state": {"centre": config["state_centre"], "scale": config["state_scale"]},
+                "action": {"centre": config["action_centre"], "scale": config["action_scale"]},
+            }
+        )
+        objective = config["objective"]
+        law = (config["schedule"], config["time_sampling"])
+        uses_schedule = plugins.load("objectives", objective).uses_schedule
+        return Decoded(
+            spec, normalisation, objective, *(law if uses_schedule else (None, None)),
+            motion=_motion(config, interface.action_dim),
+        )  # fmt: skip
+    except KeyError as error:
+        raise DamagedError(f"config.json of a toyflow policy has no {error}.") from error
+    except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+        raise DamagedError(f"config.json of a toyflow policy has a value that is none: {error}.") from error
+
+
+def _motion(config: Mapping[str, Any], dims: int) -> dict[str, list[float]] | None:
+    """Raises ValueError unless there is none, or all of it and it makes sense."""
+    lower, upper, step = parts = [list(map(float, config.get(f"action_{key}", ()))) for key in MOTION]
+    if not any(parts):
+        return None
+    numbers = [*lower, *upper, *step]
+    if any(len(part) != dims for part in parts) or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"action_lower, action_upper and action_step are not {dims} finite numbers each")
+    if any(a > b for a, b in zip(lower, upper, strict=True)) or min(step) < 0:
+        raise ValueError("an action_lower is above its action_upper, or an action_step below 0")
+    return dict(zip(MOTION, parts, strict=True))
+
+
+def encoded(
+    spec: PolicySpec,
+    normalisation: Normalisation,
+    record: TrainingRecord,
+    motion: Mapping[str, list[float]] | None,
+) -> dict[str, Any]:
+    """What `ToyflowConfig` is made of, features apart."""
+    return {
+        "size": spec.size,
+        "schedule": record.schedule or "uniform",
+        "objective": record.objective,
+        "time_sampling": record.time_sampling or "stratified",
+        "chunk_size": spec.horizon,
+        "n_action_steps": spec.horizon,
+        "attention": spec.attention,
+        "supervision": spec.supervision,
+        "language": spec.language,
+        "use_state": spec.state,
+        "image_size": spec.image_size,
+        "tokeniser": spec.tokeniser,
+        "fps": spec.interface.fps,
+        **normalisation_fields(normalisation),
+        **{f"action_{key}": list(values) for key, values in (motion or {}).items()},
+    }
+
+
+def normalisation_fields(normalisation: Normalisation) -> dict[str, Any]:
+    """A normalisation as config.json keeps it."""
+    state, action = normalisation.state, normalisation.action
+    return {
+        "normalisation": normalisation.kind,
+        "state_centre": list(state.centre),
+        "state_scale": list(state.scale),
+        "action_centre": list(action.centre),
+        "action_scale": list(action.scale),
+    }
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of a policy in LeRobot's files, under toyflow's names. Raises DamagedError."""
+    try:
+        return {
+            name.removeprefix(PREFIX): tensor
+            for name, tensor in load_file(folder / "model.safetensors").items()
+        }
+    except (OSError, SafetensorError) as error:
+        raise DamagedError(f"{folder / 'model.safetensors'} cannot be read: {error}.") from error

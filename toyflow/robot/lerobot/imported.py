@@ -1,0 +1,140 @@
+"""Policies that LeRobot trained, as cells of a results folder: evaluated, compared and shown like our own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from toyflow.atomic import MANIFEST, DamagedError, read_sealed, verify_all, write_sealed
+from toyflow.errors import UsageError
+from toyflow.machine import installed_version
+from toyflow.robot.interface import Interface
+from toyflow.robot.lerobot import format as lerobot_format
+from toyflow.robot.lerobot.adapt import law_of
+from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint, LeRobotPlanner
+from toyflow.robot.policy.card import write_card
+from toyflow.sweep.records import TrainingRecord
+from toyflow.sweep.store import Store, StoredTraining, Trained
+from toyflow.training.loop import CurvePoint, TrainingCurve
+
+_NO_CURVE = pd.DataFrame(TrainingCurve([CurvePoint(0, 0.0, [], 0.0, 0.0)]).rows()).iloc[:0]
+
+
+def import_checkpoint(
+    checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str], store: Store
+) -> StoredTraining:
+    """The cell of a LeRobot policy, made if it is not there yet.
+
+    One of type `toyflow` is taken over with its weights, and is then like one that was trained here; of
+    others the cell names the checkpoint.
+
+    Args:
+        cameras: the robot's camera by the policy's, where their names differ.
+
+    Raises:
+        UsageError: the policy cannot be loaded.
+        DamagedError: toyflow exported it, and a file is no longer as it was written.
+    """
+    ours = checkpoint.kind == lerobot_format.TYPE
+    if ours and (checkpoint.folder / MANIFEST).is_file():
+        verify_all(checkpoint.folder, "Export it again: toyflow robot-export.")
+    data = {"checkpoint": checkpoint.name, "fingerprint": checkpoint.fingerprint}
+    if cameras:
+        data["cameras"] = "+".join(f"{own}={robot}" for own, robot in sorted(cameras.items()))
+    if ours and cameras:
+        raise UsageError("--rename is not for policies of type toyflow, which keep their cameras' names.")
+    known = lerobot_format.decoded(checkpoint.config) if ours else None
+    schedule, time_sampling = law_of(checkpoint.folder) or (None, None)
+    record = TrainingRecord(
+        task="robot",
+        model={"policy": checkpoint.kind, **({"size": known.spec.size} if known else {})},
+        objective=known.objective if known else f"lerobot:{checkpoint.kind}",
+        schedule=known.schedule if known else schedule,
+        time_sampling=known.time_sampling if known else time_sampling,
+        seed=0,
+        recipe={},
+        data=data,
+    )
+    store.prepare()
+    if not store.has_training(record):
+        trained = _taken_over(checkpoint, known) if known else _named(checkpoint, cameras)
+        while not store.has_training(record):  # another process may be taking over the same
+            with store.try_claim(record) as claimed:
+                if claimed:
+                    store.write_training(record, trained, {})
+                    write_card(store, record.key)
+            time.sleep(0 if claimed else 0.1)
+    stored = store.training(record.key)
+    place = _place(stored)
+    place.parent.mkdir(exist_ok=True)
+    write_sealed(place, {"folder": str(checkpoint.folder.resolve())})
+    return stored
+
+
+def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlanner:
+    """The policy behind such a cell.
+
+    Raises:
+        UsageError: it is no longer where it was, or cannot be loaded.
+        DamagedError: it is there, and is another one.
+    """
+    place = _place(training)
+    again = f"`toyflow robot-eval FOLDER --out {training.folder.parent.parent}`."
+    hint = f"Say where the policy is: {again}"
+    folder = Path(read_sealed(place, hint)["folder"]) if place.is_file() else None
+    checkpoint = LeRobotCheckpoint.found(str(folder)) if folder and folder.is_dir() else None
+    if checkpoint is None:
+        was = folder or training.details["imported"]["from"]
+        raise UsageError(f"{was} holds no policy any more; evaluate it again from where it is now: {again}")
+    if checkpoint.fingerprint != training.record.data["fingerprint"]:
+        raise DamagedError(
+            f"{folder} is not the policy that {training.folder} speaks of: its fingerprint is "
+            f"{checkpoint.fingerprint}, not {training.record.data['fingerprint']}."
+        )
+    return LeRobotPlanner(checkpoint, device, training.details["imported"]["cameras"])
+
+
+def _place(training: StoredTraining) -> Path:
+    """The file that says where an imported policy is on this machine, which is no part of what it is."""
+    return training.folder.parent.parent / "imported" / f"{training.record.key}.json"
+
+
+def _named(checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str]) -> Trained:
+    planner = LeRobotPlanner(checkpoint, torch.device("cpu"), cameras)
+    imported = {
+        **_origin(checkpoint, planner.interface, planner.horizon),
+        "cameras": planner.cameras,
+        "image_size": planner.image_size,
+        "replan": planner.replan,
+    }
+    details = {"imported": imported, "parameters": planner.parameters, "seconds": 0.0, "made_of": {}}
+    return Trained({}, _NO_CURVE, details)
+
+
+def _taken_over(checkpoint: LeRobotCheckpoint, known: lerobot_format.Decoded) -> Trained:
+    weights = lerobot_format.read_weights(checkpoint.folder)
+    details = {
+        "imported": _origin(checkpoint, known.spec.interface, known.spec.horizon),
+        "policy": {**known.spec.as_dict(), "pretrained": False},
+        "normalisation": known.normalisation.as_dict(),
+        **({"motion": known.motion} if known.motion else {}),
+        "parameters": sum(tensor.numel() for tensor in weights.values()),
+        "seconds": 0.0,
+        "made_of": {},
+    }
+    return Trained(weights, _NO_CURVE, details)
+
+
+def _origin(checkpoint: LeRobotCheckpoint, interface: Interface, horizon: int) -> dict[str, Any]:
+    return {
+        "from": checkpoint.where,
+        "type": checkpoint.kind,
+        "lerobot": installed_version("lerobot"),
+        "interface": interface.as_dict(),
+        "horizon": horizon,
+    }

@@ -1,0 +1,312 @@
+"""Policies that LeRobot trained, decoded in as many steps as asked."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from functools import cached_property, partial
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from toyflow.atomic import DamagedError, checksum, read_json
+from toyflow.errors import UsageError, first_line
+from toyflow.machine import synchronise
+from toyflow.robot.data.data_set import CAMERA, STATE
+from toyflow.robot.data.hub import snapshot
+from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.latency import Latency, Times, timed
+from toyflow.robot.lerobot.adapt import can_decode, set_steps
+from toyflow.robot.planner import Planner
+
+
+@dataclass(frozen=True)
+class LeRobotCheckpoint:
+    """A policy's folder, as LeRobot writes it: config.json with a type, model.safetensors, processors."""
+
+    where: str
+    """As the user named it."""
+    folder: Path
+
+    @classmethod
+    def found(cls, where: str) -> LeRobotCheckpoint | None:
+        """The checkpoint in this folder, `pretrained_model` within it, or of this name on the hub; None for
+        a folder that holds none.
+
+        Raises:
+            UsageError: no such folder, and the hub has none.
+        """
+        path = Path(where).expanduser()
+        for folder in (path, path / "pretrained_model"):
+            if _type_of(folder):
+                return cls(where, folder)
+        if path.exists() or where.count("/") != 1:
+            return None
+        folder = snapshot(where, "there is no such folder, and the policy")
+        if not _type_of(folder):
+            raise UsageError(f"{where} on the hub is no LeRobot policy: its config.json has no type.")
+        return cls(where, folder)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Its config.json."""
+        return read_json(self.folder / "config.json")
+
+    @property
+    def kind(self) -> str:
+        """The policy's type, such as smolvla."""
+        return self.config["type"]
+
+    @property
+    def name(self) -> str:
+        """How results name it: the last two parts of its path, or its name on the hub."""
+        path = Path(self.where).expanduser()
+        return "/".join(path.resolve().parts[-2:]) if path.exists() else self.where
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """First 12 hexadecimal digits of the SHA-256 of its weights, configuration and processors."""
+        digest = hashlib.sha256()
+        processors = [*self.folder.glob("policy_*processor.json")]
+        for file in sorted([*self.folder.glob("*.safetensors"), *processors, self.folder / "config.json"]):
+            digest.update(checksum(file).encode())
+        return digest.hexdigest()[:12]
+
+
+class LeRobotPlanner(Planner):
+    """A LeRobot policy with its own processors.
+
+    Where the policy takes its noise from outside (pi0, pi05, smolvla), observations are answered in one
+    batch; else one by one, under a random state that the plan's seed sets, so that the numbers of steps are
+    compared from the same noise either way.
+
+    Args:
+        cameras: the robot's camera by the policy's, where their names differ.
+
+    Raises:
+        UsageError: it cannot be loaded, or looks through a camera twice.
+    """
+
+    def __init__(
+        self,
+        checkpoint: LeRobotCheckpoint,
+        device: torch.device,
+        cameras: Mapping[str, str] | None = None,
+    ) -> None:
+        self.checkpoint, self.device = checkpoint, device
+        with _said_in_one_line(checkpoint), redirect_stdout(StringIO()):  # it prints how it loads
+            self.policy, self._before, self._after = _loaded(checkpoint.folder, device)
+        config = self.policy.config
+        own = [
+            str(name).removeprefix(CAMERA)
+            for name in config.image_features
+            if not name.startswith(f"{CAMERA}empty_camera")
+        ]
+        self.cameras = _renamed(own, cameras or {}, checkpoint.where)
+        """The robot's camera by the policy's."""
+        state, action = config.robot_state_feature, config.action_feature
+        self.interface = Interface(
+            tuple(self.cameras.values()),
+            state.shape[0] if state else 0,
+            action.shape[0],
+            fps=0,
+        )
+        sides = [side for feature in config.image_features.values() for side in feature.shape[-2:]]
+        self.image_size = max(sides, default=1)
+        self.replan = config.n_action_steps
+        self.horizon = config.n_action_steps if self._stacks else config.chunk_size
+        self.history = config.n_obs_steps
+        self.parameters = sum(p.numel() for p in self.policy.parameters())
+        self.stage_seconds = defaultdict(float)
+        self.set_num_steps(1)
+
+    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
+        """See `Planner`; the sampler is the policy's own."""
+        set_steps(self.policy, steps)
+        self.steps = self.model_calls = steps
+
+    @torch.inference_mode()
+    def plan(
+        self, observations: Sequence[Observation], seeds: Sequence[int]
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        """See `Planner`. All of it counts as `decoding`: LeRobot does not say when the condition is done."""
+        began = time.perf_counter()
+        if self._takes_noise:
+            chunks = self._decode(observations, noise=self._noise(seeds))
+        else:
+            each = zip(observations, seeds, strict=True)
+            chunks = torch.cat([self._decode_seeded(observation, seed) for observation, seed in each])
+        actions = self._after(chunks).float().cpu().numpy()
+        self.stage_seconds["decoding"] += time.perf_counter() - began
+        return actions
+
+    def latency(self) -> Latency:
+        """See `Planner`: T_step is half the difference between plans of 1 and of 3 steps, T_condition what
+        is left of a plan of 1, preparation by LeRobot's processors included. A policy that counts no steps
+        is all condition."""
+        observation = self.any_observation()
+
+        def plan_in(steps: int) -> Callable[[], object]:
+            def call() -> None:
+                self.set_num_steps(steps)
+                self.plan([observation], [0])
+
+            return call
+
+        asked, spent = self.steps, self.stage_seconds.copy()
+        wait = partial(synchronise, str(self.device))
+        if can_decode(self.checkpoint.kind, 3):
+            times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, 3, asked))}, wait)
+        else:
+            times = timed({"1": lambda: self.plan([observation], [0])}, wait)
+        self.set_num_steps(asked)
+        self.stage_seconds = spent
+        one, three = times["1"], times.get("3", times["1"])
+        step = Times(*(round((b - a) / 2, 4) for a, b in zip(_pair(one), _pair(three), strict=True)))
+        condition = Times(*(round(a - b, 4) for a, b in zip(_pair(one), _pair(step), strict=True)))
+        return Latency(condition, step, {asked: times[str(asked)]})
+
+    @property
+    def _takes_noise(self) -> bool:
+        return hasattr(getattr(self.policy, "model", None), "sample_noise")
+
+    @property
+    def _stacks(self) -> bool:
+        """Whether it answers from a queue of observations, as LeRobot's diffusion policy does."""
+        return self.checkpoint.kind == "diffusion"
+
+    def _noise(self, seeds: Sequence[int]) -> Tensor:
+        shape = (self.policy.config.chunk_size, self.policy.config.max_action_dim)
+        draws = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(draws).to(self.device)
+
+    def _decode_seeded(self, observation: Observation, seed: int) -> Tensor:
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            return self._decode([observation])
+
+    def _decode(self, observations: Sequence[Observation], **options: Tensor) -> Tensor:
+        self.policy.reset()
+        batch = self._prepared(observations)
+        if self._stacks:
+            self._queue([*self._earlier(observations), batch])
+        return self.policy.predict_action_chunk(batch, **options)[:, : self.horizon]
+
+    def _earlier(self, observations: Sequence[Observation]) -> Iterator[dict[str, Any]]:
+        for place in range(max(len(observation.before) for observation in observations)):
+            moments = [observation.before[place] for observation in observations]
+            yield self._prepared(moments)
+
+    def _queue(self, batches: Sequence[dict[str, Any]]) -> None:
+        """Show the policy moments in their order, as its `select_action` would. The first fills the queue."""
+        from lerobot.policies.utils import populate_queues
+
+        for batch in batches:
+            if self.policy.config.image_features:
+                names = self.policy.config.image_features
+                batch["observation.images"] = torch.stack([batch[name] for name in names], dim=-4)
+            self.policy._queues = populate_queues(self.policy._queues, batch)
+
+    def _prepared(self, observations: Sequence[Observation]) -> dict[str, Any]:
+        """What LeRobot's processors make of them, less the entries of a data set's row that are not there."""
+        batch = self._before(self._batch(observations))
+        return {name: value for name, value in batch.items() if value is not None}
+
+    def _batch(self, observations: Sequence[Observation]) -> dict[str, Any]:
+        batch: dict[str, Any] = {"task": [observation.prompt for observation in observations]}
+        for own, camera in self.cameras.items():
+            images = [_pixels(observation, camera) for observation in observations]
+            height, width = self.policy.config.image_features[CAMERA + own].shape[-2:]
+            batch[CAMERA + own] = torch.stack([_sized(image, height, width) for image in images])
+        if self.interface.state_dim:
+            batch[STATE] = torch.from_numpy(np.stack([o.state for o in observations]).astype(np.float32))
+        return batch
+
+
+def _renamed(own: Sequence[str], cameras: Mapping[str, str], where: str) -> dict[str, str]:
+    """The robot's camera by each of the policy's `own`."""
+    for name in cameras:
+        if name not in own:
+            raise UsageError(f"{where} has no camera {name!r}; it has {', '.join(own) or 'none'}.")
+    found = {name: str(cameras.get(name, name)) for name in own}
+    if len({*found.values()}) < len(found):
+        seen = ", ".join(f"{name}={robot}" for name, robot in found.items())
+        raise UsageError(f"{where} would look through one camera twice: {seen}.")
+    return found
+
+
+def _type_of(folder: Path) -> str | None:
+    """The type in a folder's config.json, if it is LeRobot's."""
+    try:
+        config = read_json(folder / "config.json")
+    except (OSError, DamagedError):
+        return None
+    kind = config.get("type") if isinstance(config, dict) else None
+    return kind if isinstance(kind, str) and "input_features" in config else None
+
+
+def _loaded(folder: Path, device: torch.device) -> tuple[Any, Callable[..., Any], Callable[..., Any]]:
+    """(policy, what prepares observations, what turns its answers into actions)."""
+    from lerobot.configs.policies import PreTrainedConfig
+    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+    from lerobot.utils.import_utils import register_third_party_plugins
+
+    register_third_party_plugins()
+    config = PreTrainedConfig.from_pretrained(folder)
+    config.device = device.type
+    policy = get_policy_class(config.type).from_pretrained(folder, config=config)
+    on_device = {"device_processor": {"device": device.type}}
+    before, after = make_pre_post_processors(
+        config, pretrained_path=str(folder), preprocessor_overrides=on_device
+    )
+    return policy.to(device).eval(), before, after
+
+
+@contextmanager
+def _said_in_one_line(checkpoint: LeRobotCheckpoint) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(
+            f"a LeRobot policy of type {checkpoint.kind} needs a package that is not here ({error}): "
+            "pip install 'toyflow[robot]', or LeRobot's own extra for it."
+        ) from error
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"{checkpoint.where}, a LeRobot policy of type {checkpoint.kind}, cannot be loaded: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def _pixels(observation: Observation, camera: str) -> Tensor:
+    if camera not in observation.images:
+        has = ", ".join(observation.images) or "none"
+        raise UsageError(
+            f"the observation has no camera {camera}, which the policy looks through; it has {has}."
+        )
+    return torch.from_numpy(np.ascontiguousarray(observation.images[camera])).permute(2, 0, 1)
+
+
+def _sized(image: Tensor, height: int, width: int) -> Tensor:
+    """In 0..1, as LeRobot's data sets give them."""
+    if image.shape[-2:] != (height, width):
+        from torchvision.transforms.v2.functional import resize
+
+        image = resize(image[None], [height, width], antialias=True)[0]
+    return image.float() / 255
+
+
+def _pair(times: Times) -> tuple[float, float]:
+    return times.p50, times.p95

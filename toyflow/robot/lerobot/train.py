@@ -1,0 +1,71 @@
+"""`python -m toyflow.robot.lerobot.train --schedule shift:4 ...`: lerobot-train with another law."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.flow.schedules import Schedule, parse_schedule
+from toyflow.robot.lerobot.adapt import law_of, set_schedule
+
+USAGE = "python -m toyflow.robot.lerobot.train --schedule LAW ARGUMENTS OF lerobot-train"
+
+
+def main(arguments: list[str]) -> None:
+    """Run lerobot-train on `arguments`, less `--schedule LAW`, which its policy draws its times from.
+
+    Raises:
+        UsageError: no law, or one that does not exist; LeRobot is not installed; the policy draws no times.
+    """
+    law, rest = _parsed(arguments)
+    try:
+        from lerobot.scripts import lerobot_train
+    except ImportError as error:
+        raise UsageError("this needs LeRobot: pip install 'toyflow[robot]'.") from error
+    make_policy = lerobot_train.make_policy
+
+    def make_policy_with_law(*options: Any, **named: Any) -> Any:
+        _check_resumed(named.get("cfg") or options[0], law, rest)
+        policy = make_policy(*options, **named)
+        set_schedule(policy, law)
+        print(f"toyflow: training times are drawn from {law.name}, stratified")
+        return policy
+
+    lerobot_train.make_policy = make_policy_with_law
+    sys.argv = ["lerobot-train", *rest]
+    lerobot_train.main()
+
+
+def _check_resumed(config: Any, law: Schedule, arguments: list[str]) -> None:
+    """Raise UsageError if a training is to go on under another law than it began with."""
+    resumes = any(argument.lower() in ("--resume=true", "--resume") for argument in arguments)
+    before = law_of(Path(config.pretrained_path)) if resumes and config.pretrained_path else None
+    if before and before[0] != law.name:
+        raise UsageError(f"this training began under {before[0]}; go on with --schedule {before[0]}.")
+
+
+def _parsed(arguments: list[str]) -> tuple[Schedule, list[str]]:
+    """(the law, all other arguments)."""
+    names: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--schedule":
+            names.append(next(left, ""))
+        elif argument.startswith("--schedule="):
+            names.append(argument.removeprefix("--schedule="))
+        else:
+            rest.append(argument)
+    if len(names) != 1:
+        raise UsageError(f"name one law: {USAGE}.")
+    return parse_schedule(names[0]), rest
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except ToyflowError as error:
+        print(f"toyflow: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, UsageError) else 1)

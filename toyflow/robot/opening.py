@@ -1,0 +1,126 @@
+"""A policy by what a user calls it, ready to act: a cell of a results folder, or a LeRobot policy."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from toyflow.errors import UsageError, first_line
+from toyflow.machine import choose_device
+from toyflow.parsing import parse_pairs
+from toyflow.robot.lerobot import format as lerobot_format
+from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
+from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint
+from toyflow.robot.planner import Planner
+from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
+from toyflow.robot.policy.flow_planner import FlowPlanner
+from toyflow.robot.simulation.trials import Trials
+from toyflow.sweep.records import EvaluationRecord
+from toyflow.sweep.store import Store, StoredTraining
+
+
+def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTraining:
+    """The policy in OUT/cells/KEY; or LeRobot's, in a folder or on the hub, which becomes a cell of `out`.
+
+    Args:
+        rename: of a LeRobot policy, its cameras as the robot calls them, front=image,wrist=image2.
+
+    Raises:
+        UsageError: there is none, or it cannot be loaded.
+    """
+    cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
+    if cameras and lerobot is None:
+        raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
+    return _stored(checkpoint, lerobot, cameras, out)
+
+
+def find_policy_for_robot(
+    checkpoint: str, rename: str | None, out: Path
+) -> tuple[StoredTraining, dict[str, str]]:
+    """The policy, as by `find_policy`, and its name of a camera by the robot's, where the robot has to rename
+    it: one of ours looks through cameras of its own names alone.
+
+    Raises:
+        UsageError: as `find_policy`.
+    """
+    cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
+    if lerobot is not None and lerobot.kind != lerobot_format.TYPE:
+        return _stored(checkpoint, lerobot, cameras, out), {}
+    return _stored(checkpoint, lerobot, {}, out), {robot: own for own, robot in cameras.items()}
+
+
+def open_planner(training: StoredTraining, device: torch.device) -> Planner:
+    """A trained policy, or one imported from LeRobot, ready to act in one step; `set_num_steps` changes that.
+
+    Raises:
+        UsageError: the cell is no policy, or cannot be loaded here.
+        DamagedError: its weights are missing or altered.
+    """
+    if "imported" in training.details and "policy" not in training.details:
+        return open_imported(training, device)
+    policy, objective = load_policy(training)
+    return FlowPlanner(policy.to(device), objective)
+
+
+def ready_planner(training: StoredTraining, steps: int, sampler: str, device: str, threads: int) -> Planner:
+    """The policy as it acts: in `steps` steps, on `device`, by so many threads.
+
+    Raises:
+        UsageError: it cannot be loaded here, or not be decoded so.
+    """
+    torch.set_num_threads(threads)
+    planner = open_planner(training, torch.device(choose_device(device)))
+    planner.set_num_steps(steps, sampler)
+    return planner
+
+
+def compile_planner(planner: Planner, largest_batch: int) -> None:
+    """Compile a policy for batches of up to `largest_batch`, which takes a minute or more.
+
+    Raises:
+        UsageError: it cannot be compiled, or not here.
+    """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses a GPU
+    planner.compile()
+    # PyTorch compiles for one, for two and then, once sizes are seen to vary, for any number.
+    for size in range(1, min(largest_batch, 3) + 1):
+        try:
+            planner.plan([planner.any_observation()] * size, [0] * size)
+        except Exception as error:
+            raise UsageError(
+                f"--compile does not work here ({first_line(error)}); on a processor it needs a C++ "
+                "compiler, on a GPU Triton."
+            ) from error
+
+
+def warnings_about(training: StoredTraining, planner: Planner, sampler: str) -> list[str]:
+    """What its evaluations say against trusting this policy in so many steps, a line each."""
+    done = [each.record for each in Store(training.folder.parent.parent).evaluations(training)]
+    same = [each for each in done if each.steps == planner.steps and each.sampler in (None, sampler)]
+    if not same:
+        others = ", ".join(dict.fromkeys(each.label for each in done))
+        label = EvaluationRecord(sampler, planner.steps).label
+        return [
+            f"This policy was never evaluated with {label}{f', only with {others}' if others else ''}: try "
+            f"`toyflow robot-eval {training.folder} --steps {planner.steps}` before it moves a robot."
+        ]
+    if all(Trials.parse(each.test_set).assets != "own" for each in same):
+        return ["This policy was evaluated on stand-in assets only; its scores are not the suite's."]
+    return []
+
+
+def _stored(
+    checkpoint: str, lerobot: LeRobotCheckpoint | None, cameras: dict[str, str], out: Path
+) -> StoredTraining:
+    return import_checkpoint(lerobot, cameras, Store(out)) if lerobot else find_checkpoint(Path(checkpoint))
+
+
+def _renamed(text: str | None) -> dict[str, str]:
+    """`front=image,wrist=image2`"""
+    items = (text or "").split(",")
+    cameras = parse_pairs(items, "--rename", "front=image,wrist=image2, the policy's camera first")
+    if len({*cameras.values()}) < len([*filter(str.strip, items)]):
+        raise UsageError(f"--rename takes each camera once, of the policy and of the robot, not {text!r}.")
+    return cameras

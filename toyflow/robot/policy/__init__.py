@@ -1,0 +1,1 @@
+"""The policy: what it is made of, how it is trained, kept and opened."""

@@ -1,0 +1,179 @@
+"""SigLIP and the first layers of Gemma: images and prompt as one prefix that sees all of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor, nn
+
+from toyflow.errors import ToyflowError
+from toyflow.robot.data.hub import PALIGEMMA, SIGLIP, check_transformers, from_hub
+from toyflow.robot.policy.backbones.base import Backbone
+from toyflow.robot.policy.language import PADDING
+from toyflow.robot.policy.spec import PolicySpec
+
+if TYPE_CHECKING:
+    from transformers import GemmaConfig, GemmaModel, SiglipVisionConfig, SiglipVisionModel
+
+
+@dataclass(frozen=True)
+class VlmSize:
+    """Layers of SigLIP So400m, and Gemma's shape; one head of keys and values, as in Gemma-2b."""
+
+    vision_layers: int
+    layers: int
+    width: int
+    heads: int
+    head_dim: int
+    mlp: int
+
+
+VLM_SIZES = {
+    "tiny": VlmSize(vision_layers=4, layers=4, width=512, heads=8, head_dim=64, mlp=2048),
+    "full": VlmSize(vision_layers=27, layers=4, width=2048, heads=8, head_dim=256, mlp=16384),
+}
+"""By the policy's size."""
+
+
+class SiglipGemma(Backbone):
+    """PaliGemma, cut short. Each camera's patches go through SigLIP alone, and with the prompt's tokens
+    through Gemma, where all attend to all but padding. What stands at padding is zero in the answer.
+
+    Weights start at random, or, if the spec says `pretrained`, as published: for `full` from PaliGemma's
+    first layers, for `tiny` SigLIP's from its first layers and Gemma's at random.
+
+    Raises:
+        UsageError: transformers is not installed, or published weights are not to be had.
+    """
+
+    def __init__(self, spec: PolicySpec, paligemma: str = PALIGEMMA, siglip: str = SIGLIP) -> None:
+        super().__init__()
+        check_transformers(f"size {spec.size}")
+        from transformers import GemmaModel, SiglipVisionModel
+
+        size = VLM_SIZES[spec.size]
+        self.width, self.cameras, self.reads = size.width, spec.interface.cameras, spec.language
+        vision, gemma = _vision_config(size, spec.image_size), _gemma_config(size, spec.parts.vocabulary)
+        if spec.pretrained and spec.size == "full":
+            self.vision, self.projector, self.gemma = _published_paligemma(paligemma, vision, gemma)
+        else:
+            self.vision = (
+                _whole(SiglipVisionModel, siglip, vision)
+                if spec.pretrained and self.cameras
+                else SiglipVisionModel(vision)
+            )
+            self.projector = nn.Linear(vision.hidden_size, size.width)
+            self.gemma = GemmaModel(gemma)
+        if not self.cameras:
+            self.vision = self.projector = None
+        if not self.reads:
+            self.gemma.embed_tokens = None  # pyright: ignore[reportAttributeAccessIssue]
+
+    def forward(
+        self,
+        images: Mapping[str, UInt8[Tensor, "batch 3 side side"]],
+        tokens: Int64[Tensor, "batch length"],
+    ) -> Float[Tensor, "batch tokens {self.width}"]:
+        """The last layer's tokens: each camera's patches in turn, then the prompt's."""
+        prefix, present = [], []
+        if self.cameras:
+            prefix.append(self._look(images))
+            present.append(torch.ones(prefix[0].shape[:2], dtype=torch.bool, device=tokens.device))
+        if self.reads:
+            prefix.append(self.gemma.embed_tokens(tokens))
+            present.append(tokens != PADDING)
+        seen = torch.cat(present, dim=1)
+        hidden = self.gemma(
+            inputs_embeds=torch.cat(prefix, dim=1), attention_mask=_prefix_mask(seen), use_cache=False
+        ).last_hidden_state
+        return hidden * seen[..., None]
+
+    def _look(
+        self, images: Mapping[str, UInt8[Tensor, "batch 3 side side"]]
+    ) -> Float[Tensor, "batch patches {self.width}"]:
+        assert self.vision is not None and self.projector is not None
+        pixels = torch.cat([images[camera] for camera in self.cameras]).float() / 127.5 - 1
+        patches = self.projector(self.vision(pixel_values=pixels).last_hidden_state)
+        # Gemma multiplies what it is given by the root of its width, which is meant for words.
+        by_camera = (patches / self.width**0.5).chunk(len(self.cameras))
+        return torch.cat(by_camera, dim=1)
+
+
+def _prefix_mask(seen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch 1 tokens tokens"]:
+    """Who may look at whom: all at all that is there; padding also at itself, as it must look somewhere."""
+    itself = torch.eye(seen.shape[1], dtype=torch.bool, device=seen.device)
+    return (seen[:, None] | itself)[:, None]
+
+
+def _vision_config(size: VlmSize, side: int) -> SiglipVisionConfig:
+    from transformers import SiglipVisionConfig
+
+    return SiglipVisionConfig(
+        hidden_size=1152,
+        intermediate_size=4304,
+        num_hidden_layers=size.vision_layers,
+        num_attention_heads=16,
+        image_size=side,
+        patch_size=14,
+        vision_use_head=False,
+        attn_implementation="sdpa",
+    )
+
+
+def _gemma_config(size: VlmSize, vocabulary: int) -> GemmaConfig:
+    from transformers import GemmaConfig
+
+    return GemmaConfig(
+        vocab_size=vocabulary,
+        hidden_size=size.width,
+        intermediate_size=size.mlp,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=1,
+        head_dim=size.head_dim,
+        attn_implementation="sdpa",
+    )
+
+
+def _published_paligemma(
+    repo: str, vision: SiglipVisionConfig, gemma: GemmaConfig
+) -> tuple[SiglipVisionModel, nn.Linear, GemmaModel]:
+    from transformers import PaliGemmaConfig, PaliGemmaModel
+
+    config = PaliGemmaConfig(
+        vision_config=vision.to_dict(),
+        text_config=gemma.to_dict(),
+        projection_dim=gemma.hidden_size,
+        image_token_index=gemma.vocab_size - 1,
+        attn_implementation="sdpa",
+    )
+    model = _whole(PaliGemmaModel, repo, config)
+    return model.vision_tower, model.multi_modal_projector.linear, model.language_model
+
+
+def _whole(model: Any, repo: str, config: Any) -> Any:
+    """The published model, of which `config` may have fewer layers; every weight must be there."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # or it lists the layers that are left out
+    try:
+        loaded, report = from_hub(
+            model.from_pretrained,
+            repo,
+            "the weights",
+            "leave out `pretrained`",
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    finally:
+        logging.set_verbosity(verbosity)
+    lacking = [*report["missing_keys"], *report["mismatched_keys"]]
+    if lacking:
+        raise ToyflowError(f"{repo} lacks {len(lacking)} weights of the policy's backbone: {lacking[0]}.")
+    return loaded

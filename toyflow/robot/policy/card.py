@@ -1,0 +1,81 @@
+"""The model card: README.md beside a policy's weights, made anew from what is recorded there."""
+
+from __future__ import annotations
+
+from toyflow.atomic import atomic_file
+from toyflow.robot.data.normalisation import Normalisation
+from toyflow.stats import wilson
+from toyflow.sweep.store import Store, StoredEvaluation, StoredTraining
+
+
+def write_card(store: Store, key: str) -> None:
+    """Write the card of a policy: schedule, data, normalisation, which K were evaluated and how they did."""
+    training = store.training(key)
+    with atomic_file(training.folder / "README.md") as temporary:
+        temporary.write_text(_card(training, list(store.evaluations(training))))
+
+
+def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
+    about = _imported(training) if "imported" in training.details else _trained(training)
+    lines = [*about, "", "## Evaluated", ""]
+    if not evaluations:
+        lines.append("In no number of steps yet: `toyflow robot-eval FOLDER --steps 1,10`.")
+    else:
+        lines += ["| K | success [95 % interval] | episodes | on | plan, ms |", "|---|---|---|---|---|"]
+        lines += [_row(evaluation) for evaluation in evaluations]
+    return "\n".join(lines) + "\n"
+
+
+def _imported(training: StoredTraining) -> list[str]:
+    imported, interface = training.details["imported"], training.details["imported"]["interface"]
+    here = "its weights are here as well" if "policy" in training.details else "its weights stay there"
+    return [
+        f"# Policy {training.record.key}",
+        "",
+        f"A LeRobot policy of type {imported['type']}, from {imported['from']}; {here}.",
+        "",
+        f"- {training.details['parameters'] / 1e6:.2f} M parameters; fingerprint "
+        f"{training.record.data['fingerprint']}; LeRobot {imported['lerobot']}",
+        f"- sees cameras {', '.join(interface['cameras']) or 'none'}, states of {interface['state_dim']} "
+        f"numbers; answers {imported['horizon']} actions of {interface['action_dim']}",
+    ]
+
+
+def _trained(training: StoredTraining) -> list[str]:
+    record, details = training.record, training.details
+    policy, interface = details["policy"], details["policy"]["interface"]
+    normalisation = Normalisation.from_dict(details["normalisation"])
+    return [
+        f"# Policy {record.key}",
+        "",
+        "Made by [toyflow](https://arxiv.org/abs/2606.05737): one-step action generation by flow matching.",
+        "",
+        f"- objective and training-time law: `{record.label}` (t = 0 is noise)",
+        f"- size {policy['size']}, {details['parameters'] / 1e6:.2f} M parameters, {policy['attention']} "
+        f"attention, supervision `{policy['supervision']}`, horizon {policy['horizon']}",
+        f"- sees cameras {', '.join(interface['cameras']) or 'none'}; language "
+        f"{_on(policy['language'])}, state {_on(policy['state'])}; {interface['fps']:g} actions a second",
+        f"- data: {record.data.get('dataset')}, {details['episodes']} demonstrations, "
+        f"{details['frames']} frames, fingerprint {record.data.get('fingerprint')}",
+        f"- normalisation: {normalisation.kind}; constant dimensions: {normalisation.constant() or 'none'}",
+        f"- recipe: {', '.join(f'{name} {value:g}' for name, value in record.recipe.items())}; seed "
+        f"{record.seed}; {details['seconds']:.0f} s of training on {training.environment.get('device_name')}",
+    ]
+
+
+def _row(evaluation: StoredEvaluation) -> str:
+    details, trials = evaluation.details, evaluation.details["trials"]
+    interval = wilson(round(evaluation.score * details["examples"]), details["examples"])
+    plan = details["latency_ms"]["plan"][str(evaluation.record.steps)]
+    tasks = ", ".join(map(str, trials["tasks"]))
+    scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
+    standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""
+    errors = f"; {details['errors']} simulator errors count as failures" if details["errors"] else ""
+    return (
+        f"| {evaluation.record.label} | {interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}] | "
+        f"{details['examples']} | {scene}{standing}{errors} | {plan['p50']:.1f} |"
+    )
+
+
+def _on(switch: bool) -> str:
+    return "on" if switch else "off"

@@ -1,0 +1,143 @@
+"""From records to policies: a fresh one to train, or a trained one to act."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from toyflow.atomic import DamagedError, verified
+from toyflow.errors import UsageError
+from toyflow.flow import Objective
+from toyflow.robot.data.data_set import ACTION, CAMERA, STATE, DataSet
+from toyflow.robot.data.normalisation import Normalisation
+from toyflow.robot.interface import Interface
+from toyflow.robot.policy.policy import Policy
+from toyflow.robot.policy.policy_options import ALL_CAMERAS, NO_CAMERAS, PolicyOptions
+from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
+from toyflow.seeds import global_state
+from toyflow.sweep.plan import objective_of
+from toyflow.sweep.records import RECIPE_VERSION, TrainingRecord
+from toyflow.sweep.store import WEIGHTS, Store, StoredTraining
+
+
+def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objective]:
+    """An untrained policy for a data set, and its objective; the weights are a function of the seed.
+
+    Raises:
+        UsageError: the data set lacks something, or the options do not fit it.
+    """
+    options = PolicyOptions.parse(record.model)
+    spec = PolicySpec(
+        size=options.size,
+        interface=seen(data, options),
+        horizon=options.horizon,
+        supervision=options.supervision,
+        attention=options.attention,
+        language=options.language,
+        state=options.state,
+        image_size=options.image_size,
+        tokeniser="paligemma" if options.pretrained else "hashed",
+        pretrained=options.pretrained,
+    )
+    return _built(record, spec, normalisation_of(data, options))
+
+
+def normalisation_of(data: DataSet, options: PolicyOptions) -> Normalisation:
+    """By the data set's statistics. Raises UsageError where one is missing or is no number."""
+    return Normalisation.from_statistics(
+        data.statistics(STATE), data.statistics(ACTION), kind=options.normalisation
+    )
+
+
+def spec_of(training: StoredTraining) -> PolicySpec:
+    """What a trained policy is made of. Raises UsageError for a cell that is no policy."""
+    if "policy" not in training.details:
+        raise UsageError(f"{training.folder} is no policy but a model of task {training.record.task}.")
+    return PolicySpec.from_dict(training.details["policy"])
+
+
+def load_policy(training: StoredTraining) -> tuple[Policy, Objective]:
+    """A trained policy, ready to act, and its objective.
+
+    Raises:
+        UsageError: the cell is no policy, or was trained under another version of the recipe.
+        DamagedError: the weights are missing, altered, or another policy's.
+    """
+    details, spec = training.details, spec_of(training)
+    if training.record.recipe_version != RECIPE_VERSION:
+        raise UsageError(
+            f"{training.folder} was trained under recipe version {training.record.recipe_version}; this "
+            f"toyflow runs models of version {RECIPE_VERSION}. Train it again."
+        )
+    normalisation = Normalisation.from_dict(details["normalisation"])
+    policy, objective = _built(training.record, replace(spec, pretrained=False), normalisation)
+    try:
+        policy.load_state_dict(training.weights())
+    except RuntimeError as error:
+        raise DamagedError(
+            f"the weights in {training.folder} do not fit the policy as this toyflow builds it; they are "
+            "another version's."
+        ) from error
+    return policy.eval(), objective
+
+
+def find_checkpoint(path: Path) -> StoredTraining:
+    """The trained policy whose folder is `path`, OUT/cells/KEY.
+
+    Raises:
+        UsageError: there is none, or its weights are not those that were written.
+    """
+    if not (path / "config.json").is_file():
+        inside = sorted(folder.name for folder in path.glob("cells/[!.]*"))
+        hint = (
+            f" It is a results folder; its checkpoints are cells/{', cells/'.join(inside)}." if inside else ""
+        )
+        raise UsageError(f"{path} is no checkpoint, a folder OUT/cells/KEY that robot-train made.{hint}")
+    folder = path.resolve()
+    if folder.parent.name != "cells":
+        raise UsageError(
+            f"{path} is not in a results folder: put it back, or into a new one, as OUT/cells/KEY."
+        )
+    training = Store(folder.parent.parent).training(folder.name)
+    if (folder / WEIGHTS).exists():  # else some of what is asked of it can be done all the same
+        try:
+            verified(folder, WEIGHTS)
+        except DamagedError as error:
+            raise UsageError(
+                f"{error} Take it from a copy; without one, `toyflow runs prune {folder.name} --out "
+                f"{folder.parent.parent}` makes room to train it anew."
+            ) from None
+    return training
+
+
+def _built(
+    record: TrainingRecord, spec: PolicySpec, normalisation: Normalisation
+) -> tuple[Policy, Objective]:
+    objective = objective_of(record)
+    with global_state(record.seed, "weights", torch.device("cpu")):
+        policy = Policy(spec, normalisation)
+        objective.attach(policy, (spec.horizon, ACTION_WIDTH))
+    return policy, objective
+
+
+def seen(data: DataSet, options: PolicyOptions) -> Interface:
+    """The data set's interface with the cameras that a policy is to look through. The option `fps`, unless 0,
+    is the rate at which it was really recorded: LIBERO's published data sets say 10, and are of 20."""
+    cameras = options.cameras
+    interface = replace(data.interface, fps=options.fps or data.interface.fps)
+    if cameras == ALL_CAMERAS:
+        if not interface.cameras:
+            raise UsageError(
+                f"data set {data.where} has no camera, a feature named {CAMERA}NAME; it has "
+                f"{', '.join(data.features)}. For a policy that sees none: --cameras none, in a sweep --set "
+                "cameras=none."
+            )
+        return interface
+    chosen = () if cameras == NO_CAMERAS else tuple(cameras.split("+"))
+    for camera in chosen:
+        if camera not in interface.cameras:
+            has = ", ".join(interface.cameras)
+            raise UsageError(f"data set {data.where} has no camera {camera!r}; it has {has}.")
+    return replace(interface, cameras=chosen)

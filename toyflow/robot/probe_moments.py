@@ -1,0 +1,101 @@
+"""What policies are probed on: moments of their demonstrations, without augmentation."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import pad
+
+from toyflow.errors import UsageError
+from toyflow.flow import Model, Objective
+from toyflow.networks.denoiser import Reading
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.resize import resized
+from toyflow.robot.data.source import open_data_set
+from toyflow.robot.policy.checkpoint import load_policy
+from toyflow.robot.policy.policy import Policy, PolicyInput
+from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
+from toyflow.seeds import generator
+from toyflow.sweep.store import StoredTraining
+from toyflow.training import Batch, Bench
+
+TOLERANCE = 0.1
+"""Two plans are the same where no number of an action differs by more than this share of its spread."""
+
+
+def bench_of(
+    training: StoredTraining, examples: int, device: torch.device, where: str | None = None
+) -> Bench:
+    """Evenly spread moments that have a whole chunk ahead, and noise to start from.
+
+    Args:
+        where: the demonstrations, if they are no longer where they were in training.
+
+    Raises:
+        UsageError: they are not here, or are others.
+    """
+    if where is None and "dataset_path" not in training.details:
+        raise UsageError(f"policy {training.record.key} does not know its data: name them with --data-dir.")
+    data = open_data_set(where or training.details["dataset_path"])
+    asked = training.record.data.get("fingerprint")
+    if data.fingerprint != asked and "imported" not in training.details:
+        raise UsageError(
+            f"{data.where} is not what {training.record.key} was trained on (fingerprint {data.fingerprint}, "
+            f"not {asked}); name that with --data-dir."
+        )
+    policy, _ = load_policy(training)
+    frames = _moments(data, policy.spec.horizon, examples)
+    chunks = data.chunks(frames, policy.spec.horizon)
+    images = _images(data, policy.spec, frames)
+    observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts))
+    test = Batch(observation, policy.target(chunks.actions)[..., : policy.spec.action_dims]).to(device)
+    noise = torch.randn(test.target.shape, generator=generator(0, "test noise")).to(device)
+
+    def load(trained: StoredTraining) -> tuple[Model, Objective]:
+        model, objective = load_policy(trained)
+        return TrainedDimensions(model.to(device)), objective
+
+    def outcome(sample: Tensor) -> Tensor:
+        close = (sample - test.target).abs()[..., : policy.spec.interface.action_dim] < TOLERANCE
+        return close.flatten(1).all(1).float()
+
+    return Bench(test, noise, load, outcome)
+
+
+class TrainedDimensions(Model):
+    """A policy on the action dimensions that it was trained on; those that pad them to 32 are zero inside of
+    it, and say nothing of how well it predicts."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def encode(self, observation: PolicyInput) -> Reading:
+        """See `Policy.encode`."""
+        return self.policy.encode(observation)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch horizon trained"],
+        t: Float[Tensor, "batch"],
+        condition: Reading,
+        r: Float[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch horizon trained"]:
+        """See `Policy.forward`."""
+        dims = x.shape[-1]
+        return self.policy(pad(x, (0, ACTION_WIDTH - dims)), t, condition, r)[..., :dims]
+
+
+def _moments(data: DataSet, horizon: int, count: int) -> Tensor:
+    every = torch.arange(data.frames)
+    whole = every[~data.chunks(every, horizon).is_pad.any(1)]
+    return whole[torch.linspace(0, len(whole) - 1, min(count, len(whole))).round().long()]
+
+
+def _images(data: DataSet, spec: PolicySpec, frames: Tensor) -> dict[str, Tensor]:
+    rows = [data.images(int(frame)) for frame in frames]
+    return {
+        camera: torch.cat([resized(row[camera][None], spec.image_size) for row in rows])
+        for camera in spec.interface.cameras
+    }

@@ -1,0 +1,313 @@
+"""The robot's side of a sweep: train a policy on demonstrations, evaluate it in closed loop."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from toyflow.cluster import Cluster
+from toyflow.errors import UsageError
+from toyflow.flow import Objective
+from toyflow.machine import choose_device, cores, device_name
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.frames import open_frames
+from toyflow.robot.data.source import made_of, open_data_set
+from toyflow.robot.opening import open_planner
+from toyflow.robot.planner import Planner, any_observation
+from toyflow.robot.policy.card import write_card
+from toyflow.robot.policy.checkpoint import build_policy
+from toyflow.robot.policy.logs import Logs, check_wandb
+from toyflow.robot.policy.policy import Policy
+from toyflow.robot.policy.training import batches, train_policy, weights_of
+from toyflow.robot.probe_moments import bench_of
+from toyflow.robot.shards import SentPolicy, run_shards
+from toyflow.robot.simulation.environment import load_environment
+from toyflow.robot.simulation.evaluation import Run, evaluate_policy
+from toyflow.robot.simulation.rollout import Outcome, run_episodes
+from toyflow.robot.simulation.trials import Trials
+from toyflow.seeds import generator
+from toyflow.stats import wilson
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.runner import OnProgress, Runner
+from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
+from toyflow.sweep.subject import Subject
+from toyflow.training import Bench, CurvePoint, PolicyRecipe, Trainer, measure_cost
+from toyflow.training.process_group import SINGLE, ProcessGroup
+
+
+@dataclass(frozen=True)
+class RobotRunner(Runner):
+    """Trains and evaluates on one device with a fixed number of threads."""
+
+    device: str
+    """May be `auto`, which each machine settles for itself."""
+    threads: int
+    out: str
+    data_sets: Mapping[str, str]
+    """Where they are, by fingerprint."""
+    simulators: int
+    """At a time, for each cell."""
+    videos: int = 0
+    """Episodes of each task and K that are filmed."""
+    wandb: str | None = None
+    """A project of Weights & Biases to log to."""
+    cluster: Cluster | None = None
+    """Where simulators run, with a copy of the policy each, in place of this machine."""
+    accumulate: int = 1
+    """Parts of a batch, or of a process's share of it, that are computed one after the other."""
+    bfloat16: bool = False
+    """Whether to train in mixed precision on a device where it is not the rule."""
+    group: ProcessGroup = SINGLE
+    """The processes that train together."""
+
+    @classmethod
+    def from_options(cls, subject: type[Subject], options: SweepOptions) -> RobotRunner:
+        """See `Runner`. Every data set that the options name is opened once."""
+        places = {}
+        for where in dict.fromkeys(filter(None, (choice.get("dataset") for choice in options.choices()))):
+            there = Path(where).expanduser()
+            places[open_data_set(where).fingerprint] = str(there.resolve()) if there.exists() else where
+        return cls(options.device, options.threads, options.out, places, cores())
+
+    @classmethod
+    def bench(
+        cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
+    ) -> Bench:
+        """See `Runner`: moments of the demonstrations; `data_dir` names these where they have moved."""
+        return bench_of(training, examples, device, data_dir)
+
+    def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
+        """Train the policy of `record`, or go on with it from its last checkpoint."""
+        torch.set_num_threads(self.threads)
+        device = self._device
+        data = self._data_set(record)
+        policy, objective = build_policy(record, data)
+        policy.to(device)
+        recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
+        cameras, size = policy.spec.interface.cameras, policy.spec.image_size
+        frames = open_frames(
+            data,
+            cameras,
+            size,
+            lambda done, total: on_progress("decoding images", done, total, None),
+            readers=self.group.local_world_size,
+        )
+        example = next(batches(policy, data, frames, replace(recipe, batch_size=1), record.seed))
+        cost = measure_cost(policy, objective, (example.observation, example.target))
+        with ExitStack() as stack:
+            logs = Logs(Path(self.out) / "logs" / record.key, record, self.wandb)
+            listening = [stack.enter_context(logs)] if self.group.is_main else []
+
+            def on_point(point: CurvePoint) -> None:
+                speed = point.iteration * recipe.batch_size / max(point.seconds, 1e-9)
+                for each in listening:
+                    each.write(point, speed)
+                on_progress("training", point.iteration, recipe.iterations, _in_words(point, speed))
+
+            trainer = train_policy(
+                policy,
+                objective,
+                lambda start: batches(policy, data, frames, recipe, record.seed, start, self.group.own),
+                recipe,
+                generator(record.seed, "noise"),
+                self._work(record.key),
+                on_point,
+                torch.bfloat16 if self._mixed else None,
+                self.group,
+                self.accumulate,
+            )
+        details = {
+            "parameters": sum(p.numel() for p in policy.parameters()),
+            "backbone_parameters": sum(p.numel() for p in policy.backbone.parameters()),
+            **asdict(cost),
+            "training_passes": objective.training_passes._asdict(),
+            "seconds": trainer.curve.seconds,
+            "final_loss": trainer.curve.points[-1].loss,
+            "policy": policy.spec.as_dict(),
+            "normalisation": policy.normalisation.as_dict(),
+            "motion": data.motion(),
+            "frames": data.frames,
+            "episodes": data.episodes,
+            "prompts": list(data.prompts),
+            "made_of": made_of(self._place(record)),
+            "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
+        }
+        return Trained(dict(weights_of(trainer)), pd.DataFrame(trainer.curve.rows()), details)
+
+    def evaluate(
+        self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
+    ) -> Iterator[Evaluated]:
+        """Run every evaluation's episodes: the same initial states and noise for each K."""
+        torch.set_num_threads(self.threads)
+        planner = open_planner(training, self._device)
+        for record in evaluations:
+            trials = Trials.parse(record.test_set)
+            interface = load_environment(trials.environment).interface
+            interface.check_serves(planner.interface, trials.environment)
+            planner.set_num_steps(record.steps, record.sampler)
+            latency = planner.latency()
+            planner.stage_seconds.clear()
+
+            def on_episode(
+                done: int, total: int, outcomes: Sequence[Outcome], label: str = record.label
+            ) -> None:
+                right = sum(outcome.success for outcome in outcomes)
+                on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
+
+            workers: set[str] = set()
+            outcomes = evaluate_policy(
+                planner, trials, record, self.rollouts(training.record.key),
+                self._run(training, planner, record, workers), self.videos, on_episode,
+            )  # fmt: skip
+            details = {
+                "metrics": {"success": float(outcomes["success"].mean())},
+                "examples": len(outcomes),
+                "errors": int(outcomes["error"].notna().sum()),
+                "model_calls": planner.model_calls,
+                "encode_seconds": planner.stage_seconds["condition"],
+                "decode_seconds": planner.stage_seconds["decoding"],
+                "latency_ms": asdict(latency),
+                "trials": vars(trials),
+                "tasks": _by_task(outcomes),
+                **({"workers": sorted(workers)} if workers else {}),
+            }
+            yield Evaluated(outcomes, details)
+
+    def estimate(
+        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
+    ) -> tuple[float, float]:
+        """(seconds to train, seconds to evaluate): a few iterations are timed; an episode is taken at 300
+        control steps of 1/25 s."""
+        torch.set_num_threads(self.threads)
+        data = self._data_set(record)
+        policy, objective = build_policy(record, data)
+        policy.to(self._device)
+        recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
+        training = recipe.iterations * _seconds_per_iteration(policy, objective, recipe)
+        trials = [Trials.parse(evaluation.test_set) for evaluation in evaluations]
+        episodes = sum(len(each.tasks) * len(each.states) for each in trials)
+        return training, episodes * 300 / 25 / self.simulators
+
+    def prepare(self, records: Sequence[TrainingRecord]) -> None:
+        """Try that the data set is there and the policy can be built, of every one that is to be trained."""
+        store = Store(self.out)
+        records = [record for record in records if not store.has_training(record)]
+        if records:
+            check_wandb(self.wandb)
+        for record in {record.alike: record for record in records}.values():
+            with torch.device("meta"):
+                build_policy(record, self._data_set(record))
+
+    def environment(self) -> dict[str, Any]:
+        """Device, its name, threads and arithmetic; how many processes and turns share a batch."""
+        kind = self._device.type
+        return {
+            "device": kind,
+            "device_name": device_name(kind),
+            "threads": self.threads,
+            "precision": "bfloat16" if self._mixed else "float32",
+            "processes": self.group.world_size,
+            "accumulate": self.accumulate,
+        }
+
+    def elsewhere(self, out: str, processors: int) -> RobotRunner:
+        """See `Runner`."""
+        return replace(self, out=out, simulators=processors)
+
+    def finish(self, store: Store, key: str) -> None:
+        """Write the model card; drop the checkpoints that led to the result."""
+        write_card(store, key)
+        shutil.rmtree(self._work(key), ignore_errors=True)
+
+    def _run(
+        self, training: StoredTraining, planner: Planner, record: EvaluationRecord, workers: set[str]
+    ) -> Run:
+        if self.cluster is None:
+            return partial(run_episodes, planner=planner, workers=self.simulators)
+        self.cluster.connect()
+        policy = SentPolicy.of(training, self.device, self.threads, record.steps, record.sampler)
+        return partial(run_shards, self.cluster, policy, planner.stage_seconds, workers)
+
+    @property
+    def _mixed(self) -> bool:
+        return self.bfloat16 or self._device.type == "cuda"
+
+    def _work(self, key: str) -> Path:
+        return Path(self.out) / "training" / key
+
+    def rollouts(self, key: str) -> Path:
+        """Where the episodes of a policy are kept, and its videos."""
+        return Path(self.out) / "rollouts" / key
+
+    @property
+    def _device(self) -> torch.device:
+        """Of this machine; where a cluster does the work it may lack the one that is asked for."""
+        try:
+            return torch.device(choose_device(self.device))
+        except UsageError:
+            if self.cluster is None:
+                raise
+            return torch.device(choose_device("auto"))
+
+    def _place(self, record: TrainingRecord) -> str:
+        fingerprint = record.data.get("fingerprint", "")
+        if fingerprint not in self.data_sets:
+            raise UsageError("name the demonstrations to train on: --dataset FOLDER_OR_HUB_NAME.")
+        return self.data_sets[fingerprint]
+
+    def _data_set(self, record: TrainingRecord) -> DataSet:
+        """That of `record`, which another machine may have under the same name, and may not."""
+        data = open_data_set(self._place(record))
+        if data.fingerprint != record.data["fingerprint"]:
+            raise UsageError(
+                f"data set {data.where} is another one here: its fingerprint is {data.fingerprint}, not "
+                f"{record.data['fingerprint']}."
+            )
+        return data
+
+
+def _in_words(point: CurvePoint, samples_per_second: float) -> str:
+    bins = [loss for loss in point.loss_by_noise if loss == loss]
+    by_noise = f"{bins[0]:.2f} near data, {bins[-1]:.2f} near noise"
+    return f"loss {point.loss:.3f} ({by_noise}), {samples_per_second:.0f} samples/s"
+
+
+def _by_task(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Successes and episodes of each task, with Wilson's interval."""
+    rows = []
+    for task, group in outcomes.groupby("task"):
+        hits, total = int(group["success"].sum()), len(group)
+        interval = wilson(hits, total)
+        rows.append(
+            {
+                "task": int(str(task)),
+                "hits": hits,
+                "episodes": total,
+                "low": interval.low,
+                "high": interval.high,
+                "errors": int(group["error"].notna().sum()),
+            }
+        )
+    return rows
+
+
+def _seconds_per_iteration(policy: Policy, objective: Objective, recipe: PolicyRecipe) -> float:
+    """Of a training step without its data, from 3 after a first one."""
+    anything = any_observation(policy.spec.interface, policy.spec.image_size)
+    seen = policy.prepare([anything] * recipe.batch_size)
+    actions = torch.zeros(recipe.batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
+    target = policy.target(actions.to(seen.state.device))
+    trainer = Trainer(policy, objective, replace(recipe, iterations=4), torch.Generator().manual_seed(0))
+    ticks = [time.perf_counter() for _ in trainer.steps(itertools.repeat((seen, target)))]
+    return (ticks[-1] - ticks[0]) / 3

@@ -1,0 +1,1 @@
+"""A policy that moves a robot: the control loop, the robots, and the policy server."""

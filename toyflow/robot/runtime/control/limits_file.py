@@ -1,0 +1,93 @@
+"""Limits as a user writes them down: TOML or JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toyflow import toml
+from toyflow.errors import UsageError, unknown
+from toyflow.robot.limits import Limits, Patience, Values
+
+
+def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
+    """Limits and patience from a TOML or JSON file.
+
+    `lower`, `upper`, `step`, `velocity`, `jerk`: a number for all dimensions, a list with one for each, or a
+    table by `names` of dimensions, of which `default` serves the others; `inf` (JSON: null) is no limit.
+    `hold_after`, `stop_after`, `stale_after`: milliseconds.
+
+    Raises:
+        UsageError: it is not there, or something in it is not understood.
+    """
+    content = _parsed(path)
+    patience = {part.name for part in fields(Patience)}
+    known = [*(part.name for part in fields(Limits)), *patience]
+    for key in content:
+        if key not in known:
+            raise unknown(f"key in {path}", key, known)
+    limits = {
+        key: _values(value, names, f"{path}: {key}") for key, value in content.items() if key not in patience
+    }
+    for key in set(limits) - {"lower", "upper"}:
+        if (limits[key] <= 0).any():
+            raise UsageError(f"{path}: {key} must be above 0.")
+    if "lower" in limits and "upper" in limits and (limits["lower"] > limits["upper"]).any():
+        worst = names[int(np.argmax(limits["lower"] - limits["upper"]))]
+        raise UsageError(f"{path}: lower is above upper in {worst}.")
+    times = {key: _number(content[key], f"{path}: {key}") for key in patience & set(content)}
+    for key, value in times.items():
+        if value < 0:
+            raise UsageError(f"{path}: {key} must be 0 or more, not {value:g}.")
+    patient = Patience(**times)
+    if patient.hold_after > patient.stop_after:
+        raise UsageError(
+            f"{path}: hold_after, {patient.hold_after:g} ms, is above stop_after, {patient.stop_after:g} ms."
+        )
+    return Limits(**limits), patient
+
+
+def _parsed(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text()
+        content = json.loads(text) if path.suffix == ".json" else toml.loads(text)
+    except OSError as error:
+        raise UsageError(f"limits {path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise UsageError(f"limits {path} cannot be read as {kind}: {error}.") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"limits {path} must hold keys such as lower and upper.")
+    return content
+
+
+def _values(value: Any, names: Sequence[str], where: str) -> Values:
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in (*names, "default"):
+                raise unknown(f"dimension in {where}", name, (*names, "default"))
+        missing = [name for name in names if name not in value]
+        if missing and "default" not in value:
+            raise UsageError(f"{where} says nothing about {', '.join(missing)}; `default` serves the others.")
+        value = [value.get(name, value.get("default")) for name in names]
+    if not isinstance(value, list):
+        value = [value] * len(names)
+    if len(value) != len(names):
+        raise UsageError(f"{where} has {len(value)} numbers, an action has {len(names)}: {', '.join(names)}.")
+    edge = -math.inf if where.endswith("lower") else math.inf
+    return np.array([edge if number is None else _number(number, where) for number in value])
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise UsageError(f"{where} takes numbers, not {value!r}.")
+    try:
+        return float(value)
+    except OverflowError:
+        raise UsageError(f"{where} takes numbers of up to 308 digits.") from None

@@ -1,0 +1,163 @@
+"""What a run's log says, in numbers and sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from toyflow.robot.runtime.control.log import Recording
+from toyflow.robot.runtime.control.safety import differing
+from toyflow.robot.runtime.robots.base import shown
+
+CHUNKS = ("velocity", "jerk", "not-finite", "shape")
+"""Why a whole chunk is refused."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of some times, in milliseconds."""
+
+    p50: float
+    p99: float
+    most: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Spread:
+        """Zeros where there are none."""
+        if not seconds:
+            return cls(0, 0, 0)
+        p50, p99 = 1000 * np.percentile(seconds, (50, 99))
+        return cls(float(p50), float(p99), 1000 * max(seconds))
+
+    def __str__(self) -> str:
+        return f"p50 {self.p50:.2f}, p99 {self.p99:.2f}, at most {self.most:.2f} ms"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run.
+
+    Attributes:
+        endings: of episodes, as logged.
+        stepped: whether time stood still between actions, as a simulator's does.
+        jitter: by how much steps began late.
+        work: how long a step's work took, sending included and looking not.
+        missed: steps left out because the one before took too long.
+        unsent: steps for which there was no action.
+        dropped: actions of chunks that were let through, whose step had passed.
+        interventions: by kind: changed actions, refused chunks, holds and stops.
+        changed: steps at which a number of the action was sent otherwise than asked, by its name.
+        refusal: what was wrong with the last chunk that was refused.
+        end: how the run ended; None where the log stops before, as after kill -9.
+        stopped: `yes`, or why the robot could not be brought to rest; None where `end` is.
+    """
+
+    endings: list[dict[str, Any]]
+    steps: int
+    stepped: bool
+    jitter: Spread
+    work: Spread
+    missed: int
+    unsent: int
+    plans: int
+    planning: Spread
+    late: int
+    refused: int
+    dropped: int
+    interventions: Counter[str]
+    changed: Counter[str]
+    refusal: str | None
+    end: str | None
+    stopped: str | None
+    damage: str | None
+
+    @classmethod
+    def of(cls, recording: Recording) -> Summary:
+        """Of a log, as far as it goes."""
+        steps, plans, ends = (recording.of(kind) for kind in ("step", "plan", "end"))
+        kinds = Counter(change for step in steps for change in step["changes"])
+        told = recording.of("intervention")
+        kinds.update(line["what"] for line in told)
+        return cls(
+            endings=recording.of("ending"),
+            steps=len(steps),
+            stepped=recording.header["clock"] == "stepped",
+            jitter=Spread.of([step["late"] for step in steps]),
+            work=Spread.of([step["took"] for step in steps]),
+            missed=sum(_gaps(recording)),
+            unsent=sum(step["sent"] is None for step in steps),
+            plans=len(plans),
+            planning=Spread.of([plan["seconds"] for plan in plans]),
+            late=sum(plan["late"] for plan in plans),
+            refused=sum(not plan["admitted"] for plan in plans),
+            dropped=sum(plan["dropped"] for plan in plans if plan["admitted"]),
+            interventions=kinds,
+            changed=_changed(recording),
+            refusal=next(
+                (f"{line['what']}, {line['detail']}" for line in reversed(told) if line["what"] in CHUNKS),
+                None,
+            ),
+            end=ends[-1]["why"] if ends else None,
+            stopped=ends[-1]["stopped"] if ends else None,
+            damage=recording.damage,
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there never was an action."""
+        return self.unsent == self.steps
+
+    def lines(self) -> list[str]:
+        """A line on each."""
+        solved = sum(ending["why"] == "solved" for ending in self.endings)
+        episodes = (
+            f"{len(self.endings)} episode{'s' * (len(self.endings) > 1)} ended, {solved} solved"
+            if self.endings
+            else "no episode ended"
+        )
+        late = f"{self.late} late" if self.late else "none late"
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common())
+        timing = f"steps began late by {self.jitter}; {self.missed} missed; their work took {self.work}"
+        said = [
+            f"run: {self.end or 'cut off: the log has no end'}; {episodes}; {self.steps} steps",
+            *([] if self.stepped else [timing]),
+            f"{self.plans} plans in {self.planning}; {late}, {self.refused} refused, "
+            f"{self.dropped} actions dropped as their step had passed",
+            f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
+        ]
+        if self.changed:
+            said.append(
+                "changed: " + ", ".join(f"{name} {count}" for name, count in self.changed.most_common())
+            )
+        if self.refusal:
+            said.append(f"the last chunk that was refused: {self.refusal}")
+        if self.is_idle:
+            said.append("no action was ever sent")
+        if self.stopped not in ("yes", None):
+            said.append(f"the robot was not brought to rest: {self.stopped}")
+        return [*said, f"damage: {self.damage}"] if self.damage else said
+
+
+def _changed(recording: Recording) -> Counter[str]:
+    steps = [step for step in recording.of("step") if step["changes"] and step["sent"]]
+    if not steps:
+        return Counter()
+    asked, sent = (np.array([step[key] for step in steps], float) for key in ("asked", "sent"))
+    counts = differing(sent, asked).sum(0).tolist()
+    return Counter(dict(zip(map(shown, recording.header["action_names"]), counts, strict=True))) - Counter()
+
+
+def _gaps(recording: Recording) -> list[int]:
+    """Steps left out before each, within its episode."""
+    gaps, before = [], -1
+    for line in recording.lines:
+        if line["kind"] == "episode":
+            before = -1
+        elif line["kind"] == "step":
+            gaps.append(line["step"] - before - 1)
+            before = line["step"]
+    return gaps

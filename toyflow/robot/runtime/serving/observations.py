@@ -1,0 +1,219 @@
+"""A client's message to an observation: which entry feeds what, and what is wrong with it in one line.
+
+Cameras, the state and the prompt are found under openpi's names and LeRobot's; nested maps are read as
+`outer/inner`. For a camera named `image`:
+
+    observation/image    observation.images.image    images/image
+
+openpi's client for LIBERO works unchanged: its `observation/wrist_image` is the camera `image2` of LIBERO's
+data sets. Whatever else a client calls its entries, `Keys.of` takes the names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from toyflow.errors import unknown
+from toyflow.parsing import parse_pairs
+from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.runtime.serving.faults import FrameFault, ObservationFault
+
+STATE, PROMPT = "state", "prompt"
+OTHER_NAMES = {"image2": "wrist_image"}
+"""What openpi's client for LIBERO calls a camera, by its name in LIBERO's data sets."""
+DEEPEST, LONGEST_NAME = 4, 256
+"""Of nested maps, and of an entry's joined name in characters."""
+LONGEST_SIDE = 4096
+"""Of an image, in pixels."""
+SEEDS = 1 << 63
+
+
+class Request(NamedTuple):
+    """What a client asks for."""
+
+    observation: Observation
+    seed: int | None
+    """Of the plan's noise, where the client chose one."""
+    new_episode: bool
+    """Whether the moments before this one are forgotten."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The entries of a message that feed a policy; of several names the first that is there counts."""
+
+    cameras: Mapping[str, tuple[str, ...]]
+    """By camera."""
+    state: tuple[tuple[str, ...], ...]
+    """Each name is of one entry, or of several that are joined."""
+    prompt: tuple[str, ...]
+
+    @classmethod
+    def of(cls, interface: Interface, chosen: Mapping[str, str] | None = None) -> Keys:
+        """The keys of a policy. `chosen` names others by camera, and for `state` (several joined by +) and
+        `prompt`; they then count alone.
+
+        Raises:
+            UsageError: `chosen` speaks of a camera that the policy does not have.
+        """
+        chosen = chosen or {}
+        for name in chosen:
+            if name not in (*interface.cameras, STATE, PROMPT):
+                raise unknown("input of the policy", name, (*interface.cameras, STATE, PROMPT))
+        state = [chosen[STATE]] if STATE in chosen else ["observation/state", "observation.state", "state"]
+        return cls(
+            {
+                camera: (chosen[camera],) if camera in chosen else _usual(camera)
+                for camera in interface.cameras
+            },
+            tuple(tuple(name.split("+")) for name in state),
+            (chosen[PROMPT],) if PROMPT in chosen else ("prompt", "task"),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For clients: the first name of everything."""
+        cameras = {camera: names[0] for camera, names in self.cameras.items()}
+        return {"cameras": cameras, "state": "+".join(self.state[0]), "prompt": self.prompt[0]}
+
+
+@dataclass(frozen=True)
+class ObservationReader:
+    """Reads messages for one policy. `prompt` stands in where a client sends none."""
+
+    interface: Interface
+    keys: Keys
+    prompt: str | None = None
+
+    def read(self, message: Mapping[str, Any]) -> Request:
+        """The request in a message.
+
+        Images are HxWx3 or 3xHxW, uint8 or floats in 0..1, of any size: policies resize. A `seed` (or
+        `toyflow/seed`) and a true `reset` (or `toyflow/reset`) may be there, other entries are ignored.
+
+        Raises:
+            ObservationFault: something is missing, or is not what the policy was made for.
+        """
+        entries = dict(_flat(message))
+        images = {camera: self._image(entries, camera) for camera in self.keys.cameras}
+        observation = Observation(images, self._state(entries), self._prompt(entries))
+        seed = _first(entries, ("toyflow/seed", "seed"))
+        if seed is not None and (type(seed) is not int or not 0 <= seed < SEEDS):
+            raise ObservationFault(f"seed: expected a whole number from 0 to 2^63 - 1, got {_what(seed)}.")
+        return Request(observation, seed, _first(entries, ("toyflow/reset", "reset")) is True)
+
+    def _image(self, entries: Mapping[str, Any], camera: str) -> UInt8[np.ndarray, "height width 3"]:
+        expected = "an image, HxWx3 or 3xHxW, of uint8 or of floats in 0..1"
+        key = _found(entries, self.keys.cameras[camera], f"camera {camera}", expected)
+        image = entries[key]
+        if not isinstance(image, np.ndarray) or image.ndim != 3 or 3 not in (image.shape[0], image.shape[2]):
+            raise ObservationFault(f"{key}: expected {expected}, got {_what(image)}.")
+        if image.shape[2] != 3:
+            image = image.transpose(1, 2, 0)
+        if not 1 <= min(image.shape[:2]) <= max(image.shape[:2]) <= LONGEST_SIDE:
+            raise ObservationFault(
+                f"{key}: expected an image with sides of 1 to {LONGEST_SIDE} pixels, got {_what(image)}."
+            )
+        if image.dtype == np.uint8:
+            return np.array(image, order="C")  # the policy may write to it; the frame's bytes are constant
+        if image.dtype.kind != "f" or not (image.min() >= 0 and image.max() <= 1):
+            span = f" from {image.min():g} to {image.max():g}" if image.dtype.kind == "f" else ""
+            raise ObservationFault(f"{key}: expected {expected}, got {_what(image)}{span}.")
+        return np.rint(image.astype(np.float32) * 255).astype(np.uint8, order="C")
+
+    def _state(self, entries: Mapping[str, Any]) -> Float32[np.ndarray, "state"]:
+        dim = self.interface.state_dim
+        if dim == 0:
+            return np.zeros(0, np.float32)
+        expected = f"{dim} finite numbers in all"
+        names = next((each for each in self.keys.state if each[0] in entries), self.keys.state[0])
+        parts = []
+        for name in names:
+            others = [each[0] for each in self.keys.state if each[0] != name] if len(names) == 1 else []
+            part = entries[_found(entries, (name, *others), "the state", expected)]
+            try:
+                parts.append(_numbers(part))
+            except (ValueError, TypeError, OverflowError):
+                raise ObservationFault(f"{name}: expected {expected}, got {_what(part)}.") from None
+        state = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(state) != dim or not is_finite(state):
+            got = f"{len(state)} numbers" if len(state) != dim else "some that are not finite"
+            raise ObservationFault(f"{'+'.join(names)}: expected {expected}, got {got}.")
+        return state
+
+    def _prompt(self, entries: Mapping[str, Any]) -> str:
+        if self.prompt is not None and _first(entries, self.keys.prompt) is None:
+            return self.prompt
+        key = _found(entries, self.keys.prompt, "the prompt", "a text that says what to do")
+        if not isinstance(entries[key], str):
+            raise ObservationFault(f"{key}: expected a text that says what to do, got {_what(entries[key])}.")
+        return entries[key]
+
+
+def is_finite(values: Float32[np.ndarray, "..."]) -> bool:
+    """Whether all numbers are: then so is their sum in double precision. A call of numpy takes 30 to 80 us
+    after a plan, which has filled the processor's caches; this takes 5 for a hundred numbers."""
+    return math.isfinite(sum(values.ravel().tolist()))
+
+
+def parse_keys(text: str | None) -> dict[str, str]:
+    """`front=observation/exterior_image_1_left,state=joints+gripper`. Raises UsageError for anything else."""
+    example = "front=observation/front,state=joints+gripper, the policy's input first"
+    return parse_pairs((text or "").split(","), "--keys", example)
+
+
+def _usual(camera: str) -> tuple[str, ...]:
+    others = (f"observation/{OTHER_NAMES[camera]}",) if camera in OTHER_NAMES else ()
+    return (f"observation/{camera}", *others, f"observation.images.{camera}", f"images/{camera}")
+
+
+def _flat(message: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterable[tuple[str, Any]]:
+    """Entries of nested maps under joined names. Depth and names are bounded, as names add up."""
+    for key, value in message.items():
+        name = before + key
+        if len(name) > LONGEST_NAME:
+            raise FrameFault(
+                f"an entry's name is longer than {LONGEST_NAME} characters: {ascii(name)[:40]}..."
+            )
+        if not isinstance(value, dict):
+            yield name, value
+        elif depth == DEEPEST:
+            raise FrameFault(f"{ascii(name)[:80]}: maps are nested more than {DEEPEST} deep.")
+        else:
+            yield from _flat(value, f"{name}/", depth + 1)
+
+
+def _first(entries: Mapping[str, Any], keys: Iterable[str]) -> Any:
+    return next((entries[key] for key in keys if key in entries), None)
+
+
+def _found(entries: Mapping[str, Any], keys: tuple[str, ...], what: str, expected: str) -> str:
+    for key in keys:
+        if key in entries:
+            return key
+    has = ", ".join(key if key.isprintable() else ascii(key) for key in entries)
+    first, *more = keys
+    others = f" (or {', '.join(more)})" if more else ""
+    raise ObservationFault(
+        f"{first}{others} is missing, {what}: expected {expected}; the message has {has[:400] or 'nothing'}."
+    )
+
+
+def _numbers(value: object) -> Float32[np.ndarray, "count"]:
+    if not isinstance(value, (np.ndarray, list, int, float)):
+        raise TypeError
+    if isinstance(value, np.ndarray) and value.dtype == np.float32:
+        return value.flatten()  # a copy, as below: the policy may write to it
+    with np.errstate(over="ignore"):  # what overflows is not finite, and refused as such
+        return np.asarray(value, np.float32).reshape(-1)
+
+
+def _what(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {'x'.join(map(str, value.shape)) or 'none'}"
+    return f"{type(value).__name__} {ascii(value)[:40]}" if value is not None else "nothing"

@@ -1,0 +1,251 @@
+"""The server: openpi's websocket protocol, `/healthz` and `/metrics` on one port.
+
+First frame: a map of metadata. Then, as often as the client likes, a frame with an observation in, and out
+
+    {"actions": float32 [horizon, action],
+     "server_timing": {"infer_ms": .., "queue_ms": .., "prev_total_ms": ..}}
+
+or a text that says in one line why there are none. After the client's own mistakes the connection goes on;
+after the server's it is closed with 1011, too large a frame closes it with 1009, the server's end with 1001.
+
+Source: openpi's `websocket_policy_server.py` and `openpi-client` 0.1.2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.http11 import Request, Response
+
+from toyflow.errors import UsageError
+from toyflow.robot.latency import Times
+from toyflow.robot.planner import Planner
+from toyflow.robot.runtime.serving.access import SCHEME, is_allowed
+from toyflow.robot.runtime.serving.batching import Batcher
+from toyflow.robot.runtime.serving.faults import Fault, FrameFault
+from toyflow.robot.runtime.serving.metrics import Metrics
+from toyflow.robot.runtime.serving.observations import ObservationReader
+from toyflow.robot.runtime.serving.protocol import pack, unpack
+from toyflow.robot.runtime.serving.session import Session
+
+log = logging.getLogger(__name__)
+_quiet = logging.getLogger(f"{__name__}.websockets")  # it logs a traceback for every client that breaks off
+_quiet.setLevel(logging.CRITICAL)
+
+GOING_AWAY, TOO_LARGE, INTERNAL_ERROR = 1001, 1009, 1011
+CLOSING_SECONDS = 5.0
+"""For a client to agree to the end."""
+FRAMES_AHEAD = 1
+"""Frames that are taken from a client before it has its answer; TCP makes it wait with more."""
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """Where a server listens, and its limits.
+
+    It holds at most about `connections` x 3 x `message_bytes` for its clients.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0 takes any that is free."""
+    key: str | None = None
+    """What clients must show; None lets everybody in."""
+    noise_seed: int = 0
+    timeout: float = 10.0
+    """Seconds after which a request is given up, or a client that does not take its answer."""
+    message_bytes: int = 16 << 20
+    connections: int = 16
+    batch: int = 8
+    """Most observations of one plan."""
+
+
+class PolicyServer:
+    """A policy behind openpi's protocol; `run` serves it.
+
+    Args:
+        metadata: what clients are told first.
+    """
+
+    def __init__(
+        self, planner: Planner, reader: ObservationReader, metadata: Mapping[str, Any], options: ServerOptions
+    ) -> None:
+        self.options, self.metrics = options, Metrics()
+        self._history, self._reader = planner.history, reader
+        self._batcher = Batcher(planner, options.timeout, options.batch)
+        self._metadata = pack(metadata)
+        self._sessions: dict[ServerConnection, Session] = {}
+        self._clients = 0
+        self._open, self._stopping = asyncio.Event(), False
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[int, Times], object]) -> None:
+        """Serve until `stop` is set; then finish what is being planned, and close.
+
+        Args:
+            on_ready: called once, with the port and how long a plan takes, when the policy is warm. Clients
+                that come earlier are kept waiting.
+
+        Raises:
+            UsageError: the address cannot be listened on.
+            Fault: the policy cannot plan.
+        """
+        options = self.options
+        # `origins`: robots send none, so no page in somebody's browser may ask.
+        server = serve(
+            self._handle, options.host, options.port, process_request=self._answer_http, compression=None,
+            max_size=options.message_bytes, max_queue=FRAMES_AHEAD, close_timeout=CLOSING_SECONDS,
+            origins=[None], logger=_quiet,
+        )  # fmt: skip
+        try:
+            listening = await server
+        except OSError as error:
+            raise UsageError(
+                f"cannot listen on {options.host} port {options.port}: {error.strerror or error}. Choose "
+                "another with --host and --port."
+            ) from error
+        try:
+            await self._serve(listening, stop, on_ready)
+        finally:
+            await self._finish(listening)
+
+    async def _serve(
+        self, server: Server, stop: asyncio.Event, on_ready: Callable[[int, Times], object]
+    ) -> None:
+        stopped, warm = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._batcher.warm_up())
+        try:
+            await asyncio.wait({stopped, warm}, return_when=asyncio.FIRST_COMPLETED)
+            if warm.done():
+                times = warm.result()
+                self._open.set()
+                on_ready(next(iter(server.sockets)).getsockname()[1], times)
+                await stopped
+        finally:
+            stopped.cancel()
+            warm.cancel()
+
+    async def _finish(self, server: Server) -> None:
+        self._stopping = True
+        self._open.set()
+        server.close(close_connections=False)
+        idle = [connection for connection, session in self._sessions.items() if not session.busy]
+        await asyncio.gather(*(self._close(connection, GOING_AWAY) for connection in idle))
+        await server.wait_closed()
+        self._batcher.close()
+
+    def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
+        """None lets a websocket through."""
+        path = request.path.partition("?")[0]
+        if path == "/healthz":
+            state = self._state()
+            return connection.respond(
+                HTTPStatus.OK if state == "OK" else HTTPStatus.SERVICE_UNAVAILABLE, f"{state}\n"
+            )
+        if not is_allowed(request.headers.get_all("Authorization"), self.options.key):
+            self.metrics.faults["key"] += 1
+            said = f"This server wants its API key in a header: `Authorization: {SCHEME} KEY`.\n"
+            response = connection.respond(HTTPStatus.UNAUTHORIZED, said)
+            response.headers["WWW-Authenticate"] = SCHEME
+            return response
+        if path == "/metrics":
+            text = self.metrics.text(self._state() == "OK", len(self._sessions), self._batcher.sizes)
+            response = connection.respond(HTTPStatus.OK, text)
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
+            return response
+        if path != "/" and "Upgrade" not in request.headers:
+            said = "This is a policy server: a websocket, /healthz and /metrics.\n"
+            return connection.respond(HTTPStatus.NOT_FOUND, said)
+        if len(self._sessions) >= self.options.connections:
+            self.metrics.faults["connections"] += 1
+            return connection.respond(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"This server takes {self.options.connections} clients at a time.\n",
+            )
+        return None
+
+    def _state(self) -> str:
+        if self._stopping:
+            return "stopping"
+        if not self._open.is_set():
+            return "starting"
+        return "the policy hangs" if self._batcher.hangs else "OK"
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        session = Session(self._clients, self._history, self.options.noise_seed)
+        self._clients += 1
+        self._sessions[connection] = session
+        try:
+            await self._open.wait()
+            await self._send(connection, self._metadata)
+            while not self._stopping:
+                frame = await connection.recv()
+                session.busy = True
+                await self._answer(connection, session, frame)
+                session.busy = False
+            await self._close(connection, GOING_AWAY)
+        except ConnectionClosed as closed:
+            if isinstance(closed, ConnectionClosedError) and closed.sent and closed.sent.code == TOO_LARGE:
+                self.metrics.faults["too large"] += 1
+        except Exception:
+            log.exception("a connection failed")
+            self.metrics.faults["internal"] += 1
+            await self._close(connection, INTERNAL_ERROR)
+        finally:
+            del self._sessions[connection]
+
+    async def _answer(self, connection: ServerConnection, session: Session, frame: str | bytes) -> None:
+        began = time.perf_counter()
+        try:
+            if isinstance(frame, str):
+                raise FrameFault("observations come as binary frames of msgpack, not as text.")
+            request = self._reader.read(unpack(frame))
+            read = time.perf_counter()
+            planned = await self._batcher.plan(*session.show(request))
+        except Fault as fault:
+            self.metrics.faults[fault.kind] += 1
+            await self._send(connection, " ".join(str(fault).split()))
+            if fault.closes:
+                await self._close(connection, INTERNAL_ERROR)
+            return
+        answered = time.perf_counter()
+        timing = {
+            "infer_ms": 1e3 * planned.stage_seconds["plan"],
+            "queue_ms": 1e3 * planned.stage_seconds["queue"],
+        }
+        if session.last_seconds is not None:
+            timing["prev_total_ms"] = 1e3 * session.last_seconds
+        reply = pack({"actions": planned.actions, "server_timing": timing})
+        packed = time.perf_counter()
+        await self._send(connection, reply)
+        sent = time.perf_counter()
+        session.last_seconds = sent - began
+        stages = {
+            "read": read - began,
+            "pack": packed - answered,
+            "send": sent - packed,
+            "total": sent - began,
+        }
+        self.metrics.answered({**planned.stage_seconds, **stages})
+
+    async def _send(self, connection: ServerConnection, frame: str | bytes) -> None:
+        late = asyncio.get_running_loop().call_later(self.options.timeout, self._give_up, connection)
+        try:
+            await connection.send(frame)
+        finally:
+            late.cancel()
+
+    def _give_up(self, connection: ServerConnection) -> None:
+        self.metrics.faults["slow reader"] += 1
+        connection.transport.abort()
+
+    async def _close(self, connection: ServerConnection, code: int) -> None:
+        reason = {GOING_AWAY: "the server is stopping", INTERNAL_ERROR: "see the text frame before"}[code]
+        await connection.close(code, reason)

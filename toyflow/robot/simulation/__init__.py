@@ -1,0 +1,1 @@
+"""Simulators, and episodes in them: what a policy is evaluated in."""

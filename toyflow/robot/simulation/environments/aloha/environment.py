@@ -1,0 +1,118 @@
+"""Two arms that hand a cube over, as an environment of toyflow: a stand-in for a bimanual robot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
+from toyflow.robot.simulation.environments.aloha.cube_transfer import CubeTransfer
+from toyflow.robot.simulation.environments.aloha.scene import ARMS, RATE, Scene, scene_file
+from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
+
+SUITE = "transfer_cube"
+PROMPT = "pick up the red cube with the right arm and hand it to the left arm"
+CAMERAS = ("top", "angle")
+JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
+"""In the order of state and action, as gym-aloha has them."""
+INIT_STATES, MAX_STEPS = 50, 400
+CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
+"""Where a cube may lie, as in gym-aloha; in metres."""
+OFFICIAL, RANDOM = 0, 1
+"""Streams of random numbers: of evaluation's initial states, and of all others."""
+NO_GROUP = 5
+"""Of geometry; the scene has none in it."""
+
+
+class Aloha(Environment):
+    """Cube transfer. State and cameras are gym-aloha's; an action is its own, scaled to [-1, 1]: see `Scene`.
+
+    gym-aloha has no official initial states: these are 50 places of the cube, drawn once and for all apart
+    from the random ones, by the same law. Success is gym-aloha's.
+    """
+
+    name = "aloha"
+    absolute = True
+    action_names = tuple(f"{arm}_{joint}" for arm in ARMS for joint in JOINTS)
+    interface = Interface(cameras=CAMERAS, state_dim=14, action_dim=14, fps=RATE)
+
+    @classmethod
+    def suites(cls) -> Sequence[str]:
+        """See the base class."""
+        return (SUITE,)
+
+    @classmethod
+    def tasks(cls, suite: str) -> Sequence[SuiteTask]:
+        """See the base class."""
+        check_suite(cls, suite)
+        return [SuiteTask(0, SUITE, PROMPT, INIT_STATES, MAX_STEPS)]
+
+    @classmethod
+    def assets(cls) -> str:
+        """See the base class."""
+        scene_file()
+        return "own"
+
+    def __init__(self, suite: str, task: int, image_size: int = 128, rendering: Rendering = "fast") -> None:
+        """Load the scene, which takes a second."""
+        self.task = find_tasks(type(self), suite, [task])[0]
+        self._image_size = image_size
+        self._rendering: Rendering = rendering
+        self.scene = Scene()
+
+    def reset(self, seed: int, init_state: int | None = None) -> None:
+        """See the base class. Raises UsageError where there is no such initial state."""
+        if init_state is not None and not 0 <= init_state < INIT_STATES:
+            raise UsageError(f"{SUITE} has no initial state {init_state}; it has 0 to {INIT_STATES - 1}.")
+        stream = [RANDOM, seed] if init_state is None else [OFFICIAL, init_state]
+        self.scene.reset(np.random.default_rng(stream).uniform(CUBE_LOW, CUBE_HIGH))
+
+    def observe(self) -> Observation:
+        """See the base class."""
+        return Observation(self.views(), self.scene.state, self.task.prompt)
+
+    def views(self) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
+        """See the base class."""
+        return {camera: self._cameras.image(self.scene.data, camera) for camera in CAMERAS}
+
+    def step(self, action: Float[np.ndarray, "action"]) -> bool:
+        """See the base class. Raises ToyflowError for an action that is not finite."""
+        if not np.isfinite(action).all():
+            raise ToyflowError(f"an action is not finite: {np.asarray(action).tolist()}.")
+        self.scene.step(np.asarray(action, np.float64))
+        return self.scene.handed_over
+
+    def still(self) -> Float[np.ndarray, "action"]:
+        """See the base class: the positions that the motors were told last."""
+        return self.scene.ctrl
+
+    def close(self) -> None:
+        """See the base class."""
+        if cameras := vars(self).pop("_cameras", None):
+            cameras.close()
+
+    def expert(self, seed: int) -> Expert:
+        """See the base class. It draws nothing."""
+        return CubeTransfer(self.scene)
+
+    @cached_property
+    def _cameras(self) -> Cameras:
+        return Cameras(self.scene.model, self._image_size, self._rendering, hidden=NO_GROUP)
+
+
+class AlohaState(Aloha):
+    """Cube transfer without images: where the cube is, in metres, follows the 14 numbers of the state, so
+    that a policy learns to act and need not learn to see."""
+
+    name = "aloha-state"
+    interface = Interface(cameras=(), state_dim=17, action_dim=14, fps=RATE)
+
+    def observe(self) -> Observation:
+        """See the base class. Nothing is rendered."""
+        state = np.concatenate([self.scene.state, self.scene.cube.astype(np.float32)])
+        return Observation({}, state, self.task.prompt)

@@ -1,0 +1,165 @@
+"""Meshes, textures and scenes that LIBERO's package does not carry: where they are, and how to get them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from gzip import BadGzipFile
+from lzma import LZMAError
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from filelock import FileLock
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import cache_folder
+from toyflow.robot.simulation.environments.libero import package
+from toyflow.robot.simulation.environments.libero.standin import MARKER, is_whole
+
+HUB = "lerobot/libero-assets"
+"""Data set on the Hugging Face hub."""
+
+FOLDERS = (
+    "articulated_objects",
+    "scenes",
+    "stable_hope_objects",
+    "stable_scanned_objects",
+    "textures",
+)
+
+
+class Assets(NamedTuple):
+    """A complete tree of assets."""
+
+    folder: Path
+    kind: Literal["own", "stand-in"]
+
+
+def own_folder() -> Path:
+    """Where LIBERO keeps downloaded assets, and other programs look for them."""
+    return Path.home() / ".cache" / "libero" / "assets"
+
+
+def stand_in_folder() -> Path:
+    """Where generated assets go: where LIBERO itself never finds them."""
+    return cache_folder() / "libero" / "stand-in-assets"
+
+
+def find() -> Assets:
+    """The assets to use: $LIBERO_ASSETS; else those in LIBERO's package, in its cache, or generated ones.
+
+    Raises:
+        UsageError: there are none, or LIBERO_ASSETS is not a tree of them.
+    """
+    if chosen := os.environ.get("LIBERO_ASSETS"):
+        if not is_complete(Path(chosen)):
+            raise UsageError(f"LIBERO_ASSETS={chosen} is no whole tree of assets: {', '.join(FOLDERS)}.")
+        return _describe(Path(chosen))
+    places = [package.folder() / "assets", own_folder(), stand_in_folder()]
+    for place in places:
+        if is_complete(place):
+            return _describe(place)
+    raise UsageError(
+        f"LIBERO's assets are missing (looked in {', '.join(map(str, places))}); "
+        "`toyflow robot-setup libero` gets them."
+    )
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether every part of a tree of assets is there and holds something, and no download of it broke off;
+    of stand-ins, whether they are as they were written."""
+    if (folder / MARKER).is_file():
+        return is_whole(folder)
+    parts = all((folder / name).is_dir() and any((folder / name).iterdir()) for name in FOLDERS)
+    return parts and not any((folder / ".cache").rglob("*.incomplete"))
+
+
+def from_archive(archive: Path) -> Path:
+    """Unpack a tar archive of assets, or copy a folder of them, into LIBERO's cache; the folder.
+
+    Raises:
+        UsageError: there is no such file, or it is damaged, or holds paths outside, or something else.
+        ToyflowError: it cannot be written.
+    """
+    if not archive.exists():
+        raise UsageError(f"there is no {archive}.")
+    with _staged(own_folder()) as staging:
+        if archive.is_dir():
+            shutil.copytree(archive, staging, dirs_exist_ok=True)
+        else:
+            _unpack(archive, staging)
+        if not _lift(staging):
+            raise UsageError(f"{archive} does not hold LIBERO's assets: {', '.join(FOLDERS)}.")
+    return own_folder()
+
+
+def from_hub() -> Path:
+    """Download LIBERO's assets from the Hugging Face hub into LIBERO's cache; the folder.
+
+    Raises:
+        ToyflowError: the hub cannot be reached, or what it has is not complete. Nothing is left of it.
+    """
+    from huggingface_hub import snapshot_download
+
+    with _staged(own_folder()) as staging:
+        try:
+            snapshot_download(HUB, repo_type="dataset", local_dir=staging)
+        except Exception as error:  # its own, requests' or httpx's, by version
+            raise ToyflowError(f"{HUB} cannot be downloaded: {_first_line(error)}") from error
+        shutil.rmtree(staging / ".cache", ignore_errors=True)
+        if not is_complete(staging):
+            raise ToyflowError(f"{HUB} is not complete: it does not hold {', '.join(FOLDERS)}.")
+    return own_folder()
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """A folder beside `target` to fill. On success it becomes `target`, unless there is a complete one by
+    then; else it is removed, after a kill by the next process that comes here."""
+    staging = target.parent / f".{target.name}.partial"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.parent / f".{target.name}.lock"):
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir()
+            try:
+                yield staging
+                if not is_complete(target):
+                    shutil.rmtree(target, ignore_errors=True)
+                    staging.rename(target)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise ToyflowError(f"LIBERO's assets cannot be written to {target}: {_first_line(error)}.") from error
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError, BadGzipFile, LZMAError, zlib.error) as error:
+        raise UsageError(f"{archive} is no archive that can be unpacked: {_first_line(error)}.") from error
+
+
+def _lift(folder: Path) -> bool:
+    """Move the assets that lie somewhere in `folder` to its top; whether there are any."""
+    if is_complete(folder):
+        return True
+    for scenes in sorted(folder.rglob("scenes")):
+        if is_complete(scenes.parent):
+            for part in scenes.parent.iterdir():
+                part.rename(folder / part.name)
+            return True
+    return False
+
+
+def _describe(folder: Path) -> Assets:
+    return Assets(folder, "stand-in" if (folder / MARKER).is_file() else "own")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

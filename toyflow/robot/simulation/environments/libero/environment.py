@@ -1,0 +1,138 @@
+"""LIBERO as an environment of toyflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from toyflow.errors import ToyflowError, UsageError, first_line
+from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, find_tasks
+from toyflow.robot.simulation.environments.libero import assets, package, suites
+from toyflow.robot.simulation.environments.libero.pick_and_place import make_expert
+from toyflow.robot.simulation.environments.libero.simulation import Simulation
+from toyflow.robot.simulation.environments.rendering import Cameras, Rendering, choose_backend
+
+CAMERAS = {"image": "agentview", "image2": "robot0_eye_in_hand"}
+"""Their names in LeRobot's data set `HuggingFaceVLA/libero`, and in robosuite."""
+
+IDLE = np.array([0, 0, 0, 0, 0, 0, -1.0])
+"""Stay, with the gripper open."""
+
+SETTLING_STEPS = 10
+
+
+class Libero(Environment):
+    """One task of LIBERO. Conventions are those of LeRobot's data set `HuggingFaceVLA/libero`.
+
+    Images are LIBERO's own, rotated by 180 degrees: upright, and mirrored left to right. The state is the
+    gripper's position in metres, its orientation as axis times angle, and the positions of its two fingers in
+    metres. The action moves the gripper relative to where it is (three numbers), rotates it (three), and
+    opens (-1) or closes (1) the fingers.
+    """
+
+    name = "libero"
+    action_names = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
+    interface = Interface(cameras=tuple(CAMERAS), state_dim=8, action_dim=7, fps=20)
+
+    @classmethod
+    def suites(cls) -> Sequence[str]:
+        """Those that the installed LIBERO, or fork of it, registers."""
+        return tuple(suites.suites())
+
+    @classmethod
+    def tasks(cls, suite: str) -> Sequence[SuiteTask]:
+        """See the base class."""
+        return suites.tasks(suite)
+
+    @classmethod
+    def assets(cls) -> str:
+        """See the base class."""
+        return assets.find().kind
+
+    def __init__(self, suite: str, task: int, image_size: int = 128, rendering: Rendering = "fast") -> None:
+        """Compile the task's scene, which takes seconds."""
+        package.check_installed()
+        choose_backend()
+        self.task = find_tasks(type(self), suite, [task])[0]
+        self._suite, self._image_size = suite, image_size
+        self._rendering: Rendering = rendering
+        found = assets.find()
+        try:
+            self._simulation = Simulation(suites.bddl_file(suite, task), found.folder)
+        except ToyflowError:
+            raise
+        except Exception as error:
+            raise ToyflowError(
+                f"{suite} task {task} cannot be built from {found.kind} assets in {found.folder}: "
+                f"{first_line(error)}"
+            ) from error
+
+    @property
+    def privileged(self) -> Mapping[str, Shaped[np.ndarray, "..."]]:
+        """What no policy sees: robosuite's observation of the present state, with `NAME_pos` (metres) and
+        `NAME_quat` (x, y, z, w) of every object. Renders nothing."""
+        return self._simulation.observation
+
+    @property
+    def goal(self) -> Sequence[Sequence[str]]:
+        """What must hold, from the task's BDDL file, each a predicate and names of objects or regions:
+        `[["in", "milk_1", "basket_1_contain_region"]]`."""
+        return self._simulation.goal
+
+    def reset(self, seed: int, init_state: int | None = None) -> None:
+        """See the base class. An official initial state lacks poses of fixtures; its number draws them.
+
+        Raises:
+            UsageError: there is no such initial state.
+            ToyflowError: no room was found for all objects.
+        """
+        if init_state is None:
+            self._simulation.place(seed)
+        else:
+            states = suites.init_states(self._suite, self.task.index)
+            if not 0 <= init_state < len(states):
+                raise UsageError(
+                    f"{self._suite} task {self.task.index} has no initial state {init_state}; "
+                    f"it has 0 to {len(states) - 1}."
+                )
+            self._simulation.place(init_state)
+            self._simulation.set_state(states[init_state])
+        for _ in range(SETTLING_STEPS):
+            self._simulation.step(IDLE)
+
+    def observe(self) -> Observation:
+        """See the base class."""
+        from robosuite.utils.transform_utils import quat2axisangle  # pyright: ignore[reportMissingImports]
+
+        data, seen = self._simulation.data, self.privileged
+        images = {
+            name: np.ascontiguousarray(self._cameras.image(data, camera)[:, ::-1])
+            for name, camera in CAMERAS.items()
+        }
+        rotation = quat2axisangle(seen["robot0_eef_quat"].copy())  # it writes to its argument
+        state = np.concatenate([seen["robot0_eef_pos"], rotation, seen["robot0_gripper_qpos"]])
+        return Observation(images, state.astype(np.float32), self.task.prompt)
+
+    def step(self, action: Float[np.ndarray, "action"]) -> bool:
+        """See the base class. Raises ToyflowError for an action that is not finite."""
+        if not np.isfinite(action).all():
+            raise ToyflowError(f"an action is not finite: {np.asarray(action).tolist()}.")
+        return self._simulation.step(np.clip(action, -1, 1).astype(np.float64))
+
+    def close(self) -> None:
+        """See the base class."""
+        if cameras := vars(self).pop("_cameras", None):
+            cameras.close()
+        self._simulation.close()
+
+    def expert(self, seed: int) -> Expert:
+        """See the base class."""
+        return make_expert(self._simulation, self.task.prompt)
+
+    @cached_property
+    def _cameras(self) -> Cameras:
+        return Cameras(self._simulation.model, self._image_size, self._rendering)

@@ -1,0 +1,227 @@
+"""Pick and place in LIBERO by a script: poses are known, the hand points down.
+
+Positions are in metres in the world's frame, whose z axis points up. An action moves the hand by up to 5 cm
+and turns it by up to half a radian, where its target is ahead of the hand: a controller follows at 20 Hz.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import cycle
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float32
+from scipy.spatial.transform import Rotation
+
+from toyflow.errors import UsageError
+from toyflow.robot.simulation.environment import Expert
+from toyflow.robot.simulation.environments.libero.grasps import (
+    FLAT,
+    GRASPS,
+    RELEASE_HEIGHTS,
+    RIM_IN_DRAWER,
+    Grasp,
+)
+
+Point = Float[np.ndarray, "xyz"]
+Action = Float32[np.ndarray, "action=7"]
+Steps = Generator[Action, None, None]
+"""A part of a plan: yields an action, and goes on once that was carried out."""
+
+OPEN, CLOSED = -1.0, 1.0
+POINTING_DOWN = Rotation.from_euler("x", math.pi)
+"""The hand at yaw 0: its fingers open along y."""
+
+
+HOVER = 0.08
+"""From which height above it a grasp is approached."""
+CARRY = 0.22
+"""How far an object is lifted."""
+LOWEST_TIP = 0.012
+"""Below this height the fingers would touch the floor of the suite whose floor is at 0."""
+HAND_HALF_LENGTH, HAND_CLEARANCE = 0.10, 0.065
+"""The hand is this long to both sides along the way its fingers open; an object's origin should be so far
+from that line."""
+SLIP = 0.04
+"""An object that has moved further than this within the hand was lost."""
+CLOSING_STEPS, OPENING_STEPS = 12, 8
+ALIGNED = 0.1
+"""Radians by which the hand may be turned from how it should be."""
+METRES_PER_RADIAN = 0.03
+STALL_STEPS, STALL = 8, 0.002
+"""A hand that has come less than this nearer to its goal in so many steps is held up by something."""
+
+
+@runtime_checkable
+class GroundTruth(Protocol):
+    """What the expert reads of the simulator, and no policy sees; `Simulation` has it."""
+
+    @property
+    def observation(self) -> Mapping[str, Any]:
+        """robosuite's observation: `NAME_pos` (metres) and `NAME_quat` (x, y, z, w) of every object."""
+        ...
+
+    @property
+    def goal(self) -> Sequence[Sequence[str]]:
+        """The BDDL goal: a predicate and names of objects or regions, for each condition."""
+        ...
+
+
+class PickAndPlace(Expert):
+    """Takes an object, carries it over a target and lets it go; with the next grasp where that failed."""
+
+    noise_scale = np.array([1, 1, 1, 0, 0, 0, 0], np.float32)
+
+    def __init__(self, simulation: GroundTruth, prompt: str, item: str, target: str) -> None:
+        """`item` and `target` are names of objects whose kinds are in `GRASPS` and `RELEASE_HEIGHTS`."""
+        self._simulation, self._prompt = simulation, prompt
+        self._item, self._target = item, target
+        self._start_height = self._hand[2]
+        self._yaw = 0.0
+        self._plan = self._pick_and_place()
+
+    def act(self) -> Action:
+        """See `Expert`."""
+        return next(self._plan)
+
+    def _pick_and_place(self) -> Steps:
+        for grasp in self._grasps():
+            self._yaw = grasp.yaw
+            height = self._position(self._item)[2] + CARRY
+            yield from self._approach(grasp)
+            yield from self._close(self._tip(grasp))
+            held = self._hand - self._position(self._item)
+            yield from self._rise(height, CLOSED)
+            if self._holds(held):
+                yield from self._carry(held, height)
+            if self._holds(held):
+                yield from self._place(held)
+            yield from self._rise(height, OPEN)
+
+    def _approach(self, grasp: Grasp) -> Steps:
+        yield from self._reach(lambda: self._above(grasp), OPEN, within=0.02)
+        yield from self._reach(lambda: self._tip(grasp), OPEN, within=0.008, speed=0.7)
+
+    def _close(self, place: Point) -> Steps:
+        for _ in range(CLOSING_STEPS):
+            yield self._towards(place, CLOSED)
+
+    def _rise(self, height: float, gripper: float) -> Steps:
+        x, y, _ = self._hand
+        yield from self._reach(lambda: np.array([x, y, height]), gripper, within=0.03)
+
+    def _carry(self, held: Point, height: float) -> Steps:
+        yield from self._reach(lambda: self._over_target(held, height), CLOSED, within=0.02)
+
+    def _place(self, held: Point) -> Steps:
+        kind = _kind(self._target)
+        above = RELEASE_HEIGHTS[kind] + max(held[2], 0.0)
+        yield from self._reach(
+            lambda: self._over_target(held, self._position(self._target)[2] + above),
+            CLOSED,
+            within=0.015,
+            speed=0.8,
+        )
+        for _ in range(OPENING_STEPS):
+            yield self._towards(self._hand, OPEN)
+
+    def _reach(self, goal: Callable[[], Point], gripper: float, within: float, speed: float = 1.0) -> Steps:
+        """Move to `goal`, which may move, until the hand is `within` of it and turned as it should be, or
+        something holds it up."""
+        best, since = math.inf, 0
+        while since < STALL_STEPS:
+            yield self._towards(goal(), gripper, speed, effort=1 + since / 2)
+            distance, angle = np.linalg.norm(goal() - self._hand), np.linalg.norm(self._turn())
+            if distance < within and angle < ALIGNED:
+                return
+            left = float(distance + METRES_PER_RADIAN * angle)
+            since = 0 if left < best - STALL else since + 1
+            best = min(best, left)
+
+    def _towards(self, goal: Point, gripper: float, speed: float = 1.0, effort: float = 1.0) -> Action:
+        move = np.clip(20 * effort * (goal - self._hand), -speed, speed)
+        return np.array([*move, *np.clip(2 * self._turn(), -1, 1), gripper], np.float32)
+
+    def _turn(self) -> Float[np.ndarray, "xyz"]:
+        """The rotation vector that is left to the wanted orientation, or to the same with fingers swapped."""
+        hand = Rotation.from_quat(self._simulation.observation["robot0_eef_quat"])
+        alike = (Rotation.from_euler("z", yaw) * POINTING_DOWN for yaw in (self._yaw, self._yaw + math.pi))
+        return min(((wanted * hand.inv()).as_rotvec() for wanted in alike), key=np.linalg.norm)
+
+    def _grasps(self) -> Iterator[Grasp]:
+        """The grasps again and again: first the best that nothing is in the way of, or is least."""
+        in_drawer = "in the top drawer" in self._prompt
+        grasps = RIM_IN_DRAWER if in_drawer else GRASPS[_kind(self._item)]
+        clear = [min(self._clearance(grasp), HAND_CLEARANCE) for grasp in grasps]
+        return cycle(sorted(grasps, key=lambda grasp: -clear[grasps.index(grasp)]))
+
+    def _clearance(self, grasp: Grasp) -> float:
+        """Distance, seen from above, of the nearest object from the line along which the hand opens."""
+        tip, across = self._tip(grasp), np.array([-math.sin(grasp.yaw), math.cos(grasp.yaw)])
+        distances = [math.inf]
+        for other in self._neighbours():
+            aside = (self._position(other) - tip)[:2]
+            along = np.clip(aside @ across, -HAND_HALF_LENGTH, HAND_HALF_LENGTH)
+            distances.append(float(np.linalg.norm(aside - along * across)))
+        return min(distances)
+
+    def _neighbours(self) -> list[str]:
+        """Objects that may be in the hand's way: they are not flat, and lie no lower than the item."""
+        names = [key.removesuffix("_pos") for key in self._simulation.observation if key.endswith("_pos")]
+        return [
+            name
+            for name in names
+            if not name.startswith("robot0")
+            and not name.endswith("robot0_eef")
+            and name not in (self._item, self._target)
+            and _kind(name) not in FLAT
+            and self._position(name)[2] > self._position(self._item)[2] - 0.01
+        ]
+
+    def _tip(self, grasp: Grasp) -> Point:
+        item = self._position(self._item)
+        return np.array([item[0], item[1], max(item[2], LOWEST_TIP)]) + grasp.offset
+
+    def _above(self, grasp: Grasp) -> Point:
+        """Over a grasp. From far away it is as high as the hand began, so that the way is over what stands
+        there; not higher without need, where the arm would be stretched out and hard to move."""
+        x, y, z = self._tip(grasp)
+        away = float(np.linalg.norm((self._tip(grasp) - self._hand)[:2]))
+        return np.array([x, y, max(z + HOVER, min(z + HOVER + away, self._start_height))])
+
+    def _over_target(self, held: Point, height: float) -> Point:
+        x, y, _ = self._position(self._target) + held
+        return np.array([x, y, height])
+
+    def _holds(self, held: Point) -> bool:
+        return bool(np.linalg.norm(self._hand - self._position(self._item) - held) < SLIP)
+
+    @property
+    def _hand(self) -> Point:
+        return np.array(self._simulation.observation["robot0_eef_pos"])
+
+    def _position(self, name: str) -> Point:
+        return np.array(self._simulation.observation[f"{name}_pos"])
+
+
+def make_expert(simulation: GroundTruth, prompt: str) -> PickAndPlace:
+    """The expert for the episode that has just begun in `simulation`.
+
+    Raises:
+        UsageError: the task is not to put one object, of a kind it can grasp, into a basket or on a plate.
+    """
+    (_, item, *region), *more = simulation.goal
+    target = "".join(region).removesuffix("_contain_region")
+    if more or _kind(item) not in GRASPS or _kind(target) not in RELEASE_HEIGHTS:
+        raise UsageError(
+            f"the scripted expert does not know how to {prompt!r}: it puts one object, "
+            f"{', '.join(sorted(GRASPS))}, into or on a {' or '.join(sorted(RELEASE_HEIGHTS))}."
+        )
+    return PickAndPlace(simulation, prompt, item, target)
+
+
+def _kind(name: str) -> str:
+    """`milk` of `milk_1`."""
+    return name.rpartition("_")[0]

@@ -1,0 +1,205 @@
+"""What `toyflow robot-setup libero` does: packages, OpenGL and assets, and one image as the proof."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from rich.console import Console
+from rich.table import Table
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import PACKAGE, installed_version
+from toyflow.robot.simulation.environments import rendering
+from toyflow.robot.simulation.environments.libero import assets, standin
+
+ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
+"""Modules, and what to install for them without the dependencies they declare: 7 GB and a compiler, for
+LIBERO's own training code, which is not used here."""
+
+BESIDE = {
+    "mujoco": "mujoco<3.9",
+    "numba": "numba",
+    "scipy": "scipy",
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "easydict": "easydict",
+    "cloudpickle": "cloudpickle",
+    "gymnasium": "gymnasium",
+    "yaml": "pyyaml",
+    "future": "future",
+    "termcolor": "termcolor",
+    "matplotlib": "matplotlib",
+    "huggingface_hub": "huggingface_hub",
+    "tqdm": "tqdm",
+}
+"""The dependencies that are."""
+
+CHECK = "from toyflow.robot.simulation.environments.libero.setup import print_check; print_check()"
+
+
+def setup_libero(
+    archive: Path | None = None, stand_ins: bool = False, console: Console | None = None
+) -> None:
+    """Install, find or make all that LIBERO needs, render an image with it, and print what there is.
+
+    What is there already stays, so that a second call takes seconds. Assets come from `archive` (a tar
+    archive or a folder), LIBERO's cache or the Hugging Face hub; failing these, and with `stand_ins` at
+    once, substitutes are generated.
+
+    Raises:
+        UsageError: `archive` does not exist or holds no assets, or OpenGL is missing and cannot be installed.
+        ToyflowError: an installation failed, a disk is full, or no image came out.
+    """
+    console = console or Console()
+    if archive is not None and not archive.exists():
+        raise UsageError(f"there is no {archive}.")
+    install_packages(console)
+    provide_assets(archive, stand_ins, console)
+    provide_opengl(console)
+    console.print("rendering an image ...")
+    console.print(_summary(_check_apart()))
+
+
+def install_packages(console: Console) -> None:
+    """Install with pip what is missing, under the constraints of the checkout where there is one."""
+    for options, needs in ((["--no-deps"], ALONE), ([], BESIDE)):
+        wanted = [requirement for module, requirement in needs.items() if not is_met(module, requirement)]
+        if wanted:
+            console.print(f"installing {', '.join(wanted)} ...")
+            _pip_install(options + wanted)
+    importlib.invalidate_caches()
+
+
+def is_met(module: str, requirement: str) -> bool:
+    """Whether `module` can be imported, and, where the required distribution provides it, in a right version.
+    A fork of LIBERO, or another build of OpenCV, will do."""
+    needed = Requirement(requirement)
+    version = installed_version(needed.name)
+    return find_spec(module) is not None and (version is None or version in needed.specifier)
+
+
+def provide_assets(archive: Path | None, stand_ins: bool, console: Console) -> None:
+    """Leave a tree of assets where `assets.find` finds it."""
+    if stand_ins:
+        standin.write_stand_ins(assets.stand_in_folder())
+    elif _own_assets():
+        if archive is not None:
+            console.print(
+                f"LIBERO's assets are there already: {assets.find().folder}; remove them to replace them."
+            )
+    elif archive is not None:
+        console.print(f"unpacking {archive} ...")
+        assets.from_archive(archive)
+    else:
+        try:
+            console.print(f"downloading {assets.HUB} ...")
+            assets.from_hub()
+        except ToyflowError as error:
+            console.print(f"{error}\ngenerating stand-ins: scores on them are not LIBERO scores.")
+            standin.write_stand_ins(assets.stand_in_folder())
+
+
+def provide_opengl(console: Console) -> None:
+    """Install Debian's packages where none works. Raises UsageError, which names them, if we may not."""
+    try:
+        rendering.choose_backend()
+    except UsageError:
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            raise
+        console.print(f"installing {', '.join(rendering.DEBIAN_PACKAGES)} ...")
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        _run(["apt-get", "update", "-qq"], environment)
+        _run(
+            ["apt-get", "install", "-qq", "--no-install-recommends", *rendering.DEBIAN_PACKAGES], environment
+        )
+        rendering.choose_backend()
+
+
+def print_check() -> None:
+    """Render the first task of the first suite, and print what was seen, as JSON."""
+    from toyflow.robot.simulation.environments.libero import Libero
+
+    start = time.perf_counter()
+    try:
+        suites = {name: len(Libero.tasks(name)) for name in Libero.suites()}
+        environment = Libero(suite := next(iter(suites)), 0)
+        environment.reset(seed=0)
+        images = environment.observe().images
+        environment.close()
+    except ToyflowError as error:
+        raise SystemExit(str(error)) from error
+    seen = {
+        "suites": suites,
+        "scene": f"{suite} task 0",
+        "cameras": {name: list(image.shape) for name, image in images.items()},
+        "contrast": min(float(image.std()) for image in images.values()),
+        "seconds": time.perf_counter() - start,
+        "configuration": os.environ["LIBERO_CONFIG_PATH"],
+    }
+    print(json.dumps(seen))
+
+
+def _check_apart() -> dict:
+    """`print_check` in a process of its own, which a driver may abort, and which sees what is new."""
+    result = subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True)
+    if result.returncode:
+        raise ToyflowError(f"LIBERO renders no image: {_last_line(result.stderr)}")
+    seen = json.loads(_last_line(result.stdout))
+    if seen["contrast"] < 1:
+        raise ToyflowError(f"LIBERO's images of {seen['scene']} are of one colour; try another MUJOCO_GL.")
+    return seen
+
+
+def _summary(seen: dict) -> Table:
+    found = assets.find()
+    origin = "LIBERO's own" if found.kind == "own" else "stand-ins: scores are not LIBERO scores"
+    names = [Requirement(requirement).name for requirement in (*ALONE.values(), BESIDE["mujoco"])]
+    cameras = ", ".join(f"{name} {height}x{width}" for name, (height, width, _) in seen["cameras"].items())
+    table = Table(show_header=False)
+    for row in (
+        ("packages", ", ".join(f"{name} {installed_version(name) or '(a fork)'}" for name in names)),
+        ("suites", ", ".join(f"{name} ({count})" for name, count in seen["suites"].items())),
+        ("OpenGL", rendering.choose_backend()),
+        ("assets", f"{origin}, in {found.folder}"),
+        ("for other programs", f"export LIBERO_CONFIG_PATH={seen['configuration']}"),
+        ("image", f"{seen['scene']}: {cameras}, {seen['seconds']:.1f} s with all imports"),
+    ):
+        table.add_row(*row)
+    return table
+
+
+def _own_assets() -> bool:
+    try:
+        return assets.find().kind == "own" or "LIBERO_ASSETS" in os.environ
+    except UsageError:
+        return False
+
+
+def _pip_install(words: list[str]) -> None:
+    if find_spec("pip") is None:
+        raise UsageError(f"{sys.executable} has no pip; `{sys.executable} -m ensurepip` installs it.")
+    constraints = PACKAGE.parent / "constraints.txt"
+    bounds = ["--constraint", str(constraints)] if constraints.is_file() else []
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    _run([sys.executable, "-m", "pip", "install", *quiet, *bounds, *words], dict(os.environ))
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    if result.returncode:
+        raise ToyflowError(f"`{' '.join(command)}` failed: {_last_line(result.stderr or result.stdout)}")
+
+
+def _last_line(text: str) -> str:
+    return (text.strip() or "no output").splitlines()[-1]

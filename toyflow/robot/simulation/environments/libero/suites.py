@@ -1,0 +1,91 @@
+"""Suites, tasks and official initial states, as the installed LIBERO's own registry has them."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from toyflow.errors import ToyflowError, first_line, unknown
+from toyflow.robot.simulation.environment import SuiteTask
+from toyflow.robot.simulation.environments.libero import package
+
+MAX_STEPS = {
+    "libero_spatial": 220,
+    "libero_object": 280,
+    "libero_goal": 300,
+    "libero_10": 520,
+    "libero_90": 400,
+}
+"""Control steps of an episode, a little over the longest human demonstration: OpenVLA's and openpi's numbers
+(LeRobot gives libero_spatial 280)."""
+
+
+@cache
+def suites() -> dict[str, Any]:
+    """LIBERO's benchmark objects by the name of their suite, in its order."""
+    found = {}
+    for name, make in package.load("benchmark").get_benchmark_dict().items():
+        try:
+            with redirect_stdout(io.StringIO()):
+                found[name] = make()
+        except KeyError:  # libero_100 is registered, and no tasks are
+            continue
+    return found
+
+
+def find_suite(name: str) -> Any:
+    """The benchmark object of a suite. Raises UsageError with what exists."""
+    if name not in suites():
+        raise unknown("suite", name, suites())
+    return suites()[name]
+
+
+@cache
+def tasks(suite: str) -> tuple[SuiteTask, ...]:
+    """The tasks of `suite`, in LIBERO's default order. Raises UsageError for a suite that does not exist."""
+    return tuple(
+        SuiteTask(index, task.name, task.language, len(init_states(suite, index)), max_steps(suite))
+        for index, task in enumerate(find_suite(suite).tasks)
+    )
+
+
+def max_steps(suite: str) -> int:
+    """`MAX_STEPS` of the suite, or of the one that a fork varies (`libero_goal_swap`); else the most."""
+    origins = [known for known in MAX_STEPS if suite == known or suite.startswith(f"{known}_")]
+    return MAX_STEPS[max(origins, key=len)] if origins else max(MAX_STEPS.values())
+
+
+def bddl_file(suite: str, task: int) -> Path:
+    """The file that defines a task: its objects, where they may lie, and its goal."""
+    return Path(find_suite(suite).get_task_bddl_file_path(task))
+
+
+@cache
+def init_states(suite: str, task: int) -> Float64[np.ndarray, "states time_qpos_qvel"]:
+    """Official initial states of a task, none where it has no file of them.
+
+    The files are torch archives of one pickled array: loaded with nothing but numpy arrays allowed.
+    """
+    import torch
+
+    entry = find_suite(suite).tasks[task]
+    folder = Path(package.load("").get_libero_path("init_states"))
+    path = folder / entry.problem_folder / entry.init_states_file
+    if not path.is_file():
+        return np.empty((0, 0))
+    rebuild = np.empty(0).__reduce__()[0]
+    names = [f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")]
+    allowed = [*((rebuild, name) for name in names), np.ndarray, np.dtype, type(np.dtype(np.float64))]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return np.asarray(torch.load(path, weights_only=True), np.float64)
+    except Exception as error:
+        raise ToyflowError(
+            f"the initial states {path} cannot be read: {first_line(error)}; reinstall LIBERO."
+        ) from error

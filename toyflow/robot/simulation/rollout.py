@@ -1,0 +1,185 @@
+"""Episodes in closed loop: simulators in worker processes, one policy for all of them, in batches.
+
+A worker carries out a chunk of actions, looks, and waits for the next chunk; the policy answers whoever
+waits in one call. A worker that crashes or falls silent is replaced and its episode tried once more, then
+recorded as an error; the others go on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from toyflow.robot.interface import Observation
+from toyflow.robot.planner import Planner
+from toyflow.robot.simulation.environment import Environment, load_environment
+from toyflow.robot.simulation.simulators import PATIENCE, Asked, Ended, Work, WorkerChannel, run_jobs
+
+ATTEMPTS = 2
+"""How often an episode is tried before it is recorded as an error."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where episodes take place. `rendering` is the environment's own option."""
+
+    environment: str
+    suite: str
+    image_size: int
+    replan: int
+    """Actions of a chunk that are carried out before the policy looks again."""
+    rendering: str = "fast"
+    history: int = 1
+    """Moments that the policy looks at, the present one included."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One attempt at a task from an official initial state."""
+
+    task: int
+    state: int
+    seed: int
+    """Of the noise of its plans; plan k uses seed + k."""
+    max_steps: int
+    video: str | None = None
+    """Where its video goes, without the ending that says how it went; None for no video."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an episode went."""
+
+    task: int
+    state: int
+    success: bool
+    steps: int
+    """Control steps taken."""
+    seconds: float
+    error: str | None = None
+    """What went wrong in the simulator; such an episode says nothing about the policy."""
+
+
+class Look(NamedTuple):
+    """What an episode asks the policy."""
+
+    observation: Observation
+    plan: int
+    """How many plans came before."""
+
+
+def run_episodes(
+    scene: Scene,
+    episodes: Sequence[Episode],
+    planner: Planner,
+    workers: int,
+    patience: float = PATIENCE,
+) -> Generator[Outcome, None, None]:
+    """The outcome of every episode, in the order in which they end.
+
+    Closing the generator stops all simulators.
+    """
+    todo = list(episodes)
+    tries: Counter[Episode] = Counter()
+
+    def take(at_hand: int | None) -> Episode | None:
+        """Of the task at hand if one is left, else of the one that has most left."""
+        tasks = [episode.task for episode in todo]
+        if not tasks:
+            return None
+        task = at_hand if at_hand in tasks else max(tasks, key=tasks.count)
+        return todo.pop(tasks.index(task))
+
+    running = run_jobs(_Rollout(scene), take, min(workers, len(episodes)), patience)
+    with closing(running):
+        for events in running:
+            looking: list[Asked[Episode]] = []
+            for event in events:
+                if isinstance(event, Asked):
+                    looking.append(event)
+                elif isinstance(event, Ended):
+                    yield Outcome(event.job.task, event.job.state, *event.result, round(event.seconds, 3))
+                else:
+                    tries[event.job] += 1
+                    if tries[event.job] < ATTEMPTS:
+                        todo.insert(0, event.job)
+                    else:
+                        where = event.job.task, event.job.state
+                        yield Outcome(*where, False, 0, round(event.seconds, 3), event.why)
+            if looking:
+                looks = [asked.question for asked in looking]
+                seeds = [asked.job.seed + look.plan for asked, look in zip(looking, looks, strict=True)]
+                chunks = planner.plan([look.observation for look in looks], seeds)
+                for asked, chunk in zip(looking, chunks, strict=True):
+                    asked.answer(chunk)
+
+
+@dataclass(frozen=True)
+class _Rollout(Work[Episode, tuple[bool, int]]):
+    """Carries out what the policy answers. The result: (whether it was solved, control steps)."""
+
+    scene: Scene
+
+    def open(self, task: int) -> Environment:
+        scene = self.scene
+        return load_environment(scene.environment)(scene.suite, task, scene.image_size, scene.rendering)
+
+    def run(self, environment: Environment, job: Episode, line: WorkerChannel) -> tuple[bool, int]:
+        environment.reset(job.seed, job.state)
+        film = _Film(environment, job.video)
+        success, steps, plans = False, 0, 0
+        recent = [environment.observe()] * self.scene.history
+        while not success and steps < job.max_steps:
+            look = Look(recent[-1]._replace(before=tuple(recent[:-1])), plans)
+            chunk = line.ask(look)[: self.scene.replan]
+            plans += 1
+            for place, action in enumerate(chunk, 1):
+                success = environment.step(action)
+                steps += 1
+                film.shoot(steps)
+                if success or steps == job.max_steps:
+                    break
+                if place > len(chunk) - self.scene.history:  # only what the next plan looks at is rendered
+                    recent = [*recent[1:], environment.observe()]
+        film.save(success)
+        return success, steps
+
+
+class _Film:
+    """A video of every second control step, or nothing."""
+
+    EVERY = 2
+
+    def __init__(self, environment: Environment, path: str | None) -> None:
+        self.environment, self.path = environment, path
+        self.frames: list[UInt8[np.ndarray, "height width 3"]] = []
+
+    def shoot(self, step: int) -> None:
+        if self.path is None or step % self.EVERY:
+            return
+        if views := [*self.environment.views().values()]:
+            self.frames.append(np.concatenate(views, axis=1))
+
+    def save(self, success: bool) -> None:
+        if self.path is None or not self.frames:
+            return
+        import imageio.v3 as imageio
+
+        from toyflow.atomic import atomic_file
+
+        path = Path(f"{self.path}-{'success' if success else 'failure'}.mp4")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            imageio.imwrite(temporary, np.stack(self.frames), fps=self.environment.interface.fps / self.EVERY)
+
+
+def episode_seed(noise_seed: int, suite: str, task: int, state: int) -> int:
+    """Seed of the first plan's noise: the same for every K, policy and schedule."""
+    return int(np.random.SeedSequence([noise_seed, *suite.encode(), task, state]).generate_state(1)[0])

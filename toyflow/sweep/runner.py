@@ -1,0 +1,88 @@
+"""What trains and evaluates the cells of a sweep: the toy has one runner and the robot another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from toyflow import plugins
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
+from toyflow.sweep.subject import Subject
+from toyflow.training import Bench
+
+OnProgress = Callable[[str, int, int, str | None], None]
+"""(stage, done, total, what to show instead of the stage)"""
+
+
+class Runner(ABC):
+    """Trains models and evaluates them. Declared under `toyflow.runners`; a subject names its runner. Must be
+    picklable, as cells run in processes of their own."""
+
+    @classmethod
+    @abstractmethod
+    def from_options(cls, subject: type[Subject], options: SweepOptions) -> Runner:
+        """The runner for a sweep of `subject` with these options."""
+
+    @classmethod
+    @abstractmethod
+    def bench(
+        cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
+    ) -> Bench:
+        """What a trained model is probed on: at most `examples` of them. Raises UsageError where its data
+        are not on this machine."""
+
+    @abstractmethod
+    def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
+        """Train the model that `record` describes."""
+
+    @abstractmethod
+    def evaluate(
+        self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
+    ) -> Iterator[Evaluated]:
+        """Decode the test set with a trained model, once per evaluation, in order, from equal noise."""
+
+    @abstractmethod
+    def estimate(
+        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
+    ) -> tuple[float, float]:
+        """(seconds to train, seconds to decode) on this machine, from a short trial."""
+
+    @abstractmethod
+    def prepare(self, records: Sequence[TrainingRecord]) -> None:
+        """Fetch or unpack what these cells need, once, before any of them starts."""
+
+    @abstractmethod
+    def environment(self) -> Mapping[str, Any]:
+        """What a result keeps of how it was made: device, threads."""
+
+    def finish(self, store: Store, key: str) -> None:  # noqa: B027
+        """Called whenever a cell is complete in its results folder."""
+
+    def elsewhere(self, out: str, processors: int) -> Runner:
+        """This runner for another machine, with the results folder and the number of processors there."""
+        return self
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where and how cells run; kept beside their results, and no part of their identity."""
+
+    out: str
+    """The results folder."""
+    environment: Mapping[str, Any]
+
+
+def load_runner(subject: type[Subject]) -> type[Runner]:
+    """The class of runner that `subject` names. Raises UsageError where it is not installed."""
+    return plugins.load("runners", subject.runner)
+
+
+def make_runner(subject: type[Subject], options: SweepOptions) -> Runner:
+    """The runner of `subject`. Raises UsageError where it is not installed."""
+    return load_runner(subject).from_options(subject, options)

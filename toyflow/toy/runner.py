@@ -1,0 +1,175 @@
+"""The toy's side of a sweep: train and decode one record of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.machine import choose_device, device_name
+from toyflow.seeds import generator, global_state
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.plan import objective_of
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.runner import OnProgress, Runner
+from toyflow.sweep.store import Evaluated, StoredTraining, Trained
+from toyflow.sweep.subject import Subject
+from toyflow.toy.models import batches, build_model, decode, load_model, now, sampler_of, task_of, warm_up
+from toyflow.toy.probe_examples import bench_of
+from toyflow.toy.task import Task, make_task
+from toyflow.training import Bench, OneCycle, measure_cost, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ToyRunner(Runner):
+    """Trains and decodes on one device with a fixed number of threads. `device` may be `auto`, which each
+    machine settles for itself; `task` is an instance to use in place of the plug-in of that name."""
+
+    task_name: str
+    device: str = "cpu"
+    threads: int = 1
+    task: Task | None = None
+    data_dir: str | None = None
+
+    @classmethod
+    def from_options(cls, subject: type[Subject], options: SweepOptions) -> ToyRunner:
+        """See `Runner`."""
+        return cls(subject.name, options.device, options.threads, data_dir=options.data_dir)
+
+    @classmethod
+    def bench(
+        cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
+    ) -> Bench:
+        """See `Runner`: the first test examples."""
+        return bench_of(task_of(training.record, data_dir=data_dir), examples, device)
+
+    def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
+        """Train the model of `record` from its seed alone. Three generators, derived from the seed, draw
+        the weights, the data and the noise, so that two laws see the same model and the same batches."""
+        torch.set_num_threads(self.threads)
+        device = self._device
+        task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
+        objective = objective_of(record)
+        model = build_model(task, objective, record).to(device)
+        cost = measure_cost(model, objective, task.train_batch(1, generator(0, "data")).to(device))
+        with global_state(record.seed, "network", device):  # dropout draws from it
+            curve = train(
+                model,
+                objective,
+                batches(task, recipe.batch_size, record.seed, device),
+                recipe,
+                generator(record.seed, "noise"),
+                on_point=lambda p: on_progress(
+                    "training", p.iteration, recipe.iterations, f"loss {p.loss:.4f}"
+                ),
+            )
+        weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+        details = {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            **asdict(cost),
+            "training_passes": objective.training_passes._asdict(),
+            "seconds": curve.seconds,
+            "final_loss": curve.points[-1].loss,
+        }
+        return Trained(weights, _table(curve.rows()), details)
+
+    def evaluate(
+        self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
+    ) -> Iterator[Evaluated]:
+        """Decode the test set once per evaluation, each time from the same noise."""
+        torch.set_num_threads(self.threads)
+        device = self._device
+        task = self._task(training.record)
+        model, objective = load_model(task, training)
+        model.to(device)
+        test = task.test_set().to(device)
+        warm_up(model, objective, test)
+        for done, record in enumerate(evaluations, 1):
+            sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
+            scores = task.score(sample, test)
+            outcomes = _table({name: values.cpu().numpy() for name, values in scores.items()})
+            _check_outcomes(task, outcomes)
+            details = {
+                "metrics": {
+                    **{name: float(outcomes[name].mean()) for name in task.metrics},
+                    **task.score_set(sample, test),
+                },
+                "examples": len(outcomes),
+                "model_calls": objective.model_calls(record.steps, sampler_of(record)),
+                "encode_seconds": encode_seconds,
+                "decode_seconds": decode_seconds,
+            }
+            on_progress("decoding", done, len(evaluations), None)
+            yield Evaluated(outcomes, details)
+
+    def estimate(
+        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
+    ) -> tuple[float, float]:
+        """(seconds to train, seconds to decode), from 8 iterations after a warm-up and one step."""
+        torch.set_num_threads(self.threads)
+        device = self._device
+        task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
+        objective = objective_of(record)
+        model = build_model(task, objective, record).to(device)
+        ticks: list[float] = []
+        train(
+            model,
+            objective,
+            batches(task, recipe.batch_size, record.seed, device),
+            replace(recipe, iterations=12),
+            generator(record.seed, "noise"),
+            on_point=lambda _: ticks.append(now(device)),
+        )
+        test = task.test_set().to(device)
+        _, encode, one_step = decode(model, objective, test, EvaluationRecord("euler", 1))
+        calls = [objective.model_calls(e.steps, sampler_of(e)) for e in evaluations]
+        per_iteration = (ticks[-1] - ticks[-9]) / 8
+        return per_iteration * recipe.iterations, sum(encode + one_step * n for n in calls)
+
+    def prepare(self, records: Sequence[TrainingRecord]) -> None:
+        """Let the task fetch or unpack what each of its settings needs, and try that the model and the
+        objective fit each other."""
+        for record in {record.alike: record for record in records}.values():
+            task = self._task(record)
+            task.prepare()
+            try:
+                build_model(task, objective_of(record), record)
+            except ToyflowError:
+                raise
+            except Exception as error:
+                raise ToyflowError(f"task {task.name!r} cannot build its model: {error}") from error
+
+    def environment(self) -> dict[str, Any]:
+        """Device, its name, and threads."""
+        kind = self._device.type
+        return {"device": kind, "device_name": device_name(kind), "threads": self.threads}
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device(choose_device(self.device))
+
+    def _task(self, record: TrainingRecord) -> Task:
+        task = self.task or make_task(self.task_name, record.data, self.data_dir)
+        if task.identity() != record.task:
+            raise UsageError(f"these results are of task {record.task}; this is {task.identity()}.")
+        return task
+
+
+def _table(content: Any) -> pd.DataFrame:
+    import pandas as pd  # half a second, which planning does without
+
+    return pd.DataFrame(content)
+
+
+def _check_outcomes(task: Task, outcomes: pd.DataFrame) -> None:
+    headline = task.metrics[0]
+    if list(outcomes.columns) != list(task.metrics) or not outcomes[headline].isin((0, 1)).all():
+        raise ToyflowError(
+            f"task {task.name!r}: score must return {', '.join(task.metrics)}, and {headline} must be 0 or 1."
+        )
