@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -122,7 +124,7 @@ def test_every_file_of_a_folder_is_verified(tmp_path):
     (tmp_path / "data" / "y").write_text("cOntent")
     with pytest.raises(DamagedError, match=r"y is damaged") as caught:
         verify_all(tmp_path / "data", "make it again")
-    assert caught.value.mend == "make it again"
+    assert caught.value.hint == "make it again"
 
 
 def test_a_full_disk_says_what_was_being_written(tmp_path):
@@ -137,3 +139,63 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     (tmp_path / ".file").touch()
     remove_stale([*tmp_path.glob(".*"), tmp_path / ".gone"])
     assert list(tmp_path.iterdir()) == []
+
+
+OPEN_FILES = Path("/proc/self/fd")
+
+
+@pytest.fixture
+def on_disk(monkeypatch):
+    """What was flushed to disk and renamed, in this order: ("flush", path) and ("rename", path)."""
+    done = []
+    fsync, rename, replace = os.fsync, Path.rename, Path.replace
+
+    def flushed(handle):
+        done.append(("flush", (OPEN_FILES / str(handle)).readlink()))
+        fsync(handle)
+
+    def renamed(move):
+        def moved(path, to):
+            done.append(("rename", Path(to)))
+            return move(path, to)
+
+        return moved
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(Path, "rename", renamed(rename))
+    monkeypatch.setattr(Path, "replace", renamed(replace))
+    return done
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="names of open files are read from /proc")
+def test_a_file_survives_a_power_cut(tmp_path, on_disk):
+    """Its content is on disk before it has its name, and its name before anybody is told that it is there."""
+    with atomic_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert on_disk == [("flush", temporary), ("rename", tmp_path / "a.txt"), ("flush", tmp_path)]
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="names of open files are read from /proc")
+def test_a_folder_survives_a_power_cut(tmp_path, on_disk):
+    with atomic_folder(tmp_path / "cell") as temporary:
+        (temporary / "part").mkdir()
+        (temporary / "part" / "x.csv").write_text("1")
+    names = ["part/x.csv", MANIFEST, "part", "."]
+    assert on_disk[-2:] == [("rename", tmp_path / "cell"), ("flush", tmp_path)]
+    assert {what for what, _ in on_disk[:-2]} == {"flush"}
+    assert {path for _, path in on_disk[:-2]} == {temporary / name for name in names}
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="names of open files are read from /proc")
+def test_a_file_system_that_cannot_flush_folders_is_put_up_with(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def refuse(handle):
+        if (OPEN_FILES / str(handle)).is_dir():
+            raise OSError(errno.EINVAL, "invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with atomic_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole"

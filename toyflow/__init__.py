@@ -10,45 +10,119 @@ from typing import TYPE_CHECKING, Any
 
 from toyflow.version import __version__
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
     from toyflow.api.study import run_study
-    from toyflow.flow import Model, Objective, Sampler, Schedule, parse_schedule
+    from toyflow.errors import ToyflowError, UsageError
+    from toyflow.flow import (
+        MIP,
+        Autoregressive,
+        Beta,
+        Consistency,
+        Edm,
+        FlowMatching,
+        Groot,
+        GrootN17,
+        LogitNormal,
+        Loss,
+        MeanFlow,
+        Mode,
+        Model,
+        Objective,
+        Pi0,
+        PureNoise,
+        Regression,
+        RegressionL1,
+        RegressionL1Learned,
+        RegressionLearned,
+        RegressionLearnedZero,
+        Sampler,
+        Schedule,
+        Shift,
+        Shortcut,
+        Uniform,
+        euler,
+        heun,
+        make_objective,
+        midpoint,
+        normal_like,
+        parse_sampler,
+        parse_schedule,
+        squared_error,
+        uniform_grid,
+        weighted_mean,
+    )
     from toyflow.networks import VectorModel
     from toyflow.report.results import Results, load_results
     from toyflow.toy.task import Task
     from toyflow.training import Batch
 
-_HOMES = {
-    "Batch": "toyflow.training",
-    "Model": "toyflow.flow",
-    "Objective": "toyflow.flow",
-    "Results": "toyflow.report.results",
-    "Sampler": "toyflow.flow",
-    "Schedule": "toyflow.flow",
-    "Task": "toyflow.toy.task",
-    "VectorModel": "toyflow.networks",
-    "load_results": "toyflow.report.results",
-    "parse_schedule": "toyflow.flow",
-    "run_study": "toyflow.api.study",
-}
-
 __all__ = [
+    "MIP",
+    "Autoregressive",
     "Batch",
+    "Beta",
+    "Consistency",
+    "Edm",
+    "FlowMatching",
+    "Groot",
+    "GrootN17",
+    "LogitNormal",
+    "Loss",
+    "MeanFlow",
+    "Mode",
     "Model",
     "Objective",
+    "Pi0",
+    "PureNoise",
+    "Regression",
+    "RegressionL1",
+    "RegressionL1Learned",
+    "RegressionLearned",
+    "RegressionLearnedZero",
     "Results",
     "Sampler",
     "Schedule",
+    "Shift",
+    "Shortcut",
     "Task",
+    "ToyflowError",
+    "Uniform",
+    "UsageError",
     "VectorModel",
     "__version__",
+    "euler",
+    "heun",
     "load_results",
+    "make_objective",
+    "midpoint",
+    "normal_like",
+    "parse_sampler",
     "parse_schedule",
     "run_study",
+    "squared_error",
+    "uniform_grid",
+    "weighted_mean",
 ]
+
+_HOMES = {
+    "Batch": "toyflow.training",
+    "Results": "toyflow.report.results",
+    "Task": "toyflow.toy.task",
+    "ToyflowError": "toyflow.errors",
+    "UsageError": "toyflow.errors",
+    "VectorModel": "toyflow.networks",
+    "load_results": "toyflow.report.results",
+    "run_study": "toyflow.api.study",
+}
+"""The modules of the names in `__all__` that are not of `toyflow.flow`."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'toyflow' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'toyflow' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES.get(name, "toyflow.flow")), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

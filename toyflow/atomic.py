@@ -1,7 +1,12 @@
-"""Files and folders that are there whole or not at all, each with a checksum that is verified on reading."""
+"""Files and folders that appear whole or not at all, with checksums that are verified on reading.
+
+What is written survives `kill -9` and a power cut: a file's content is flushed to disk before the file gets
+its name, and the folder that holds the name after.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,19 +25,24 @@ SEAL = "sha256"
 
 
 class DamagedError(ToyflowError):
-    """A file that toyflow wrote is missing, cut short or altered."""
+    """A file that toyflow wrote is missing, cut short or altered.
 
-    mend = "`toyflow runs prune --damaged --out FOLDER` removes damaged cells; a sweep makes them again."
+    Args:
+        message: what is damaged, and how.
+        hint: what to do; the command line prints it after the message.
+    """
 
-    def __init__(self, message: str, mend: str | None = None) -> None:
+    hint = "`toyflow runs prune --damaged --out FOLDER` removes damaged cells; a sweep makes them again."
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        if mend is not None:
-            self.mend = mend
+        if hint is not None:
+            self.hint = hint
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; on success it is flushed to disk and becomes `path`."""
+    """A temporary file beside `path` to write to; on success it is flushed to disk and renamed to `path`."""
     with _named(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
         os.close(handle)
@@ -42,15 +52,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
             _flush(temporary)
             temporary.chmod(0o666 & _PERMISSIONS)
             temporary.replace(path)
+            _flush(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; on success it gets a manifest of checksums and becomes `path`.
+    """A temporary folder to fill; on success it gets a manifest of checksums and is renamed to `path`.
 
-    If `path` has come to exist meanwhile, the one that was there first stays and this one is dropped.
+    If another process has made `path` meanwhile, that one stays and this one is dropped.
     """
     with _named(path):
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -63,11 +74,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 file.chmod(0o666 & _PERMISSIONS)  # some libraries write for their owner alone
                 _flush(file)
             temporary.chmod(_PERMISSIONS)
+            for folder in [p for p in temporary.rglob("*") if p.is_dir()] + [temporary]:
+                _flush(folder)
             try:
                 temporary.rename(path)
             except OSError:
                 if not path.is_dir():
                     raise
+            else:
+                _flush(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -76,9 +91,9 @@ def listed(folder: Path) -> dict[str, str]:
     """Checksums of the files of a folder made by `atomic_folder`, by name, from its manifest.
 
     Raises:
-        DamagedError: that is missing or not what was written.
+        DamagedError: the manifest is missing or not what was written.
     """
-    return read_sealed(folder / MANIFEST, DamagedError.mend)
+    return read_sealed(folder / MANIFEST, DamagedError.hint)
 
 
 def verified(folder: Path, name: str) -> Path:
@@ -102,7 +117,7 @@ def _verified(folder: Path, name: str, manifest: Mapping[str, str]) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Parsed content of `path`; a DamagedError that names it where there is none."""
+    """Parsed content of `path`. Raises DamagedError, which names it, if it is missing or not JSON."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -118,37 +133,37 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
-    """A JSON object that stands alone, with its own checksum as one more entry, atomically."""
+    """Write `content` as JSON, with its own checksum as one more entry, atomically."""
     write_json(path, _sealed(content))
 
 
-def read_sealed(path: Path, mend: str = "Remove that file if what it says is known.") -> dict[str, Any]:
-    """What `write_sealed` wrote. Raises DamagedError, with `mend`, for anything else."""
+def read_sealed(path: Path, hint: str = "Delete it if its contents can be regenerated.") -> dict[str, Any]:
+    """What `write_sealed` wrote. Raises DamagedError, with `hint`, for anything else."""
     try:
         content = read_json(path)
     except DamagedError as error:
-        raise DamagedError(str(error), mend) from None
+        raise DamagedError(str(error), hint) from None
     if not isinstance(content, dict) or content.pop(SEAL, None) != _seal(content):
-        raise DamagedError(f"{path} is damaged: its checksum is not the one written with it.", mend)
+        raise DamagedError(f"{path} is damaged: its checksum is not the one written with it.", hint)
     return content
 
 
-def verify_all(folder: Path, mend: str) -> None:
+def verify_all(folder: Path, hint: str) -> None:
     """Check every file of a folder made by `atomic_folder`.
 
     Raises:
-        DamagedError: with `mend`; it names the first file that is not as it was written.
+        DamagedError: with `hint`; it names the first file that is not as it was written.
     """
     try:
         manifest = listed(folder)
         for name in manifest:
             _verified(folder, name, manifest)
     except DamagedError as error:
-        raise DamagedError(str(error), mend) from None
+        raise DamagedError(str(error), hint) from None
 
 
 def remove_stale(paths: Iterable[Path]) -> None:
-    """Delete what killed processes left half-written, files or folders; what cannot be deleted stays."""
+    """Delete files and folders that killed processes left half-written; what cannot be deleted stays."""
     for path in paths:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -168,7 +183,7 @@ def checksum(path: Path) -> str:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let a full disk's error, which comes without a name, say what was being written."""
+    """Add `path` to an error without a file name, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -186,8 +201,17 @@ def _seal(content: Mapping[str, Any]) -> str:
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Flush a file's content, or a folder's names, to disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders, and writes their names by itself
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (error.errno == errno.EINVAL and path.is_dir()):  # a file system without this for folders
+            raise
+    finally:
+        os.close(handle)
 
 
 def _read_umask() -> int:
@@ -197,4 +221,4 @@ def _read_umask() -> int:
 
 
 _PERMISSIONS = 0o777 & ~_read_umask()
-"""Of what is made; read once, as reading changes it for a moment."""
+"""The umask's, for new folders; read once, as reading the umask sets it for a moment."""

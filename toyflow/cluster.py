@@ -1,4 +1,8 @@
-"""A Ray cluster: connecting to it, and tasks there that tell what they do while they do it."""
+"""A Ray cluster: connecting to it, and tasks there that yield events while they run.
+
+One module, although a long one, so that everything known of Ray's behaviour is in one place; what the tasks
+do (train cells, run episodes) is elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -26,42 +30,44 @@ from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.version import __version__
 
 ATTEMPTS = 3
-"""How often a task is given to a worker before its loss is taken for its own fault."""
+"""How often a task is tried before the loss of its worker counts as its own failure."""
 FETCH_SECONDS = 600.0
-"""After which something that a worker has sent, and that does not arrive, counts as lost."""
+"""Seconds after which an event that a worker has sent, and that has not arrived, counts as lost."""
 PATIENCE = 120.0
-"""Seconds without any node that could take a task, after which nobody waits for one any more."""
+"""Seconds without any node that could take a task, after which a run gives up."""
 CONNECT_SECONDS = 5.0
 QUEUED = 2
 """Tasks given to Ray for each that it can run, so that workers never wait for the driver."""
 TICK = 0.5
-"""Seconds after which a driver that hears of nothing looks around."""
+"""Seconds that a driver waits for an event before it checks on the cluster."""
 
 J = TypeVar("J")
 _SCRATCH_LOCK = re.compile(r"\d+-\d+\.lock")
 
 
 @dataclass(frozen=True)
-class Lost:
-    """A task's worker or node died, or what it sent did."""
+class TaskLost:
+    """A task's worker or node died, or an event that it sent was lost; another try may succeed."""
 
     why: str
 
 
 @dataclass(frozen=True)
-class Broken:
-    """A task raised, or could not even be begun: its worker lacks something."""
+class TaskFailed:
+    """A task raised an error, or could not start, as its worker lacks something."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster, and what each task takes of it.
+    """A Ray cluster, and the resources of each task.
 
     Args:
-        address: HOST:PORT of its head; `auto` for the one that this machine is part of; None for that of
-            $RAY_ADDRESS, or one that is started on this machine for as long as this process runs.
+        address: HOST:PORT of its head; `auto` for the cluster that this machine belongs to; None for that of
+            $RAY_ADDRESS, or else one that is started on this machine and ends with this process.
+        cpus: processors for each task.
+        gpus: GPUs for each task; a fraction lets several tasks share one.
     """
 
     address: str | None
@@ -119,7 +125,7 @@ class Cluster:
         ray.shutdown()
 
     def size(self) -> int:
-        """How many tasks it can run at a time, as it is now; at least 1."""
+        """How many tasks the cluster's present nodes can run at a time; at least 1."""
         return max(1, sum(self._fit(node) for node in _nodes()))
 
     def nodes(self) -> int:
@@ -139,7 +145,7 @@ class Cluster:
         )(function)
 
     def share(self, value: Any) -> Any:
-        """Something for many tasks, which then travels to each node once."""
+        """`value` as an argument of many tasks, which is sent to each node once."""
         import ray
 
         return ray.put(value)
@@ -160,7 +166,8 @@ class Cluster:
 
 
 class Tasks(Generic[J]):
-    """Tasks under way on a cluster, each for a job of the caller's. As a context, it ends what is left."""
+    """Running tasks of a cluster, each for a job of the caller's. As a context manager, it cancels what is
+    still running at the end."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -182,12 +189,12 @@ class Tasks(Generic[J]):
         self._running[task.remote(*arguments)] = job
 
     def forget(self, job: J) -> None:
-        """Of a job whose task has sent its last: its worker is free for another."""
+        """Note that a job's task has sent its last event, so that its worker is free for another."""
         for stream in [stream for stream, of in self._running.items() if of is job]:
             del self._running[stream]
 
     def cancel(self, job: J) -> None:
-        """End a job's task, with its worker; nothing if there is none."""
+        """End a job's task and its worker, if it is running."""
         import ray
         from ray.exceptions import RayError
 
@@ -197,8 +204,8 @@ class Tasks(Generic[J]):
         self.forget(job)
 
     def events(self, seconds: float) -> Generator[tuple[J, Any], None, None]:
-        """What tasks have sent, oldest first for each, after waiting up to `seconds` for the first of it.
-        A task that ends without the caller's having called `forget` sends `Lost` or `Broken` last.
+        """Events of the tasks, oldest first for each task, after waiting up to `seconds` for the first.
+        A task that ends before the caller has called `forget` sends `TaskLost` or `TaskFailed` last.
 
         Raises:
             ToyflowError: for a while now, no node could take a task.
@@ -213,7 +220,7 @@ class Tasks(Generic[J]):
         for stream in ready:
             job = self._running[stream]
             event = self._next(stream)
-            if isinstance(event, Lost | Broken):
+            if isinstance(event, TaskLost | TaskFailed):
                 del self._running[stream]
             yield job, event
 
@@ -224,11 +231,11 @@ class Tasks(Generic[J]):
         try:
             return ray.get(next(stream), timeout=FETCH_SECONDS)
         except StopIteration:
-            return Lost("its worker ended early")
+            return TaskLost("its worker ended early")
         except RayTaskError as error:
-            return Broken(f"it failed on its worker: {_last_line(error)}")
+            return TaskFailed(f"it failed on its worker: {_last_line(error)}")
         except RayError as error:
-            return Lost(_loss(error))
+            return TaskLost(_loss(error))
 
     def _check_capable(self) -> None:
         now = time.monotonic()
@@ -243,9 +250,8 @@ class Tasks(Generic[J]):
 
 @cache
 def _connecting_thread() -> SimpleQueue[tuple[Callable[[], None], Future[None]]]:
-    """Takes what to do. It is not the main thread, where Ray would take SIGTERM for itself; it stays, as a
-    cluster that is started by it dies with it; and no process waits for it to end, as Ray may try for
-    minutes."""
+    """The queue of a thread that connects to Ray. In the main thread Ray would replace SIGTERM's handler. It
+    stays, as a cluster that it started ends with it, and is a daemon, as connecting may take minutes."""
     waiting: SimpleQueue[tuple[Callable[[], None], Future[None]]] = SimpleQueue()
 
     def work() -> None:
@@ -262,8 +268,8 @@ def _connecting_thread() -> SimpleQueue[tuple[Callable[[], None], Future[None]]]
 
 @contextmanager
 def scratch_folder() -> Iterator[str]:
-    """A folder for a worker's task, which goes when that ends. Ray kills workers, so what earlier ones left
-    on this machine goes too."""
+    """A temporary folder for a worker's task, deleted at its end. Ray kills workers, so folders that earlier
+    ones left on this machine are deleted, too."""
     root = Path(tempfile.gettempdir()) / f"toyflow-workers-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
     found = root.lstat()
@@ -290,7 +296,7 @@ def check_version(driver: str) -> None:
 
 
 def _nodes() -> list[dict[str, float]]:
-    """What each living node has."""
+    """The resources of each living node."""
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -301,8 +307,8 @@ def _in_words(node: dict[str, float]) -> str:
 
 
 def _keep_ray_from_printing() -> None:
-    """When a node dies, Ray prints a page of that node's log into whatever is on the screen, and has no
-    switch for it. `Lost` says it in a line."""
+    """When a node dies, Ray prints a page of its log to the screen, and has no option against it. `TaskLost`
+    says it in a line."""
     from ray._private import worker
 
     if hasattr(worker, "print_to_stdstream"):
@@ -310,7 +316,7 @@ def _keep_ray_from_printing() -> None:
 
 
 def _check_listens(address: str) -> None:
-    """Ray itself would try for minutes, and then end the process."""
+    """Raise UsageError if nothing listens there; Ray would try for minutes, then end the process."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise UsageError(f"--address must be auto or HOST:PORT, such as 10.0.0.1:6379, not {address!r}.")

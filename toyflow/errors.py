@@ -7,19 +7,19 @@ from difflib import get_close_matches
 
 
 class ToyflowError(Exception):
-    """Something failed on the way. The command line prints the message alone and exits with 1."""
+    """Something failed while running. The command line prints the message alone and exits with code 1."""
 
     exit_code = 1
 
 
 class UsageError(ToyflowError):
-    """What was asked for cannot be done. Raised before any work starts; exit code 2."""
+    """The request cannot be carried out as it was given. Raised before any work starts; exit code 2."""
 
     exit_code = 2
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, in one line; the name of its type if it says nothing."""
+    """First line of the message of another library's error; the name of its type if it has no message."""
     said = str(error).strip().splitlines()
     return said[0] if said else type(error).__name__
 

@@ -1,4 +1,4 @@
-"""What `torchrun` or `accelerate launch` says of this process, by environment variables."""
+"""This process's place among those of `torchrun` or `accelerate launch`, from environment variables."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from toyflow.errors import UsageError
 
 
 class Launch(NamedTuple):
-    """This process's place in a launch; without a launcher it is the only one."""
+    """This process's place among the processes of a launcher; without one it is the only process."""
 
     rank: int = 0
-    """Its number, 0 for the main one, which alone reads and writes results."""
+    """Number of this process; 0 is the main one, which alone reads and writes results."""
     world_size: int = 1
-    """How many there are."""
+    """Number of processes."""
     local_rank: int = 0
-    """Its number on this machine."""
+    """Number of this process among those on this machine."""
     local_world_size: int = 1
-    """How many there are on this machine."""
+    """Number of processes on this machine."""
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that tells the user."""
+        """Whether this is the process that prints to the user."""
         return self.rank == 0
 
 
 def launch() -> Launch:
-    """This process's place."""
+    """This process's place, read from the environment."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     if not all(os.environ.get(name, "").isdigit() for name in names):
         return Launch()
@@ -35,10 +35,10 @@ def launch() -> Launch:
 
 
 def wants_bfloat16() -> bool:
-    """Whether `accelerate launch --mixed_precision bf16` was said.
+    """Whether the launcher was `accelerate launch --mixed_precision bf16`.
 
     Raises:
-        UsageError: it asks for what toyflow does not train with: another precision, or FSDP and the like.
+        UsageError: it asks for another precision, or for FSDP, DeepSpeed or Megatron-LM.
     """
     for name in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
         if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true":

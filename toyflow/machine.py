@@ -1,4 +1,4 @@
-"""What toyflow runs on: versions, machine, commit; and whether torch and torchvision fit each other."""
+"""The machine toyflow runs on: versions, processors, devices, commit; whether torch and torchvision match."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 from toyflow.errors import ToyflowError, UsageError, first_line, unknown
 from toyflow.version import __version__
 
-PAIR_MEND = (
+PAIR_HINT = (
     "Install both in one go: pip install --force-reinstall torch torchvision "
     "(the registry's torchvision does not fit a CPU-only torch; its plain torch runs on CPUs too)."
 )
@@ -30,7 +30,7 @@ PACKAGE = Path(__file__).parent
 
 
 class BrokenTorchError(ToyflowError, ImportError):
-    """torch or torchvision cannot be imported; the message has the mend."""
+    """torch or torchvision cannot be imported; the message says how to install them."""
 
 
 def check_torch() -> None:
@@ -49,7 +49,7 @@ def _import_half(name: str, what: str) -> None:
     try:
         importlib.import_module(name)
     except Exception as error:
-        raise BrokenTorchError(f"{what}: {first_line(error)}. {PAIR_MEND}") from error
+        raise BrokenTorchError(f"{what}: {first_line(error)}. {PAIR_HINT}") from error
 
 
 def installed_version(package: str) -> str | None:
@@ -62,7 +62,7 @@ def installed_version(package: str) -> str | None:
 
 @cache
 def describe_environment() -> dict[str, Any]:
-    """Versions, machine and commit, as they are kept beside every result."""
+    """Versions, machine and commit, which are stored beside every result."""
     packages = ("torch", "torchvision", "numpy", "scipy")
     return {
         "toyflow": __version__,
@@ -76,7 +76,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def synchronise(device: str) -> None:
-    """Wait until a device has done what it was given."""
+    """Wait until a device has finished all work that was queued on it."""
     import torch
 
     if device.startswith("cuda"):
@@ -86,7 +86,7 @@ def synchronise(device: str) -> None:
 
 
 def free_memory() -> None:
-    """Give GPU memory that nothing uses any more back to other processes."""
+    """Release unused GPU memory to other processes."""
     import torch
 
     gc.collect()
@@ -95,7 +95,7 @@ def free_memory() -> None:
 
 
 def allow_open_files() -> None:
-    """Raise this process's limit of open files to what it may have."""
+    """Raise this process's limit of open files to the most that the system allows it."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -104,7 +104,7 @@ def allow_open_files() -> None:
 
 
 def cores() -> int:
-    """Processors that this process may use: its affinity, and a container's quota, rounded up."""
+    """Number of processors that this process may use: its affinity, and its container's quota, rounded up."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with suppress(OSError, ValueError):  # no cgroups, or no quota ("max")
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -123,7 +123,7 @@ def processor() -> str:
 
 
 def device_name(device: str) -> str:
-    """That of the GPU, or of the processor."""
+    """Name of the GPU, or of the processor."""
     import torch
 
     return torch.cuda.get_device_name() if device.startswith("cuda") else processor()
@@ -148,7 +148,7 @@ def commit() -> str | None:
 
 
 def cache_folder() -> Path:
-    """Where toyflow keeps what it can make again: $TOYFLOW_CACHE or the system's own place."""
+    """Folder of files that can be regenerated: $TOYFLOW_CACHE, or the system's folder for caches."""
     chosen = os.environ.get("TOYFLOW_CACHE")
     return Path(chosen) if chosen else user_cache_path("toyflow")
 
@@ -160,7 +160,7 @@ def check_device_name(name: str) -> None:
 
 
 def choose_device(name: str) -> str:
-    """`auto`, `cpu`, `cuda` or `mps` to a device that this machine has. Raises UsageError if it has not."""
+    """The device for `auto`, `cpu`, `cuda` or `mps`. Raises UsageError if this machine has no such device."""
     check_device_name(name)
     import torch
 
@@ -176,5 +176,5 @@ def choose_device(name: str) -> str:
 
 
 def python_version_line() -> str:
-    """Python's version and where it lives."""
+    """Python's version and the path of its executable."""
     return f"{platform.python_version()} ({sys.executable})"

@@ -1,7 +1,7 @@
 """Plug-ins: everything that has a name on the command line is found through entry points.
 
 toyflow's own schedules, samplers, objectives and tasks are declared in pyproject.toml exactly as
-another package declares its own, so there is one mechanism and no second list to keep.
+another package declares its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def available(group: Group) -> dict[str, EntryPoint]:
 
 
 def modules(group: Group, name: str) -> list[str]:
-    """The module that holds `name`, if there is one; nothing is imported."""
+    """The name of the module that defines `name`, in a list; empty if there is no such plug-in. Nothing is
+    imported."""
     points = available(group)
     return [points[name].module] if name in points else []
 
@@ -57,6 +58,8 @@ def load(group: Group, name: str) -> Any:
     except ToyflowError:
         raise
     except Exception as error:
+        moved = isinstance(error, ImportError) and (error.name or "").startswith("toyflow")
+        hint = " toyflow's CHANGELOG.md lists what moved between versions." if moved else ""
         raise ToyflowError(
-            f"the {kind} {name!r} ({points[name].value}) cannot be imported: {error}"
+            f"the {kind} {name!r} ({points[name].value}) cannot be imported: {str(error).rstrip('.')}.{hint}"
         ) from error

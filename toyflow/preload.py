@@ -1,8 +1,8 @@
-"""Imported by the fork server before its first worker, and by nothing else."""
+"""Imported by the fork server (`toyflow.workers`) before it forks its first worker, and by nothing else."""
 
 import signal
 
-# Ctrl-C is the driver's to handle, also while this imports. It comes here blocked.
+# The driver handles Ctrl-C, also while this imports. SIGINT is blocked when this process starts.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 

@@ -1,4 +1,4 @@
-"""Tensors written as safetensors, whose library says in an error of its own that a disk is full."""
+"""Tensors as safetensors files, with a full disk reported in one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def save_tensors(
     """Write `tensors`, by name, to `path`.
 
     Raises:
-        ToyflowError: the disk is full, or the system refuses for another reason; the message has its words.
+        ToyflowError: the file cannot be written, as when the disk is full; the message says why.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:

@@ -1,4 +1,4 @@
-"""Processes for cells, ready early: light to import, so that workers can load torch while the driver does."""
+"""Worker processes for cells: a fork server that loads torch while the driver does. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRELOAD = "TOYFLOW_PRELOAD"
 
 def start_fork_server(modules: Sequence[str]) -> None:
     """Start, in the background, a process that imports `modules` and then forks workers in milliseconds.
-    Does nothing where the system has none."""
+    Does nothing on systems without fork servers."""
     context = worker_context()
     if isinstance(context, ForkServerContext):
         os.environ[PRELOAD] = ",".join(modules)
@@ -31,8 +31,8 @@ def start_fork_server(modules: Sequence[str]) -> None:
 
 
 def _start_resource_tracker() -> None:
-    """Before the server does, which would then unblock SIGINT. It clears up what a process leaves that is
-    ended; that is not worth the page that it would say about it."""
+    """Start the tracker before the fork server does, which would unblock SIGINT. The tracker cleans up after
+    processes that were killed; its warning about them is silenced."""
     sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
     try:
         resource_tracker.ensure_running()
@@ -41,14 +41,14 @@ def _start_resource_tracker() -> None:
 
 
 def worker_context() -> ForkServerContext | SpawnContext:
-    """How worker processes are made here."""
+    """How worker processes are started on this system."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("forkserver")
     return multiprocessing.get_context("spawn")
 
 
 def exit_with_parent() -> None:
-    """End this process as soon as its parent has ended, however that was; for a daemon thread."""
+    """End this process as soon as its parent has ended, in whatever way; to be run in a daemon thread."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -56,8 +56,8 @@ def exit_with_parent() -> None:
 
 
 def preload() -> None:
-    """Import what `start_fork_server` was given. A fault is left for the driver, which meets it too and
-    reports it in one line."""
+    """Import the modules that `start_fork_server` was given. Errors are ignored: the driver meets them, too,
+    and reports them in one line."""
     for module in filter(None, os.environ.get(PRELOAD, "").split(",")):
         with suppress(Exception):
             import_module(module)

@@ -81,7 +81,7 @@ class ToyflowPolicy(PreTrainedPolicy):
         condition = self.model.encode(self._seen(batch))
         drawn = self.objective.draw(target, self._noise())
         loss = self.objective.loss(self.model, condition, target, drawn, weight)
-        return loss.mean, {"mean_t": float(loss.t.mean())}
+        return loss.value, {"mean_t": float(loss.t.mean())}
 
     @torch.no_grad()
     def predict_action_chunk(self, batch: dict[str, Any], noise: Tensor | None = None, **_: Any) -> Tensor:

@@ -28,21 +28,24 @@ def grid(n: int = 201, margin: float = 1e-3) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ALL)
 def test_iid_draws_follow_the_cdf(name, generator):
-    law = parse_schedule(name)
-    draws = law.sample(4000, generator, "iid").double()
+    schedule = parse_schedule(name)
+    draws = schedule.sample(4000, generator, "iid").double()
     assert draws.min() >= 0 and draws.max() <= 1
     if name == "groot":  # discrete: compare at the edges of its buckets
         at = torch.arange(1, 1000, 50, dtype=torch.float64) / 1000 + 5e-4
         empirical = (draws[:, None] <= at).double().mean(0)
-        assert (empirical - law.cdf(at)).abs().max() < 0.03
+        assert (empirical - schedule.cdf(at)).abs().max() < 0.03
     else:
-        assert scipy_stats.kstest(draws.numpy(), lambda t: law.cdf(torch.from_numpy(t)).numpy()).pvalue > 1e-3
+        assert (
+            scipy_stats.kstest(draws.numpy(), lambda t: schedule.cdf(torch.from_numpy(t)).numpy()).pvalue
+            > 1e-3
+        )
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_cdf_inverts_icdf(name):
-    law, u = parse_schedule(name), grid()
-    torch.testing.assert_close(law.cdf(law.icdf(u)), u, atol=1e-9, rtol=0)
+    schedule, u = parse_schedule(name), grid()
+    torch.testing.assert_close(schedule.cdf(schedule.icdf(u)), u, atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -53,30 +56,30 @@ def test_icdf_is_monotone_and_stays_inside(name):
 
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_pdf_is_the_derivative_of_the_cdf(name):
-    law = parse_schedule(name)
+    schedule = parse_schedule(name)
     for low, high in [(0.05, 0.2), (0.2, 0.45), (0.55, 0.8), (0.8, 0.95)]:
         t = torch.linspace(low, high, 4001, dtype=torch.float64)
-        density = law.pdf(t)
+        density = schedule.pdf(t)
         assert density is not None
         area = integrate.simpson(density.numpy(), x=t.numpy())
-        edges = law.cdf(torch.tensor([low, high], dtype=torch.float64))
+        edges = schedule.cdf(torch.tensor([low, high], dtype=torch.float64))
         assert area == pytest.approx(float(edges.diff()), abs=1e-6)
 
 
-def test_a_discrete_law_has_no_density():
+def test_a_discrete_schedule_has_no_density():
     assert parse_schedule("groot").pdf(grid()) is None
     assert parse_schedule("shift:4@groot").pdf(grid()) is None
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_names_parse_back(name):
-    law = parse_schedule(name)
-    assert parse_schedule(law.name) == law
-    assert parse_schedule(law.name).name == law.name
-    assert "," not in law.name
+    schedule = parse_schedule(name)
+    assert parse_schedule(schedule.name) == schedule
+    assert parse_schedule(schedule.name).name == schedule.name
+    assert "," not in schedule.name
 
 
-def test_one_law_has_one_name():
+def test_one_schedule_has_one_name():
     assert parse_schedule("beta:1:1.5").name == "beta"
     assert parse_schedule("shift:4.0@uniform").name == "shift:4"
     assert parse_schedule(" shift:4@beta:1:1.50 ").name == "shift:4@beta"
@@ -89,8 +92,8 @@ def test_one_law_has_one_name():
         st.builds(Shift, st.floats(1e-3, 1e3), st.builds(Beta, st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))),
     )
 )
-def test_any_numbers_survive_the_name(law):
-    assert parse_schedule(law.name) == law
+def test_any_numbers_survive_the_name(schedule):
+    assert parse_schedule(schedule.name) == schedule
 
 
 FAMILIES = st.sampled_from(sorted(plugins.available("schedules")))
@@ -101,10 +104,12 @@ WORDS = st.builds(lambda key, numbers: ":".join([key, *numbers]), FAMILIES, st.l
 
 
 @given(st.lists(WORDS | texts("abetshif:@.1-4 ,"), min_size=1, max_size=12).map("@".join))
-def test_parsing_gives_a_law_or_one_line(text):
-    law = parsed(lambda: parse_schedule(text))
-    if law is not None:
-        assert parse_schedule(law.name) == law and parse_schedule(law.name).name == law.name
+def test_parsing_gives_a_schedule_or_one_line(text):
+    schedule = parsed(lambda: parse_schedule(text))
+    if schedule is not None:
+        assert (
+            parse_schedule(schedule.name) == schedule and parse_schedule(schedule.name).name == schedule.name
+        )
 
 
 def test_a_name_without_end_is_refused():
@@ -129,12 +134,12 @@ def test_a_name_without_end_is_refused():
         ("edm:1:1", "takes 0 numbers"),
     ],
 )
-def test_bad_names_are_refused_with_the_mend(name, words):
+def test_bad_names_are_refused_with_what_to_write(name, words):
     with pytest.raises(UsageError, match=words.replace("(", r"\(")):
         parse_schedule(name)
 
 
-# Identities of the published laws. s = 1 - t.
+# Identities of the published schedules. s = 1 - t.
 
 
 def test_the_shift_in_t_is_sd3s_shift_in_s():
@@ -180,11 +185,11 @@ def test_edm_is_a_logit_normal_and_one_over_one_plus_sigma(generator):
 
 
 def test_mode_is_symmetric():
-    u, law = grid(), parse_schedule("mode:1.29")
-    torch.testing.assert_close(law.icdf(1 - u), 1 - law.icdf(u))
+    u, schedule = grid(), parse_schedule("mode:1.29")
+    torch.testing.assert_close(schedule.icdf(1 - u), 1 - schedule.icdf(u))
 
 
-def test_pi0_and_groot_n17_are_one_law_under_a_thousandth_from_beta():
+def test_pi0_and_groot_n17_are_one_schedule_under_a_thousandth_from_beta():
     u = grid()
     z_icdf = scipy_stats.beta(1.5, 1).ppf
     s = 0.999 * torch.from_numpy(z_icdf(1 - u.numpy())) + 0.001  # openpi, with its own Beta draw z
@@ -207,9 +212,11 @@ def test_groot_counts_buckets_and_holds_negative_times_at_zero():
     ],
 )  # fmt: skip
 def test_published_mass_at_the_noise_end(name, median, mass):
-    law = parse_schedule(name)
-    assert 1 - float(law.icdf(torch.tensor([0.5], dtype=torch.float64))) == pytest.approx(median, abs=0.006)
-    assert law.noise_mass(0.9) == pytest.approx(mass, abs=0.006)
+    schedule = parse_schedule(name)
+    assert 1 - float(schedule.icdf(torch.tensor([0.5], dtype=torch.float64))) == pytest.approx(
+        median, abs=0.006
+    )
+    assert schedule.noise_mass(0.9) == pytest.approx(mass, abs=0.006)
 
 
 # Sampling.
@@ -217,16 +224,18 @@ def test_published_mass_at_the_noise_end(name, median, mass):
 
 @pytest.mark.parametrize("name", ["uniform", "beta", "shift:4@beta"])
 def test_stratified_means_vary_less(name):
-    law = parse_schedule(name)
+    schedule = parse_schedule(name)
     spread = {}
     for method in ("stratified", "iid"):
         generator = torch.Generator().manual_seed(0)
-        spread[method] = torch.stack([law.sample(16, generator, method).mean() for _ in range(300)]).var()
+        spread[method] = torch.stack(
+            [schedule.sample(16, generator, method).mean() for _ in range(300)]
+        ).var()
     assert spread["stratified"] < 0.05 * spread["iid"]
 
 
-def test_every_stratified_draw_has_the_law(generator):
-    """The batch is shuffled: its first element alone must follow the law, not the first stratum."""
+def test_every_stratified_draw_has_the_schedule(generator):
+    """The batch is shuffled: its first element alone must follow the schedule, not the first stratum."""
     first = torch.stack([Uniform().sample(8, generator)[0] for _ in range(2000)])
     assert scipy_stats.kstest(first.numpy(), "uniform").pvalue > 1e-3
 
@@ -241,3 +250,16 @@ def test_unknown_sampling_is_refused(generator):
     unchecked = inspect.unwrap(Uniform.sample)  # the type checker of the tests would be first
     with pytest.raises(UsageError, match="time sampling is stratified or iid, not 'sobol'"):
         unchecked(Uniform(), 3, generator, "sobol")  # pyright: ignore[reportArgumentType]
+
+
+def test_without_a_generator_times_are_of_torchs_global_one():
+    draws = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        draws.append(Shift(4).sample(9))
+    assert torch.equal(*draws) and not torch.equal(draws[0], Shift(4).sample(9))
+
+
+def test_times_are_on_the_generators_device(generator):
+    with torch.device("meta"):
+        assert Uniform().sample(3, generator).device.type == "cpu"

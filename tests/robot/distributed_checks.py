@@ -23,7 +23,7 @@ from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.spec import PolicySpec
 from toyflow.robot.policy.training import batches, train_policy
-from toyflow.training import DivergedError, OneCycle, PolicyRecipe, Trainer
+from toyflow.training import NonFiniteDataError, OneCycle, PolicyRecipe, Trainer
 from toyflow.training.process_group import ProcessGroup
 
 OBJECTIVES = (
@@ -173,8 +173,8 @@ def main(place: Path, out: Path) -> None:
 
         try:
             train(group, place, out / f"broken of {group.rank}", broken)
-        except DivergedError as error:
-            report["diverged"] = str(error)
+        except NonFiniteDataError as error:
+            report["refused"] = str(error)
     save_file(tensors, out / f"{group.rank}.safetensors")
     (out / f"{group.rank}.json").write_text(json.dumps(report))
 

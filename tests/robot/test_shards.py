@@ -5,7 +5,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from toyflow.cluster import ATTEMPTS, Broken, Cluster, Lost
+from toyflow.cluster import ATTEMPTS, Cluster, TaskFailed, TaskLost
 from toyflow.errors import ToyflowError
 from toyflow.robot import shards
 from toyflow.robot.shards import EPISODES, PolicySeconds, SentPolicy, run_shards
@@ -62,7 +62,7 @@ class Mortal:
             where = episode.task, episode.state
             if self.deaths[where]:
                 self.deaths[where] -= 1
-                yield job, Lost("its node died")
+                yield job, TaskLost("its node died")
                 return
             yield job, Outcome(*where, True, 7, 0.1)
         yield job, PolicySeconds({"condition": 1.5}, "host: CPU")
@@ -106,7 +106,7 @@ def test_tasks_end_with_an_evaluation_that_fails_or_is_stopped(monkeypatch):
     running.close()
     assert tasks.ended
     tasks.ended, tasks.running = False, []
-    monkeypatch.setattr(tasks, "events", lambda seconds: iter([(None, Broken("no simulator there"))]))
+    monkeypatch.setattr(tasks, "events", lambda seconds: iter([(None, TaskFailed("no simulator there"))]))
     with pytest.raises(ToyflowError, match="no simulator there"):
         list(run_shards(Quiet(None, 1), POLICY, *nobody, scene, TODO))
     assert tasks.ended

@@ -1,5 +1,6 @@
 import itertools
 import json
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -9,7 +10,15 @@ from torch import nn
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import Model, make_objective, parse_schedule
-from toyflow.training import LOSS_BINS, DivergedError, OneCycle, PolicyRecipe, Trainer, train
+from toyflow.training import (
+    LOSS_BINS,
+    DivergedError,
+    NonFiniteDataError,
+    OneCycle,
+    PolicyRecipe,
+    Trainer,
+    train,
+)
 
 
 class Linear(Model):
@@ -65,11 +74,110 @@ def test_noise_bins_are_counted_from_the_data_end():
 
 
 def test_a_loss_that_is_not_finite_stops_the_run():
-    with pytest.raises(ToyflowError, match="loss became"):
-        model = Linear()
-        nan = itertools.repeat((torch.zeros(4, 2), torch.full((4, 2), float("nan"))))
-        objective = make_objective("regression", None)
-        train(model, objective, nan, OneCycle(iterations=5), torch.Generator())
+    with pytest.raises(DivergedError, match=r"the loss became infinite .* by iteration \d+; lower"):
+        run(OneCycle(iterations=20, learning_rate=1e30))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("place", ["target", "observation['state']", "observation['more'][1]", "weight"])
+def test_data_that_is_not_finite_is_named_and_not_taken_for_divergence(place, value):
+    """In iteration 3, which is not the last before the point of the curve at which the loss is looked at."""
+
+    class Sum(Linear):
+        def encode(self, observation):
+            return observation["state"] + observation["more"][0] + observation["more"][1]
+
+    def data():
+        for iteration in itertools.count(1):
+            tensors = {
+                name: torch.ones(4, 2)
+                for name in ("target", "weight", "observation['state']", "observation['more'][1]")
+            }
+            if iteration == 3:
+                tensors[place][2, 1] = value
+            more = (torch.ones(4, 2), tensors["observation['more'][1]"])
+            observation = {"state": tensors["observation['state']"], "more": more, "number": torch.arange(4)}
+            yield observation, tensors["target"], tensors["weight"]
+
+    words = f"data is not finite: {place} of iteration 3 contains NaN or infinity; correct the data"
+    with pytest.raises(NonFiniteDataError, match=re.escape(words)):
+        objective = make_objective("flow", parse_schedule("beta"))
+        train(Sum(), objective, data(), OneCycle(iterations=10), torch.Generator(), points=2)
+
+
+def test_weights_that_data_made_infinite_are_not_called_divergence():
+    target = torch.full((4, 2), float("nan"))
+    trainer = Trainer(
+        Linear(), make_objective("regression"), OneCycle(iterations=9), torch.Generator(), points=1
+    )
+    next(trainer.steps([(torch.ones(4, 2), target)]))
+    with pytest.raises(NonFiniteDataError, match="target of iteration 1"):
+        trainer.state()
+
+
+def test_batches_that_end_early_are_an_error_that_counts():
+    data = itertools.islice(batches(torch.Generator().manual_seed(1)), 30)
+    with pytest.raises(ToyflowError, match=r"batches ended after 30 of 1000 iterations; .*repeating"):
+        train(Linear(), make_objective("regression"), data, OneCycle(iterations=1000), torch.Generator())
+    data = itertools.islice(batches(torch.Generator().manual_seed(1)), 30)
+    curve = train(Linear(), make_objective("regression"), data, OneCycle(iterations=30), torch.Generator())
+    assert curve.points[-1].iteration == 30, "as many as the recipe has are enough"
+
+
+def test_a_batch_that_is_all_padding_changes_nothing():
+    def data():
+        for iteration, (x, y) in enumerate(batches(torch.Generator().manual_seed(1), size=4)):
+            yield x, y, torch.full((4, 2), float(iteration != 1))
+
+    model = Linear()
+    recipe = OneCycle(iterations=3, batch_size=4, weight_decay=0.0, beta1=0.0)
+    trainer = Trainer(model, make_objective("regression"), recipe, torch.Generator(), accumulate=2)
+    seen = [model.layer.weight.detach().clone() for _ in trainer.steps(data())]
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[1], seen[2])
+    assert trainer.curve.points[1].loss == 0
+
+
+def test_only_kernels_of_convolutions_go_to_muon():
+    model = nn.ModuleDict(
+        {
+            "plane": nn.Conv2d(3, 4, 3),
+            "line": nn.ConvTranspose1d(4, 2, 5),
+            "matrix": nn.Linear(4, 4),
+            "norm": nn.LayerNorm(4),
+            "bilinear": nn.Bilinear(2, 3, 4),
+        }
+    )
+    model.register_parameter("position", nn.Parameter(torch.randn(1, 7, 4)))
+    names = {id(p): name for name, p in model.named_parameters()}
+    adam, muon = OneCycle(weight_decay=0.3).optimisers(model)
+    decayed, plain = ([names[id(p)] for p in group["params"]] for group in adam.param_groups)
+    assert [names[id(p)] for p in muon.param_groups[0]["params"]] == ["plane.weight", "line.weight"]
+    assert sorted(decayed) == ["bilinear.weight", "matrix.weight", "position"]
+    assert all(name.endswith("bias") or name.startswith("norm") for name in plain)
+    assert len(decayed) + len(plain) + 2 == len(names)
+
+
+def test_a_kernel_that_gets_no_gradient_stays_as_it_is_and_the_rest_learns():
+    class Unused(Convolution):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.Conv2d(2, 2, 3)
+
+    model = Unused()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    objective = make_objective("flow", parse_schedule("beta"))
+    train(
+        model, objective, batches(torch.Generator().manual_seed(1)), OneCycle(iterations=2), torch.Generator()
+    )
+    same = {name for name, p in model.named_parameters() if torch.equal(p, before[name])}
+    assert same == {"unused.weight", "unused.bias"}
+
+
+@pytest.mark.parametrize("recipe", [OneCycle(), PolicyRecipe()])
+def test_a_model_with_nothing_to_train_is_refused(recipe):
+    model = Linear().requires_grad_(False)
+    with pytest.raises(UsageError, match="Linear has no parameters that require a gradient"):
+        Trainer(model, make_objective("regression"), recipe, torch.Generator())
 
 
 def test_one_cycle_warms_up_and_ends_at_zero():

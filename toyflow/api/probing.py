@@ -15,7 +15,7 @@ from torch import Tensor
 from toyflow import plugins
 from toyflow.errors import UsageError, unknown
 from toyflow.flow import Model, Objective, parse_schedule
-from toyflow.flow.probe import distance, error_by_noise_level, euler_paths, noise_levels
+from toyflow.flow.diagnostics import distance, error_by_noise_level, euler_paths, noise_levels
 from toyflow.flow.samplers import Velocity, euler
 from toyflow.machine import choose_device
 from toyflow.report.probe_report import IDEAL, STANDARD_ERROR, Probed

@@ -1,7 +1,8 @@
 """From noise to a sample: fixed-grid integrators of dx/dt = v(x, t) from t = 0 to t = 1.
 
 A sampler is a step function and what it costs. The grid is built apart (`uniform_grid`), so any
-sampler runs on any grid. To add one, write its step and declare it under `toyflow.samplers`.
+sampler runs on any grid. To add one, write its step and declare the `Sampler` under the entry point group
+`toyflow.samplers`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,27 @@ Step = Callable[[Velocity, Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Sampler:
-    """An integrator. `order` is its global order of convergence, `calls_per_step` its price."""
+    """An integrator of dx/dt = v(x, t) on a grid of times.
+
+    Args:
+        name: under which it is declared.
+        step: (v, x, t, h) to x at t + h.
+        order: global order of convergence: the error is O(h^order).
+        calls_per_step: calls of v in each step.
+        source: who published it.
+
+    Example: dx/dt = x from 1 has x(1) = e = 2.718.
+        >>> import torch
+        >>> from toyflow import Sampler, euler, uniform_grid
+        >>> def ralston_step(velocity, x, t, h):
+        ...     first = velocity(x, t)
+        ...     return x + h / 4 * (first + 3 * velocity(x + 2 / 3 * h * first, t + 2 / 3 * h))
+        >>> ralston = Sampler("ralston", ralston_step, order=2, calls_per_step=2, source="Ralston 1962")
+        >>> for sampler in (euler, ralston):
+        ...     print(sampler(lambda x, t: x, torch.ones(1, 1), uniform_grid(10)))
+        tensor([[2.5937]])
+        tensor([[2.7141]])
+    """
 
     name: str
     step: Step
@@ -35,7 +56,13 @@ class Sampler:
     def __call__(
         self, velocity: Velocity, x: Float[Tensor, "batch ..."], grid: Float[Tensor, "points"]
     ) -> Float[Tensor, "batch ..."]:
-        """Carry `x` from time `grid[0]` to `grid[-1]` with `calls_per_step` model calls per interval."""
+        """Carry `x` from time `grid[0]` to `grid[-1]`.
+
+        Args:
+            velocity: v(x, t), t of shape [batch].
+            x: the start, noise where the grid begins at 0.
+            grid: increasing times, of which K + 1 make K steps.
+        """
 
         def at(x: Tensor, t: Tensor) -> Tensor:
             return velocity(x, t.expand(x.shape[0]))
@@ -46,7 +73,13 @@ class Sampler:
 
 
 def uniform_grid(steps: int, device: torch.device | str | None = None) -> Float[Tensor, "points"]:
-    """The times 0, 1/K, ..., 1 of K equal steps; integer division by K, so nothing accumulates."""
+    """The times 0, 1/K, ..., 1 of K equal steps; integers divided by K, so that no rounding accumulates.
+
+    Example:
+        >>> from toyflow import uniform_grid
+        >>> uniform_grid(4)
+        tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
     return torch.arange(steps + 1, device=device) / steps
 
 
@@ -64,7 +97,7 @@ def _heun(velocity: Velocity, x: Tensor, t: Tensor, h: Tensor) -> Tensor:
 
 
 euler = Sampler(
-    "euler", _euler, order=1, calls_per_step=1, source="Euler's method; pi0, GR00T and the study use it"
+    "euler", _euler, order=1, calls_per_step=1, source="Euler's method; pi0, GR00T and the paper use it"
 )
 midpoint = Sampler(
     "midpoint", _midpoint, order=2, calls_per_step=2, source="explicit midpoint rule (Runge, 1895)"
@@ -75,5 +108,11 @@ heun = Sampler(
 
 
 def parse_sampler(name: str) -> Sampler:
-    """The sampler called `name`. Raises UsageError with what exists."""
+    """The sampler called `name`. Raises UsageError with what exists.
+
+    Example:
+        >>> from toyflow import parse_sampler
+        >>> parse_sampler("heun").calls_per_step
+        2
+    """
     return plugins.load("samplers", name)

@@ -7,7 +7,7 @@ Three ways to read them, by name:
     full    condition and target share one stack, and all attend to all
 
 In the first two the condition never sees the target, so its keys and values are computed once (`read`) and
-serve every denoising step. In `full`, the study's own, it does, and takes part in every step anew. `joint`
+serve every denoising step. In `full`, the paper's own, it does, and takes part in every step anew. `joint`
 and `full` have the same parameters.
 """
 
@@ -41,9 +41,22 @@ Reading = list[Memory] | Float[Tensor, "batch condition_tokens width"]
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose keys and values are computed apart, so that they can be kept.
+    """Multi-head attention, out(softmax(Q K^T / sqrt(width / heads)) V), whose keys and values are computed
+    apart, so that they can be kept.
 
     Its maps start orthogonal: attention starts sharp, and what it reads starts at full size.
+
+    Args:
+        width: of tokens; `heads` divides it.
+        heads: number of attention heads.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.networks import Attention
+        >>> attention = Attention(width=8, heads=2)
+        >>> memory = attention.memory(torch.randn(3, 5, 8))  # once
+        >>> attention(torch.randn(3, 4, 8), memory).shape  # any number of times
+        torch.Size([3, 4, 8])
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -72,7 +85,15 @@ class Attention(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """x += cross(LN x, condition); x += self(LN x); x += MLP(LN x)."""
+    """x += cross(LN x, condition); x += self(LN x); x += MLP(LN x).
+
+    Example:
+        >>> import torch
+        >>> from toyflow.networks.denoiser import CrossBlock
+        >>> block, condition = CrossBlock(width=8, heads=2), torch.randn(3, 5, 8)
+        >>> block(torch.randn(3, 4, 8), block.memory(condition)).shape
+        torch.Size([3, 4, 8])
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -105,7 +126,16 @@ class CrossBlock(nn.Module):
 
 class JointBlock(nn.Module):
     """x += attention(LN x, [condition, x]); x += MLP(LN x). The condition goes through the same
-    weights and attends to itself alone: a prefix mask, without ever building the mask."""
+    weights and attends to itself alone: a prefix mask, without ever building the mask.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.networks.denoiser import JointBlock
+        >>> block, condition = JointBlock(width=8, heads=2), torch.randn(3, 5, 8)
+        >>> memory = block.memory(condition)
+        >>> block(torch.randn(3, 4, 8), memory).shape, block.advance(condition, memory).shape
+        (torch.Size([3, 4, 8]), torch.Size([3, 5, 8]))
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -134,15 +164,39 @@ class JointBlock(nn.Module):
 
 @dataclass(frozen=True)
 class DenoiserSize:
-    """Width, number of blocks and of attention heads."""
+    """The size of a `Denoiser`.
+
+    Example:
+        >>> from toyflow.networks import DenoiserSize
+        >>> DenoiserSize(width=64, depth=2, heads=4).width
+        64
+    """
 
     width: int
+    """Of tokens."""
     depth: int
+    """Number of blocks."""
     heads: int
+    """Number of attention heads in each."""
 
 
 class Denoiser(nn.Module):
-    """Prediction of `x`'s shape from noisy `x`, time and condition tokens of the denoiser's width."""
+    """Prediction of `x`'s shape from noisy `x`, time and condition tokens of the denoiser's width.
+
+    Args:
+        tokens: number of target tokens.
+        dim: numbers in each.
+        size: width, depth, heads.
+        attention: how the condition is read: `cross`, `joint` or `full`, see this module's docstring.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.networks import Denoiser, DenoiserSize
+        >>> denoiser = Denoiser(tokens=4, dim=10, size=DenoiserSize(width=16, depth=2, heads=2))
+        >>> condition = denoiser.read(torch.randn(3, 7, 16))  # once for all denoising steps
+        >>> denoiser(torch.randn(3, 4, 10), torch.zeros(3), condition).shape
+        torch.Size([3, 4, 10])
+    """
 
     def __init__(self, tokens: int, dim: int, size: DenoiserSize, attention: AttentionKind = "cross") -> None:
         super().__init__()
@@ -157,7 +211,7 @@ class Denoiser(nn.Module):
         self.head = nn.Linear(width, dim)
 
     def read(self, condition: Float[Tensor, "batch condition_tokens width"]) -> Reading:
-        """Everything about the condition that can be computed once, for all denoising steps."""
+        """What can be computed of the condition once, for all denoising steps."""
         if self.attention == "full":
             return condition
         first, *rest = self._layers()
@@ -200,7 +254,24 @@ class Denoiser(nn.Module):
 
 
 class DenoisingModel(Model):
-    """A model whose target a `Denoiser` answers for; what it reads is for subclasses to `encode`."""
+    """A model whose predictions are those of its `denoiser`; subclasses `encode` what it reads.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
+        >>> class FromVector(DenoisingModel):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.token = nn.Linear(6, 16)
+        ...         self.denoiser = Denoiser(4, 10, DenoiserSize(width=16, depth=2, heads=2))
+        ...
+        ...     def encode(self, observation):
+        ...         return self.denoiser.read(self.token(observation)[:, None])
+        >>> model = FromVector()
+        >>> model(torch.randn(3, 4, 10), torch.zeros(3), model.encode(torch.randn(3, 6))).shape
+        torch.Size([3, 4, 10])
+    """
 
     denoiser: Denoiser
 
@@ -223,6 +294,12 @@ class TimeEmbedding(nn.Module):
     """sin and cos of t and of r - t at 16 frequencies from 1 to 32, through a two-layer MLP.
 
     No higher: `meanflow` differentiates by t, and at a frequency of 1000 its goal never settled.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.networks.denoiser import TimeEmbedding
+        >>> TimeEmbedding(width=8)(torch.zeros(3), torch.ones(3)).shape
+        torch.Size([3, 8])
     """
 
     frequencies: Tensor

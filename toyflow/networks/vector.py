@@ -12,11 +12,20 @@ from toyflow.flow import Model
 
 
 class VectorModel(Model):
-    """An MLP over [x, t, r - t, observation]: the least that a study of one's own task needs.
+    """An MLP over [x, t, r - t, observation], with SiLU: a small model for tasks of one's own.
 
     Args:
         observation: length of an observation vector.
         target: length of a target vector.
+        width: of each hidden layer.
+        depth: number of hidden layers.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import VectorModel
+        >>> model = VectorModel(observation=3, target=2)
+        >>> model(torch.zeros(5, 2), torch.zeros(5), condition=torch.zeros(5, 3)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(self, observation: int, target: int, width: int = 128, depth: int = 2) -> None:
@@ -27,11 +36,7 @@ class VectorModel(Model):
             for inputs, outputs in itertools.pairwise(widths)
             for layer in (nn.Linear(inputs, outputs), nn.SiLU())
         ]
-        self.layers = nn.Sequential(*hidden, nn.Linear(width, target))
-
-    def encode(self, observation: Float[Tensor, "batch observation"]) -> Float[Tensor, "batch observation"]:
-        """The observation itself."""
-        return observation
+        self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], target))
 
     def forward(
         self,

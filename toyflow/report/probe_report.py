@@ -41,7 +41,7 @@ class Probed:
 
     `errors` has a row per model and noise level: mse, cosine_error and, where the optimal velocity is
     known, excess. `paths` has a row per model: straightness, length_ratio, one_step_gap,
-    one_step_gap_rms, outcome_changed. See `toyflow.flow.probe` for what they are. Each is a mean over
+    one_step_gap_rms, outcome_changed. See `toyflow.flow.diagnostics` for what they are. Each is a mean over
     examples; its standard error has the ending `_se`. Both have `label`, `variant`, `seed`, `key`,
     `examples`; the optimal velocity is a model named `ideal`.
     """

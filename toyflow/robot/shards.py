@@ -14,9 +14,9 @@ from toyflow.cluster import (
     ATTEMPTS,
     QUEUED,
     TICK,
-    Broken,
     Cluster,
-    Lost,
+    TaskFailed,
+    TaskLost,
     Tasks,
     check_version,
     scratch_folder,
@@ -111,9 +111,9 @@ def run_shards(
                         stage_seconds[stage] = stage_seconds.get(stage, 0.0) + seconds
                     workers.add(event.worker)
                     tasks.forget(shard)
-                elif isinstance(event, Broken):
+                elif isinstance(event, TaskFailed):
                     raise ToyflowError(event.why)
-                elif isinstance(event, Lost) and shard:
+                elif isinstance(event, TaskLost) and shard:
                     first = shard[0]
                     lost[first] += 1
                     if lost[first] == ATTEMPTS:

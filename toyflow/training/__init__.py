@@ -1,9 +1,10 @@
-"""The one training loop."""
+"""The training loop of toyflow's own runs, its recipes, batches and costs."""
 
 from toyflow.training.batch import Batch
 from toyflow.training.bench import Bench
 from toyflow.training.cost import Cost, measure_cost
-from toyflow.training.loop import LOSS_BINS, CurvePoint, DivergedError, Trainer, TrainingCurve, train
+from toyflow.training.curve import LOSS_BINS, CurvePoint, TrainingCurve
+from toyflow.training.loop import DivergedError, NonFiniteDataError, Trainer, train
 from toyflow.training.recipes import OneCycle, PolicyRecipe, Recipe
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Cost",
     "CurvePoint",
     "DivergedError",
+    "NonFiniteDataError",
     "OneCycle",
     "PolicyRecipe",
     "Recipe",

@@ -1,4 +1,4 @@
-"""What a probe needs: examples, the noise to start from, and the models that answer."""
+"""What a probe is run on: test examples, noise, and how to load a trained model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,32 @@ OptimalVelocity = Callable[[Tensor, Tensor, Any], Tensor]
 
 @dataclass(frozen=True)
 class Bench:
-    """The examples on which models of one setting are probed. `test` and `noise` are on the device."""
+    """The examples on which models of one setting are probed. Tensors are on the device.
+
+    Args:
+        test: examples.
+        noise: x0 of each.
+        load: a stored training to its model, on the device, and its objective.
+        outcome: samples of all examples to the result of each, such as the digit that it is read as; tells
+            whether more steps change it.
+        optimal: the optimal velocity, where it is known in closed form.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import Batch, Regression, VectorModel
+        >>> from toyflow.training import Bench
+        >>> bench = Bench(
+        ...     test=Batch(torch.zeros(5, 1), torch.zeros(5, 2)),
+        ...     noise=torch.randn(5, 2),
+        ...     load=lambda training: (VectorModel(observation=1, target=2), Regression()),
+        ...     outcome=lambda sample: sample.argmax(1),
+        ... )
+        >>> bench.outcome(torch.eye(2))
+        tensor([0, 1])
+    """
 
     test: Batch
     noise: Float[Tensor, "examples ..."]
     load: Callable[[Any], tuple[Model, Objective]]
-    """A stored training to its model, on the device, and its objective."""
     outcome: Callable[[Tensor], Float[Tensor, "examples"]]
-    """Samples of all examples to what is made of each, to tell whether more steps change it."""
     optimal: OptimalVelocity | None = None
-    """Where it is known in closed form."""

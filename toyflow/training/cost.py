@@ -16,7 +16,13 @@ from toyflow.flow import Model, Objective
 @dataclass(frozen=True)
 class Cost:
     """Floating point operations for one example; a multiply-add counts as two. Elementwise work and norms
-    are left out."""
+    are left out.
+
+    Example:
+        >>> from toyflow.training import Cost
+        >>> Cost(encode_flops=100, call_flops=10, training_flops=330.0).call_flops
+        10
+    """
 
     encode_flops: int
     """Encoding the condition."""
@@ -28,7 +34,20 @@ class Cost:
 
 @torch.no_grad()
 def measure_cost(model: Model, objective: Objective, example: tuple[Any, Float[Tensor, "one ..."]]) -> Cost:
-    """Count one encoding and one call on `example`, a batch of one (observation, target)."""
+    """Count one encoding and one call.
+
+    Args:
+        example: a batch of one (observation, target).
+
+    Example: a model of one 5 x 2 matrix.
+        >>> import torch
+        >>> from toyflow import FlowMatching, Uniform, VectorModel
+        >>> from toyflow.training import measure_cost
+        >>> model = VectorModel(observation=1, target=2, depth=0)  # of x, t, r - t and the observation
+        >>> example = torch.zeros(1, 1), torch.zeros(1, 2)
+        >>> measure_cost(model, FlowMatching(Uniform()), example)
+        Cost(encode_flops=0, call_flops=20, training_flops=60)
+    """
     training, observation, target = model.training, *example
     model.eval()
     with FlopCounterMode(display=False) as encoding:

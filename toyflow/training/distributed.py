@@ -1,4 +1,4 @@
-"""Several processes, as `torchrun` or `accelerate launch` starts them, that train one model."""
+"""Training one model in several processes, started by `torchrun` or `accelerate launch`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from toyflow.training.process_group import ProcessGroup, State
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)
-"""How long processes wait for one that lives and does not come: it may be fetching or decoding its data. The
-launcher ends them at once when one dies."""
+"""How long processes wait for a slow one, which may be fetching or decoding its data. When one dies, the
+launcher ends the others at once."""
 
 
 class DistributedGroup(ProcessGroup):
-    """One model in each process, whose gradients torch's DistributedDataParallel averages as they come."""
+    """A copy of the model in each process, whose gradients torch's DistributedDataParallel averages."""
 
     def __init__(self, launch: Launch) -> None:
         self.rank, self.world_size = launch.rank, launch.world_size
         self.local_world_size = launch.local_world_size
-        # What the processes agree on crosses in main memory, so that no GPU has to be waited for.
+        # Flags and states are exchanged on the CPU, so that nothing waits for a GPU.
         self._host = dist.group.WORLD if dist.get_backend() == "gloo" else _gloo()
 
     def wrap(self, module: nn.Module) -> nn.Module:
@@ -83,16 +83,18 @@ class DistributedGroup(ProcessGroup):
 
 @contextmanager
 def joined(launch: Launch, device: str, log: Path) -> Iterator[DistributedGroup]:
-    """Be one of the processes of `launch` while inside, each on a `device` of its own.
+    """Inside, this process is one of the processes of `launch`, each on a device of its own.
 
     Args:
-        log: takes the traceback of what goes wrong inside.
+        launch: this process's place.
+        device: `cpu` or `cuda`.
+        log: file for the traceback of an error inside.
 
     Raises:
-        UsageError: the launcher asks for what is not to be had here.
-        ToyflowError: another process has ended, or does not come; or what is done inside failed.
+        UsageError: the device cannot be used by several processes, or there are too few GPUs.
+        ToyflowError: another process has ended or does not answer, or the code inside failed.
     """
-    from accelerate import PartialState
+    from accelerate import PartialState  # an optional package
 
     _check(launch, device)
     try:
@@ -103,12 +105,12 @@ def joined(launch: Launch, device: str, log: Path) -> Iterator[DistributedGroup]
     except (ToyflowError, OSError):
         raise
     except Exception as error:
-        if _is_the_others(error):
+        if _comes_from_another_process(error):
             raise ToyflowError(
                 "another process of this training has ended or cannot be reached; the same command goes on "
                 "from the last checkpoint."
             ) from error
-        raise ToyflowError(f"{named_line(error)}{_kept(log)}") from error
+        raise ToyflowError(f"{named_line(error)}{_write_traceback(log)}") from error
     state.destroy_process_group()
     with suppress(OSError):
         log.unlink()  # of an earlier try
@@ -126,7 +128,7 @@ def _check(launch: Launch, device: str) -> None:
 
 @contextmanager
 def _silent_stdout() -> Iterator[None]:
-    """Keep gloo from printing that its processes are connected, each in a line of its own."""
+    """Keep gloo from printing a line for each process that it connects."""
     sys.stdout.flush()
     shown = os.dup(1)
     with Path(os.devnull).open("w") as nowhere:
@@ -144,13 +146,13 @@ def _gloo() -> dist.ProcessGroup:
     return group
 
 
-def _is_the_others(error: Exception) -> bool:
+def _comes_from_another_process(error: Exception) -> bool:
     # gloo's errors have no type of their own, but the name of its files.
     return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 
-def _kept(log: Path) -> str:
-    """Write the traceback of what is being handled, and say where it is; nothing where that cannot be."""
+def _write_traceback(log: Path) -> str:
+    """Write the traceback of the error being handled to `log`; its place in words, empty if that failed."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc())

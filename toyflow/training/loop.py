@@ -6,74 +6,59 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from dataclasses import asdict
+from typing import Any, NoReturn, cast
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from toyflow.errors import ToyflowError
-from toyflow.flow.objectives import Loss, Model, Objective
-from toyflow.flow.path import noise_level
-from toyflow.training.batch import part_of
+from toyflow.flow.model import Model
+from toyflow.flow.objectives.base import Objective
+from toyflow.flow.objectives.loss import Loss, nonzero
+from toyflow.training.batch import DataCheck, part_of
+from toyflow.training.curve import CurvePoint, LossWindow, TrainingCurve
 from toyflow.training.process_group import SINGLE, ProcessGroup, check_split
 from toyflow.training.recipes import Recipe
 
-LOSS_BINS = 10
-"""The loss is logged in this many equal bins of the noise level s = 1 - t; the last is the noise end."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Means over the iterations since the last point; a bin that saw no sample is NaN."""
-
-    iteration: int
-    loss: float
-    loss_by_noise: list[float]
-    learning_rate: float
-    seconds: float
-
-
-@dataclass
-class TrainingCurve:
-    """The log of one training run."""
-
-    points: list[CurvePoint] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def rows(self) -> list[dict[str, int | float]]:
-        """One flat row per point; `loss_s0.9` is the mean loss of samples with s in [0.9, 1]."""
-        return [
-            {
-                "iteration": p.iteration,
-                "loss": p.loss,
-                **{f"loss_s{i / LOSS_BINS:.1f}": x for i, x in enumerate(p.loss_by_noise)},
-                "learning_rate": p.learning_rate,
-                "seconds": round(p.seconds, 3),
-            }
-            for p in self.points
-        ]
-
 
 class DivergedError(ToyflowError):
-    """The loss, or a weight, is no longer finite."""
+    """The loss, or a weight, is no longer finite, although the data is."""
+
+
+class NonFiniteDataError(ToyflowError):
+    """An observation, target or weight of a batch contains NaN or infinity."""
 
 
 class Trainer:
-    """A training run that can be stopped after any iteration and go on as if it had not been.
+    """A training run that can be stopped after any iteration and resumed with the same result.
 
     Args:
-        generator: draws times and noise.
+        model: trained in place.
+        objective: already attached to the model, see `Objective.attach`.
+        recipe: optimisers, learning rates, number of iterations.
+        generator: of noise and times.
         points: about how many points the curve is to have.
-        precision: type of the model's arithmetic, by autocast; None is that of its weights.
+        precision: dtype of the model's arithmetic, by autocast; None is that of its weights.
         group: the processes that train the model together. Each gives its own samples of every batch, and all
-            draw what chance adds to the whole batch, so that their number does not change the losses.
+            draw noise and times of the whole batch, so that their number does not change the losses.
         accumulate: parts of a process's samples that are computed one after the other, for less memory.
 
     Raises:
-        UsageError: the recipe's batch does not fall into equal parts.
+        UsageError: the recipe's batch does not fall into equal parts, or the model has nothing to train.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import FlowMatching, Shift, VectorModel
+        >>> from toyflow.training import OneCycle, Trainer
+        >>> model, recipe = VectorModel(observation=2, target=2), OneCycle(iterations=20, batch_size=8)
+        >>> trainer = Trainer(model, FlowMatching(Shift(4)), recipe, torch.Generator().manual_seed(0))
+        >>> data = torch.randn(20, 8, 2)
+        >>> for iteration in trainer.steps((batch, batch) for batch in data):
+        ...     pass
+        >>> iteration, trainer.trained() is model
+        (20, True)
     """
 
     def __init__(
@@ -99,7 +84,8 @@ class Trainer:
         self._average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
         )
-        self._window = _Window()
+        self._window = LossWindow()
+        self._data = DataCheck()
         self._loss = group.wrap(_BatchLoss(model, objective))
 
     def steps(
@@ -110,12 +96,14 @@ class Trainer:
         """Train to the recipe's end, yielding the number of iterations done after each.
 
         Args:
-            batches: of (observation, target) or (observation, target, weight of its elements), on the
-                model's device, from iteration `self.iteration` on; must not run out before the last one. In
-                a group, this process's samples of each: `group.own`.
+            batches: (observation, target) or (observation, target, weight of its elements) for each
+                iteration from `self.iteration` on, on the model's device. In a group, this process's samples
+                of each: `group.own`.
             on_point: called with each new point of the curve.
 
         Raises:
+            ToyflowError: the batches end before the recipe's last iteration.
+            NonFiniteDataError: the loss is not finite, as a batch is not; the message says which.
             DivergedError: the loss is no longer finite; the message says by which iteration.
         """
         self.model.train()
@@ -127,6 +115,11 @@ class Trainer:
             if iteration % self.every == 0 or iteration == self.recipe.iterations:
                 self._mark(on_point)
             yield iteration
+        if self.iteration < self.recipe.iterations:
+            raise ToyflowError(
+                f"the batches ended after {self.iteration} of {self.recipe.iterations} iterations; give as "
+                "many batches as the recipe has iterations, repeating the data if need be."
+            )
         self.model.eval()
 
     def trained(self) -> Model:
@@ -137,11 +130,11 @@ class Trainer:
         """(tensors, JSON values): everything that `restore` needs, the same on every process of the group.
 
         Raises:
-            DivergedError: a weight is not finite; such a state is not worth keeping.
+            NonFiniteDataError, DivergedError: a weight is not finite; such a state is not worth keeping.
         """
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if not all(torch.isfinite(tensor).all() for tensor in model.values()):
-            raise DivergedError(self._diverged("a weight"))
+            self._refuse("a weight")
         window = {name: self.group.gathered(tensor) for name, tensor in self._window.tensors().items()}
         tensors = {**model, "generator": self.generator.get_state(), **window}
         if self._average is not None:
@@ -158,7 +151,7 @@ class Trainer:
         if self._average is not None:
             self._average.load_state_dict(_below("average.", tensors))
         self.generator.set_state(tensors["generator"].cpu())
-        self._window = _Window.of(tensors, self.group.own, next(self.model.parameters()).device)
+        self._window = LossWindow.of(tensors, self.group.own, next(self.model.parameters()).device)
         for i, optimiser in enumerate(self._optimisers):
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
             state: dict[int, dict[str, Tensor]] = {}
@@ -175,6 +168,7 @@ class Trainer:
         self.curve = TrainingCurve(points, values["curve"]["seconds"])
 
     def _step(self, observation: Any, target: Tensor, weight: Tensor | None = None) -> None:
+        self._data.add(self.iteration + 1, observation=observation, target=target, weight=weight)
         whole = target[:1].expand(len(target) * self.group.world_size, *target.shape[1:])
         drawn = part_of(self.objective.draw(whole, self.generator), self.group.own)
         self.model.zero_grad()
@@ -188,7 +182,7 @@ class Trainer:
                         part_of(drawn, part),
                         None if weight is None else weight[part],
                     )
-                (loss.mean * share).backward()
+                (loss.value * share).backward()
             self._window.add(loss)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         share = self.recipe.rate(self.iteration)
@@ -201,38 +195,58 @@ class Trainer:
         self.iteration += 1
 
     def _shares(self, weight: Tensor | None, parts: list[slice]) -> list[float] | list[Tensor]:
-        """What to scale the mean loss of each part by, so that the mean of all processes' gradients is that
-        of the whole batch; parts with more padding count less."""
+        """What to scale the loss of each part by, so that the mean of all processes' gradients is that of
+        the whole batch; parts with more padding count less, and all count 0 where all is padding."""
         if weight is None:
             return [1 / len(parts) for _ in parts]
         masses = torch.stack([self.objective.mass(weight[part]) for part in parts])
-        return list(masses * self.group.world_size / self.group.total(masses.sum()))
+        return list(masses * self.group.world_size / nonzero(self.group.total(masses.sum())))
 
     def _mark(self, on_point: Callable[[CurvePoint], None]) -> None:
         mean, by_noise = self._window.close(self.group)
         if not math.isfinite(mean):
-            raise DivergedError(self._diverged("the loss"))
+            self._refuse("the loss")
+        self._data = DataCheck()
         rate = float(self._optimisers[0].param_groups[0]["lr"])
         self.curve.points.append(CurvePoint(self.iteration, mean, by_noise, rate, self.curve.seconds))
         on_point(self.curve.points[-1])
 
-    def _diverged(self, what: str) -> str:
-        return f"{what} became infinite or NaN by iteration {self.iteration}; lower the learning rate."
+    def _refuse(self, what: str) -> NoReturn:
+        """Say whether the data or the training made `what` infinite or NaN."""
+        found = self._data.first_fault()
+        if self.group.any(found is not None):
+            raise NonFiniteDataError(
+                f"the training data is not finite: {found or 'the batch of another process'} contains NaN or "
+                "infinity; correct the data."
+            )
+        raise DivergedError(
+            f"{what} became infinite or NaN by iteration {self.iteration}; lower the learning rate."
+        )
 
 
 def train(
     model: Model,
     objective: Objective,
-    batches: Iterable[tuple[Any, Float[Tensor, "batch ..."]]],
+    batches: Iterable[tuple[Any, ...]],
     recipe: Recipe,
     generator: torch.Generator,
     on_point: Callable[[CurvePoint], None] = lambda point: None,
     points: int = 100,
 ) -> TrainingCurve:
-    """Train `model` in place from start to end; see `Trainer`.
+    """Train `model` in place from start to end; arguments and errors are those of `Trainer` and its `steps`.
 
-    Raises:
-        DivergedError: the loss is no longer finite; the message says by which iteration.
+    Example:
+        >>> import torch
+        >>> from toyflow import FlowMatching, Shift, VectorModel
+        >>> from toyflow.training import OneCycle, train
+        >>> def batches():
+        ...     while True:
+        ...         phase = 6.28 * torch.rand(16, 1)
+        ...         yield phase, phase.sin()
+        >>> model, recipe = VectorModel(observation=1, target=1), OneCycle(iterations=50)
+        >>> curve = train(model, FlowMatching(Shift(4)), batches(), recipe, torch.Generator().manual_seed(0))
+        >>> len(curve.points), curve.points[-1].iteration
+        (50, 50)
     """
     trainer = Trainer(model, objective, recipe, generator, points)
     for _ in trainer.steps(batches, on_point):
@@ -241,8 +255,8 @@ def train(
 
 
 class _BatchLoss(nn.Module):
-    """A batch's loss as one module, for a group to wrap. Within, objectives have the bare model and may
-    call it several times, without gradient, or for forward-mode derivatives, which a wrapped one lacks."""
+    """A batch's loss as one module, for a group to wrap. Objectives get the bare model: they may call it
+    several times, without gradient, or for forward-mode derivatives, which a wrapped model lacks."""
 
     def __init__(self, model: Model, objective: Objective) -> None:
         super().__init__()
@@ -250,40 +264,6 @@ class _BatchLoss(nn.Module):
 
     def forward(self, observation: Any, target: Tensor, drawn: Any, weight: Tensor | None) -> Loss:
         return self.objective.loss(self.model, self.model.encode(observation), target, drawn, weight)
-
-
-class _Window:
-    """Losses since the last point, kept as tensors: nothing is read back before the window closes."""
-
-    def __init__(self) -> None:
-        self.losses: list[Tensor] = []
-        self.levels: list[Tensor] = []
-
-    def add(self, loss: Loss) -> None:
-        self.losses.append(loss.per_sample.detach())
-        self.levels.append(noise_level(loss.t))
-
-    def close(self, group: ProcessGroup) -> tuple[float, list[float]]:
-        losses, levels = (group.gathered(torch.cat(each)).cpu() for each in (self.losses, self.levels))
-        losses = losses.double()
-        self.losses, self.levels = [], []
-        index = (levels * LOSS_BINS).long().clamp(0, LOSS_BINS - 1)
-        total = torch.zeros(LOSS_BINS, dtype=torch.float64).index_add_(0, index, losses)
-        count = torch.zeros(LOSS_BINS, dtype=torch.float64).index_add_(0, index, torch.ones_like(losses))
-        return float(losses.mean()), (total / count).tolist()
-
-    def tensors(self) -> dict[str, Tensor]:
-        if not self.losses:
-            return {}
-        return {"window.losses": torch.cat(self.losses), "window.levels": torch.cat(self.levels)}
-
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor], own: slice, device: torch.device) -> _Window:
-        window = cls()
-        if "window.losses" in tensors:
-            losses, levels = (tensors[f"window.{name}"][own].to(device) for name in ("losses", "levels"))
-            window.losses, window.levels = [losses], [levels]
-        return window
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

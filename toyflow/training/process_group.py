@@ -1,4 +1,4 @@
-"""The processes that train one model: what each takes of a batch, and what they tell each other."""
+"""The processes that train one model: each one's part of a batch, and their communication."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ State = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 class ProcessGroup:
     """A process that trains alone. `toyflow.training.distributed` has the group of several.
 
-    Every process calls every method, in the same order, unless it says otherwise.
+    All processes of a group must call the methods that communicate (from `total` on) in the same order.
+
+    Example:
+        >>> from toyflow.training.process_group import SINGLE
+        >>> list(range(4))[SINGLE.own], SINGLE.any(False)
+        ([0, 1, 2, 3], False)
     """
 
     rank = 0
-    """This process's number; 0 is the main one."""
+    """Number of this process; 0 is the main one."""
     world_size = 1
-    """How many processes there are."""
+    """Number of processes."""
     local_world_size = 1
-    """How many on this machine."""
+    """Number of processes on this machine."""
 
     @property
     def is_main(self) -> bool:
-        """Whether this process reads and writes results, and tells the user."""
+        """Whether this process reads and writes results, and prints to the user."""
         return self.rank == 0
 
     @property
@@ -39,11 +44,11 @@ class ProcessGroup:
         return slice(self.rank, None, self.world_size)
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """`module` so that a backward pass leaves every process with the mean of all processes' gradients."""
+        """`module`, wrapped so that a backward pass averages the gradients over all processes."""
         return module
 
     def apart(self, wrapped: nn.Module) -> AbstractContextManager[None]:
-        """Inside, passes of `wrapped` leave each process with its own gradients."""
+        """Inside, backward passes of `wrapped` leave each process's gradients as they are."""
         return nullcontext()
 
     def total(self, value: Tensor) -> Tensor:
@@ -51,19 +56,19 @@ class ProcessGroup:
         return value
 
     def gathered(self, samples: Tensor) -> Tensor:
-        """All processes' samples, as many of each, in the order of the batch that `own` took them from."""
+        """All processes' samples, the same number from each, in the order of the whole batch."""
         return samples
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so for any process."""
+        """Whether `flag` is true in any process."""
         return flag
 
     def broadcast(self, value: T) -> T:
-        """The main process's `value`, which is plain data."""
+        """The main process's `value`, which must be plain data, in every process."""
         return value
 
     def broadcast_state(self, state: State | None) -> State | None:
-        """The main process's `state`, with its tensors in main memory."""
+        """The main process's `state` in every process, its tensors on the CPU."""
         return state
 
 
@@ -71,7 +76,15 @@ SINGLE = ProcessGroup()
 
 
 def check_split(batch_size: int, processes: int, accumulate: int) -> None:
-    """Raise UsageError unless a batch falls into equal parts for `processes`, each in `accumulate` turns."""
+    """Raise UsageError unless a batch falls into equal parts for `processes`, each in `accumulate` turns.
+
+    Example:
+        >>> from toyflow.training.process_group import check_split
+        >>> check_split(16, processes=2, accumulate=4)
+        >>> check_split(16, processes=3, accumulate=1)
+        Traceback (most recent call last):
+        toyflow.errors.UsageError: a batch of 16 does not fall into equal parts (processes: 3, ...
+    """
     if batch_size % (processes * accumulate):
         raise UsageError(
             f"a batch of {batch_size} does not fall into equal parts (processes: {processes}, --accumulate: "

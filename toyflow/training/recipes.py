@@ -9,16 +9,45 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from toyflow.errors import UsageError
 from toyflow.training.muon import Muon
+
+CONVOLUTIONS = (
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
 
 
 class Recipe(ABC):
-    """How a model is trained. Subclasses are frozen dataclasses of numbers, which enter training records."""
+    """How a model is trained. Subclasses are frozen dataclasses of numbers, which enter training records.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import torch
+        >>> from toyflow.training import Recipe
+        >>> @dataclass(frozen=True)
+        ... class Constant(Recipe):
+        ...     iterations: int = 100
+        ...     batch_size: int = 16
+        ...     clip_norm: float = 1.0
+        ...
+        ...     def optimisers(self, model):
+        ...         return [torch.optim.Adam(model.parameters(), lr=1e-3)]
+        ...
+        ...     def rate(self, iteration):
+        ...         return 1.0
+        >>> Constant().rate(50)
+        1.0
+    """
 
     iterations: int
     batch_size: int
     clip_norm: float
-    """Most norm of all gradients together."""
+    """Gradients are scaled down to this norm, of all of them together."""
     ema: float = 0.0
     """Decay of the exponential moving average of the weights that is kept as the result; 0 for none."""
 
@@ -36,7 +65,25 @@ class OneCycle(Recipe):
     """AdamW, and Muon for convolution kernels, under a one-cycle learning rate: linear warm-up to the
     peak, then a cosine to 0.
 
-    `warmup` is a share of the iterations; weights of one axis (biases, norms) are not decayed.
+    Convolution kernels are the weights of torch's convolution modules. Neither they nor weights of one axis
+    (biases, norms) are decayed.
+
+    Args:
+        iterations: number of steps.
+        batch_size: examples in each.
+        learning_rate: AdamW's peak.
+        kernel_learning_rate: Muon's peak.
+        warmup: share of the iterations, from 0 to 1.
+        weight_decay, beta1, beta2: AdamW's; beta1 is also Muon's momentum.
+        clip_norm: see `Recipe`.
+
+    Source: one-cycle, Smith and Topin 1708.07120; Muon, see `toyflow.training.muon`.
+
+    Example:
+        >>> from toyflow.training import OneCycle
+        >>> recipe = OneCycle(iterations=100)
+        >>> recipe.rate(0), recipe.rate(9), round(recipe.rate(55), 2), round(recipe.rate(99), 4)
+        (0.1, 1.0, 0.5, 0.0003)
     """
 
     iterations: int = 1000
@@ -57,12 +104,14 @@ class OneCycle(Recipe):
         return _cosine((iteration - warmup) / max(1, self.iterations - warmup))
 
     def optimisers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
-        """See `Recipe`."""
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        kernels = [p for p in parameters if p.ndim > 2]
+        """See `Recipe`. Raises UsageError if the model has no parameters to train."""
+        parameters = _trained(model)
+        convolved = {id(m.weight) for m in model.modules() if isinstance(m, CONVOLUTIONS)}
+        kernels = [p for p in parameters if id(p) in convolved]
+        others = [p for p in parameters if id(p) not in convolved]
         groups = [
-            {"params": [p for p in parameters if p.ndim == 2], "weight_decay": self.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in others if p.ndim >= 2], "weight_decay": self.weight_decay},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
         ]
         betas = (self.beta1, self.beta2)
         adam = torch.optim.AdamW(groups, lr=self.learning_rate, betas=betas, fused=_fused(parameters))
@@ -72,9 +121,15 @@ class OneCycle(Recipe):
 @dataclass(frozen=True)
 class PolicyRecipe(Recipe):
     """AdamW under linear warm-up and a cosine to `final_learning_rate`, the backbone's rate multiplied by
-    `backbone_rate`, and an average of the weights as the result. The defaults are the study's for `tiny`.
+    `backbone_rate`, and an average of the weights as the result. The defaults are the paper's for `tiny`.
 
     The backbone is what the model holds as `backbone`; all parameters are decayed alike.
+
+    Example:
+        >>> from toyflow.training import PolicyRecipe
+        >>> recipe = PolicyRecipe(iterations=20_000)
+        >>> recipe.rate(999), round(recipe.rate(19_999), 3)
+        (1.0, 0.1)
     """
 
     iterations: int = 50_000
@@ -103,7 +158,8 @@ class PolicyRecipe(Recipe):
         return floor + (1 - floor) * _cosine((iteration - warmup) / max(1, self.iterations - warmup))
 
     def optimisers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
-        """See `Recipe`."""
+        """See `Recipe`. Raises UsageError if the model has no parameters to train."""
+        parameters = _trained(model)
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         backbone = [p for name, p in named if name.startswith("backbone.")]
         head = [p for name, p in named if not name.startswith("backbone.")]
@@ -117,13 +173,20 @@ class PolicyRecipe(Recipe):
                 betas=(self.beta1, self.beta2),
                 eps=self.epsilon,
                 weight_decay=self.weight_decay,
-                fused=_fused(head),
+                fused=_fused(parameters),
             )
         ]
 
 
 def _cosine(done: float) -> float:
     return (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise UsageError(f"{type(model).__name__} has no parameters that require a gradient to train.")
+    return parameters
 
 
 def _fused(parameters: list[nn.Parameter]) -> bool:

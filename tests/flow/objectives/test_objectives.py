@@ -5,7 +5,7 @@ from torch import nn
 
 from toyflow.errors import UsageError
 from toyflow.flow import Model, make_objective, parse_sampler, parse_schedule
-from toyflow.flow.objectives.base import squared_error
+from toyflow.flow.objectives.loss import squared_error
 
 EULER = parse_sampler("euler")
 
@@ -37,9 +37,9 @@ def ideal_velocity(x, t, condition):
 
 def test_flow_loss_is_zero_for_the_true_velocity_and_known_for_zero(generator):
     target = torch.randn(64, 4, 3)
-    assert loss_of(flow(), Recorder(ideal_velocity), target, target, generator).mean < 1e-6
+    assert loss_of(flow(), Recorder(ideal_velocity), target, target, generator).value < 1e-6
     loss = loss_of(flow(), Recorder(lambda x, t, c: torch.zeros_like(x)), target, target, generator)
-    assert float(loss.mean) == pytest.approx(float(target.square().mean()) + 1, rel=0.2)
+    assert float(loss.value) == pytest.approx(float(target.square().mean()) + 1, rel=0.2)
 
 
 def test_flow_puts_noise_and_data_together_by_the_drawn_time(generator):
@@ -69,7 +69,7 @@ def test_pure_noise_sees_noise_alone_and_answers_in_one_call(generator):
     model = Recorder(lambda x, t, c: c)
     loss = loss_of(objective, model, target, target, generator)
     x, t = model.asked[0]
-    assert loss.mean == 0 and (t == 0).all()
+    assert loss.value == 0 and (t == 0).all()
     assert abs(float(x.mean())) < 0.1 and float(x.std()) == pytest.approx(1, abs=0.05)
     noise = torch.randn(2, 4, 3)
     objective.decode(model, target[:2], noise, 1, EULER)
@@ -79,7 +79,7 @@ def test_pure_noise_sees_noise_alone_and_answers_in_one_call(generator):
 def test_regression_sees_zeros_in_training_and_in_decoding(generator):
     objective, target = make_objective("regression", None), torch.randn(8, 4, 3)
     model = Recorder(lambda x, t, c: c)
-    assert loss_of(objective, model, target, target, generator).mean == 0
+    assert loss_of(objective, model, target, target, generator).value == 0
     got = objective.decode(model, target, torch.randn(8, 4, 3), 1, EULER)
     assert torch.equal(got, target)
     assert all((x == 0).all() and (t == 0).all() for x, t in model.asked)
@@ -99,7 +99,7 @@ def test_elements_of_weight_zero_are_not_learned(name, generator):
     weight[:, 2:] = 0
     wrong = nn.Parameter(torch.zeros(6, 4, 3))
     objective = make_objective(name, parse_schedule("beta") if name == "flow" else None)
-    loss_of(objective, Recorder(lambda x, t, c: wrong), None, target, generator, weight).mean.backward()
+    loss_of(objective, Recorder(lambda x, t, c: wrong), None, target, generator, weight).value.backward()
     assert wrong.grad is not None
     assert (wrong.grad[:, 2:] == 0).all() and (wrong.grad[:, :2] != 0).all()
 
@@ -107,12 +107,12 @@ def test_elements_of_weight_zero_are_not_learned(name, generator):
 def test_weights_of_one_change_nothing_and_rows_count_by_their_weight():
     prediction, target, t = torch.randn(3, 4), torch.randn(3, 4), torch.zeros(3)
     plain, weighted = (squared_error(prediction, target, t, w) for w in (None, torch.ones(3, 4)))
-    torch.testing.assert_close(plain.mean, weighted.mean)
+    torch.testing.assert_close(plain.value, weighted.value)
     torch.testing.assert_close(plain.per_sample, weighted.per_sample)
     padded = torch.tensor([[1.0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]])
     loss = squared_error(prediction, target, t, padded)
     expected = ((prediction - target).square() * padded).sum() / 6
-    torch.testing.assert_close(loss.mean, expected)
+    torch.testing.assert_close(loss.value, expected)
     assert loss.per_sample[2] == 0, "a sample that is all padding has no loss, and no NaN"
 
 

@@ -177,7 +177,7 @@ def test_demonstrations_that_are_not_as_they_were_written_are_refused(tmp_path):
     (tmp_path / "demos" / "meta" / "stats.json").write_text("{ }")
     with pytest.raises(DamagedError, match=r"stats\.json is damaged") as caught:
         open_data_set(str(tmp_path / "demos"))
-    assert "robot-demos" in caught.value.mend
+    assert "robot-demos" in caught.value.hint
 
 
 @pytest.mark.parametrize("broken", ["text", {"mean": "x"}, {"mean": [10**400]}, {"mean": {"a": "b"}}])

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import make_objective, parse_sampler, parse_schedule
-from toyflow.flow.objectives.base import squared_error
+from toyflow.flow.objectives.loss import squared_error
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
 from toyflow.robot.interface import Interface, Observation
@@ -158,7 +158,7 @@ def test_the_loss_looks_at_supervised_dimensions_of_real_actions(supervision, di
     expected[0, :, :dims] = expected[1, :4, :dims] = 1
     assert torch.equal(weight, expected)
     prediction = torch.randn(2, 10, 32, requires_grad=True)
-    squared_error(prediction, torch.randn(2, 10, 32), torch.zeros(2), weight).mean.backward()
+    squared_error(prediction, torch.randn(2, 10, 32), torch.zeros(2), weight).value.backward()
     assert prediction.grad is not None and torch.equal(prediction.grad != 0, expected.bool())
 
 
@@ -244,9 +244,9 @@ def test_every_objective_trains_and_decodes(name, attention, generator):
     is_pad[0, 5:] = True
     target = policy.target(torch.randn(4, 10, 7, generator=generator))
     loss = loss_of(objective, policy, policy.encode(seen), target, generator, policy.weight(is_pad))
-    loss.mean.backward()
+    loss.value.backward()
     gradients = [p.grad for p in policy.parameters() if p.grad is not None]
-    assert loss.mean.isfinite() and all(g.isfinite().all() for g in gradients)
+    assert loss.value.isfinite() and all(g.isfinite().all() for g in gradients)
     assert any(p.grad is not None and p.grad.any() for p in policy.backbone.parameters())
     policy.eval()
     with torch.no_grad():

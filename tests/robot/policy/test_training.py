@@ -13,7 +13,7 @@ from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
 from toyflow.robot.policy.training import batches, frame_order, train_policy
-from toyflow.training import DivergedError, PolicyRecipe
+from toyflow.training import NonFiniteDataError, PolicyRecipe
 
 pytest.importorskip("lerobot")
 RECIPE = PolicyRecipe(iterations=12, batch_size=4, learning_rate=1e-3, warmup_iterations=2, ema=0.9)
@@ -113,7 +113,7 @@ def test_a_loss_that_is_none_stops_the_run_and_keeps_the_last_good_state(parts, 
         for number, batch in enumerate(stream):
             yield batch._replace(target=batch.target * (float("nan") if number == 5 else 1))
 
-    with pytest.raises(DivergedError, match="the loss became infinite or NaN by iteration 6"):
+    with pytest.raises(NonFiniteDataError, match="target of iteration 6 contains NaN"):
         trained(parts, tmp_path, changed=broken)
     assert max(path.name for path in tmp_path.iterdir()) == "iteration-0000005"
 

@@ -131,7 +131,8 @@ def finished(process, folder: Path, count: int) -> None:
     """Wait until `count` cells are complete."""
     deadline = time.time() + 120
     while time.time() < deadline and process.poll() is None:
-        if len(list(folder.glob("out/cells/*/evaluations/[!.]*"))) >= 2 * count:
+        cells = folder.glob("out/cells/*")
+        if sum(len(list(cell.glob("evaluations/[!.]*"))) == 2 for cell in cells) >= count:
             return
         time.sleep(0.05)
     raise AssertionError(f"the sweep ended or hung: {process.communicate()}")

@@ -1,4 +1,4 @@
-"""`autoregressive`: one token after the other, no noise; the baseline of the study's finding 4."""
+"""`autoregressive`: one token after the other, no noise; the baseline of the paper's finding 4."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from toyflow.errors import UsageError
-from toyflow.flow.objectives.base import Loss, Model, Objective, weighted_mean
-from toyflow.flow.samplers import Sampler
+from toyflow.flow.model import Model, Predictor
+from toyflow.flow.objectives.base import Objective
+from toyflow.flow.objectives.loss import Loss, weighted_mean
+from toyflow.flow.samplers import Sampler, euler
 
 
 class Autoregressive(Objective):
@@ -20,29 +22,50 @@ class Autoregressive(Objective):
     For targets that are codes of classes, [tokens, classes] with the class at the largest element: the
     model's prediction is read as logits, and it is fed one-hot vectors. Decoding is greedy and takes one
     call per token, so K = 1 has as many function evaluations as there are tokens.
+
+    `attach` makes a `Model` causal. Any other model must be so by itself.
+
+    Raises:
+        UsageError: in `attach`, the target is not [tokens, classes], or the model has no causal form.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import Autoregressive
+        >>> target = torch.eye(3)[torch.tensor([[0, 2], [1, 1]])]  # 2 examples of 2 tokens of 3 classes
+        >>> def sure(x, t, condition):
+        ...     return 50 * condition
+        >>> objective = Autoregressive()
+        >>> bool(objective.loss(sure, target, target).value < 1e-6)
+        True
+        >>> torch.equal(objective.decode(sure, target, torch.randn(2, 2, 3)), target)
+        True
     """
 
     name = "autoregressive"
-    source = "the study's baseline; the factorisation is the chain rule"
+    source = "the paper's baseline; the factorisation is the chain rule"
 
     def __init__(self) -> None:
         self.tokens = 1
 
-    def attach(self, model: Model, target: tuple[int, ...]) -> None:
-        super().attach(model, target)
+    def attach(
+        self, model: Predictor, target: tuple[int, ...], generator: torch.Generator | None = None
+    ) -> None:
+        super().attach(model, target, generator)
         if len(target) != 2:
             raise UsageError(
                 f"objective 'autoregressive' needs targets [tokens, classes], not {list(target)}."
             )
+        if not isinstance(model, Model):
+            raise UsageError("objective 'autoregressive' needs a toyflow.Model with `make_causal`.")
         model.make_causal()
         self.tokens = target[0]
 
     def loss(
         self,
-        model: Model,
+        model: Predictor,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        drawn: Any,
+        drawn: Any = None,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
         classes = target.argmax(-1)
@@ -52,16 +75,21 @@ class Autoregressive(Objective):
         return weighted_mean(error, t, None if weight is None else weight.mean(-1))
 
     def decode(
-        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+        self,
+        model: Predictor,
+        condition: Any,
+        noise: Float[Tensor, "batch ..."],
+        steps: int = 1,
+        sampler: Sampler = euler,
     ) -> Float[Tensor, "batch ..."]:
         t = noise.new_zeros(len(noise))
         written = torch.zeros_like(noise)
-        for k in range(self.tokens):
+        for k in range(noise.shape[1]):
             logits = model(_shifted(written), t, condition)[:, k]
             written[:, k] = one_hot(logits.argmax(-1), noise.shape[-1]).to(noise.dtype)
         return written
 
-    def model_calls(self, steps: int, sampler: Sampler) -> int:
+    def model_calls(self, steps: int = 1, sampler: Sampler = euler) -> int:
         return self.tokens
 
 

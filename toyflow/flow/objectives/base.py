@@ -10,54 +10,25 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from toyflow import plugins
 from toyflow.errors import UsageError
-from toyflow.flow.samplers import Sampler, uniform_grid
-from toyflow.flow.schedules import Schedule, TimeSampling
-
-
-class Model(nn.Module, ABC):
-    """A network that encodes its condition once and then answers for it any number of times."""
-
-    @abstractmethod
-    def encode(self, observation: Any) -> Any:
-        """The condition: whatever `forward` takes back, computed once per sample."""
-
-    @abstractmethod
-    def forward(
-        self,
-        x: Float[Tensor, "batch ..."],
-        t: Float[Tensor, "batch"],
-        condition: Any,
-        r: Float[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch ..."]:
-        """A prediction of `x`'s shape; what it means is the objective's business. `r` is a second time,
-        t <= r <= 1, for objectives that jump from t to r; None is r = t, and a model that is never
-        trained on one of these may leave the argument out."""
-
-    def make_causal(self) -> None:
-        """Let a target token see only itself and those before it. Raises UsageError where it cannot."""
-        raise UsageError(f"{type(self).__name__} has no causal form, which `autoregressive` needs.")
-
-
-class Loss(NamedTuple):
-    """A batch's loss: what is differentiated, and what is logged by noise level."""
-
-    mean: Float[Tensor, ""]
-    per_sample: Float[Tensor, "batch"]
-    t: Float[Tensor, "batch"]
+from toyflow.flow.model import Predictor
+from toyflow.flow.objectives.loss import Loss
+from toyflow.flow.samplers import Sampler, euler, uniform_grid
+from toyflow.flow.schedules.base import Schedule, TimeSampling
 
 
 class Drawn(NamedTuple):
-    """Chance's part in a batch whose samples each have one time."""
+    """Noise and times of a batch whose samples each have one time."""
 
     noise: Float[Tensor, "batch ..."]
     t: Float[Tensor, "batch"]
 
 
 class DrawnJumps(NamedTuple):
-    """Chance's part in a batch whose samples each have two times, t <= r."""
+    """Noise and times of a batch whose samples each have two times, t <= r."""
 
     noise: Float[Tensor, "batch ..."]
     t: Float[Tensor, "batch"]
@@ -66,14 +37,46 @@ class DrawnJumps(NamedTuple):
 
 class Passes(NamedTuple):
     """Model calls per training example, the condition's encoding apart. A Jacobian-vector product counts
-    as two forward passes, a backward pass as one (it costs about two forward ones)."""
+    as two forward passes, a backward pass as one (it costs about two forward ones).
+
+    Example:
+        >>> from toyflow import MeanFlow
+        >>> MeanFlow.training_passes
+        Passes(forward=2, backward=1)
+    """
 
     forward: float
     backward: float
 
 
 class Objective(ABC):
-    """What is regressed on what in training, and how the trained model is decoded."""
+    """What is regressed on what in training, and how the trained model is decoded.
+
+    Targets are tensors [batch, ...] of data x1, in units in which noise x0 ~ N(0, I) is a sensible start:
+    scale them to about zero mean and unit variance. A subclass defines `loss` and `decode`, `draw` if it
+    needs noise or times, and the class attributes below.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import Objective, normal_like, squared_error
+        >>> class Denoise(Objective):
+        ...     name, source = "denoise", "an example: E || f(x1 + x0, 0, c) - x1 ||^2"
+        ...
+        ...     def draw(self, target, generator=None):
+        ...         return normal_like(target, generator)
+        ...
+        ...     def loss(self, model, condition, target, drawn=None, weight=None):
+        ...         noise, t = self.ensure_drawn(target, drawn), target.new_zeros(len(target))
+        ...         return squared_error(model(target + noise, t, condition), target, t, weight)
+        ...
+        ...     def decode(self, model, condition, noise, steps=1, sampler=None):
+        ...         return model(noise, noise.new_zeros(len(noise)), condition)
+        >>> def perfect(x, t, condition):
+        ...     return condition
+        >>> target = torch.randn(8, 2)
+        >>> Denoise().loss(perfect, target, target).value
+        tensor(0.)
+    """
 
     name: ClassVar[str]
     source: ClassVar[str]
@@ -84,57 +87,94 @@ class Objective(ABC):
     uses_second_time: ClassVar[bool] = False
     """Whether it gives the model `r`."""
     has_velocity: ClassVar[bool] = False
-    """Whether its model answers for a velocity at every (x, t): see `velocity`."""
+    """Whether its model predicts a velocity at every (x, t): see `velocity`."""
     training_passes: ClassVar[Passes] = Passes(1, 1)
 
-    def attach(self, model: Model, target: tuple[int, ...]) -> None:
-        """Give a fresh model what this objective needs of it, before weights are loaded or trained.
+    def attach(
+        self, model: Predictor, target: tuple[int, ...], generator: torch.Generator | None = None
+    ) -> None:
+        """Give a fresh model what this objective needs of it, before weights are loaded or trained. Only
+        `autoregressive` and the objectives with a learned start change the model; others check it.
 
         Args:
             target: shape of one target, without the batch.
+            generator: of weights that are added; None is torch's global generator, which also draws the
+                weights of the model's layers.
 
         Raises:
             UsageError: the model cannot serve this objective.
         """
-        if self.uses_second_time and "r" not in inspect.signature(model.forward).parameters:
+        call = model.forward if isinstance(model, nn.Module) else model
+        if self.uses_second_time and "r" not in inspect.signature(call).parameters:
+            name = f"{type(model).__name__}.forward" if isinstance(model, nn.Module) else "it"
             raise UsageError(
-                f"objective {self.name!r} asks the model for a second time: give "
-                f"{type(model).__name__}.forward an argument r=None."
+                f"objective {self.name!r} asks the model for a second time: give {name} an argument r=None."
             )
 
-    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator) -> Any:
-        """What chance adds to a batch whose target is like `target`, whose numbers do not matter: tensors
-        with the batch first, or mappings and tuples of such, on the generator's device. Here: nothing.
+    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None) -> Any:
+        """Samples noise and times; only `target`'s shape, dtype and device are used. Here: nothing.
 
-        Drawn for a whole batch and apart from the loss, so that processes may each take some of its samples.
+        Drawn for a whole batch and apart from the loss, so that several processes may each take some of its
+        samples.
+
+        Args:
+            generator: of the random numbers, and the device of what is drawn; None is torch's global
+                generator and the target's device.
+
+        Returns:
+            Tensors with the batch first, or mappings and tuples of such.
         """
         return ()
+
+    def ensure_drawn(self, target: Float[Tensor, "batch ..."], drawn: Any) -> Any:
+        """`drawn` on `target`'s device; where it is None, what `draw` gives for this batch."""
+        drawn = self.draw(target) if drawn is None else drawn
+        return tree_map(lambda tensor: tensor.to(target.device), drawn)
 
     @abstractmethod
     def loss(
         self,
-        model: Model,
+        model: Predictor,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        drawn: Any,
+        drawn: Any = None,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
-        """Loss of a batch, or of some samples of one, with as much of what `draw` gave. `weight` weighs
-        elements of `target`, 0 for padding; default 1."""
+        """Loss of a batch, or of some samples of one.
+
+        Args:
+            condition: handed to the model as it is.
+            target: data x1.
+            drawn: what `draw` gave for these samples; None draws from torch's global generator.
+            weight: of the elements of `target`, >= 0, 0 for padding; None weighs all alike. Where all are 0,
+                the loss and its gradient are 0.
+        """
 
     def mass(self, weight: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
-        """What some samples of a batch count among the others: the mean loss of all of them is
-        sum(mass * mean) / sum(mass) over the parts. Here: the sum of their weights."""
+        """What some samples of a batch count among the others: the loss of all of them is
+        sum(mass * value) / sum(mass) over the parts. Here: the sum of their weights."""
         return weight.sum()
 
     @abstractmethod
     def decode(
-        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+        self,
+        model: Predictor,
+        condition: Any,
+        noise: Float[Tensor, "batch ..."],
+        steps: int = 1,
+        sampler: Sampler = euler,
     ) -> Float[Tensor, "batch ..."]:
-        """A sample of the target in `steps` steps from `noise` ~ N(0, I)."""
+        """A sample of the target.
+
+        Args:
+            condition: handed to the model as it is, in every call.
+            noise: x0 ~ N(0, I) of the target's shape.
+            steps: K, a number that `can_decode` admits.
+            sampler: of the integration, where the objective `uses_sampler`.
+        """
 
     def velocity(
-        self, model: Model, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
+        self, model: Predictor, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
     ) -> Float[Tensor, "batch ..."]:
         """dx/dt at (x, t) as the model has learned it; only where `has_velocity`."""
         return model(x, t, condition)
@@ -143,13 +183,25 @@ class Objective(ABC):
         """Whether `decode` is defined for this number of steps. Here: for one step only."""
         return steps == 1
 
-    def model_calls(self, steps: int, sampler: Sampler) -> int:
+    def model_calls(self, steps: int = 1, sampler: Sampler = euler) -> int:
         """Number of function evaluations (NFE) of `decode`; encoding the condition is not counted."""
         return 1
 
 
 class ScheduledObjective(Objective):
-    """An objective whose training draws its time from a schedule."""
+    """An objective whose training draws noise x0 ~ N(0, I), and its time from a schedule.
+
+    Args:
+        schedule: distribution of the training time.
+        time_sampling: see `Schedule.sample`.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import FlowMatching, Shift
+        >>> drawn = FlowMatching(Shift(4)).draw(torch.zeros(5, 3), torch.Generator().manual_seed(0))
+        >>> drawn.noise.shape, drawn.t.shape
+        (torch.Size([5, 3]), torch.Size([5]))
+    """
 
     uses_schedule = True
 
@@ -157,51 +209,69 @@ class ScheduledObjective(Objective):
         self.schedule = schedule
         self.time_sampling: TimeSampling = time_sampling
 
-    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator) -> tuple[Tensor, ...]:
+    def draw(
+        self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None
+    ) -> tuple[Tensor, ...]:
         noise = normal_like(target, generator)
         return Drawn(noise, self.schedule.sample(len(target), generator, self.time_sampling))
 
 
 def jump(
-    model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int
+    model: Predictor, condition: Any, noise: Float[Tensor, "batch ..."], steps: int
 ) -> Float[Tensor, "batch ..."]:
-    """x += (r - t) model(x, t, c, r) over `steps` equal steps from t to r, for mean velocities."""
+    """x += (r - t) model(x, t, c, r) over `steps` equal steps from t to r, for mean velocities.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.flow.objectives.base import jump
+        >>> jump(lambda x, t, condition, r: torch.full_like(x, 3), None, torch.ones(1, 2), steps=4)
+        tensor([[4., 4.]])
+    """
     x = noise
     for t, r in itertools.pairwise(uniform_grid(steps, noise.device)):
         x = x + (r - t) * model(x, t.expand(len(x)), condition, r.expand(len(x)))
     return x
 
 
-def squared_error(
-    prediction: Float[Tensor, "batch ..."],
-    target: Float[Tensor, "batch ..."],
-    t: Float[Tensor, "batch"],
-    weight: Float[Tensor, "batch ..."] | None = None,
-) -> Loss:
-    """Mean of (prediction - target)^2 over elements, weighted, and the same for each sample apart."""
-    return weighted_mean((prediction - target).square(), t, weight)
+def normal_like(
+    x: Float[Tensor, "batch ..."], generator: torch.Generator | None = None
+) -> Float[Tensor, "batch ..."]:
+    """Noise x0 ~ N(0, I) of `x`'s shape and dtype.
+
+    Args:
+        generator: of the random numbers, and the device of the noise; None is torch's global generator and
+            `x`'s device.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import normal_like
+        >>> x = torch.zeros(2, 3)
+        >>> one, two = (normal_like(x, torch.Generator().manual_seed(0)) for _ in range(2))
+        >>> one.shape, torch.equal(one, two)
+        (torch.Size([2, 3]), True)
+    """
+    device = x.device if generator is None else generator.device
+    return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype)
 
 
-def weighted_mean(
-    error: Float[Tensor, "batch ..."],
-    t: Float[Tensor, "batch"],
-    weight: Float[Tensor, "batch ..."] | None = None,
-) -> Loss:
-    """Mean of `error` over elements, weighted, and the same for each sample apart."""
-    if weight is None:
-        per_sample = error.flatten(1).mean(1)
-        return Loss(per_sample.mean(), per_sample.detach(), t)
-    weighted = (error * weight).flatten(1).sum(1)
-    total = weight.expand_as(error).flatten(1).sum(1)
-    return Loss(weighted.sum() / total.sum(), (weighted / total.clamp(min=1e-12)).detach(), t)
+def make_objective(
+    name: str, schedule: Schedule | None = None, time_sampling: str = "stratified"
+) -> Objective:
+    """The objective called `name`, with the schedule of its training time where it takes one.
 
+    Raises:
+        UsageError: no such objective, or it needs a schedule and none is given.
 
-def normal_like(x: Float[Tensor, "batch ..."], generator: torch.Generator) -> Float[Tensor, "batch ..."]:
-    """x0 ~ N(0, I) of `x`'s shape and type, on the generator's device."""
-    return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
-
-
-def make_objective(name: str, schedule: Schedule | None, time_sampling: str = "stratified") -> Objective:
-    """The objective called `name`, with its training-time law where it takes one."""
+    Example:
+        >>> from toyflow import make_objective, parse_schedule
+        >>> type(make_objective("flow", parse_schedule("shift:4"))).__name__
+        'FlowMatching'
+        >>> make_objective("regression").uses_schedule
+        False
+    """
     objective = plugins.load("objectives", name)
-    return objective(schedule, time_sampling) if objective.uses_schedule else objective()
+    if not objective.uses_schedule:
+        return objective()
+    if schedule is None:
+        raise UsageError(f"objective {name!r} needs a schedule, such as parse_schedule('shift:4').")
+    return objective(schedule, time_sampling)

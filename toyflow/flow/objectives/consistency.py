@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.flow.objectives.base import Drawn, Loss, Model, Passes, ScheduledObjective, squared_error
+from toyflow.flow.model import Predictor
+from toyflow.flow.objectives.base import Drawn, Passes, ScheduledObjective
+from toyflow.flow.objectives.loss import Loss, squared_error
 from toyflow.flow.path import broadcast_time, interpolate
-from toyflow.flow.samplers import Sampler, uniform_grid
+from toyflow.flow.samplers import Sampler, euler, uniform_grid
 
 GAP = 1 / 16
 """t' - t. A longer gap biases the answer towards the conditional mean, a shorter one takes longer to carry
@@ -22,10 +24,23 @@ class Consistency(ScheduledObjective):
 
         v(x_t, t, c) -> sg (x_t' + (1 - t') v(x_t', t', c) - x_t) / (1 - t),   t' = min(t + 1/16, 1),
 
-    with t from the schedule, and x_t, x_t' on the line of the same x0 and x1. At t' = 1 the goal is x1
-    itself. The teacher is the model without gradient, no average of it (Song and
-    Dhariwal 2023 found that better). Decoding in K steps answers, puts the starting noise back to the next
-    time of the grid, and answers again; the published sampler draws that noise afresh.
+    with t from the schedule, x_t and x_t' on the line between the same x0 and x1, and sg without gradient. At
+    t' = 1 the goal is x1 itself. The teacher is the model itself, no average of it (Song and Dhariwal 2023
+    found that better). Decoding in K steps answers, puts the starting noise back to the next time of the
+    grid, and answers again; the published sampler draws that noise afresh.
+
+    Args:
+        schedule: distribution of t.
+        time_sampling: see `Schedule.sample`.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import Consistency, Uniform
+        >>> def velocity(x, t, condition):
+        ...     return (condition - x) / (1 - t).clamp(min=1e-4)[:, None]
+        >>> target = torch.randn(64, 3)
+        >>> bool(Consistency(Uniform()).loss(velocity, target, target).value < 1e-6)
+        True
     """
 
     name = "consistency"
@@ -34,13 +49,13 @@ class Consistency(ScheduledObjective):
 
     def loss(
         self,
-        model: Model,
+        model: Predictor,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        drawn: Drawn,
+        drawn: Drawn | None = None,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
-        noise, t = (each.to(target.device) for each in drawn)
+        noise, t = self.ensure_drawn(target, drawn)
         t = t.clamp(max=1 - 1e-3)  # no answer is left to give at t = 1
         later = (t + GAP).clamp(max=1)
         x = interpolate(noise, target, t)
@@ -50,7 +65,12 @@ class Consistency(ScheduledObjective):
         return squared_error(model(x, t, condition), goal, t, weight)
 
     def decode(
-        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+        self,
+        model: Predictor,
+        condition: Any,
+        noise: Float[Tensor, "batch ..."],
+        steps: int = 1,
+        sampler: Sampler = euler,
     ) -> Float[Tensor, "batch ..."]:
         x = noise
         for t in uniform_grid(steps, noise.device)[:-1]:
@@ -59,7 +79,7 @@ class Consistency(ScheduledObjective):
         return x
 
     def _answer(
-        self, model: Model, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
+        self, model: Predictor, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
     ) -> Float[Tensor, "batch ..."]:
         """The target that the model sees from x_t: x_t + (1 - t) v."""
         return x + broadcast_time(1 - t, x) * model(x, t, condition)
@@ -67,5 +87,5 @@ class Consistency(ScheduledObjective):
     def can_decode(self, steps: int) -> bool:
         return steps >= 1
 
-    def model_calls(self, steps: int, sampler: Sampler) -> int:
+    def model_calls(self, steps: int = 1, sampler: Sampler = euler) -> int:
         return steps

@@ -9,17 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from toyflow.flow.objectives.base import (
-    DrawnJumps,
-    Loss,
-    Model,
-    Objective,
-    Passes,
-    jump,
-    normal_like,
-)
+from toyflow.flow.model import Predictor
+from toyflow.flow.objectives.base import DrawnJumps, Objective, Passes, jump, normal_like
+from toyflow.flow.objectives.loss import Loss, nonzero
 from toyflow.flow.path import broadcast_time, interpolate, path_velocity
-from toyflow.flow.samplers import Sampler
+from toyflow.flow.samplers import Sampler, euler
 
 MEAN, SD = 0.4, 1.0
 """logit(t) ~ N(0.4, 1): the source's logit-normal(-0.4, 1), whose time is 1 for noise, in ours."""
@@ -34,8 +28,20 @@ class MeanFlow(Objective):
         u(x_t, t, r) -> sg (v + (r - t) (v . d_x u + d_t u)),   v = x1 - x0,
 
     each sample's squared error e^2 (a sum over elements) weighted by sg 1 / (e^2 + 1e-3). Two times are drawn
-    for each sample and sorted. Decoding in K steps: x += (r - t) u(x, t, r), so one step is
-    x0 + u(x0, 0, 1). In the source the signs are mirrored, as its time runs from data to noise.
+    for each sample and sorted, logit(t) ~ N(0.4, 1); 3 of 4 samples have r = t. Decoding in K steps:
+    x += (r - t) u(x, t, r), so one step is x0 + u(x0, 0, 1). In the source the signs are mirrored, as its
+    time runs from data to noise. The model must be differentiable in forward mode.
+
+    Example: where the target is the condition, the mean velocity is the velocity.
+        >>> import torch
+        >>> from toyflow import MeanFlow
+        >>> def velocity(x, t, condition, r):
+        ...     return (condition - x) / (1 - t)[:, None]
+        >>> objective, target = MeanFlow(), torch.randn(64, 3)
+        >>> bool(objective.loss(velocity, target, target).per_sample.max() < 1e-4)
+        True
+        >>> torch.allclose(objective.decode(velocity, target, torch.randn(64, 3)), target, atol=1e-5)
+        True
     """
 
     name = "meanflow"
@@ -44,10 +50,13 @@ class MeanFlow(Objective):
     has_velocity = True
     training_passes = Passes(2, 1)
 
-    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator) -> DrawnJumps:
+    def draw(
+        self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None
+    ) -> DrawnJumps:
         noise, batch = normal_like(target, generator), len(target)
-        times = torch.randn(2, batch, generator=generator).mul(SD).add(MEAN).sigmoid().sort(dim=0).values
-        jumps = torch.rand(batch, generator=generator) < JUMP_SHARE
+        normal = torch.randn(2, batch, generator=generator, device=noise.device)
+        times = normal.mul(SD).add(MEAN).sigmoid().sort(dim=0).values
+        jumps = torch.rand(batch, generator=generator, device=noise.device) < JUMP_SHARE
         return DrawnJumps(noise, times[0], torch.where(jumps, times[1], times[0]))
 
     def mass(self, weight: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
@@ -55,31 +64,36 @@ class MeanFlow(Objective):
 
     def loss(
         self,
-        model: Model,
+        model: Predictor,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        drawn: DrawnJumps,
+        drawn: DrawnJumps | None = None,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
-        noise, t, r = (each.to(target.device) for each in drawn)
+        noise, t, r = self.ensure_drawn(target, drawn)
         v = path_velocity(noise, target)
         u, goal = prediction_and_goal(model, interpolate(noise, target, t), t, r, v, condition)
         return adaptive(u - goal, t, weight)
 
     def decode(
-        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+        self,
+        model: Predictor,
+        condition: Any,
+        noise: Float[Tensor, "batch ..."],
+        steps: int = 1,
+        sampler: Sampler = euler,
     ) -> Float[Tensor, "batch ..."]:
         return jump(model, condition, noise, steps)
 
     def can_decode(self, steps: int) -> bool:
         return steps >= 1
 
-    def model_calls(self, steps: int, sampler: Sampler) -> int:
+    def model_calls(self, steps: int = 1, sampler: Sampler = euler) -> int:
         return steps
 
 
 def prediction_and_goal(
-    model: Model,
+    model: Predictor,
     x: Float[Tensor, "batch ..."],
     t: Float[Tensor, "batch"],
     r: Float[Tensor, "batch"],
@@ -100,8 +114,10 @@ def adaptive(
     t: Float[Tensor, "batch"],
     weight: Float[Tensor, "batch ..."] | None = None,
 ) -> Loss:
-    """e^2 / sg (e^2 + 1e-3)^p per sample, e^2 summed over elements; the log keeps the mean square itself."""
-    squared = error.square() if weight is None else error.square() * weight
-    total = squared.flatten(1).sum(1)
+    """e^2 / sg (e^2 + 1e-3)^p per sample, e^2 = sum(weight * error^2); what is logged is the mean square,
+    sum(weight * error^2) / sum(weight)."""
+    squared = (error.square() if weight is None else error.square() * weight).flatten(1)
+    total = squared.sum(1)
     weighted = total / (total.detach() + WEIGHT_FLOOR) ** WEIGHT_POWER
-    return Loss(weighted.mean(), squared.flatten(1).mean(1).detach(), t)
+    logged = squared.mean(1) if weight is None else total / nonzero(weight.expand_as(error).flatten(1).sum(1))
+    return Loss(weighted.mean(), logged.detach(), t)

@@ -8,25 +8,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from toyflow.flow.objectives.base import Loss, Model, Objective, weighted_mean
-from toyflow.flow.samplers import Sampler
+from toyflow.errors import UsageError
+from toyflow.flow.model import Predictor
+from toyflow.flow.objectives.base import Objective
+from toyflow.flow.objectives.loss import Loss, weighted_mean
+from toyflow.flow.samplers import Sampler, euler
 
 
 class Regression(Objective):
     """E || f(0, 0, c) - x1 ||^2: L2 from a zero start. Its optimum E[x1 | c] is also that of one-step
-    flow, x0 + v(x0, 0, c); what sets the two apart is learning, not the target."""
+    flow, x0 + v(x0, 0, c); what sets the two apart is learning, not the target.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import Regression
+        >>> target = torch.tensor([[0.0], [4.0]])
+        >>> Regression().loss(lambda x, t, condition: x + 1, None, target)
+        Loss(value=tensor(5.), per_sample=tensor([1., 9.]), t=tensor([0., 0.]))
+    """
 
     name = "regression"
-    source = "the control that the study leaves out"
+    source = "the control that the paper leaves out"
     power: ClassVar[int] = 2
     """The error's power: 2 aims at the mean of x1 given c, 1 at its median."""
 
     def loss(
         self,
-        model: Model,
+        model: Predictor,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        drawn: Any,
+        drawn: Any = None,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
         t = target.new_zeros(len(target))
@@ -34,49 +45,98 @@ class Regression(Objective):
         return weighted_mean(error, t, weight)
 
     def decode(
-        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+        self,
+        model: Predictor,
+        condition: Any,
+        noise: Float[Tensor, "batch ..."],
+        steps: int = 1,
+        sampler: Sampler = euler,
     ) -> Float[Tensor, "batch ..."]:
         return model(self.start(model, noise), noise.new_zeros(len(noise)), condition)
 
-    def start(self, model: Model, like: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    def start(self, model: Predictor, like: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """What takes the place of the noise."""
         return torch.zeros_like(like)
 
 
 class RegressionL1(Regression):
-    """E | f(0, 0, c) - x1 |, elementwise."""
+    """E | f(0, 0, c) - x1 |, elementwise.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import RegressionL1
+        >>> RegressionL1().loss(lambda x, t, condition: x + 1, None, torch.tensor([[0.0], [4.0]])).value
+        tensor(2.)
+    """
 
     name = "regression-l1"
     power = 1
 
 
 class RegressionLearned(Regression):
-    """E || f(a, 0, c) - x1 ||^2 with a learned start a, drawn from N(0, 1) before training."""
+    """E || f(a, 0, c) - x1 ||^2 with a learned start a, drawn from N(0, 1) before training.
+
+    `attach` makes the start a parameter of the model, `model.start`, before the optimiser is built.
+
+    Example:
+        >>> import torch
+        >>> from toyflow import RegressionLearned, VectorModel
+        >>> objective, model = RegressionLearned(), VectorModel(observation=1, target=2)
+        >>> objective.attach(model, (2,))
+        >>> model.start.shape
+        torch.Size([2])
+    """
 
     name = "regression-learned"
-    source = "the study's learned action start, its table 11"
+    source = "the paper's learned action start, its table 11"
 
-    def attach(self, model: Model, target: tuple[int, ...]) -> None:
-        super().attach(model, target)
-        model.start = nn.Parameter(torch.randn(target))
+    def attach(
+        self, model: Predictor, target: tuple[int, ...], generator: torch.Generator | None = None
+    ) -> None:
+        super().attach(model, target, generator)
+        if not isinstance(model, nn.Module):
+            raise UsageError(
+                f"objective {self.name!r} keeps its start in the model, which must be a torch.nn.Module."
+            )
+        model.start = nn.Parameter(self.initial(target, generator))
 
-    def start(self, model: Model, like: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        assert isinstance(model.start, Tensor)
-        return model.start.expand_as(like)
+    def initial(self, target: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        """The start before training."""
+        return torch.randn(target, generator=generator)
+
+    def start(self, model: Predictor, like: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """The model's learned start. Raises UsageError if the objective was not attached to the model."""
+        start = getattr(model, "start", None)
+        if not isinstance(start, Tensor):
+            raise UsageError(f"objective {self.name!r} has no start yet: call its `attach` with the model.")
+        return start.expand_as(like)
 
 
 class RegressionLearnedZero(RegressionLearned):
-    """E || f(a, 0, c) - x1 ||^2 with a learned start a, zero before training."""
+    """E || f(a, 0, c) - x1 ||^2 with a learned start a, zero before training.
+
+    Example:
+        >>> from toyflow import RegressionLearnedZero, VectorModel
+        >>> model = VectorModel(observation=1, target=2)
+        >>> RegressionLearnedZero().attach(model, (2,))
+        >>> model.start.tolist()
+        [0.0, 0.0]
+    """
 
     name = "regression-learned-zero"
 
-    def attach(self, model: Model, target: tuple[int, ...]) -> None:
-        super().attach(model, target)
-        model.start = nn.Parameter(torch.zeros(target))
+    def initial(self, target: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        return torch.zeros(target)
 
 
 class RegressionL1Learned(RegressionLearned):
-    """E | f(a, 0, c) - x1 | with a learned start a."""
+    """E | f(a, 0, c) - x1 | with a learned start a, drawn from N(0, 1) before training.
+
+    Example:
+        >>> from toyflow import RegressionL1Learned
+        >>> RegressionL1Learned().power
+        1
+    """
 
     name = "regression-l1-learned"
     power = 1

@@ -9,17 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from toyflow.flow.objectives.base import (
-    DrawnJumps,
-    Loss,
-    Model,
-    Passes,
-    ScheduledObjective,
-    jump,
-    weighted_mean,
-)
+from toyflow.flow.model import Predictor
+from toyflow.flow.objectives.base import DrawnJumps, Passes, ScheduledObjective, jump
+from toyflow.flow.objectives.loss import Loss, weighted_mean
 from toyflow.flow.path import broadcast_time, interpolate, path_velocity
-from toyflow.flow.samplers import Sampler
+from toyflow.flow.samplers import Sampler, euler
 
 HALVINGS = 7
 """Steps are 2^0 down to 2^-7; half of the shortest is taken as infinitesimal."""
@@ -33,7 +27,24 @@ class Shortcut(ScheduledObjective):
         s(x, t, t + 2d) -> sg (s(x, t, t + d) + s(x + d s(x, t, t + d), t + d, t + 2d)) / 2.
 
     Times of the flow part come from the schedule, those of the others from the grid of their step. Decoding
-    in K steps asks for r = t + 1/K. Unlike the source, the half steps are the model's own, not an average's.
+    in K steps, K = 1, 2, 4, ..., 128, asks for r = t + 1/K. Unlike the source, the half steps are those of
+    the model itself, not of an average of its weights. Only a part of the batch takes them, so the condition
+    must be tensors with the batch first, alone or in tuples, lists or dictionaries.
+
+    Args:
+        schedule: distribution of t in the flow part.
+        time_sampling: see `Schedule.sample`.
+
+    Example: where the target is the condition, all steps have the same velocity.
+        >>> import torch
+        >>> from toyflow import Shortcut, Uniform
+        >>> def velocity(x, t, condition, r):
+        ...     return (condition - x) / (1 - t)[:, None]
+        >>> objective, target = Shortcut(Uniform()), torch.randn(64, 3)
+        >>> bool(objective.loss(velocity, target, target).value < 1e-4)
+        True
+        >>> [k for k in range(1, 10) if objective.can_decode(k)]
+        [1, 2, 4, 8]
     """
 
     name = "shortcut"
@@ -42,25 +53,28 @@ class Shortcut(ScheduledObjective):
     has_velocity = True
     training_passes = Passes(1 + 2 * BOOTSTRAP_SHARE, 1)
 
-    def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator) -> DrawnJumps:
+    def draw(
+        self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None
+    ) -> DrawnJumps:
         noise, t = super().draw(target, generator)
         long = round(BOOTSTRAP_SHARE * len(target))
-        count = 2.0 ** torch.randint(HALVINGS + 1, (long,), generator=generator)
-        t[:long] = (torch.rand(long, generator=generator) * count).floor() / count
+        count = 2.0 ** torch.randint(HALVINGS + 1, (long,), generator=generator, device=t.device)
+        t[:long] = (torch.rand(long, generator=generator, device=t.device) * count).floor() / count
         r = t.clone()
         r[:long] += 1 / count
         return DrawnJumps(noise, t, r)
 
     def loss(
         self,
-        model: Model,
+        model: Predictor,
         condition: Any,
         target: Float[Tensor, "batch ..."],
-        drawn: DrawnJumps,
+        drawn: DrawnJumps | None = None,
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
+        drawn = self.draw(target) if drawn is None else drawn
         long = int((drawn.r > drawn.t).sum())  # the first of a batch, and of every n-th sample of one
-        noise, t, r = (each.to(target.device) for each in drawn)
+        noise, t, r = self.ensure_drawn(target, drawn)
         x, goal = interpolate(noise, target, t), path_velocity(noise, target)
         if long:
             part = tree_map(lambda tensor: tensor[:long], condition)
@@ -70,7 +84,7 @@ class Shortcut(ScheduledObjective):
     @torch.no_grad()
     def two_half_steps(
         self,
-        model: Model,
+        model: Predictor,
         x: Float[Tensor, "batch ..."],
         t: Float[Tensor, "batch"],
         r: Float[Tensor, "batch"],
@@ -84,12 +98,17 @@ class Shortcut(ScheduledObjective):
         return (first + model(x, middle, condition, torch.where(shortest, middle, r))) / 2
 
     def decode(
-        self, model: Model, condition: Any, noise: Float[Tensor, "batch ..."], steps: int, sampler: Sampler
+        self,
+        model: Predictor,
+        condition: Any,
+        noise: Float[Tensor, "batch ..."],
+        steps: int = 1,
+        sampler: Sampler = euler,
     ) -> Float[Tensor, "batch ..."]:
         return jump(model, condition, noise, steps)
 
     def can_decode(self, steps: int) -> bool:
         return steps in [2**k for k in range(HALVINGS + 1)]
 
-    def model_calls(self, steps: int, sampler: Sampler) -> int:
+    def model_calls(self, steps: int = 1, sampler: Sampler = euler) -> int:
         return steps

@@ -85,8 +85,8 @@ def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlan
     """
     place = _place(training)
     again = f"`toyflow robot-eval FOLDER --out {training.folder.parent.parent}`."
-    mend = f"Say where the policy is: {again}"
-    folder = Path(read_sealed(place, mend)["folder"]) if place.is_file() else None
+    hint = f"Say where the policy is: {again}"
+    folder = Path(read_sealed(place, hint)["folder"]) if place.is_file() else None
     checkpoint = LeRobotCheckpoint.found(str(folder)) if folder and folder.is_dir() else None
     if checkpoint is None:
         was = folder or training.details["imported"]["from"]

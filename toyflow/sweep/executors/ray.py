@@ -15,9 +15,9 @@ from toyflow.cluster import (
     ATTEMPTS,
     QUEUED,
     TICK,
-    Broken,
     Cluster,
-    Lost,
+    TaskFailed,
+    TaskLost,
     Tasks,
     check_version,
     scratch_folder,
@@ -158,7 +158,7 @@ class _Sweep:
             cell, self._task, left, self.runner, self._processors, had, self.context.environment, __version__
         )
 
-    def _take(self, cell: Cell, event: Event | Lost | Broken) -> None:
+    def _take(self, cell: Cell, event: Event | TaskLost | TaskFailed) -> None:
         key = cell.training.key
         if isinstance(event, TrainingDone):
             self.store.write_training(cell.training, event.trained, event.environment)
@@ -170,12 +170,12 @@ class _Sweep:
         elif isinstance(event, Failed):
             self.tasks.forget(cell)
             self._end(cell, event)
-        elif isinstance(event, Broken):
+        elif isinstance(event, TaskFailed):
             raise ToyflowError(event.why)
-        elif isinstance(event, Lost) and self._tries[key] < ATTEMPTS:
+        elif isinstance(event, TaskLost) and self._tries[key] < ATTEMPTS:
             self.send(Rescheduled(key, event.why))
             self._give(cell)
-        elif isinstance(event, Lost):
+        elif isinstance(event, TaskLost):
             raise ToyflowError(f"{event.why}, {ATTEMPTS} times in a row")
         else:
             self.send(event)

@@ -111,7 +111,7 @@ def _existing(out: Path, recipe: dict[str, Any], console: Console) -> DemoReport
     if not (out / DEMOS).is_file():
         return None
     try:
-        verify_all(out, DamagedError.mend)
+        verify_all(out, DamagedError.hint)
     except DamagedError as error:
         console.print(f"[yellow]{escape(str(error))} The data set is written again.[/]")
         return None

@@ -102,7 +102,7 @@ def write_stand_ins(folder: Path) -> Path:
 def is_whole(folder: Path) -> bool:
     """Whether these are stand-ins of this version, with no file missing or altered."""
     try:
-        verify_all(folder, DamagedError.mend)
+        verify_all(folder, DamagedError.hint)
         return read_json(folder / MARKER)["version"] == VERSION
     except DamagedError:
         return False

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from toyflow.flow.probe import distance, error_by_noise_level, euler_paths, noise_levels
+from toyflow.flow.diagnostics import distance, error_by_noise_level, euler_paths, noise_levels
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.toy.tasks.dial import Dial
 
