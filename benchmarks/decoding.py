@@ -1,4 +1,4 @@
-"""Decoding against LeRobot's sampler loop, and with torch.compile: ratios of alternating calls in one process.
+"""Decoding against LeRobot's sampler loop, and with torch.compile: ratios of alternating calls.
 
     python benchmarks/decoding.py [--pairs 100] [--threads 1]
 

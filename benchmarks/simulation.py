@@ -51,7 +51,8 @@ def main() -> None:
                 steps += 1
     print(
         f"{options.suite} task {options.task}, {options.image_size} px, an observation every "
-        f"{options.replan} steps, {steps} steps: {steps / wall:.1f} steps/s of wall time, {steps / processor:.1f} of processor time; "
+        f"{options.replan} steps, {steps} steps: {steps / wall:.1f} steps/s of wall time, "
+        f"{steps / processor:.1f} of processor time; "
         f"an observation takes {1000 * looks / (steps / options.replan):.0f} ms, a step without it "
         f"{1000 * (processor - looks) / steps:.0f} ms"
     )
