@@ -1,13 +1,13 @@
-"""Decoding against others' ways, as ratios of alternating calls in one process.
+"""Decoding against LeRobot's sampler loop, and with torch.compile: ratios of alternating calls.
 
     python benchmarks/decoding.py [--pairs 100] [--threads 1]
 
-1. toyflow's sampler loop and LeRobot's own, in ten steps, on one and the same network: a SmolVLA of two
-   layers with random weights, so small that the loop is a good part of it.
-2. A policy of toyflow's compiled by `torch.compile` and as it is, in one step and in ten.
+1. toyflow's sampler loop against LeRobot's own, in ten steps, on the same network: a SmolVLA of two layers
+   with random weights, so small that the loop takes a good part of the time.
+2. A toyflow policy with `torch.compile` against the same policy without it, in one step and in ten.
 
-Prints the median ratio with its quartiles, and what compiling took. Exit code 1 if the two loops' samples
-differ, or if ours is slower by more than a twentieth.
+Prints the median ratio with its quartiles, and how long compiling took. Exit code 1 if the two loops' samples
+differ, or if toyflow's loop is slower by more than 5 %.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> int:
     )
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--size", default="nano", help="of the policy that is compiled")
+    parser.add_argument("--size", default="nano", help="size of the policy that is compiled")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     table = Table("what", "ms", "ms", "ratio", "quartiles", title=f"{asked.pairs} pairs, CPU")
@@ -71,7 +71,7 @@ def main() -> int:
 
 @torch.inference_mode()
 def sampler_loops() -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
-    """A chunk of SmolVLA's by toyflow's loop, and by its own."""
+    """Two functions that decode an action chunk with SmolVLA: by toyflow's loop, and by LeRobot's."""
     from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy, make_att_2d_masks
 
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def sampler_loops() -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
             fill_kv_cache=True,
         )
 
-        def velocity(x: Tensor, t: Tensor) -> Tensor:  # its time is the noise level, 1 - t, its velocity -v
+        def velocity(x: Tensor, t: Tensor) -> Tensor:  # SmolVLA's time is the noise level, 1 - t
             return -model.denoise_step(
                 x_t=x, prefix_pad_masks=pad_mask, past_key_values=cache, timestep=1 - t
             )
@@ -113,7 +113,7 @@ def sampler_loops() -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
 def added(
     table: Table, what: str, ours: Callable[[], object], others: Callable[[], object], pairs: int
 ) -> float:
-    """Time both in turns, add a row; the median ratio."""
+    """Time both alternately, add a row to the table, and return the median ratio."""
     times = [(seconds(ours), seconds(others)) for _ in range(pairs + 3)][3:]
     ratios = [a / b for a, b in times]
     low, middle, high = statistics.quantiles(ratios, n=4)
@@ -127,7 +127,7 @@ def added(
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Of one call."""
+    """Seconds that one call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began

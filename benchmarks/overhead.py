@@ -1,8 +1,8 @@
-"""What toyflow costs over bare PyTorch, as ratios of alternating runs in one process.
+"""Measure toyflow's overhead over bare PyTorch, as ratios of alternating runs in one process.
 
     python benchmarks/overhead.py
 
-Prints, for each: the median ratio with its quartiles over the pairs, and the limit it is held to.
+Prints for each comparison the median ratio with its quartiles over the pairs, and its limit.
 Exit code 1 if a median is above its limit.
 """
 
@@ -29,7 +29,7 @@ from toyflow.training.muon import Muon
 
 ITERATIONS = 48
 POINTS = 3
-"""The log's points: one every 16 iterations, as in a sweep."""
+"""Points of the training curve: one every 16 iterations, as in a sweep."""
 STEPS = 10
 PAIRS = 15
 
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def training_ratios(task: Task) -> Iterator[float]:
-    """toyflow's loop, log and all, against the same steps written out."""
+    """toyflow's training loop, its curve included, against the same steps in plain PyTorch."""
     objective = make_objective("flow", parse_schedule("beta"))
     recipe = OneCycle(iterations=ITERATIONS)
     device = torch.device("cpu")
@@ -101,7 +101,7 @@ def bare_loop(net: Model, data: Iterator[Batch], recipe: OneCycle) -> None:
 
 @torch.inference_mode()
 def sampling_ratios(task: Task) -> Iterator[float]:
-    """`decode` in K steps against K calls of the same network."""
+    """`Objective.decode` in K steps against K calls of the same network."""
     net, objective, euler = (
         model(task).eval(),
         make_objective("flow", parse_schedule("beta")),
@@ -123,7 +123,7 @@ def sampling_ratios(task: Task) -> Iterator[float]:
 
 
 def help_seconds() -> Iterator[float]:
-    """Whole process, from start to end."""
+    """Seconds of a whole process of `toyflow --help`, from start to end."""
     for _ in range(PAIRS):
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "toyflow", "--help"], check=True, stdout=subprocess.DEVNULL)
@@ -131,7 +131,7 @@ def help_seconds() -> Iterator[float]:
 
 
 def in_turn(pair: int, *actions: Callable[[], object]) -> list[float]:
-    """Seconds of each action; every other pair runs them in the other order."""
+    """CPU-seconds of each action; every other pair runs them in reverse order."""
     seconds = [0.0] * len(actions)
     order = range(len(actions)) if pair % 2 == 0 else reversed(range(len(actions)))
     for index in order:

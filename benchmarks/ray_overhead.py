@@ -1,10 +1,10 @@
-"""What Ray costs: equal cells on a cluster of two nodes with a processor each, against two bare processes.
+"""Ray's overhead: equal cells on a cluster of two nodes with one processor each, against two processes.
 
     python benchmarks/ray_overhead.py [--rounds 3] [--iterations 100] [--cells 8]
 
-Rounds alternate between the two, each after a small cell that loads torch and data. Prints the ratio of the
-times from the first cell's start to the last one's end, what that is per cell, and what the driver does for
-each cell: processor time, bytes received and kept. Exit code 1 if a median is above its limit.
+Rounds alternate between the two; in each, small cells run first, to load torch and data. Prints the ratio of
+the times from the first cell's start to the last cell's end, the difference per cell, and the driver's cost
+per cell: processor time, bytes received and kept. Exit code 1 if a median is above its limit.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def planned(iterations: int, count: int, first_seed: int) -> list[Cell]:
 
 
 def timed(run, warm: list[Cell], cells: list[Cell], runner: Runner, address: str | None) -> tuple[float, int]:  # noqa: ANN001
-    """(seconds from the first of `cells` to start to the last to end, bytes kept of each)"""
+    """(seconds from the start of the first of `cells` to the end of the last, bytes kept per cell)."""
     keys = {cell.training.key for cell in cells}
     starts, ends = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def on_cluster(cells: Sequence[Cell], runner: Runner, out: str, address: str | N
 
 
 def bare_processes(cells: Sequence[Cell], runner: Runner, out: str, _: None) -> Iterator[Event]:
-    """Two processes, each with its half of the cells from the start."""
+    """Run half of the cells in each of two processes."""
     context = multiprocessing.get_context("spawn")
     receivers = []
     for worker in range(WORKERS):
@@ -127,7 +127,7 @@ def one_process(cells: Iterable[Cell], runner: Runner, out: str, sender) -> None
 
 
 def received(cell: Cell, runner: Runner) -> int:
-    """Of a cell's model and decodings, as they travel."""
+    """Bytes that a worker sends to the driver for a cell: its model and decodings, pickled."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         store.prepare()

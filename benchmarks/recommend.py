@@ -1,11 +1,11 @@
-"""Is the rule of `toyflow recommend` any good? Its choices held against full sweeps of the same settings.
+"""Is the rule of `toyflow recommend` any good? Compare its choices with full sweeps of the same settings.
 
     python benchmarks/recommend.py [--out results/reference/recommend] [--only NAME,...]
 
 For each setting: short trainings and the rule, on seeds 100 and 101; then the full sweep, on seeds 0 to 2,
-in every K. The regret of a pair of law and K is what it falls short of the best pair of the full sweep. The
-rule's own stands beside those of always taking one pair, without any training. Resumable; ends with
-OUT/regret.csv.
+in every K. The regret of a pair of schedule and K is the score of the full sweep's best pair minus its own.
+The table has the rule's regret beside that of always taking one pair, which needs no training. Can be stopped
+and resumed; writes OUT/regret.csv at the end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SHORT_SEEDS, FULL_SEEDS = (100, 101), (0, 1, 2)
 
 
 class Wave(Task):
-    """A phase to 8 points of the wave: the example of the README, where laws differ much."""
+    """The README's example, from a phase to 8 points of the wave: schedules differ much here."""
 
     name, metrics = "wave", ("close",)
 
@@ -58,7 +58,7 @@ class Wave(Task):
 
 @dataclass(frozen=True)
 class Setting:
-    """A task, its knobs, and the recipe of the full training."""
+    """A task, its options, and the recipe of the full training."""
 
     name: str
     options: SweepOptions
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def measure(setting: Setting, out: Path, console: Console) -> list[dict[str, object]]:
-    """A row for the rule and one for every fixed pair of law and K."""
+    """A row for the rule and one for every fixed pair of schedule and K."""
     task = setting.task or make_task(setting.options.task, {k: v[0] for k, v in setting.options.set.items()})
     folder = out / setting.name.partition(", by")[0].replace(", ", "-").replace(" ", "-")
     executor: Executor = DebugExecutor() if setting.task else executor_of(setting.options)
@@ -153,7 +153,7 @@ def measure(setting: Setting, out: Path, console: Console) -> list[dict[str, obj
 
 
 def show(frame: pd.DataFrame, console: Console) -> None:
-    """The choices, and the mean regret of every rule."""
+    """Print the choices, and the mean regret of every rule."""
     table = Table("setting", "metric", "chosen", "best of the full sweep", "regret", "cost")
     for _, line in frame[frame["rule"] == RULE].iterrows():
         table.add_row(
@@ -179,8 +179,8 @@ def show(frame: pd.DataFrame, console: Console) -> None:
             rule, f"{100 * values.mean():.1f}", f"{100 * values.max():.1f}", f"{steps[rule]:.1f}", more
         )
     rules.caption = (
-        f"Points of the headline metric over {len(by_setting)} settings, the setting being the unit of the "
-        "interval; one test set per setting chooses and judges."
+        f"Points of the headline metric, mean over {len(by_setting)} settings, t-intervals over settings; "
+        "the rule chooses on the same test set that judges it."
     )
     console.print(rules)
 

@@ -1,10 +1,10 @@
-"""How long a plan takes, by size: T(1), T(10), and whether T(10)/T(1) is what its parts say.
+"""Time a plan by policy size: T(1), T(10), and whether T(10)/T(1) agrees with the times of its parts.
 
     python benchmarks/robot_latency.py [--sizes nano,tiny] [--threads 1] [--device cpu] [--rounds 5]
 
-Random weights, two cameras, LIBERO's state and action. A round times condition, step, T(1) and T(10),
-interleaved; printed are medians over the rounds, and of the last ratio also the least and the largest, as
-machines do other things as well.
+T(K) is the time of a plan in K steps. The policies have random weights, two cameras, and LIBERO's state and
+action. Each round times condition, step, T(1) and T(10), interleaved. Prints medians over the rounds, and for
+the last ratio also the smallest and largest value, because other programs on the machine disturb it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def main() -> None:
         "T(1)",
         "T(10)",
         "T(10)/T(1)",
-        "by the parts",
-        "measured / by parts",
+        "from the parts",
+        "measured / from parts",
     ):
         table.add_column(column, justify="right")
     for size in options.sizes.split(","):

@@ -1,10 +1,10 @@
-"""Control steps per second of one LIBERO simulator on one core, when the policy looks every so many steps.
+"""Control steps per second of one LIBERO simulator on one core, with an observation every --replan steps.
 
     python benchmarks/simulation.py [--suite libero_spatial] [--task 3] [--replan 10] [--image-size 128]
 
-The scripted expert acts, so that the robot does what it does in an evaluation; its own time is not counted.
-Printed are steps per second of wall time and of processor time: the latter is what a machine that does other
-things as well would reach if it did not. Software OpenGL is held to one thread.
+The scripted expert acts, so that the robot moves as in an evaluation; the expert's own time is not counted.
+Prints steps per second of wall time and of processor time: on a busy machine, the latter is what it would
+reach if it were idle. Software OpenGL is limited to one thread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import os
 import time
 
-os.environ.setdefault("LP_NUM_THREADS", "1")  # of llvmpipe; read when OpenGL is first used
+os.environ.setdefault("LP_NUM_THREADS", "1")  # threads of llvmpipe; read when OpenGL is first used
 
 from toyflow.robot.simulation.environment import load_environment
 
@@ -50,9 +50,10 @@ def main() -> None:
                 processor += time.process_time() - used
                 steps += 1
     print(
-        f"{options.suite} task {options.task}, {options.image_size} px, a look every {options.replan} steps, "
-        f"{steps} steps: {steps / wall:.1f} steps/s of wall time, {steps / processor:.1f} of processor time; "
-        f"a look takes {1000 * looks / (steps / options.replan):.0f} ms, a step without it "
+        f"{options.suite} task {options.task}, {options.image_size} px, an observation every "
+        f"{options.replan} steps, {steps} steps: {steps / wall:.1f} steps/s of wall time, "
+        f"{steps / processor:.1f} of processor time; "
+        f"an observation takes {1000 * looks / (steps / options.replan):.0f} ms, a step without it "
         f"{1000 * (processor - looks) / steps:.0f} ms"
     )
 

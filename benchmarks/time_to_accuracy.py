@@ -1,8 +1,8 @@
-"""CPU-seconds of training, one thread, until one-step decoding reads 80 % of the test grids right.
+"""CPU-seconds of training on one thread until one-step decoding is right on 80 % of the test grids.
 
     python benchmarks/time_to_accuracy.py [--iterations 200,240,280]
 
-Each count of iterations is a training of its own, its learning rate brought to zero within it.
+Each number of iterations is a separate training whose learning rate decays to zero within it.
 Exit code 1 if none reaches the accuracy.
 """
 
@@ -31,11 +31,13 @@ GOAL = 0.8
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--iterations", default="200,240,280", help="counts to try, e.g. 200,300")
+    parser.add_argument(
+        "--iterations", default="200,240,280", help="numbers of iterations to try, e.g. 200,300"
+    )
     counts = sorted(int(count) for count in parser.parse_args().iterations.split(","))
     torch.set_num_threads(1)
     task = make_task("grid-to-sequence")
-    run(task, OneCycle(iterations=4), seed=0)  # the first calls pay for allocations and kernels
+    run(task, OneCycle(iterations=4), seed=0)  # warm-up: the first calls allocate memory and load kernels
     table = Table("iterations", "CPU-seconds by seed", "mean", "one-step exact match by seed", "mean")
     reached = []
     for count in counts:
@@ -59,7 +61,7 @@ def main() -> int:
 
 
 def run(task: Task, recipe: OneCycle, seed: int) -> tuple[float, float]:
-    """(CPU-seconds of training, exact match of the test grids in one step), as a sweep would have it."""
+    """Returns (CPU-seconds of training, one-step exact match on the test grids), as in a sweep."""
     data_options, model_options, _ = task.choose({})
     record = TrainingRecord(
         task.identity(), model_options, "flow", SCHEDULE, "stratified", seed, vars(recipe), data=data_options

@@ -23,9 +23,3 @@ def test_a_study_of_ones_own_task_in_20_lines(tmp_path, monkeypatch, capsys):
     for seed in (0, 1):
         assert score["uniform", 10, seed] > 0.8 and score["shift:4", 10, seed] > 0.6, out
         assert score["shift:4", 1, seed] > score["uniform", 1, seed] + 0.2, out
-
-
-def test_every_command_and_file_it_names_exists():
-    text = README.read_text()
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-        assert (README.parent / target).exists(), target
