@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
         weighted_mean,
     )
     from toyflow.networks import VectorModel
+    from toyflow.optionset import OptionSet
     from toyflow.report.results import Results, load_results
     from toyflow.toy.task import Task
     from toyflow.training import Batch
@@ -72,6 +73,7 @@ __all__ = [
     "Mode",
     "Model",
     "Objective",
+    "OptionSet",
     "Pi0",
     "PureNoise",
     "Regression",
@@ -106,6 +108,7 @@ __all__ = [
 
 _HOMES = {
     "Batch": "toyflow.training",
+    "OptionSet": "toyflow.optionset",
     "Results": "toyflow.report.results",
     "Task": "toyflow.toy.task",
     "ToyflowError": "toyflow.errors",
