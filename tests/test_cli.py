@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from toyflow import plugins
 from toyflow.report.results import load_results
 from toyflow.sweep.store import FORMAT, Store
 
@@ -333,6 +334,69 @@ def test_results_of_a_newer_format_are_left_alone(toyflow, tmp_path):
         result = toyflow(*words)
         assert result.returncode == 2 and f"format {FORMAT + 1}, written by toyflow 9.9" in one_line(result)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["toyflow.json"]
+
+
+@pytest.fixture
+def plugins_of_0_1_0(tmp_path, monkeypatch):
+    """A package of tasks in which each does one thing as toyflow 0.1.0 had it."""
+    package = tmp_path / "package"
+    info = package / "old_tasks-1.0.dist-info"
+    info.mkdir(parents=True)
+    (package / "old_tasks.py").write_text(
+        """
+from toyflow.sweep.subject import Subject
+from toyflow_test_plugin import Points
+
+class Knobs(Points):
+    name = "old-knobs"
+    knobs = {"side": None}
+
+class Study(Subject):
+    name, metrics = "old-study", ("close",)
+
+    @classmethod
+    def recipe(cls, options):
+        return {}
+
+    @classmethod
+    def study(cls, options):
+        raise NotImplementedError
+"""
+    )
+    (package / "old_imports.py").write_text("from toyflow.sweep.subject import Number")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: old-tasks\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[toyflow.tasks]\nold-knobs = old_tasks:Knobs\nold-study = old_tasks:Study\n"
+        "old-imports = old_imports:Task\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    plugins.available.cache_clear()
+    yield
+    plugins.available.cache_clear()
+
+
+def test_tasks_written_for_0_1_0_are_told_what_to_change(toyflow, tmp_path, plugins_of_0_1_0):
+    for task, message in [
+        (
+            "old-knobs",
+            "written for toyflow 0.1.0: replace its dictionary `knobs` by a dataclass `data_options`",
+        ),
+        ("old-study", "written for toyflow 0.1.0: move its `study` to a `Runner`"),
+        ("old-imports", "written for another version of toyflow: cannot import name 'Number'"),
+    ]:
+        for words in (("sweep",), ("recommend",), ("sweep", "--dry-run")):
+            result = toyflow(*words, "--task", task)
+            assert result.returncode == 2 and message in one_line(result), result
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+
+
+def test_schedules_that_no_objective_uses_are_named_before_the_run(toyflow):
+    words = (*POINTS, "--steps", "1", "--dry-run")
+    unused = toyflow(*words, "--objectives", "regression,regression-l1", "--schedules", "beta,uniform")
+    said = "No schedule is used: regression, regression-l1 train without one, so beta, uniform are left out."
+    assert unused.returncode == 0 and unused.stdout.startswith(said)
+    used = toyflow(*words, "--objectives", "regression,flow", "--schedules", "beta")
+    assert used.returncode == 0 and "No schedule" not in used.stdout
 
 
 # Looking around.

@@ -1,4 +1,4 @@
-"""`toyflow robot-train` and `robot-eval`: one policy, trained and evaluated, then its tables."""
+"""`toyflow robot-train`, `robot-eval` and `robot-export`: train, evaluate or export one policy."""
 
 from __future__ import annotations
 

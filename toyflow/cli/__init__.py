@@ -14,10 +14,12 @@ from rich.markup import escape
 
 from toyflow.cli import (
     catalogue_commands,
+    policy_commands,
     results_commands,
-    robot_commands,
     robot_control,
     runs_commands,
+    serve_commands,
+    simulator_commands,
     sweep_commands,
 )
 from toyflow.errors import ToyflowError
@@ -36,7 +38,8 @@ app = typer.Typer(
 )
 
 for commands in (
-    sweep_commands, results_commands, catalogue_commands, runs_commands, robot_commands, robot_control
+    sweep_commands, results_commands, catalogue_commands, runs_commands, policy_commands, serve_commands,
+    simulator_commands, robot_control,
 ):  # fmt: skip
     commands.add_commands(app)
 for command in app.registered_commands:  # Typer keeps a docstring's line breaks, which fit no terminal

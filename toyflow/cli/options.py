@@ -33,6 +33,9 @@ Compile = Annotated[
     typer.Option("--compile", help="Compile the policy first, for faster plans; it takes a minute or more."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads of the policy.", show_default="all processors", min=1)
+]
 
 
 def shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The commands that make, evaluate and serve policies. `toyflow.cli` adds them to its own."""
+"""The commands that train, evaluate and export policies. `toyflow.cli` adds them to its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from toyflow.cli.options import (
     DEFAULTS,
     ROBOT_OUT,
     Checkpoint,
-    Compile,
     Device,
     LeRobotOut,
     NoiseSeed,
     Sampler,
-    StepCount,
+    Threads,
     examples,
     flag,
     shown,
@@ -62,29 +61,14 @@ Rendering = Annotated[
         show_default=TrialOptions.rendering,
     ),
 ]
-Threads = Annotated[
-    int | None, typer.Option(help="Threads of the policy.", show_default="all processors", min=1)
-]
 Simulators = Annotated[
     int | None, typer.Option(help="Simulators to run at a time.", show_default="one per processor", min=1)
 ]
 Videos = Annotated[int, typer.Option(help="Episodes to film, of each task and K.", min=0)]
 
-_CLIENT = """
-
-[bold]A client[/], on the robot (pip install openpi-client typing_extensions)
-
-  from openpi_client.websocket_client_policy import WebsocketClientPolicy
-
-  policy = WebsocketClientPolicy("127.0.0.1", 8000)  # api_key="..."
-
-  actions = policy.infer({"observation/image": image, "observation/wrist_image": wrist,
-  "observation/state": state, "prompt": "pick up the soup"})["actions"]
-"""
-
 
 def add_commands(app: typer.Typer) -> None:
-    """Add the commands whose names begin with robot- to `app`."""
+    """Add robot-train, robot-eval and robot-export to `app`."""
 
     @app.command("robot-train", epilog=examples(
         "toyflow robot-train",
@@ -289,147 +273,3 @@ def add_commands(app: typer.Typer) -> None:
         from toyflow.api.robot_training import export_checkpoint  # imports torch
 
         export_checkpoint(checkpoint, folder, console)
-
-    @app.command("robot-serve", epilog=examples(
-        "toyflow robot-serve results/robot/cells/3f2a9c",
-        "toyflow robot-serve results/robot/cells/3f2a9c --steps 4 --port 9000 --prompt 'fold the towel'",
-        "toyflow robot-serve results/robot/cells/3f2a9c --host 0.0.0.0 --api-key-file key.txt",
-        "toyflow robot-serve lerobot/smolvla_base --rename camera1=front --keys front=images/cam_high",
-        "toyflow robot-serve CHECKPOINT --keys exterior=observation/exterior_image_1_left,"
-        "state=observation/joint_position+observation/gripper_position",
-    ) + _CLIENT)  # fmt: skip
-    def robot_serve(
-        checkpoint: Checkpoint,
-        steps: StepCount = 1,
-        host: Annotated[
-            str, typer.Option(help="Address to listen on; one that others can reach needs an API key.")
-        ] = "127.0.0.1",
-        port: Annotated[int, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = 8000,
-        api_key_file: Annotated[
-            Path | None,
-            typer.Option(
-                help="File with the API key that clients must send.", show_default="$TOYFLOW_API_KEY, if set"
-            ),
-        ] = None,
-        keys: Annotated[
-            str | None,
-            typer.Option(
-                help="Entries of a client's message that the policy reads: CAMERA=ENTRY, state=ENTRY+ENTRY, "
-                "prompt=ENTRY.",
-                show_default="openpi's and LeRobot's names",
-            ),
-        ] = None,
-        prompt: Annotated[
-            str | None,
-            typer.Option(help="Prompt for clients that send none.", show_default="clients must send one"),
-        ] = None,
-        sampler: Sampler = DEFAULTS.samplers[0],
-        noise_seed: NoiseSeed = 0,
-        timeout: Annotated[float, typer.Option(help="Longest wait for a plan, in seconds.", min=0.1)] = 10.0,
-        connections: Annotated[int, typer.Option(help="Most clients at a time.", min=1)] = 16,
-        message_mb: Annotated[int, typer.Option(help="Largest message of a client, in MiB.", min=1)] = 16,
-        batch: Annotated[int, typer.Option(help="Most requests that one model call answers.", min=1)] = 8,
-        device: Device = DEFAULTS.device,
-        threads: Threads = None,
-        compiled: Compile = False,
-        rename: Annotated[
-            str | None,
-            typer.Option(help="Cameras of a LeRobot policy, as clients call them: front=image,wrist=image2."),
-        ] = None,
-        out: LeRobotOut = ROBOT_OUT,
-    ) -> None:
-        """Serve a policy to robots over openpi's websocket protocol; openpi clients work unchanged.
-
-        For a camera `front` clients send observation/front, observation.images.front or images/front: uint8,
-        HxWx3, of any size; and observation/state and prompt. A request may have a seed for its noise. The
-        answer to a bad request names the entry and what was expected.
-        """
-        check_torch()
-        from toyflow.cli.robot_serve import serve_one  # imports torch
-
-        serve_one(
-            checkpoint, console, steps=steps, sampler=sampler, host=host, port=port, key_file=api_key_file,
-            keys=keys, prompt=prompt, noise_seed=noise_seed, timeout=timeout,
-            limits={"connections": connections, "message_bytes": message_mb << 20, "batch": batch},
-            device=device, threads=threads, compiled=compiled, rename=rename, out=out,
-        )  # fmt: skip
-
-    @app.command("robot-demos", epilog=examples(
-        "toyflow robot-demos --suite libero_object --tasks 0-4 --episodes 20",
-        "toyflow robot-demos --suite libero_spatial --tasks 3,7,9 --episodes 40 --out data/demos/spatial",
-        "toyflow robot-demos --suite libero_object --check 10",
-    ))  # fmt: skip
-    def robot_demos(
-        suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = "libero_object",
-        tasks: Annotated[
-            str, typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.")
-        ] = "all",
-        episodes: Annotated[int, typer.Option(help="Demonstrations to record of each task.")] = 20,
-        out: Annotated[
-            Path | None, typer.Option(help="Folder for the data set.", show_default="data/demos/SUITE")
-        ] = None,
-        seed: Annotated[int, typer.Option(help="Seed of the random resets and the noise.")] = 0,
-        noise: Annotated[
-            float,
-            typer.Option(
-                help="Standard deviation of the noise that is added to actions as they are carried out, not "
-                "as they are recorded, so that the data show recovery."
-            ),
-        ] = 0.2,
-        image_size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 128,
-        video: Annotated[
-            str | None,
-            typer.Option(
-                help="Video codec, for a tenth of the size: av1 or h264.", show_default="exact images"
-            ),
-        ] = None,
-        check: Annotated[
-            int | None,
-            typer.Option(
-                help="Record nothing; run the expert from this many official initial states of each task."
-            ),
-        ] = None,
-        jobs: Annotated[
-            int | None, typer.Option(help="Simulators to run at a time.", show_default="one per processor")
-        ] = None,
-        environment: Annotated[str, typer.Option(help="Simulator.")] = ENVIRONMENT,
-    ) -> None:
-        """Record demonstrations of a scripted expert as a LeRobot data set (v3.0).
-
-        Episodes start from random resets; the official initial states are for evaluation. Failed attempts are
-        discarded and counted. The same command goes on where it stopped, and more episodes extend the data.
-        """
-        check_torch()
-        from toyflow.api.demonstrations import check_expert, record_demonstrations  # imports torch
-
-        if check is not None:
-            check_expert(console, environment=environment, suite=suite, tasks=tasks, states=check, jobs=jobs)
-            return
-        record_demonstrations(
-            console, environment=environment, suite=suite, tasks=tasks, episodes=episodes, seed=seed,
-            noise=noise, image_size=image_size, video=video, jobs=jobs, out=out,
-        )  # fmt: skip
-
-    @app.command("robot-setup", epilog=examples(
-        "toyflow robot-setup libero",
-        "toyflow robot-setup libero --assets assets.tar.xz",
-        "toyflow robot-setup libero --stand-ins",
-    ))  # fmt: skip
-    def robot_setup(
-        environment: Annotated[str, typer.Argument(help="Simulator to install: libero.")],
-        assets: Annotated[Path | None, typer.Option(help="Archive or folder with LIBERO's assets.")] = None,
-        stand_ins: Annotated[
-            bool,
-            typer.Option(
-                "--stand-ins", help="Generate substitutes for the assets; scores on them are not LIBERO's."
-            ),
-        ] = False,
-    ) -> None:
-        """Install a simulator: its packages, OpenGL and assets; then render a frame.
-
-        Assets come from --assets, a cache or the hub, else they are generated stand-ins. A second run checks
-        what is there.
-        """
-        from toyflow.api.robot_setup import set_up  # imports numpy
-
-        set_up(environment, assets, stand_ins, console)
