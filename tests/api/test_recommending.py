@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
+from subprocess import CompletedProcess
 
 import pytest
+from commands import start
 
 SHORT = ("--task", "points", "--iterations", "80", "--schedules", "uniform,shift:4", "--steps", "1,2")
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """The command, once run, and the folder where it was."""
+    folder = tmp_path_factory.mktemp("recommended")
+    process = start(folder, "recommend", *SHORT, "--jobs", "1")
+    out, error = process.communicate(timeout=200)
+    return folder, CompletedProcess(SHORT, process.returncode, out, error)
+
+
 @pytest.fixture
-def recommended(toyflow):
-    """The command, once run."""
-    return toyflow("recommend", *SHORT, "--jobs", "1")
+def recommended(toyflow, first):
+    """What it said, with a copy of its results where `toyflow` runs."""
+    folder, said = first
+    shutil.copytree(folder / "results", toyflow.folder / "results")
+    return said
 
 
 def test_it_advises_with_evidence_and_cost_and_keeps_what_it_ran(toyflow, recommended):

@@ -14,9 +14,9 @@ from toyflow.sweep.store import Store
 pytest.importorskip("lerobot")
 
 
-@pytest.mark.parametrize(("asked", "used"), [(None, 7), (2, 2)])
+@pytest.mark.parametrize(("asked", "used"), [(None, 2), (1, 1)])
 def test_a_policy_is_trained_by_all_processors_unless_told(small, tmp_path, monkeypatch, asked, used):
-    monkeypatch.setattr(robot_training, "cores", lambda: 7)
+    monkeypatch.setattr(robot_training, "cores", lambda: 2)
     options = ROBOT_TRAIN.updated({"iterations": 1, "batch_size": 2, "out": str(tmp_path)}, "flags")
     policy, trials = PolicyOptions(horizon=4, attention="cross"), TrialOptions(suite="none")
     train_policy(

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from toyflow.errors import UsageError
+from toyflow.optionset import Set
+from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import load_preset
@@ -72,11 +74,27 @@ def recommend_options(flags: Mapping[str, Any]) -> SweepOptions:
     return replace(options, out=f"{options.out}/{','.join(setting)}")
 
 
-def trial_options(chosen: Mapping[str, str | None], first: bool = False) -> TrialOptions:
+def policy_options(flags: Mapping[str, Any]) -> PolicyOptions:
+    """The options of a policy.
+
+    Args:
+        flags: values by field of `PolicyOptions`; None leaves one at its default.
+
+    Raises:
+        UsageError: a value that does not fit.
+
+    Example:
+        >>> policy_options({"horizon": 20, "language": False, "size": None}).size
+        'nano'
+    """
+    return _changed(PolicyOptions(), flags)
+
+
+def trial_options(flags: Mapping[str, Any], first: bool = False) -> TrialOptions:
     """The options of an evaluation in closed loop.
 
     Args:
-        chosen: values by field of `TrialOptions`; None leaves one at its default.
+        flags: values by field of `TrialOptions`; None leaves one at its default.
         first: whether the policy learns from the demonstrations that `robot-train` makes itself, which takes
             fewer initial states.
 
@@ -87,5 +105,13 @@ def trial_options(chosen: Mapping[str, str | None], first: bool = False) -> Tria
         >>> trial_options({"suite": "libero_goal", "states": None}).states
         '10'
     """
-    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
-    return replace(FIRST_TRIALS if first else TrialOptions(), **given)
+    return _changed(FIRST_TRIALS if first else TrialOptions(), flags)
+
+
+def _changed(options: Set, flags: Mapping[str, Any]) -> Set:
+    """`options` with the values of `flags` that are not None. They are checked as text is, before they become
+    typed."""
+    values = options.values()
+    given = {name.replace("_", "-"): value for name, value in flags.items() if value is not None}
+    texts = {name: values[name].text(value) for name, value in given.items()}
+    return type(options).parse({**options.record(), **texts})

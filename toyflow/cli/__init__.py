@@ -75,7 +75,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without these characters shows question marks
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(standalone_mode=False, prog_name="toyflow"))
     except (Exception, Stopped) as error:
         if asked:  # in the middle of an import the signal may have become another error
             _stop(asked[0])

@@ -24,7 +24,8 @@ def add_commands(app: typer.Typer) -> None:
             list[str] | None, typer.Argument(help="Schedules to print; none for every family.")
         ] = None,
     ) -> None:
-        """Print schedules of the training time: density, mass at the noise end, source."""
+        """Print schedules of the training time: density, mass at the noise end, source and its direction of
+        time."""
         check_torch()
         from toyflow.report.laws import laws_table
 

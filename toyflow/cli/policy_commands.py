@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from toyflow.api.command_options import ROBOT_TRAIN, trial_options
+from toyflow.api.command_options import ROBOT_TRAIN, policy_options, trial_options
 from toyflow.cli.options import (
     DEFAULTS,
     ROBOT_OUT,
@@ -128,16 +128,15 @@ def add_commands(app: typer.Typer) -> None:
         ] = False,
         iterations: Annotated[
             int | None,
-            typer.Option(help="Training iterations.", show_default="4000 for nano, else as in the paper"),
+            typer.Option(help="Training iterations.", show_default="4000 for nano"),
         ] = None,
         batch_size: Annotated[
-            int | None, typer.Option(help="Moments of the data per iteration.", show_default="64")
+            int | None,
+            typer.Option(help="Moments of the data per iteration.", show_default="64, for full 256"),
         ] = None,
         learning_rate: Annotated[
             float | None,
-            typer.Option(
-                help="Peak of the learning rate.", show_default="0.001 for nano, else as in the paper"
-            ),
+            typer.Option(help="Peak of the learning rate.", show_default="0.001 for nano"),
         ] = None,
         seed: Annotated[
             int, typer.Option(help="Seed of the weights, the data's order and the noise.", min=0)
@@ -167,15 +166,14 @@ def add_commands(app: typer.Typer) -> None:
         quarter of an hour in all. If it is stopped, the same command goes on from the last checkpoint. Under
         torchrun or accelerate launch all processes train one policy; --batch-size counts them together.
         """
-        of_policy: dict[str, Any] = {
+        policy = policy_options({
             "size": size, "horizon": horizon, "attention": attention, "supervision": supervision,
             "cameras": cameras, "language": language, "state": state, "pretrained": pretrained,
-        }  # fmt: skip
-        trials = trial_options(
-            {"environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
-             "rendering": rendering},
-            first=dataset is None,
-        )  # fmt: skip
+        })  # fmt: skip
+        trials = trial_options({
+            "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
+            "rendering": rendering,
+        }, first=dataset is None)  # fmt: skip
         flags = {
             "schedules": schedule, "objectives": objective, "steps": steps, "seeds": str(seed),
             "iterations": iterations, "batch_size": batch_size, "learning_rate": learning_rate,
@@ -187,7 +185,7 @@ def add_commands(app: typer.Typer) -> None:
         from toyflow.api.robot_training import train_policy  # imports torch
 
         train_policy(
-            options, console, dataset=dataset, policy=PolicyOptions(**of_policy), trials=trials,
+            options, console, dataset=dataset, policy=policy, trials=trials,
             keep_constant=keep_constant, threads=threads, accumulate=accumulate, simulators=simulators,
             videos=videos, wandb=wandb,
         )  # fmt: skip
@@ -247,10 +245,10 @@ def add_commands(app: typer.Typer) -> None:
         check_torch()
         from toyflow.api.robot_training import evaluate_checkpoint, evaluation_cluster  # imports torch
 
-        trials = trial_options(
-            {"environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
-             "rendering": rendering}
-        )  # fmt: skip
+        trials = trial_options({
+            "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
+            "rendering": rendering,
+        })  # fmt: skip
         evaluate_checkpoint(
             checkpoint, console, trials=trials, steps=steps, sampler=sampler, noise_seed=noise_seed,
             device=device, threads=threads, simulators=simulators, videos=videos, rename=rename, out=out,

@@ -107,9 +107,10 @@ def add_commands(app: typer.Typer) -> None:
         data_dir: Annotated[str | None, typer.Option(help="Folder of data sets.")] = None,
         out: Out = OUT,
     ) -> None:
-        """Measure learned velocity fields: error by noise level, straightness of paths, gap of one step to K.
+        """Measure learned velocity fields: their error by noise level, how straight sampled paths are, and
+        how far one step lands from many.
 
-        Where the task knows the optimal field in closed form, that is measured beside them.
+        Where a task knows the optimal field in closed form, it is measured too.
         """
         check_torch()
         from toyflow.api.probing import probe as probed

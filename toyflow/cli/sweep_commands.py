@@ -164,8 +164,8 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Train a model per schedule, objective and seed, and decode each in every number of steps.
 
-        You can stop a sweep at any time: the same command goes on where it stopped, and more steps or seeds
-        extend it.
+        A model with its decodings is a cell of the results folder. You can stop a sweep at any time: the same
+        command goes on where it stopped, and more steps or seeds extend it.
         """
         flags = {
             "schedules": schedules, "objectives": objectives, "steps": steps, "seeds": seeds,

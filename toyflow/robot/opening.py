@@ -38,9 +38,7 @@ def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTrainin
     """
     cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
     if cameras and lerobot is None:
-        raise UsageError(
-            "--rename is for LeRobot policies; this policy's cameras are named as in its data."
-        )
+        raise UsageError("--rename is for LeRobot policies; this policy's cameras are named as in its data.")
     return _stored(checkpoint, lerobot, cameras, out)
 
 
