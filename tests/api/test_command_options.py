@@ -2,9 +2,8 @@
 
 import pytest
 
-from toyflow.api.command_options import policy_options, recommend_options, sweep_options, trial_options
+from toyflow.api.command_options import recommend_options, sweep_options, trial_options
 from toyflow.errors import UsageError
-from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.sweep.presets import load_preset
 
@@ -35,13 +34,3 @@ def test_a_first_policy_is_evaluated_on_fewer_states_unless_they_are_named():
     assert trial_options({"states": "10"}, first=True).states == "10"
     with pytest.raises(UsageError, match="unknown rendering 'slow'"):
         trial_options({"rendering": "slow"})
-
-
-def test_a_policys_flags_are_checked_and_typed():
-    assert policy_options({"horizon": 5, "state": False, "image_size": 32, "size": None}) == PolicyOptions(
-        horizon=5, state=False, image_size=32
-    )
-    with pytest.raises(UsageError, match="unknown size 'tni'. Did you mean 'tiny'"):
-        policy_options({"size": "tni"})
-    with pytest.raises(UsageError, match="horizon must be a whole number from 1 to 100, got '0'"):
-        policy_options({"horizon": 0})

@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from toyflow.errors import UsageError
-from toyflow.optionset import Set
-from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import load_preset
@@ -74,22 +72,6 @@ def recommend_options(flags: Mapping[str, Any]) -> SweepOptions:
     return replace(options, out=f"{options.out}/{','.join(setting)}")
 
 
-def policy_options(flags: Mapping[str, Any]) -> PolicyOptions:
-    """The options of a policy.
-
-    Args:
-        flags: values by field of `PolicyOptions`; None leaves one at its default.
-
-    Raises:
-        UsageError: a value that does not fit.
-
-    Example:
-        >>> policy_options({"horizon": 20, "language": False, "size": None}).size
-        'nano'
-    """
-    return _changed(PolicyOptions(), flags)
-
-
 def trial_options(flags: Mapping[str, Any], first: bool = False) -> TrialOptions:
     """The options of an evaluation in closed loop.
 
@@ -105,13 +87,4 @@ def trial_options(flags: Mapping[str, Any], first: bool = False) -> TrialOptions
         >>> trial_options({"suite": "libero_goal", "states": None}).states
         '10'
     """
-    return _changed(FIRST_TRIALS if first else TrialOptions(), flags)
-
-
-def _changed(options: Set, flags: Mapping[str, Any]) -> Set:
-    """`options` with the values of `flags` that are not None. They are checked as text is, before they become
-    typed."""
-    values = options.values()
-    given = {name.replace("_", "-"): value for name, value in flags.items() if value is not None}
-    texts = {name: values[name].text(value) for name, value in given.items()}
-    return type(options).parse({**options.record(), **texts})
+    return (FIRST_TRIALS if first else TrialOptions()).changed(flags)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toyflow.api.command_options import ROBOT_TRAIN, policy_options, trial_options
+from toyflow.api.command_options import ROBOT_TRAIN, trial_options
 from toyflow.cli.options import (
     DEFAULTS,
     ROBOT_OUT,
@@ -166,7 +166,7 @@ def add_commands(app: typer.Typer) -> None:
         quarter of an hour in all. If it is stopped, the same command goes on from the last checkpoint. Under
         torchrun or accelerate launch all processes train one policy; --batch-size counts them together.
         """
-        policy = policy_options({
+        policy = PolicyOptions().changed({
             "size": size, "horizon": horizon, "attention": attention, "supervision": supervision,
             "cameras": cameras, "language": language, "state": state, "pretrained": pretrained,
         })  # fmt: skip
