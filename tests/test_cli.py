@@ -436,8 +436,8 @@ def test_runs(toyflow, tmp_path, out):
 
 
 def test_schedules_and_doctor_find_plugins(toyflow):
-    laws = toyflow("schedules", "power:2", "shift:4@beta")
-    assert laws.returncode == 0 and "power:2" in laws.stdout and "0.424" in laws.stdout
+    printed = toyflow("schedules", "power:2", "shift:4@beta")
+    assert printed.returncode == 0 and "power:2" in printed.stdout and "0.424" in printed.stdout
     examined = toyflow("doctor")
     assert examined.returncode == 0, examined.stdout
     assert "power (toyflow_test_plugin:Power)" in examined.stdout and "torchvision" in examined.stdout

@@ -79,6 +79,8 @@ def recommend(
                 f"recommend looks at one setting; give {name} one value, not {', '.join(values)}."
             )
     subject: Any = load_subject(options.task) if task is None else task
+    if subject.runner != Task.runner:
+        raise UsageError(f"recommend is for toy tasks; {options.task!r} is none.")
     yardstick = yardstick_of(subject, metric, margin)
     others = [yardstick_of(subject, name, None) for name in _metrics(subject) if name != yardstick.metric]
     iterations = int(subject.recipe(options)["iterations"])

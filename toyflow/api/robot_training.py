@@ -91,8 +91,8 @@ def train_policy(
     if dataset is None:
         if here.world_size > 1:
             raise UsageError(
-                "several processes need demonstrations that exist: make some with toyflow robot-demos, and "
-                "name them with --dataset FOLDER."
+                "several processes train on demonstrations that exist: make some with toyflow robot-demos, "
+                "and name them with --dataset FOLDER."
             )
         dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
         options = replace(options, iterations=options.iterations or FIRST_ITERATIONS)

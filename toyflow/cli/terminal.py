@@ -30,13 +30,13 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
         yield tell
         return
-    from rich.progress import Progress
+    from rich.progress import Progress  # takes as long to import as the rest of the command line
 
     progress = Progress(console=console, transient=True)
     bar = progress.add_task(what, total=None)
 
     def advance(done: int, total: int) -> None:
-        progress.start()  # again is nothing; not before, as a sweep may be on the screen
+        progress.start()  # a second start does nothing; an earlier one would disturb a sweep's display
         progress.update(bar, completed=done, total=total)
 
     try:
