@@ -46,15 +46,13 @@ def shown(value: Any) -> str:
     return listed_ranges(value) if is_range else ",".join(map(str, value))
 
 
-def flag(options: type[OptionSet], name: str, sentence: str, *words: str, **more: Any) -> Any:
-    """The Typer option for a field of `options`: `sentence`, then the names or the range that it takes.
+def flag(options: type[OptionSet], name: str, sentence: str) -> Any:
+    """The Typer option for a field of `options`, whose help ends with the names or the range that it takes.
 
     Args:
         options: the dataclass that declares the option.
         name: of the option in text, with hyphens.
         sentence: what it does, without the full stop.
-        words: spellings of the flag, where they are not --NAME.
-        more: further arguments of `typer.Option`.
     """
     values = options.values()[name]
     takes = ""
@@ -62,7 +60,7 @@ def flag(options: type[OptionSet], name: str, sentence: str, *words: str, **more
         takes = f": {_listed(values.names)}"
     elif isinstance(values, Numbers):
         takes = f", {values.low:g} to {values.high:g}"
-    return typer.Option(*words, help=f"{sentence}{takes}.", **more)
+    return typer.Option(help=f"{sentence}{takes}.")
 
 
 def examples(*lines: str) -> str:
