@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from toyflow import Batch, Task, VectorModel, stats
+from toyflow.api.command_options import RECOMMEND
 from toyflow.api.recommending import recommend, seconds_of, yardstick_of
 from toyflow.api.study import plan_study
 from toyflow.atomic import atomic_file
@@ -27,7 +28,7 @@ from toyflow.machine import choose_device
 from toyflow.report.recommendation import regret
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor, Executor, executor_of
-from toyflow.sweep.options import RECOMMEND, SweepOptions
+from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.toy.runner import ToyRunner

@@ -3,17 +3,42 @@
 import json
 import os
 import shlex
+import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
+import typer
+from commands import start
 
+from toyflow import plugins
+from toyflow.cli import app
 from toyflow.report.results import load_results
+from toyflow.robot.policy.recipes import RECIPES
 from toyflow.sweep.store import FORMAT, Store
+from toyflow.training import OneCycle
 
 POINTS = ("sweep", "--task", "points", "--iterations", "30", "--seeds", "0-1", "--out", "out")
+SWEPT = (*POINTS, "--schedules", "beta,uniform", "--steps", "1,10")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> Path:
+    """The results of `SWEPT`, three cells at a time."""
+    folder = tmp_path_factory.mktemp("swept")
+    out, error = (process := start(folder, *SWEPT, "--jobs", "3")).communicate(timeout=200)
+    assert process.returncode == 0, (out, error)
+    return folder / "out"
+
+
+@pytest.fixture
+def out(swept, tmp_path) -> Path:
+    """A copy of them, where `toyflow` runs."""
+    return shutil.copytree(swept, tmp_path / "out")
 
 
 def cells(folder: Path) -> list[str]:
@@ -46,47 +71,44 @@ def test_a_sweep_from_start_to_figures(toyflow, tmp_path):
     assert len(table) == 5 and (table["low"] <= table["score"]).all()
 
 
-def test_more_steps_and_seeds_extend_a_sweep(toyflow, tmp_path):
-    assert toyflow(*POINTS, "--schedules", "beta", "--steps", "1").returncode == 0
-    weights = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("weights.safetensors")}
-    extended = toyflow(*POINTS, "--schedules", "beta", "--steps", "1,4", "--seeds", "0-2")
+def test_more_steps_and_seeds_extend_a_sweep(toyflow, tmp_path, out):
+    weights = {p: p.stat().st_mtime_ns for p in out.rglob("weights.safetensors")}
+    wider = (*POINTS, "--schedules", "beta", "--steps", "1,4", "--seeds", "0-2")
+    extended = toyflow(*wider)
     assert extended.returncode == 0, extended.stderr
-    assert len(scores(tmp_path)) == 6 and len(cells(tmp_path)) == 3
+    assert len(cells(tmp_path)) == 5 and len(scores(tmp_path)) == 4 * 2 + 2 + 2
     assert all(p.stat().st_mtime_ns == then for p, then in weights.items()), "nothing was trained again"
-    again = toyflow(*POINTS, "--schedules", "beta", "--steps", "1,4", "--seeds", "0-2")
-    assert "all 3 cells are already in out" in again.stdout
+    assert "all 3 cells are already in out" in toyflow(*wider).stdout
 
 
-def test_results_do_not_depend_on_how_many_run_at_once(toyflow, tmp_path):
-    options = (*POINTS, "--schedules", "beta", "--seeds", "0-2", "--steps", "1,3")
-    assert toyflow(*options, "--jobs", "1").returncode == 0
-    alone = scores(tmp_path)
-    (tmp_path / "out").rename(tmp_path / "alone")
-    assert toyflow(*options, "--jobs", "3").returncode == 0
-    pd.testing.assert_frame_equal(scores(tmp_path), alone)
+def test_results_do_not_depend_on_how_many_run_at_once(toyflow, tmp_path, swept):
+    assert toyflow(*SWEPT, "--jobs", "1").returncode == 0
+    pd.testing.assert_frame_equal(scores(tmp_path), scores(swept.parent))
 
 
-def test_a_dry_run_lists_cells_and_cost_and_writes_nothing(toyflow, tmp_path):
+def test_a_dry_run_lists_cells_and_cost_and_writes_nothing(toyflow, tmp_path, swept):
     result = toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--dry-run")
     assert result.returncode == 0, result.stderr
     assert "to run" in result.stdout and "2 cells to run, about" in result.stdout
     assert not (tmp_path / "out").exists()
-    assert toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--seeds", "0").returncode == 0
-    result = toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--dry-run")
-    assert "exists" in result.stdout and "1 cells to run" in result.stdout
+    shutil.copytree(swept, tmp_path / "out")
+    result = toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--seeds", "0-2", "--dry-run")
+    assert "2 exist" in result.stdout and "1 cells to run" in result.stdout
+    assert cells(tmp_path) == cells(swept.parent)
 
 
 # Faults.
 
 
-@pytest.mark.parametrize(("fault", "words"), [("raise", "a fault was asked for"), ("kill", "SIGKILL")])
-def test_a_failed_cell_is_reported_and_the_others_go_on(toyflow, tmp_path, fault, words):
+def test_a_failed_cell_is_reported_and_the_others_go_on(toyflow, tmp_path):
+    """One raises an error, and the process of another is killed."""
     options = (*POINTS, "--schedules", "beta,uniform", "--steps", "1")
-    result = toyflow.apart(*options, fault=f"{fault}@{tmp_path / 'hit'}")
+    result = toyflow.apart(*options, fault=f"raise@{tmp_path / 'raised'};kill@{tmp_path / 'killed'}")
     assert result.returncode == 1
-    assert "failed" in result.stdout and words in result.stdout
-    assert "1 of 4 cells failed" in one_line(result)
-    assert len(cells(tmp_path)) == 3
+    assert "failed" in result.stdout and "a fault was asked for" in result.stdout
+    assert "SIGKILL" in result.stdout
+    assert "2 of 4 cells failed" in one_line(result)
+    assert len(cells(tmp_path)) == 2
     retried = toyflow(*options)
     assert retried.returncode == 0 and len(cells(tmp_path)) == 4
 
@@ -124,10 +146,12 @@ def test_a_stopped_sweep_keeps_what_it_finished_and_resumes(toyflow, tmp_path, n
     assert "Traceback" not in stderr
     if number != signal.SIGKILL:
         assert process.returncode == 128 + number and "what is finished is kept" in stderr
-    time.sleep(1.5)  # workers notice that their parent is gone
+    deadline = time.time() + 60
+    while workers_of(tmp_path) and time.time() < deadline:  # they notice that their parent is gone
+        time.sleep(0.02)
+    assert workers_of(tmp_path) == []
     kept = scores(tmp_path)
     assert 2 <= kept["key"].nunique() < 6
-    assert workers_of(tmp_path) == []
     resumed = toyflow(*SLOW)
     assert resumed.returncode == 0, resumed.stderr
     everything = scores(tmp_path)
@@ -160,24 +184,22 @@ def test_ctrl_c_during_the_start_is_one_line(toyflow, seconds):
     assert process.returncode in (130, -signal.SIGINT) and "Traceback" not in stderr
 
 
-def test_results_without_weights_can_be_read_but_not_decoded_again(toyflow, tmp_path):
-    options = (*POINTS, "--schedules", "beta", "--seeds", "0")
-    assert toyflow(*options, "--steps", "1").returncode == 0
-    next(tmp_path.rglob("weights.safetensors")).unlink()
+def test_results_without_weights_can_be_read_but_not_decoded_again(toyflow, out):
+    for weights in out.rglob("weights.safetensors"):
+        weights.unlink()
     assert toyflow("plot", "--out", "out").returncode == 0
     assert "nothing to prune" in toyflow("runs", "prune", "--damaged", "--out", "out").stdout
-    extended = toyflow(*options, "--steps", "1,2")
+    extended = toyflow(*POINTS, "--schedules", "beta", "--steps", "1,2")
     assert extended.returncode == 1 and "passed on without weights" in extended.stdout
 
 
-def test_what_is_being_made_cannot_be_pruned(toyflow, tmp_path):
-    assert toyflow(*POINTS, "--schedules", "beta", "--seeds", "0", "--steps", "1").returncode == 0
-    store = Store(tmp_path / "out")
-    [training] = store.trainings()
+def test_what_is_being_made_cannot_be_pruned(toyflow, tmp_path, out):
+    store = Store(out)
+    training, *_ = store.trainings()
     with store.claim(training.record, on_wait=pytest.fail):
-        result = toyflow("runs", "prune", "--schedule", "beta", "--yes", "--out", "out")
+        result = toyflow("runs", "prune", training.record.key, "--yes", "--out", "out")
     assert result.returncode == 2 and "is being made by another process" in one_line(result)
-    assert len(cells(tmp_path)) == 1
+    assert len(cells(tmp_path)) == 4
 
 
 @pytest.mark.slow
@@ -214,21 +236,19 @@ def test_a_full_disk_fails_the_cell_and_leaves_nothing_half_written(toyflow, tmp
         os.system(f"umount {disk}")
 
 
-def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path):
-    options = (*POINTS, "--schedules", "beta", "--steps", "1,10")
-    assert toyflow(*options).returncode == 0
-    victim = next(tmp_path.rglob("outcomes.csv"))
-    victim.write_text(victim.read_text().replace("0.0", "1.0", 1))
-    for command in (("plot", "--out", "out"), options):
+def test_damaged_results_are_named_and_can_be_pruned(toyflow, tmp_path, out):
+    victim = next(out.rglob("outcomes.csv"))
+    victim.write_text(victim.read_text() + "\n")
+    for command in (("plot", "--out", "out"), SWEPT):
         result = toyflow(*command)
         assert result.returncode == 1 and "outcomes.csv is damaged" in one_line(result)
         assert "runs prune --damaged" in result.stderr and "K = 1" not in result.stdout
     shown = toyflow("runs", "show", victim.parent.parent.parent.name, "--out", "out")
     assert "damaged" in shown.stdout and shown.returncode == 1
-    models = {path: path.read_bytes() for path in tmp_path.rglob("weights.safetensors")}
+    models = {path: path.read_bytes() for path in out.rglob("weights.safetensors")}
     assert toyflow("runs", "prune", "--damaged", "--yes", "--out", "out").returncode == 0
     assert not victim.parent.exists() and all(path.read_bytes() == was for path, was in models.items())
-    assert toyflow(*options).returncode == 0 and victim.exists()
+    assert toyflow(*SWEPT).returncode == 0 and victim.exists()
     (next(iter(models)).parent / "curve.csv").write_text("")
     assert toyflow("runs", "prune", "--damaged", "--yes", "--out", "out").returncode == 0
     assert len(cells(tmp_path)) == len(models) - 1
@@ -282,7 +302,7 @@ def test_what_the_parser_refuses_is_one_line_too(toyflow, words, message):
     assert result.returncode == 2 and message in one_line(result)
 
 
-def test_bad_input_of_the_other_commands(toyflow, tmp_path):
+def test_bad_input_of_the_other_commands(toyflow, tmp_path, swept):
     (tmp_path / "empty").mkdir()
     for words, message in [
         (("plot", "--out", "nowhere"), "nowhere holds no results"),
@@ -294,18 +314,23 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path):
     ]:
         result = toyflow(*words)
         assert result.returncode == 2 and message in one_line(result), result
-    assert toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--seeds", "0").returncode == 0
+    shutil.copytree(swept, tmp_path / "out")
     for words, message in [
         (("plot", "--out", "out", "--format", "gif"), "unknown format 'gif'"),
         (("runs", "show", "zz", "--out", "out"), "'zz' begins no key of out"),
+        (("sweep", "--quick"), "--quick is a preset's short version; name the preset with --preset."),
+        (("robot-eval", "out", "--executor", "debug"), "unknown executor 'debug'"),
+        (("robot-train", "--horizon", "0"), "horizon must be a whole number from 1 to 100, got '0'"),
+        (("robot-train", "--size", "tni"), "Did you mean 'tiny'?"),
+        (("robot-train", "--rendering", "slow"), "unknown rendering 'slow'"),
+        (("robot-setup", "aloha"), "unknown environment to set up 'aloha'"),
+        (("robot-demos", "--tasks", "x"), "--tasks must be whole numbers"),
     ]:
         result = toyflow(*words)
         assert result.returncode == 2 and message in one_line(result), result
 
 
 def test_the_examples_of_compare_on_our_own_results_work(toyflow, monkeypatch):
-    from toyflow.cli import app
-
     monkeypatch.chdir(Path(__file__).parents[1])
     epilogs = [command.epilog for command in app.registered_commands if command.epilog]
     lines = [line.strip() for epilog in epilogs for line in epilog.splitlines()]
@@ -335,11 +360,73 @@ def test_results_of_a_newer_format_are_left_alone(toyflow, tmp_path):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["toyflow.json"]
 
 
+@pytest.fixture
+def plugins_of_0_1_0(tmp_path, monkeypatch):
+    """A package of tasks in which each does one thing as toyflow 0.1.0 had it."""
+    package = tmp_path / "package"
+    info = package / "old_tasks-1.0.dist-info"
+    info.mkdir(parents=True)
+    (package / "old_tasks.py").write_text(
+        """
+from toyflow.sweep.subject import Subject
+from toyflow_test_plugin import Points
+
+class Knobs(Points):
+    name = "old-knobs"
+    knobs = {"side": None}
+
+class Study(Subject):
+    name, metrics = "old-study", ("close",)
+
+    @classmethod
+    def recipe(cls, options):
+        return {}
+
+    @classmethod
+    def study(cls, options):
+        raise NotImplementedError
+"""
+    )
+    (package / "old_imports.py").write_text("from toyflow.sweep.subject import Number")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: old-tasks\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[toyflow.tasks]\nold-knobs = old_tasks:Knobs\nold-study = old_tasks:Study\n"
+        "old-imports = old_imports:Task\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    plugins.available.cache_clear()
+    yield
+    plugins.available.cache_clear()
+
+
+def test_tasks_written_for_0_1_0_are_told_what_to_change(toyflow, tmp_path, plugins_of_0_1_0):
+    for task, message in [
+        (
+            "old-knobs",
+            "written for toyflow 0.1.0: replace its dictionary `knobs` by a dataclass `data_options`",
+        ),
+        ("old-study", "written for toyflow 0.1.0: move its `study` to a `Runner`"),
+        ("old-imports", "written for another version of toyflow: cannot import name 'Number'"),
+    ]:
+        for words in (("sweep",), ("recommend",), ("sweep", "--dry-run")):
+            result = toyflow(*words, "--task", task)
+            assert result.returncode == 2 and message in one_line(result), result
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+
+
+def test_schedules_that_no_objective_uses_are_named_before_the_run(toyflow):
+    words = (*POINTS, "--steps", "1", "--dry-run")
+    unused = toyflow(*words, "--objectives", "regression,regression-l1", "--schedules", "beta,uniform")
+    said = "No schedule is used: regression, regression-l1 train without one, so beta, uniform are left out."
+    assert unused.returncode == 0 and unused.stdout.startswith(said)
+    used = toyflow(*words, "--objectives", "regression,flow", "--schedules", "beta")
+    assert used.returncode == 0 and "No schedule" not in used.stdout
+
+
 # Looking around.
 
 
-def test_runs(toyflow, tmp_path):
-    assert toyflow(*POINTS, "--schedules", "beta,uniform", "--steps", "1").returncode == 0
+def test_runs(toyflow, tmp_path, out):
     listed = toyflow("runs", "list", "--out", "out")
     assert all(key in listed.stdout for key in cells(tmp_path))
     [key, *_] = cells(tmp_path)
@@ -351,8 +438,8 @@ def test_runs(toyflow, tmp_path):
 
 
 def test_schedules_and_doctor_find_plugins(toyflow):
-    laws = toyflow("schedules", "power:2", "shift:4@beta")
-    assert laws.returncode == 0 and "power:2" in laws.stdout and "0.424" in laws.stdout
+    printed = toyflow("schedules", "power:2", "shift:4@beta")
+    assert printed.returncode == 0 and "power:2" in printed.stdout and "0.424" in printed.stdout
     examined = toyflow("doctor")
     assert examined.returncode == 0, examined.stdout
     assert "power (toyflow_test_plugin:Power)" in examined.stdout and "torchvision" in examined.stdout
@@ -365,13 +452,46 @@ def test_presets_are_listed_with_what_they_show_and_cost(toyflow):
         assert words in listed.stdout
 
 
-@pytest.mark.parametrize(
-    "command", ["sweep", "plot", "schedules", "presets", "doctor", "runs list", "runs show", "runs prune"]
-)
-def test_every_help_has_examples(toyflow, command):
-    result = toyflow(*command.split(), "--help")
-    assert result.returncode == 0 and "Examples" in result.stdout
-    assert f"toyflow {command}" in result.stdout.partition("Examples")[2]
+def commands() -> dict[str, click.Command]:
+    """Every command by what a user types."""
+    group = typer.main.get_command(app)
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():  # pyright: ignore[reportAttributeAccessIssue]
+        inner = getattr(command, "commands", None)
+        found |= {name: command} if inner is None else {f"{name} {sub}": of for sub, of in inner.items()}
+    return found
+
+
+def test_every_command_has_examples_which_it_can_parse():
+    """Nothing is run."""
+    every = commands()
+    shown: set[str] = set()
+    for command in every.values():
+        for line in (command.epilog or "").replace("[bold]Examples[/]", "").split("\n\n"):
+            words = shlex.split(line)
+            if words[:1] != ["toyflow"]:
+                continue
+            length = 2 if words[1] == "runs" else 1
+            name = " ".join(words[1 : 1 + length])
+            every[name].make_context(name, words[1 + length :])
+            shown.add(name)
+    assert shown == set(every)
+
+
+def test_help_names_the_defaults_of_the_recipes(toyflow):
+    """Which it does not import, as they need torch."""
+    toy, nano = OneCycle(), RECIPES["nano"]
+    swept = " ".join(toyflow("sweep", "--help").stdout.split())
+    for number in (toy.iterations, toy.batch_size, toy.learning_rate):
+        assert f"({number} for toy tasks)" in swept
+    trained = " ".join(toyflow("robot-train", "--help").stdout.split())
+    assert f"({nano.iterations} for nano)" in trained and f"({nano.learning_rate} for nano)" in trained
+    assert {name: recipe.batch_size for name, recipe in RECIPES.items()} == {
+        "nano": 64,
+        "tiny": 64,
+        "full": 256,
+    }
+    assert "(64, for full 256)" in trained
 
 
 @pytest.mark.parametrize(
@@ -389,7 +509,7 @@ def test_what_the_command_line_does_not_know_is_a_sentence(toyflow, words, said)
 
 def test_help_fits_its_terminal(toyflow):
     shown = toyflow.apart("sweep", "--help", COLUMNS="80").stdout
-    assert " steps or seeds extend it. " in shown  # a paragraph, not the source's lines
+    assert " the same command goes on " in shown  # a paragraph, not the source's lines
 
 
 def test_a_broken_torchvision_is_one_line_with_the_mend(toyflow, tmp_path):
@@ -409,16 +529,24 @@ def test_a_broken_torch_is_one_line_with_the_mend(toyflow, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "torch.py").write_text("raise ImportError('libtorch_cpu.so: cannot open shared object file')")
-    for words in (
-        ("sweep",),
-        ("schedules",),
-        ("plot",),
-        ("runs", "list"),
-        ("runs", "prune", "--damaged"),
-        ("robot-eval", "x"),
-    ):
-        result = toyflow.apart(*words, PYTHONPATH=str(broken))
-        assert result.returncode == 1 and "libtorch_cpu.so" in one_line(result)
+    result = toyflow.apart("sweep", PYTHONPATH=str(broken))
+    assert result.returncode == 1 and "libtorch_cpu.so" in one_line(result)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sweep", "--dry-run"), ("schedules",), ("plot",), ("report",), ("probe",),
+        ("compare", "beta", "uniform"),
+        ("runs", "list"), ("runs", "show", "x"), ("runs", "prune", "--damaged"), ("robot-demos",),
+        ("robot-export", "x", "y"), ("robot-serve", "x"), ("robot-run", "x", "--robot", "idle"),
+        ("robot-replay", "x"), ("objectives",), ("tasks",),
+    ],
+)  # fmt: skip
+def test_a_torch_that_cannot_be_imported_is_one_line_from_every_command(toyflow, monkeypatch, words):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = toyflow(*words)
+    assert result.returncode == 1 and "torch cannot be imported" in one_line(result)
 
 
 def test_help_does_not_import_torch(toyflow, tmp_path):

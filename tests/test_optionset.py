@@ -90,3 +90,12 @@ def test_a_name_that_no_set_has_is_refused_with_what_exists():
 def test_help_shows_the_default_first():
     assert str(Options.values()["encoder"]) == "[bold]large[/], small"
     assert str(Options.values()["width"]) == "[bold]4[/] (1 to 10)"
+
+
+def test_values_of_flags_are_checked_before_they_are_taken():
+    changed = Options(width=7).changed({"noise_level": 1, "mirrored": True, "encoder": None, "where": " a "})
+    assert changed == Options(7, 1.0, "large", True, "a")
+    with pytest.raises(UsageError, match=r"unknown encoder 'lrge'. Did you mean 'large'"):
+        Options().changed({"encoder": "lrge"})
+    with pytest.raises(UsageError, match="width must be a whole number from 1 to 10, got '0'"):
+        Options().changed({"width": 0})

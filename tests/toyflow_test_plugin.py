@@ -2,7 +2,7 @@
 
 `TOYFLOW_TEST_FAULT` breaks one cell's training: FAULT@FILE has it unless FILE exists, and makes FILE first;
 FAULT is raise, kill (as the system does where memory is short) or hoard (until there is none left). `slow`
-takes time.
+takes time. Several are separated by semicolons.
 """
 
 import os
@@ -39,7 +39,8 @@ class Points(Task):
         return (2,)  # without a batch, which is what goes wrong
 
     def train_batch(self, size, generator):
-        _go_wrong(*os.environ.get("TOYFLOW_TEST_FAULT", "").split("@"))
+        for fault in os.environ.get("TOYFLOW_TEST_FAULT", "").split(";"):
+            _go_wrong(*fault.split("@"))
         x = torch.randn(size, 2, generator=generator)
         return Batch(x, x)
 

@@ -185,6 +185,23 @@ class OptionSet:
         taken = {name: values for name, values in cls.values().items() if name in texts}
         return cls(**{_attribute(name): values.parse(name, texts[name]) for name, values in taken.items()})
 
+    def changed(self: Set, flags: Mapping[str, Any]) -> Set:
+        """These options with the values of `flags`, by field, in their place; None leaves one as it is.
+
+        Raises:
+            UsageError: a value that its option does not take.
+
+        Example:
+            >>> @dataclass(frozen=True)
+            ... class Size(OptionSet):
+            ...     width: int = number(4, low=1, high=10)
+            >>> Size().changed({"width": 8})
+            Size(width=8)
+        """
+        values = self.values()
+        given = {name.replace("_", "-"): value for name, value in flags.items() if value is not None}
+        return self.parse({**self.record(), **{name: values[name].text(of) for name, of in given.items()}})
+
     def record(self) -> dict[str, str]:
         """Every option as text."""
         return {name: values.text(getattr(self, _attribute(name))) for name, values in self.values().items()}

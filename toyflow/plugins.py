@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, get_args
 
-from toyflow.errors import ToyflowError, UsageError, unknown
+from toyflow.errors import ToyflowError, UsageError, first_line, unknown
 
 Group = Literal["schedules", "samplers", "objectives", "tasks", "runners", "environments", "robots"]
 GROUPS: tuple[Group, ...] = get_args(Group)
@@ -58,8 +58,10 @@ def load(group: Group, name: str) -> Any:
     except ToyflowError:
         raise
     except Exception as error:
-        moved = isinstance(error, ImportError) and (error.name or "").startswith("toyflow")
-        hint = " toyflow's CHANGELOG.md lists what moved between versions." if moved else ""
-        raise ToyflowError(
-            f"the {kind} {name!r} ({points[name].value}) cannot be imported: {str(error).rstrip('.')}.{hint}"
-        ) from error
+        what = f"the {kind} {name!r} ({points[name].value})"
+        if isinstance(error, ImportError) and (error.name or "").startswith("toyflow."):
+            raise UsageError(
+                f"{what} was written for another version of toyflow: {first_line(error)}. CHANGELOG.md lists "
+                "what was moved and renamed."
+            ) from error
+        raise ToyflowError(f"{what} cannot be imported: {first_line(error)}") from error

@@ -205,7 +205,7 @@ def test_a_folder_without_velocities_or_results(points, tmp_path):
         probe(tmp_path, **SMALL)
     key = key_of(points, "regression")
     shutil.copytree(points / "cells" / key, tmp_path / "cells" / key)
-    with pytest.raises(UsageError, match=r"no model in .* answers for a velocity"):
+    with pytest.raises(UsageError, match=r"no model in .* has a velocity field"):
         probe(tmp_path, **SMALL)
 
 
@@ -216,17 +216,17 @@ def test_models_of_another_recipe_version_are_passed_over(points, tmp_path):
     training = existing_store(points).training(key_of(points, "uniform"))
     old = replace(training.record, recipe_version=1)
     store.write_training(old, Trained(training.weights(), training.curve(), dict(training.details)), {})
-    with pytest.raises(UsageError, match="are of recipe version 1, which this toyflow"):
+    with pytest.raises(UsageError, match="are of recipe version 1, and this toyflow builds"):
         probe(tmp_path, **SMALL)
     shutil.copytree(training.folder, tmp_path / "cells" / training.record.key)
     assert probe(tmp_path, **SMALL).paths["key"].tolist() == [training.record.key]
-    with pytest.raises(UsageError, match="unknown law or key of recipe version"):
+    with pytest.raises(UsageError, match="unknown schedule, objective or key of recipe version"):
         probe(tmp_path, [old.key], **SMALL)
 
 
 def test_one_step_and_one_example_are_too_few(points):
     for few in ({"steps": 1}, {"examples": 1}):
-        with pytest.raises(UsageError, match="two steps and two examples"):
+        with pytest.raises(UsageError, match="at least two steps and two examples"):
             probe(points, **{**SMALL, **few})
 
 

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
+from subprocess import CompletedProcess
 
 import pytest
+from commands import start
 
 SHORT = ("--task", "points", "--iterations", "80", "--schedules", "uniform,shift:4", "--steps", "1,2")
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """The command, once run, and the folder where it was."""
+    folder = tmp_path_factory.mktemp("recommended")
+    process = start(folder, "recommend", *SHORT, "--jobs", "1")
+    out, error = process.communicate(timeout=200)
+    return folder, CompletedProcess(SHORT, process.returncode, out, error)
+
+
 @pytest.fixture
-def recommended(toyflow):
-    """The command, once run."""
-    return toyflow("recommend", *SHORT, "--jobs", "1")
+def recommended(toyflow, first):
+    """What it said, with a copy of its results where `toyflow` runs."""
+    folder, said = first
+    shutil.copytree(folder / "results", toyflow.folder / "results")
+    return said
 
 
 def test_it_advises_with_evidence_and_cost_and_keeps_what_it_ran(toyflow, recommended):
@@ -20,6 +34,7 @@ def test_it_advises_with_evidence_and_cost_and_keeps_what_it_ran(toyflow, recomm
     said = recommended.stdout
     assert "Train with " in said and " and decode in " in said
     assert "Schedule: " in said and "K: " in said
+    assert "these seeds" in said and "K: " in said
     assert "Cost: 4 trainings of 20 iterations (of 80)" in said
     file = toyflow.folder / "results/recommend/points/recommendation.json"
     advice = json.loads(file.read_text())
@@ -90,6 +105,7 @@ def test_a_damaged_cell_of_another_setting_does_not_stop_it(toyflow, recommended
         (("--margin", "-1"), "--margin must be a number above 0, got -1."),
         (("--metric", "clos"), "unknown metric of points 'clos'"),
         (("--task", "dial", "--set", "modes=2,10"), "recommend looks at one setting; give modes one value"),
+        (("--task", "robot"), "recommend is for toy tasks; 'robot' is none."),
         (("--schedules", "shift"), "shift"),
         (("--against", "nowhere"), "nowhere"),
     ],

@@ -1,1 +1,14 @@
-"""What the commands do, from Python: run a sweep or a study, probe models, recommend a schedule."""
+"""What the commands do, from Python. The command line parses flags, calls these functions and prints.
+
+command_options   defaults of the commands; flags, presets and defaults merged
+sweeping          toyflow sweep
+study             run_study: a sweep of your own task, in this process
+recommending      toyflow recommend
+probing           toyflow probe
+comparing         toyflow compare
+pruning           toyflow runs prune
+robot_training    toyflow robot-train, robot-eval and robot-export
+demonstrations    toyflow robot-demos
+robot_setup       toyflow robot-setup
+doctor            toyflow doctor
+"""

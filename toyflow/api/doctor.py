@@ -1,8 +1,8 @@
-"""`toyflow doctor`: what is here, what is missing, and for what."""
+"""`toyflow doctor`: what is installed, what is missing, and what for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from toyflow import plugins
@@ -18,22 +18,28 @@ from toyflow.machine import (
 from toyflow.version import __version__
 
 
-class Finding(NamedTuple):
-    """One line: a subject, whether it is well (None: worth knowing, no fault), and what there is to say."""
+class Check(NamedTuple):
+    """One line of `toyflow doctor`."""
 
     subject: str
-    well: bool | None
+    passed: bool | None
+    """None: worth knowing, and no fault."""
     text: str
 
 
-def examine() -> Iterator[Finding]:
-    """All findings, quick ones first. Nothing is installed, unpacked or changed."""
-    yield Finding("toyflow", True, f"{__version__}, commit {commit() or 'unknown (installed package)'}")
-    yield Finding("python", True, python_version_line())
-    yield Finding("processor", True, f"{processor()}, {cores()} cores")
+def examine() -> Iterator[Check]:
+    """Check this installation, the quick checks first. Nothing is installed, unpacked or changed.
+
+    Example:
+        >>> next(examine()).subject
+        'toyflow'
+    """
+    yield Check("toyflow", True, f"{__version__}, commit {commit() or 'unknown (installed package)'}")
+    yield Check("python", True, python_version_line())
+    yield Check("processor", True, f"{processor()}, {cores()} cores")
     for package in ("numpy", "scipy", "pandas", "matplotlib", "seaborn", "safetensors", "typer", "rich"):
         version = installed_version(package)
-        yield Finding(package, version is not None, version or f"missing: pip install {package}")
+        yield Check(package, version is not None, version or f"missing: pip install {package}")
     yield from _torch()
     for group in plugins.GROUPS:
         try:
@@ -44,28 +50,33 @@ def examine() -> Iterator[Finding]:
             text = ", ".join(sorted(points)) + (
                 f"; from other packages: {', '.join(foreign)}" if foreign else ""
             )
-            yield Finding(group, bool(points), text or "none found: reinstall toyflow")
+            yield Check(group, bool(points), text or "none found: reinstall toyflow")
         except ToyflowError as error:
-            yield Finding(group, False, str(error))
+            yield Check(group, False, str(error))
 
 
-def _torch() -> Iterator[Finding]:
+def exit_code(checks: Iterable[Check]) -> int:
+    """1 if a check failed, else 0."""
+    return int(any(check.passed is False for check in checks))
+
+
+def _torch() -> Iterator[Check]:
     pair = ", ".join(f"{name} {installed_version(name) or 'missing'}" for name in ("torch", "torchvision"))
     try:
         check_torchvision()
     except ToyflowError as error:
-        yield Finding("torch", False, f"{error} Needed by every command but this one")
+        yield Check("torch", False, f"{error} Every command but this one needs it.")
         return
     import torch
 
-    yield Finding("torch", True, f"{pair}; {torch.get_num_threads()} threads by default")
+    yield Check("torch", True, f"{pair}; {torch.get_num_threads()} threads by default")
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     devices = [
         "cpu",
         *(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())),
         *["mps"] * mps,
     ]
-    yield Finding("devices", True if cuda or mps else None, ", ".join(devices))
+    yield Check("devices", True if cuda or mps else None, ", ".join(devices))
     from toyflow.toy.mnist import mnist_state
 
-    yield Finding("mnist", None, mnist_state())
+    yield Check("mnist", None, mnist_state())

@@ -1,4 +1,7 @@
-"""`toyflow probe`: the velocity fields of the models in a results folder, on their task's test examples."""
+"""`toyflow probe`: measure the velocity fields of the models in a results folder.
+
+Over 300 lines, as choosing the models and measuring them share the bench of each setting.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +31,16 @@ from toyflow.sweep.subject import subject_of
 from toyflow.training import Bench
 
 EXAMPLES = 500
-"""Test examples that are used, if there are as many."""
+"""Most examples that a model is probed on."""
 LEVELS = 20
-"""Noise levels, from 1 to 1/20."""
+"""Number of noise levels, from 1 to 1/20."""
 PROBE_BATCH = 125
 """Examples per model call."""
 
 BenchOf = Callable[[StoredTraining, int, torch.device], Bench]
-"""(a trained model, number of examples, device) to what it is probed on."""
+"""From (trained model, number of examples, device) to what the model is probed on."""
 Field = Callable[[Any, Tensor], tuple[Velocity, Tensor]]
-"""(observation, noise) to a velocity field and the one-step samples from the noise."""
+"""From (observation, noise) to a velocity field and the one-step samples that start from the noise."""
 OnProgress = Callable[[int, int], None]
 """(done, total)."""
 
@@ -53,20 +56,32 @@ def probe(
     data_dir: str | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Probed:
-    """Probe trained models on the first `examples` of their task's test set, all from the same noise, which
-    is also the noise of their decodings. Models of another recipe version are passed over.
+    """Measure the velocity fields of trained models: error by noise level, straightness of sampled paths, and
+    distance of one step from many. All models start from the noise of their decodings; models of another
+    recipe version are left out.
 
     Args:
-        selection: labels, keys or their beginnings; none for every model that has a velocity.
-        steps: K of the paths, and of the samples to which one-step samples are compared.
-        bench_of: stands in for what the records' own subject would probe on.
+        out: a results folder.
+        selection: schedules or objectives as tables show them, keys of cells, or how a key begins; none for
+            every model that has a velocity.
+        steps: number K of steps of the paths, and of the samples that one-step samples are compared with.
+        device: auto, cpu, cuda or mps.
+        examples: most examples to probe on.
+        bench_of: what to probe on, in place of the data of the models' task.
+        data_dir: folder of data sets that toyflow does not carry.
+        on_progress: called with (parts done, parts in all).
 
     Raises:
-        UsageError: a selection that names nothing or a model without a velocity, a task that is not here.
+        UsageError: a selection that names nothing or a model without a velocity, or a task that is not
+            installed.
         DamagedError: a model's weights are missing or altered.
+
+    Example:
+        found = probe("results/sweep", ["beta", "uniform"], steps=20)
+        print(found.paths[["label", "seed", "straightness"]])
     """
-    by_variant, laws = _choose(existing_store(Path(out)), selection)
-    return _probe(by_variant, laws, steps, device, examples, bench_of, data_dir, on_progress)
+    by_variant, labels = _choose(existing_store(Path(out)), selection)
+    return _probe(by_variant, labels, steps, device, examples, bench_of, data_dir, on_progress)
 
 
 def probe_models(
@@ -79,14 +94,22 @@ def probe_models(
     data_dir: str | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Probed:
-    """Probe these models, which differ in law and seed only; as `probe`, without looking at a folder."""
-    laws = list(dict.fromkeys(training.record.label for training in trainings))
-    return _probe({"": list(trainings)}, laws, steps, device, examples, bench_of, data_dir, on_progress)
+    """Probe models that differ in schedule or objective and seed only.
+
+    Args:
+        trainings: the models.
+        steps, device, examples, bench_of, data_dir, on_progress: as for `probe`.
+
+    Raises:
+        UsageError, DamagedError: as `probe`.
+    """
+    labels = list(dict.fromkeys(training.record.label for training in trainings))
+    return _probe({"": list(trainings)}, labels, steps, device, examples, bench_of, data_dir, on_progress)
 
 
 def _probe(
     by_variant: Mapping[str, list[StoredTraining]],
-    laws: Sequence[str],
+    labels: Sequence[str],
     steps: int,
     device: str,
     examples: int,
@@ -95,7 +118,7 @@ def _probe(
     on_progress: OnProgress,
 ) -> Probed:
     if steps < 2 or examples < 2:
-        raise UsageError("a probe needs two steps and two examples or more.")
+        raise UsageError("a probe needs at least two steps and two examples.")
     every = [training for trainings in by_variant.values() for training in trainings]
     if not any((training.folder / WEIGHTS).exists() for training in every):
         raise UsageError(
@@ -131,11 +154,11 @@ def _probe(
             by_level, on_paths = measure(bench, field, steps, on_part)
             errors.append(by_level.assign(variant=variant, **name))
             paths.append(on_paths.assign(variant=variant, **name))
-    return Probed(pd.concat(errors, ignore_index=True), pd.concat(paths, ignore_index=True), laws)
+    return Probed(pd.concat(errors, ignore_index=True), pd.concat(paths, ignore_index=True), labels)
 
 
 def _parts(bench: Bench) -> int:
-    """Into how many parts `measure` divides its examples."""
+    """Number of model calls that `measure` divides the examples into."""
     return -(-len(bench.noise) // PROBE_BATCH)
 
 
@@ -143,7 +166,17 @@ def _parts(bench: Bench) -> int:
 def measure(
     bench: Bench, field: Field, steps: int, on_part: Callable[[], None] = lambda: None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(a row per noise level, one row on the paths): means over examples and their standard errors."""
+    """Measure one velocity field, as means over examples with standard errors.
+
+    Args:
+        bench: the examples, their noise and, where it is known, the optimal field.
+        field: the velocity field.
+        steps: number K of steps of the paths.
+        on_part: called after each part of the examples.
+
+    Returns:
+        A frame with a row per noise level, and a frame with one row on the paths.
+    """
     errors, paths, one_step = [], [], []
     levels, has_optimal = noise_levels(LEVELS), bench.optimal is not None
     for start in range(0, len(bench.noise), PROBE_BATCH):
@@ -198,14 +231,14 @@ def _ideal(bench: Bench) -> Field:
 
 
 def _choose(store: Store, selection: Sequence[str]) -> tuple[dict[str, list[StoredTraining]], list[str]]:
-    """(what `selection` names, by variant; the labels of the whole folder), in the order of reports."""
+    """The models that `selection` names, by variant, and all labels of the folder, in reports' order."""
     everything = list(store.trainings())
     # Weights of another version may fit the model that this one builds, and mean something else in it.
     current = [training for training in everything if training.record.recipe_version == RECIPE_VERSION]
     if everything and not current:
         raise UsageError(
-            f"the models in {store.root} are of recipe version {everything[0].record.recipe_version}, which "
-            f"this toyflow, at {RECIPE_VERSION}, does not build; make new ones: toyflow sweep."
+            f"the models in {store.root} are of recipe version {everything[0].record.recipe_version}, and "
+            f"this toyflow builds version {RECIPE_VERSION}; train new ones: toyflow sweep."
         )
     # Reports order and describe decodings; these models may have none, or several.
     stored = [
@@ -230,7 +263,7 @@ def _with_velocity(
     able = [training for training in stored if _has_velocity(training.record.objective)]
     could = ", ".join(dict.fromkeys(training.record.label for training in able))
     if not able:
-        raise UsageError(f"no model in {store.root} answers for a velocity, as those of `flow` do.")
+        raise UsageError(f"no model in {store.root} has a velocity field, as those of `flow` do.")
     chosen: list[StoredTraining] = []
     for name in selection:
         named = _named(store, stored, name)
@@ -242,7 +275,7 @@ def _with_velocity(
 
 
 def _has_velocity(objective: str) -> bool:
-    """Models from elsewhere are of no objective of ours."""
+    """Whether an objective has a velocity; False for those of imported models, which toyflow lacks."""
     ours = objective in plugins.available("objectives")
     return ours and plugins.load("objectives", objective).has_velocity
 
@@ -258,14 +291,14 @@ def _named(store: Store, stored: Sequence[StoredTraining], name: str) -> list[St
             f"{name!r} begins {len(by_key)} keys of {store.root}; `toyflow runs list` shows them."
         )
     raise unknown(
-        f"law or key of recipe version {RECIPE_VERSION} in {store.root},",
+        f"schedule, objective or key of recipe version {RECIPE_VERSION} in {store.root},",
         name,
         {training.record.label for training in stored},
     )
 
 
 def _canonical(name: str) -> str:
-    """The name of the law as records have it: `beta` for `beta:1:1.5`."""
+    """The name of a schedule in records: `beta` for `beta:1:1.5`."""
     try:
         return parse_schedule(name).name
     except UsageError:
@@ -273,7 +306,7 @@ def _canonical(name: str) -> str:
 
 
 def _fields(bench: Bench, trainings: Sequence[StoredTraining]) -> Iterator[tuple[dict[str, Any], Field]]:
-    """Each model's field, then the ideal one where it is known, and what to call them."""
+    """Each model's field, then the ideal one where it is known, with the columns that name them."""
     for training in trainings:
         record = training.record
         names = {"label": record.label, "seed": record.seed, "key": record.key}

@@ -1,4 +1,4 @@
-"""`toyflow recommend`: short trainings of several laws, decoded and probed, to one law and one K."""
+"""`toyflow recommend`: from short trainings of several schedules to one schedule and one K."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from toyflow import plugins
+from toyflow.api.command_options import RECOMMEND_FRACTION
 from toyflow.api.probing import BenchOf, OnProgress, probe_models
 from toyflow.api.study import plan_study
 from toyflow.atomic import write_json
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.machine import choose_device
-from toyflow.report.recommendation import Recommendation, Yardstick, recommend_from
+from toyflow.report.recommendation import Recommendation, Yardstick, recommend_from, regret, regret_sentence
 from toyflow.report.results import Results, load_results
 from toyflow.report.runs import existing_store
-from toyflow.sweep.executors import Executor
-from toyflow.sweep.options import RECOMMEND_FRACTION, SweepOptions
-from toyflow.sweep.run import Audience, run_missing
+from toyflow.sweep.executors import Executor, executor_of
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.run import Audience, run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
 from toyflow.toy.models import task_of
@@ -44,19 +47,29 @@ def recommend(
     task: Task | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Recommendation:
-    """Train each of `options.schedules` for a `fraction` of `options.iterations` and decode; the scores
-    choose, the probe and the comparison stand beside them. Writes OUT/recommendation.json; what OUT already
-    holds is kept.
+    """Train each of `options.schedules` for a `fraction` of `options.iterations`, decode, and choose a
+    schedule and a number of steps by the scores. A probe and a comparison are added as evidence. Writes
+    OUT/recommendation.json; finished cells of OUT are kept.
 
     Args:
+        options: schedules, steps and seeds to try on one setting of a task; `recommend_options` gives the
+            defaults.
+        executor: what runs the trainings.
+        audience: what shows them; `show_on(console)` prints.
+        fraction: length of the short trainings, as a share of the full one.
         metric: what to choose by; None for the task's headline.
-        margin: points of a share, or the metric's unit; see `Yardstick`.
+        margin: what fewer steps may cost, in points or the metric's unit; None for 2 points, or a tenth of
+            the best.
         task: an instance to use in place of the plug-in that `options` names.
         on_progress: of the probe.
 
     Raises:
         UsageError: several settings at once, a fraction outside (0, 1], a metric that does not exist.
-        ToyflowError: a training failed, or the metric is no number.
+        ToyflowError: a training failed, or the metric is not a number.
+
+    Example:
+        options = replace(recommend_options({}), task="wave", iterations=400)
+        found = recommend(options, DebugExecutor(), show_on(Console()), task=Wave())
     """
     if not 0 < fraction <= 1:
         raise UsageError(f"--fraction must be above 0 and at most 1, got {fraction:g}.")
@@ -66,6 +79,8 @@ def recommend(
                 f"recommend looks at one setting; give {name} one value, not {', '.join(values)}."
             )
     subject: Any = load_subject(options.task) if task is None else task
+    if subject.runner != Task.runner:
+        raise UsageError(f"recommend is for toy tasks; {options.task!r} is none.")
     yardstick = yardstick_of(subject, metric, margin)
     others = [yardstick_of(subject, name, None) for name in _metrics(subject) if name != yardstick.metric]
     iterations = int(subject.recipe(options)["iterations"])
@@ -117,15 +132,60 @@ def recommend(
     return found
 
 
+def recommend_and_check(
+    options: SweepOptions,
+    console: Console,
+    *,
+    fraction: float = RECOMMEND_FRACTION,
+    metric: str | None = None,
+    margin: float | None = None,
+    against: Path | None = None,
+    on_progress: OnProgress = lambda done, total: None,
+) -> tuple[Recommendation, str | None]:
+    """`recommend` as the command line does it; and a sentence on what the choice costs, by full trainings.
+
+    Args:
+        options: what to try; `recommend_options` gives the defaults.
+        console: where the trainings are shown.
+        fraction: length of the short trainings, as a share of the full one.
+        metric: what to choose by; None for the task's headline.
+        margin: what fewer steps may cost; see `recommend`.
+        against: a results folder with full trainings of these schedules, on other seeds; None for no check.
+        on_progress: of the probe.
+
+    Raises:
+        UsageError, ToyflowError: as `recommend`; and where `against` holds no such trainings.
+
+    Example:
+        options = recommend_options({"task": "dial", "schedules": "uniform,shift:4"})
+        found, _ = recommend_and_check(options, Console())
+        print(found.choice)
+    """
+    executor = executor_of(options)
+    full = full_sweep(options, against) if against else None
+    found = recommend(
+        options, executor, show_on(console), fraction=fraction, metric=metric, margin=margin,
+        on_progress=on_progress,
+    )  # fmt: skip
+    if full is None:
+        return found, None
+    return found, regret_sentence(regret(full, found.choice, found.yardstick), found.yardstick)
+
+
 def _bench_of(task: Task) -> BenchOf:
     return lambda training, examples, device: bench_of(task_of(training.record, task), examples, device)
 
 
 def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) -> Results:
-    """What `folder` holds of the full trainings of `options`, on seeds that the choice is not made on.
+    """The full trainings of `options` in a results folder, on seeds other than those of the choice.
+
+    Args:
+        options: as for `recommend`.
+        folder: a results folder.
+        task: as for `recommend`.
 
     Raises:
-        UsageError: it holds none.
+        UsageError: the folder holds no such trainings.
     """
     store = existing_store(folder)
     seeds = {training.record.seed for training in store.trainings()} - set(options.seeds)
@@ -135,13 +195,14 @@ def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) ->
             return load_results(store, cells)
     chosen_on = ", ".join(map(str, options.seeds))
     raise UsageError(
-        f"{folder} holds no training of this setting, its recipe and these laws on seeds other than "
-        f"{chosen_on}, on which the choice is made."
+        f"{folder} holds no training of this setting, with its recipe and these schedules, on seeds other "
+        f"than {chosen_on}, on which the choice is made."
     )
 
 
 def yardstick_of(task: Task | type[Task], metric: str | None, margin: float | None) -> Yardstick:
-    """Raises UsageError for a metric that the task has not."""
+    """What `recommend` measures candidates by: `metric`, None for the headline, and the margin that fewer
+    steps may cost. Raises UsageError for a metric that `task` does not have, or a margin not above 0."""
     metrics = _metrics(task)
     if metric is not None and metric not in metrics:
         raise unknown(f"metric of {task.name}", metric, metrics)
@@ -159,7 +220,7 @@ def _metrics(task: Task | type[Task]) -> Sequence[str]:
 
 
 def seconds_of(results: Results) -> float:
-    """Of training every model and of all its decodings."""
+    """Seconds that training every model and all decodings took."""
     trainings = {e.training.record.key: e.training.details["seconds"] for e in results.evaluations}
     return sum(trainings.values()) + float(
         results.frame[["encode_seconds", "decode_seconds"]].to_numpy().sum()

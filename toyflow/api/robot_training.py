@@ -1,8 +1,8 @@
-"""`toyflow robot-train` and `robot-eval`: one policy, trained and evaluated, then its tables."""
+"""`toyflow robot-train`, `robot-eval` and `robot-export`: train, evaluate or export one policy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,23 +11,26 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow.api.command_options import FIRST_ITERATIONS, trial_options
+from toyflow.api.demonstrations import first_demonstrations
 from toyflow.api.sweeping import print_tables
 from toyflow.cluster import Cluster
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.launch import launch, wants_bfloat16
 from toyflow.machine import check_device_name, choose_device, cores, free_memory
 from toyflow.parsing import parse_steps
 from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
-from toyflow.robot.data.demos import DemoOptions, make_demos
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.adapt import can_decode
 from toyflow.robot.opening import find_policy
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
+from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.runner import RobotRunner
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.trials import TrialOptions, trials_of
-from toyflow.robot.task import RobotTask
+from toyflow.robot.simulation.trial_options import WHOLE_HORIZON, TrialOptions
+from toyflow.robot.simulation.trials import trials_of
+from toyflow.robot.task import RobotTask, Waivers
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
@@ -38,34 +41,64 @@ from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store, StoredTraining
 from toyflow.training.process_group import check_split
 
-DEMO_SUITE, DEMO_TASK = "libero_object", 0
-DEMO_EPISODES, DEMO_IMAGE_SIZE, DEMO_ITERATIONS, DEMO_STATES = 12, 64, 1200, 5
-"""Of `robot-train` without a data set: a few demonstrations of one task, and a short training on them."""
 
-
-def train_one(
+def train_policy(
     options: SweepOptions,
     console: Console,
     *,
-    threads: int | None,
-    accumulate: int,
-    simulators: int | None,
-    videos: int,
-    wandb: str | None,
+    dataset: str | None = None,
+    policy: PolicyOptions = PolicyOptions(),  # noqa: B008, which is frozen
+    trials: TrialOptions | None = None,
+    keep_constant: bool = False,
+    threads: int | None = None,
+    accumulate: int = 1,
+    simulators: int | None = None,
+    videos: int = 0,
+    wandb: str | None = None,
 ) -> None:
-    """Train the one policy that `options` ask for, evaluate it, and print how it did. All processes of a
-    launch train it together; the main one does the rest.
+    """Train one policy, evaluate it in closed loop, and print how it did. All processes of a launch train it
+    together; the main one does the rest.
 
     Args:
+        options: schedule, objective, seed, steps, iterations, device and results folder, as for a sweep of
+            one cell; its `set` is replaced by the arguments below. `ROBOT_TRAIN` holds the defaults.
+        console: where progress and tables are printed.
+        dataset: a LeRobot data set, a folder or a name on the hub; None makes a few demonstrations first,
+            under OUT/demos, and trains for fewer iterations.
+        policy: what the policy is.
+        trials: what it is evaluated on; None for the defaults, see `trial_options`.
+        keep_constant: accept numbers of state or action that never change.
         threads: of each process; None for all processors, which processes of one machine share.
+        accumulate: parts that a batch is computed in, for less memory.
+        simulators: processes that simulate; None for one per processor.
+        videos: episodes to film, of each task and number of steps.
+        wandb: a project of Weights & Biases to log to.
 
     Raises:
         UsageError: before any work starts.
-        ToyflowError: training or evaluation failed; the same command goes on.
+        ToyflowError: training or evaluation failed; the same call goes on where it stopped.
+
+    Example:
+        train_policy(
+            ROBOT_TRAIN.updated({"steps": "1,10", "out": "results/mine"}, "flags"), Console(),
+            dataset="data/demos/libero_object", policy=PolicyOptions(horizon=20),
+        )
     """
     here, bfloat16 = launch(), wants_bfloat16()
     if not here.is_main:
         console = Console(quiet=True)
+    trials = trials or trial_options({}, first=dataset is None)
+    if dataset is None:
+        if here.world_size > 1:
+            raise UsageError(
+                "several processes train on demonstrations that exist: make some with toyflow robot-demos, "
+                "and name them with --dataset FOLDER."
+            )
+        dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
+        options = replace(options, iterations=options.iterations or FIRST_ITERATIONS)
+    waived = Waivers(constant_dims="keep" if keep_constant else Waivers.constant_dims)
+    chosen = {"dataset": dataset, **policy.record(), **trials.record(), **waived.record()}
+    options = replace(options, set={name: (value,) for name, value in chosen.items()})
     [cell] = plan_sweep(options, RobotTask)
     check_split(int(cell.training.recipe["batch_size"]), here.world_size, accumulate)
     runner = RobotRunner.from_options(RobotTask, replace(options, threads=threads or cores()))
@@ -88,38 +121,56 @@ def train_one(
         _run(cell, runner, options.out, console)
 
 
-def evaluate_one(
+def evaluate_checkpoint(
     checkpoint: str,
     console: Console,
     *,
+    trials: TrialOptions,
     steps: str,
     sampler: str,
-    noise_seed: int,
-    trials: Mapping[str, str],
-    device: str,
-    threads: int | None,
-    simulators: int | None,
-    videos: int,
-    rename: str | None,
+    noise_seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    simulators: int | None = None,
+    videos: int = 0,
+    rename: str | None = None,
     out: Path,
-    cluster: Cluster | None,
+    cluster: Cluster | None = None,
 ) -> None:
-    """Evaluate a policy and print how it did; one of LeRobot's becomes a cell of `out` first.
+    """Evaluate a policy in closed loop, and print how it did. Finished episodes are kept.
 
     Args:
+        checkpoint: a policy's folder, OUT/cells/KEY; or a LeRobot policy, a folder or a name on the hub,
+            which becomes a cell of `out` first.
+        console: where progress and tables are printed.
+        trials: what it is evaluated on.
+        steps: numbers of denoising steps K, such as 1,2,10 or 1-4.
+        sampler: euler, midpoint or heun.
+        noise_seed: of the noise that plans start from.
+        device: auto, cpu, cuda or mps.
+        threads: of the policy; None for all processors, on a cluster for one.
+        simulators: processes that simulate; None for one per processor.
+        videos: episodes to film, of each task and K.
+        rename: of a LeRobot policy, its cameras as the simulator calls them: front=image,wrist=image2.
         cluster: where simulators run; None for this machine.
 
     Raises:
         UsageError: no such checkpoint, suite or task; before any work starts.
-        ToyflowError: the evaluation failed; the same command goes on.
+        ToyflowError: the evaluation failed; the same call goes on where it stopped.
+
+    Example:
+        evaluate_checkpoint(
+            "results/robot/cells/3f2a9c", Console(), trials=TrialOptions(states="50"), steps="1,10",
+            sampler="euler", out=Path("results/robot"),
+        )
     """
     asked = parse_steps(steps, "--steps")
     training = find_policy(checkpoint, rename, out)
     out = training.folder.parent.parent
     decoding = _decoding(training)
-    if trials["replan"] == "horizon":
-        trials = {**trials, "replan": str(decoding.replan)}
-    asked_for = trials_of(TrialOptions.parse(trials), training.details["made_of"], decoding.horizon)
+    if trials.replan == WHOLE_HORIZON:
+        trials = replace(trials, replan=str(decoding.replan))
+    asked_for = trials_of(trials, training.details["made_of"], decoding.horizon)
     if asked_for is None:
         raise UsageError("name a suite to evaluate on, such as --suite libero_object; none is for training.")
     where = asked_for.environment
@@ -128,8 +179,8 @@ def evaluate_one(
     if not able:
         raise UsageError(f"{training.record.objective} cannot decode in {', '.join(map(str, asked))} steps.")
     if left_out := [k for k in asked if k not in able]:
-        said = ", ".join(map(str, left_out))
-        console.print(f"[yellow]{training.record.label} cannot be decoded in {said} steps.[/]")
+        listed = ", ".join(map(str, left_out))
+        console.print(f"[yellow]{training.record.label} cannot be decoded in {listed} steps.[/]")
     used = sampler if decoding.uses_sampler else None
     evaluations = tuple(EvaluationRecord(used, k, noise_seed, str(asked_for)) for k in able)
     cell = Cell(training.record, evaluations, training.record.label)
@@ -171,23 +222,37 @@ def _decoding(training: StoredTraining) -> _Decoding:
     return _Decoding(spec.interface, spec.horizon, spec.horizon, objective.can_decode, objective.uses_sampler)
 
 
-def first_demonstrations(out: Path, environment: str, console: Console) -> Path:
-    """A few demonstrations of one task, under OUT/demos; those that are there are kept."""
-    folder = out / "demos"
-    options = DemoOptions(
-        folder, DEMO_SUITE, (DEMO_TASK,), DEMO_EPISODES, image_size=DEMO_IMAGE_SIZE, environment=environment
-    )
-    make_demos(options, console)
-    return folder
+def evaluation_cluster(
+    executor: str, address: str | None, cpus_per_simulator: float, gpus_per_simulator: float
+) -> Cluster | None:
+    """The Ray cluster that an evaluation runs on, or None for this machine.
 
-
-def export(checkpoint: Path, folder: Path, console: Console) -> None:
-    """Write a policy in LeRobot's files, and say how LeRobot runs it.
+    Args:
+        executor: local or ray.
+        address: HOST:PORT, or auto for a cluster that this machine is part of; None as for `toyflow sweep`.
+        cpus_per_simulator: processors that a simulator with its policy takes.
+        gpus_per_simulator: share of a GPU that it takes.
 
     Raises:
-        UsageError: no such checkpoint, or what LeRobot needs is not installed.
+        UsageError: another executor.
     """
-    from toyflow.robot.lerobot.export import export_policy
+    if executor not in ("local", "ray"):
+        raise unknown("executor", executor, ("local", "ray"))
+    return Cluster(address, cpus_per_simulator, gpus_per_simulator) if executor == "ray" else None
+
+
+def export_checkpoint(checkpoint: Path, folder: Path, console: Console) -> None:
+    """Write a policy in LeRobot's files, and say how LeRobot runs it.
+
+    Args:
+        checkpoint: a policy's folder, OUT/cells/KEY.
+        folder: a new folder.
+        console: where the sentence is printed.
+
+    Raises:
+        UsageError: no such checkpoint, or LeRobot is not installed.
+    """
+    from toyflow.robot.lerobot.export import export_policy  # imports lerobot
 
     export_policy(find_checkpoint(checkpoint), folder)
     console.print(f"LeRobot runs it as --policy.path={escape(str(folder))}, in --policy.num_steps=K steps.")

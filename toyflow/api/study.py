@@ -1,4 +1,4 @@
-"""A study from Python: the same plan, store and executors as `toyflow sweep`."""
+"""`run_study`: `toyflow sweep` from Python, for one task, in this process."""
 
 from __future__ import annotations
 
@@ -25,8 +25,20 @@ from toyflow.toy.task import Task
 def plan_study(
     options: SweepOptions, task: Task | None = None, model: Mapping[str, str] | None = None
 ) -> list[Cell]:
-    """The cells of `options`; `task` stands in for the plug-in that they name, and `model` adds to the
-    model's options. Raises UsageError."""
+    """The cells of a sweep of one task.
+
+    Args:
+        options: what to train and decode.
+        task: an instance to use in place of the plug-in that `options` names.
+        model: options of the model, by name, on top of those of `options`.
+
+    Raises:
+        UsageError: a name or value that does not exist.
+
+    Example:
+        >>> len(plan_study(SweepOptions(task="dial", seeds=(0, 1)), model={"decoder": "small"}))
+        4
+    """
     subject: Any = load_subject(options.task) if task is None else task
     chosen = {**options.set, **{key: (value,) for key, value in (model or {}).items()}}
     if isinstance(subject, Task):
@@ -51,16 +63,35 @@ def run_study(
     threads: int = 1,
     out: Path | str,
 ) -> Results:
-    """Train and decode every combination on `task`, in this process; what `out` already holds is kept.
+    """Train and decode every combination on `task`, in this process. Finished cells of `out` are kept, and
+    `toyflow plot --out OUT` draws its figures.
 
-    Results are known by the task's name and version: raise `version` when you change the task. `model`
-    chooses among the task's options.
+    Results are found by the task's name and version: raise `version` when you change the task.
 
-    `toyflow plot --out OUT` draws the figures of what it leaves.
+    Args:
+        task: what the models learn.
+        schedules: schedules of the training time, such as `shift:4@beta`.
+        objectives: training objectives, such as `flow` or `regression`.
+        steps: numbers K of denoising steps to decode with.
+        seeds: training seeds.
+        samplers: `euler`, `midpoint`, `heun` or a plug-in's.
+        iterations, batch_size, learning_rate: of the training; None for the task's own.
+        time_sampling: how the training times of a batch are drawn, `stratified` or `iid`.
+        model: the task's model options, by name.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        threads: processor threads; results record it, as their last digits depend on it.
+        out: the results folder.
+
+    Returns:
+        The results; `frame` has a row per seed, schedule or objective, K and sampler.
 
     Raises:
         UsageError: a name or value that does not exist.
-        ToyflowError: a cell failed; the message is its own.
+        ToyflowError: a cell failed; the message says why.
+
+    Example:
+        results = run_study(Wave(), schedules=["uniform", "shift:4"], seeds=[0, 1], out="results/wave")
+        print(results.frame)
     """
     options = SweepOptions().updated(
         {

@@ -1,4 +1,4 @@
-"""`toyflow sweep`: plan, run while showing it, then the tables."""
+"""`toyflow sweep`: plan, run with live progress, then print tables."""
 
 from __future__ import annotations
 
@@ -17,16 +17,24 @@ from toyflow.sweep.runner import make_runner
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imports pandas
     from toyflow.report.results import Results
 
 
 def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) -> None:
-    """Run what is missing and print the tables of the whole.
+    """Run the cells of a sweep that its results folder lacks, and print tables of all of its cells.
+
+    Args:
+        options: what to train and decode; `sweep_options` merges flags and presets.
+        console: where progress and tables are printed.
+        dry_run: print the plan and what it costs, and run nothing.
 
     Raises:
         UsageError: before any work starts.
         ToyflowError: at the end, if a cell failed.
+
+    Example:
+        run_sweep(sweep_options({"schedules": "beta,uniform", "seeds": "0-4"}), Console())
     """
     subject = load_subject(options.task)
     cells = plan_sweep(options, subject)
@@ -34,6 +42,8 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     runner = make_runner(subject, options)
     executor = executor_of(options)
     out = escape(str(store.root))
+    if notice := unused_schedules(options, cells):
+        console.print(f"[yellow]{escape(notice)}[/]")
     if dry_run:
         print_plan(cells, runner, store, executor, console)
         return
@@ -55,7 +65,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     if not started:
         console.print(f"all {len(cells)} cells are already in {out}")
     if failed < started or started < len(cells):
-        from toyflow.report.results import load_results  # pandas, for which no cell need wait
+        from toyflow.report.results import load_results  # imports pandas, for which no cell should wait
 
         with console.status("reading results"):
             results = load_results(store, cells)
@@ -65,11 +75,30 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     console.print(f"\nFigures: [bold]toyflow plot --out {out}[/]")
 
 
-def print_tables(results: Results, console: Console) -> None:
-    """The scores, and one step against ten where both were run."""
-    from toyflow.report import tables
+def unused_schedules(options: SweepOptions, cells: Sequence[Cell]) -> str | None:
+    """A sentence that names the schedules of `options` if no cell uses one; None if a cell does.
 
-    models = tables.paired(results)  # reads and checks the outcomes, so before anything is shown
+    Example:
+        >>> options = SweepOptions(objectives=("regression",), schedules=("beta",), steps=(1,))
+        >>> unused_schedules(options, plan_sweep(options))
+        'No schedule is used: regression trains without one, so beta is left out.'
+    """
+    if any(cell.training.schedule for cell in cells):
+        return None
+    objectives = list(dict.fromkeys(cell.training.objective for cell in cells))
+    unused = [name for name in dict.fromkeys(options.schedules) if name not in objectives]
+    if not unused:
+        return None
+    train, are = "trains" if len(objectives) == 1 else "train", "is" if len(unused) == 1 else "are"
+    names, schedules = ", ".join(objectives), ", ".join(unused)
+    return f"No schedule is used: {names} {train} without one, so {schedules} {are} left out."
+
+
+def print_tables(results: Results, console: Console) -> None:
+    """Print the scores, and one step against ten where both were run. Raises DamagedError."""
+    from toyflow.report import tables  # imports pandas
+
+    models = tables.paired(results)  # reads and checks the outcomes before anything is printed
     console.print()
     console.print(tables.summary_table(tables.summary(results)))
     if len(models):

@@ -12,7 +12,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow.cli import catalogue, results, robot, robot_control, runs, training
+from toyflow.cli import (
+    catalogue_commands,
+    policy_commands,
+    results_commands,
+    robot_control,
+    runs_commands,
+    serve_commands,
+    simulator_commands,
+    sweep_commands,
+)
 from toyflow.errors import ToyflowError
 from toyflow.launch import launch
 from toyflow.version import __version__
@@ -23,14 +32,17 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Is one denoising step enough? Train flow-matching models under different training-time laws, "
-    "decode them in any number of steps, and compare with error bars.",
+    help="Is one denoising step enough? Train flow-matching models with different schedules of "
+    "the training time, decode them in any number of steps, and compare them with error bars.",
     epilog="Start with [bold]toyflow sweep[/], then [bold]toyflow plot[/]. Trouble: [bold]toyflow doctor[/].",
 )
 
-for commands in (training, results, catalogue, runs, robot, robot_control):
+for commands in (
+    sweep_commands, results_commands, catalogue_commands, runs_commands, policy_commands, serve_commands,
+    simulator_commands, robot_control,
+):  # fmt: skip
     commands.add_commands(app)
-for command in app.registered_commands:  # typer keeps a docstring's line breaks, which fit no terminal
+for command in app.registered_commands:  # Typer keeps a docstring's line breaks, which fit no terminal
     paragraphs = inspect.getdoc(command.callback) or ""
     command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs.split("\n\n"))
 
@@ -46,12 +58,11 @@ def root(
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM. Its own class, so that no library takes it for its own business."""
+    """SIGINT or SIGTERM. A class of its own, so that no library catches it."""
 
 
 def main() -> None:
-    """Entry point: errors become one line and an exit code, 2 before work started, 1 on the way."""
-
+    """Entry point: an error becomes one line and an exit code, 2 before work starts and 1 after."""
     asked: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -62,17 +73,17 @@ def main() -> None:
         signal.signal(number, stop)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that has no bars shows question marks
+            stream.reconfigure(errors="replace")  # a terminal without these characters shows question marks
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(standalone_mode=False, prog_name="toyflow"))
     except (Exception, Stopped) as error:
-        if asked:  # whatever came of it: in the middle of an import, another error does
+        if asked:  # in the middle of an import the signal may have become another error
             _stop(asked[0])
         _report(error)
 
 
 def _stop(number: int) -> NoReturn:
-    if not launch().is_main:  # the main process says it for all
+    if not launch().is_main:  # the main process speaks for all
         sys.exit(128 + number)
     _fail("stopped; what is finished is kept", 128 + number)
 
@@ -98,5 +109,5 @@ def _fail(message: str, code: int) -> NoReturn:
     who = "toyflow" if here.is_main else f"toyflow, process {here.rank}"
     stderr.print(f"[bold red]{who}:[/] {escape(message)}")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)  # nothing is left to be said of one that comes now
+        signal.signal(number, signal.SIG_DFL)  # a signal that comes now ends the process without a word
     sys.exit(code)

@@ -1,16 +1,20 @@
-"""Arguments and options that several commands take."""
+"""Arguments and options that several commands take, and how their defaults are shown."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from toyflow.api.command_options import ROBOT_TRAIN
+from toyflow.optionset import Names, Numbers, OptionSet
+from toyflow.parsing import listed_ranges
 from toyflow.sweep.options import SweepOptions
 
-OUT = Path(SweepOptions().out)
-ROBOT_OUT = Path("results/robot")
+DEFAULTS = SweepOptions()
+OUT = Path(DEFAULTS.out)
+ROBOT_OUT = Path(ROBOT_TRAIN.out)
 
 Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
 
@@ -20,21 +24,49 @@ Checkpoint = Annotated[
         help="A policy's folder, OUT/cells/KEY; or a LeRobot policy: a folder, or a name on the hub."
     ),
 ]
-LeRobotOut = Annotated[
-    Path, typer.Option("--out", help="Of a LeRobot policy: results folder, to which it is added.")
-]
-StepCount = Annotated[int, typer.Option("--steps", help="Denoising steps K.", min=1)]
-Sampler = Annotated[str, typer.Option(help="euler, midpoint, heun.")]
-NoiseSeed = Annotated[int, typer.Option(help="Of the noise that plans start from.", min=0)]
+LeRobotOut = Annotated[Path, typer.Option("--out", help="Results folder that a LeRobot policy is added to.")]
+StepCount = Annotated[int, typer.Option("--steps", help="Number K of denoising steps.", min=1)]
+Sampler = Annotated[str, typer.Option(help="Sampler: euler, midpoint or heun.")]
+NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that plans start from.", min=0)]
 Compile = Annotated[
     bool,
-    typer.Option(
-        "--compile", help="Let PyTorch compile the policy first: a minute or more, for faster plans."
-    ),
+    typer.Option("--compile", help="Compile the policy first, for faster plans; it takes a minute or more."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads of the policy.", show_default="all processors", min=1)
+]
+
+
+def shown(value: Any) -> str:
+    """A default as its flag takes it: `1,10`, `0-2`, `beta,uniform`."""
+    if not isinstance(value, tuple):
+        return str(value)
+    is_range = len(value) > 2 and value == tuple(range(len(value)))
+    return listed_ranges(value) if is_range else ",".join(map(str, value))
+
+
+def flag(options: type[OptionSet], name: str, sentence: str) -> Any:
+    """The Typer option for a field of `options`, whose help ends with the names or the range that it takes.
+
+    Args:
+        options: the dataclass that declares the option.
+        name: of the option in text, with hyphens.
+        sentence: what it does, without the full stop.
+    """
+    values = options.values()[name]
+    takes = ""
+    if isinstance(values, Names):
+        takes = f": {_listed(values.names)}"
+    elif isinstance(values, Numbers):
+        takes = f", {values.low:g} to {values.high:g}"
+    return typer.Option(help=f"{sentence}{takes}.")
 
 
 def examples(*lines: str) -> str:
     """The end of a command's help."""
     return "[bold]Examples[/]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

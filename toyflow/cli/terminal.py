@@ -1,4 +1,4 @@
-"""What commands share: where they print, and what they start."""
+"""What commands share: the console, progress, questions, and processes started early."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
+
+from toyflow.errors import UsageError
+from toyflow.launch import launch
 
 PLAIN_WIDTH = 120
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
@@ -14,7 +18,7 @@ console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty(
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar from the first call on in a terminal; elsewhere a line for every tenth part."""
+    """Show progress: a bar in a terminal, from the first call on; elsewhere a line per tenth."""
     if not console.is_terminal:
         told = -1
 
@@ -26,13 +30,13 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
         yield tell
         return
-    from rich.progress import Progress
+    from rich.progress import Progress  # takes as long to import as the rest of the command line
 
     progress = Progress(console=console, transient=True)
     bar = progress.add_task(what, total=None)
 
     def advance(done: int, total: int) -> None:
-        progress.start()  # again is nothing; not before, as a sweep may be on the screen
+        progress.start()  # a second start does nothing; an earlier one would disturb a sweep's display
         progress.update(bar, completed=done, total=total)
 
     try:
@@ -41,8 +45,23 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         progress.stop()
 
 
+def agreed(question: str, without: str) -> bool:
+    """Whether the user says yes. `without` says how not to be asked.
+
+    Raises:
+        UsageError: nobody answers.
+    """
+    try:
+        return typer.confirm(question)
+    except typer.Abort:
+        raise UsageError(f"nobody answered, so nothing was done; {without}.") from None
+
+
 def start_workers(task: str) -> None:
-    """Let the processes of cells import what they need for `task` while this one does what it needs."""
+    """Start importing what cells of `task` need in a process of their own, while this one goes on. Only the
+    main process of a launch does so."""
+    if not launch().is_main:
+        return
     from toyflow import plugins
     from toyflow.workers import start_fork_server
 
@@ -52,7 +71,11 @@ def start_workers(task: str) -> None:
 
 
 def check_torch() -> None:
-    """Import torch. Raises BrokenTorchError, which says what to do."""
+    """Import torch.
+
+    Raises:
+        BrokenTorchError: it cannot be imported; the message says what to do.
+    """
     from toyflow.machine import check_torch
 
     check_torch()

@@ -1,6 +1,22 @@
-"""Network parts that the toy and the robot share."""
+"""Network parts that the toy and the robot share.
 
-from toyflow.networks.denoiser import Attention, Denoiser, DenoiserSize, DenoisingModel
-from toyflow.networks.vector import VectorModel
+The names below are imported when they are first used, so that options can name a network without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toyflow.networks.denoiser import Attention, Denoiser, DenoiserSize, DenoisingModel
+    from toyflow.networks.vector import VectorModel
 
 __all__ = ["Attention", "Denoiser", "DenoiserSize", "DenoisingModel", "VectorModel"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'toyflow.networks' has no attribute {name!r}")
+    home = "vector" if name == "VectorModel" else "denoiser"
+    return getattr(import_module(f"toyflow.networks.{home}"), name)

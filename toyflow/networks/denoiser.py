@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -24,9 +24,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from toyflow.errors import UsageError
 from toyflow.flow import Model
-
-AttentionKind = Literal["cross", "joint", "full"]
-ATTENTION_KINDS: tuple[AttentionKind, ...] = get_args(AttentionKind)
+from toyflow.networks.attention_kinds import AttentionKind
 
 
 class Memory(NamedTuple):

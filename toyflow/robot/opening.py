@@ -1,4 +1,4 @@
-"""A policy by what a user calls it, ready to act: a cell of a results folder, or a LeRobot policy."""
+"""Find a policy, a cell of a results folder or a LeRobot policy, and open it so that it can act."""
 
 from __future__ import annotations
 
@@ -22,25 +22,37 @@ from toyflow.sweep.store import Store, StoredTraining
 
 
 def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTraining:
-    """The policy in OUT/cells/KEY; or LeRobot's, in a folder or on the hub, which becomes a cell of `out`.
+    """Find a trained policy. A LeRobot policy becomes a cell of `out` first.
 
     Args:
+        checkpoint: OUT/cells/KEY, or a LeRobot policy: a folder, or a name on the hub.
         rename: of a LeRobot policy, its cameras as the robot calls them, front=image,wrist=image2.
+        out: the results folder for a LeRobot policy.
 
     Raises:
-        UsageError: there is none, or it cannot be loaded.
+        UsageError: there is none, it cannot be loaded, or `rename` does not fit.
+
+    Example:
+        training = find_policy("results/robot/cells/3f2a9c", None, Path("results/robot"))
+        planner = ready_planner(training, steps=1, sampler="euler", device="cpu", threads=1)
     """
     cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
     if cameras and lerobot is None:
-        raise UsageError("--rename is for LeRobot policies; this one calls its cameras as its data do.")
+        raise UsageError("--rename is for LeRobot policies; this policy's cameras are named as in its data.")
     return _stored(checkpoint, lerobot, cameras, out)
 
 
 def find_policy_for_robot(
     checkpoint: str, rename: str | None, out: Path
 ) -> tuple[StoredTraining, dict[str, str]]:
-    """The policy, as by `find_policy`, and its name of a camera by the robot's, where the robot has to rename
-    it: one of ours looks through cameras of its own names alone.
+    """Find a trained policy for a robot whose cameras may have other names.
+
+    Args:
+        checkpoint, rename, out: as for `find_policy`.
+
+    Returns:
+        The policy; and the policy's name of each camera by the robot's, which the robot has to apply. It is
+        empty for a policy that LeRobot renames cameras for.
 
     Raises:
         UsageError: as `find_policy`.
@@ -52,10 +64,14 @@ def find_policy_for_robot(
 
 
 def open_planner(training: StoredTraining, device: torch.device) -> Planner:
-    """A trained policy, or one imported from LeRobot, ready to act in one step; `set_num_steps` changes that.
+    """Load a trained or imported policy. It plans in one denoising step; `set_num_steps` changes that.
+
+    Args:
+        training: the policy, from `find_policy`.
+        device: where it computes.
 
     Raises:
-        UsageError: the cell is no policy, or cannot be loaded here.
+        UsageError: the cell is not a policy, or the policy cannot be loaded here.
         DamagedError: its weights are missing or altered.
     """
     if "imported" in training.details and "policy" not in training.details:
@@ -65,10 +81,18 @@ def open_planner(training: StoredTraining, device: torch.device) -> Planner:
 
 
 def ready_planner(training: StoredTraining, steps: int, sampler: str, device: str, threads: int) -> Planner:
-    """The policy as it acts: in `steps` steps, on `device`, by so many threads.
+    """Load a policy as it will act.
+
+    Args:
+        training: the policy, from `find_policy`.
+        steps: number K of denoising steps.
+        sampler: euler, midpoint or heun.
+        device: auto, cpu, cuda or mps.
+        threads: processor threads of this process.
 
     Raises:
-        UsageError: it cannot be loaded here, or not be decoded so.
+        UsageError: it cannot be loaded here, or not be decoded in so many steps.
+        DamagedError: its weights are missing or altered.
     """
     torch.set_num_threads(threads)
     planner = open_planner(training, torch.device(choose_device(device)))
@@ -77,12 +101,16 @@ def ready_planner(training: StoredTraining, steps: int, sampler: str, device: st
 
 
 def compile_planner(planner: Planner, largest_batch: int) -> None:
-    """Compile a policy for batches of up to `largest_batch`, which takes a minute or more.
+    """Let PyTorch compile a policy, which takes a minute or more.
+
+    Args:
+        planner: the policy.
+        largest_batch: most observations that are planned for at once.
 
     Raises:
-        UsageError: it cannot be compiled, or not here.
+        UsageError: it cannot be compiled, or not on this machine.
     """
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses a GPU
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns where there is no GPU
     planner.compile()
     # PyTorch compiles for one, for two and then, once sizes are seen to vary, for any number.
     for size in range(1, min(largest_batch, 3) + 1):
@@ -96,7 +124,14 @@ def compile_planner(planner: Planner, largest_batch: int) -> None:
 
 
 def warnings_about(training: StoredTraining, planner: Planner, sampler: str) -> list[str]:
-    """What its evaluations say against trusting this policy in so many steps, a line each."""
+    """Warnings, a line each, before a policy moves a robot: not evaluated with these steps, or on stand-in
+    assets only.
+
+    Args:
+        training: the policy.
+        planner: the policy as it will act.
+        sampler: what it decodes with.
+    """
     done = [each.record for each in Store(training.folder.parent.parent).evaluations(training)]
     same = [each for each in done if each.steps == planner.steps and each.sampler in (None, sampler)]
     if not same:

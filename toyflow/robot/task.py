@@ -14,7 +14,8 @@ from toyflow.robot.policy.checkpoint import normalisation_of, seen
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.recipes import RECIPES
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.trials import TrialOptions, trials_of
+from toyflow.robot.simulation.trial_options import TrialOptions
+from toyflow.robot.simulation.trials import trials_of
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.subject import ResolvedOptions, Subject
 

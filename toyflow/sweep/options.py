@@ -73,18 +73,6 @@ class SweepOptions:
         ]
 
 
-RECOMMEND = SweepOptions(
-    schedules=("uniform", "shift:3", "shift:8"),
-    steps=(1, 2, 4, 10),
-    seeds=(100, 101),
-    out="results/recommend",
-)
-"""What `toyflow recommend` tries where it is not told. Its seeds are not those of sweeps, which check it."""
-
-RECOMMEND_FRACTION = 0.25
-"""The iterations of its short trainings, as a share of those of the training that is advised on."""
-
-
 def _names(value: Any, where: str) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):

@@ -93,12 +93,22 @@ def load_subject(name: str) -> type[Subject]:
 
 def check_current(subject: type[Subject]) -> None:
     """Raise UsageError, which says what to change, for a task that was written for toyflow 0.1.0."""
-    old = {"knobs": "data_options", "options": "model_options", "trials": "evaluation_options"}
-    for was, now in old.items():
-        if was in vars(subject):
+    dictionaries = {
+        "knobs": "data_options",
+        "options": "model_options",
+        "trials": "evaluation_options",
+        "accepted": "waivers",
+    }
+    for base in subject.__mro__:
+        for name, value in vars(base).items():
+            if name in dictionaries and isinstance(value, Mapping):
+                change = f"replace its dictionary `{name}` by a dataclass `{dictionaries[name]}`"
+            elif name in ("study", "bench") and isinstance(value, classmethod):
+                change = f"move its `{name}` to a `Runner`, which its attribute `runner` names"
+            else:
+                continue
             raise UsageError(
-                f"task {subject.name!r} was written for toyflow 0.1.0: replace its dictionary `{was}` by a "
-                f"dataclass `{now}` (see CONTRIBUTING.md)."
+                f"task {subject.name!r} was written for toyflow 0.1.0: {change} (see CONTRIBUTING.md)."
             )
 
 

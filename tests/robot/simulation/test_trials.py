@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 from junk import parsed, texts
 
 from toyflow.errors import UsageError
-from toyflow.robot.simulation.trials import TrialOptions, Trials, trials_of
+from toyflow.robot.simulation.trial_options import TrialOptions
+from toyflow.robot.simulation.trials import Trials, trials_of
 
 OPTIONS = {
     "environment": "points", "suite": "points", "tasks": "all", "states": "3", "replan": "horizon",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from toyflow.errors import UsageError, unknown
+from toyflow.robot.data.normalisation_kinds import NORMALISATION_KINDS, NormalisationKind
 from toyflow.robot.interface import Interface
 
-NormalisationKind = Literal["mean-std", "quantile"]
-NORMALISATION_KINDS: tuple[NormalisationKind, ...] = get_args(NormalisationKind)
 CONSTANT = 1e-5
 """A spread below this share of max(1, |mean|) counts as none: rounding alone gives a constant as much."""
 

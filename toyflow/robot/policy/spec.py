@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 from toyflow.errors import UsageError, unknown
 from toyflow.networks import DenoiserSize
-from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind
+from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.language import TOKENISERS, TokeniserName
+from toyflow.robot.policy.policy_options import (
+    LONGEST_HORIZON,
+    SUPERVISIONS,
+    PolicyOptions,
+    Supervision,
+)
 
 ACTION_WIDTH = 32
 """Dimensions of the network's actions, as in openpi; a robot's own come first, zeros follow."""
-LONGEST_HORIZON = 100
-Supervision = Literal["mask", "full"]
-SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class PolicySize:
 
 
 _PAPER_HEAD = DenoiserSize(width=768, depth=4, heads=12)
-SIZES = {
+SIZES: dict[str, PolicySize] = {
     "nano": PolicySize(DenoiserSize(width=192, depth=3, heads=4), 64, 16, 1 << 13, 32),
     "tiny": PolicySize(_PAPER_HEAD, 224, 14, 257_152, 48),
     "full": PolicySize(_PAPER_HEAD, 224, 14, 257_152, 48),
@@ -61,14 +64,14 @@ class PolicySpec:
 
     size: str
     interface: Interface
-    horizon: int = 10
-    supervision: Supervision = "mask"
-    attention: AttentionKind = "joint"
-    language: bool = True
-    state: bool = True
-    image_size: int = 0
+    horizon: int = PolicyOptions.horizon
+    supervision: Supervision = PolicyOptions.supervision
+    attention: AttentionKind = PolicyOptions.attention
+    language: bool = PolicyOptions.language
+    state: bool = PolicyOptions.state
+    image_size: int = PolicyOptions.image_size
     tokeniser: TokeniserName = "hashed"
-    pretrained: bool = False
+    pretrained: bool = PolicyOptions.pretrained
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:

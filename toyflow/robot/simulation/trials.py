@@ -7,26 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from toyflow.errors import UsageError
-from toyflow.optionset import OptionSet, choice, text
 from toyflow.parsing import listed_ranges, parse_numbers
 from toyflow.robot.simulation.environment import SuiteTask, check_suite, find_tasks, load_environment
-
-ENVIRONMENT = "libero"
-"""The simulator of data that do not say theirs."""
-AUTO, NO_TRIALS = "auto", "none"
-WHOLE_HORIZON = "horizon"
-
-
-@dataclass(frozen=True)
-class TrialOptions(OptionSet):
-    """What a user chooses of an evaluation in closed loop; `trials_of` looks it up."""
-
-    environment: str = text(AUTO, f"a simulator; auto is that of the data, else {ENVIRONMENT}")
-    suite: str = text(AUTO, f"of the simulator; {NO_TRIALS} to train only")
-    tasks: str = text(AUTO, "all, or numbers such as 0-4+7")
-    states: str = text("10", "how many official initial states of each task, or which")
-    replan: str = text(WHOLE_HORIZON, "actions carried out before the policy looks again")
-    rendering: str = choice("fast", "libero")
+from toyflow.robot.simulation.trial_options import (
+    AUTO,
+    ENVIRONMENT,
+    NO_TRIALS,
+    WHOLE_HORIZON,
+    TrialOptions,
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from toyflow.flow import Model
 from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
-from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Reading
+from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
+from toyflow.networks.denoiser import Reading
 from toyflow.optionset import OptionSet, choice
 from toyflow.toy.features import Classifier, frechet_distance, load_classifier
 from toyflow.toy.images import CLASSES, IMAGE_SETS, Images

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from toyflow.flow import Model
 from toyflow.flow.path import broadcast_time
 from toyflow.networks import Denoiser, DenoisingModel
-from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, DenoiserSize, Reading
+from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
+from toyflow.networks.denoiser import DenoiserSize, Reading
 from toyflow.optionset import OptionSet, choice, number
 from toyflow.toy.codes import CLASSES, CODES
 from toyflow.toy.task import Task

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from toyflow.flow import Model
 from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
-from toyflow.networks.denoiser import ATTENTION_KINDS, AttentionKind, Reading
+from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
+from toyflow.networks.denoiser import Reading
 from toyflow.optionset import OptionSet, choice, number
 from toyflow.toy.codes import CLASSES, CODES
 from toyflow.toy.encoder import ENCODERS, TileEncoder

@@ -8,34 +8,37 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from toyflow.cli.options import examples
+from toyflow.api.command_options import RECOMMEND, RECOMMEND_FRACTION, recommend_options, sweep_options
+from toyflow.cli.options import DEFAULTS, examples, shown
 from toyflow.cli.terminal import check_torch, console, progress, start_workers
-from toyflow.errors import UsageError
-from toyflow.sweep.options import RECOMMEND, RECOMMEND_FRACTION, SweepOptions
-from toyflow.sweep.presets import load_preset
 
-DEFAULTS = SweepOptions()
-TaskName = Annotated[str | None, typer.Option(help="What to learn.", show_default=DEFAULTS.task)]
+TaskName = Annotated[
+    str | None, typer.Option(help="Task to learn; see `toyflow tasks`.", show_default=DEFAULTS.task)
+]
 DataDir = Annotated[
-    str | None, typer.Option(help="Where data sets that toyflow does not carry are, or are put.")
+    str | None, typer.Option(help="Folder of the data sets that toyflow does not carry, such as CIFAR-10.")
 ]
 BatchSize = Annotated[
     int | None, typer.Option(help="Examples per iteration.", show_default="16 for toy tasks")
 ]
 LearningRate = Annotated[
-    float | None, typer.Option(help="Peak of the learning rate.", show_default="4e-3 for toy tasks")
+    float | None, typer.Option(help="Peak of the learning rate.", show_default="0.004 for toy tasks")
 ]
-OptionalDevice = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="auto")]
+OptionalDevice = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default=DEFAULTS.device)
+]
 Jobs = Annotated[
     int | None,
     typer.Option(
-        help="Cells at a time.", show_default="processors / threads; 1 on a GPU; what a cluster takes"
+        help="Cells that run at a time.",
+        show_default="processors / threads; 1 on a GPU; on Ray as many as fit",
     ),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        help="Threads per cell; recorded, as numbers depend on it.", show_default=str(DEFAULTS.threads)
+        help="Threads per cell. Results record it, as their last digits depend on it.",
+        show_default=shown(DEFAULTS.threads),
     ),
 ]
 
@@ -56,24 +59,33 @@ def add_commands(app: typer.Typer) -> None:
         schedules: Annotated[
             str | None,
             typer.Option(
-                help="Training-time laws, e.g. beta,shift:4@beta; see `toyflow schedules`.",
-                show_default="beta,uniform",
+                help="Schedules of the training time, such as beta,shift:4@beta; see `toyflow schedules`.",
+                show_default=shown(DEFAULTS.schedules),
             ),
         ] = None,
         objectives: Annotated[
             str | None,
             typer.Option(
-                help="flow, pure-noise, regression, mip, shortcut, meanflow, consistency, ...; see `toyflow "
-                "objectives`. Those without a schedule give one cell.",
-                show_default="flow",
+                help="Training objectives, such as flow,mip,regression; see `toyflow objectives`. One that "
+                "uses no schedule gives a single cell per seed.",
+                show_default=shown(DEFAULTS.objectives),
             ),
         ] = None,
         steps: Annotated[
-            str | None, typer.Option(help="Denoising steps K to decode with.", show_default="1,10")
+            str | None,
+            typer.Option(
+                help="Numbers K of denoising steps to decode with.", show_default=shown(DEFAULTS.steps)
+            ),
         ] = None,
-        seeds: Annotated[str | None, typer.Option(help="Seeds, a list or range.", show_default="0-2")] = None,
+        seeds: Annotated[
+            str | None,
+            typer.Option(help="Training seeds, a list or a range.", show_default=shown(DEFAULTS.seeds)),
+        ] = None,
         samplers: Annotated[
-            str | None, typer.Option(help="euler, midpoint, heun.", show_default="euler")
+            str | None,
+            typer.Option(
+                help="Samplers to decode with: euler, midpoint, heun.", show_default=shown(DEFAULTS.samplers)
+            ),
         ] = None,
         task: TaskName = None,
         settings: Annotated[
@@ -81,8 +93,8 @@ def add_commands(app: typer.Typer) -> None:
             typer.Option(
                 "--set",
                 metavar="NAME=VALUES",
-                help="An option of the task, one value or several to sweep: encoder=small,large, side=2,3,4; "
-                "`toyflow tasks` lists them. May be repeated.",
+                help="An option of the task, with one value or several to sweep: encoder=small,large. "
+                "`toyflow tasks` lists the options. May be repeated.",
             ),
         ] = None,
         data_dir: DataDir = None,
@@ -92,28 +104,37 @@ def add_commands(app: typer.Typer) -> None:
         batch_size: BatchSize = None,
         learning_rate: LearningRate = None,
         time_sampling: Annotated[
-            str | None, typer.Option(help="Times of a batch: stratified or iid.", show_default="stratified")
+            str | None,
+            typer.Option(
+                help="How the training times of a batch are drawn: stratified or iid.",
+                show_default=DEFAULTS.time_sampling,
+            ),
         ] = None,
         device: OptionalDevice = None,
         executor: Annotated[
             str | None,
             typer.Option(
-                help="local: processes of this machine; ray: a Ray cluster; debug: this process.",
-                show_default="local",
+                help="Where cells run. local: processes of this machine; ray: a Ray cluster; debug: this "
+                "process.",
+                show_default=DEFAULTS.executor,
             ),
         ] = None,
         address: Annotated[
             str | None,
             typer.Option(
-                help="Of the Ray cluster: HOST:PORT, or auto for one that this machine is part of.",
-                show_default="$RAY_ADDRESS, or one is started here",
+                help="The Ray cluster: HOST:PORT, or auto for one that this machine is part of.",
+                show_default="$RAY_ADDRESS, or a new one on this machine",
             ),
         ] = None,
         cpus_per_cell: Annotated[
-            float | None, typer.Option(help="On Ray: processors of a cell.", show_default="threads")
+            float | None, typer.Option(help="Processors per cell, on Ray.", show_default="threads")
         ] = None,
         gpus_per_cell: Annotated[
-            float | None, typer.Option(help="On Ray: GPUs of a cell, such as 1 or 0.25.", show_default="0")
+            float | None,
+            typer.Option(
+                help="GPUs per cell, on Ray: 1, or a share such as 0.25.",
+                show_default=shown(DEFAULTS.gpus_per_cell),
+            ),
         ] = None,
         jobs: Jobs = None,
         threads: Threads = None,
@@ -124,24 +145,27 @@ def add_commands(app: typer.Typer) -> None:
         preset: Annotated[
             str | None,
             typer.Option(
-                help="One of `toyflow presets`, or a TOML file of your own; flags override what it says."
+                help="A name from `toyflow presets`, or your own TOML file; flags override its values."
             ),
         ] = None,
         quick: Annotated[
             bool,
-            typer.Option("--quick", help="The preset's short version; `toyflow presets` says what it costs."),
+            typer.Option(
+                "--quick", help="Run the preset's short version; `toyflow presets` says what it costs."
+            ),
         ] = False,
         dry_run: Annotated[
             bool,
             typer.Option(
-                "--dry-run", help="List the cells, which exist and what the rest will cost; run nothing."
+                "--dry-run",
+                help="List the cells, which of them exist, and what the others will cost; run nothing.",
             ),
         ] = False,
     ) -> None:
         """Train a model per schedule, objective and seed, and decode each in every number of steps.
 
-        It can be stopped and started again at any time: finished cells are kept, more steps or seeds extend
-        it.
+        A model with its decodings is a cell of the results folder. You can stop a sweep at any time: the same
+        command goes on where it stopped, and more steps or seeds extend it.
         """
         flags = {
             "schedules": schedules, "objectives": objectives, "steps": steps, "seeds": seeds,
@@ -151,16 +175,11 @@ def add_commands(app: typer.Typer) -> None:
             "device": device, "executor": executor, "address": address, "cpus_per_cell": cpus_per_cell,
             "gpus_per_cell": gpus_per_cell, "jobs": jobs, "threads": threads, "out": out,
         }  # fmt: skip
-        options = SweepOptions()
-        if preset is not None:
-            options = options.updated(load_preset(preset, quick), f"preset {preset}")
-        elif quick:
-            raise UsageError("--quick is a preset's short version; name it with --preset.")
-        options = options.updated(flags, "flags")
+        options = sweep_options(flags, preset, quick)
         if options.executor == "local" and not dry_run:
             start_workers(options.task)
         check_torch()
-        from toyflow.api.sweeping import run_sweep
+        from toyflow.api.sweeping import run_sweep  # imports torch
 
         run_sweep(options, console, dry_run)
 
@@ -174,27 +193,35 @@ def add_commands(app: typer.Typer) -> None:
     )
     def recommend(
         schedules: Annotated[
-            str | None, typer.Option(help="Laws to choose from.", show_default="uniform,shift:3,shift:8")
+            str | None,
+            typer.Option(help="Schedules to choose from.", show_default=shown(RECOMMEND.schedules)),
         ] = None,
         steps: Annotated[
-            str | None, typer.Option(help="Steps K to choose from.", show_default="1,2,4,10")
+            str | None,
+            typer.Option(
+                help="Numbers K of denoising steps to choose from.", show_default=shown(RECOMMEND.steps)
+            ),
         ] = None,
-        seeds: Annotated[str | None, typer.Option(help="Seeds of each law.", show_default="100,101")] = None,
+        seeds: Annotated[
+            str | None,
+            typer.Option(help="Training seeds of each schedule.", show_default=shown(RECOMMEND.seeds)),
+        ] = None,
         fraction: Annotated[
-            float, typer.Option(help="Length of a short training, as a share of --iterations.")
+            float, typer.Option(help="Length of the short trainings, as a share of --iterations.")
         ] = RECOMMEND_FRACTION,
         metric: Annotated[
-            str | None, typer.Option(help="What to choose by.", show_default="the task's headline")
+            str | None, typer.Option(help="Metric to choose by.", show_default="the task's headline")
         ] = None,
         margin: Annotated[
             float | None,
             typer.Option(
-                help="Fewer steps may cost this: points, or the metric's unit.",
+                help="Loss that fewer steps may cost, in points or the metric's unit.",
                 show_default="2 points, or a tenth of the best",
             ),
         ] = None,
         against: Annotated[
-            Path | None, typer.Option(help="A results folder with full trainings of these laws, to check by.")
+            Path | None,
+            typer.Option(help="Results folder with full trainings of these schedules, to check the choice."),
         ] = None,
         task: TaskName = None,
         settings: Annotated[
@@ -203,7 +230,8 @@ def add_commands(app: typer.Typer) -> None:
         ] = None,
         data_dir: DataDir = None,
         iterations: Annotated[
-            int | None, typer.Option(help="Of the full training.", show_default="1000")
+            int | None,
+            typer.Option(help="Iterations of the full training.", show_default="1000 for toy tasks"),
         ] = None,
         batch_size: BatchSize = None,
         learning_rate: LearningRate = None,
@@ -211,46 +239,33 @@ def add_commands(app: typer.Typer) -> None:
         jobs: Jobs = None,
         threads: Threads = None,
         out: Annotated[
-            str | None, typer.Option(help="Results folder.", show_default="results/recommend/SETTING")
+            str | None, typer.Option(help="Results folder.", show_default=f"{RECOMMEND.out}/SETTING")
         ] = None,
     ) -> None:
-        """Say which schedule and how many steps K suit a task, by short trainings of each law.
+        """Recommend a schedule and a number of steps K for a task, from short trainings of each schedule.
 
-        The fewest steps are taken that cost no more than the margin, then the law that scores best in them.
-        Beside it stand the probe, and the comparison that says whether the seeds can tell the laws apart. One
-        setting at a time; README says how good the rule was where full sweeps are known.
+        It takes the fewest steps that cost no more than the margin, then the schedule that scores best in
+        them. The output also says whether the seeds can tell the schedules apart, and what the probe found.
+        README says how often the choice was right where full sweeps are known.
         """
         flags = {
             "schedules": schedules, "steps": steps, "seeds": seeds, "task": task, "set": settings,
             "data_dir": data_dir, "iterations": iterations, "batch_size": batch_size,
             "learning_rate": learning_rate, "device": device, "jobs": jobs, "threads": threads, "out": out,
         }  # fmt: skip
-        options = RECOMMEND.updated(flags, "flags")
-        if out is None:
-            named = [options.task, *(f"{name}={','.join(of)}" for name, of in options.set.items())]
-            options = options.updated({"out": f"{options.out}/{','.join(named)}"}, "flags")
+        options = recommend_options(flags)
         start_workers(options.task)
         check_torch()
-        from toyflow.api import recommending
-        from toyflow.report.recommendation import (
-            recommendation_sentences,
-            recommendation_table,
-            regret,
-            regret_sentence,
-        )
-        from toyflow.sweep.executors import executor_of
-        from toyflow.sweep.run import show_on
+        from toyflow.api.recommending import recommend_and_check  # imports torch
+        from toyflow.report.recommendation import recommendation_sentences, recommendation_table
 
-        executor = executor_of(options)
-        full = recommending.full_sweep(options, against) if against else None
         with progress("probing") as on_progress:
-            found = recommending.recommend(
-                options, executor, show_on(console), fraction=fraction, metric=metric, margin=margin,
+            found, checked = recommend_and_check(
+                options, console, fraction=fraction, metric=metric, margin=margin, against=against,
                 on_progress=on_progress,
             )  # fmt: skip
         console.print(recommendation_table(found))
         for sentence in recommendation_sentences(found):
             console.print(f"\n{escape(sentence)}")
-        if full is not None:
-            held = regret(full, found.choice, found.yardstick)
-            console.print(f"\n{escape(regret_sentence(held, found.yardstick))}")
+        if checked:
+            console.print(f"\n{escape(checked)}")

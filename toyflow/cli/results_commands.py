@@ -1,4 +1,4 @@
-"""The commands that say what results mean. `toyflow.cli` adds them to its own."""
+"""The commands that read results folders. `toyflow.cli` adds them to its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def add_commands(app: typer.Typer) -> None:
     )
     def plot(
         out: Out = OUT,
-        formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, or several.")] = "png",
+        formats: Annotated[
+            str, typer.Option("--format", help="Formats of the figures: png,pdf,svg.")
+        ] = "png",
     ) -> None:
         """Draw the figures of a results folder, and write its tables as CSV."""
         check_torch()
@@ -47,46 +49,47 @@ def add_commands(app: typer.Typer) -> None:
         selections: Annotated[
             list[str],
             typer.Argument(
-                help="Two results or more; the first is compared with each of the others. A law's label as "
-                "tables show it, then conditions after commas: shift:4@beta,K=10,encoder=large. FOLDER:: "
-                "before it takes it from another folder."
+                help="Two results or more; the first is compared with each of the others. Write a schedule "
+                "or objective as tables show it, then conditions: shift:4@beta,K=10,encoder=large. FOLDER:: "
+                "before it takes it from another results folder."
             ),
         ],
-        steps: Annotated[str, typer.Option(help="K for selections that name none.")] = "1",
+        steps: Annotated[str, typer.Option(help="Numbers K of steps, for selections that name none.")] = "1",
         metric: Annotated[
             str | None,
             typer.Option(
-                help="A metric.", show_default="the headline one, and a sentence on those of the whole sample"
+                help="Metric to compare by.",
+                show_default="the headline, then those of the whole sample",
             ),
         ] = None,
         margin: Annotated[
             float | None,
             typer.Option(
-                help="Equivalent is within this: points, or the metric's unit.",
+                help="Largest difference that counts as equivalent, in points or the metric's unit.",
                 show_default="2 points, or a tenth of the first's metric",
             ),
         ] = None,
         out: Out = OUT,
     ) -> None:
-        """Compare results, the seed being the unit: differences with intervals, and a sentence for each.
+        """Compare results over training seeds: differences with intervals, and a sentence for each.
 
-        Paired by seed; p-values are adjusted by Holm's method where there are several. Where there are too
-        few seeds to tell, it says how many would do.
+        Seeds are paired, and several p-values are adjusted by Holm's method. Where there are too few seeds to
+        tell, a sentence says how many would be enough.
         """
         check_torch()
+        from toyflow.api.comparing import compare_by_all  # imports torch
         from toyflow.parsing import parse_steps
-        from toyflow.report.compare import compare as compared
         from toyflow.report.verdicts import TABLE_WIDTH, comparison_table, verdicts
 
         asked = parse_steps(steps, "--steps")
-        comparison = compared(out, selections, asked, metric, margin)
-        if console.width >= TABLE_WIDTH:  # the sentences say the most of it
+        comparison, *others = compare_by_all(out, selections, asked, metric, margin)
+        if console.width >= TABLE_WIDTH:  # in a narrower terminal the sentences say most of it
             console.print(comparison_table(comparison))
         for sentence in verdicts(comparison):
             console.print(f"\n{escape(sentence)}")
-        for other in () if metric else comparison.of_the_whole:
-            for sentence in verdicts(compared(out, selections, asked, other)):
-                console.print(f"\n{escape(sentence)} (--metric {other})")
+        for other in others:
+            for sentence in verdicts(other):
+                console.print(f"\n{escape(sentence)} (--metric {other.measure.metric})")
 
     @app.command(
         epilog=examples(
@@ -98,15 +101,18 @@ def add_commands(app: typer.Typer) -> None:
     def probe(
         selections: Annotated[
             list[str] | None,
-            typer.Argument(help="Laws or keys of cells; without, every model that has a velocity."),
+            typer.Argument(help="Schedules, objectives or keys; none for every model with a velocity."),
         ] = None,
-        steps: Annotated[int, typer.Option(help="K of the sampled paths.", min=2)] = 50,
+        steps: Annotated[int, typer.Option(help="Number K of steps of the sampled paths.", min=2)] = 50,
         device: Device = "auto",
-        data_dir: Annotated[str | None, typer.Option(help="Where data sets are.")] = None,
+        data_dir: Annotated[str | None, typer.Option(help="Folder of data sets.")] = None,
         out: Out = OUT,
     ) -> None:
-        """Measure what velocity fields have learned: their error by noise level, how straight the sampled
-        paths are, and how far one step lands from many. Against the closed form, where the task knows it."""
+        """Measure learned velocity fields: their error by noise level, how straight sampled paths are, and
+        how far one step lands from many.
+
+        Where a task knows the optimal field in closed form, it is measured too.
+        """
         check_torch()
         from toyflow.api.probing import probe as probed
         from toyflow.report.probe_report import probe_table, write_probe
@@ -123,9 +129,9 @@ def add_commands(app: typer.Typer) -> None:
         epilog=examples("toyflow report --out results/finding-1", "toyflow report --out results/reference")
     )
     def report(out: Out = OUT) -> None:
-        """Write report.html, one self-contained page, and report.md: the study's claims beside these results.
+        """Write report.html, one self-contained page, and report.md: the paper's claims beside these results.
 
-        OUT is a results folder, or a folder of results folders.
+        --out is a results folder, or a folder of results folders.
         """
         check_torch()
         from toyflow.report.page import write_pages

@@ -1,4 +1,4 @@
-"""The commands that print what there is. `toyflow.cli` adds them to its own."""
+"""The commands that print what can be used. `toyflow.cli` adds them to its own."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def add_commands(app: typer.Typer) -> None:
     )
     def schedules(
         names: Annotated[
-            list[str] | None, typer.Argument(help="Laws to print; without, all families.")
+            list[str] | None, typer.Argument(help="Schedules to print; none for every family.")
         ] = None,
     ) -> None:
-        """Print training-time laws: density, mass at the noise end, source and its direction of time."""
+        """Print schedules of the training time: density, mass at the noise end, source and its direction of
+        time."""
         check_torch()
         from toyflow.report.schedules_table import schedules_table
 
@@ -32,7 +33,7 @@ def add_commands(app: typer.Typer) -> None:
 
     @app.command(epilog=examples("toyflow objectives"))
     def objectives() -> None:
-        """Print what can be trained: formula, source, steps, and training passes."""
+        """Print training objectives: formula, source, steps they decode in, and model calls per iteration."""
         check_torch()
         from toyflow.report.catalogue import objectives_table
 
@@ -40,7 +41,7 @@ def add_commands(app: typer.Typer) -> None:
 
     @app.command(epilog=examples("toyflow tasks"))
     def tasks() -> None:
-        """Print what can be learned: metrics, and the options that `sweep --set` takes."""
+        """Print tasks: their metrics, and the options that `sweep --set` takes."""
         check_torch()
         from toyflow.report.catalogue import tasks_table
 
@@ -48,20 +49,20 @@ def add_commands(app: typer.Typer) -> None:
 
     @app.command(epilog=examples("toyflow presets", "toyflow sweep --preset dial --quick"))
     def presets() -> None:
-        """Print the sweeps that come with toyflow: what each shows, and what it costs."""
+        """Print the sweeps that come with toyflow: what each shows and what it costs."""
         from toyflow.report.catalogue import presets_table
 
         console.print(presets_table())
 
     @app.command(epilog=examples("toyflow doctor"))
     def doctor() -> None:
-        """Print versions, devices, threads, data and plug-ins, and what is missing for what."""
-        from toyflow.api.doctor import examine
+        """Print versions, devices, data and plug-ins, and say what is missing."""
+        from toyflow.api.doctor import examine, exit_code
 
         marks = {True: "[green]ok  [/]", False: "[bold red]bad [/]", None: "[yellow]note[/]"}
-        well = True
-        for finding in examine():
-            console.print(f"{marks[finding.well]} [bold]{finding.subject:<12}[/] ", end="")
-            console.print(finding.text, markup=False)
-            well &= finding.well is not False
-        raise typer.Exit(0 if well else 1)
+        checks = []
+        for check in examine():
+            checks.append(check)
+            console.print(f"{marks[check.passed]} [bold]{check.subject:<12}[/] ", end="")
+            console.print(check.text, markup=False)
+        raise typer.Exit(exit_code(checks))

@@ -1,0 +1,36 @@
+"""Flags, presets and defaults, merged."""
+
+import pytest
+
+from toyflow.api.command_options import recommend_options, sweep_options, trial_options
+from toyflow.errors import UsageError
+from toyflow.robot.simulation.trial_options import TrialOptions
+from toyflow.sweep.presets import load_preset
+
+
+def test_flags_override_a_preset_which_overrides_defaults():
+    preset = load_preset("finding-1")
+    options = sweep_options({"steps": "1,4", "seeds": None}, preset="finding-1")
+    assert options.steps == (1, 4) and options.schedules == tuple(preset["schedules"])
+    assert options.samplers == ("euler",)
+
+
+def test_quick_needs_a_preset():
+    with pytest.raises(UsageError, match="--quick is a preset's short version; name the preset"):
+        sweep_options({}, quick=True)
+    quick = load_preset("dial", quick=True)
+    assert sweep_options({}, preset="dial", quick=True).seeds == sweep_options(quick).seeds
+
+
+def test_each_setting_of_recommend_has_a_folder_unless_one_is_named():
+    assert recommend_options({"task": "dial"}).out == "results/recommend/dial"
+    assert recommend_options({"set": ["side=3"]}).out == "results/recommend/grid-to-sequence,side=3"
+    assert recommend_options({"set": ["side=3"], "out": "mine"}).out == "mine"
+
+
+def test_a_first_policy_is_evaluated_on_fewer_states_unless_they_are_named():
+    assert trial_options({"states": None}) == TrialOptions()
+    assert trial_options({"states": None}, first=True) == TrialOptions(states="5")
+    assert trial_options({"states": "10"}, first=True).states == "10"
+    with pytest.raises(UsageError, match="unknown rendering 'slow'"):
+        trial_options({"rendering": "slow"})

@@ -1,0 +1,90 @@
+"""Defaults of the commands, and how flags, presets and defaults are merged. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from toyflow.errors import UsageError
+from toyflow.robot.simulation.trial_options import TrialOptions
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.presets import load_preset
+
+RECOMMEND = SweepOptions(
+    schedules=("uniform", "shift:3", "shift:8"),
+    steps=(1, 2, 4, 10),
+    seeds=(100, 101),
+    out="results/recommend",
+)
+"""Defaults of `toyflow recommend`. Its seeds differ from those of sweeps, which check it."""
+
+RECOMMEND_FRACTION = 0.25
+"""Iterations of the short trainings of `toyflow recommend`, as a share of those of the full training."""
+
+ROBOT_TRAIN = SweepOptions(task="robot", schedules=("shift:4",), seeds=(0,), out="results/robot")
+"""Defaults of `toyflow robot-train`."""
+
+FIRST_EPISODES, FIRST_IMAGE_SIZE, FIRST_ITERATIONS = 12, 64, 1200
+"""Of `toyflow robot-train` without a data set: demonstrations of one task, and a short training on them."""
+
+FIRST_TRIALS = TrialOptions(states="5")
+"""Its evaluation."""
+
+
+def sweep_options(flags: Mapping[str, Any], preset: str | None = None, quick: bool = False) -> SweepOptions:
+    """The options of a sweep: defaults, then a preset, then flags.
+
+    Args:
+        flags: values by field of `SweepOptions`; None leaves one as it is.
+        preset: a name of `toyflow presets`, or a TOML file.
+        quick: whether to take the preset's short version.
+
+    Raises:
+        UsageError: an unknown preset or key, a value that does not fit, or `quick` without a preset.
+
+    Example:
+        >>> sweep_options({"steps": "1,4", "seeds": None}, preset="finding-1").steps
+        (1, 4)
+    """
+    if quick and preset is None:
+        raise UsageError("--quick is a preset's short version; name the preset with --preset.")
+    options = SweepOptions()
+    if preset is not None:
+        options = options.updated(load_preset(preset, quick), f"preset {preset}")
+    return options.updated(flags, "flags")
+
+
+def recommend_options(flags: Mapping[str, Any]) -> SweepOptions:
+    """The options of `toyflow recommend`. Each setting has its own results folder unless `flags` name one.
+
+    Raises:
+        UsageError: a value that does not fit.
+
+    Example:
+        >>> recommend_options({"task": "dial", "set": ["modes=2"]}).out
+        'results/recommend/dial,modes=2'
+    """
+    options = RECOMMEND.updated(flags, "flags")
+    if flags.get("out") is not None:
+        return options
+    setting = [options.task, *(f"{name}={','.join(values)}" for name, values in options.set.items())]
+    return replace(options, out=f"{options.out}/{','.join(setting)}")
+
+
+def trial_options(flags: Mapping[str, Any], first: bool = False) -> TrialOptions:
+    """The options of an evaluation in closed loop.
+
+    Args:
+        flags: values by field of `TrialOptions`; None leaves one at its default.
+        first: whether the policy learns from the demonstrations that `robot-train` makes itself, which takes
+            fewer initial states.
+
+    Raises:
+        UsageError: a value that does not fit.
+
+    Example:
+        >>> trial_options({"suite": "libero_goal", "states": None}).states
+        '10'
+    """
+    return (FIRST_TRIALS if first else TrialOptions()).changed(flags)

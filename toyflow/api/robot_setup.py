@@ -1,0 +1,28 @@
+"""`toyflow robot-setup`: install what a simulator needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from toyflow.errors import unknown
+from toyflow.robot.simulation.environments.libero.setup import setup_libero
+
+
+def set_up(environment: str, assets: Path | None, stand_ins: bool, console: Console) -> None:
+    """Install a simulator: its packages, OpenGL and assets; then render a frame.
+
+    Args:
+        environment: libero.
+        assets: an archive or a folder with the simulator's assets; None for a cache, the hub, or stand-ins.
+        stand_ins: generate substitutes for the assets.
+        console: where progress is printed.
+
+    Raises:
+        UsageError: a simulator that needs no setting up or is unknown, or assets that are none.
+        ToyflowError: an installation failed.
+    """
+    if environment != "libero":
+        raise unknown("environment to set up", environment, ["libero"])
+    setup_libero(assets, stand_ins, console)

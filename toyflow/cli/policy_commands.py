@@ -1,0 +1,273 @@
+"""The commands that train, evaluate and export policies. `toyflow.cli` adds them to its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toyflow.api.command_options import ROBOT_TRAIN, trial_options
+from toyflow.cli.options import (
+    DEFAULTS,
+    ROBOT_OUT,
+    Checkpoint,
+    Device,
+    LeRobotOut,
+    NoiseSeed,
+    Sampler,
+    Threads,
+    examples,
+    flag,
+    shown,
+)
+from toyflow.cli.terminal import check_torch, console, start_workers
+from toyflow.robot.policy.policy_options import PolicyOptions
+from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
+
+STEPS = shown(ROBOT_TRAIN.steps)
+Steps = Annotated[str, typer.Option(help="Numbers K of denoising steps to evaluate with.")]
+Suite = Annotated[
+    str | None,
+    typer.Option(help="Suite to evaluate on; none to train only.", show_default="the suite of the data"),
+]
+Tasks = Annotated[
+    str | None,
+    typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.", show_default="those of the data"),
+]
+States = Annotated[
+    str | None,
+    typer.Option(
+        help="Official initial states of each task: how many, or which, such as 0-9,20.",
+        show_default=TrialOptions.states,
+    ),
+]
+Replan = Annotated[
+    str | None,
+    typer.Option(
+        metavar="<int>",
+        help="Actions to carry out before the policy looks again.",
+        show_default="the whole chunk, or a LeRobot policy's own number",
+    ),
+]
+Environment = Annotated[
+    str | None, typer.Option(help="Simulator.", show_default=f"that of the data, or {ENVIRONMENT}")
+]
+Rendering = Annotated[
+    str | None,
+    typer.Option(
+        help="Images that the policy sees: fast, or libero with its shadows and smooth edges, at a third of "
+        "the speed.",
+        show_default=TrialOptions.rendering,
+    ),
+]
+Simulators = Annotated[
+    int | None, typer.Option(help="Simulators to run at a time.", show_default="one per processor", min=1)
+]
+Videos = Annotated[int, typer.Option(help="Episodes to film, of each task and K.", min=0)]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add robot-train, robot-eval and robot-export to `app`."""
+
+    @app.command("robot-train", epilog=examples(
+        "toyflow robot-train",
+        "toyflow robot-train --dataset data/demos/libero_object --schedule shift:4 --steps 1,10 --states 50",
+        "toyflow robot-train --dataset HuggingFaceVLA/libero --size tiny --suite libero_goal --device cuda",
+        "toyflow robot-train --dataset my/robot --suite none --cameras front+wrist --no-language",
+        "torchrun --nproc-per-node 8 -m toyflow robot-train --dataset my/robot --size full --accumulate 2",
+    ))  # fmt: skip
+    def robot_train(
+        dataset: Annotated[
+            str | None,
+            typer.Option(
+                help="A LeRobot data set: a folder, or a name on the hub.",
+                show_default="a few demonstrations, which are made first",
+            ),
+        ] = None,
+        size: Annotated[str, flag(PolicyOptions, "size", "Size of the policy")] = PolicyOptions.size,
+        schedule: Annotated[
+            str, typer.Option(help="Schedule of the training time; see `toyflow schedules`.")
+        ] = ROBOT_TRAIN.schedules[0],
+        objective: Annotated[
+            str, typer.Option(help="Training objective; see `toyflow objectives`.")
+        ] = ROBOT_TRAIN.objectives[0],
+        horizon: Annotated[int, flag(PolicyOptions, "horizon", "Actions of a chunk")] = PolicyOptions.horizon,
+        attention: Annotated[
+            str,
+            flag(
+                PolicyOptions,
+                "attention",
+                "How the action head reads what the policy sees (full, as in the paper, is slower)",
+            ),
+        ] = PolicyOptions.attention,
+        supervision: Annotated[
+            str,
+            flag(PolicyOptions, "supervision", "Action dimensions to train, the robot's own or all 32"),
+        ] = PolicyOptions.supervision,
+        cameras: Annotated[
+            str, typer.Option(help="Cameras that the policy sees: names joined by +, all or none.")
+        ] = PolicyOptions.cameras,
+        language: Annotated[bool, typer.Option(help="Let the policy read the prompt.")] = (
+            PolicyOptions.language
+        ),
+        state: Annotated[bool, typer.Option(help="Let the policy see the robot's state.")] = (
+            PolicyOptions.state
+        ),
+        pretrained: Annotated[
+            bool,
+            typer.Option(
+                "--pretrained", help="Start the backbone from published weights (sizes tiny and full)."
+            ),
+        ] = PolicyOptions.pretrained,
+        keep_constant: Annotated[
+            bool,
+            typer.Option(
+                "--keep-constant", help="Accept numbers of the state or the action that never change."
+            ),
+        ] = False,
+        iterations: Annotated[
+            int | None,
+            typer.Option(help="Training iterations.", show_default="4000 for nano"),
+        ] = None,
+        batch_size: Annotated[
+            int | None,
+            typer.Option(help="Moments of the data per iteration.", show_default="64, for full 256"),
+        ] = None,
+        learning_rate: Annotated[
+            float | None,
+            typer.Option(help="Peak of the learning rate.", show_default="0.001 for nano"),
+        ] = None,
+        seed: Annotated[
+            int, typer.Option(help="Seed of the weights, the data's order and the noise.", min=0)
+        ] = ROBOT_TRAIN.seeds[0],
+        steps: Steps = STEPS,
+        suite: Suite = None,
+        tasks: Tasks = None,
+        states: States = None,
+        replan: Replan = None,
+        environment: Environment = None,
+        rendering: Rendering = None,
+        videos: Videos = 1,
+        device: Device = DEFAULTS.device,
+        threads: Threads = None,
+        accumulate: Annotated[
+            int, typer.Option(help="Parts that each batch is computed in, for less memory.", min=1)
+        ] = 1,
+        simulators: Simulators = None,
+        wandb: Annotated[
+            str | None, typer.Option(help="Project of Weights & Biases to log the training to.")
+        ] = None,
+        out: Annotated[Path, typer.Option(help="Results folder.")] = ROBOT_OUT,
+    ) -> None:
+        """Train a policy on demonstrations, and evaluate it in closed loop with every number of steps.
+
+        Without --dataset it first makes a few demonstrations of one task, and trains and evaluates less: a
+        quarter of an hour in all. If it is stopped, the same command goes on from the last checkpoint. Under
+        torchrun or accelerate launch all processes train one policy; --batch-size counts them together.
+        """
+        policy = PolicyOptions().changed({
+            "size": size, "horizon": horizon, "attention": attention, "supervision": supervision,
+            "cameras": cameras, "language": language, "state": state, "pretrained": pretrained,
+        })  # fmt: skip
+        trials = trial_options({
+            "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
+            "rendering": rendering,
+        }, first=dataset is None)  # fmt: skip
+        flags = {
+            "schedules": schedule, "objectives": objective, "steps": steps, "seeds": str(seed),
+            "iterations": iterations, "batch_size": batch_size, "learning_rate": learning_rate,
+            "device": device, "out": str(out),
+        }  # fmt: skip
+        options = ROBOT_TRAIN.updated(flags, "flags")
+        start_workers(options.task)
+        check_torch()
+        from toyflow.api.robot_training import train_policy  # imports torch
+
+        train_policy(
+            options, console, dataset=dataset, policy=policy, trials=trials,
+            keep_constant=keep_constant, threads=threads, accumulate=accumulate, simulators=simulators,
+            videos=videos, wandb=wandb,
+        )  # fmt: skip
+
+    @app.command("robot-eval", epilog=examples(
+        "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,10 --states 50",
+        "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,2,4,10 --replan 5 --videos 2",
+        "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
+        "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
+        "toyflow robot-eval results/robot/cells/3f2a9c --states 50 --executor ray --address auto",
+    ))  # fmt: skip
+    def robot_eval(
+        checkpoint: Checkpoint,
+        steps: Steps = STEPS,
+        suite: Suite = None,
+        tasks: Tasks = None,
+        states: States = None,
+        replan: Replan = None,
+        environment: Environment = None,
+        rendering: Rendering = None,
+        sampler: Sampler = DEFAULTS.samplers[0],
+        noise_seed: NoiseSeed = 0,
+        videos: Videos = 0,
+        device: Device = DEFAULTS.device,
+        threads: Threads = None,
+        simulators: Simulators = None,
+        rename: Annotated[
+            str | None,
+            typer.Option(
+                help="Cameras of a LeRobot policy, as the simulator calls them: front=image,wrist=eye."
+            ),
+        ] = None,
+        out: LeRobotOut = ROBOT_OUT,
+        executor: Annotated[
+            str, typer.Option(help="Where simulators run. local: this machine; ray: a Ray cluster.")
+        ] = "local",
+        address: Annotated[
+            str | None,
+            typer.Option(
+                help="The Ray cluster: HOST:PORT, or auto for one that this machine is part of.",
+                show_default="$RAY_ADDRESS, or a new one on this machine",
+            ),
+        ] = None,
+        cpus_per_simulator: Annotated[
+            float, typer.Option(help="Processors per simulator with its policy, on Ray.", min=0)
+        ] = 1.0,
+        gpus_per_simulator: Annotated[
+            float, typer.Option(help="GPUs per simulator, on Ray: 1, or a share such as 0.25.", min=0)
+        ] = 0.0,
+    ) -> None:
+        """Evaluate a policy in closed loop, from the same initial states and noise for every number of steps.
+
+        Finished episodes are kept: the same command goes on where it stopped, and more states or tasks extend
+        it.
+        """
+        start_workers("robot")
+        check_torch()
+        from toyflow.api.robot_training import evaluate_checkpoint, evaluation_cluster  # imports torch
+
+        trials = trial_options({
+            "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
+            "rendering": rendering,
+        })  # fmt: skip
+        evaluate_checkpoint(
+            checkpoint, console, trials=trials, steps=steps, sampler=sampler, noise_seed=noise_seed,
+            device=device, threads=threads, simulators=simulators, videos=videos, rename=rename, out=out,
+            cluster=evaluation_cluster(executor, address, cpus_per_simulator, gpus_per_simulator),
+        )  # fmt: skip
+
+    @app.command("robot-export", epilog=examples(
+        "toyflow robot-export results/robot/cells/3f2a9c exported",
+        "lerobot-eval --policy.path=exported --policy.num_steps=1 --env.type=libero --env.task=libero_object",
+    ))  # fmt: skip
+    def robot_export(
+        checkpoint: Annotated[Path, typer.Argument(help="A policy's folder, OUT/cells/KEY.")],
+        folder: Annotated[Path, typer.Argument(help="A new folder for LeRobot's files.")],
+    ) -> None:
+        """Write a policy in LeRobot's files, for lerobot-eval, lerobot-record and lerobot-rollout.
+
+        `toyflow robot-eval FOLDER` reads such a folder again.
+        """
+        check_torch()
+        from toyflow.api.robot_training import export_checkpoint  # imports torch
+
+        export_checkpoint(checkpoint, folder, console)

@@ -1,0 +1,96 @@
+"""The commands for simulators and their demonstrations. `toyflow.cli` adds them to its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toyflow.cli.options import examples
+from toyflow.cli.terminal import check_torch, console
+from toyflow.robot.simulation.trial_options import ENVIRONMENT
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add robot-demos and robot-setup to `app`."""
+
+    @app.command("robot-demos", epilog=examples(
+        "toyflow robot-demos --suite libero_object --tasks 0-4 --episodes 20",
+        "toyflow robot-demos --suite libero_spatial --tasks 3,7,9 --episodes 40 --out data/demos/spatial",
+        "toyflow robot-demos --suite libero_object --check 10",
+    ))  # fmt: skip
+    def robot_demos(
+        suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = "libero_object",
+        tasks: Annotated[
+            str, typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.")
+        ] = "all",
+        episodes: Annotated[int, typer.Option(help="Demonstrations to record of each task.")] = 20,
+        out: Annotated[
+            Path | None, typer.Option(help="Folder for the data set.", show_default="data/demos/SUITE")
+        ] = None,
+        seed: Annotated[int, typer.Option(help="Seed of the random resets and the noise.")] = 0,
+        noise: Annotated[
+            float,
+            typer.Option(
+                help="Standard deviation of the noise that is added to actions as they are carried out, not "
+                "as they are recorded, so that the data show recovery."
+            ),
+        ] = 0.2,
+        image_size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 128,
+        video: Annotated[
+            str | None,
+            typer.Option(
+                help="Video codec, for a tenth of the size: av1 or h264.", show_default="exact images"
+            ),
+        ] = None,
+        check: Annotated[
+            int | None,
+            typer.Option(
+                help="Record nothing; run the expert from this many official initial states of each task."
+            ),
+        ] = None,
+        jobs: Annotated[
+            int | None, typer.Option(help="Simulators to run at a time.", show_default="one per processor")
+        ] = None,
+        environment: Annotated[str, typer.Option(help="Simulator.")] = ENVIRONMENT,
+    ) -> None:
+        """Record demonstrations of a scripted expert as a LeRobot data set (v3.0).
+
+        Episodes start from random resets; the official initial states are for evaluation. Failed attempts are
+        discarded and counted. The same command goes on where it stopped, and more episodes extend the data.
+        """
+        check_torch()
+        from toyflow.api.demonstrations import check_expert, record_demonstrations  # imports torch
+
+        if check is not None:
+            check_expert(console, environment=environment, suite=suite, tasks=tasks, states=check, jobs=jobs)
+            return
+        record_demonstrations(
+            console, environment=environment, suite=suite, tasks=tasks, episodes=episodes, seed=seed,
+            noise=noise, image_size=image_size, video=video, jobs=jobs, out=out,
+        )  # fmt: skip
+
+    @app.command("robot-setup", epilog=examples(
+        "toyflow robot-setup libero",
+        "toyflow robot-setup libero --assets assets.tar.xz",
+        "toyflow robot-setup libero --stand-ins",
+    ))  # fmt: skip
+    def robot_setup(
+        environment: Annotated[str, typer.Argument(help="Simulator to install: libero.")],
+        assets: Annotated[Path | None, typer.Option(help="Archive or folder with LIBERO's assets.")] = None,
+        stand_ins: Annotated[
+            bool,
+            typer.Option(
+                "--stand-ins", help="Generate substitutes for the assets; scores on them are not LIBERO's."
+            ),
+        ] = False,
+    ) -> None:
+        """Install a simulator: its packages, OpenGL and assets; then render a frame.
+
+        Assets come from --assets, a cache or the hub, else they are generated stand-ins. A second run checks
+        what is there.
+        """
+        from toyflow.api.robot_setup import set_up  # imports numpy
+
+        set_up(environment, assets, stand_ins, console)

@@ -1,0 +1,25 @@
+"""What a user chooses of an evaluation in closed loop: the command line, presets and records are derived from
+it. Imports no simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toyflow.optionset import OptionSet, choice, text
+
+ENVIRONMENT = "libero"
+"""The simulator of data that do not say theirs."""
+AUTO, NO_TRIALS = "auto", "none"
+WHOLE_HORIZON = "horizon"
+
+
+@dataclass(frozen=True)
+class TrialOptions(OptionSet):
+    """What a user chooses of an evaluation in closed loop; `trials.trials_of` looks it up."""
+
+    environment: str = text(AUTO, f"a simulator; auto is that of the data, else {ENVIRONMENT}")
+    suite: str = text(AUTO, f"of the simulator; {NO_TRIALS} to train only")
+    tasks: str = text(AUTO, "all, or numbers such as 0-4+7")
+    states: str = text("10", "how many official initial states of each task, or which")
+    replan: str = text(WHOLE_HORIZON, "actions carried out before the policy looks again")
+    rendering: str = choice("fast", "libero")
