@@ -16,9 +16,9 @@ from toyflow.flow import make_objective, parse_sampler, parse_schedule
 from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
-from toyflow.robot.lerobot.format import decoded, normalisation_fields
+from toyflow.robot.lerobot.lerobot_format import decoded, normalisation_fields
 from toyflow.robot.policy.policy import Policy, PolicyInput
-from toyflow.robot.policy.spec import ACTION_WIDTH
+from toyflow.robot.policy.sizes import ACTION_WIDTH
 
 
 class ToyflowPolicy(PreTrainedPolicy):

@@ -2,7 +2,7 @@ import pytest
 from rich.console import Console
 
 from toyflow.api import robot_training
-from toyflow.robot.runner import RobotRunner
+from toyflow.robot.robot_runner import RobotRunner
 from toyflow.sweep.options import SweepOptions
 
 pytest.importorskip("lerobot")

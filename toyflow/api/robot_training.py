@@ -24,10 +24,10 @@ from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.adapt import can_decode
 from toyflow.robot.opening import find_policy
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
-from toyflow.robot.runner import RobotRunner
+from toyflow.robot.robot_runner import RobotRunner
+from toyflow.robot.robot_task import RobotTask
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trials import TrialOptions, trials_of
-from toyflow.robot.task import RobotTask
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of

@@ -409,7 +409,7 @@ def add_commands(app: typer.Typer) -> None:
         """
         if environment != "libero":
             raise unknown("environment to set up", environment, ["libero"])
-        from toyflow.robot.simulation.environments.libero.setup import setup_libero
+        from toyflow.robot.simulation.environments.libero.libero_setup import setup_libero
 
         setup_libero(assets, stand_ins, console)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,9 +38,24 @@ class Interface:
         return {**vars(self), "cameras": list(self.cameras)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Interface:
-        """The interface that `as_dict` gave."""
-        return cls(**{**values, "cameras": tuple(values["cameras"])})
+    def from_dict(cls, values: Any) -> Interface:
+        """The interface of these JSON values, as `as_dict` gives them.
+
+        Raises:
+            UsageError: something is missing, unknown or of another type; in one line.
+        """
+        names = [field.name for field in fields(cls)]
+        if not isinstance(values, Mapping) or set(values) != set(names):
+            raise UsageError(f"an interface has {', '.join(names)}, and nothing else.")
+        cameras, fps = values["cameras"], values["fps"]
+        if not isinstance(cameras, list) or not all(isinstance(camera, str) for camera in cameras):
+            raise UsageError(f"an interface's cameras are a list of names, not {cameras!r}.")
+        for name in ("state_dim", "action_dim"):
+            if type(values[name]) is not int:
+                raise UsageError(f"an interface's {name} is a whole number, not {values[name]!r}.")
+        if type(fps) not in (int, float) or not fps >= 0:
+            raise UsageError(f"an interface's fps is a number, 0 where it is not known, not {fps!r}.")
+        return cls(**{**values, "cameras": tuple(cameras)})
 
     def check_serves(self, policy: Interface, where: str) -> None:
         """Raise UsageError, in one line that begins with `where`, unless a policy made for `policy` can act

@@ -15,7 +15,8 @@ from toyflow.robot.data.resize import resized
 from toyflow.robot.data.source import open_data_set
 from toyflow.robot.policy.checkpoint import load_policy
 from toyflow.robot.policy.policy import Policy, PolicyInput
-from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
+from toyflow.robot.policy.sizes import ACTION_WIDTH
+from toyflow.robot.policy.spec import PolicySpec
 from toyflow.seeds import generator
 from toyflow.sweep.store import StoredTraining
 from toyflow.training import Batch, Bench

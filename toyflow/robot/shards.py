@@ -25,7 +25,7 @@ from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, device_name
 from toyflow.robot.opening import open_planner
 from toyflow.robot.planner import Planner
-from toyflow.robot.simulation.rollout import Episode, Outcome, Scene, run_episodes
+from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, run_episodes
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained
 from toyflow.version import __version__
@@ -84,9 +84,9 @@ def run_shards(
     policy: SentPolicy,
     stage_seconds: MutableMapping[str, float],
     workers: set[str],
-    scene: Scene,
+    setup: RolloutSetup,
     episodes: Sequence[Episode],
-) -> Generator[Outcome, None, None]:
+) -> Generator[EpisodeOutcome, None, None]:
     """The outcome of every episode, in the order in which they end. Each has its own initial state and noise,
     so outcomes are those of `run_episodes`. The seconds of the policy are added to `stage_seconds`, and the
     names of the workers to `workers`.
@@ -101,9 +101,9 @@ def run_shards(
         while left or tasks:
             while left and len(tasks) < QUEUED * cluster.size():
                 shard = left.popleft()
-                tasks.start(shard, task, shared, scene, list(shard), __version__)
+                tasks.start(shard, task, shared, setup, list(shard), __version__)
             for shard, event in tasks.events(TICK):
-                if isinstance(event, Outcome):
+                if isinstance(event, EpisodeOutcome):
                     shard.remove(next(e for e in shard if (e.task, e.state) == (event.task, event.state)))
                     yield event
                 elif isinstance(event, PolicySeconds):
@@ -118,18 +118,18 @@ def run_shards(
                     lost[first] += 1
                     if lost[first] == ATTEMPTS:
                         shard.popleft()
-                        yield Outcome(first.task, first.state, False, 0, 0.0, event.why)
+                        yield EpisodeOutcome(first.task, first.state, False, 0, 0.0, event.why)
                     if shard:
                         left.appendleft(shard)
 
 
 def shard_outcomes(
-    policy: SentPolicy, scene: Scene, episodes: Sequence[Episode], version: str
-) -> Iterator[Outcome | PolicySeconds]:
+    policy: SentPolicy, setup: RolloutSetup, episodes: Sequence[Episode], version: str
+) -> Iterator[EpisodeOutcome | PolicySeconds]:
     """In a worker: the outcomes, then what the policy took."""
     check_version(version)
     planner = policy.open()
-    yield from run_episodes(scene, episodes, planner, workers=1)
+    yield from run_episodes(setup, episodes, planner, workers=1)
     device = device_name(choose_device(policy.device))
     yield PolicySeconds(dict(planner.stage_seconds), f"{platform.node()}: {device}")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment
-from toyflow.robot.runner import RobotRunner
+from toyflow.robot.robot_runner import RobotRunner
 from toyflow.sweep.events import Event, Progress, Started
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store

@@ -10,7 +10,7 @@ from toyflow.atomic import atomic_folder
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
-from toyflow.robot.lerobot.format import encoded
+from toyflow.robot.lerobot.lerobot_format import encoded
 from toyflow.robot.policy.spec import PolicySpec
 from toyflow.sweep.store import StoredTraining
 

@@ -14,7 +14,7 @@ from toyflow.atomic import MANIFEST, DamagedError, read_sealed, verify_all, writ
 from toyflow.errors import UsageError
 from toyflow.machine import installed_version
 from toyflow.robot.interface import Interface
-from toyflow.robot.lerobot import format as lerobot_format
+from toyflow.robot.lerobot import lerobot_format
 from toyflow.robot.lerobot.adapt import law_of
 from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint, LeRobotPlanner
 from toyflow.robot.policy.card import write_card

@@ -15,7 +15,8 @@ from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.policy_options import ALL_CAMERAS, NO_CAMERAS, PolicyOptions
-from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
+from toyflow.robot.policy.sizes import ACTION_WIDTH
+from toyflow.robot.policy.spec import PolicySpec
 from toyflow.seeds import global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, TrainingRecord

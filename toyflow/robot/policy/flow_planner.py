@@ -20,7 +20,7 @@ from toyflow.robot.interface import Observation
 from toyflow.robot.latency import Latency, timed
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.policy import Policy
-from toyflow.robot.policy.spec import ACTION_WIDTH
+from toyflow.robot.policy.sizes import ACTION_WIDTH
 
 
 class FlowPlanner(Planner):

@@ -20,7 +20,8 @@ from toyflow.robot.data.resize import resized
 from toyflow.robot.interface import Observation
 from toyflow.robot.policy.backbones import make_backbone
 from toyflow.robot.policy.language import make_tokeniser
-from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
+from toyflow.robot.policy.sizes import ACTION_WIDTH
+from toyflow.robot.policy.spec import PolicySpec
 
 
 class PolicyInput(NamedTuple):

@@ -15,16 +15,16 @@ import pandas as pd
 from toyflow.atomic import DamagedError, read_sealed, remove_stale, write_sealed
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import find_tasks, load_environment
-from toyflow.robot.simulation.rollout import Episode, Outcome, Scene, episode_seed
+from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, episode_seed
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
 
 LOG = logging.getLogger(__name__)
 
-OnEpisode = Callable[[int, int, Sequence[Outcome]], None]
+OnEpisode = Callable[[int, int, Sequence[EpisodeOutcome]], None]
 """(episodes done, of how many, their outcomes)"""
 
-Run = Callable[[Scene, Sequence[Episode]], Iterator[Outcome]]
+Run = Callable[[RolloutSetup, Sequence[Episode]], Iterator[EpisodeOutcome]]
 """The outcome of every episode, as they end."""
 
 
@@ -67,12 +67,12 @@ def evaluate_policy(
         for place, state in enumerate(trials.states)
         if (task, state) not in known
     ]
-    scene = Scene(
+    setup = RolloutSetup(
         trials.environment, trials.suite, planner.image_size, trials.replan, trials.rendering, planner.history
     )
     total = len(done) + len(todo)
     on_episode(len(done), total, done)
-    for outcome in run(scene, todo):
+    for outcome in run(setup, todo):
         ledger.keep(outcome)
         done.append(outcome)
         on_episode(len(done), total, done)
@@ -91,7 +91,7 @@ class Ledger:
         self.belongs = {"trials": str(shared), **record.as_dict()}
         del self.belongs["test_set"]
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[EpisodeOutcome]:
         """Those that are there and whole, of these trials."""
         for task in self.trials.tasks:
             for state in self.trials.states:
@@ -99,7 +99,7 @@ class Ledger:
                 if outcome is not None:
                     yield outcome
 
-    def keep(self, outcome: Outcome) -> None:
+    def keep(self, outcome: EpisodeOutcome) -> None:
         """Write one, atomically. Errors are not kept: the next run tries them again."""
         if outcome.error is not None:
             return
@@ -107,7 +107,7 @@ class Ledger:
         path = self._path(outcome.task, outcome.state)
         write_sealed(path, {"belongs": self.belongs, "outcome": asdict(outcome)})
 
-    def _read(self, path: Path) -> Outcome | None:
+    def _read(self, path: Path) -> EpisodeOutcome | None:
         if not path.exists():
             return None
         try:
@@ -115,7 +115,7 @@ class Ledger:
         except DamagedError as error:
             LOG.warning("%s That episode is run again.", error)
             return None
-        return Outcome(**values["outcome"]) if values["belongs"] == self.belongs else None
+        return EpisodeOutcome(**values["outcome"]) if values["belongs"] == self.belongs else None
 
     def _path(self, task: int, state: int) -> Path:
         return self.folder / f"{_digest(self.belongs)[:12]}-task-{task:02d}-state-{state:03d}.json"

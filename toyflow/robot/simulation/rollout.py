@@ -20,14 +20,14 @@ from jaxtyping import UInt8
 from toyflow.robot.interface import Observation
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import Environment, load_environment
-from toyflow.robot.simulation.simulators import PATIENCE, Asked, Ended, Work, WorkerChannel, run_jobs
+from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobQuestion, Work, WorkerChannel, run_jobs
 
 ATTEMPTS = 2
 """How often an episode is tried before it is recorded as an error."""
 
 
 @dataclass(frozen=True)
-class Scene:
+class RolloutSetup:
     """Where episodes take place. `rendering` is the environment's own option."""
 
     environment: str
@@ -54,7 +54,7 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EpisodeOutcome:
     """How an episode went."""
 
     task: int
@@ -76,12 +76,12 @@ class Look(NamedTuple):
 
 
 def run_episodes(
-    scene: Scene,
+    setup: RolloutSetup,
     episodes: Sequence[Episode],
     planner: Planner,
     workers: int,
     patience: float = PATIENCE,
-) -> Generator[Outcome, None, None]:
+) -> Generator[EpisodeOutcome, None, None]:
     """The outcome of every episode, in the order in which they end.
 
     Closing the generator stops all simulators.
@@ -97,22 +97,24 @@ def run_episodes(
         task = at_hand if at_hand in tasks else max(tasks, key=tasks.count)
         return todo.pop(tasks.index(task))
 
-    running = run_jobs(_Rollout(scene), take, min(workers, len(episodes)), patience)
+    running = run_jobs(_Rollout(setup), take, min(workers, len(episodes)), patience)
     with closing(running):
         for events in running:
-            looking: list[Asked[Episode]] = []
+            looking: list[JobQuestion[Episode]] = []
             for event in events:
-                if isinstance(event, Asked):
+                if isinstance(event, JobQuestion):
                     looking.append(event)
-                elif isinstance(event, Ended):
-                    yield Outcome(event.job.task, event.job.state, *event.result, round(event.seconds, 3))
+                elif isinstance(event, JobDone):
+                    yield EpisodeOutcome(
+                        event.job.task, event.job.state, *event.result, round(event.seconds, 3)
+                    )
                 else:
                     tries[event.job] += 1
                     if tries[event.job] < ATTEMPTS:
                         todo.insert(0, event.job)
                     else:
                         where = event.job.task, event.job.state
-                        yield Outcome(*where, False, 0, round(event.seconds, 3), event.why)
+                        yield EpisodeOutcome(*where, False, 0, round(event.seconds, 3), event.why)
             if looking:
                 looks = [asked.question for asked in looking]
                 seeds = [asked.job.seed + look.plan for asked, look in zip(looking, looks, strict=True)]
@@ -125,20 +127,20 @@ def run_episodes(
 class _Rollout(Work[Episode, tuple[bool, int]]):
     """Carries out what the policy answers. The result: (whether it was solved, control steps)."""
 
-    scene: Scene
+    setup: RolloutSetup
 
     def open(self, task: int) -> Environment:
-        scene = self.scene
-        return load_environment(scene.environment)(scene.suite, task, scene.image_size, scene.rendering)
+        setup = self.setup
+        return load_environment(setup.environment)(setup.suite, task, setup.image_size, setup.rendering)
 
-    def run(self, environment: Environment, job: Episode, line: WorkerChannel) -> tuple[bool, int]:
+    def run(self, environment: Environment, job: Episode, channel: WorkerChannel) -> tuple[bool, int]:
         environment.reset(job.seed, job.state)
         film = _Film(environment, job.video)
         success, steps, plans = False, 0, 0
-        recent = [environment.observe()] * self.scene.history
+        recent = [environment.observe()] * self.setup.history
         while not success and steps < job.max_steps:
             look = Look(recent[-1]._replace(before=tuple(recent[:-1])), plans)
-            chunk = line.ask(look)[: self.scene.replan]
+            chunk = channel.ask(look)[: self.setup.replan]
             plans += 1
             for place, action in enumerate(chunk, 1):
                 success = environment.step(action)
@@ -146,7 +148,7 @@ class _Rollout(Work[Episode, tuple[bool, int]]):
                 film.shoot(steps)
                 if success or steps == job.max_steps:
                     break
-                if place > len(chunk) - self.scene.history:  # only what the next plan looks at is rendered
+                if place > len(chunk) - self.setup.history:  # only what the next plan looks at is rendered
                     recent = [*recent[1:], environment.observe()]
         film.save(success)
         return success, steps

@@ -59,12 +59,12 @@ class Work(ABC, Generic[J, R]):
         """The simulator of a task."""
 
     @abstractmethod
-    def run(self, environment: Environment, job: J, line: WorkerChannel) -> R:
+    def run(self, environment: Environment, job: J, channel: WorkerChannel) -> R:
         """Do a job."""
 
 
 @dataclass(frozen=True)
-class Ended(Generic[J, R]):
+class JobDone(Generic[J, R]):
     """A job is done."""
 
     job: J
@@ -73,7 +73,7 @@ class Ended(Generic[J, R]):
 
 
 @dataclass(frozen=True)
-class Lost(Generic[J]):
+class JobLost(Generic[J]):
     """A job's worker has ended before it."""
 
     job: J
@@ -85,7 +85,7 @@ class Lost(Generic[J]):
 
 
 @dataclass(frozen=True)
-class Asked(Generic[J]):
+class JobQuestion(Generic[J]):
     """A job waits for `answer` to be called; it has to be before the next events are asked for."""
 
     job: J
@@ -98,7 +98,7 @@ def run_jobs(
     take: Callable[[int | None], J | None],
     size: int,
     patience: float = PATIENCE,
-) -> Generator[Sequence[Ended[J, R] | Lost[J] | Asked[J]], None, None]:
+) -> Generator[Sequence[JobDone[J, R] | JobLost[J] | JobQuestion[J]], None, None]:
     """What happens to the jobs that `take` gives, up to `size` at a time, until it gives none and none runs.
 
     Args:
@@ -168,19 +168,19 @@ class _Worker:
         self.job, self.task, self._given = job, job.task, time.monotonic()
         self._send(job)
 
-    def event(self) -> Ended[Any, Any] | Lost[Any] | Asked[Any] | None:
+    def event(self) -> JobDone[Any, Any] | JobLost[Any] | JobQuestion[Any] | None:
         """What has become of its job, if anything has."""
         try:
             while self.connection.poll():
                 message = self.connection.recv()
                 self.deadline = time.monotonic() + self._patience
                 if isinstance(message, _Question):
-                    return Asked(self.job, message.content, self._send)
+                    return JobQuestion(self.job, message.content, self._send)
                 if isinstance(message, _Raised):
                     return self._lost(str(message.error), message.error)
                 if isinstance(message, _Done):
                     job, self.job = self.job, None
-                    return Ended(job, message.result, time.monotonic() - self._given)
+                    return JobDone(job, message.result, time.monotonic() - self._given)
         except (EOFError, OSError):
             self._process.join()
             return self._lost(_ending(self._process.exitcode or 0))
@@ -199,10 +199,10 @@ class _Worker:
         with suppress(OSError):  # it died, which its next event tells
             self.connection.send(message)
 
-    def _lost(self, why: str, error: ToyflowError | str | None = None) -> Lost[Any]:
+    def _lost(self, why: str, error: ToyflowError | str | None = None) -> JobLost[Any]:
         self.ended = True
         meant_for_user = error if isinstance(error, ToyflowError) else None
-        return Lost(self.job, why, time.monotonic() - self._given, meant_for_user)
+        return JobLost(self.job, why, time.monotonic() - self._given, meant_for_user)
 
 
 def _ending(code: int) -> str:
@@ -219,7 +219,7 @@ def _serve(work: Work[Any, Any], connection: Connection) -> None:
     threading.Thread(target=exit_with_parent, daemon=True).start()
     # There is a simulator for each processor already; software OpenGL would start as many threads in each.
     os.environ.setdefault("LP_NUM_THREADS", "1")
-    line = _Pipe(connection)
+    channel = _PipeChannel(connection)
     environment, task = None, None
     try:
         while True:
@@ -228,7 +228,7 @@ def _serve(work: Work[Any, Any], connection: Connection) -> None:
                 if environment is not None:
                     environment.close()
                 environment, task = work.open(job.task), job.task
-            connection.send(_Done(work.run(environment, job, line)))
+            connection.send(_Done(work.run(environment, job, channel)))
     except (EOFError, BrokenPipeError):
         return
     except ToyflowError as error:
@@ -237,7 +237,7 @@ def _serve(work: Work[Any, Any], connection: Connection) -> None:
         connection.send(_Raised(f"failed with {named_line(error)}"))
 
 
-class _Pipe(WorkerChannel):
+class _PipeChannel(WorkerChannel):
     """A line through a pipe, which beats at most once in `BEAT_EVERY` seconds."""
 
     def __init__(self, connection: Connection) -> None:

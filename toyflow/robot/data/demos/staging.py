@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from toyflow.atomic import DamagedError, atomic_folder, read_json, remove_stale, verified, write_json
 from toyflow.errors import UsageError
-from toyflow.robot.data.demos.episode import Attempt, Episode, Outcome, Recorded
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome, RecordedAttempt, Trajectory
 
 SUFFIX = ".episodes"
 IMAGES = "images/"
@@ -72,7 +72,7 @@ class Staging:
                 f"{self.folder} holds episodes with {was}, not {asked}; choose another --out or remove it."
             )
 
-    def write(self, recorded: Recorded) -> None:
+    def write(self, recorded: RecordedAttempt) -> None:
         """Keep an attempt; of a failed one only that it failed."""
         outcome, episode = recorded
         path = self._path(outcome.attempt)
@@ -85,20 +85,20 @@ class Staging:
             content = {"solved": outcome.solved, "steps": outcome.steps, "seconds": outcome.seconds}
             write_json(folder / "outcome.json", content)
 
-    def outcome(self, attempt: Attempt) -> Outcome | None:
+    def outcome(self, attempt: Attempt) -> AttemptOutcome | None:
         """How an attempt ended, or None if it was not made. Raises DamagedError where what it left is not
         what was written."""
         folder = self._path(attempt)
         if not folder.exists():
             return None
-        outcome = Outcome(attempt, **read_json(verified(folder, "outcome.json")))
+        outcome = AttemptOutcome(attempt, **read_json(verified(folder, "outcome.json")))
         if outcome.solved:
             verified(folder, "episode.npz")
         return outcome
 
-    def outcomes(self) -> tuple[dict[Attempt, Outcome], list[DamagedError]]:
+    def outcomes(self) -> tuple[dict[Attempt, AttemptOutcome], list[DamagedError]]:
         """All attempts that are here and whole; and what was wrong with the others, which are removed."""
-        found: dict[Attempt, Outcome] = {}
+        found: dict[Attempt, AttemptOutcome] = {}
         damaged: list[DamagedError] = []
         for folder in sorted(self.folder.glob("task-*/[0-9]*")):
             attempt = Attempt(int(folder.parent.name.removeprefix("task-")), int(folder.name))
@@ -112,11 +112,11 @@ class Staging:
                 found[attempt] = outcome
         return found, damaged
 
-    def read(self, attempt: Attempt) -> Episode:
+    def read(self, attempt: Attempt) -> Trajectory:
         """The episode of a solved attempt. Raises DamagedError."""
         with np.load(verified(self._path(attempt), "episode.npz"), allow_pickle=False) as arrays:
             images = {key.removeprefix(IMAGES): arrays[key] for key in arrays if key.startswith(IMAGES)}
-            return Episode(images, arrays["state"], arrays["action"])
+            return Trajectory(images, arrays["state"], arrays["action"])
 
     def _path(self, attempt: Attempt) -> Path:
         return self.folder / f"task-{attempt.task:02d}" / f"{attempt.number:06d}"

@@ -1,6 +1,6 @@
 """Vision and language networks of policies, one file for each kind."""
 
-from toyflow.robot.policy.backbones.base import Backbone
+from toyflow.robot.policy.backbones.backbone import Backbone
 from toyflow.robot.policy.spec import PolicySpec
 
 __all__ = ["Backbone", "make_backbone"]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from toyflow.robot.policy.backbones.base import Backbone
+from toyflow.robot.policy.backbones.backbone import Backbone
 from toyflow.robot.policy.language import PADDING
 from toyflow.robot.policy.spec import PolicySpec
 

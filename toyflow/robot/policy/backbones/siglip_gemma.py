@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.data.hub import PALIGEMMA, SIGLIP, check_transformers, from_hub
-from toyflow.robot.policy.backbones.base import Backbone
+from toyflow.robot.policy.backbones.backbone import Backbone
 from toyflow.robot.policy.language import PADDING
 from toyflow.robot.policy.spec import PolicySpec
 

@@ -13,7 +13,12 @@ from jaxtyping import Float, Float32
 from scipy.spatial.transform import Rotation, Slerp
 
 from toyflow.robot.simulation.environment import Expert
-from toyflow.robot.simulation.environments.aloha.scene import ARMS, GRIPPER_CLOSED, GRIPPER_OPEN, Scene
+from toyflow.robot.simulation.environments.aloha.aloha_scene import (
+    ARMS,
+    GRIPPER_CLOSED,
+    GRIPPER_OPEN,
+    AlohaScene,
+)
 from toyflow.robot.simulation.environments.rendering import load_mujoco
 
 Point = Float[np.ndarray, "xyz"]
@@ -46,7 +51,7 @@ class CubeTransfer(Expert):
 
     noise_scale = np.array([*[0.02] * 6, 0.0] * 2)
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: AlohaScene) -> None:
         self._hands = [Hand(scene, arm) for arm in ARMS]
         self._scene = scene
         left, right = self._hands
@@ -67,7 +72,7 @@ class CubeTransfer(Expert):
 class Hand:
     """Inverse kinematics of one arm, each solution near the one before."""
 
-    def __init__(self, scene: Scene, arm: str) -> None:
+    def __init__(self, scene: AlohaScene, arm: str) -> None:
         self._mujoco, self._model = load_mujoco(), scene.model
         self._data = self._mujoco.MjData(self._model)
         self._data.qpos[:] = scene.data.qpos

@@ -8,7 +8,7 @@ from typing import Any
 
 from toyflow.errors import UsageError
 from toyflow.machine import cores
-from toyflow.robot.data.demos.dataset import CODECS
+from toyflow.robot.data.demos.data_set_writer import CODECS
 from toyflow.robot.simulation.environment import Environment, SuiteTask, find_tasks
 
 IMAGE_SIZES = range(16, 1025)

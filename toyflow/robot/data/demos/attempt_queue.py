@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from toyflow.errors import ToyflowError
-from toyflow.robot.data.demos.episode import Attempt, Outcome
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
 
 FAILURES_PER_EPISODE = 3
 FEWEST_FAILURES = 5
@@ -17,7 +17,9 @@ class AttemptQueue:
     it takes to know them: number n is made only once fewer than `episodes` before it are solved or under way.
     """
 
-    def __init__(self, tasks: Sequence[int], episodes: int, outcomes: Mapping[Attempt, Outcome]) -> None:
+    def __init__(
+        self, tasks: Sequence[int], episodes: int, outcomes: Mapping[Attempt, AttemptOutcome]
+    ) -> None:
         self._tasks, self._episodes = tasks, episodes
         self._outcomes = dict(outcomes)
         self._running: set[Attempt] = set()
@@ -43,7 +45,7 @@ class AttemptQueue:
                 return attempt
         return None
 
-    def note(self, outcome: Outcome) -> None:
+    def note(self, outcome: AttemptOutcome) -> None:
         """An attempt has ended."""
         self._running.discard(outcome.attempt)
         self._outcomes[outcome.attempt] = outcome
@@ -60,7 +62,7 @@ class AttemptQueue:
                     "Try less --noise, or other --tasks. What is finished is kept."
                 )
 
-    def attempts(self, task: int) -> list[Outcome]:
+    def attempts(self, task: int) -> list[AttemptOutcome]:
         """The attempts that count, as far as they have ended: all up to the last that is needed."""
         ended = (self._outcomes.get(attempt) for attempt in self._hopeful(task))
         return [outcome for outcome in ended if outcome is not None]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 
 from toyflow.errors import ToyflowError
-from toyflow.robot.data.demos.episode import Attempt, Outcome
-from toyflow.robot.simulation.simulators import PATIENCE, Ended, Lost, Work, run_jobs
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
+from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobLost, Work, run_jobs
 
 MOST_LOSSES = 3
 """How often one attempt may lose its process before all ends."""
@@ -18,8 +18,8 @@ Take = Callable[[int | None], Attempt | None]
 
 
 def run_attempts(
-    work: Work[Attempt, Outcome], take: Take, jobs: int, patience: float = PATIENCE
-) -> Generator[Outcome | Lost[Attempt], None, None]:
+    work: Work[Attempt, AttemptOutcome], take: Take, jobs: int, patience: float = PATIENCE
+) -> Generator[AttemptOutcome | JobLost[Attempt], None, None]:
     """Make the attempts that `take` gives, up to `jobs` at a time, until it has none and none is running.
     Closing the generator stops all.
 
@@ -32,9 +32,9 @@ def run_attempts(
     with closing(running):
         for events in running:
             for event in events:
-                if isinstance(event, Ended):
+                if isinstance(event, JobDone):
                     yield event.result
-                elif isinstance(event, Lost):
+                elif isinstance(event, JobLost):
                     if event.error is not None:
                         raise event.error
                     again.append(event.job)
@@ -43,7 +43,7 @@ def run_attempts(
                     yield event
 
 
-def _check_losses(lost: Lost[Attempt], times: int) -> None:
+def _check_losses(lost: JobLost[Attempt], times: int) -> None:
     if times >= MOST_LOSSES:
         task, number = lost.job
         raise ToyflowError(

@@ -12,7 +12,7 @@ from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.source import made_of, open_data_set, short_name
 from toyflow.robot.policy.checkpoint import normalisation_of, seen
 from toyflow.robot.policy.policy_options import PolicyOptions
-from toyflow.robot.policy.recipes import RECIPES
+from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trials import TrialOptions, trials_of
 from toyflow.sweep.options import SweepOptions

@@ -41,7 +41,7 @@ def scene_file() -> Path:
     raise UsageError(f"the environment aloha needs the package gym-aloha, which is not installed: {MEND}.")
 
 
-class Scene:
+class AlohaScene:
     """Both arms, a table and a cube.
 
     An action has seven numbers in [-1, 1] for each arm, left before right: six positions of joints, -1 and 1

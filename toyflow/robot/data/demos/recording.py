@@ -19,7 +19,7 @@ class Attempt(NamedTuple):
     number: int
 
 
-class Outcome(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """How an attempt ended."""
 
     attempt: Attempt
@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-class Episode(NamedTuple):
+class Trajectory(NamedTuple):
     """What a policy would have seen, and the expert's action on it, before noise."""
 
     images: dict[str, UInt8[np.ndarray, "steps height width 3"]]
@@ -36,11 +36,11 @@ class Episode(NamedTuple):
     action: Float32[np.ndarray, "steps action"]
 
 
-class Recorded(NamedTuple):
+class RecordedAttempt(NamedTuple):
     """An attempt with what was seen."""
 
-    outcome: Outcome
-    episode: Episode
+    outcome: AttemptOutcome
+    episode: Trajectory
 
 
 def record(
@@ -50,7 +50,7 @@ def record(
     seed: int,
     noise: float,
     beat: Callable[[], None],
-) -> Recorded:
+) -> RecordedAttempt:
     """Let the expert act from a random initial state until the task is solved or its steps are used up.
 
     Carried out is clip(a + noise * scale * z), z ~ N(0, 1) and scale the expert's `noise_scale`; recorded
@@ -70,17 +70,17 @@ def record(
         disturbance = noise * expert.noise_scale * generator.standard_normal(action.shape)
         solved = environment.step(np.clip(action + disturbance, -1, 1))
         beat()
-    episode = Episode(
+    episode = Trajectory(
         {camera: np.stack([o.images[camera] for o in observations]) for camera in observations[0].images},
         np.stack([o.state for o in observations]),
         np.stack(actions),
     )
-    return Recorded(Outcome(attempt, solved, len(actions), time.monotonic() - start), episode)
+    return RecordedAttempt(AttemptOutcome(attempt, solved, len(actions), time.monotonic() - start), episode)
 
 
 def try_official(
     environment: Environment, task: SuiteTask, attempt: Attempt, beat: Callable[[], None]
-) -> Outcome:
+) -> AttemptOutcome:
     """Let the expert act from the official initial state `attempt.number`, without noise or images."""
     start = time.monotonic()
     environment.reset(0, init_state=attempt.number)
@@ -90,4 +90,4 @@ def try_official(
         solved = environment.step(expert.act())
         steps += 1
         beat()
-    return Outcome(attempt, solved, steps, time.monotonic() - start)
+    return AttemptOutcome(attempt, solved, steps, time.monotonic() - start)

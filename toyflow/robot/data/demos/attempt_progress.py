@@ -15,8 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from toyflow.robot.data.demos.episode import Attempt, Outcome
-from toyflow.robot.simulation.simulators import Lost
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
+from toyflow.robot.simulation.simulators import JobLost
 
 
 class Live:
@@ -47,11 +47,11 @@ class Live:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, event: Outcome | Lost[Attempt], done: int) -> None:
+    def show(self, event: AttemptOutcome | JobLost[Attempt], done: int) -> None:
         """Something has happened, and `done` are done now."""
         self._done = done
-        task, number = event.job if isinstance(event, Lost) else event.attempt
-        if isinstance(event, Lost):
+        task, number = event.job if isinstance(event, JobLost) else event.attempt
+        if isinstance(event, JobLost):
             self._console.print(
                 f"[yellow]again[/]  task {task}, attempt {number}: its process {escape(event.why)}"
             )

@@ -23,14 +23,14 @@ from rich.markup import escape
 from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment, installed_version
-from toyflow.robot.data.demos.attempts import AttemptQueue
-from toyflow.robot.data.demos.dataset import Demonstration, check_lerobot, write_dataset
-from toyflow.robot.data.demos.episode import Attempt, Outcome, record
-from toyflow.robot.data.demos.live import Live
-from toyflow.robot.data.demos.options import DemoOptions
-from toyflow.robot.data.demos.report import ExpertReport
+from toyflow.robot.data.demos.attempt_progress import Live
+from toyflow.robot.data.demos.attempt_queue import AttemptQueue
+from toyflow.robot.data.demos.attempt_workers import run_attempts
+from toyflow.robot.data.demos.data_set_writer import Demonstration, check_lerobot, write_data_set
+from toyflow.robot.data.demos.demo_options import DemoOptions
+from toyflow.robot.data.demos.expert_report import ExpertReport
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome, record
 from toyflow.robot.data.demos.staging import Staging
-from toyflow.robot.data.demos.workers import run_attempts
 from toyflow.robot.data.source import DEMOS
 from toyflow.robot.interface import Interface
 from toyflow.robot.simulation.environment import Environment, SuiteTask, load_environment
@@ -134,7 +134,7 @@ def _gather(
     events = run_attempts(_Recorder(environment, options, staging), schedule.take, options.jobs)
     with closing(events), Live(console, "episodes", schedule.wanted, schedule.have) as live:
         for event in events:
-            if isinstance(event, Outcome):
+            if isinstance(event, AttemptOutcome):
                 schedule.note(event)
             live.show(event, schedule.have)
             schedule.check()
@@ -142,7 +142,7 @@ def _gather(
 
 
 @dataclass(frozen=True)
-class _Recorder(Work[Attempt, Outcome]):
+class _Recorder(Work[Attempt, AttemptOutcome]):
     """Records attempts into the staging folder."""
 
     environment: type[Environment]
@@ -152,9 +152,9 @@ class _Recorder(Work[Attempt, Outcome]):
     def open(self, task: int) -> Environment:
         return self.environment(self.options.suite, task, self.options.image_size)
 
-    def run(self, environment: Environment, job: Attempt, line: WorkerChannel) -> Outcome:
+    def run(self, environment: Environment, job: Attempt, channel: WorkerChannel) -> AttemptOutcome:
         task = self.environment.tasks(self.options.suite)[job.task]
-        recorded = record(environment, task, job, self.options.seed, self.options.noise, line.beat)
+        recorded = record(environment, task, job, self.options.seed, self.options.noise, channel.beat)
         self.staging.write(recorded)
         return recorded.outcome
 
@@ -182,7 +182,7 @@ def _write(
         demonstrations = (
             Demonstration(task.prompt, staging.read(outcome.attempt)) for task, outcome in solved
         )
-        write_dataset(folder, demonstrations, interface, options.image_size, options.video)
+        write_data_set(folder, demonstrations, interface, options.image_size, options.video)
         content = {
             "recipe": recipe,
             "expert": expert.as_dict(),

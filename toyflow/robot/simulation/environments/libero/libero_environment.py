@@ -12,8 +12,8 @@ from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, find_tasks
 from toyflow.robot.simulation.environments.libero import assets, package, suites
+from toyflow.robot.simulation.environments.libero.libero_simulation import Simulation
 from toyflow.robot.simulation.environments.libero.pick_and_place import make_expert
-from toyflow.robot.simulation.environments.libero.simulation import Simulation
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering, choose_backend
 
 CAMERAS = {"image": "agentview", "image2": "robot0_eye_in_hand"}

@@ -28,12 +28,12 @@ from toyflow.robot.policy.card import write_card
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.logs import Logs, check_wandb
 from toyflow.robot.policy.policy import Policy
-from toyflow.robot.policy.training import batches, train_policy, weights_of
+from toyflow.robot.policy.policy_training import batches, train_policy, weights_of
 from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.evaluation import Run, evaluate_policy
-from toyflow.robot.simulation.rollout import Outcome, run_episodes
+from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
 from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
 from toyflow.stats import wilson
@@ -160,7 +160,7 @@ class RobotRunner(Runner):
             planner.stage_seconds.clear()
 
             def on_episode(
-                done: int, total: int, outcomes: Sequence[Outcome], label: str = record.label
+                done: int, total: int, outcomes: Sequence[EpisodeOutcome], label: str = record.label
             ) -> None:
                 right = sum(outcome.success for outcome in outcomes)
                 on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")

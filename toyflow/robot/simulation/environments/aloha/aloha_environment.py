@@ -11,8 +11,8 @@ from jaxtyping import Float, UInt8
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
+from toyflow.robot.simulation.environments.aloha.aloha_scene import ARMS, RATE, AlohaScene, scene_file
 from toyflow.robot.simulation.environments.aloha.cube_transfer import CubeTransfer
-from toyflow.robot.simulation.environments.aloha.scene import ARMS, RATE, Scene, scene_file
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
 
 SUITE = "transfer_cube"
@@ -30,10 +30,10 @@ NO_GROUP = 5
 
 
 class Aloha(Environment):
-    """Cube transfer. State and cameras are gym-aloha's; an action is its own, scaled to [-1, 1]: see `Scene`.
+    """Cube transfer. State and cameras are gym-aloha's; its actions are scaled to [-1, 1], see `AlohaScene`.
 
-    gym-aloha has no official initial states: these are 50 places of the cube, drawn once and for all apart
-    from the random ones, by the same law. Success is gym-aloha's.
+    gym-aloha has no official initial states: these are 50 positions of the cube, drawn once from the
+    distribution of the random ones and with other seeds. Success is defined as in gym-aloha.
     """
 
     name = "aloha"
@@ -63,7 +63,7 @@ class Aloha(Environment):
         self.task = find_tasks(type(self), suite, [task])[0]
         self._image_size = image_size
         self._rendering: Rendering = rendering
-        self.scene = Scene()
+        self.scene = AlohaScene()
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
         """See the base class. Raises UsageError where there is no such initial state."""

@@ -23,14 +23,14 @@ from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.interface import Observation
 from toyflow.robot.lerobot.adapt import set_steps
 from toyflow.robot.lerobot.export import export_policy
-from toyflow.robot.lerobot.format import decoded
 from toyflow.robot.lerobot.imported import import_checkpoint
+from toyflow.robot.lerobot.lerobot_format import decoded
 from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint
 from toyflow.robot.limits import Limits
 from toyflow.robot.opening import open_planner
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
-from toyflow.robot.task import RobotTask
+from toyflow.robot.robot_task import RobotTask
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.store import Store, Trained

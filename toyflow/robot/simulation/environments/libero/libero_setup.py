@@ -43,7 +43,7 @@ BESIDE = {
 }
 """The dependencies that are."""
 
-CHECK = "from toyflow.robot.simulation.environments.libero.setup import print_check; print_check()"
+CHECK = "from toyflow.robot.simulation.environments.libero.libero_setup import print_check; print_check()"
 
 
 def setup_libero(

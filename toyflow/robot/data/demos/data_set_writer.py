@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import installed_version
-from toyflow.robot.data.demos.episode import Episode
+from toyflow.robot.data.demos.recording import Trajectory
 from toyflow.robot.interface import Interface
 
 CODECS = {"av1": "libsvtav1", "h264": "h264"}
@@ -20,7 +20,7 @@ class Demonstration(NamedTuple):
     """An episode with the words that go with it."""
 
     prompt: str
-    episode: Episode
+    episode: Trajectory
 
 
 def check_lerobot() -> None:
@@ -29,7 +29,7 @@ def check_lerobot() -> None:
         raise UsageError("writing data sets needs lerobot: pip install 'toyflow[robot]'.")
 
 
-def write_dataset(
+def write_data_set(
     folder: Path,
     demonstrations: Iterable[Demonstration],
     interface: Interface,
@@ -100,7 +100,7 @@ def _encoder(codec: str) -> dict[str, Any]:
     return {"rgb_encoder": RGBEncoderConfig(vcodec=codec)}
 
 
-def _frames(episode: Episode) -> Iterable[dict[str, Any]]:
+def _frames(episode: Trajectory) -> Iterable[dict[str, Any]]:
     from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 
     for index, (state, action) in enumerate(zip(episode.state, episode.action, strict=True)):

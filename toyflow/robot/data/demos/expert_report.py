@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toyflow.robot.data.demos.episode import Outcome
+from toyflow.robot.data.demos.recording import AttemptOutcome
 from toyflow.robot.simulation.environment import SuiteTask
 from toyflow.stats import wilson
 
@@ -28,7 +28,7 @@ class TaskReport:
     """Mean over all attempts."""
 
     @classmethod
-    def of(cls, name: str, outcomes: Sequence[Outcome]) -> TaskReport:
+    def of(cls, name: str, outcomes: Sequence[AttemptOutcome]) -> TaskReport:
         """The report on these attempts; needs one or more."""
         solved = [outcome for outcome in outcomes if outcome.solved]
         steps = sum(outcome.steps for outcome in solved) / max(1, len(solved))
@@ -60,7 +60,11 @@ class ExpertReport:
 
     @classmethod
     def of(
-        cls, suite: str, assets: str, states: str, attempts: Sequence[tuple[SuiteTask, Sequence[Outcome]]]
+        cls,
+        suite: str,
+        assets: str,
+        states: str,
+        attempts: Sequence[tuple[SuiteTask, Sequence[AttemptOutcome]]],
     ) -> ExpertReport:
         """The report on the attempts at each task."""
         tasks = tuple(TaskReport.of(f"{task.index} {task.prompt}", outcomes) for task, outcomes in attempts)
