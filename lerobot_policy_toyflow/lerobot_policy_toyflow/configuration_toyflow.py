@@ -17,7 +17,7 @@ class ToyflowConfig(PreTrainedConfig):
 
     Args:
         size: nano, tiny or full.
-        schedule: training-time law, as `toyflow schedules` lists them.
+        schedule: training-time schedule, as `toyflow schedules` lists them.
         objective: as `toyflow objectives` lists them.
         num_steps: denoising steps at inference, K.
         sampler: euler, midpoint or heun.

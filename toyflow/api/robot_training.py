@@ -27,7 +27,7 @@ from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.trials import TrialOptions, trials_of
+from toyflow.robot.simulation.trials import DemoSource, TrialOptions, trials_of
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
@@ -119,7 +119,9 @@ def evaluate_one(
     decoding = _decoding(training)
     if trials["replan"] == "horizon":
         trials = {**trials, "replan": str(decoding.replan)}
-    asked_for = trials_of(TrialOptions.parse(trials), training.details["made_of"], decoding.horizon)
+    asked_for = trials_of(
+        TrialOptions.parse(trials), DemoSource.from_dict(training.details["made_of"]), decoding.horizon
+    )
     if asked_for is None:
         raise UsageError("name a suite to evaluate on, such as --suite libero_object; none is for training.")
     where = asked_for.environment

@@ -13,25 +13,46 @@ from toyflow.errors import UsageError
 
 
 class Observation(NamedTuple):
-    """One moment, as a policy sees it: images upright as in the data set, in 0..255."""
+    """One moment, as a policy sees it.
+
+    Attributes:
+        images: by camera, RGB in 0..255, upright as in the data set; any size, policies resize.
+        state: joints and grippers, or whatever the robot measures, in the data set's units and order.
+        prompt: the task in words.
+        before: earlier moments, oldest first, for a policy that looks at several; see `Planner.history`.
+
+    >>> image = np.zeros((96, 128, 3), np.uint8)
+    >>> moment = Observation({"front": image}, np.zeros(7, np.float32), "pick it up")
+    >>> moment.images["front"].shape, moment.before
+    ((96, 128, 3), ())
+    """
 
     images: Mapping[str, UInt8[np.ndarray, "height width 3"]]
-    """By camera."""
     state: Float32[np.ndarray, "state"]
     prompt: str
     before: tuple[Observation, ...] = ()
-    """The moments before this one, oldest first, for a policy that looks at several."""
 
 
 @dataclass(frozen=True)
 class Interface:
-    """Cameras, state, action and rate: a data set has one, a robot has one, and they must agree."""
+    """Cameras, state, action and rate of a data set, a policy or a robot; `check_serves` compares two.
+
+    Attributes:
+        cameras: their names; order does not matter.
+        state_dim, action_dim: numbers of a state and of an action.
+        fps: control steps per second; 0 for a policy that does not say.
+
+    >>> policy = Interface(("front",), state_dim=8, action_dim=7, fps=20)
+    >>> robot = Interface(("front", "wrist"), state_dim=8, action_dim=7, fps=30)
+    >>> robot.check_serves(policy, "the robot")
+    Traceback (most recent call last):
+    toyflow.errors.UsageError: the robot runs at 30 steps per second, the policy was made for 20.
+    """
 
     cameras: tuple[str, ...]
     state_dim: int
     action_dim: int
     fps: float
-    """Control steps per second; 0 for a policy that does not say."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -58,8 +79,15 @@ class Interface:
         return cls(**{**values, "cameras": tuple(cameras)})
 
     def check_serves(self, policy: Interface, where: str) -> None:
-        """Raise UsageError, in one line that begins with `where`, unless a policy made for `policy` can act
-        here: its cameras are all here, dimensions and rate are the same."""
+        """Check that a policy made for the interface `policy` can act here: all of its cameras exist, and
+        dimensions and rate are equal.
+
+        Args:
+            where: how the message calls this side, such as `the robot`.
+
+        Raises:
+            UsageError: it cannot; in one line that begins with `where`.
+        """
         missing = [camera for camera in policy.cameras if camera not in self.cameras]
         if missing:
             raise UsageError(

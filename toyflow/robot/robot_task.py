@@ -1,4 +1,4 @@
-"""The robot as the subject of a sweep: its options, and what they come to."""
+"""The robot as the subject of a sweep: its options, and the data set, policy and trials that they name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from toyflow.errors import UsageError, unknown
 from toyflow.optionset import OptionSet, choice, text
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.source import made_of, open_data_set, short_name
+from toyflow.robot.data.source import demo_source, open_data_set, short_name
 from toyflow.robot.policy.checkpoint import normalisation_of, seen
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
@@ -55,7 +55,7 @@ class RobotTask(Subject):
         data = open_data_set(where)
         if Waivers.parse(options).constant_dims == "refuse":
             check_moves(data, policy)
-        trials = trials_of(TrialOptions.parse(options), made_of(where), policy.horizon)
+        trials = trials_of(TrialOptions.parse(options), demo_source(where), policy.horizon)
         if trials:
             simulator = load_environment(trials.environment)
             simulator.interface.check_serves(seen(data, policy), trials.environment)

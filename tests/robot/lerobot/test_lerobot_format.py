@@ -24,8 +24,8 @@ from toyflow.robot.interface import Observation
 from toyflow.robot.lerobot.adapt import set_steps
 from toyflow.robot.lerobot.export import export_policy
 from toyflow.robot.lerobot.imported import import_checkpoint
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_format import decoded
-from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint
 from toyflow.robot.limits import Limits
 from toyflow.robot.opening import open_planner
 from toyflow.robot.policy.checkpoint import build_policy
@@ -48,13 +48,13 @@ def cell(small, tmp_path_factory):
     return untrained("shift:4", small[0], tmp_path_factory.mktemp("cell"))
 
 
-def untrained(law: str, data_set: Path, out: Path):
+def untrained(schedule: str, data_set: Path, out: Path):
     import pandas as pd
 
     options = SweepOptions().updated(
         {
             "task": "robot",
-            "schedules": law,
+            "schedules": schedule,
             "seeds": "0",
             "set": {"dataset": [str(data_set)], "suite": ["none"]},
         },

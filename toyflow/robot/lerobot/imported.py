@@ -15,8 +15,9 @@ from toyflow.errors import UsageError
 from toyflow.machine import installed_version
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot import lerobot_format
-from toyflow.robot.lerobot.adapt import law_of
-from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint, LeRobotPlanner
+from toyflow.robot.lerobot.adapt import schedule_of
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.policy.card import write_card
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained
@@ -49,7 +50,7 @@ def import_checkpoint(
     if ours and cameras:
         raise UsageError("--rename is not for policies of type toyflow, which keep their cameras' names.")
     known = lerobot_format.decoded(checkpoint.config) if ours else None
-    schedule, time_sampling = law_of(checkpoint.folder) or (None, None)
+    schedule, time_sampling = schedule_of(checkpoint.folder) or (None, None)
     record = TrainingRecord(
         task="robot",
         model={"policy": checkpoint.kind, **({"size": known.spec.size} if known else {})},

@@ -74,10 +74,10 @@ def decoded(config: Mapping[str, Any]) -> Decoded:
             }
         )
         objective = config["objective"]
-        law = (config["schedule"], config["time_sampling"])
+        times = (config["schedule"], config["time_sampling"])
         uses_schedule = plugins.load("objectives", objective).uses_schedule
         return Decoded(
-            spec, normalisation, objective, *(law if uses_schedule else (None, None)),
+            spec, normalisation, objective, *(times if uses_schedule else (None, None)),
             motion=_motion(config, interface.action_dim),
         )  # fmt: skip
     except KeyError as error:

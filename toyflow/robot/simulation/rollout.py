@@ -1,8 +1,9 @@
-"""Episodes in closed loop: simulators in worker processes, one policy for all of them, in batches.
+"""Episodes in closed loop: simulators in worker processes, and one policy that plans for all of them in
+batches.
 
-A worker carries out a chunk of actions, looks, and waits for the next chunk; the policy answers whoever
-waits in one call. A worker that crashes or falls silent is replaced and its episode tried once more, then
-recorded as an error; the others go on.
+A worker carries out a chunk of actions, observes, and waits for the next chunk; the policy plans for all
+waiting workers in one call. A worker that crashes or hangs is replaced and its episode is tried once more,
+then recorded as an error; the others go on.
 """
 
 from __future__ import annotations
@@ -17,62 +18,74 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from toyflow.atomic import atomic_file
 from toyflow.robot.interface import Observation
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import Environment, load_environment
 from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobQuestion, Work, WorkerChannel, run_jobs
 
 ATTEMPTS = 2
-"""How often an episode is tried before it is recorded as an error."""
+"""An episode whose worker is lost so often is recorded as an error."""
 
 
 @dataclass(frozen=True)
 class RolloutSetup:
-    """Where episodes take place. `rendering` is the environment's own option."""
+    """The simulator of episodes, and how a policy acts in it.
+
+    Attributes:
+        environment, suite, image_size, rendering: see `Environment`.
+        replan: actions of a chunk that are carried out before the next plan.
+        history: moments that the policy looks at, the present one included.
+    """
 
     environment: str
     suite: str
     image_size: int
     replan: int
-    """Actions of a chunk that are carried out before the policy looks again."""
     rendering: str = "fast"
     history: int = 1
-    """Moments that the policy looks at, the present one included."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One attempt at a task from an official initial state."""
+    """One attempt at a task from an official initial state, still to be run.
+
+    Attributes:
+        task, state: indices of the task and of its initial state.
+        seed: plan k of the episode (from 0) draws its noise by seed + k.
+        max_steps: control steps after which it counts as failed.
+        video: path of its video without `-success.mp4` or `-failure.mp4`; None for no video.
+    """
 
     task: int
     state: int
     seed: int
-    """Of the noise of its plans; plan k uses seed + k."""
     max_steps: int
     video: str | None = None
-    """Where its video goes, without the ending that says how it went; None for no video."""
 
 
 @dataclass(frozen=True)
 class EpisodeOutcome:
-    """How an episode went."""
+    """How an episode ended.
+
+    Attributes:
+        steps: control steps taken.
+        error: how the simulator crashed, if it did; such an episode says nothing about the policy.
+    """
 
     task: int
     state: int
     success: bool
     steps: int
-    """Control steps taken."""
     seconds: float
     error: str | None = None
-    """What went wrong in the simulator; such an episode says nothing about the policy."""
 
 
 class Look(NamedTuple):
-    """What an episode asks the policy."""
+    """What an episode asks the policy; `plan` counts its plans from 0."""
 
     observation: Observation
     plan: int
-    """How many plans came before."""
 
 
 def run_episodes(
@@ -82,15 +95,19 @@ def run_episodes(
     workers: int,
     patience: float = PATIENCE,
 ) -> Generator[EpisodeOutcome, None, None]:
-    """The outcome of every episode, in the order in which they end.
+    """The outcome of every episode, in the order in which they end. Closing the generator stops all
+    simulators.
 
-    Closing the generator stops all simulators.
+    Args:
+        planner: answers all simulators that wait, in one batch.
+        workers: the most simulators at a time.
+        patience: seconds without a message after which a simulator counts as hung.
     """
     todo = list(episodes)
     tries: Counter[Episode] = Counter()
 
     def take(at_hand: int | None) -> Episode | None:
-        """Of the task at hand if one is left, else of the one that has most left."""
+        """An episode of the open simulator's task if one is left, else of the task with most left."""
         tasks = [episode.task for episode in todo]
         if not tasks:
             return None
@@ -125,7 +142,7 @@ def run_episodes(
 
 @dataclass(frozen=True)
 class _Rollout(Work[Episode, tuple[bool, int]]):
-    """Carries out what the policy answers. The result: (whether it was solved, control steps)."""
+    """Runs an episode in a worker. The result: (whether it was solved, control steps)."""
 
     setup: RolloutSetup
 
@@ -148,14 +165,14 @@ class _Rollout(Work[Episode, tuple[bool, int]]):
                 film.shoot(steps)
                 if success or steps == job.max_steps:
                     break
-                if place > len(chunk) - self.setup.history:  # only what the next plan looks at is rendered
+                if place > len(chunk) - self.setup.history:  # render only what the next plan sees
                     recent = [*recent[1:], environment.observe()]
         film.save(success)
         return success, steps
 
 
 class _Film:
-    """A video of every second control step, or nothing."""
+    """A video of every second control step; without a path it does nothing."""
 
     EVERY = 2
 
@@ -172,9 +189,7 @@ class _Film:
     def save(self, success: bool) -> None:
         if self.path is None or not self.frames:
             return
-        import imageio.v3 as imageio
-
-        from toyflow.atomic import atomic_file
+        import imageio.v3 as imageio  # optional
 
         path = Path(f"{self.path}-{'success' if success else 'failure'}.mp4")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,5 +198,6 @@ class _Film:
 
 
 def episode_seed(noise_seed: int, suite: str, task: int, state: int) -> int:
-    """Seed of the first plan's noise: the same for every K, policy and schedule."""
+    """The seed of an episode's noise: the same for every K, policy and schedule, so that these compare in
+    pairs."""
     return int(np.random.SeedSequence([noise_seed, *suite.encode(), task, state]).generate_state(1)[0])

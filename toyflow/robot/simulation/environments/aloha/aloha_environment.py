@@ -1,4 +1,4 @@
-"""Two arms that hand a cube over, as an environment of toyflow: a stand-in for a bimanual robot."""
+"""Cube transfer between two arms, as an environment of toyflow."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_ro
 """In the order of state and action, as gym-aloha has them."""
 INIT_STATES, MAX_STEPS = 50, 400
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
-"""Where a cube may lie, as in gym-aloha; in metres."""
+"""Bounds of the cube's random position in metres, as in gym-aloha."""
 OFFICIAL, RANDOM = 0, 1
-"""Streams of random numbers: of evaluation's initial states, and of all others."""
+"""Random streams: of official initial states, and of all others."""
 NO_GROUP = 5
-"""Of geometry; the scene has none in it."""
+"""A geometry group that the scene does not use, so that nothing is hidden."""
 
 
 class Aloha(Environment):
@@ -88,7 +88,7 @@ class Aloha(Environment):
         return self.scene.handed_over
 
     def still(self) -> Float[np.ndarray, "action"]:
-        """See the base class: the positions that the motors were told last."""
+        """See the base class: the last action."""
         return self.scene.ctrl
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Aloha(Environment):
             cameras.close()
 
     def expert(self, seed: int) -> Expert:
-        """See the base class. It draws nothing."""
+        """See the base class. The seed has no effect."""
         return CubeTransfer(self.scene)
 
     @cached_property
@@ -106,8 +106,8 @@ class Aloha(Environment):
 
 
 class AlohaState(Aloha):
-    """Cube transfer without images: where the cube is, in metres, follows the 14 numbers of the state, so
-    that a policy learns to act and need not learn to see."""
+    """Cube transfer without images: the state is followed by the cube's position in metres, so that a policy
+    learns to act without learning to see."""
 
     name = "aloha-state"
     interface = Interface(cameras=(), state_dim=17, action_dim=14, fps=RATE)
