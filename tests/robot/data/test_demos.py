@@ -43,9 +43,9 @@ OPTIONS = DemoOptions(
 def write_plainly(folder, demonstrations, interface, image_size, video):
     """Stands in for lerobot, which takes seconds to import."""
     arrays = {}
-    for index, (_, episode) in enumerate(demonstrations):
-        arrays |= {f"{index}/state": episode.state, f"{index}/action": episode.action}
-        arrays |= {f"{index}/image": episode.images["front"]}
+    for index, (_, trajectory) in enumerate(demonstrations):
+        arrays |= {f"{index}/state": trajectory.state, f"{index}/action": trajectory.action}
+        arrays |= {f"{index}/image": trajectory.images["front"]}
     np.savez(folder / "data.npz", **arrays)
 
 
@@ -301,9 +301,9 @@ def test_an_episode_comes_back_as_it_was_written(tmp_path):
         staging.write(recorded)
         episode = staging.read(recorded.outcome.attempt)
         assert staging.outcomes() == ({recorded.outcome.attempt: recorded.outcome}, [])
-    np.testing.assert_array_equal(episode.images["front"], recorded.episode.images["front"])
-    np.testing.assert_array_equal(episode.state, recorded.episode.state)
-    np.testing.assert_array_equal(episode.action, recorded.episode.action)
+    np.testing.assert_array_equal(trajectory.images["front"], recorded.trajectory.images["front"])
+    np.testing.assert_array_equal(episode.state, recorded.trajectory.state)
+    np.testing.assert_array_equal(episode.action, recorded.trajectory.action)
 
 
 @pytest.mark.slow

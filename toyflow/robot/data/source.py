@@ -18,10 +18,10 @@ DATA_HINT = (
 
 @cache
 def open_data_set(where: str) -> DataSet:
-    """The data set, opened once.
+    """The data set `where`, a folder or a name on the hub; opened once per process.
 
     Raises:
-        UsageError: it is not there, cannot be read, or lacks something.
+        UsageError: it does not exist, cannot be read, or lacks a feature.
         DamagedError: `robot-demos` made it, and a file is no longer as it was written.
     """
     folder = Path(where).expanduser()
@@ -41,6 +41,6 @@ def demo_source(where: str) -> DemoSource | None:
     path = Path(where).expanduser() / DEMOS
     if not path.is_file():
         return None
-    whole = (path.parent / MANIFEST).is_file()  # else it was changed on purpose: see DATA_HINT
+    whole = (path.parent / MANIFEST).is_file()  # else changed on purpose: see DATA_HINT
     recipe = read_json(verified(path.parent, path.name) if whole else path)["recipe"]
     return DemoSource(recipe["environment"], recipe["suite"], "+".join(map(str, recipe["tasks"])))

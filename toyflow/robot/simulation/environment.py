@@ -73,7 +73,7 @@ class Environment(ABC):
     ...     @classmethod
     ...     def assets(cls): return "own"
     ...     def __init__(self, suite, task, image_size=128, rendering="fast"): pass
-    ...     def reset(self, seed, init_state=None): self.height = 1.0 if init_state is None else init_state / 5
+    ...     def reset(self, seed, init_state=None): self.height = (init_state or 5) / 5
     ...     def observe(self): return Observation({}, np.array([self.height], np.float32), "press the button")
     ...     def step(self, action):
     ...         self.height += 0.1 * float(np.clip(action, -1, 1)[0])

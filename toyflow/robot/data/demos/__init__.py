@@ -1,4 +1,4 @@
-"""Demonstrations by a scripted expert, as a LeRobot data set."""
+"""Making demonstrations: a scripted expert acts in a simulator, and a LeRobot data set is written."""
 
 from toyflow.robot.data.demos.demo_maker import DemoReport, make_demos
 from toyflow.robot.data.demos.demo_options import DemoOptions

@@ -1,4 +1,5 @@
-"""How often the scripted expert solves the official initial states; nothing is recorded."""
+"""`robot-demos --check`: how often the scripted expert solves the official initial states. Records
+nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from itertools import product
 from rich.console import Console
 
 from toyflow.errors import UsageError
-from toyflow.robot.data.demos.attempt_progress import Live
+from toyflow.robot.data.demos.attempt_progress import AttemptProgress
 from toyflow.robot.data.demos.attempt_workers import run_attempts
 from toyflow.robot.data.demos.expert_report import ExpertReport
 from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome, try_official
@@ -29,7 +30,7 @@ def expert_success(
     """Run the expert from each of the first `states` official initial states of each task.
 
     Raises:
-        UsageError: no such suite or task, no expert for it, or it has fewer states.
+        UsageError: no such suite or task, it has no expert, or fewer initial states.
         ToyflowError: workers kept dying.
     """
     chosen = find_tasks(environment, suite, tasks)
@@ -47,7 +48,7 @@ def expert_success(
         return attempt
 
     events = run_attempts(OfficialStates(environment, suite), take, jobs)
-    with closing(events), Live(console, "expert", len(left)) as live:
+    with closing(events), AttemptProgress(console, "expert", len(left)) as live:
         for event in events:
             if isinstance(event, AttemptOutcome):
                 outcomes[event.attempt] = event
@@ -58,7 +59,7 @@ def expert_success(
 
 @dataclass(frozen=True)
 class OfficialStates(Work[Attempt, AttemptOutcome]):
-    """Attempts whose number is that of an official initial state."""
+    """Attempts from official initial states; the attempt's number is that of the state."""
 
     environment: type[Environment]
     suite: str

@@ -1,4 +1,4 @@
-"""How the expert did, by task."""
+"""The scripted expert's success rates by task."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from toyflow.stats import wilson
 
 @dataclass(frozen=True)
 class TaskReport:
-    """One task, or several together."""
+    """The expert on one task, or on several together.
+
+    Attributes:
+        steps: mean over solved attempts.
+        seconds: mean over all attempts.
+    """
 
     name: str
     attempts: int
     solved: int
     steps: float
-    """Mean over solved attempts."""
     seconds: float
-    """Mean over all attempts."""
 
     @classmethod
     def of(cls, name: str, outcomes: Sequence[AttemptOutcome]) -> TaskReport:
-        """The report on these attempts; needs one or more."""
+        """The report on one or more attempts."""
         solved = [outcome for outcome in outcomes if outcome.solved]
         steps = sum(outcome.steps for outcome in solved) / max(1, len(solved))
         seconds = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
@@ -48,13 +51,16 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class ExpertReport:
-    """The expert on several tasks."""
+    """The expert on several tasks.
+
+    Attributes:
+        assets: see `Environment.assets`.
+        states: the initial states of the attempts, in words.
+    """
 
     suite: str
     assets: str
-    """See `Environment.assets`."""
     states: str
-    """What the attempts began from."""
     tasks: tuple[TaskReport, ...]
     total: TaskReport
 
@@ -83,7 +89,7 @@ class ExpertReport:
         return cls(**{**values, "tasks": tasks, "total": TaskReport.from_dict(values["total"])})
 
     def print(self, console: Console) -> None:
-        """As a table."""
+        """Print it as a table."""
         title = f"scripted expert on {self.suite}, {self.states}"
         if self.assets != "own":
             title += f"; {self.assets} assets: these are not the suite's objects"

@@ -1,4 +1,4 @@
-"""One attempt at a task by the scripted expert."""
+"""One attempt at a task by the scripted expert, recorded as a trajectory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toyflow.robot.simulation.environment import Environment, SuiteTask
 
 
 class Attempt(NamedTuple):
-    """The `number`-th attempt at a task: what its randomness depends on, along with the seed of all."""
+    """An attempt at a task; its randomness depends on task, number and the data set's seed alone."""
 
     task: int
     number: int
@@ -29,7 +29,8 @@ class AttemptOutcome(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """What a policy would have seen, and the expert's action on it, before noise."""
+    """Observations of an attempt, and the expert's action at each, without noise. Images are by camera, in
+    0..255."""
 
     images: dict[str, UInt8[np.ndarray, "steps height width 3"]]
     state: Float32[np.ndarray, "steps state"]
@@ -37,10 +38,10 @@ class Trajectory(NamedTuple):
 
 
 class RecordedAttempt(NamedTuple):
-    """An attempt with what was seen."""
+    """An attempt and its trajectory."""
 
     outcome: AttemptOutcome
-    episode: Trajectory
+    trajectory: Trajectory
 
 
 def record(
@@ -51,11 +52,16 @@ def record(
     noise: float,
     beat: Callable[[], None],
 ) -> RecordedAttempt:
-    """Let the expert act from a random initial state until the task is solved or its steps are used up.
+    """Let the expert act from a random initial state until the task is solved or `task.max_steps` are used.
 
-    Carried out is clip(a + noise * scale * z), z ~ N(0, 1) and scale the expert's `noise_scale`; recorded
-    is a, so that the data shows how to come back (DART, Laskey et al. 2017). Nothing but `seed` and `attempt`
-    decides what happens. `beat` is called at every step.
+    The environment carries out clip(a + noise * scale * z, -1, 1), where a is the expert's action, z ~ N(0,
+    1) and scale the expert's `noise_scale`; the trajectory holds a, so that it shows how to recover (DART,
+    Laskey et al. 2017).
+
+    Args:
+        seed: of the data set; with `attempt` it decides all randomness.
+        noise: standard deviation, in units of the action's range [-1, 1].
+        beat: called at every step; see `WorkerChannel.beat`.
     """
     start = time.monotonic()
     reset_seed, expert_seed, noise_seed = np.random.SeedSequence([seed, *attempt]).generate_state(3).tolist()
@@ -70,18 +76,20 @@ def record(
         disturbance = noise * expert.noise_scale * generator.standard_normal(action.shape)
         solved = environment.step(np.clip(action + disturbance, -1, 1))
         beat()
-    episode = Trajectory(
+    trajectory = Trajectory(
         {camera: np.stack([o.images[camera] for o in observations]) for camera in observations[0].images},
         np.stack([o.state for o in observations]),
         np.stack(actions),
     )
-    return RecordedAttempt(AttemptOutcome(attempt, solved, len(actions), time.monotonic() - start), episode)
+    return RecordedAttempt(
+        AttemptOutcome(attempt, solved, len(actions), time.monotonic() - start), trajectory
+    )
 
 
 def try_official(
     environment: Environment, task: SuiteTask, attempt: Attempt, beat: Callable[[], None]
 ) -> AttemptOutcome:
-    """Let the expert act from the official initial state `attempt.number`, without noise or images."""
+    """Let the expert act from the official initial state `attempt.number`, without noise or rendering."""
     start = time.monotonic()
     environment.reset(0, init_state=attempt.number)
     expert = environment.expert(0)
