@@ -21,7 +21,7 @@ from toyflow.sweep.subject import ResolvedOptions, Subject
 
 @dataclass(frozen=True)
 class Demonstrations(OptionSet):
-    """What a policy is trained on."""
+    """What a policy is trained on: the option `dataset`."""
 
     dataset: str = text("", "a LeRobot data set: a folder, or a name on the hub")
 
@@ -46,7 +46,7 @@ class RobotTask(Subject):
 
     @classmethod
     def choose(cls, options: Mapping[str, str]) -> ResolvedOptions:
-        """See `Subject`. The data set is opened and looked at, and the trials are looked up."""
+        """See `Subject`. Opens the data set, checks it, and looks up the trials in the simulator."""
         cls.check_names(options)
         policy = PolicyOptions.parse(options)
         where = Demonstrations.parse(options).dataset
@@ -67,7 +67,7 @@ class RobotTask(Subject):
 
     @classmethod
     def recipe(cls, options: SweepOptions) -> Mapping[str, float]:
-        """See `Subject`: the recipe of the size, with what `options` change of it."""
+        """See `Subject`: the recipe of the policy's size, with the changes that `options` name."""
         size, *others = {choice.get("size", PolicyOptions().size) for choice in options.choices()}
         if others:
             raise UsageError("each size has a recipe of its own: give a sweep one size.")
@@ -85,8 +85,8 @@ class RobotTask(Subject):
 
 
 def check_moves(data: DataSet, policy: PolicyOptions) -> None:
-    """Raise UsageError where a number of the action, or of a state that the policy sees, never changes in
-    `data`, or a statistic is missing or no number."""
+    """Raise UsageError where a dimension of the action, or of a state that the policy sees, is constant in
+    `data`, or a statistic is missing or not a number."""
     if still := normalisation_of(data, policy).constant(state=policy.state):
         raise UsageError(
             f"data set {data.where}: {still} (counted from 0) never changes, so a policy "

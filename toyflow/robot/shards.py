@@ -1,4 +1,5 @@
-"""Episodes on a Ray cluster: each task has a simulator and a copy of the policy, and does a few of them."""
+"""Episodes on a Ray cluster: each Ray task has a simulator and a copy of the policy, and runs a few
+episodes."""
 
 from __future__ import annotations
 
@@ -31,12 +32,12 @@ from toyflow.sweep.store import Store, StoredTraining, Trained
 from toyflow.version import __version__
 
 EPISODES = 5
-"""Of one task of the suite, to a Ray task: opening policy and simulator is paid once for so many."""
+"""Episodes of one Ray task, all of one task of the suite: it opens policy and simulator once for them."""
 
 
 @dataclass(frozen=True)
 class SentPolicy:
-    """A policy on its way to workers, and how it is to act there."""
+    """A policy as it is sent to workers, with device, threads, steps and sampler to act with there."""
 
     record: TrainingRecord
     trained: Trained
@@ -49,16 +50,17 @@ class SentPolicy:
     def of(
         cls, training: StoredTraining, device: str, threads: int, steps: int, sampler: str | None
     ) -> SentPolicy:
-        """Raises UsageError for a policy whose weights are not in its cell."""
+        """The policy of a cell. Raises UsageError where the cell refers to a LeRobot checkpoint on this
+        machine."""
         if "policy" not in training.details:
             raise UsageError(
-                f"{training.folder} only says where LeRobot's policy is, which other machines do not have: "
+                f"{training.folder} refers to a LeRobot policy on this machine, which others do not have: "
                 "evaluate it with --executor local."
             )
         return cls(training.record, training.trained(), device, threads, steps, sampler)
 
     def open(self) -> Planner:
-        """The policy, ready to act on this machine."""
+        """The policy, ready to act on the machine that calls this."""
         torch.set_num_threads(self.threads)
         with scratch_folder() as folder:
             store = Store(folder)
@@ -71,12 +73,15 @@ class SentPolicy:
 
 @dataclass(frozen=True)
 class PolicySeconds:
-    """What the policy took for all episodes of a Ray task."""
+    """Seconds of the policy in all episodes of a Ray task.
+
+    Attributes:
+        seconds: by stage; see `Planner.stage_seconds`.
+        worker: name of the machine, and its device.
+    """
 
     seconds: Mapping[str, float]
-    """By stage."""
     worker: str
-    """Machine and device."""
 
 
 def run_shards(
@@ -87,11 +92,13 @@ def run_shards(
     setup: RolloutSetup,
     episodes: Sequence[Episode],
 ) -> Generator[EpisodeOutcome, None, None]:
-    """The outcome of every episode, in the order in which they end. Each has its own initial state and noise,
-    so outcomes are those of `run_episodes`. The seconds of the policy are added to `stage_seconds`, and the
-    names of the workers to `workers`.
+    """The outcome of every episode, in the order in which they end. Initial state and noise belong to the
+    episode, so outcomes are those of `run_episodes`. An episode whose worker or node dies is given to another
+    one, and recorded as an error after `ATTEMPTS` of them.
 
-    An episode whose worker or node dies is given to another, then recorded as an error.
+    Args:
+        stage_seconds: the policy's seconds by stage are added to it.
+        workers: the names of the workers are added to it.
     """
     left = deque(_shards(episodes))
     lost: Counter[Episode] = Counter()
@@ -126,7 +133,7 @@ def run_shards(
 def shard_outcomes(
     policy: SentPolicy, setup: RolloutSetup, episodes: Sequence[Episode], version: str
 ) -> Iterator[EpisodeOutcome | PolicySeconds]:
-    """In a worker: the outcomes, then what the policy took."""
+    """Run in a worker: yields the outcomes, then the seconds of the policy."""
     check_version(version)
     planner = policy.open()
     yield from run_episodes(setup, episodes, planner, workers=1)

@@ -1,4 +1,4 @@
-"""Policies that LeRobot trained, decoded in as many steps as asked."""
+"""A policy that LeRobot trained as a `Planner`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,18 @@ from toyflow.robot.planner import Planner
 
 
 class LeRobotPlanner(Planner):
-    """A LeRobot policy with its own processors.
+    """A LeRobot policy with its pre- and postprocessor.
 
-    Where the policy takes its noise from outside (pi0, pi05, smolvla), observations are answered in one
-    batch; else one by one, under a random state that the plan's seed sets, so that the numbers of steps are
-    compared from the same noise either way.
+    Policies that take their noise as an argument (pi0, pi05, smolvla) plan for all observations in one batch;
+    others one by one, with torch's generator seeded for each. Either way, different K start from the same
+    noise.
 
     Args:
         cameras: the robot's camera by the policy's, where their names differ.
+
+    Attributes:
+        cameras: the robot's camera by the policy's, for all cameras.
+        parameters: number of weights.
 
     Raises:
         UsageError: it cannot be loaded, or looks through a camera twice.
@@ -52,7 +56,6 @@ class LeRobotPlanner(Planner):
             if not name.startswith(f"{CAMERA}empty_camera")
         ]
         self.cameras = _renamed(own, cameras or {}, checkpoint.where)
-        """The robot's camera by the policy's."""
         state, action = config.robot_state_feature, config.action_feature
         self.interface = Interface(
             tuple(self.cameras.values()),
@@ -70,7 +73,7 @@ class LeRobotPlanner(Planner):
         self.set_num_steps(1)
 
     def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
-        """See `Planner`; the sampler is the policy's own."""
+        """See `Planner`; `sampler` is ignored, LeRobot's policies have their own."""
         set_steps(self.policy, steps)
         self.steps = self.model_calls = steps
 
@@ -78,7 +81,7 @@ class LeRobotPlanner(Planner):
     def plan(
         self, observations: Sequence[Observation], seeds: Sequence[int]
     ) -> Float32[np.ndarray, "batch horizon action"]:
-        """See `Planner`. All of it counts as `decoding`: LeRobot does not say when the condition is done."""
+        """See `Planner`. All time counts as `decoding`: LeRobot does not separate the condition."""
         began = time.perf_counter()
         if self._takes_noise:
             chunks = self._decode(observations, noise=self._noise(seeds))
@@ -90,9 +93,9 @@ class LeRobotPlanner(Planner):
         return actions
 
     def latency(self) -> Latency:
-        """See `Planner`: T_step is half the difference between plans of 1 and of 3 steps, T_condition what
-        is left of a plan of 1, preparation by LeRobot's processors included. A policy that counts no steps
-        is all condition."""
+        """See `Planner`. T_step is half the difference between plans of 3 and of 1 steps; T_condition is a
+        plan of 1 step less T_step, LeRobot's processors included. For a policy that decodes in one call,
+        T_step is 0."""
         observation = self.any_observation()
 
         def plan_in(steps: int) -> Callable[[], object]:
@@ -102,14 +105,14 @@ class LeRobotPlanner(Planner):
 
             return call
 
-        asked, spent = self.steps, self.stage_seconds.copy()
+        asked, seconds = self.steps, self.stage_seconds.copy()
         wait = partial(synchronise, str(self.device))
         if can_decode(self.checkpoint.kind, 3):
             times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, 3, asked))}, wait)
         else:
             times = timed({"1": lambda: self.plan([observation], [0])}, wait)
         self.set_num_steps(asked)
-        self.stage_seconds = spent
+        self.stage_seconds = seconds
         one, three = times["1"], times.get("3", times["1"])
         step = Times(*(round((b - a) / 2, 4) for a, b in zip(_pair(one), _pair(three), strict=True)))
         condition = Times(*(round(a - b, 4) for a, b in zip(_pair(one), _pair(step), strict=True)))
@@ -121,7 +124,7 @@ class LeRobotPlanner(Planner):
 
     @property
     def _stacks(self) -> bool:
-        """Whether it answers from a queue of observations, as LeRobot's diffusion policy does."""
+        """Whether it plans from a queue of observations, as LeRobot's diffusion policy does."""
         return self.checkpoint.kind == "diffusion"
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
@@ -148,8 +151,8 @@ class LeRobotPlanner(Planner):
             yield self._prepared(moments)
 
     def _queue(self, batches: Sequence[dict[str, Any]]) -> None:
-        """Show the policy moments in their order, as its `select_action` would. The first fills the queue."""
-        from lerobot.policies.utils import populate_queues
+        """Fill the policy's queue with moments, oldest first, as its `select_action` does."""
+        from lerobot.policies.utils import populate_queues  # heavy and optional
 
         for batch in batches:
             if self.policy.config.image_features:
@@ -158,7 +161,7 @@ class LeRobotPlanner(Planner):
             self.policy._queues = populate_queues(self.policy._queues, batch)
 
     def _prepared(self, observations: Sequence[Observation]) -> dict[str, Any]:
-        """What LeRobot's processors make of them, less the entries of a data set's row that are not there."""
+        """The preprocessed observations, without entries that are None."""
         batch = self._before(self._batch(observations))
         return {name: value for name, value in batch.items() if value is not None}
 
@@ -195,9 +198,9 @@ def _pixels(observation: Observation, camera: str) -> Tensor:
 
 
 def _sized(image: Tensor, height: int, width: int) -> Tensor:
-    """In 0..1, as LeRobot's data sets give them."""
+    """The image resized, in 0..1, as LeRobot's data sets give images."""
     if image.shape[-2:] != (height, width):
-        from torchvision.transforms.v2.functional import resize
+        from torchvision.transforms.v2.functional import resize  # heavy
 
         image = resize(image[None], [height, width], antialias=True)[0]
     return image.float() / 255

@@ -1,4 +1,4 @@
-"""What a backbone is: images and a prompt to condition tokens."""
+"""The seam to backbones: images and a prompt to condition tokens."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module, ABC):
-    """Vision and language of a policy. Which cameras it has, and whether it reads, is settled when it is
-    made; it looks at nothing else of its input."""
+    """Vision and language of a policy. Its cameras, and whether it reads the prompt, are fixed when it is
+    made. A new one is a file beside this, chosen in `make_backbone`.
+
+    Attributes:
+        width: numbers of a condition token.
+    """
 
     width: int
-    """Of the tokens that it gives."""
 
     @abstractmethod
     def forward(
@@ -22,4 +25,9 @@ class Backbone(nn.Module, ABC):
         images: Mapping[str, UInt8[Tensor, "batch 3 side side"]],
         tokens: Int64[Tensor, "batch length"],
     ) -> Float[Tensor, "batch tokens {self.width}"]:
-        """Condition tokens, as many for every sample."""
+        """Condition tokens, the same number for every sample.
+
+        Args:
+            images: by camera, in 0..255.
+            tokens: of the prompt; `PADDING` fills up.
+        """
