@@ -299,11 +299,11 @@ def test_an_episode_comes_back_as_it_was_written(tmp_path):
     staging = Staging(tmp_path / "demos")
     with staging.claimed({}):
         staging.write(recorded)
-        episode = staging.read(recorded.outcome.attempt)
+        trajectory = staging.read(recorded.outcome.attempt)
         assert staging.outcomes() == ({recorded.outcome.attempt: recorded.outcome}, [])
     np.testing.assert_array_equal(trajectory.images["front"], recorded.trajectory.images["front"])
-    np.testing.assert_array_equal(episode.state, recorded.trajectory.state)
-    np.testing.assert_array_equal(episode.action, recorded.trajectory.action)
+    np.testing.assert_array_equal(trajectory.state, recorded.trajectory.state)
+    np.testing.assert_array_equal(trajectory.action, recorded.trajectory.action)
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def find_checkpoint(path: Path) -> StoredTraining:
         hint = (
             f" It is a results folder; its checkpoints are cells/{', cells/'.join(inside)}." if inside else ""
         )
-        raise UsageError(f"{path} is not a checkpoint, a folder OUT/cells/KEY that robot-train made.{hint}")
+        raise UsageError(f"{path} is no checkpoint, a folder OUT/cells/KEY that robot-train made.{hint}")
     folder = path.resolve()
     if folder.parent.name != "cells":
         raise UsageError(

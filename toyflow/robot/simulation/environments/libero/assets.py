@@ -144,7 +144,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, BadGzipFile, LZMAError, zlib.error) as error:
-        raise UsageError(f"{archive} cannot be unpacked: {first_line(error)}.") from error
+        raise UsageError(f"{archive} cannot be unpacked: {first_line(error).rstrip(': .')}.") from error
 
 
 def _lift(folder: Path) -> bool:
