@@ -101,8 +101,8 @@ def ray_nodes(tmp_path_factory: pytest.TempPathFactory):
 def small(tmp_path_factory):
     """A LeRobot data set of 3 episodes of 12, 7 and 9 frames: two cameras of 32 pixels, state 4, action 2."""
     pytest.importorskip("lerobot")
-    from toyflow.robot.data.demos.dataset import Demonstration, write_dataset
-    from toyflow.robot.data.demos.episode import Episode
+    from toyflow.robot.data.demos.data_set_writer import Demonstration, write_data_set
+    from toyflow.robot.data.demos.recording import Trajectory
     from toyflow.robot.interface import Interface
 
     generator = np.random.default_rng(0)
@@ -115,8 +115,8 @@ def small(tmp_path_factory):
             for camera in ("front", "wrist")
         }
         state, action = (generator.normal(size=(length, dim)).astype(np.float32) for dim in (4, 2))
-        return Demonstration(prompt, Episode(images, state, action))
+        return Demonstration(prompt, Trajectory(images, state, action))
 
     made = [demonstration(12, "go left"), demonstration(7, "go right"), demonstration(9, "go left")]
-    write_dataset(folder, made, Interface(("front", "wrist"), 4, 2, 10), 32)
+    write_data_set(folder, made, Interface(("front", "wrist"), 4, 2, 10), 32)
     return folder, made

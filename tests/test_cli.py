@@ -18,7 +18,7 @@ from commands import start
 from toyflow import plugins
 from toyflow.cli import app
 from toyflow.report.results import load_results
-from toyflow.robot.policy.recipes import RECIPES
+from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.sweep.store import FORMAT, Store
 from toyflow.training import OneCycle
 

@@ -1,4 +1,4 @@
-"""What `lerobot-train --policy.type=toyflow` can be told."""
+"""The options of `lerobot-train --policy.type=toyflow`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from lerobot.optim.schedulers import CosineDecayWithWarmupSchedulerConfig
 @PreTrainedConfig.register_subclass("toyflow")
 @dataclass
 class ToyflowConfig(PreTrainedConfig):
-    """A toyflow policy in LeRobot's terms.
+    """The configuration of a toyflow policy, as LeRobot keeps it in config.json.
 
     Args:
         size: nano, tiny or full.
-        schedule: training-time law, as `toyflow schedules` lists them.
+        schedule: training-time schedule, as `toyflow schedules` lists them.
         objective: as `toyflow objectives` lists them.
         num_steps: denoising steps at inference, K.
         sampler: euler, midpoint or heun.
         chunk_size: actions of a chunk, the horizon.
-        n_action_steps: of which so many are carried out before the policy looks again.
-        fps: of the data; 0 until training has seen them.
+        n_action_steps: actions of a chunk that are carried out before the next plan.
+        fps: of the data; filled in by training.
         normalisation: mean-std or quantile; centre and scale are filled in by training.
-        action_lower, action_upper, action_step: how far actions of the training data went, and at most in one
-            step; from `toyflow robot-train`, for the limits of `toyflow robot-run`.
-        backbone_lr_multiplier: of the learning rate, for vision and language.
+        action_lower, action_upper, action_step: range and largest step of the training data's actions; from
+            `toyflow robot-train`, for the limits of `toyflow robot-run`.
+        backbone_lr_multiplier: factor on the learning rate for vision and language.
     """
 
     size: str = "nano"
@@ -75,17 +75,17 @@ class ToyflowConfig(PreTrainedConfig):
 
     @property
     def observation_delta_indices(self) -> None:
-        """The present moment alone is looked at."""
+        """None: the policy sees the present moment only."""
         return None
 
     @property
     def action_delta_indices(self) -> list[int]:
-        """A chunk from now on."""
+        """A chunk from the present moment on."""
         return list(range(self.chunk_size))
 
     @property
     def reward_delta_indices(self) -> None:
-        """None are used."""
+        """None: rewards are not used."""
         return None
 
     def get_optimizer_preset(self) -> AdamWConfig:
@@ -107,7 +107,7 @@ class ToyflowConfig(PreTrainedConfig):
         )
 
     def validate_features(self) -> None:
-        """Raise ValueError, in one line, unless there is something to see and something to do."""
+        """Raise ValueError, in one line, unless there is an action, and a camera or a state."""
         if self.action_feature is None:
             raise ValueError(f"a toyflow policy needs the feature 'action'; there is {self._has()}.")
         if not self.image_features and self.robot_state_feature is None:

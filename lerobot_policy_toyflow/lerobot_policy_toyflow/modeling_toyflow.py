@@ -1,4 +1,4 @@
-"""The policy: toyflow's network, objective and samplers behind LeRobot's methods."""
+"""toyflow's network, objective and samplers behind the methods of a LeRobot policy."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from toyflow.flow import make_objective, parse_sampler, parse_schedule
 from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
-from toyflow.robot.lerobot.format import decoded, normalisation_fields
+from toyflow.robot.lerobot.lerobot_format import decoded, normalisation_fields
 from toyflow.robot.policy.policy import Policy, PolicyInput
-from toyflow.robot.policy.spec import ACTION_WIDTH
+from toyflow.robot.policy.sizes import ACTION_WIDTH
 
 
 class ToyflowPolicy(PreTrainedPolicy):
-    """A toyflow policy.
+    """A toyflow policy for LeRobot's training and inference.
 
     Args:
-        dataset_stats: statistics of the data to be trained on; a trained policy has its own.
-        dataset_meta: of the same data; gives the rate.
+        dataset_stats: statistics of the training data; a trained policy has its normalisation in `config`.
+        dataset_meta: metadata of the same data, for the rate.
 
     Raises:
         toyflow.errors.UsageError: an option that does not exist, or statistics that cannot be used.
@@ -61,7 +61,7 @@ class ToyflowPolicy(PreTrainedPolicy):
         self.reset()
 
     def get_optim_params(self) -> list[dict[str, Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Head and backbone, the latter at its own rate."""
+        """Parameter groups: the head, and the backbone with its own learning rate."""
         backbone = list(self.model.backbone.parameters())
         own = {id(parameter) for parameter in backbone}
         head = [p for p in self.model.parameters() if p.requires_grad and id(p) not in own]
@@ -70,11 +70,11 @@ class ToyflowPolicy(PreTrainedPolicy):
         return [group for group in groups if group["params"]]
 
     def reset(self) -> None:
-        """Forget the chunk that is being carried out."""
+        """Forget the rest of the present chunk."""
         self._queue: deque[Tensor] = deque()
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float]]:
-        """(loss, what is logged) of a batch with action chunks [batch, chunk, action]."""
+        """(loss, values to log) of a batch with action chunks [batch, chunk, action]."""
         target = self.model.target(batch[ACTION].float())
         is_pad = batch.get("action_is_pad")
         weight = None if is_pad is None else self.model.weight(is_pad)
@@ -117,7 +117,7 @@ class ToyflowPolicy(PreTrainedPolicy):
         return PolicyInput(images, state, self.model.tokeniser(list(prompts))).to(self._device)
 
     def _noise(self) -> torch.Generator:
-        """Of training; begun from torch's global state, which LeRobot seeds."""
+        """The generator of training, seeded from torch's global one, which LeRobot seeds."""
         if self._generator is None:
             self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         return self._generator
@@ -128,7 +128,7 @@ class ToyflowPolicy(PreTrainedPolicy):
 
 
 def _fill(config: ToyflowConfig, statistics: Mapping[str, Mapping[str, Any]] | None) -> None:
-    """Let `config` keep the normalisation by the data's statistics."""
+    """Store the normalisation by the data's statistics in `config`."""
     if statistics is None:
         raise ValueError("a toyflow policy without weights needs the statistics of a data set to train on.")
     nothing = {"mean": [], "std": [], "q01": [], "q99": []}
@@ -145,7 +145,7 @@ def _fill(config: ToyflowConfig, statistics: Mapping[str, Mapping[str, Any]] | N
 
 
 def _fields(config: ToyflowConfig) -> dict[str, Any]:
-    """The configuration as config.json has it."""
+    """The configuration as JSON values, as in config.json."""
     features = {
         part: {
             name: {"type": feature.type.value, "shape": list(feature.shape)}

@@ -1,4 +1,4 @@
-"""What LeRobot does to observations before the policy, and to actions after it: next to nothing."""
+"""LeRobot's pre- and postprocessor of a toyflow policy, which change batch axis and device only."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def make_toyflow_pre_post_processors(
     PolicyProcessorPipeline[dict[str, Any], dict[str, Any]],
     PolicyProcessorPipeline[PolicyAction, PolicyAction],
 ]:
-    """The two pipelines. Normalisation is the policy's own; the steps are there because LeRobot's training
-    sets them by name."""
+    """(preprocessor, postprocessor). The policy normalises by itself; the normaliser steps are there, as
+    identities, because LeRobot's training configures them by name."""
     features = {**(config.input_features or {}), **(config.output_features or {})}
     before = [
         RenameObservationsProcessorStep(rename_map={}),

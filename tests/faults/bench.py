@@ -270,6 +270,6 @@ def bench(root: Path, seed: int, short: bool) -> Iterator[Bench]:
         from toyflow.workers import start_fork_server
 
         start_fork_server(
-            ["toyflow.toy.runner", "toyflow.robot.runner", "toyflow_test_plugin", "robot.points"]
+            ["toyflow.toy.runner", "toyflow.robot.robot_runner", "toyflow_test_plugin", "robot.points"]
         )
         yield Bench(root, seed, short)

@@ -21,8 +21,8 @@ from toyflow.robot.data.frames import CachedFrames, open_frames
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy import Policy, PolicyInput
+from toyflow.robot.policy.policy_training import batches, train_policy
 from toyflow.robot.policy.spec import PolicySpec
-from toyflow.robot.policy.training import batches, train_policy
 from toyflow.training import NonFiniteDataError, OneCycle, PolicyRecipe, Trainer
 from toyflow.training.process_group import ProcessGroup
 

@@ -9,7 +9,7 @@ from toyflow.cluster import ATTEMPTS, Cluster, TaskFailed, TaskLost
 from toyflow.errors import ToyflowError
 from toyflow.robot import shards
 from toyflow.robot.shards import EPISODES, PolicySeconds, SentPolicy, run_shards
-from toyflow.robot.simulation.rollout import Episode, Outcome, Scene
+from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Trained
 
@@ -64,16 +64,18 @@ class Mortal:
                 self.deaths[where] -= 1
                 yield job, TaskLost("its node died")
                 return
-            yield job, Outcome(*where, True, 7, 0.1)
+            yield job, EpisodeOutcome(*where, True, 7, 0.1)
         yield job, PolicySeconds({"condition": 1.5}, "host: CPU")
 
 
-def run(monkeypatch, **deaths: int) -> tuple[list[Outcome], dict[str, float], Mortal]:
+def run(monkeypatch, **deaths: int) -> tuple[list[EpisodeOutcome], dict[str, float], Mortal]:
     tasks = Mortal(Counter({tuple(map(int, where[1:].split("_"))): n for where, n in deaths.items()}))
     monkeypatch.setattr(shards, "Tasks", tasks)
     spent: dict[str, float] = {}
     workers: set[str] = set()
-    running = run_shards(Quiet(None, 1), POLICY, spent, workers, Scene("points", "points", 16, 3), TODO)
+    running = run_shards(
+        Quiet(None, 1), POLICY, spent, workers, RolloutSetup("points", "points", 16, 3), TODO
+    )
     outcomes = sorted(running, key=lambda outcome: (outcome.task, outcome.state))
     assert [(o.task, o.state) for o in outcomes] == sorted((e.task, e.state) for e in TODO)
     assert workers == {"host: CPU"}
@@ -100,7 +102,7 @@ def test_an_episode_that_loses_every_worker_is_an_error_and_the_others_end(monke
 def test_tasks_end_with_an_evaluation_that_fails_or_is_stopped(monkeypatch):
     tasks = Mortal(Counter())
     monkeypatch.setattr(shards, "Tasks", tasks)
-    scene, nobody = Scene("points", "points", 16, 3), (dict[str, float](), set[str]())
+    scene, nobody = RolloutSetup("points", "points", 16, 3), (dict[str, float](), set[str]())
     running = run_shards(Quiet(None, 1), POLICY, *nobody, scene, TODO)
     next(running)
     running.close()

@@ -8,7 +8,7 @@ from junk import parsed
 
 from toyflow.api.study import plan_study
 from toyflow.errors import UsageError
-from toyflow.robot import task as robot
+from toyflow.robot import robot_task as robot
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import Notes, available_presets, load_preset, notes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from toyflow.errors import unknown
-from toyflow.robot.simulation.environments.libero.setup import setup_libero
+from toyflow.robot.simulation.environments.libero.libero_setup import setup_libero
 
 
 def set_up(environment: str, assets: Path | None, stand_ins: bool, console: Console) -> None:

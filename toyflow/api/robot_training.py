@@ -26,11 +26,11 @@ from toyflow.robot.lerobot.adapt import can_decode
 from toyflow.robot.opening import find_policy
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.policy.policy_options import PolicyOptions
-from toyflow.robot.runner import RobotRunner
+from toyflow.robot.robot_runner import RobotRunner
+from toyflow.robot.robot_task import RobotTask, Waivers
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trial_options import WHOLE_HORIZON, TrialOptions
-from toyflow.robot.simulation.trials import trials_of
-from toyflow.robot.task import RobotTask, Waivers
+from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
@@ -170,7 +170,7 @@ def evaluate_checkpoint(
     decoding = _decoding(training)
     if trials.replan == WHOLE_HORIZON:
         trials = replace(trials, replan=str(decoding.replan))
-    asked_for = trials_of(trials, training.details["made_of"], decoding.horizon)
+    asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), decoding.horizon)
     if asked_for is None:
         raise UsageError("name a suite to evaluate on, such as --suite libero_object; none is for training.")
     where = asked_for.environment

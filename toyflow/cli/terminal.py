@@ -65,7 +65,7 @@ def start_workers(task: str) -> None:
     from toyflow import plugins
     from toyflow.workers import start_fork_server
 
-    robot = ["toyflow.robot.runner", "toyflow.robot.data.augmentation"]
+    robot = ["toyflow.robot.robot_runner", "toyflow.robot.data.augmentation"]
     toy = ["toyflow.toy.runner", "torchvision.datasets"]
     start_fork_server([*(robot if task == "robot" else toy), *plugins.modules("tasks", task)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,38 +13,81 @@ from toyflow.errors import UsageError
 
 
 class Observation(NamedTuple):
-    """One moment, as a policy sees it: images upright as in the data set, in 0..255."""
+    """One moment, as a policy sees it.
+
+    Attributes:
+        images: by camera, RGB in 0..255, upright as in the data set; any size, policies resize.
+        state: joints and grippers, or whatever the robot measures, in the data set's units and order.
+        prompt: the task in words.
+        before: earlier moments, oldest first, for a policy that looks at several; see `Planner.history`.
+
+    >>> image = np.zeros((96, 128, 3), np.uint8)
+    >>> moment = Observation({"front": image}, np.zeros(7, np.float32), "pick it up")
+    >>> moment.images["front"].shape, moment.before
+    ((96, 128, 3), ())
+    """
 
     images: Mapping[str, UInt8[np.ndarray, "height width 3"]]
-    """By camera."""
     state: Float32[np.ndarray, "state"]
     prompt: str
     before: tuple[Observation, ...] = ()
-    """The moments before this one, oldest first, for a policy that looks at several."""
 
 
 @dataclass(frozen=True)
 class Interface:
-    """Cameras, state, action and rate: a data set has one, a robot has one, and they must agree."""
+    """Cameras, state, action and rate of a data set, a policy or a robot; `check_serves` compares two.
+
+    Attributes:
+        cameras: their names; order does not matter.
+        state_dim, action_dim: numbers of a state and of an action.
+        fps: control steps per second; 0 for a policy that does not say.
+
+    >>> policy = Interface(("front",), state_dim=8, action_dim=7, fps=20)
+    >>> robot = Interface(("front", "wrist"), state_dim=8, action_dim=7, fps=30)
+    >>> robot.check_serves(policy, "the robot")
+    Traceback (most recent call last):
+    toyflow.errors.UsageError: the robot runs at 30 steps per second, the policy was made for 20.
+    """
 
     cameras: tuple[str, ...]
     state_dim: int
     action_dim: int
     fps: float
-    """Control steps per second; 0 for a policy that does not say."""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {**vars(self), "cameras": list(self.cameras)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Interface:
-        """The interface that `as_dict` gave."""
-        return cls(**{**values, "cameras": tuple(values["cameras"])})
+    def from_dict(cls, values: Any) -> Interface:
+        """The interface of these JSON values, as `as_dict` gives them.
+
+        Raises:
+            UsageError: something is missing, unknown or of another type; in one line.
+        """
+        names = [field.name for field in fields(cls)]
+        if not isinstance(values, Mapping) or set(values) != set(names):
+            raise UsageError(f"an interface has {', '.join(names)}, and nothing else.")
+        cameras, fps = values["cameras"], values["fps"]
+        if not isinstance(cameras, list) or not all(isinstance(camera, str) for camera in cameras):
+            raise UsageError(f"an interface's cameras are a list of names, not {cameras!r}.")
+        for name in ("state_dim", "action_dim"):
+            if type(values[name]) is not int:
+                raise UsageError(f"an interface's {name} is a whole number, not {values[name]!r}.")
+        if type(fps) not in (int, float) or not fps >= 0:
+            raise UsageError(f"an interface's fps is a number, 0 where it is not known, not {fps!r}.")
+        return cls(**{**values, "cameras": tuple(cameras)})
 
     def check_serves(self, policy: Interface, where: str) -> None:
-        """Raise UsageError, in one line that begins with `where`, unless a policy made for `policy` can act
-        here: its cameras are all here, dimensions and rate are the same."""
+        """Check that a policy made for the interface `policy` can act here: all of its cameras exist, and
+        dimensions and rate are equal.
+
+        Args:
+            where: how the message calls this side, such as `the robot`.
+
+        Raises:
+            UsageError: it cannot; in one line that begins with `where`.
+        """
         missing = [camera for camera in policy.cameras if camera not in self.cameras]
         if missing:
             raise UsageError(

@@ -10,9 +10,9 @@ import torch
 from toyflow.errors import UsageError, first_line
 from toyflow.machine import choose_device
 from toyflow.parsing import parse_pairs
-from toyflow.robot.lerobot import format as lerobot_format
+from toyflow.robot.lerobot import lerobot_format
 from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
-from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner

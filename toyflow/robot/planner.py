@@ -1,4 +1,4 @@
-"""What acts: observations to chunks of actions, in as many steps as asked."""
+"""The planner: a trained policy that turns observations into chunks of actions in K denoising steps."""
 
 from __future__ import annotations
 
@@ -15,17 +15,44 @@ from toyflow.robot.latency import Latency
 
 
 class Planner(ABC):
-    """A trained policy, and the number of steps in which it decodes.
+    """A trained policy with a number of denoising steps. Evaluation, robots and the server use it through
+    this.
+
+    It promises:
+        - `plan` gives one chunk [horizon, action] for each observation, in the robot's units, not clipped:
+          the caller enforces limits, and carries out as many of its actions as it likes.
+        - A plan is a function of its observation, its seed, K and sampler. No state is kept between plans,
+          and the plans of [a, b] are those of [a] and of [b], up to rounding. Numbers may be nan or inf where
+          the network gives such: the caller checks (on a robot, `runtime.control.safety`).
+        - An observation that lacks a camera or has a state of another length raises UsageError in one line.
+        - It is called from one thread at a time.
+
+    Subclasses: `FlowPlanner` for toyflow's policies, `LeRobotPlanner` for LeRobot's.
 
     Attributes:
-        steps: K; see `set_num_steps`.
-        interface: what it sees and answers.
-        image_size: side in pixels of the images that it looks at; others are resized.
+        steps: K, the number of denoising steps; set by `set_num_steps`.
+        interface: the cameras, state and action that it was trained on.
+        image_size: side in pixels of the images that the network sees; others are resized.
         horizon: actions of a chunk.
-        replan: actions of a chunk that it is meant to carry out before it looks again, unless told otherwise.
+        replan: actions of a chunk to carry out before the next plan, unless the user chooses another number.
         history: how many moments it looks at, the present one included; see `Observation.before`.
-        model_calls: of the network, for one plan.
-        stage_seconds: seconds by stage, of all plans so far; one of the stages is `condition`.
+        model_calls: calls of the network for one plan.
+        stage_seconds: seconds by stage, summed over all plans: `condition` and `decoding`, or one of them.
+
+    >>> from toyflow.robot.latency import Times
+    >>> class Still(Planner):
+    ...     interface, image_size, horizon, replan = Interface((), 2, 2, fps=10), 1, 5, 5
+    ...     stage_seconds = defaultdict(float)
+    ...     def set_num_steps(self, steps, sampler=None):
+    ...         self.steps = self.model_calls = steps
+    ...     def plan(self, observations, seeds):
+    ...         return np.stack([np.tile(each.state, (self.horizon, 1)) for each in observations])
+    ...     def latency(self):
+    ...         return Latency(Times(0, 0), Times(0, 0), {self.steps: Times(0, 0)})
+    >>> planner = Still()
+    >>> planner.set_num_steps(1)
+    >>> planner.plan([planner.any_observation()], seeds=[0]).shape
+    (1, 5, 2)
     """
 
     steps: int
@@ -39,15 +66,19 @@ class Planner(ABC):
 
     @abstractmethod
     def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
-        """Decode in `steps` steps from now on, by `sampler` where the objective uses one (euler).
+        """Decode in `steps` steps from now on.
+
+        Args:
+            steps: K, 1 or more.
+            sampler: its name where the objective uses one; None is euler, or the policy's own.
 
         Raises:
-            UsageError: it cannot decode in so many.
+            UsageError: the policy cannot decode in so many steps, or there is no such sampler.
         """
 
     def compile(self) -> None:
-        """Let PyTorch compile the network, for plans of the same values in less time. The first plan for a
-        new size of batch then takes long.
+        """Let PyTorch compile the network: the same plans, up to rounding, in less time. The first plan of a
+        new batch size then takes long.
 
         Raises:
             UsageError: a policy of this kind is not compiled here.
@@ -58,24 +89,28 @@ class Planner(ABC):
     def plan(
         self, observations: Sequence[Observation], seeds: Sequence[int]
     ) -> Float32[np.ndarray, "batch horizon action"]:
-        """A chunk for each observation; all its randomness comes from the seed beside it.
+        """A chunk of actions for each observation, in the robot's units.
+
+        Args:
+            observations: a batch of one or more moments, which need not belong together.
+            seeds: one per observation; all randomness of its plan comes from it.
 
         Raises:
             UsageError: an observation lacks something; in one line.
         """
 
     def any_observation(self) -> Observation:
-        """Something that it could be shown."""
+        """A blank observation that fits the policy, for timing and warming up."""
         return any_observation(self.interface, self.image_size, self.history)
 
     @abstractmethod
     def latency(self) -> Latency:
-        """How long a plan of one observation takes, and its parts."""
+        """Measure how long a plan of one observation takes, and its parts; takes seconds."""
 
 
 def any_observation(interface: Interface, image_size: int, history: int = 1) -> Observation:
-    """For timing and warming up: what is seen makes no difference to them. Its images are not of the policy's
-    size, so that resizing, which loads a library, is part of it."""
+    """A blank observation for timing and warming up. Its images are twice the policy's size, so that
+    resizing, which loads a library, is included."""
     side = 2 * image_size
     images = {camera: np.zeros((side, side, 3), np.uint8) for camera in interface.cameras}
     moment = Observation(images, np.zeros(interface.state_dim, np.float32), "pick up the thing")

@@ -1,4 +1,4 @@
-"""What policies are probed on: moments of their demonstrations, without augmentation."""
+"""The frames of demonstrations on which policies are probed, without augmentation."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from toyflow.robot.data.resize import resized
 from toyflow.robot.data.source import open_data_set
 from toyflow.robot.policy.checkpoint import load_policy
 from toyflow.robot.policy.policy import Policy, PolicyInput
-from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
+from toyflow.robot.policy.sizes import ACTION_WIDTH
+from toyflow.robot.policy.spec import PolicySpec
 from toyflow.seeds import generator
 from toyflow.sweep.store import StoredTraining
 from toyflow.training import Batch, Bench
 
 TOLERANCE = 0.1
-"""Two plans are the same where no number of an action differs by more than this share of its spread."""
+"""A plan counts as right if no number of an action differs from the demonstration by more than this share of
+its normalised unit."""
 
 
 def bench_of(
     training: StoredTraining, examples: int, device: torch.device, where: str | None = None
 ) -> Bench:
-    """Evenly spread moments that have a whole chunk ahead, and noise to start from.
+    """Up to `examples` evenly spread frames with a whole chunk ahead, and noise to start from.
 
     Args:
-        where: the demonstrations, if they are no longer where they were in training.
+        where: the demonstrations, if they have moved since training.
 
     Raises:
-        UsageError: they are not here, or are others.
+        UsageError: the demonstrations are not found, or differ from those of the training.
     """
     if where is None and "dataset_path" not in training.details:
         raise UsageError(f"policy {training.record.key} does not know its data: name them with --data-dir.")
@@ -64,8 +66,8 @@ def bench_of(
 
 
 class TrainedDimensions(Model):
-    """A policy on the action dimensions that it was trained on; those that pad them to 32 are zero inside of
-    it, and say nothing of how well it predicts."""
+    """A policy restricted to the action dimensions that it was trained on: the dimensions that pad these to
+    32 are zero, and would dilute errors."""
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""Episodes on a Ray cluster: each task has a simulator and a copy of the policy, and does a few of them."""
+"""Episodes on a Ray cluster: each Ray task has a simulator and a copy of the policy, and runs a few
+episodes."""
 
 from __future__ import annotations
 
@@ -25,18 +26,18 @@ from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, device_name
 from toyflow.robot.opening import open_planner
 from toyflow.robot.planner import Planner
-from toyflow.robot.simulation.rollout import Episode, Outcome, Scene, run_episodes
+from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, run_episodes
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained
 from toyflow.version import __version__
 
 EPISODES = 5
-"""Of one task of the suite, to a Ray task: opening policy and simulator is paid once for so many."""
+"""Episodes of one Ray task, all of one task of the suite: it opens policy and simulator once for them."""
 
 
 @dataclass(frozen=True)
 class SentPolicy:
-    """A policy on its way to workers, and how it is to act there."""
+    """A policy as it is sent to workers, with device, threads, steps and sampler to act with there."""
 
     record: TrainingRecord
     trained: Trained
@@ -49,16 +50,17 @@ class SentPolicy:
     def of(
         cls, training: StoredTraining, device: str, threads: int, steps: int, sampler: str | None
     ) -> SentPolicy:
-        """Raises UsageError for a policy whose weights are not in its cell."""
+        """The policy of a cell. Raises UsageError where the cell refers to a LeRobot checkpoint on this
+        machine."""
         if "policy" not in training.details:
             raise UsageError(
-                f"{training.folder} only says where LeRobot's policy is, which other machines do not have: "
+                f"{training.folder} refers to a LeRobot policy on this machine, which others do not have: "
                 "evaluate it with --executor local."
             )
         return cls(training.record, training.trained(), device, threads, steps, sampler)
 
     def open(self) -> Planner:
-        """The policy, ready to act on this machine."""
+        """The policy, ready to act on the machine that calls this."""
         torch.set_num_threads(self.threads)
         with scratch_folder() as folder:
             store = Store(folder)
@@ -71,12 +73,15 @@ class SentPolicy:
 
 @dataclass(frozen=True)
 class PolicySeconds:
-    """What the policy took for all episodes of a Ray task."""
+    """Seconds of the policy in all episodes of a Ray task.
+
+    Attributes:
+        seconds: by stage; see `Planner.stage_seconds`.
+        worker: name of the machine, and its device.
+    """
 
     seconds: Mapping[str, float]
-    """By stage."""
     worker: str
-    """Machine and device."""
 
 
 def run_shards(
@@ -84,14 +89,16 @@ def run_shards(
     policy: SentPolicy,
     stage_seconds: MutableMapping[str, float],
     workers: set[str],
-    scene: Scene,
+    setup: RolloutSetup,
     episodes: Sequence[Episode],
-) -> Generator[Outcome, None, None]:
-    """The outcome of every episode, in the order in which they end. Each has its own initial state and noise,
-    so outcomes are those of `run_episodes`. The seconds of the policy are added to `stage_seconds`, and the
-    names of the workers to `workers`.
+) -> Generator[EpisodeOutcome, None, None]:
+    """The outcome of every episode, in the order in which they end. Initial state and noise belong to the
+    episode, so outcomes are those of `run_episodes`. An episode whose worker or node dies is given to another
+    one, and recorded as an error after `ATTEMPTS` of them.
 
-    An episode whose worker or node dies is given to another, then recorded as an error.
+    Args:
+        stage_seconds: the policy's seconds by stage are added to it.
+        workers: the names of the workers are added to it.
     """
     left = deque(_shards(episodes))
     lost: Counter[Episode] = Counter()
@@ -101,9 +108,9 @@ def run_shards(
         while left or tasks:
             while left and len(tasks) < QUEUED * cluster.size():
                 shard = left.popleft()
-                tasks.start(shard, task, shared, scene, list(shard), __version__)
+                tasks.start(shard, task, shared, setup, list(shard), __version__)
             for shard, event in tasks.events(TICK):
-                if isinstance(event, Outcome):
+                if isinstance(event, EpisodeOutcome):
                     shard.remove(next(e for e in shard if (e.task, e.state) == (event.task, event.state)))
                     yield event
                 elif isinstance(event, PolicySeconds):
@@ -118,18 +125,18 @@ def run_shards(
                     lost[first] += 1
                     if lost[first] == ATTEMPTS:
                         shard.popleft()
-                        yield Outcome(first.task, first.state, False, 0, 0.0, event.why)
+                        yield EpisodeOutcome(first.task, first.state, False, 0, 0.0, event.why)
                     if shard:
                         left.appendleft(shard)
 
 
 def shard_outcomes(
-    policy: SentPolicy, scene: Scene, episodes: Sequence[Episode], version: str
-) -> Iterator[Outcome | PolicySeconds]:
-    """In a worker: the outcomes, then what the policy took."""
+    policy: SentPolicy, setup: RolloutSetup, episodes: Sequence[Episode], version: str
+) -> Iterator[EpisodeOutcome | PolicySeconds]:
+    """Run in a worker: yields the outcomes, then the seconds of the policy."""
     check_version(version)
     planner = policy.open()
-    yield from run_episodes(scene, episodes, planner, workers=1)
+    yield from run_episodes(setup, episodes, planner, workers=1)
     device = device_name(choose_device(policy.device))
     yield PolicySeconds(dict(planner.stage_seconds), f"{platform.node()}: {device}")
 

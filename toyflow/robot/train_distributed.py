@@ -1,4 +1,4 @@
-"""One policy, trained by all processes of a launch."""
+"""Training one policy by all processes of a launch."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from collections.abc import Callable
 
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment
-from toyflow.robot.runner import RobotRunner
+from toyflow.robot.robot_runner import RobotRunner
 from toyflow.sweep.events import Event, Progress, Started
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store
 
 
 def train_distributed(record: TrainingRecord, runner: RobotRunner, show: Callable[[Event], None]) -> None:
-    """Train the policy of `record`, unless it is trained. Of the study's group, the main process alone looks
-    into the results folder and keeps the policy there; the others need no such folder.
+    """Train the policy of `record`, unless it is trained already. Only the main process of `runner.group`
+    reads and writes the results folder; the others need none.
+
+    Args:
+        show: called with events of the main process.
 
     Raises:
-        UsageError: another run is at work on the policy, or a process was given something else to train.
+        UsageError: another run is training the policy, or the processes were given different options.
         ToyflowError: training failed.
     """
     group = runner.group
@@ -37,7 +40,7 @@ def train_distributed(record: TrainingRecord, runner: RobotRunner, show: Callabl
     store.prepare()
     with store.try_claim(record) as claimed:
         if not claimed:
-            raise UsageError("another run is at work on this policy; let it end, or choose another --out.")
+            raise UsageError("another run is training this policy; wait for it, or choose another --out.")
         if group.broadcast(not store.has_training(record)):
             show(Started(record.key))
             trained = runner.train(record, on_progress)

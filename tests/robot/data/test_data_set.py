@@ -34,7 +34,7 @@ def test_what_it_says_of_itself(data):
 
 
 def test_chunks_stop_at_the_end_of_their_episode(data, small):
-    actions = [made.episode.action for made in small[1]]
+    actions = [made.trajectory.action for made in small[1]]
     chunks = data.chunks(torch.tensor([0, 10, 12, 27]), horizon=4)
     assert torch.equal(chunks.actions[0], torch.from_numpy(actions[0][:4]))
     assert torch.equal(chunks.actions[1, :2], torch.from_numpy(actions[0][10:12]))
@@ -47,7 +47,7 @@ def test_chunks_stop_at_the_end_of_their_episode(data, small):
     ]
     assert torch.equal(chunks.actions[2], torch.from_numpy(actions[1][:4]))
     assert chunks.prompts == ["go left", "go left", "go right", "go left"]
-    assert torch.equal(chunks.state[3], torch.from_numpy(small[1][2].episode.state[-1]))
+    assert torch.equal(chunks.state[3], torch.from_numpy(small[1][2].trajectory.state[-1]))
 
 
 def test_chunks_are_those_of_lerobot(data, small):
@@ -63,7 +63,7 @@ def test_chunks_are_those_of_lerobot(data, small):
 def test_images_come_back_exactly(data, small):
     for frame, (episode, row) in {0: (0, 0), 13: (1, 1), 27: (2, 8)}.items():
         for camera, image in data.images(frame).items():
-            shot = small[1][episode].episode.images[camera][row]
+            shot = small[1][episode].trajectory.images[camera][row]
             assert torch.equal(image.permute(1, 2, 0), torch.from_numpy(shot))
 
 
@@ -161,7 +161,7 @@ def test_numbers_that_are_none_are_refused(small, tmp_path):
 
 def test_motion_is_how_far_actions_go_within_episodes(small):
     folder, made = small
-    actions = [demonstration.episode.action for demonstration in made]
+    actions = [demonstration.trajectory.action for demonstration in made]
     motion = DataSet(str(folder)).motion()
     np.testing.assert_allclose(motion["lower"], np.min([a.min(0) for a in actions], 0), rtol=1e-6)
     np.testing.assert_allclose(motion["upper"], np.max([a.max(0) for a in actions], 0), rtol=1e-6)

@@ -18,14 +18,14 @@ from rich.console import Console
 from robot.points import Points, straight
 
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.robot.data.demos import DemoOptions, expert_success, make, make_demos
-from toyflow.robot.data.demos.attempts import AttemptQueue
-from toyflow.robot.data.demos.check import OfficialStates
-from toyflow.robot.data.demos.dataset import check_images
-from toyflow.robot.data.demos.episode import Attempt, Outcome
+from toyflow.robot.data.demos import DemoOptions, demo_maker, expert_success, make_demos
+from toyflow.robot.data.demos.attempt_queue import AttemptQueue
+from toyflow.robot.data.demos.attempt_workers import run_attempts
+from toyflow.robot.data.demos.data_set_writer import check_images
+from toyflow.robot.data.demos.expert_check import OfficialStates
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
 from toyflow.robot.data.demos.staging import Staging
-from toyflow.robot.data.demos.workers import run_attempts
-from toyflow.robot.simulation.simulators import Lost
+from toyflow.robot.simulation.simulators import JobLost
 
 OPTIONS = DemoOptions(
     Path("demos"),
@@ -43,9 +43,9 @@ OPTIONS = DemoOptions(
 def write_plainly(folder, demonstrations, interface, image_size, video):
     """Stands in for lerobot, which takes seconds to import."""
     arrays = {}
-    for index, (_, episode) in enumerate(demonstrations):
-        arrays |= {f"{index}/state": episode.state, f"{index}/action": episode.action}
-        arrays |= {f"{index}/image": episode.images["front"]}
+    for index, (_, trajectory) in enumerate(demonstrations):
+        arrays |= {f"{index}/state": trajectory.state, f"{index}/action": trajectory.action}
+        arrays |= {f"{index}/image": trajectory.images["front"]}
     np.savez(folder / "data.npz", **arrays)
 
 
@@ -58,8 +58,8 @@ def console():
 def demos(tmp_path, monkeypatch, console):
     """`make_demos` on points, in an empty folder, with changes of `OPTIONS`; gives the report."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(make, "write_dataset", write_plainly)
-    monkeypatch.setattr(make, "check_lerobot", lambda: None)
+    monkeypatch.setattr(demo_maker, "write_data_set", write_plainly)
+    monkeypatch.setattr(demo_maker, "check_lerobot", lambda: None)
     return lambda **changes: make_demos(replace(OPTIONS, **changes), console, Points)
 
 
@@ -154,8 +154,8 @@ def test_goes_on_after_a_kill(demos, tmp_path):
     program = (
         "from dataclasses import replace; from pathlib import Path; from rich.console import Console\n"
         "from robot.points import Points; from robot.data.test_demos import OPTIONS, write_plainly\n"
-        "from toyflow.robot.data.demos import make, make_demos\n"
-        "make.write_dataset, make.check_lerobot = write_plainly, lambda: None\n"
+        "from toyflow.robot.data.demos import demo_maker, make_demos\n"
+        "demo_maker.write_data_set, demo_maker.check_lerobot = write_plainly, lambda: None\n"
         "if __name__ == '__main__':\n"
         "    make_demos(replace(OPTIONS, suite='slow', episodes=8), Console(), Points)\n"
     )
@@ -199,9 +199,9 @@ def test_a_hung_worker_is_replaced(tmp_path):
     attempts = [Attempt(0, 1), Attempt(0, 0)]
     work = OfficialStates(Points, f"hangs@{tmp_path / 'flag'}")
     events = list(run_attempts(work, lambda task: attempts.pop() if attempts else None, 1, patience=20.0))
-    assert [type(event) for event in events] == [Lost, Outcome, Outcome]
-    assert isinstance(events[0], Lost) and events[0].why == "gave no sign of life for 20 s"
-    numbers = [event.job.number if isinstance(event, Lost) else event.attempt.number for event in events]
+    assert [type(event) for event in events] == [JobLost, AttemptOutcome, AttemptOutcome]
+    assert isinstance(events[0], JobLost) and events[0].why == "gave no sign of life for 20 s"
+    numbers = [event.job.number if isinstance(event, JobLost) else event.attempt.number for event in events]
     assert numbers == [0, 0, 1]
 
 
@@ -260,7 +260,7 @@ def test_the_expert_is_checked_on_official_states(console, tmp_path, monkeypatch
 
 
 def ended(task, number, solved):
-    return Outcome(Attempt(task, number), solved, 10, 1.0)
+    return AttemptOutcome(Attempt(task, number), solved, 10, 1.0)
 
 
 def test_a_schedule_asks_for_no_attempt_that_may_not_be_needed():
@@ -292,18 +292,18 @@ def test_a_worker_keeps_to_the_task_that_it_has_a_simulator_for():
 
 
 def test_an_episode_comes_back_as_it_was_written(tmp_path):
-    from toyflow.robot.data.demos.episode import record
+    from toyflow.robot.data.demos.recording import record
 
     environment = Points("points", 0)
     recorded = record(environment, environment.task, Attempt(0, 12), 0, 0.1, lambda: None)
     staging = Staging(tmp_path / "demos")
     with staging.claimed({}):
         staging.write(recorded)
-        episode = staging.read(recorded.outcome.attempt)
+        trajectory = staging.read(recorded.outcome.attempt)
         assert staging.outcomes() == ({recorded.outcome.attempt: recorded.outcome}, [])
-    np.testing.assert_array_equal(episode.images["front"], recorded.episode.images["front"])
-    np.testing.assert_array_equal(episode.state, recorded.episode.state)
-    np.testing.assert_array_equal(episode.action, recorded.episode.action)
+    np.testing.assert_array_equal(trajectory.images["front"], recorded.trajectory.images["front"])
+    np.testing.assert_array_equal(trajectory.state, recorded.trajectory.state)
+    np.testing.assert_array_equal(trajectory.action, recorded.trajectory.action)
 
 
 @pytest.mark.slow

@@ -21,9 +21,10 @@ from robot.lerobot_policies import save, save_act
 from toyflow.errors import UsageError
 from toyflow.flow.schedules import parse_schedule
 from toyflow.robot.interface import Observation
-from toyflow.robot.lerobot.adapt import law_of, set_schedule, set_steps
+from toyflow.robot.lerobot.adapt import schedule_of, set_schedule, set_steps
 from toyflow.robot.lerobot.imported import import_checkpoint
-from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint, LeRobotPlanner
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.sweep.store import Store
 
 modern = Version(version("lerobot")) >= Version("0.6")
@@ -142,7 +143,7 @@ def test_what_has_no_times_or_steps_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "name one law"),
+        ((), "name one schedule"),
         (("--schedule", "shfit:4"), "unknown schedule 'shfit"),
         (("--schedule=",), "schedule"),
     ],
@@ -164,7 +165,7 @@ def test_lerobot_trains_smolvla_under_our_law(smolvla, small, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert "training times are drawn from shift:4" in done.stdout
     checkpoint = LeRobotCheckpoint.found(str(tmp_path / "out/checkpoints/last"))
-    assert checkpoint is not None and law_of(checkpoint.folder) == ("shift:4", "stratified")
+    assert checkpoint is not None and schedule_of(checkpoint.folder) == ("shift:4", "stratified")
     cell = import_checkpoint(checkpoint, {}, Store(tmp_path / "cells"))
     assert cell.record.label == "lerobot:smolvla(shift:4)"
     config = checkpoint.folder / "train_config.json"

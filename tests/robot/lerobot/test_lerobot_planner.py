@@ -14,7 +14,8 @@ from toyflow.errors import UsageError
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import Latency, Times
 from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
-from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint, LeRobotPlanner, _renamed
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner, _renamed
 from toyflow.sweep.store import Store
 
 CPU = torch.device("cpu")

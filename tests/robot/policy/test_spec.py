@@ -8,6 +8,9 @@ from junk import JSON, parsed
 
 from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface
+from toyflow.robot.policy.policy_options import SIZE_NAMES
+from toyflow.robot.policy.policy_recipes import RECIPES
+from toyflow.robot.policy.sizes import SIZES
 from toyflow.robot.policy.spec import PolicySpec
 
 LIBERO = Interface(("agentview", "wrist"), state_dim=8, action_dim=7, fps=20)
@@ -32,13 +35,13 @@ def test_what_a_record_leaves_out_is_at_its_default():
         ({"supervision": "mask7"}, "Did you mean 'mask'"),
         ({"attention": "prefix"}, "Available: cross, full, joint"),
         ({"tokeniser": ["hashed"]}, "unknown policy tokeniser"),
-        ({"horizon": 0}, "1 to 100 actions, not 0"),
-        ({"horizon": 101}, "1 to 100 actions, not 101"),
+        ({"horizon": 0}, "horizon must be a whole number from 1 to 100, got '0'"),
+        ({"horizon": 101}, "from 1 to 100, got '101'"),
         ({"horizon": True}, "a whole number, not True"),
         ({"horizon": "10"}, "a whole number, not '10'"),
         ({"language": 1}, "language is true or false, not 1"),
         ({"image_size": 65}, "images of 32 to 512 pixels in steps of 16, not 65"),
-        ({"image_size": -64}, "not -64"),
+        ({"image_size": -64}, "got '-64'"),
         ({"pretrained": True}, "nano has no published weights"),
         ({"tokeniser": "paligemma"}, "nano has no published weights"),
         ({"size": "tiny", "pretrained": True, "image_size": 112}, "take images of 224 pixels"),
@@ -84,3 +87,7 @@ def test_whatever_a_spec_is_changed_to_it_is_one_or_refused(change):
 @given(st.dictionaries(st.sampled_from(sorted(LIBERO.as_dict())), JSON))
 def test_whatever_its_interface_is_changed_to(change):
     parsed(lambda: PolicySpec.from_dict({**SPEC.as_dict(), "interface": {**LIBERO.as_dict(), **change}}))
+
+
+def test_every_size_that_can_be_chosen_is_there():
+    assert set(SIZES) == set(SIZE_NAMES) == set(RECIPES)

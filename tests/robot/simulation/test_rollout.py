@@ -9,11 +9,11 @@ from robot.points import StraightPlanner
 
 from toyflow import plugins
 from toyflow.robot.simulation.evaluation import evaluate_policy
-from toyflow.robot.simulation.rollout import Episode, Scene, episode_seed, run_episodes
+from toyflow.robot.simulation.rollout import Episode, RolloutSetup, episode_seed, run_episodes
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
 
-SCENE = Scene("points", "points", image_size=16, replan=3)
+SCENE = RolloutSetup("points", "points", image_size=16, replan=3)
 
 
 def episodes(tasks=(0, 1), states=(0, 1, 2), **changes) -> list[Episode]:
@@ -48,14 +48,14 @@ def test_plans_are_seeded_by_episode_and_number_and_come_every_replan_actions():
 
 
 def test_an_episode_ends_at_its_most_steps_as_not_solved():
-    hopeless = Scene("points", "hopeless", 16, replan=4)
+    hopeless = RolloutSetup("points", "hopeless", 16, replan=4)
     [outcome] = run(hopeless, episodes([0], [0]))
     assert (outcome.success, outcome.steps, outcome.error) == (False, 60, None)
 
 
 @pytest.mark.parametrize("fault", ["dies", "raises", "hangs"])
 def test_a_lost_episode_is_tried_again(fault, tmp_path):
-    scene = Scene("points", f"{fault}@{tmp_path / 'flag'}", 16, replan=3)
+    scene = RolloutSetup("points", f"{fault}@{tmp_path / 'flag'}", 16, replan=3)
     outcomes = run(scene, episodes([0]), patience=3.0)
     assert [o.success for o in outcomes] == [True] * 3 and not any(o.error for o in outcomes)
 
@@ -65,12 +65,12 @@ def test_a_lost_episode_is_tried_again(fault, tmp_path):
     [("nowhere", "unknown suite 'nowhere'"), ("dies@/nowhere/flag", "failed with FileNotFoundError")],
 )
 def test_what_fails_twice_is_an_error_and_the_others_end(suite, words):
-    outcomes = run(Scene("points", suite, 16, 3), episodes([0], [0, 1]))
+    outcomes = run(RolloutSetup("points", suite, 16, 3), episodes([0], [0, 1]))
     assert len(outcomes) == 2 and all(not o.success and words in (o.error or "") for o in outcomes)
 
 
 def test_closing_stops_the_simulators():
-    running = run_episodes(Scene("points", "slow", 16, 3), episodes(), StraightPlanner(), 2)
+    running = run_episodes(RolloutSetup("points", "slow", 16, 3), episodes(), StraightPlanner(), 2)
     next(running)
     before = set(_children())
     running.close()
@@ -80,13 +80,13 @@ def test_closing_stops_the_simulators():
 def test_films_say_how_the_episode_went(tmp_path):
     todo = [Episode(0, 0, 1, 60, str(tmp_path / "films" / "one"))]
     pytest.importorskip("imageio_ffmpeg")
-    run(todo=todo, scene=Scene("points", "points", 32, 3))
+    run(todo=todo, scene=RolloutSetup("points", "points", 32, 3))
     assert [path.name for path in (tmp_path / "films").iterdir()] == ["one-success.mp4"]
 
 
 def test_where_there_is_nothing_to_film_the_episode_counts_all_the_same(tmp_path):
     todo = [Episode(0, 0, 1, 60, str(tmp_path / "films" / "one"))]
-    [outcome] = run(todo=todo, scene=Scene("points", "blind", 32, 3))
+    [outcome] = run(todo=todo, scene=RolloutSetup("points", "blind", 32, 3))
     assert outcome.success and outcome.error is None and not (tmp_path / "films").exists()
 
 

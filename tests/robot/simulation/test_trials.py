@@ -5,7 +5,7 @@ from junk import parsed, texts
 
 from toyflow.errors import UsageError
 from toyflow.robot.simulation.trial_options import TrialOptions
-from toyflow.robot.simulation.trials import Trials, trials_of
+from toyflow.robot.simulation.trials import DemoSource, Trials, trials_of
 
 OPTIONS = {
     "environment": "points", "suite": "points", "tasks": "all", "states": "3", "replan": "horizon",
@@ -14,7 +14,7 @@ OPTIONS = {
 
 
 def checked(horizon: int = 10, **changes: str) -> Trials:
-    trials = trials_of(TrialOptions.parse({**OPTIONS, **changes}), {}, horizon)
+    trials = trials_of(TrialOptions.parse({**OPTIONS, **changes}), None, horizon)
     assert trials is not None
     return trials
 
@@ -28,7 +28,7 @@ def test_a_name_and_back():
 
 
 def test_the_data_say_where_their_policy_is_tried():
-    made = {"environment": "points", "suite": "points", "tasks": "1"}
+    made = DemoSource("points", "points", "1")
     assert str(trials_of(TrialOptions(states="5"), made, 10)).startswith(
         "environment=points suite=points tasks=1 "
     )

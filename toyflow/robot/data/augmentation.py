@@ -1,4 +1,4 @@
-"""Random shifts and colours, so that a policy does not learn pixels by heart."""
+"""Random shifts and colours of images, against overfitting."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 GROUP = 8
-"""Samples that share one draw: drawing for each alone costs more than a small network's training step."""
+"""Samples that share one random draw: one draw per sample would cost more than a small network's step."""
 
 
 class Augmentation:
-    """Images moved by up to `shift` of their side, their border repeated, and brightness, contrast and
-    saturation scaled by 1 - `colour` to 1 + `colour`; 0 leaves them as they are."""
+    """Random crops and colour jitter of square images.
+
+    Args:
+        shift: images are moved by up to this share of their side, with their border repeated.
+        colour: brightness, contrast and saturation are scaled by 1 - `colour` to 1 + `colour`.
+    """
 
     def __init__(self, shift: float, colour: float) -> None:
         self.shift, self.colour = shift, colour
@@ -27,8 +31,13 @@ class Augmentation:
         own: slice = slice(None),
         size: int | None = None,
     ) -> dict[str, UInt8[Tensor, "samples 3 side side"]]:
-        """`images` by camera, every camera and group of samples with a draw of its own. Of a batch of `size`
-        its `own` samples may come alone: they become what they would among the others."""
+        """Augmented images, with a random draw for each camera and group of samples.
+
+        Args:
+            images: by camera.
+            seed: decides all draws.
+            own, size: which samples of a batch of `size` these are; they come out as in the whole batch.
+        """
         if not self.shift and not self.colour:
             return images
         size = len(next(iter(images.values()), ())) if size is None else size
@@ -48,4 +57,6 @@ class Augmentation:
         if self.colour:
             change.append(v2.ColorJitter(self.colour, self.colour, self.colour))
         transform = v2.Compose(change)
-        return torch.cat([transform(images[group]) for group in members])  # drawn for, even if there are none
+        return torch.cat(
+            [transform(images[group]) for group in members]
+        )  # also for empty groups, to keep the draws in step

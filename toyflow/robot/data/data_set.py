@@ -1,4 +1,4 @@
-"""Demonstrations: a LeRobot data set (v3.0), from disk or the hub, read as action chunks."""
+"""A LeRobot data set (v3.0) of demonstrations, from disk or the hub, read as action chunks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ STATE, ACTION = "observation.state", "action"
 
 
 class Chunks(NamedTuple):
-    """Moments of demonstrations, each with the actions that followed; in the data set's own units."""
+    """Frames of demonstrations, each with the actions that follow it, in the data set's units.
+
+    Attributes:
+        actions: from the frame on; past an episode's end its last action is repeated.
+        is_pad: true where an action is such a repetition.
+    """
 
     state: Float[Tensor, "batch state"]
     prompts: Sequence[str]
     actions: Float[Tensor, "batch horizon action"]
-    """Past an episode's end its last action is repeated."""
     is_pad: Bool[Tensor, "batch horizon"]
-    """Where that is so."""
 
 
 class DataSet:
@@ -39,8 +42,18 @@ class DataSet:
     Args:
         where: a folder that holds `meta/info.json`, or the name of a data set on the hub.
 
+    Attributes:
+        interface: its cameras (features observation.images.NAME), state, action and rate.
+        features: names of all its features, sorted.
+
     Raises:
-        UsageError: it is not there, cannot be read, or lacks what a policy needs; the message names it.
+        UsageError: the data set does not exist, cannot be read, or lacks a feature; the message names it.
+
+    Example (needs `toyflow[robot]`)::
+
+        data = DataSet("lerobot/aloha_sim_transfer_cube_human")
+        chunks = data.chunks(torch.tensor([0, 100]), horizon=20)     # chunks.actions: [2, 20, 14]
+        pixels = data.image(0, data.interface.cameras[0])            # [3, height, width], 0..255
     """
 
     def __init__(self, where: str) -> None:
@@ -48,7 +61,6 @@ class DataSet:
         self._meta = _opened(where, "LeRobotDatasetMetadata")
         features: Mapping[str, Any] = self._meta.features
         self.features = tuple(sorted(features))
-        """Their names, as LeRobot has them."""
         cameras = tuple(key.removeprefix(CAMERA) for key in features if key.startswith(CAMERA))
         for name in (STATE, ACTION):
             if name not in features:
@@ -64,12 +76,12 @@ class DataSet:
 
     @property
     def frames(self) -> int:
-        """How many moments it has."""
+        """Number of frames, of all episodes together."""
         return self._meta.total_frames
 
     @property
     def episodes(self) -> int:
-        """How many demonstrations."""
+        """Number of demonstrations."""
         return self._meta.total_episodes
 
     @cached_property
@@ -83,8 +95,8 @@ class DataSet:
         return digest.hexdigest()[:12]
 
     def statistics(self, feature: str) -> dict[str, list[float]]:
-        """Statistics of a vector feature by name (mean, std, q01, ...), one number per dimension. Raises
-        UsageError where they are none."""
+        """The stored statistics of a vector feature by name (mean, std, q01, ...), one number per dimension.
+        Raises UsageError where meta/stats.json holds something else."""
         every = self._meta.stats or {}
         found: Any = every.get(feature, {}) if isinstance(every, Mapping) else None
         try:
@@ -98,8 +110,8 @@ class DataSet:
             ) from error
 
     def motion(self) -> dict[str, list[float]]:
-        """How far its actions go, one number per dimension: `lower`, `upper`, and `step`, the largest change
-        from one to the next of an episode."""
+        """The range of its actions, one number per dimension: `lower`, `upper`, and `step`, the largest
+        change between consecutive actions of an episode."""
         actions, last = self._columns.actions, self._columns.last_frame
         change = (actions[1:] - actions[:-1]).abs()[last[1:] == last[:-1]]
         step = change.amax(0) if len(change) else torch.zeros(actions.shape[1])
@@ -107,7 +119,7 @@ class DataSet:
         return {name: values.tolist() for name, values in found.items()}
 
     def chunks(self, frames: Int64[Tensor, "batch"], horizon: int) -> Chunks:
-        """What surrounds these frames, without their images."""
+        """State, prompt and the next `horizon` actions of each of these frames."""
         columns = self._columns
         ahead = frames[:, None] + torch.arange(horizon)
         last = columns.last_frame[frames][:, None]
@@ -115,11 +127,11 @@ class DataSet:
         return Chunks(columns.state[frames], prompts, columns.actions[ahead.clamp(max=last)], ahead > last)
 
     def image(self, frame: int, camera: str) -> UInt8[Tensor, "3 height width"]:
-        """One image, decoded."""
+        """The image of a camera at a frame, decoded, in 0..255."""
         return self.images(frame)[camera]
 
     def images(self, frame: int) -> dict[str, UInt8[Tensor, "3 height width"]]:
-        """The images of a frame by camera, decoded."""
+        """The images of a frame by camera, decoded, in 0..255. Raises ToyflowError where that fails."""
         try:
             row = self._source[frame]
         except Exception as error:
@@ -130,7 +142,7 @@ class DataSet:
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
-        """Its tasks in words."""
+        """The prompts of its tasks."""
         return tuple(self._prompts.values())
 
     @cached_property
@@ -175,7 +187,8 @@ def _floats(column: Any) -> Float[Tensor, "frames dim"]:
 
 
 def _opened(where: str, kind: str) -> Any:
-    """lerobot's own object for the data set, or for its description, which is had without the data."""
+    """LeRobot's object of class `kind` for the data set: LeRobotDataset, or LeRobotDatasetMetadata without
+    data."""
     if installed_version("lerobot") is None:
         raise UsageError("reading data sets needs lerobot: pip install 'toyflow[robot]'.")
     folder = Path(where).expanduser()
@@ -183,7 +196,7 @@ def _opened(where: str, kind: str) -> Any:
     if not local and (folder.exists() or where.count("/") != 1 or where.startswith((".", "/", "~"))):
         problem = "holds no data set: meta/info.json is missing" if folder.exists() else "does not exist"
         raise UsageError(f"{where} {problem}. Make one: toyflow robot-demos --out {where}")
-    from lerobot.datasets import lerobot_dataset
+    from lerobot.datasets import lerobot_dataset  # heavy and optional
 
     opened = getattr(lerobot_dataset, kind)
     try:

@@ -1,4 +1,5 @@
-"""Images of a data set at the policy's size: decoded once into a cache where they fit, else as they come."""
+"""Images of a data set at the policy's size: decoded once into a cache, or batch by batch where that is too
+big."""
 
 from __future__ import annotations
 
@@ -28,11 +29,11 @@ CACHE_BYTES = 8 << 30
 Images = dict[str, UInt8[Tensor, "batch 3 size size"]]
 """By camera."""
 OnProgress = Callable[[int, int], None]
-"""(frames done, of how many)"""
+"""Called with (frames decoded, frames in all)."""
 
 
 class Frames(ABC):
-    """The images of a data set by frame, square and resized."""
+    """The images of a data set by frame, resized to a square."""
 
     @abstractmethod
     def batches(self, indices: Iterator[Int64[Tensor, "batch"]]) -> Iterator[Images]:
@@ -47,15 +48,21 @@ def open_frames(
     cache_bytes: int = CACHE_BYTES,
     readers: int = 1,
 ) -> Frames:
-    """The images of `cameras` at `size` pixels, for one of `readers` processes at a time on this machine. The
-    first call for a data set and size fills the cache."""
+    """The images of a data set at a policy's size. The first call for a data set and size fills the cache.
+
+    Args:
+        size: side of the images in pixels.
+        on_progress: called while the cache is filled.
+        cache_bytes: data sets whose images take more are decoded batch by batch instead.
+        readers: processes on this machine that read at the same time, which share its cores.
+    """
     if data.frames * len(cameras) * 3 * size * size > cache_bytes:
         return StreamedFrames(data, cameras, size, max(1, cores() // readers - 1))
     return CachedFrames(data, cameras, size, on_progress)
 
 
 class CachedFrames(Frames):
-    """Decoded images in a file that is mapped into memory: CACHE/frames/FINGERPRINT-SIZE-CAMERAS."""
+    """Decoded images in a memory-mapped file, CACHE/frames/FINGERPRINT-SIZE-CAMERAS/frames.npy."""
 
     def __init__(self, data: DataSet, cameras: Sequence[str], size: int, on_progress: OnProgress) -> None:
         self.cameras = tuple(cameras)
@@ -79,7 +86,7 @@ class CachedFrames(Frames):
         """See `Frames`."""
         assert self.images is not None
         for batch in indices:
-            rows = torch.from_numpy(self.images[batch.numpy()])  # indexing copies out of the map
+            rows = torch.from_numpy(self.images[batch.numpy()])  # indexing copies from the map
             yield {camera: rows[:, i] for i, camera in enumerate(self.cameras)}
 
 
@@ -104,12 +111,12 @@ class StreamedFrames(Frames):
 
 
 class _Decoded(torch.utils.data.Dataset):
-    """Frame number to its images, resized."""
+    """From a frame's number to its resized images."""
 
     def __init__(self, data: DataSet, cameras: Sequence[str], size: int) -> None:
         self.where, self.frames = data.where, data.frames
         self.cameras, self.size = tuple(cameras), size
-        self.data: DataSet | None = None  # opened in each worker, which cannot share a video decoder
+        self.data: DataSet | None = None  # opened in each worker: a video decoder cannot be shared
 
     def __len__(self) -> int:
         return self.frames
@@ -123,7 +130,7 @@ class _Decoded(torch.utils.data.Dataset):
 
 
 def _load(folder: Path) -> np.ndarray | None:
-    """The cached images, checked; None where there are none or they are damaged (then they are removed)."""
+    """The cached images, verified; None where there are none. Damaged ones are removed, with a warning."""
     if not folder.is_dir():
         return None
     try:
@@ -144,7 +151,7 @@ def _fill(folder: Path, data: DataSet, cameras: Sequence[str], size: int, on_pro
         multiprocessing_context="spawn" if workers else None,
     )
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    # Written, not mapped: on a full disk a map ends the process.
+    # Written, not mapped: on a full disk, writing to a map kills the process.
     with atomic_folder(folder) as temporary, (temporary / "frames.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         done = 0

@@ -1,4 +1,4 @@
-"""What others have trained, from Hugging Face's hub: from its cache, else over the network."""
+"""Published models from Hugging Face's hub: from its local cache, else over the network."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ SIGLIP = "google/siglip-so400m-patch14-224"
 
 
 def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **options: Any) -> Loaded:
-    """`load(repo, **options)`, where `load` is a from_pretrained and `repo` a repository or a local folder.
+    """`load(repo, **options)`, from the local cache if possible.
 
-    The hub is asked for once before anything is loaded from it: without a network, from_pretrained would
-    retry for most of a minute.
+    Before it downloads it asks the hub once: without a network, from_pretrained would retry for most of a
+    minute.
+
+    Args:
+        load: a from_pretrained.
+        repo: a repository on the hub, or a local folder.
+        what: what is loaded, for the message.
+        instead: what the user can do instead, for the message.
 
     Raises:
-        UsageError: it cannot be had; the message says to do `instead`.
+        UsageError: it is neither in the cache nor on the hub, or may not be downloaded.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi  # optional
 
     try:
         try:
@@ -40,22 +46,22 @@ def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **
 
 
 def snapshot(repo: str, what: str) -> Path:
-    """The local folder of a model repository on the hub, fetched if need be. Raises UsageError."""
-    from huggingface_hub import snapshot_download
+    """The local folder of a model repository on the hub, downloaded if necessary. Raises UsageError."""
+    from huggingface_hub import snapshot_download  # optional
 
     return Path(from_hub(snapshot_download, repo, what, "name a folder that holds it"))
 
 
 def check_transformers(what: str) -> None:
-    """Raise UsageError, that `what` needs it, unless transformers is installed."""
+    """Raise UsageError, which says that `what` needs it, unless transformers is installed."""
     try:
-        import transformers  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import transformers  # heavy and optional  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError as error:
         raise UsageError(f"{what} needs transformers: pip install 'toyflow[robot]'.") from error
 
 
 def why_not(error: Exception) -> str:
-    """Why something cannot be had from the hub, in a few words."""
+    """Why a download from the hub failed, in a few words."""
     name = type(error).__name__
     if "Connection" in name or "Timeout" in name:
         return "the hub does not answer"

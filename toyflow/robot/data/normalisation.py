@@ -1,4 +1,4 @@
-"""Scaling of states and actions, dimension by dimension. It travels with the checkpoint, as JSON."""
+"""Scaling of states and actions, dimension by dimension; stored with the checkpoint, as JSON."""
 
 from __future__ import annotations
 
@@ -16,26 +16,35 @@ from toyflow.robot.data.normalisation_kinds import NORMALISATION_KINDS, Normalis
 from toyflow.robot.interface import Interface
 
 CONSTANT = 1e-5
-"""A spread below this share of max(1, |mean|) counts as none: rounding alone gives a constant as much."""
+"""A standard deviation below this share of max(1, |mean|) counts as 0: rounding of a constant gives as
+much."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """normal = (raw - centre) / scale, and raw = centre + scale normal, in every dimension. Scale is 0
-    where the dimension is constant: it is then divided by 1, and comes back as `centre` exactly."""
+    """normal = (raw - centre) / scale, and raw = centre + scale * normal, in every dimension. A constant
+    dimension has scale 0: normalising divides by 1, and the inverse gives `centre` exactly."""
 
     centre: tuple[float, ...]
     scale: tuple[float, ...]
 
     def constant(self) -> tuple[int, ...]:
-        """The dimensions that never change."""
+        """The dimensions that are constant in the data, counted from 0."""
         return tuple(i for i, scale in enumerate(self.scale) if scale == 0)
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How a policy's states and actions are scaled: by mean and standard deviation, or so that the 1 % and
-    99 % quantiles become -1 and 1."""
+    """How a policy's states and actions are scaled: by mean and standard deviation (`mean-std`), or so that
+    the 1 % and 99 % quantiles become -1 and 1 (`quantile`).
+
+    >>> statistics = {"mean": [0.0, 2.0], "std": [1.0, 0.5]}
+    >>> normalisation = Normalisation.from_statistics(statistics, statistics)
+    >>> normalisation.action
+    Scaling(centre=(0.0, 2.0), scale=(1.0, 0.5))
+    >>> Normalisation.from_dict(normalisation.as_dict()) == normalisation
+    True
+    """
 
     kind: NormalisationKind
     state: Scaling
@@ -48,10 +57,13 @@ class Normalisation:
         action: Mapping[str, Any],
         kind: str = "mean-std",
     ) -> Normalisation:
-        """The normalisation by a data set's statistics: `mean` and `std`, and for `quantile` also `q01` and
-        `q99`, each a list or array of one number per dimension; others are not looked at. Where both
-        quantiles are one number though the dimension is not constant (a gripper that seldom moves), mean
-        and std are used.
+        """The normalisation by a data set's statistics. Where q01 and q99 are equal although the dimension is
+        not constant (a gripper that seldom moves), mean and std are used.
+
+        Args:
+            state, action: `mean` and `std`, and for `quantile` also `q01` and `q99`, each a list or array of
+                one number per dimension; other statistics are ignored.
+            kind: mean-std or quantile.
 
         Raises:
             UsageError: a statistic is missing, of another length than the mean, or not a finite number.
@@ -90,8 +102,8 @@ class Normalisation:
         return cls(values["kind"], **scalings)
 
     def constant(self, state: bool = True) -> str:
-        """The dimensions of the action, and of the `state`, that never change in the data, in words; empty
-        for none. A policy cannot learn from them or move them."""
+        """The dimensions of the action, and of the `state`, that are constant in the data, in words; empty
+        for none. A policy cannot learn from them or change them."""
         found = {"state": self.state.constant() if state else (), "action": self.action.constant()}
         return " and ".join(f"{name} {list(dims)}" for name, dims in found.items() if dims)
 
@@ -109,7 +121,7 @@ class Normalisation:
 
 
 class Normaliser(nn.Module):
-    """A `Scaling` for tensors. Its numbers are not in the state dict: the JSON beside it has them."""
+    """A `Scaling` for tensors. Its numbers are in the JSON beside the weights, not in the state dict."""
 
     centre: Tensor
     scale: Tensor
@@ -122,11 +134,11 @@ class Normaliser(nn.Module):
             self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32), persistent=False)
 
     def forward(self, raw: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """`raw`, scaled."""
+        """Normalised values."""
         return (raw - self.centre) / self.divisor
 
     def inverse(self, normal: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """What `normal` was before; constant dimensions exactly."""
+        """The raw values of normalised ones; constant dimensions exactly."""
         return self.centre + self.scale * normal
 
 

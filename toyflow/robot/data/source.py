@@ -1,4 +1,4 @@
-"""A data set by its folder or its name on the hub: opened once, and checked if `robot-demos` made it."""
+"""Data sets by folder or name on the hub: opened once each, and checked where `robot-demos` made them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from pathlib import Path
 
 from toyflow.atomic import MANIFEST, read_json, verified, verify_all
 from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.simulation.trials import DemoSource
 
 DEMOS = "demos.json"
 """What `robot-demos` writes beside its data."""
-DATA_MEND = (
+DATA_HINT = (
     "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
 )
 
 
 @cache
 def open_data_set(where: str) -> DataSet:
-    """The data set, opened once.
+    """The data set `where`, a folder or a name on the hub; opened once per process.
 
     Raises:
-        UsageError: it is not there, cannot be read, or lacks something.
+        UsageError: it does not exist, cannot be read, or lacks a feature.
         DamagedError: `robot-demos` made it, and a file is no longer as it was written.
     """
     folder = Path(where).expanduser()
     if (folder / MANIFEST).is_file() and (folder / DEMOS).is_file():
-        verify_all(folder, DATA_MEND)
+        verify_all(folder, DATA_HINT)
     return DataSet(where)
 
 
@@ -35,15 +36,11 @@ def short_name(where: str) -> str:
     return path.resolve().name if path.exists() else where
 
 
-def made_of(where: str) -> dict[str, str]:
-    """Suite and tasks of demonstrations that `robot-demos` made; nothing for other data sets."""
+def demo_source(where: str) -> DemoSource | None:
+    """Where the demonstrations of a data set were made; None unless `robot-demos` made them."""
     path = Path(where).expanduser() / DEMOS
     if not path.is_file():
-        return {}
-    whole = (path.parent / MANIFEST).is_file()  # else it was changed on purpose: see DATA_MEND
+        return None
+    whole = (path.parent / MANIFEST).is_file()  # else changed on purpose: see DATA_HINT
     recipe = read_json(verified(path.parent, path.name) if whole else path)["recipe"]
-    return {
-        "environment": recipe["environment"],
-        "suite": recipe["suite"],
-        "tasks": "+".join(map(str, recipe["tasks"])),
-    }
+    return DemoSource(recipe["environment"], recipe["suite"], "+".join(map(str, recipe["tasks"])))

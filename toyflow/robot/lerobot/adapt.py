@@ -1,4 +1,4 @@
-"""LeRobot's flow policies under another training-time law, and its policies in another number of steps.
+"""LeRobot's flow policies under another training-time schedule, and in another number of steps.
 
     policy = SmolVLAPolicy.from_pretrained("lerobot/smolvla_base")
     set_schedule(policy, "shift:4")     # before training
@@ -22,7 +22,8 @@ from toyflow.atomic import read_sealed, write_sealed
 from toyflow.errors import UsageError
 from toyflow.flow.schedules import Schedule, TimeSampling, parse_schedule
 
-LAW_FILE = "toyflow.json"
+SCHEDULE_FILE = "toyflow.json"
+"""The file beside a policy's weights that names its schedule."""
 STEPS_ARE_AT = {
     "diffusion": "diffusion.num_inference_steps",
     "groot": "_groot_model.action_head.num_inference_timesteps",
@@ -41,10 +42,21 @@ def can_decode(kind: str, steps: int) -> bool:
 
 
 def set_steps(policy: Any, steps: int) -> None:
-    """Let a LeRobot policy act in `steps` denoising steps.
+    """Let a LeRobot policy act in `steps` denoising steps from now on.
+
+    Args:
+        policy: of any of LeRobot's types.
+        steps: K, 1 or more; a policy that does not denoise takes 1 alone.
 
     Raises:
-        UsageError: a policy of this type decodes in one call, whatever is asked; or `steps` is below 1.
+        UsageError: a policy of this type decodes in one call, and `steps` is more; or `steps` is below 1.
+
+    >>> class Policy:  # stands in for lerobot.policies.smolvla.modeling_smolvla.SmolVLAPolicy
+    ...     class config:
+    ...         type, num_steps = "smolvla", 10
+    >>> set_steps(Policy(), 1)
+    >>> Policy.config.num_steps
+    1
     """
     if steps < 1:
         raise UsageError(f"steps must be 1 or more, not {steps}.")
@@ -65,17 +77,20 @@ def set_schedule(
     method: TimeSampling = "stratified",
     generator: torch.Generator | None = None,
 ) -> None:
-    """Let a pi0, pi05 or smolvla policy draw its training times from `schedule`, and say so in `LAW_FILE`
-    beside its weights wherever it is saved.
+    """Let a pi0, pi05 or smolvla policy draw its training times from `schedule`. Where the policy is saved,
+    `SCHEDULE_FILE` beside its weights names the schedule; `schedule_of` reads it.
 
     Args:
-        method: see `Schedule.sample`; LeRobot's own is `iid`.
-        generator: of the times; else one is begun from torch's global state at the first draw.
+        policy: LeRobot's; it is changed in place.
+        schedule: or its name, as `toyflow schedules` lists them: `shift:4`.
+        method: how a batch of times is drawn, see `Schedule.sample`; LeRobot's own is `iid`.
+        generator: for the times; by default one that is seeded from torch's global generator at the first
+            draw.
 
     Raises:
         UsageError: no such schedule, or the policy draws no times.
     """
-    law = parse_schedule(schedule) if isinstance(schedule, str) else schedule
+    chosen = parse_schedule(schedule) if isinstance(schedule, str) else schedule
     flow: Any = getattr(policy, "model", None)
     if not callable(getattr(flow, "sample_time", None)):
         kind = policy.config.type
@@ -88,22 +103,22 @@ def set_schedule(
         nonlocal source
         if source is None:
             source = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        return (1 - law.sample(batch_size, source, method)).to(device=device, dtype=torch.float32)
+        return (1 - chosen.sample(batch_size, source, method)).to(device=device, dtype=torch.float32)
 
     flow.sample_time = sample_time
     save = policy._save_pretrained
 
-    def save_with_law(folder: Path, **more: Any) -> None:  # LeRobot 0.6 hands over a state dict
+    def save_with_schedule(folder: Path, **more: Any) -> None:  # LeRobot 0.6 hands over a state dict
         save(folder, **more)
-        write_sealed(Path(folder) / LAW_FILE, {"schedule": law.name, "time_sampling": method})
+        write_sealed(Path(folder) / SCHEDULE_FILE, {"schedule": chosen.name, "time_sampling": method})
 
-    policy._save_pretrained = save_with_law
+    policy._save_pretrained = save_with_schedule
 
 
-def law_of(folder: Path) -> tuple[str, str] | None:
-    """(schedule, time sampling) that the policy in a LeRobot checkpoint was trained under, if `set_schedule`
-    gave them. Raises DamagedError where that is no longer to be read."""
-    if not (folder / LAW_FILE).is_file():
+def schedule_of(folder: Path) -> tuple[str, str] | None:
+    """(schedule, time sampling) that `set_schedule` gave the policy in a LeRobot checkpoint; None if it did
+    not. Raises DamagedError where `SCHEDULE_FILE` cannot be read."""
+    if not (folder / SCHEDULE_FILE).is_file():
         return None
-    law = read_sealed(folder / LAW_FILE)
-    return law["schedule"], law["time_sampling"]
+    named = read_sealed(folder / SCHEDULE_FILE)
+    return named["schedule"], named["time_sampling"]

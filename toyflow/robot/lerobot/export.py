@@ -1,4 +1,4 @@
-"""A policy of ours in LeRobot's files."""
+"""Exports a policy of toyflow as a LeRobot checkpoint."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ from toyflow.atomic import atomic_folder
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
-from toyflow.robot.lerobot.format import encoded
+from toyflow.robot.lerobot.lerobot_format import encoded
 from toyflow.robot.policy.spec import PolicySpec
 from toyflow.sweep.store import StoredTraining
 
 
 def export_policy(training: StoredTraining, folder: Path) -> None:
-    """Write config.json, model.safetensors and the processors of a policy, so that LeRobot loads it.
+    """Write config.json, model.safetensors and the processors of a policy, so that LeRobot loads it with the
+    plug-in `lerobot_policy_toyflow`.
+
+    Args:
+        training: a cell with a policy; see `find_policy`.
+        folder: does not exist yet.
 
     Raises:
-        UsageError: `folder` exists, the cell is no policy of ours, or LeRobot or our plug-in is not there.
+        UsageError: `folder` exists, the cell is not a policy of toyflow, or LeRobot or the plug-in is not
+            installed.
         DamagedError: the weights are missing or altered.
         ToyflowError: it cannot be written.
     """
     if "policy" not in training.details:
-        raise UsageError(f"{training.folder} is no policy of toyflow's, so there is nothing to export.")
+        raise UsageError(f"{training.folder} is not a policy of toyflow: there is nothing to export.")
     if folder.exists():
         raise UsageError(f"{folder} exists; name a new folder.")
-    try:
+    try:  # heavy and optional
         from lerobot.configs.types import FeatureType, PolicyFeature
 
         from lerobot_policy_toyflow import (

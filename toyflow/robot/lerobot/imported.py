@@ -1,4 +1,4 @@
-"""Policies that LeRobot trained, as cells of a results folder: evaluated, compared and shown like our own."""
+"""LeRobot's policies as cells of a results folder, to be evaluated and compared like our own."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from toyflow.atomic import MANIFEST, DamagedError, read_sealed, verify_all, writ
 from toyflow.errors import UsageError
 from toyflow.machine import installed_version
 from toyflow.robot.interface import Interface
-from toyflow.robot.lerobot import format as lerobot_format
-from toyflow.robot.lerobot.adapt import law_of
-from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint, LeRobotPlanner
+from toyflow.robot.lerobot import lerobot_format
+from toyflow.robot.lerobot.adapt import schedule_of
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.policy.card import write_card
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained
@@ -28,17 +29,17 @@ _NO_CURVE = pd.DataFrame(TrainingCurve([CurvePoint(0, 0.0, [], 0.0, 0.0)]).rows(
 def import_checkpoint(
     checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str], store: Store
 ) -> StoredTraining:
-    """The cell of a LeRobot policy, made if it is not there yet.
+    """The cell of a LeRobot policy, made if it does not exist yet.
 
-    One of type `toyflow` is taken over with its weights, and is then like one that was trained here; of
-    others the cell names the checkpoint.
+    A policy of type `toyflow` is copied with its weights, and is then like one that was trained here; for
+    others the cell refers to the checkpoint.
 
     Args:
         cameras: the robot's camera by the policy's, where their names differ.
 
     Raises:
         UsageError: the policy cannot be loaded.
-        DamagedError: toyflow exported it, and a file is no longer as it was written.
+        DamagedError: toyflow exported it, and a file is not as it was written.
     """
     ours = checkpoint.kind == lerobot_format.TYPE
     if ours and (checkpoint.folder / MANIFEST).is_file():
@@ -49,7 +50,7 @@ def import_checkpoint(
     if ours and cameras:
         raise UsageError("--rename is not for policies of type toyflow, which keep their cameras' names.")
     known = lerobot_format.decoded(checkpoint.config) if ours else None
-    schedule, time_sampling = law_of(checkpoint.folder) or (None, None)
+    schedule, time_sampling = schedule_of(checkpoint.folder) or (None, None)
     record = TrainingRecord(
         task="robot",
         model={"policy": checkpoint.kind, **({"size": known.spec.size} if known else {})},
@@ -62,8 +63,8 @@ def import_checkpoint(
     )
     store.prepare()
     if not store.has_training(record):
-        trained = _taken_over(checkpoint, known) if known else _named(checkpoint, cameras)
-        while not store.has_training(record):  # another process may be taking over the same
+        trained = _copied(checkpoint, known) if known else _referred(checkpoint, cameras)
+        while not store.has_training(record):  # another process may be importing the same
             with store.try_claim(record) as claimed:
                 if claimed:
                     store.write_training(record, trained, {})
@@ -77,11 +78,11 @@ def import_checkpoint(
 
 
 def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlanner:
-    """The policy behind such a cell.
+    """The policy that a cell of `import_checkpoint` refers to, ready to act.
 
     Raises:
-        UsageError: it is no longer where it was, or cannot be loaded.
-        DamagedError: it is there, and is another one.
+        UsageError: it has moved, or cannot be loaded.
+        DamagedError: another policy lies in its place.
     """
     place = _place(training)
     again = f"`toyflow robot-eval FOLDER --out {training.folder.parent.parent}`."
@@ -93,18 +94,18 @@ def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlan
         raise UsageError(f"{was} holds no policy any more; evaluate it again from where it is now: {again}")
     if checkpoint.fingerprint != training.record.data["fingerprint"]:
         raise DamagedError(
-            f"{folder} is not the policy that {training.folder} speaks of: its fingerprint is "
+            f"{folder} is not the policy that {training.folder} refers to: its fingerprint is "
             f"{checkpoint.fingerprint}, not {training.record.data['fingerprint']}."
         )
     return LeRobotPlanner(checkpoint, device, training.details["imported"]["cameras"])
 
 
 def _place(training: StoredTraining) -> Path:
-    """The file that says where an imported policy is on this machine, which is no part of what it is."""
+    """The file with a checkpoint's path on this machine, which does not enter the cell's key."""
     return training.folder.parent.parent / "imported" / f"{training.record.key}.json"
 
 
-def _named(checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str]) -> Trained:
+def _referred(checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str]) -> Trained:
     planner = LeRobotPlanner(checkpoint, torch.device("cpu"), cameras)
     imported = {
         **_origin(checkpoint, planner.interface, planner.horizon),
@@ -116,7 +117,7 @@ def _named(checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str]) -> Trained
     return Trained({}, _NO_CURVE, details)
 
 
-def _taken_over(checkpoint: LeRobotCheckpoint, known: lerobot_format.Decoded) -> Trained:
+def _copied(checkpoint: LeRobotCheckpoint, known: lerobot_format.Decoded) -> Trained:
     weights = lerobot_format.read_weights(checkpoint.folder)
     details = {
         "imported": _origin(checkpoint, known.spec.interface, known.spec.horizon),

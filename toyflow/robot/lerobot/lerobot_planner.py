@@ -1,16 +1,11 @@
-"""Policies that LeRobot trained, decoded in as many steps as asked."""
+"""A policy that LeRobot trained as a `Planner`."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
-from functools import cached_property, partial
-from io import StringIO
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,79 +13,29 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from toyflow.atomic import DamagedError, checksum, read_json
-from toyflow.errors import UsageError, first_line
+from toyflow.errors import UsageError
 from toyflow.machine import synchronise
 from toyflow.robot.data.data_set import CAMERA, STATE
-from toyflow.robot.data.hub import snapshot
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times, timed
 from toyflow.robot.lerobot.adapt import can_decode, set_steps
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.planner import Planner
 
 
-@dataclass(frozen=True)
-class LeRobotCheckpoint:
-    """A policy's folder, as LeRobot writes it: config.json with a type, model.safetensors, processors."""
-
-    where: str
-    """As the user named it."""
-    folder: Path
-
-    @classmethod
-    def found(cls, where: str) -> LeRobotCheckpoint | None:
-        """The checkpoint in this folder, `pretrained_model` within it, or of this name on the hub; None for
-        a folder that holds none.
-
-        Raises:
-            UsageError: no such folder, and the hub has none.
-        """
-        path = Path(where).expanduser()
-        for folder in (path, path / "pretrained_model"):
-            if _type_of(folder):
-                return cls(where, folder)
-        if path.exists() or where.count("/") != 1:
-            return None
-        folder = snapshot(where, "there is no such folder, and the policy")
-        if not _type_of(folder):
-            raise UsageError(f"{where} on the hub is no LeRobot policy: its config.json has no type.")
-        return cls(where, folder)
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """Its config.json."""
-        return read_json(self.folder / "config.json")
-
-    @property
-    def kind(self) -> str:
-        """The policy's type, such as smolvla."""
-        return self.config["type"]
-
-    @property
-    def name(self) -> str:
-        """How results name it: the last two parts of its path, or its name on the hub."""
-        path = Path(self.where).expanduser()
-        return "/".join(path.resolve().parts[-2:]) if path.exists() else self.where
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """First 12 hexadecimal digits of the SHA-256 of its weights, configuration and processors."""
-        digest = hashlib.sha256()
-        processors = [*self.folder.glob("policy_*processor.json")]
-        for file in sorted([*self.folder.glob("*.safetensors"), *processors, self.folder / "config.json"]):
-            digest.update(checksum(file).encode())
-        return digest.hexdigest()[:12]
-
-
 class LeRobotPlanner(Planner):
-    """A LeRobot policy with its own processors.
+    """A LeRobot policy with its pre- and postprocessor.
 
-    Where the policy takes its noise from outside (pi0, pi05, smolvla), observations are answered in one
-    batch; else one by one, under a random state that the plan's seed sets, so that the numbers of steps are
-    compared from the same noise either way.
+    Policies that take their noise as an argument (pi0, pi05, smolvla) plan for all observations in one batch;
+    others one by one, with torch's generator seeded for each. Either way, different K start from the same
+    noise.
 
     Args:
         cameras: the robot's camera by the policy's, where their names differ.
+
+    Attributes:
+        cameras: the robot's camera by the policy's, for all cameras.
+        parameters: number of weights.
 
     Raises:
         UsageError: it cannot be loaded, or looks through a camera twice.
@@ -103,8 +48,7 @@ class LeRobotPlanner(Planner):
         cameras: Mapping[str, str] | None = None,
     ) -> None:
         self.checkpoint, self.device = checkpoint, device
-        with _said_in_one_line(checkpoint), redirect_stdout(StringIO()):  # it prints how it loads
-            self.policy, self._before, self._after = _loaded(checkpoint.folder, device)
+        self.policy, self._before, self._after = checkpoint.load(device)
         config = self.policy.config
         own = [
             str(name).removeprefix(CAMERA)
@@ -112,7 +56,6 @@ class LeRobotPlanner(Planner):
             if not name.startswith(f"{CAMERA}empty_camera")
         ]
         self.cameras = _renamed(own, cameras or {}, checkpoint.where)
-        """The robot's camera by the policy's."""
         state, action = config.robot_state_feature, config.action_feature
         self.interface = Interface(
             tuple(self.cameras.values()),
@@ -130,7 +73,7 @@ class LeRobotPlanner(Planner):
         self.set_num_steps(1)
 
     def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
-        """See `Planner`; the sampler is the policy's own."""
+        """See `Planner`; `sampler` is ignored, LeRobot's policies have their own."""
         set_steps(self.policy, steps)
         self.steps = self.model_calls = steps
 
@@ -138,7 +81,7 @@ class LeRobotPlanner(Planner):
     def plan(
         self, observations: Sequence[Observation], seeds: Sequence[int]
     ) -> Float32[np.ndarray, "batch horizon action"]:
-        """See `Planner`. All of it counts as `decoding`: LeRobot does not say when the condition is done."""
+        """See `Planner`. All time counts as `decoding`: LeRobot does not separate the condition."""
         began = time.perf_counter()
         if self._takes_noise:
             chunks = self._decode(observations, noise=self._noise(seeds))
@@ -150,9 +93,9 @@ class LeRobotPlanner(Planner):
         return actions
 
     def latency(self) -> Latency:
-        """See `Planner`: T_step is half the difference between plans of 1 and of 3 steps, T_condition what
-        is left of a plan of 1, preparation by LeRobot's processors included. A policy that counts no steps
-        is all condition."""
+        """See `Planner`. T_step is half the difference between plans of 3 and of 1 steps; T_condition is a
+        plan of 1 step less T_step, LeRobot's processors included. For a policy that decodes in one call,
+        T_step is 0."""
         observation = self.any_observation()
 
         def plan_in(steps: int) -> Callable[[], object]:
@@ -162,14 +105,14 @@ class LeRobotPlanner(Planner):
 
             return call
 
-        asked, spent = self.steps, self.stage_seconds.copy()
+        asked, seconds = self.steps, self.stage_seconds.copy()
         wait = partial(synchronise, str(self.device))
         if can_decode(self.checkpoint.kind, 3):
             times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, 3, asked))}, wait)
         else:
             times = timed({"1": lambda: self.plan([observation], [0])}, wait)
         self.set_num_steps(asked)
-        self.stage_seconds = spent
+        self.stage_seconds = seconds
         one, three = times["1"], times.get("3", times["1"])
         step = Times(*(round((b - a) / 2, 4) for a, b in zip(_pair(one), _pair(three), strict=True)))
         condition = Times(*(round(a - b, 4) for a, b in zip(_pair(one), _pair(step), strict=True)))
@@ -181,7 +124,7 @@ class LeRobotPlanner(Planner):
 
     @property
     def _stacks(self) -> bool:
-        """Whether it answers from a queue of observations, as LeRobot's diffusion policy does."""
+        """Whether it plans from a queue of observations, as LeRobot's diffusion policy does."""
         return self.checkpoint.kind == "diffusion"
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
@@ -208,8 +151,8 @@ class LeRobotPlanner(Planner):
             yield self._prepared(moments)
 
     def _queue(self, batches: Sequence[dict[str, Any]]) -> None:
-        """Show the policy moments in their order, as its `select_action` would. The first fills the queue."""
-        from lerobot.policies.utils import populate_queues
+        """Fill the policy's queue with moments, oldest first, as its `select_action` does."""
+        from lerobot.policies.utils import populate_queues  # heavy and optional
 
         for batch in batches:
             if self.policy.config.image_features:
@@ -218,7 +161,7 @@ class LeRobotPlanner(Planner):
             self.policy._queues = populate_queues(self.policy._queues, batch)
 
     def _prepared(self, observations: Sequence[Observation]) -> dict[str, Any]:
-        """What LeRobot's processors make of them, less the entries of a data set's row that are not there."""
+        """The preprocessed observations, without entries that are None."""
         batch = self._before(self._batch(observations))
         return {name: value for name, value in batch.items() if value is not None}
 
@@ -245,51 +188,6 @@ def _renamed(own: Sequence[str], cameras: Mapping[str, str], where: str) -> dict
     return found
 
 
-def _type_of(folder: Path) -> str | None:
-    """The type in a folder's config.json, if it is LeRobot's."""
-    try:
-        config = read_json(folder / "config.json")
-    except (OSError, DamagedError):
-        return None
-    kind = config.get("type") if isinstance(config, dict) else None
-    return kind if isinstance(kind, str) and "input_features" in config else None
-
-
-def _loaded(folder: Path, device: torch.device) -> tuple[Any, Callable[..., Any], Callable[..., Any]]:
-    """(policy, what prepares observations, what turns its answers into actions)."""
-    from lerobot.configs.policies import PreTrainedConfig
-    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
-    from lerobot.utils.import_utils import register_third_party_plugins
-
-    register_third_party_plugins()
-    config = PreTrainedConfig.from_pretrained(folder)
-    config.device = device.type
-    policy = get_policy_class(config.type).from_pretrained(folder, config=config)
-    on_device = {"device_processor": {"device": device.type}}
-    before, after = make_pre_post_processors(
-        config, pretrained_path=str(folder), preprocessor_overrides=on_device
-    )
-    return policy.to(device).eval(), before, after
-
-
-@contextmanager
-def _said_in_one_line(checkpoint: LeRobotCheckpoint) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise UsageError(
-            f"a LeRobot policy of type {checkpoint.kind} needs a package that is not here ({error}): "
-            "pip install 'toyflow[robot]', or LeRobot's own extra for it."
-        ) from error
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"{checkpoint.where}, a LeRobot policy of type {checkpoint.kind}, cannot be loaded: "
-            f"{first_line(error)}"
-        ) from error
-
-
 def _pixels(observation: Observation, camera: str) -> Tensor:
     if camera not in observation.images:
         has = ", ".join(observation.images) or "none"
@@ -300,9 +198,9 @@ def _pixels(observation: Observation, camera: str) -> Tensor:
 
 
 def _sized(image: Tensor, height: int, width: int) -> Tensor:
-    """In 0..1, as LeRobot's data sets give them."""
+    """The image resized, in 0..1, as LeRobot's data sets give images."""
     if image.shape[-2:] != (height, width):
-        from torchvision.transforms.v2.functional import resize
+        from torchvision.transforms.v2.functional import resize  # heavy
 
         image = resize(image[None], [height, width], antialias=True)[0]
     return image.float() / 255

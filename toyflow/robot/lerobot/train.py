@@ -1,4 +1,4 @@
-"""`python -m toyflow.robot.lerobot.train --schedule shift:4 ...`: lerobot-train with another law."""
+"""`python -m toyflow.robot.lerobot.train --schedule shift:4 ...`: lerobot-train with another schedule."""
 
 from __future__ import annotations
 
@@ -8,46 +8,47 @@ from typing import Any
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow.schedules import Schedule, parse_schedule
-from toyflow.robot.lerobot.adapt import law_of, set_schedule
+from toyflow.robot.lerobot.adapt import schedule_of, set_schedule
 
-USAGE = "python -m toyflow.robot.lerobot.train --schedule LAW ARGUMENTS OF lerobot-train"
+USAGE = "python -m toyflow.robot.lerobot.train --schedule SCHEDULE ARGUMENTS OF lerobot-train"
 
 
 def main(arguments: list[str]) -> None:
-    """Run lerobot-train on `arguments`, less `--schedule LAW`, which its policy draws its times from.
+    """Run lerobot-train on `arguments`, less `--schedule SCHEDULE`, which the policy draws its training times
+    from.
 
     Raises:
-        UsageError: no law, or one that does not exist; LeRobot is not installed; the policy draws no times.
+        UsageError: no such schedule; LeRobot is not installed; the policy draws no times.
     """
-    law, rest = _parsed(arguments)
+    schedule, rest = _parsed(arguments)
     try:
         from lerobot.scripts import lerobot_train
     except ImportError as error:
         raise UsageError("this needs LeRobot: pip install 'toyflow[robot]'.") from error
     make_policy = lerobot_train.make_policy
 
-    def make_policy_with_law(*options: Any, **named: Any) -> Any:
-        _check_resumed(named.get("cfg") or options[0], law, rest)
+    def make_policy_with_schedule(*options: Any, **named: Any) -> Any:
+        _check_resumed(named.get("cfg") or options[0], schedule, rest)
         policy = make_policy(*options, **named)
-        set_schedule(policy, law)
-        print(f"toyflow: training times are drawn from {law.name}, stratified")
+        set_schedule(policy, schedule)
+        print(f"toyflow: training times are drawn from {schedule.name}, stratified")
         return policy
 
-    lerobot_train.make_policy = make_policy_with_law
+    lerobot_train.make_policy = make_policy_with_schedule
     sys.argv = ["lerobot-train", *rest]
     lerobot_train.main()
 
 
-def _check_resumed(config: Any, law: Schedule, arguments: list[str]) -> None:
-    """Raise UsageError if a training is to go on under another law than it began with."""
+def _check_resumed(config: Any, schedule: Schedule, arguments: list[str]) -> None:
+    """Raise UsageError if a training is to go on under another schedule than it began with."""
     resumes = any(argument.lower() in ("--resume=true", "--resume") for argument in arguments)
-    before = law_of(Path(config.pretrained_path)) if resumes and config.pretrained_path else None
-    if before and before[0] != law.name:
+    before = schedule_of(Path(config.pretrained_path)) if resumes and config.pretrained_path else None
+    if before and before[0] != schedule.name:
         raise UsageError(f"this training began under {before[0]}; go on with --schedule {before[0]}.")
 
 
 def _parsed(arguments: list[str]) -> tuple[Schedule, list[str]]:
-    """(the law, all other arguments)."""
+    """(the schedule, all other arguments)."""
     names: list[str] = []
     rest: list[str] = []
     left = iter(arguments)
@@ -59,7 +60,7 @@ def _parsed(arguments: list[str]) -> tuple[Schedule, list[str]]:
         else:
             rest.append(argument)
     if len(names) != 1:
-        raise UsageError(f"name one law: {USAGE}.")
+        raise UsageError(f"name one schedule: {USAGE}.")
     return parse_schedule(names[0]), rest
 
 

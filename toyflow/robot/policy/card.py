@@ -1,4 +1,4 @@
-"""The model card: README.md beside a policy's weights, made anew from what is recorded there."""
+"""The model card: README.md beside a policy's weights, written from the records there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toyflow.sweep.store import Store, StoredEvaluation, StoredTraining
 
 
 def write_card(store: Store, key: str) -> None:
-    """Write the card of a policy: schedule, data, normalisation, which K were evaluated and how they did."""
+    """Write the card of the policy `key`: its schedule, data and normalisation, and its score by K."""
     training = store.training(key)
     with atomic_file(training.folder / "README.md") as temporary:
         temporary.write_text(_card(training, list(store.evaluations(training))))
@@ -19,7 +19,7 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
     about = _imported(training) if "imported" in training.details else _trained(training)
     lines = [*about, "", "## Evaluated", ""]
     if not evaluations:
-        lines.append("In no number of steps yet: `toyflow robot-eval FOLDER --steps 1,10`.")
+        lines.append("Not in closed loop yet.")
     else:
         lines += ["| K | success [95 % interval] | episodes | on | plan, ms |", "|---|---|---|---|---|"]
         lines += [_row(evaluation) for evaluation in evaluations]
@@ -48,9 +48,9 @@ def _trained(training: StoredTraining) -> list[str]:
     return [
         f"# Policy {record.key}",
         "",
-        "Made by [toyflow](https://arxiv.org/abs/2606.05737): one-step action generation by flow matching.",
+        "Made by toyflow: one-step action generation by flow matching.",
         "",
-        f"- objective and training-time law: `{record.label}` (t = 0 is noise)",
+        f"- objective and training-time schedule: `{record.label}` (t = 0 is noise)",
         f"- size {policy['size']}, {details['parameters'] / 1e6:.2f} M parameters, {policy['attention']} "
         f"attention, supervision `{policy['supervision']}`, horizon {policy['horizon']}",
         f"- sees cameras {', '.join(interface['cameras']) or 'none'}; language "

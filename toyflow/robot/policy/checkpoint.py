@@ -1,4 +1,4 @@
-"""From records to policies: a fresh one to train, or a trained one to act."""
+"""From records to policies: an untrained one, or a trained one with its weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.policy_options import ALL_CAMERAS, NO_CAMERAS, PolicyOptions
-from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
+from toyflow.robot.policy.sizes import ACTION_WIDTH
+from toyflow.robot.policy.spec import PolicySpec
 from toyflow.seeds import global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, TrainingRecord
@@ -23,7 +24,7 @@ from toyflow.sweep.store import WEIGHTS, Store, StoredTraining
 
 
 def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objective]:
-    """An untrained policy for a data set, and its objective; the weights are a function of the seed.
+    """An untrained policy for a data set, and its objective. Initial weights are a function of the seed.
 
     Raises:
         UsageError: the data set lacks something, or the options do not fit it.
@@ -45,25 +46,26 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
 
 
 def normalisation_of(data: DataSet, options: PolicyOptions) -> Normalisation:
-    """By the data set's statistics. Raises UsageError where one is missing or is no number."""
+    """The normalisation by the data set's statistics. Raises UsageError where these are missing or not
+    numbers."""
     return Normalisation.from_statistics(
         data.statistics(STATE), data.statistics(ACTION), kind=options.normalisation
     )
 
 
 def spec_of(training: StoredTraining) -> PolicySpec:
-    """What a trained policy is made of. Raises UsageError for a cell that is no policy."""
+    """What a trained policy is made of. Raises UsageError for a cell that is not a policy."""
     if "policy" not in training.details:
-        raise UsageError(f"{training.folder} is no policy but a model of task {training.record.task}.")
+        raise UsageError(f"{training.folder} is not a policy, but a model of task {training.record.task}.")
     return PolicySpec.from_dict(training.details["policy"])
 
 
 def load_policy(training: StoredTraining) -> tuple[Policy, Objective]:
-    """A trained policy, ready to act, and its objective.
+    """A trained policy in evaluation mode, and its objective.
 
     Raises:
-        UsageError: the cell is no policy, or was trained under another version of the recipe.
-        DamagedError: the weights are missing, altered, or another policy's.
+        UsageError: the cell is not a policy, or was trained under another version of the recipe.
+        DamagedError: the weights are missing, altered, or of another policy.
     """
     details, spec = training.details, spec_of(training)
     if training.record.recipe_version != RECIPE_VERSION:
@@ -77,8 +79,8 @@ def load_policy(training: StoredTraining) -> tuple[Policy, Objective]:
         policy.load_state_dict(training.weights())
     except RuntimeError as error:
         raise DamagedError(
-            f"the weights in {training.folder} do not fit the policy as this toyflow builds it; they are "
-            "another version's."
+            f"the weights in {training.folder} do not fit the policy as this toyflow builds it; they are of "
+            "another version."
         ) from error
     return policy.eval(), objective
 
@@ -87,7 +89,7 @@ def find_checkpoint(path: Path) -> StoredTraining:
     """The trained policy whose folder is `path`, OUT/cells/KEY.
 
     Raises:
-        UsageError: there is none, or its weights are not those that were written.
+        UsageError: there is no policy, or its weights are not those that were written.
     """
     if not (path / "config.json").is_file():
         inside = sorted(folder.name for folder in path.glob("cells/[!.]*"))
@@ -101,7 +103,7 @@ def find_checkpoint(path: Path) -> StoredTraining:
             f"{path} is not in a results folder: put it back, or into a new one, as OUT/cells/KEY."
         )
     training = Store(folder.parent.parent).training(folder.name)
-    if (folder / WEIGHTS).exists():  # else some of what is asked of it can be done all the same
+    if (folder / WEIGHTS).exists():  # some uses of a checkpoint need no weights
         try:
             verified(folder, WEIGHTS)
         except DamagedError as error:
@@ -123,8 +125,12 @@ def _built(
 
 
 def seen(data: DataSet, options: PolicyOptions) -> Interface:
-    """The data set's interface with the cameras that a policy is to look through. The option `fps`, unless 0,
-    is the rate at which it was really recorded: LIBERO's published data sets say 10, and are of 20."""
+    """The data set's interface with the cameras that the options choose, at the rate of the option `fps`
+    unless that is 0: LIBERO's published data sets say 10, but were recorded at 20.
+
+    Raises:
+        UsageError: a camera does not exist.
+    """
     cameras = options.cameras
     interface = replace(data.interface, fps=options.fps or data.interface.fps)
     if cameras == ALL_CAMERAS:

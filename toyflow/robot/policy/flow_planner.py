@@ -1,4 +1,4 @@
-"""toyflow's own policies as planners."""
+"""A policy of toyflow as a `Planner`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from toyflow.robot.interface import Observation
 from toyflow.robot.latency import Latency, timed
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.policy import Policy
-from toyflow.robot.policy.spec import ACTION_WIDTH
+from toyflow.robot.policy.sizes import ACTION_WIDTH
 
 
 class FlowPlanner(Planner):
-    """A policy whose condition is computed once for all steps."""
+    """A `Policy` that acts: encodes each observation once, then decodes in K steps.
+
+    Args:
+        policy: on its device, in evaluation mode; see `load_policy`.
+        objective: the one it was trained with.
+        steps: K; see `set_num_steps`.
+    """
 
     def __init__(self, policy: Policy, objective: Objective, steps: int = 1) -> None:
         self.policy, self.objective = policy, objective
@@ -42,7 +48,7 @@ class FlowPlanner(Planner):
         self.model_calls = self.objective.model_calls(steps, self.sampler)
 
     def compile(self) -> None:
-        """See `Planner`; the condition and the step, each apart."""
+        """See `Planner`; encoding and denoising step are compiled separately."""
         self.policy.encode = torch.compile(self.policy.encode)
         self.policy.compile()
 
@@ -66,8 +72,8 @@ class FlowPlanner(Planner):
 
     @torch.inference_mode()
     def latency(self) -> Latency:
-        """See `Planner`: T_condition is from images, state and tokens on the device to the condition, T_step
-        one model call, and both and the whole are timed apart, interleaved."""
+        """See `Planner`. T_condition is `encode` of inputs on the device, T_step is one model call; both and
+        a whole plan are timed separately, in turns."""
         seen = self.policy.prepare([self.any_observation()])
         noise = torch.zeros(1, self.horizon, ACTION_WIDTH, device=self._device)
         condition = self.policy.encode(seen)

@@ -1,4 +1,4 @@
-"""Prompts to token numbers: a hashed word table that needs nothing, or PaliGemma's tokeniser."""
+"""Tokenisers: a hash of words, which needs no files, or PaliGemma's."""
 
 from __future__ import annotations
 
@@ -22,19 +22,23 @@ PADDING, START, FIRST_WORD = 0, 2, 3
 
 
 class Tokeniser(ABC):
-    """Prompts to rows of `length` tokens: START, the words, PADDING. What does not fit is cut off."""
+    """Turns prompts into rows of `length` tokens: START, the words, PADDING. Longer prompts are cut off."""
 
     length: int
 
     @abstractmethod
     def __call__(self, prompts: Sequence[str]) -> Int64[Tensor, "batch length"]:
-        """Token numbers, on the CPU."""
+        """Token numbers of each prompt, on the CPU."""
 
 
 @dataclass(frozen=True)
 class HashedWords(Tokeniser):
-    """Each word, in lower case, is a number drawn by its BLAKE2 hash: the same in every process and on every
-    machine, and for any language. Two words may share one."""
+    """The token of a word, in lower case, is its BLAKE2 hash modulo the vocabulary: the same on every
+    machine, for any language. Two words may share a token.
+
+    >>> HashedWords(vocabulary=100, length=6)(["Pick up the cube"]).shape
+    torch.Size([1, 6])
+    """
 
     vocabulary: int
     length: int
@@ -53,15 +57,15 @@ class HashedWords(Tokeniser):
 
 
 class PaligemmaTokens(Tokeniser):
-    """PaliGemma's own tokeniser, a prompt written as in its training: one line, closed by a line feed.
+    """PaliGemma's tokeniser. A prompt is written as in its training: one line that ends in a line feed.
 
     Raises:
-        UsageError: transformers or the tokeniser's files are not to be had.
+        UsageError: transformers is not installed, or the tokeniser's files cannot be downloaded.
     """
 
     def __init__(self, length: int, repo: str = PALIGEMMA) -> None:
         check_transformers("the tokeniser `paligemma`")
-        from transformers import AutoTokenizer
+        from transformers import AutoTokenizer  # heavy and optional
 
         self.length = length
         self.tokeniser = from_hub(
@@ -83,5 +87,5 @@ class PaligemmaTokens(Tokeniser):
 
 
 def make_tokeniser(name: TokeniserName, vocabulary: int, length: int) -> Tokeniser:
-    """The tokeniser called `name`. Raises UsageError where its files cannot be had."""
+    """The tokeniser called `name`. Raises UsageError where its files cannot be downloaded."""
     return HashedWords(vocabulary, length) if name == "hashed" else PaligemmaTokens(length)

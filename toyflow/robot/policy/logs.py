@@ -1,4 +1,4 @@
-"""A training's curve for TensorBoard, where installed, and for Weights & Biases, where asked for."""
+"""Training curves for TensorBoard, where it is installed, and for Weights & Biases, on request."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from toyflow.training import LOSS_BINS, CurvePoint
 
 
 def check_wandb(project: str | None) -> None:
-    """Raise UsageError where Weights & Biases is asked for and not installed, or would ask for a key."""
+    """Raise UsageError if a `project` is given and Weights & Biases is not installed, or has no key."""
     if project is None:
         return
     if installed_version("wandb") is None:
         raise UsageError("--wandb needs Weights & Biases: pip install wandb, then wandb login.")
-    import wandb
+    import wandb  # heavy and optional
 
     if os.environ.get("WANDB_MODE", "online") == "online" and not wandb.api.api_key:
-        raise UsageError("--wandb: there is no key for it here: wandb login, or WANDB_MODE=offline.")
+        raise UsageError("--wandb: no API key was found: run wandb login, or WANDB_MODE=offline.")
 
 
 class Logs:
-    """Write points of the curve to all that listen; use as a context.
+    """Writes points of a training curve to TensorBoard and Weights & Biases; use it as a context.
 
     Args:
-        folder: TensorBoard's files are put there.
-        project: of Weights & Biases; None is not to log there.
+        folder: for TensorBoard's files.
+        project: of Weights & Biases; None does not log there.
 
     Raises:
         UsageError: see `check_wandb`.
@@ -56,12 +56,12 @@ class Logs:
 
     def _open(self, stack: ExitStack) -> None:
         if installed_version("tensorboard") is not None:
-            from torch.utils.tensorboard import SummaryWriter
+            from torch.utils.tensorboard import SummaryWriter  # heavy and optional
 
             stack.enter_context(_tensorboard_silent())
             self._board = stack.enter_context(SummaryWriter(str(self.folder)))
         if self.project is not None:
-            import wandb
+            import wandb  # heavy and optional
 
             self._run = stack.enter_context(
                 wandb.init(
@@ -75,7 +75,7 @@ class Logs:
             )
 
     def write(self, point: CurvePoint, samples_per_second: float) -> None:
-        """Loss, loss by noise level, learning rate and speed."""
+        """Write loss, loss by noise level, learning rate and speed at one iteration."""
         values = {
             "loss": point.loss,
             "learning_rate": point.learning_rate,
@@ -91,7 +91,7 @@ class Logs:
 
 @contextmanager
 def _tensorboard_silent() -> Iterator[None]:
-    """Keep TensorBoard's thread from printing a traceback: what it met is raised at the next write."""
+    """Keep TensorBoard's thread from printing a traceback: its error is raised at the next write anyway."""
     before = threading.excepthook
 
     def hook(met: threading.ExceptHookArgs) -> None:

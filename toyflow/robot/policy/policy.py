@@ -1,4 +1,4 @@
-"""The policy: cameras, prompt and state to a chunk of actions, through the seam of the toy's models."""
+"""The policy network: cameras, prompt and state to a chunk of actions, as a model of `toyflow.flow`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from toyflow.robot.data.resize import resized
 from toyflow.robot.interface import Observation
 from toyflow.robot.policy.backbones import make_backbone
 from toyflow.robot.policy.language import make_tokeniser
-from toyflow.robot.policy.spec import ACTION_WIDTH, PolicySpec
+from toyflow.robot.policy.sizes import ACTION_WIDTH
+from toyflow.robot.policy.spec import PolicySpec
 
 
 class PolicyInput(NamedTuple):
-    """What a policy sees, for a batch of moments."""
+    """The network's input for a batch of observations.
+
+    Attributes:
+        images: by camera, as `resized` gives them.
+        state: as the robot reports it, not normalised.
+        tokens: as `Policy.tokeniser` gives them; of length 0 for a policy without language.
+    """
 
     images: Mapping[str, UInt8[Tensor, "batch 3 side side"]]
-    """By camera, as `resized` gives them."""
     state: Float32[Tensor, "batch state"]
-    """As the robot reports it."""
     tokens: Int64[Tensor, "batch length"]
-    """As `Policy.tokeniser` gives them; of length 0 for a policy that does not read."""
 
     def to(self, device: torch.device) -> PolicyInput:
         """The same on `device`."""
@@ -39,19 +43,23 @@ class PolicyInput(NamedTuple):
 
 
 class Policy(DenoisingModel):
-    """Backbone, state and denoising head. Actions are normalised and padded to 32 dimensions inside; `target`
-    and `actions` lead in and out.
+    """Backbone, state encoder and denoising head. Inside, actions are normalised and padded to 32 dimensions:
+    `target` converts a robot's actions to these, `actions` converts back.
 
-    With `mask` supervision the padded dimensions are zero in what the network sees and in what it answers, so
-    that numbers which nobody trained never feed back over several steps.
+    With `mask` supervision the padded dimensions are zero in the network's input and output, so that
+    untrained outputs never feed back over several steps.
+
+    Args:
+        spec: what it is made of.
+        normalisation: of states and actions.
 
     Attributes:
-        backbone: vision and language, whose learning rate is another; everything else is the head.
-        tokeniser: prompts to tokens, of length 0 for a policy that does not read.
+        backbone: vision and language, which have a learning rate of their own; everything else is the head.
+        tokeniser: turns prompts into tokens, of length 0 for a policy without language.
 
     Raises:
-        UsageError: the normalisation does not fit the interface, or something that the backbone or the
-            tokeniser needs is not to be had.
+        UsageError: the normalisation does not fit the interface, or a package or published file that backbone
+            or tokeniser need is missing.
     """
 
     supervised: Tensor
@@ -86,7 +94,7 @@ class Policy(DenoisingModel):
         self.register_buffer("supervised", supervised, persistent=False)
 
     def encode(self, observation: PolicyInput) -> Reading:
-        """Everything about the observation that can be computed once, for all denoising steps."""
+        """The condition: all that can be computed from the observation once, for all denoising steps."""
         tokens: list[Tensor] = []
         if self.project is not None:
             tokens.append(self.project(self.backbone(observation.images, observation.tokens)))
@@ -101,25 +109,25 @@ class Policy(DenoisingModel):
         condition: Reading,
         r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch horizon 32"]:
-        """One model call at the times `t`, or for the jumps from `t` to `r`."""
+        """One model call: the prediction at time `t` (1 is data), or for the jump from `t` to `r`."""
         answer = self.denoiser(x * self.supervised, t, condition, r)
         return answer.to(x.dtype) * self.supervised
 
     def target(self, actions: Float[Tensor, "batch horizon action"]) -> Float[Tensor, "batch horizon 32"]:
-        """A robot's actions as the network's, normalised and padded."""
+        """A robot's actions, normalised and padded: what the network learns to generate."""
         return pad(self.normalise_action(actions), (0, ACTION_WIDTH - actions.shape[-1]))
 
     def actions(self, x: Float[Tensor, "batch horizon 32"]) -> Float[Tensor, "batch horizon action"]:
-        """The network's actions as the robot's: what `target` was given. They are not clipped."""
+        """The inverse of `target`: the network's actions in the robot's units, not clipped."""
         return self.normalise_action.inverse(x[..., : self.spec.interface.action_dim])
 
     def weight(self, is_pad: Bool[Tensor, "batch horizon"]) -> Float[Tensor, "batch horizon 32"]:
-        """Weights of the loss: 1 for supervised dimensions of actions that are in the data, `is_pad` being
-        true for those that lie beyond the end of their episode, and 0 for all else."""
+        """Weights of the loss: 1 for supervised dimensions of actions within their episode, else 0; see
+        `Chunks.is_pad`."""
         return (~is_pad)[..., None] * self.supervised
 
     def prepare(self, observations: Sequence[Observation]) -> PolicyInput:
-        """A batch of observations as the policy sees them, on its device.
+        """The network's input for a batch of observations, on its device.
 
         Raises:
             UsageError: a camera of the policy's interface is missing, or the state has another length.

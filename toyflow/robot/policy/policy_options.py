@@ -10,25 +10,43 @@ from toyflow.optionset import OptionSet, choice, number, switch, text
 from toyflow.robot.data.normalisation_kinds import NORMALISATION_KINDS, NormalisationKind
 
 ALL_CAMERAS, NO_CAMERAS = "all", "none"
-LONGEST_HORIZON = 100
 SizeName = Literal["nano", "tiny", "full"]
 SIZE_NAMES: tuple[SizeName, ...] = get_args(SizeName)
 Supervision = Literal["mask", "full"]
-SUPERVISIONS: tuple[Supervision, ...] = get_args(Supervision)
 
 
 @dataclass(frozen=True)
 class PolicyOptions(OptionSet):
-    """What a user chooses of a policy; with a data set it comes to a `PolicySpec`.
+    """What a user chooses of a policy. `build_policy` makes a `PolicySpec` of it and a data set.
 
+    Attributes:
+        size: nano, tiny or full; see `SIZES`.
+        horizon: actions of one chunk.
+        attention: how the head reads the condition: see `toyflow.networks.denoiser`.
+        supervision: which of the network's 32 action dimensions are trained; see `PolicySpec`.
+        cameras: names joined by +, `all` or `none`.
+        language, state: whether the policy sees the prompt, the robot's state.
+        normalisation: mean-std or quantile; see `Normalisation`.
+        image_size: side in pixels; 0 is the size's own.
+        pretrained: whether the backbone starts from published weights.
+        fps: actions per second at which the data were really recorded; 0 is what the data set says.
+
+    Raises:
+        UsageError: a value outside of its range.
+
+    >>> PolicyOptions.parse({"horizon": "20", "language": "off"}).horizon
+    20
     >>> PolicyOptions(horizon=20, language=False).record()["language"]
     'off'
+    >>> PolicyOptions(horizon=0)
+    Traceback (most recent call last):
+    toyflow.errors.UsageError: horizon must be a whole number from 1 to 100, got '0'.
     """
 
     size: SizeName = choice(*SIZE_NAMES)
-    horizon: int = number(10, low=1, high=LONGEST_HORIZON)
+    horizon: int = number(10, low=1, high=100)
     attention: AttentionKind = choice(*ATTENTION_KINDS, default="joint")
-    supervision: Supervision = choice(*SUPERVISIONS)
+    supervision: Supervision = choice(*get_args(Supervision))
     cameras: str = text(ALL_CAMERAS, "names joined by +, or none")
     language: bool = switch(True)
     state: bool = switch(True)

@@ -1,1 +1,9 @@
-"""Simulators, and episodes in them: what a policy is evaluated in."""
+"""Simulators, and the episodes in which a policy is evaluated.
+
+`Environment` is one task in a simulator and `Expert` its scripted policy (`environment.py`). A new simulator
+is one file that subclasses `Environment` and is declared under the entry point group `toyflow.environments`;
+those that come with toyflow are in `environments`. `Trials` names what is evaluated, `evaluate_policy` runs
+it and keeps every finished episode, `run_episodes` plays episodes with one policy for all simulators, and
+`run_jobs` (`simulators.py`) keeps the worker processes. The room may import `robot.interface`,
+`robot.planner` and `robot.latency`, and nothing of the rooms data, policy, runtime and lerobot.
+"""

@@ -1,4 +1,4 @@
-"""What a simulator is: suites of tasks, episodes from known or random initial states, and a step."""
+"""The seam to simulators: suites of tasks, episodes from official or random initial states, a step."""
 
 from __future__ import annotations
 
@@ -17,88 +17,145 @@ from toyflow.robot.interface import Interface, Observation
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """One task of a suite."""
+    """One task of a suite.
+
+    Attributes:
+        index: its number in the suite, from 0.
+        prompt: the task in words, as the policy reads it.
+        init_states: how many official initial states it has; they are for evaluation, never for training.
+        max_steps: control steps after which an episode counts as failed.
+    """
 
     index: int
     name: str
     prompt: str
     init_states: int
-    """How many official initial states it has; they are for evaluation only."""
     max_steps: int
-    """Control steps after which an episode counts as failed."""
 
 
 class Expert(ABC):
-    """A scripted policy that may look at what no policy sees."""
+    """A scripted policy for making demonstrations; it may read the simulator's true state.
+
+    Attributes:
+        noise_scale: factor on the noise of demonstrations for each dimension of the action, such as 0 for a
+            gripper; see `toyflow.robot.data.demos.recording.record`.
+    """
 
     noise_scale: Float[np.ndarray, "action"] | float = 1.0
-    """Share of the noise of recovery demonstrations that each number of the action takes: 0 for a gripper."""
 
     @abstractmethod
     def act(self) -> Float32[np.ndarray, "action"]:
-        """The next action in the environment's present state."""
+        """The next action in the environment's present state, each number in [-1, 1]."""
 
 
 class Environment(ABC):
-    """One task in a simulator, in this process. Subclass it in one file and declare it under the entry point
-    group `toyflow.environments`; the module must import without the simulator's packages.
+    """One task in a simulator, in this process.
+
+    To add a simulator, subclass this in one file and declare it under the entry point group
+    `toyflow.environments`. The module must import without the simulator's packages.
+
+    Attributes:
+        name: as `--environment` names it.
+        absolute: whether actions are target positions, so that a large change between two is a jump; else
+            they are changes themselves.
+        action_names: of the dimensions of an action, for limits, logs and figures; by default their numbers.
+        interface: cameras, state, action and rate.
 
     Raises:
         UsageError: the suite or task does not exist, or what it needs is not installed; in one line.
+
+    >>> class Button(Environment):
+    ...     name, interface = "button", Interface(cameras=(), state_dim=1, action_dim=1, fps=10)
+    ...     @classmethod
+    ...     def suites(cls): return ["buttons"]
+    ...     @classmethod
+    ...     def tasks(cls, suite): return [SuiteTask(0, "press", "press it", init_states=5, max_steps=20)]
+    ...     @classmethod
+    ...     def assets(cls): return "own"
+    ...     def __init__(self, suite, task, image_size=128, rendering="fast"): pass
+    ...     def reset(self, seed, init_state=None): self.height = (init_state or 5) / 5
+    ...     def observe(self): return Observation({}, np.array([self.height], np.float32), "press the button")
+    ...     def step(self, action):
+    ...         self.height += 0.1 * float(np.clip(action, -1, 1)[0])
+    ...         return self.height <= 0
+    ...     def close(self): pass
+    >>> environment = Button("buttons", 0)
+    >>> environment.reset(seed=0, init_state=1)
+    >>> [environment.step(np.array([-1.0])) for _ in range(2)]
+    [False, True]
     """
 
     name: ClassVar[str]
     absolute: ClassVar[bool] = False
-    """Whether actions are positions, so that a large change is a jump; else they are changes themselves."""
-
     action_names: ClassVar[tuple[str, ...]] = ()
-    """Of the numbers of an action, for limits, logs and figures; where there are none they are counted."""
-
     interface: Interface
 
     @classmethod
     @abstractmethod
     def suites(cls) -> Sequence[str]:
-        """Names of the suites that are installed."""
+        """Names of the suites that are installed, cheaply: no scene is built."""
 
     @classmethod
     @abstractmethod
     def tasks(cls, suite: str) -> Sequence[SuiteTask]:
-        """Its tasks, `tasks(suite)[i].index == i`. Raises UsageError for a suite that does not exist."""
+        """The tasks of `suite`, `tasks(suite)[i].index == i`. Raises UsageError where there is no such
+        suite."""
 
     @classmethod
     @abstractmethod
     def assets(cls) -> str:
         """What the scenes are made of, as results record it: `own`, or `stand-in` where objects are
-        generated substitutes and scores are not the suite's. Raises UsageError where there are none."""
+        generated substitutes, whose scores are not the suite's. Raises UsageError where there are none."""
 
     @abstractmethod
     def __init__(self, suite: str, task: int, image_size: int = 128, rendering: str = "fast") -> None:
-        """A simulator of one task. `rendering` is `fast`, or the environment's own name for its own way."""
+        """A simulator of one task.
+
+        Args:
+            task: its index in `tasks(suite)`.
+            image_size: side in pixels of the images that `observe` gives.
+            rendering: `fast`, or another way of rendering that the environment names.
+        """
 
     @abstractmethod
     def reset(self, seed: int, init_state: int | None = None) -> None:
-        """Start an episode: from an official initial state, or from a random one drawn by `seed`. Returns
-        when objects have settled."""
+        """Start an episode, and return when objects have settled.
+
+        Args:
+            seed: of a random initial state.
+            init_state: number of an official initial state, from 0; with one, `seed` is not used for the
+                state.
+
+        Raises:
+            UsageError: there is no such initial state.
+        """
 
     @abstractmethod
     def observe(self) -> Observation:
-        """Render and read; nothing but this and `views` renders."""
+        """The present observation. Only this and `views` render, as rendering is slow."""
 
     @abstractmethod
     def step(self, action: Float[np.ndarray, "action"]) -> bool:
-        """Carry out one action, each number in [-1, 1] (clipped); whether the task is now solved."""
+        """Carry out one action for 1 / fps seconds; whether the task is now solved.
+
+        Args:
+            action: each number in [-1, 1]; values outside are clipped.
+
+        Raises:
+            ToyflowError: an action is not finite.
+        """
 
     @abstractmethod
     def close(self) -> None:
         """Free the simulator."""
 
     def views(self) -> Mapping[str, UInt8[np.ndarray, "height width 3"]]:
-        """What a film shows: images by camera, whether or not they are observed; without any, no film."""
+        """Images by camera for a video, by default those that are observed; none is no video."""
         return self.observe().images
 
     def still(self) -> Float[np.ndarray, "action"]:
-        """The action that leaves the robot where it is: zero, unless actions are positions."""
+        """The action that leaves the robot where it is: zero by default; override it where actions are
+        positions."""
         return np.zeros(self.interface.action_dim)
 
     def expert(self, seed: int) -> Expert:

@@ -1,4 +1,4 @@
-"""A policy in closed loop, episode by episode; every finished episode is kept at once and not run again."""
+"""A policy evaluated in closed loop. Every finished episode is stored at once, and not run again."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ import pandas as pd
 from toyflow.atomic import DamagedError, read_sealed, remove_stale, write_sealed
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import find_tasks, load_environment
-from toyflow.robot.simulation.rollout import Episode, Outcome, Scene, episode_seed
+from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, episode_seed
 from toyflow.robot.simulation.trials import Trials
+from toyflow.stats import wilson
 from toyflow.sweep.records import EvaluationRecord
 
 LOG = logging.getLogger(__name__)
 
-OnEpisode = Callable[[int, int, Sequence[Outcome]], None]
-"""(episodes done, of how many, their outcomes)"""
+OnEpisode = Callable[[int, int, Sequence[EpisodeOutcome]], None]
+"""Called with (episodes done, episodes in all, the outcomes so far)."""
 
-Run = Callable[[Scene, Sequence[Episode]], Iterator[Outcome]]
-"""The outcome of every episode, as they end."""
+Run = Callable[[RolloutSetup, Sequence[Episode]], Iterator[EpisodeOutcome]]
+"""Runs episodes and yields their outcomes as they end: `run_episodes` with a policy, or `run_shards`."""
 
 
 def evaluate_policy(
@@ -37,13 +38,18 @@ def evaluate_policy(
     videos: int = 0,
     on_episode: OnEpisode = lambda done, total, outcomes: None,
 ) -> pd.DataFrame:
-    """A row per episode, by task and state: success (0 or 1), steps, seconds, error.
+    """Run all episodes of `trials` that are not stored yet.
 
     Args:
-        folder: where finished episodes are kept; those of these trials and this `record` are not run again.
-            Nobody else may be at work there: what a killed process left half-written is cleared.
-        run: what runs them; see `run_episodes`.
+        planner: ready to act as `record` says, in its number of steps.
+        folder: where finished episodes are stored. No other process may be at work there: half-written files
+            of a killed one are removed.
+        run: runs the episodes.
         videos: how many episodes of each task are filmed, into `folder`/videos.
+        on_episode: called at the start and after every episode.
+
+    Returns:
+        A row per episode, by task and state: success (0 or 1), task, state, steps, seconds, error.
     """
     remove_stale([*folder.glob("episodes/.*"), *folder.glob("videos/.*")])
     ledger = Ledger(folder / "episodes", trials, record)
@@ -67,12 +73,12 @@ def evaluate_policy(
         for place, state in enumerate(trials.states)
         if (task, state) not in known
     ]
-    scene = Scene(
+    setup = RolloutSetup(
         trials.environment, trials.suite, planner.image_size, trials.replan, trials.rendering, planner.history
     )
     total = len(done) + len(todo)
     on_episode(len(done), total, done)
-    for outcome in run(scene, todo):
+    for outcome in run(setup, todo):
         ledger.keep(outcome)
         done.append(outcome)
         on_episode(len(done), total, done)
@@ -81,8 +87,28 @@ def evaluate_policy(
     return frame.sort_values(["task", "state"]).reset_index(drop=True)
 
 
+def by_task(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Successes and episodes of each task of `evaluate_policy`'s table, with Wilson's 95 % interval."""
+    rows = []
+    for task, group in outcomes.groupby("task"):
+        hits, total = int(group["success"].sum()), len(group)
+        interval = wilson(hits, total)
+        rows.append(
+            {
+                "task": int(str(task)),
+                "hits": hits,
+                "episodes": total,
+                "low": interval.low,
+                "high": interval.high,
+                "errors": int(group["error"].notna().sum()),
+            }
+        )
+    return rows
+
+
 class Ledger:
-    """Finished episodes, a small file each, whose name and content say what they belong to."""
+    """Finished episodes on disk, a small file each; its name and content say which evaluation it belongs
+    to."""
 
     def __init__(self, folder: Path, trials: Trials, record: EvaluationRecord) -> None:
         self.folder = folder
@@ -91,23 +117,23 @@ class Ledger:
         self.belongs = {"trials": str(shared), **record.as_dict()}
         del self.belongs["test_set"]
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """Those that are there and whole, of these trials."""
+    def outcomes(self) -> Iterator[EpisodeOutcome]:
+        """The stored outcomes of these trials; damaged ones are left out, with a warning."""
         for task in self.trials.tasks:
             for state in self.trials.states:
                 outcome = self._read(self._path(task, state))
                 if outcome is not None:
                     yield outcome
 
-    def keep(self, outcome: Outcome) -> None:
-        """Write one, atomically. Errors are not kept: the next run tries them again."""
+    def keep(self, outcome: EpisodeOutcome) -> None:
+        """Store an outcome, atomically. Errors are not stored: the next run tries these episodes again."""
         if outcome.error is not None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(outcome.task, outcome.state)
         write_sealed(path, {"belongs": self.belongs, "outcome": asdict(outcome)})
 
-    def _read(self, path: Path) -> Outcome | None:
+    def _read(self, path: Path) -> EpisodeOutcome | None:
         if not path.exists():
             return None
         try:
@@ -115,7 +141,7 @@ class Ledger:
         except DamagedError as error:
             LOG.warning("%s That episode is run again.", error)
             return None
-        return Outcome(**values["outcome"]) if values["belongs"] == self.belongs else None
+        return EpisodeOutcome(**values["outcome"]) if values["belongs"] == self.belongs else None
 
     def _path(self, task: int, state: int) -> Path:
         return self.folder / f"{_digest(self.belongs)[:12]}-task-{task:02d}-state-{state:03d}.json"

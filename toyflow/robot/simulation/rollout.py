@@ -1,8 +1,9 @@
-"""Episodes in closed loop: simulators in worker processes, one policy for all of them, in batches.
+"""Episodes in closed loop: simulators in worker processes, and one policy that plans for all of them in
+batches.
 
-A worker carries out a chunk of actions, looks, and waits for the next chunk; the policy answers whoever
-waits in one call. A worker that crashes or falls silent is replaced and its episode tried once more, then
-recorded as an error; the others go on.
+A worker carries out a chunk of actions, observes, and waits for the next chunk; the policy plans for all
+waiting workers in one call. A worker that crashes or hangs is replaced and its episode is tried once more,
+then recorded as an error; the others go on.
 """
 
 from __future__ import annotations
@@ -17,102 +18,120 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from toyflow.atomic import atomic_file
 from toyflow.robot.interface import Observation
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import Environment, load_environment
-from toyflow.robot.simulation.simulators import PATIENCE, Asked, Ended, Work, WorkerChannel, run_jobs
+from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobQuestion, Work, WorkerChannel, run_jobs
 
 ATTEMPTS = 2
-"""How often an episode is tried before it is recorded as an error."""
+"""An episode whose worker is lost so often is recorded as an error."""
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Where episodes take place. `rendering` is the environment's own option."""
+class RolloutSetup:
+    """The simulator of episodes, and how a policy acts in it.
+
+    Attributes:
+        environment, suite, image_size, rendering: see `Environment`.
+        replan: actions of a chunk that are carried out before the next plan.
+        history: moments that the policy looks at, the present one included.
+    """
 
     environment: str
     suite: str
     image_size: int
     replan: int
-    """Actions of a chunk that are carried out before the policy looks again."""
     rendering: str = "fast"
     history: int = 1
-    """Moments that the policy looks at, the present one included."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One attempt at a task from an official initial state."""
+    """One attempt at a task from an official initial state, still to be run.
+
+    Attributes:
+        task, state: indices of the task and of its initial state.
+        seed: plan k of the episode (from 0) draws its noise by seed + k.
+        max_steps: control steps after which it counts as failed.
+        video: path of its video without `-success.mp4` or `-failure.mp4`; None for no video.
+    """
 
     task: int
     state: int
     seed: int
-    """Of the noise of its plans; plan k uses seed + k."""
     max_steps: int
     video: str | None = None
-    """Where its video goes, without the ending that says how it went; None for no video."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How an episode went."""
+class EpisodeOutcome:
+    """How an episode ended.
+
+    Attributes:
+        steps: control steps taken.
+        error: how the simulator crashed, if it did; such an episode says nothing about the policy.
+    """
 
     task: int
     state: int
     success: bool
     steps: int
-    """Control steps taken."""
     seconds: float
     error: str | None = None
-    """What went wrong in the simulator; such an episode says nothing about the policy."""
 
 
 class Look(NamedTuple):
-    """What an episode asks the policy."""
+    """What an episode asks the policy; `plan` counts its plans from 0."""
 
     observation: Observation
     plan: int
-    """How many plans came before."""
 
 
 def run_episodes(
-    scene: Scene,
+    setup: RolloutSetup,
     episodes: Sequence[Episode],
     planner: Planner,
     workers: int,
     patience: float = PATIENCE,
-) -> Generator[Outcome, None, None]:
-    """The outcome of every episode, in the order in which they end.
+) -> Generator[EpisodeOutcome, None, None]:
+    """The outcome of every episode, in the order in which they end. Closing the generator stops all
+    simulators.
 
-    Closing the generator stops all simulators.
+    Args:
+        planner: answers all simulators that wait, in one batch.
+        workers: the most simulators at a time.
+        patience: seconds without a message after which a simulator counts as hung.
     """
     todo = list(episodes)
     tries: Counter[Episode] = Counter()
 
     def take(at_hand: int | None) -> Episode | None:
-        """Of the task at hand if one is left, else of the one that has most left."""
+        """An episode of the open simulator's task if one is left, else of the task with most left."""
         tasks = [episode.task for episode in todo]
         if not tasks:
             return None
         task = at_hand if at_hand in tasks else max(tasks, key=tasks.count)
         return todo.pop(tasks.index(task))
 
-    running = run_jobs(_Rollout(scene), take, min(workers, len(episodes)), patience)
+    running = run_jobs(_Rollout(setup), take, min(workers, len(episodes)), patience)
     with closing(running):
         for events in running:
-            looking: list[Asked[Episode]] = []
+            looking: list[JobQuestion[Episode]] = []
             for event in events:
-                if isinstance(event, Asked):
+                if isinstance(event, JobQuestion):
                     looking.append(event)
-                elif isinstance(event, Ended):
-                    yield Outcome(event.job.task, event.job.state, *event.result, round(event.seconds, 3))
+                elif isinstance(event, JobDone):
+                    yield EpisodeOutcome(
+                        event.job.task, event.job.state, *event.result, round(event.seconds, 3)
+                    )
                 else:
                     tries[event.job] += 1
                     if tries[event.job] < ATTEMPTS:
                         todo.insert(0, event.job)
                     else:
                         where = event.job.task, event.job.state
-                        yield Outcome(*where, False, 0, round(event.seconds, 3), event.why)
+                        yield EpisodeOutcome(*where, False, 0, round(event.seconds, 3), event.why)
             if looking:
                 looks = [asked.question for asked in looking]
                 seeds = [asked.job.seed + look.plan for asked, look in zip(looking, looks, strict=True)]
@@ -123,22 +142,22 @@ def run_episodes(
 
 @dataclass(frozen=True)
 class _Rollout(Work[Episode, tuple[bool, int]]):
-    """Carries out what the policy answers. The result: (whether it was solved, control steps)."""
+    """Runs an episode in a worker. The result: (whether it was solved, control steps)."""
 
-    scene: Scene
+    setup: RolloutSetup
 
     def open(self, task: int) -> Environment:
-        scene = self.scene
-        return load_environment(scene.environment)(scene.suite, task, scene.image_size, scene.rendering)
+        setup = self.setup
+        return load_environment(setup.environment)(setup.suite, task, setup.image_size, setup.rendering)
 
-    def run(self, environment: Environment, job: Episode, line: WorkerChannel) -> tuple[bool, int]:
+    def run(self, environment: Environment, job: Episode, channel: WorkerChannel) -> tuple[bool, int]:
         environment.reset(job.seed, job.state)
         film = _Film(environment, job.video)
         success, steps, plans = False, 0, 0
-        recent = [environment.observe()] * self.scene.history
+        recent = [environment.observe()] * self.setup.history
         while not success and steps < job.max_steps:
             look = Look(recent[-1]._replace(before=tuple(recent[:-1])), plans)
-            chunk = line.ask(look)[: self.scene.replan]
+            chunk = channel.ask(look)[: self.setup.replan]
             plans += 1
             for place, action in enumerate(chunk, 1):
                 success = environment.step(action)
@@ -146,14 +165,14 @@ class _Rollout(Work[Episode, tuple[bool, int]]):
                 film.shoot(steps)
                 if success or steps == job.max_steps:
                     break
-                if place > len(chunk) - self.scene.history:  # only what the next plan looks at is rendered
+                if place > len(chunk) - self.setup.history:  # render only what the next plan sees
                     recent = [*recent[1:], environment.observe()]
         film.save(success)
         return success, steps
 
 
 class _Film:
-    """A video of every second control step, or nothing."""
+    """A video of every second control step; without a path it does nothing."""
 
     EVERY = 2
 
@@ -170,9 +189,7 @@ class _Film:
     def save(self, success: bool) -> None:
         if self.path is None or not self.frames:
             return
-        import imageio.v3 as imageio
-
-        from toyflow.atomic import atomic_file
+        import imageio.v3 as imageio  # optional
 
         path = Path(f"{self.path}-{'success' if success else 'failure'}.mp4")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,5 +198,6 @@ class _Film:
 
 
 def episode_seed(noise_seed: int, suite: str, task: int, state: int) -> int:
-    """Seed of the first plan's noise: the same for every K, policy and schedule."""
+    """The seed of an episode's noise: the same for every K, policy and schedule, so that these compare in
+    pairs."""
     return int(np.random.SeedSequence([noise_seed, *suite.encode(), task, state]).generate_state(1)[0])

@@ -1,6 +1,6 @@
 """Simulators in worker processes, one each: jobs go in, events come out.
 
-A worker that crashes, raises or falls silent is replaced; what becomes of its job is for the caller to say.
+A worker that crashes, raises or hangs is replaced; the caller decides what becomes of its job.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from toyflow.robot.simulation.environment import Environment
 from toyflow.workers import exit_with_parent, worker_context
 
 PATIENCE = 300.0
-"""Seconds without a sign of life after which a worker counts as hung; making a simulator takes some."""
+"""Seconds without a message after which a worker counts as hung; opening a simulator takes some."""
 BEAT_EVERY = 1.0
+"""Seconds between two heartbeats, at least."""
 
 
 @runtime_checkable
 class Job(Protocol):
-    """What a worker is given: it is of one task of the suite."""
+    """What a worker is given to do, in the simulator of one task."""
 
     @property
     def task(self) -> int:
-        """The task's number; a worker keeps the simulator of its last one."""
+        """The task's index; a worker keeps its simulator open until a job of another task comes."""
         ...
 
 
@@ -40,32 +41,33 @@ R = TypeVar("R")
 
 
 class WorkerChannel(ABC):
-    """From a job to whoever runs it."""
+    """A job's connection, in a worker process, to the process that called `run_jobs`."""
 
     @abstractmethod
     def beat(self) -> None:
-        """Say that the job goes on; to be called every now and then."""
+        """Tell that the job is alive; call it at every step. Not called for `PATIENCE` seconds, the job is
+        lost."""
 
     @abstractmethod
     def ask(self, question: Any) -> Any:
-        """Wait for the answer to `question`."""
+        """Send `question`, any picklable object, and wait for the answer; see `JobQuestion`."""
 
 
 class Work(ABC, Generic[J, R]):
-    """What workers do; travels to them."""
+    """What workers do with a job; pickled and sent to each of them."""
 
     @abstractmethod
     def open(self, task: int) -> Environment:
-        """The simulator of a task."""
+        """Open the simulator of the task with this index."""
 
     @abstractmethod
-    def run(self, environment: Environment, job: J, line: WorkerChannel) -> R:
-        """Do a job."""
+    def run(self, environment: Environment, job: J, channel: WorkerChannel) -> R:
+        """Do a job; returns its result, any picklable object."""
 
 
 @dataclass(frozen=True)
-class Ended(Generic[J, R]):
-    """A job is done."""
+class JobDone(Generic[J, R]):
+    """A job is done. `seconds` is how long it took."""
 
     job: J
     result: R
@@ -73,20 +75,24 @@ class Ended(Generic[J, R]):
 
 
 @dataclass(frozen=True)
-class Lost(Generic[J]):
-    """A job's worker has ended before it."""
+class JobLost(Generic[J]):
+    """A job's worker crashed, raised or hung before the job was done.
+
+    Attributes:
+        why: completes the sentence `its process ...`.
+        seconds: since the job was given.
+        error: what the job raised, if that is an error for the user to read.
+    """
 
     job: J
     why: str
-    """As in `its process ...`."""
     seconds: float
     error: ToyflowError | None = None
-    """What the job raised, if it was meant for the user."""
 
 
 @dataclass(frozen=True)
-class Asked(Generic[J]):
-    """A job waits for `answer` to be called; it has to be before the next events are asked for."""
+class JobQuestion(Generic[J]):
+    """A job waits: call `answer` before asking `run_jobs` for the next events."""
 
     job: J
     question: Any
@@ -98,15 +104,16 @@ def run_jobs(
     take: Callable[[int | None], J | None],
     size: int,
     patience: float = PATIENCE,
-) -> Generator[Sequence[Ended[J, R] | Lost[J] | Asked[J]], None, None]:
-    """What happens to the jobs that `take` gives, up to `size` at a time, until it gives none and none runs.
+) -> Generator[Sequence[JobDone[J, R] | JobLost[J] | JobQuestion[J]], None, None]:
+    """Run the jobs that `take` gives, up to `size` at a time, until it gives none and none is running; yields
+    events in batches. Closing the generator stops all workers.
 
     Args:
-        take: the next job for a worker that has a simulator of this task, or of none; None for no job. It is
-            asked again after every event.
-        patience: seconds without a sign after which a worker counts as hung.
-
-    Closing the generator stops all workers.
+        work: what is done with a job.
+        take: the next job for a worker, given the task whose simulator the worker has open (or None); None
+            for no job. It is asked again after every event.
+        size: the most worker processes.
+        patience: seconds without a message after which a worker counts as hung.
     """
     workers: list[_Worker] = []
     try:
@@ -149,7 +156,7 @@ class _Raised(NamedTuple):
 
 
 class _Worker:
-    """A process, seen from outside."""
+    """A worker process, seen from the process that started it."""
 
     def __init__(self, work: Work[Any, Any], patience: float) -> None:
         context = worker_context()
@@ -168,19 +175,19 @@ class _Worker:
         self.job, self.task, self._given = job, job.task, time.monotonic()
         self._send(job)
 
-    def event(self) -> Ended[Any, Any] | Lost[Any] | Asked[Any] | None:
-        """What has become of its job, if anything has."""
+    def event(self) -> JobDone[Any, Any] | JobLost[Any] | JobQuestion[Any] | None:
+        """The next event of its job, if there is one."""
         try:
             while self.connection.poll():
                 message = self.connection.recv()
                 self.deadline = time.monotonic() + self._patience
                 if isinstance(message, _Question):
-                    return Asked(self.job, message.content, self._send)
+                    return JobQuestion(self.job, message.content, self._send)
                 if isinstance(message, _Raised):
                     return self._lost(str(message.error), message.error)
                 if isinstance(message, _Done):
                     job, self.job = self.job, None
-                    return Ended(job, message.result, time.monotonic() - self._given)
+                    return JobDone(job, message.result, time.monotonic() - self._given)
         except (EOFError, OSError):
             self._process.join()
             return self._lost(_ending(self._process.exitcode or 0))
@@ -189,20 +196,20 @@ class _Worker:
         return None
 
     def stop(self) -> None:
-        """End the process, whatever it is at: what it writes appears whole or not at all."""
+        """Kill the process. Its files stay whole, as they are written atomically."""
         self._process.kill()
         self._process.join()
         self.connection.close()
 
     def _send(self, message: Any) -> None:
         self.deadline = time.monotonic() + self._patience
-        with suppress(OSError):  # it died, which its next event tells
+        with suppress(OSError):  # the worker died: its next event says so
             self.connection.send(message)
 
-    def _lost(self, why: str, error: ToyflowError | str | None = None) -> Lost[Any]:
+    def _lost(self, why: str, error: ToyflowError | str | None = None) -> JobLost[Any]:
         self.ended = True
         meant_for_user = error if isinstance(error, ToyflowError) else None
-        return Lost(self.job, why, time.monotonic() - self._given, meant_for_user)
+        return JobLost(self.job, why, time.monotonic() - self._given, meant_for_user)
 
 
 def _ending(code: int) -> str:
@@ -213,13 +220,13 @@ def _ending(code: int) -> str:
 
 
 def _serve(work: Work[Any, Any], connection: Connection) -> None:
-    """A worker's whole life. Ctrl-C is the parent's to handle; without a parent there is nothing to do."""
+    """The main function of a worker. The parent handles Ctrl-C; a worker without a parent exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=exit_with_parent, daemon=True).start()
-    # There is a simulator for each processor already; software OpenGL would start as many threads in each.
+    # Each core has a simulator already; software OpenGL would start a thread per core in each of them.
     os.environ.setdefault("LP_NUM_THREADS", "1")
-    line = _Pipe(connection)
+    channel = _PipeChannel(connection)
     environment, task = None, None
     try:
         while True:
@@ -228,7 +235,7 @@ def _serve(work: Work[Any, Any], connection: Connection) -> None:
                 if environment is not None:
                     environment.close()
                 environment, task = work.open(job.task), job.task
-            connection.send(_Done(work.run(environment, job, line)))
+            connection.send(_Done(work.run(environment, job, channel)))
     except (EOFError, BrokenPipeError):
         return
     except ToyflowError as error:
@@ -237,8 +244,8 @@ def _serve(work: Work[Any, Any], connection: Connection) -> None:
         connection.send(_Raised(f"failed with {named_line(error)}"))
 
 
-class _Pipe(WorkerChannel):
-    """A line through a pipe, which beats at most once in `BEAT_EVERY` seconds."""
+class _PipeChannel(WorkerChannel):
+    """A channel through a pipe; it sends at most one heartbeat in `BEAT_EVERY` seconds."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -8,14 +8,26 @@ from dataclasses import dataclass
 from toyflow.optionset import OptionSet, choice, text
 
 ENVIRONMENT = "libero"
-"""The simulator of data that do not say theirs."""
+"""The simulator where neither the user nor the demonstrations name one."""
 AUTO, NO_TRIALS = "auto", "none"
 WHOLE_HORIZON = "horizon"
 
 
 @dataclass(frozen=True)
 class TrialOptions(OptionSet):
-    """What a user chooses of an evaluation in closed loop; `trials.trials_of` looks it up."""
+    """What a user chooses of an evaluation in closed loop; `trials.trials_of` looks it up in the simulator.
+
+    Attributes:
+        environment: the simulator's name; `auto` is that of the demonstrations.
+        suite: of the simulator; `auto` is that of the demonstrations, `none` is no evaluation.
+        tasks: `all`, or numbers such as 0-4+7; `auto` are those of the demonstrations, else all.
+        states: how many of each task's official initial states, or which: 10 or 0-4+7.
+        replan: actions of a chunk that are carried out before the next plan; `horizon` is all of them.
+        rendering: see `Environment`.
+
+    >>> TrialOptions.parse({"suite": "libero_goal", "tasks": "0-2"}).tasks
+    '0-2'
+    """
 
     environment: str = text(AUTO, f"a simulator; auto is that of the data, else {ENVIRONMENT}")
     suite: str = text(AUTO, f"of the simulator; {NO_TRIALS} to train only")

@@ -1,4 +1,4 @@
-"""What a policy is evaluated on: tasks of a suite, official initial states, and when it looks again."""
+"""What a policy is evaluated on: tasks of a suite, official initial states, and how often it plans."""
 
 from __future__ import annotations
 
@@ -19,22 +19,52 @@ from toyflow.robot.simulation.trial_options import (
 
 
 @dataclass(frozen=True)
+class DemoSource:
+    """Where demonstrations were made: the default for where a policy trained on them is evaluated.
+
+    Attributes:
+        tasks: numbers joined by +, as in `TrialOptions`.
+    """
+
+    environment: str
+    suite: str
+    tasks: str
+
+    def as_dict(self) -> dict[str, str]:
+        """JSON values."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, str]) -> DemoSource | None:
+        """The source that `as_dict` gave; None of an empty dictionary, which records of other data have."""
+        return cls(**values) if values else None
+
+
+@dataclass(frozen=True)
 class Trials:
     """Episodes of one suite: every task of `tasks` from every state of `states`.
 
     `str` gives the name under which results are kept, `parse` takes it back.
+
+    Attributes:
+        states: indices of official initial states.
+        replan: actions of a chunk that are carried out before the next plan.
+        assets: `own`, or `stand-in` where scores are not the suite's.
+
+    >>> trials = Trials("libero", "libero_goal", (0, 1, 2), (0, 1), 10, "fast", "own")
+    >>> str(trials)
+    'environment=libero suite=libero_goal tasks=0-2 states=0-1 replan=10 rendering=fast assets=own'
+    >>> Trials.parse(str(trials)) == trials
+    True
     """
 
     environment: str
     suite: str
     tasks: tuple[int, ...]
     states: tuple[int, ...]
-    """Indices of official initial states."""
     replan: int
-    """Actions of a chunk that are carried out before the policy looks again."""
     rendering: str
     assets: str
-    """`own`, or `stand-in` where scores are not the suite's."""
 
     def __str__(self) -> str:
         tasks, states = (listed_ranges(sorted(numbers), "+") for numbers in (self.tasks, self.states))
@@ -56,29 +86,29 @@ class Trials:
         )
 
 
-def trials_of(options: TrialOptions, made_of: Mapping[str, str], horizon: int) -> Trials | None:
+def trials_of(options: TrialOptions, source: DemoSource | None, horizon: int) -> Trials | None:
     """The trials that `options` ask for; None where they ask for none.
 
     Args:
-        made_of: environment, suite and tasks of the demonstrations, where they are known; `auto` means these.
+        source: where the demonstrations were made, if that is known; `auto` means there.
         horizon: actions of the policy's chunk.
 
     Raises:
         UsageError: something that does not exist, or is not installed.
     """
-    theirs = made_of.get("environment", options.environment)
-    if options.environment not in (AUTO, theirs) and options.suite == AUTO:
+    if source and options.environment not in (AUTO, source.environment) and options.suite == AUTO:
         suites = ", ".join(load_environment(options.environment).suites())
         raise UsageError(
-            f"the demonstrations are of {theirs}: name a suite of {options.environment}, which has {suites}."
+            f"the demonstrations are of {source.environment}: name a suite of {options.environment}, which "
+            f"has {suites}."
         )
     if options.environment == AUTO:
-        options = replace(options, environment=made_of.get("environment", ENVIRONMENT))
+        options = replace(options, environment=source.environment if source else ENVIRONMENT)
     if options.suite == AUTO:
-        options = replace(options, suite=made_of.get("suite", NO_TRIALS))
+        options = replace(options, suite=source.suite if source else NO_TRIALS)
     if options.tasks == AUTO:
-        same = options.suite == made_of.get("suite")
-        options = replace(options, tasks=made_of.get("tasks", "all") if same else "all")
+        same = source is not None and options.suite == source.suite
+        options = replace(options, tasks=source.tasks if source and same else "all")
     return None if options.suite == NO_TRIALS else _checked(options, horizon)
 
 

@@ -23,7 +23,7 @@ from toyflow.robot.runtime.control.safety import Gate, SafetyStop
 from toyflow.robot.runtime.control.signals import StopSignals
 from toyflow.robot.runtime.control.summary import Summary
 from toyflow.robot.runtime.robots import RobotSettings, open_robot
-from toyflow.robot.simulation.rollout import Episode, Scene, episode_seed, run_episodes
+from toyflow.robot.simulation.rollout import Episode, RolloutSetup, episode_seed, run_episodes
 
 PATIENCE = Patience(hold_after=50, stop_after=300, stale_after=100)
 
@@ -152,7 +152,7 @@ def test_it_runs_and_comes_to_rest(tmp_path, stepped):
 def test_on_a_stepped_clock_it_does_what_evaluation_does(tmp_path):
     evaluated = StraightPlanner()
     seed = episode_seed(0, "points", 1, 2)
-    [outcome] = run_episodes(Scene("points", "points", 16, 3), [Episode(1, 2, seed, 60)], evaluated, 1)
+    [outcome] = run_episodes(RolloutSetup("points", "points", 16, 3), [Episode(1, 2, seed, 60)], evaluated, 1)
     planner = StraightPlanner()
     robot = open_robot("points", RobotSettings(planner.interface, suite="points", task=1, states=(2,)))
     [ending] = Rig(tmp_path, robot, planner, replan=3).run()

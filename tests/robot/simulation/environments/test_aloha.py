@@ -8,7 +8,7 @@ import pytest
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.runtime.robots import RobotSettings
 from toyflow.robot.runtime.robots.simulated import SimulatedRobot
-from toyflow.robot.simulation.environments.aloha import Aloha, AlohaState, scene
+from toyflow.robot.simulation.environments.aloha import Aloha, AlohaState, aloha_scene
 
 MISSING = [name for name in ("mujoco", "gym_aloha") if find_spec(name) is None]
 needed = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}; toyflow[aloha]")
@@ -22,7 +22,7 @@ def environment():
 
 
 def test_without_the_package_it_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(scene, "find_spec", lambda name: None)
+    monkeypatch.setattr(aloha_scene, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs the package gym-aloha.*pip install 'toyflow\[aloha\]'"):
         Aloha.assets()
     assert Aloha.suites() == ("transfer_cube",) and Aloha.tasks("transfer_cube")[0].init_states == 50
@@ -39,7 +39,7 @@ def test_it_shows_two_cameras_and_a_state(environment):
         assert image.shape == (64, 64, 3) and image.std() > 10
         red = (image[..., 0] > 120) & (image[..., 1] < 60)
         assert red.any()  # the cube
-    np.testing.assert_allclose(seen.state[:6], scene.START, atol=0.02)
+    np.testing.assert_allclose(seen.state[:6], aloha_scene.START, atol=0.02)
     assert abs(seen.state[6]) < 0.15 and "red cube" in seen.prompt
 
 

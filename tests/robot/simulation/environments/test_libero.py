@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.simulation.environments.libero import package, suites
-from toyflow.robot.simulation.environments.libero.environment import CAMERAS, IDLE
+from toyflow.robot.simulation.environments.libero.libero_environment import CAMERAS, IDLE
 from toyflow.robot.simulation.environments.rendering import Cameras
 
 pytestmark = pytest.mark.slow

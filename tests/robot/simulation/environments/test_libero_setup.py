@@ -9,7 +9,7 @@ from rich.console import Console
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.simulation.environments import rendering
-from toyflow.robot.simulation.environments.libero import assets, setup
+from toyflow.robot.simulation.environments.libero import assets, libero_setup
 
 
 @pytest.fixture
@@ -21,19 +21,21 @@ def console(capsys):
 def commands(monkeypatch):
     """The commands that would have been run, none of which is."""
     issued = []
-    monkeypatch.setattr(setup, "_run", lambda command, environment: issued.append(command))
+    monkeypatch.setattr(libero_setup, "_run", lambda command, environment: issued.append(command))
     return issued
 
 
 class TestPackages:
     def test_nothing_is_installed_that_is_there(self, monkeypatch, commands, console):
-        monkeypatch.setattr(setup, "is_met", lambda module, requirement: True)
-        setup.install_packages(console)
+        monkeypatch.setattr(libero_setup, "is_met", lambda module, requirement: True)
+        libero_setup.install_packages(console)
         assert not commands
 
     def test_liberos_own_come_without_what_they_declare(self, monkeypatch, commands, console, capsys):
-        monkeypatch.setattr(setup, "is_met", lambda module, requirement: module not in ("libero", "numba"))
-        setup.install_packages(console)
+        monkeypatch.setattr(
+            libero_setup, "is_met", lambda module, requirement: module not in ("libero", "numba")
+        )
+        libero_setup.install_packages(console)
         alone, beside = commands
         assert alone[:4] == [sys.executable, "-m", "pip", "install"]
         assert alone[-2:] == ["--no-deps", "hf-libero==0.1.4"]
@@ -42,16 +44,18 @@ class TestPackages:
         assert "installing hf-libero==0.1.4" in capsys.readouterr().out
 
     def test_versions_count_where_the_distribution_is_known(self, monkeypatch):
-        monkeypatch.setattr(setup, "installed_version", {"mujoco": "3.9.1", "robosuite": "1.4.0"}.get)
-        monkeypatch.setattr(setup, "find_spec", lambda module: module != "bddl" or None)
-        assert not setup.is_met("mujoco", "mujoco<3.9")
-        assert setup.is_met("robosuite", "robosuite==1.4.0")
-        assert setup.is_met("libero", "hf-libero==0.1.4")  # a fork, under another name
-        assert not setup.is_met("bddl", "bddl==1.0.1")
+        monkeypatch.setattr(libero_setup, "installed_version", {"mujoco": "3.9.1", "robosuite": "1.4.0"}.get)
+        monkeypatch.setattr(libero_setup, "find_spec", lambda module: module != "bddl" or None)
+        assert not libero_setup.is_met("mujoco", "mujoco<3.9")
+        assert libero_setup.is_met("robosuite", "robosuite==1.4.0")
+        assert libero_setup.is_met("libero", "hf-libero==0.1.4")  # a fork, under another name
+        assert not libero_setup.is_met("bddl", "bddl==1.0.1")
 
     def test_a_failed_command_is_one_line(self):
         with pytest.raises(ToyflowError, match=r"failed: no such thing$") as caught:
-            setup._run([sys.executable, "-c", "raise SystemExit('first\\nno such thing')"], dict(os.environ))
+            libero_setup._run(
+                [sys.executable, "-c", "raise SystemExit('first\\nno such thing')"], dict(os.environ)
+            )
         assert "\n" not in str(caught.value).replace("\\n", "")
 
 
@@ -87,14 +91,14 @@ class TestOpenGL:
         with pytest.raises(
             UsageError, match="apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
         ) as caught:
-            setup.provide_opengl(console)
+            libero_setup.provide_opengl(console)
         assert "\n" not in str(caught.value) and not commands
 
     def test_root_installs_the_packages(self, monkeypatch, commands, console):
         monkeypatch.setattr(rendering, "works", lambda backend: len(commands) == 2)
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(setup.shutil, "which", lambda name: f"/usr/bin/{name}")
-        setup.provide_opengl(console)
+        monkeypatch.setattr(libero_setup.shutil, "which", lambda name: f"/usr/bin/{name}")
+        libero_setup.provide_opengl(console)
         assert [command[:2] for command in commands] == [["apt-get", "update"], ["apt-get", "install"]]
 
 
@@ -108,12 +112,12 @@ class TestAssets:
         monkeypatch.setattr(assets.package, "folder", lambda: fresh_home / "site-packages")
 
     def test_failing_all_there_are_stand_ins_and_that_is_said(self, console, capsys):
-        setup.provide_assets(None, False, console)
+        libero_setup.provide_assets(None, False, console)
         assert assets.find().kind == "stand-in"
         assert "scores on them are not LIBERO scores" in capsys.readouterr().out
 
     def test_the_hub_is_not_asked_for_stand_ins(self, console, capsys):
-        setup.provide_assets(None, True, console)
+        libero_setup.provide_assets(None, True, console)
         assert assets.find().kind == "stand-in" and not capsys.readouterr().out
 
     def test_what_is_there_stays(self, fresh_home, console, monkeypatch, capsys):
@@ -121,18 +125,18 @@ class TestAssets:
             (assets.own_folder() / name).mkdir(parents=True)
             (assets.own_folder() / name / "thing.xml").touch()
         monkeypatch.setattr(assets, "from_archive", lambda archive: pytest.fail("unpacked"))
-        setup.provide_assets(fresh_home / "a.tar", False, console)
+        libero_setup.provide_assets(fresh_home / "a.tar", False, console)
         assert "there already" in capsys.readouterr().out
 
     def test_an_archive_that_does_not_exist_is_said_first(self, fresh_home, commands, console):
         with pytest.raises(UsageError, match=r"there is no .*nothing\.tar"):
-            setup.setup_libero(fresh_home / "nothing.tar", console=console)
+            libero_setup.setup_libero(fresh_home / "nothing.tar", console=console)
         assert not commands
 
 
 @pytest.mark.slow
 def test_all_of_it_ends_with_an_image(rendered_libero, fresh_home, console, capsys):
-    setup.setup_libero(stand_ins=True, console=console)
+    libero_setup.setup_libero(stand_ins=True, console=console)
     shown = capsys.readouterr().out
     assert (
         "scores are not LIBERO scores" in shown and "image 128x128" in shown and "libero_object (10)" in shown
@@ -143,6 +147,6 @@ def test_no_image_is_one_line(monkeypatch):
     def run(command, **_):
         return subprocess.CompletedProcess(command, 1, "", "warning\nLIBERO's assets are missing.\n")
 
-    monkeypatch.setattr(setup.subprocess, "run", run)
+    monkeypatch.setattr(libero_setup.subprocess, "run", run)
     with pytest.raises(ToyflowError, match=r"^LIBERO renders no image: LIBERO's assets are missing\.$"):
-        setup._check_apart()
+        libero_setup._check_apart()

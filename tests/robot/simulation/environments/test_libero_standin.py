@@ -5,7 +5,7 @@ import pytest
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.simulation.environments.libero import assets, standin
-from toyflow.robot.simulation.environments.libero.environment import IDLE
+from toyflow.robot.simulation.environments.libero.libero_environment import IDLE
 from toyflow.robot.simulation.environments.libero.standin_shapes import ITEMS
 
 

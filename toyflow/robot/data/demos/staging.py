@@ -1,12 +1,12 @@
-"""Attempts that are finished, on disk.
+"""Finished attempts on disk, until the data set is written.
 
-    OUT.episodes/recipe.json                what the episodes depend on
+    OUT.episodes/recipe.json                options that the episodes depend on
     OUT.episodes/task-00/000017/            attempt 17 at task 0
         outcome.json                        solved or not, steps, seconds
         episode.npz                         if solved: images/CAMERA, state, action
         manifest.json                       checksums
 
-Each appears whole or not at all; another run goes on from what is there.
+Each attempt appears whole or not at all; another run continues from those that are there.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from filelock import FileLock, Timeout
 
 from toyflow.atomic import DamagedError, atomic_folder, read_json, remove_stale, verified, write_json
 from toyflow.errors import UsageError
-from toyflow.robot.data.demos.episode import Attempt, Episode, Outcome, Recorded
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome, RecordedAttempt, Trajectory
 
 SUFFIX = ".episodes"
 IMAGES = "images/"
 
 
 class Staging:
-    """The folder of attempts that belongs to the data set `out`. Making this object touches nothing."""
+    """The folder of attempts for the data set `out`. Making this object touches no file."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -37,7 +37,7 @@ class Staging:
 
     @contextmanager
     def claimed(self, recipe: dict[str, Any]) -> Iterator[None]:
-        """Be the only process at work here; clears what a killed one left half-written.
+        """Lock the folder for this process, and remove half-written files of a killed one.
 
         Raises:
             UsageError: another process is at work here, the episodes here are of another recipe, or the
@@ -72,33 +72,33 @@ class Staging:
                 f"{self.folder} holds episodes with {was}, not {asked}; choose another --out or remove it."
             )
 
-    def write(self, recorded: Recorded) -> None:
-        """Keep an attempt; of a failed one only that it failed."""
-        outcome, episode = recorded
+    def write(self, recorded: RecordedAttempt) -> None:
+        """Store an attempt; of a failed one the outcome alone."""
+        outcome, trajectory = recorded
         path = self._path(outcome.attempt)
         path.parent.mkdir(exist_ok=True)
         with atomic_folder(path) as folder:
             if outcome.solved:
-                images = {IMAGES + camera: frames for camera, frames in episode.images.items()}
-                arrays: dict[str, Any] = {"state": episode.state, "action": episode.action, **images}
+                images = {IMAGES + camera: frames for camera, frames in trajectory.images.items()}
+                arrays: dict[str, Any] = {"state": trajectory.state, "action": trajectory.action, **images}
                 np.savez_compressed(folder / "episode.npz", **arrays)
             content = {"solved": outcome.solved, "steps": outcome.steps, "seconds": outcome.seconds}
             write_json(folder / "outcome.json", content)
 
-    def outcome(self, attempt: Attempt) -> Outcome | None:
-        """How an attempt ended, or None if it was not made. Raises DamagedError where what it left is not
-        what was written."""
+    def outcome(self, attempt: Attempt) -> AttemptOutcome | None:
+        """How an attempt ended, or None if it was not made. Raises DamagedError where a file is not as it was
+        written."""
         folder = self._path(attempt)
         if not folder.exists():
             return None
-        outcome = Outcome(attempt, **read_json(verified(folder, "outcome.json")))
+        outcome = AttemptOutcome(attempt, **read_json(verified(folder, "outcome.json")))
         if outcome.solved:
             verified(folder, "episode.npz")
         return outcome
 
-    def outcomes(self) -> tuple[dict[Attempt, Outcome], list[DamagedError]]:
-        """All attempts that are here and whole; and what was wrong with the others, which are removed."""
-        found: dict[Attempt, Outcome] = {}
+    def outcomes(self) -> tuple[dict[Attempt, AttemptOutcome], list[DamagedError]]:
+        """All undamaged attempts, and the errors of the damaged ones, which are removed."""
+        found: dict[Attempt, AttemptOutcome] = {}
         damaged: list[DamagedError] = []
         for folder in sorted(self.folder.glob("task-*/[0-9]*")):
             attempt = Attempt(int(folder.parent.name.removeprefix("task-")), int(folder.name))
@@ -112,11 +112,11 @@ class Staging:
                 found[attempt] = outcome
         return found, damaged
 
-    def read(self, attempt: Attempt) -> Episode:
-        """The episode of a solved attempt. Raises DamagedError."""
+    def read(self, attempt: Attempt) -> Trajectory:
+        """The trajectory of a solved attempt. Raises DamagedError."""
         with np.load(verified(self._path(attempt), "episode.npz"), allow_pickle=False) as arrays:
             images = {key.removeprefix(IMAGES): arrays[key] for key in arrays if key.startswith(IMAGES)}
-            return Episode(images, arrays["state"], arrays["action"])
+            return Trajectory(images, arrays["state"], arrays["action"])
 
     def _path(self, attempt: Attempt) -> Path:
         return self.folder / f"task-{attempt.task:02d}" / f"{attempt.number:06d}"

@@ -1,7 +1,7 @@
-"""A backbone that trains on two cores: a CNN per camera that looks for keypoints, and a word table.
+"""A backbone that trains on two CPU cores: a CNN per camera that finds keypoints, and a table of words.
 
-Keypoints rather than patches: tried once on synthetic scenes, a grid of 16 patch tokens fitted the training
-scenes faster, and erred 1.7 times as much on new ones.
+Keypoints rather than patches: in a trial on synthetic scenes, a grid of 16 patch tokens fitted the training
+scenes faster, and had 1.7 times the error on new ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from toyflow.robot.policy.backbones.base import Backbone
+from toyflow.robot.policy.backbones.backbone import Backbone
 from toyflow.robot.policy.language import PADDING
 from toyflow.robot.policy.spec import PolicySpec
 
@@ -25,8 +25,8 @@ WORD_WIDTH = 32
 
 
 class NanoBackbone(Backbone):
-    """Four tokens for each camera, and one for the prompt, which also tells each camera what to look for.
-    Attention between them is the head's business."""
+    """Four tokens for each camera, and one for the prompt, which also steers what each camera looks for. The
+    head attends between them."""
 
     def __init__(self, spec: PolicySpec) -> None:
         super().__init__()
@@ -42,14 +42,14 @@ class NanoBackbone(Backbone):
         images: Mapping[str, UInt8[Tensor, "batch 3 side side"]],
         tokens: Int64[Tensor, "batch length"],
     ) -> Float[Tensor, "batch tokens {self.width}"]:
-        """The cameras' tokens in turn, then the prompt's."""
+        """See `Backbone`: each camera's tokens in turn, then the prompt's."""
         prompt = self.reader(tokens) if self.reader else None
         seen = [eye(images[camera], prompt) for camera, eye in zip(self.cameras, self.eyes, strict=True)]
         return torch.cat(seen if prompt is None else [*seen, prompt[:, None]], dim=1)
 
 
 class PromptReader(nn.Module):
-    """W2 mean(silu(W1 (word + place))) over a prompt's words: one vector that knows their order."""
+    """W2 mean(silu(W1 (word + position))) over a prompt's words: one vector, which depends on their order."""
 
     def __init__(self, vocabulary: int, length: int, width: int) -> None:
         super().__init__()
@@ -65,9 +65,9 @@ class PromptReader(nn.Module):
 
 
 class KeypointEye(nn.Module):
-    """Three convolutions to a map of a quarter of the image's side, on which 32 queries each find a keypoint
-    by spatial softmax (Levine et al. 2016): an expected place, and the features there. The prompt weighs the
-    features by which the queries look. Eight keypoints make a token."""
+    """Three convolutions to a map of a quarter of the image's side, on which each of 32 queries finds a
+    keypoint by spatial softmax (Levine et al. 2016): its expected position, and the features there. The
+    prompt scales the queries' features. Eight keypoints make a token."""
 
     def __init__(self, width: int, reads: bool) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class KeypointEye(nn.Module):
             nn.GroupNorm(GROUPS, third),
             nn.SiLU(),
         )
-        # Peaked from the start: where all places weigh the same, all keypoints lie in the middle.
+        # Large, so that the softmax is peaked from the start: else all keypoints begin in the middle.
         self.queries = nn.Parameter(3 / third**0.5 * torch.randn(KEYPOINTS, third))
         self.gate = nn.Linear(width, third) if reads else None
         per_token = KEYPOINTS // KEYPOINT_TOKENS * (third + 2)

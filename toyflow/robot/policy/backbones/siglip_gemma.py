@@ -1,4 +1,4 @@
-"""SigLIP and the first layers of Gemma: images and prompt as one prefix that sees all of itself."""
+"""SigLIP and the first layers of Gemma: images and prompt as one prefix with full attention."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.data.hub import PALIGEMMA, SIGLIP, check_transformers, from_hub
-from toyflow.robot.policy.backbones.base import Backbone
+from toyflow.robot.policy.backbones.backbone import Backbone
 from toyflow.robot.policy.language import PADDING
 from toyflow.robot.policy.spec import PolicySpec
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # heavy and optional
     from transformers import GemmaConfig, GemmaModel, SiglipVisionConfig, SiglipVisionModel
 
 
 @dataclass(frozen=True)
 class VlmSize:
-    """Layers of SigLIP So400m, and Gemma's shape; one head of keys and values, as in Gemma-2b."""
+    """Layers of SigLIP So400m, and Gemma's shape; keys and values have one head, as in Gemma-2b."""
 
     vision_layers: int
     layers: int
@@ -40,20 +40,20 @@ VLM_SIZES = {
 
 
 class SiglipGemma(Backbone):
-    """PaliGemma, cut short. Each camera's patches go through SigLIP alone, and with the prompt's tokens
-    through Gemma, where all attend to all but padding. What stands at padding is zero in the answer.
+    """PaliGemma with fewer layers. Each camera's patches go through SigLIP, then together with the prompt's
+    tokens through Gemma, where all tokens attend to all but padding. The output is zero at padding.
 
-    Weights start at random, or, if the spec says `pretrained`, as published: for `full` from PaliGemma's
-    first layers, for `tiny` SigLIP's from its first layers and Gemma's at random.
+    Weights are random, or published ones if the spec says `pretrained`: for `full` PaliGemma's first layers,
+    for `tiny` SigLIP's first layers and a random Gemma.
 
     Raises:
-        UsageError: transformers is not installed, or published weights are not to be had.
+        UsageError: transformers is not installed, or published weights cannot be downloaded.
     """
 
     def __init__(self, spec: PolicySpec, paligemma: str = PALIGEMMA, siglip: str = SIGLIP) -> None:
         super().__init__()
         check_transformers(f"size {spec.size}")
-        from transformers import GemmaModel, SiglipVisionModel
+        from transformers import GemmaModel, SiglipVisionModel  # heavy and optional
 
         size = VLM_SIZES[spec.size]
         self.width, self.cameras, self.reads = size.width, spec.interface.cameras, spec.language
@@ -78,7 +78,7 @@ class SiglipGemma(Backbone):
         images: Mapping[str, UInt8[Tensor, "batch 3 side side"]],
         tokens: Int64[Tensor, "batch length"],
     ) -> Float[Tensor, "batch tokens {self.width}"]:
-        """The last layer's tokens: each camera's patches in turn, then the prompt's."""
+        """See `Backbone`: the last layer's tokens, each camera's patches in turn, then the prompt's."""
         prefix, present = [], []
         if self.cameras:
             prefix.append(self._look(images))
@@ -98,19 +98,19 @@ class SiglipGemma(Backbone):
         assert self.vision is not None and self.projector is not None
         pixels = torch.cat([images[camera] for camera in self.cameras]).float() / 127.5 - 1
         patches = self.projector(self.vision(pixel_values=pixels).last_hidden_state)
-        # Gemma multiplies what it is given by the root of its width, which is meant for words.
+        # Gemma multiplies its input by the root of its width, which is meant for words.
         by_camera = (patches / self.width**0.5).chunk(len(self.cameras))
         return torch.cat(by_camera, dim=1)
 
 
 def _prefix_mask(seen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch 1 tokens tokens"]:
-    """Who may look at whom: all at all that is there; padding also at itself, as it must look somewhere."""
+    """Attention mask: all attend to all but padding; padding also to itself, as no row may be empty."""
     itself = torch.eye(seen.shape[1], dtype=torch.bool, device=seen.device)
     return (seen[:, None] | itself)[:, None]
 
 
 def _vision_config(size: VlmSize, side: int) -> SiglipVisionConfig:
-    from transformers import SiglipVisionConfig
+    from transformers import SiglipVisionConfig  # heavy and optional
 
     return SiglipVisionConfig(
         hidden_size=1152,
@@ -125,7 +125,7 @@ def _vision_config(size: VlmSize, side: int) -> SiglipVisionConfig:
 
 
 def _gemma_config(size: VlmSize, vocabulary: int) -> GemmaConfig:
-    from transformers import GemmaConfig
+    from transformers import GemmaConfig  # heavy and optional
 
     return GemmaConfig(
         vocab_size=vocabulary,
@@ -142,7 +142,7 @@ def _gemma_config(size: VlmSize, vocabulary: int) -> GemmaConfig:
 def _published_paligemma(
     repo: str, vision: SiglipVisionConfig, gemma: GemmaConfig
 ) -> tuple[SiglipVisionModel, nn.Linear, GemmaModel]:
-    from transformers import PaliGemmaConfig, PaliGemmaModel
+    from transformers import PaliGemmaConfig, PaliGemmaModel  # heavy and optional
 
     config = PaliGemmaConfig(
         vision_config=vision.to_dict(),
@@ -156,11 +156,12 @@ def _published_paligemma(
 
 
 def _whole(model: Any, repo: str, config: Any) -> Any:
-    """The published model, of which `config` may have fewer layers; every weight must be there."""
-    from transformers.utils import logging
+    """The published model, with the layers that `config` has. Raises ToyflowError where a weight is
+    missing."""
+    from transformers.utils import logging  # heavy and optional
 
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # or it lists the layers that are left out
+    logging.set_verbosity_error()  # else it lists the layers that are left out
     try:
         loaded, report = from_hub(
             model.from_pretrained,

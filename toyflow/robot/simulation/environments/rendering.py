@@ -1,4 +1,4 @@
-"""Images of a MuJoCo scene, without a display."""
+"""Rendering of MuJoCo scenes without a display."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from jaxtyping import UInt8
 from toyflow.errors import UsageError
 
 Rendering = Literal["fast", "libero"]
-"""`libero`: as LIBERO renders. `fast`: without multisampling, shadows and reflections."""
+"""`libero` renders as LIBERO does; `fast` leaves out multisampling, shadows and reflections."""
 
 BACKENDS = {"linux": ("egl", "osmesa"), "darwin": ("cgl",), "win32": ("wgl",)}
 DEBIAN_PACKAGES = ("libegl1", "libegl-mesa0", "libgl1-mesa-dri")
-MEND = f"on Debian or Ubuntu: apt-get install {' '.join(DEBIAN_PACKAGES)}"
+HINT = f"on Debian or Ubuntu: apt-get install {' '.join(DEBIAN_PACKAGES)}"
 
 COLLISION_GEOMS, VISUAL_GEOMS = 0, 1
-"""Groups of geometry as robosuite numbers them."""
+"""Geometry groups, as robosuite numbers them."""
 
 PROBE = """
 import mujoco
@@ -38,28 +38,28 @@ renderer.close()
 
 @cache
 def choose_backend() -> str:
-    """Settle on a MUJOCO_GL that works, for this process and those that it starts, before MuJoCo is imported.
-    Where the user has set it, it stays.
+    """Choose a value of MUJOCO_GL that works, for this process and its children, before MuJoCo is imported. A
+    value that the user has set stays.
 
     Raises:
-        UsageError: none works; the message has the packages that are missing.
+        UsageError: none works; the message names the packages to install.
     """
     if not os.environ.get("MUJOCO_GL"):
         tried = BACKENDS.get(sys.platform, ())
         working = next((backend for backend in tried if works(backend)), None)
         if working is None:
-            raise UsageError(f"no images without OpenGL, and neither of {', '.join(tried)} works; {MEND}.")
+            raise UsageError(f"no images without OpenGL, and neither of {', '.join(tried)} works; {HINT}.")
         os.environ["MUJOCO_GL"] = working
     return os.environ["MUJOCO_GL"]
 
 
 def load_mujoco() -> Any:
-    """MuJoCo's module, imported with an OpenGL that works. Raises UsageError where there is none."""
+    """The module mujoco, imported with an OpenGL backend that works. Raises UsageError where none does."""
     backend = choose_backend()
     try:
         module: Any = import_module("mujoco")
         context = import_module(module.Renderer.__module__).gl_context
-        if vars(context)["_MUJOCO_GL"] != backend.lower().strip():  # others imported it before
+        if vars(context)["_MUJOCO_GL"] != backend.lower().strip():  # someone imported it with another backend
             reload(context)
     except Exception as error:
         raise no_images(backend, error) from error
@@ -67,12 +67,12 @@ def load_mujoco() -> Any:
 
 
 def no_images(backend: str, error: Exception) -> UsageError:
-    """The error for a MUJOCO_GL that was chosen and fails."""
-    return UsageError(f"no images with MUJOCO_GL={backend}: {error}; unset it, or {MEND}.")
+    """The error for an OpenGL backend that fails."""
+    return UsageError(f"no images with MUJOCO_GL={backend}: {error}; unset it, or {HINT}.")
 
 
 def works(backend: str) -> bool:
-    """Whether MuJoCo renders with this MUJOCO_GL; tried in a process of its own, which a driver may abort."""
+    """Whether MuJoCo renders with this backend; tried in another process, as a driver may abort it."""
     try:
         return not subprocess.run(
             [sys.executable, "-c", PROBE],
@@ -85,11 +85,18 @@ def works(backend: str) -> bool:
 
 
 class Cameras:
-    """A renderer for one model: textures and meshes are uploaded once, then serve any number of images."""
+    """A renderer for one model: textures and meshes are uploaded once for any number of images."""
 
     def __init__(self, model: Any, size: int, rendering: Rendering, hidden: int = COLLISION_GEOMS) -> None:
-        """`model` is a mujoco.MjModel, images are `size` by `size`, geometry of the group `hidden` is not
-        shown. Raises UsageError where OpenGL fails."""
+        """A renderer for `model`, a mujoco.MjModel.
+
+        Args:
+            size: side of the images in pixels.
+            hidden: a geometry group that is not drawn.
+
+        Raises:
+            UsageError: OpenGL fails.
+        """
         mujoco = load_mujoco()
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
         model.vis.global_.offheight = max(model.vis.global_.offheight, size)
@@ -104,12 +111,13 @@ class Cameras:
         except Exception as error:
             raise no_images(choose_backend(), error) from error
         self.close = weakref.finalize(self, self._renderer.close)
-        """Frees the OpenGL context; called at the latest when the interpreter ends, before OpenGL does."""
+        """Frees the OpenGL context; called at exit, before OpenGL is torn down, unless it was called
+        earlier."""
         self.close.atexit = False
         atexit.register(self.close)
 
     def image(self, data: Any, camera: str) -> UInt8[np.ndarray, "size size 3"]:
-        """What `camera` sees, upright, of the state in `data`, a mujoco.MjData."""
+        """The image of `camera`, upright, for the state in `data`, a mujoco.MjData."""
         self._renderer.update_scene(data, camera, self._option)
         for flag in self._off:
             self._renderer.scene.flags[flag] = 0

@@ -1,4 +1,4 @@
-"""Cube transfer between two arms by a script: the cube's place is known, joints follow by inverse kinematics.
+"""The scripted expert of cube transfer: it knows the cube's position and solves inverse kinematics.
 
 Positions are in metres in the world's frame, whose z axis points up; the arms stand at x = -0.47 (left) and
 0.47 (right), facing each other. A hand points along its x axis and opens along its y axis.
@@ -13,32 +13,37 @@ from jaxtyping import Float, Float32
 from scipy.spatial.transform import Rotation, Slerp
 
 from toyflow.robot.simulation.environment import Expert
-from toyflow.robot.simulation.environments.aloha.scene import ARMS, GRIPPER_CLOSED, GRIPPER_OPEN, Scene
+from toyflow.robot.simulation.environments.aloha.aloha_scene import (
+    ARMS,
+    GRIPPER_CLOSED,
+    GRIPPER_OPEN,
+    AlohaScene,
+)
 from toyflow.robot.simulation.environments.rendering import load_mujoco
 
 Point = Float[np.ndarray, "xyz"]
 
 REACH = 0.14
-"""From the origin of a hand to between the tips of its fingers."""
+"""Distance from the origin of a hand to the point between its fingertips."""
 FROM_ABOVE = Rotation.from_euler("yz", [1.05, np.pi])
 """The right hand, 60 degrees nose down."""
 FROM_THE_SIDE = Rotation.from_euler("x", np.pi / 2)
 """The left hand, level, its fingers one above the other."""
 MEETING = np.array([0.0, 0.5, 0.27])
 HOVER, READY, DEPTH = 0.09, 0.14, 0.012
-"""How far above the cube the right hand waits, how far from the meeting the left, and how far beyond the
-cube's middle fingers reach."""
+"""How far above the cube the right hand waits, how far from the meeting point the left hand waits, and how
+far beyond the cube's middle the fingertips reach; in metres."""
 DAMPING, ITERATIONS, CLOSE_ENOUGH = 0.02, 12, 1e-4
 
 
 class Key(NamedTuple):
-    """Where a hand is to be at a control step; between two keys it moves with minimum jerk."""
+    """A hand's pose at a control step; between two keys it moves with minimum jerk. `opening` is 0 for closed
+    and 1 for open."""
 
     step: int
     tip: Point
     facing: Rotation
     opening: float
-    """0 closed, 1 open."""
 
 
 class CubeTransfer(Expert):
@@ -46,7 +51,7 @@ class CubeTransfer(Expert):
 
     noise_scale = np.array([*[0.02] * 6, 0.0] * 2)
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: AlohaScene) -> None:
         self._hands = [Hand(scene, arm) for arm in ARMS]
         self._scene = scene
         left, right = self._hands
@@ -65,9 +70,9 @@ class CubeTransfer(Expert):
 
 
 class Hand:
-    """Inverse kinematics of one arm, each solution near the one before."""
+    """Inverse kinematics of one arm; each solution starts from the one before."""
 
-    def __init__(self, scene: Scene, arm: str) -> None:
+    def __init__(self, scene: AlohaScene, arm: str) -> None:
         self._mujoco, self._model = load_mujoco(), scene.model
         self._data = self._mujoco.MjData(self._model)
         self._data.qpos[:] = scene.data.qpos
@@ -79,12 +84,12 @@ class Hand:
 
     @property
     def facing(self) -> Rotation:
-        """How the hand is turned in the last solution."""
+        """Orientation of the hand in the last solution."""
         return Rotation.from_matrix(self._data.xmat[self._body].reshape(3, 3))
 
     @property
     def tip(self) -> Point:
-        """Where its fingertips are in the last solution."""
+        """Position of the fingertips in the last solution."""
         return self._data.xpos[self._body] + self.facing.apply([REACH, 0, 0])
 
     def joints(self, tip: Point, facing: Rotation) -> Float[np.ndarray, "joints=6"]:

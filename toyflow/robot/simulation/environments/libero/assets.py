@@ -1,4 +1,4 @@
-"""Meshes, textures and scenes that LIBERO's package does not carry: where they are, and how to get them."""
+"""LIBERO's meshes, textures and scenes, which its package lacks: where they are, and how to get them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from filelock import FileLock
 
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import cache_folder
 from toyflow.robot.simulation.environments.libero import package
 from toyflow.robot.simulation.environments.libero.standin import MARKER, is_whole
@@ -40,12 +40,12 @@ class Assets(NamedTuple):
 
 
 def own_folder() -> Path:
-    """Where LIBERO keeps downloaded assets, and other programs look for them."""
+    """Where LIBERO keeps downloaded assets, so that other programs find them, too."""
     return Path.home() / ".cache" / "libero" / "assets"
 
 
 def stand_in_folder() -> Path:
-    """Where generated assets go: where LIBERO itself never finds them."""
+    """Where generated assets go: outside of LIBERO's folders, so that LIBERO itself never uses them."""
     return cache_folder() / "libero" / "stand-in-assets"
 
 
@@ -57,7 +57,9 @@ def find() -> Assets:
     """
     if chosen := os.environ.get("LIBERO_ASSETS"):
         if not is_complete(Path(chosen)):
-            raise UsageError(f"LIBERO_ASSETS={chosen} is no whole tree of assets: {', '.join(FOLDERS)}.")
+            raise UsageError(
+                f"LIBERO_ASSETS={chosen} is not a complete tree of assets, which has {', '.join(FOLDERS)}."
+            )
         return _describe(Path(chosen))
     places = [package.folder() / "assets", own_folder(), stand_in_folder()]
     for place in places:
@@ -70,8 +72,8 @@ def find() -> Assets:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether every part of a tree of assets is there and holds something, and no download of it broke off;
-    of stand-ins, whether they are as they were written."""
+    """Whether a folder has every part of the assets, none empty and none half downloaded; of stand-ins,
+    whether their checksums hold."""
     if (folder / MARKER).is_file():
         return is_whole(folder)
     parts = all((folder / name).is_dir() and any((folder / name).iterdir()) for name in FOLDERS)
@@ -79,11 +81,11 @@ def is_complete(folder: Path) -> bool:
 
 
 def from_archive(archive: Path) -> Path:
-    """Unpack a tar archive of assets, or copy a folder of them, into LIBERO's cache; the folder.
+    """Unpack a tar archive of assets, or copy a folder of them, into LIBERO's cache; returns that folder.
 
     Raises:
-        UsageError: there is no such file, or it is damaged, or holds paths outside, or something else.
-        ToyflowError: it cannot be written.
+        UsageError: there is no such file, it is damaged, has unsafe paths, or does not hold the assets.
+        ToyflowError: the cache cannot be written.
     """
     if not archive.exists():
         raise UsageError(f"there is no {archive}.")
@@ -98,18 +100,18 @@ def from_archive(archive: Path) -> Path:
 
 
 def from_hub() -> Path:
-    """Download LIBERO's assets from the Hugging Face hub into LIBERO's cache; the folder.
+    """Download LIBERO's assets from the Hugging Face hub into LIBERO's cache; returns that folder.
 
     Raises:
-        ToyflowError: the hub cannot be reached, or what it has is not complete. Nothing is left of it.
+        ToyflowError: the hub cannot be reached, or its copy is not complete. Nothing is left behind.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # heavy and optional
 
     with _staged(own_folder()) as staging:
         try:
             snapshot_download(HUB, repo_type="dataset", local_dir=staging)
         except Exception as error:  # its own, requests' or httpx's, by version
-            raise ToyflowError(f"{HUB} cannot be downloaded: {_first_line(error)}") from error
+            raise ToyflowError(f"{HUB} cannot be downloaded: {first_line(error)}") from error
         shutil.rmtree(staging / ".cache", ignore_errors=True)
         if not is_complete(staging):
             raise ToyflowError(f"{HUB} is not complete: it does not hold {', '.join(FOLDERS)}.")
@@ -118,8 +120,8 @@ def from_hub() -> Path:
 
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
-    """A folder beside `target` to fill. On success it becomes `target`, unless there is a complete one by
-    then; else it is removed, after a kill by the next process that comes here."""
+    """A temporary folder beside `target` to fill. On success it becomes `target`, unless that is complete by
+    then; on failure it is removed, after a kill by the next process."""
     staging = target.parent / f".{target.name}.partial"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +136,7 @@ def _staged(target: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
-        raise ToyflowError(f"LIBERO's assets cannot be written to {target}: {_first_line(error)}.") from error
+        raise ToyflowError(f"LIBERO's assets cannot be written to {target}: {first_line(error)}.") from error
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -142,11 +144,11 @@ def _unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, BadGzipFile, LZMAError, zlib.error) as error:
-        raise UsageError(f"{archive} is no archive that can be unpacked: {_first_line(error)}.") from error
+        raise UsageError(f"{archive} cannot be unpacked: {first_line(error).rstrip(': .')}.") from error
 
 
 def _lift(folder: Path) -> bool:
-    """Move the assets that lie somewhere in `folder` to its top; whether there are any."""
+    """Move the assets from wherever they lie in `folder` to its top; returns whether there are any."""
     if is_complete(folder):
         return True
     for scenes in sorted(folder.rglob("scenes")):
@@ -159,7 +161,3 @@ def _lift(folder: Path) -> bool:
 
 def _describe(folder: Path) -> Assets:
     return Assets(folder, "stand-in" if (folder / MARKER).is_file() else "own")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,4 +1,4 @@
-"""How a hand that points down takes LIBERO's objects, and where it lets them go, by kind of object."""
+"""How a hand that points down grasps LIBERO's objects, and where it releases them, by kind of object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ QUARTER = math.pi / 2
 
 @dataclass(frozen=True)
 class Grasp:
-    """Where the fingertips close, from the object's origin, and at which yaw of the hand, in radians."""
+    """Where the fingertips close, in metres from the object's origin, and the hand's yaw in radians."""
 
     offset: tuple[float, float, float]
     yaw: float = 0.0
@@ -25,8 +25,8 @@ RIM = (
     Grasp((-0.047, 0, 0.04), QUARTER),
 )
 RIM_IN_DRAWER = (Grasp((-0.029, 0.014, 0.042), 1.12), Grasp((0.029, -0.014, 0.042), 1.12))
-"""Along the drawer, where there is more room, and so far inside the rim that the outer finger clears the
-wall."""
+"""For a bowl in a drawer: along the drawer, where there is more room, and so far inside the rim that the
+outer finger clears the wall."""
 
 GRASPS = {
     "akita_black_bowl": RIM,
@@ -41,11 +41,11 @@ GRASPS = {
     "salad_dressing": STANDING,
     "tomato_sauce": STANDING,
 }
-"""By kind of object, the best first. LIBERO turns none of them about the vertical."""
+"""Grasps by kind of object, the best first. LIBERO does not rotate these objects about the vertical."""
 
 FLAT = {"butter", "chocolate_pudding", "cookies", "cream_cheese"}
-"""Kinds of objects that the hand passes over."""
+"""Kinds of objects so flat that the hand may pass above them."""
 
 RELEASE_HEIGHTS = {"basket": 0.17, "plate": 0.045}
-"""By kind of target, at which height above its origin the object's origin is let go, or the hand, if
-that is lower."""
+"""Height in metres above the target's origin, by kind of target, at which the object's origin, or the hand if
+that is lower, is released."""

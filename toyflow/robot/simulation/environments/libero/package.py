@@ -1,4 +1,4 @@
-"""LIBERO's Python package, imported without its question on stdin, its prints and its log files."""
+"""Imports LIBERO's Python package without its question on stdin, its prints and its log files."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import cache_folder
 
 IMPORTED = ("libero", "robosuite", "bddl", "mujoco")
-"""What has to be there before anything can be asked of LIBERO."""
+"""Packages that LIBERO needs at run time."""
 
-MEND = "`toyflow robot-setup libero` installs what is missing."
+HINT = "`toyflow robot-setup libero` installs what is missing."
 
 
 def missing() -> list[str]:
-    """Which of the packages cannot be found; nothing is imported."""
+    """Which of `IMPORTED` are not installed; imports nothing."""
     return [name for name in IMPORTED if find_spec(name) is None]
 
 
 def check_installed() -> None:
-    """Raise UsageError, with the command that mends it, unless all packages are there."""
+    """Raise UsageError, with the command that installs them, unless all packages are installed."""
     if absent := missing():
-        raise UsageError(f"LIBERO needs the packages {', '.join(absent)}, which are not installed; {MEND}")
+        raise UsageError(f"LIBERO needs the packages {', '.join(absent)}, which are not installed; {HINT}")
 
 
 def folder() -> Path:
-    """Where the installed `libero.libero` lies."""
+    """The folder of the installed package `libero.libero`."""
     check_installed()
     spec = find_spec("libero")
     for place in (spec and spec.submodule_search_locations) or ():
         if (Path(place) / "libero" / "__init__.py").is_file():
             return Path(place) / "libero"
-    raise UsageError(f"the installed package `libero` is not the robot benchmark; uninstall it, then {MEND}")
+    raise UsageError(f"the installed package `libero` is not the robot benchmark; uninstall it, then {HINT}")
 
 
 @cache
@@ -58,12 +58,12 @@ def load(name: str) -> Any:
         with redirect_stdout(io.StringIO()):
             return import_module(f"libero.libero.{name}".rstrip("."))
     except ImportError as error:
-        raise UsageError(f"LIBERO cannot be imported: {first_line(error)}; {MEND}") from error
+        raise UsageError(f"LIBERO cannot be imported: {first_line(error)}; {HINT}") from error
 
 
 def _configure(root: Path) -> None:
-    """Answer the question that LIBERO's first import asks on stdin, by writing its config.yaml beforehand:
-    into the LIBERO_CONFIG_PATH that the user has set, else into one of our own for this installation."""
+    """Write LIBERO's config.yaml before its first import, which would otherwise ask for it on stdin: into the
+    user's LIBERO_CONFIG_PATH, else into a folder of our own for this installation."""
     if "LIBERO_CONFIG_PATH" not in os.environ:
         installation = hashlib.sha256(str(root).encode()).hexdigest()[:12]
         os.environ["LIBERO_CONFIG_PATH"] = str(cache_folder() / "libero" / f"config-{installation}")
@@ -79,7 +79,7 @@ def _configure(root: Path) -> None:
     }
     try:
         config.parent.mkdir(parents=True, exist_ok=True)
-        write_json(config, {key: str(path) for key, path in paths.items()})  # which is YAML, too
+        write_json(config, {key: str(path) for key, path in paths.items()})  # JSON is YAML
     except OSError as error:
         raise ToyflowError(
             f"LIBERO's configuration cannot be written: {error}; set LIBERO_CONFIG_PATH to another folder."
@@ -87,7 +87,7 @@ def _configure(root: Path) -> None:
 
 
 def _quieten() -> None:
-    """Give robosuite the private settings that it otherwise warns about, and no log file in /tmp."""
+    """Give robosuite the module of private settings whose absence it warns about, without a log file."""
     spec = find_spec("robosuite")
     for place in (spec and spec.submodule_search_locations) or ():
         if not (Path(place) / "macros_private.py").is_file():

@@ -1,7 +1,7 @@
-"""Pick and place in LIBERO by a script: poses are known, the hand points down.
+"""The scripted expert of LIBERO's pick-and-place tasks: it knows all poses, and the hand points down.
 
 Positions are in metres in the world's frame, whose z axis points up. An action moves the hand by up to 5 cm
-and turns it by up to half a radian, where its target is ahead of the hand: a controller follows at 20 Hz.
+and turns it by up to half a radian per control step, at 20 Hz; a controller follows with a lag.
 """
 
 from __future__ import annotations
@@ -28,35 +28,34 @@ from toyflow.robot.simulation.environments.libero.grasps import (
 Point = Float[np.ndarray, "xyz"]
 Action = Float32[np.ndarray, "action=7"]
 Steps = Generator[Action, None, None]
-"""A part of a plan: yields an action, and goes on once that was carried out."""
+"""A part of a plan: yields an action, and continues once it was carried out."""
 
 OPEN, CLOSED = -1.0, 1.0
 POINTING_DOWN = Rotation.from_euler("x", math.pi)
 """The hand at yaw 0: its fingers open along y."""
 
-
 HOVER = 0.08
-"""From which height above it a grasp is approached."""
+"""Height above a grasp from which it is approached, in metres."""
 CARRY = 0.22
-"""How far an object is lifted."""
+"""How far an object is lifted, in metres."""
 LOWEST_TIP = 0.012
 """Below this height the fingers would touch the floor of the suite whose floor is at 0."""
 HAND_HALF_LENGTH, HAND_CLEARANCE = 0.10, 0.065
-"""The hand is this long to both sides along the way its fingers open; an object's origin should be so far
-from that line."""
+"""The hand extends so far to both sides of its middle, along the line in which its fingers open; other
+objects' origins should be `HAND_CLEARANCE` from that line. In metres."""
 SLIP = 0.04
-"""An object that has moved further than this within the hand was lost."""
+"""An object that has moved further than this within the hand, in metres, was lost."""
 CLOSING_STEPS, OPENING_STEPS = 12, 8
 ALIGNED = 0.1
-"""Radians by which the hand may be turned from how it should be."""
+"""Largest error of the hand's orientation, in radians."""
 METRES_PER_RADIAN = 0.03
 STALL_STEPS, STALL = 8, 0.002
-"""A hand that has come less than this nearer to its goal in so many steps is held up by something."""
+"""A hand that has come less than `STALL` metres nearer to its goal in `STALL_STEPS` steps is blocked."""
 
 
 @runtime_checkable
 class GroundTruth(Protocol):
-    """What the expert reads of the simulator, and no policy sees; `Simulation` has it."""
+    """The simulator's true state as the expert reads it; `LiberoSimulation` provides it."""
 
     @property
     def observation(self) -> Mapping[str, Any]:
@@ -70,7 +69,7 @@ class GroundTruth(Protocol):
 
 
 class PickAndPlace(Expert):
-    """Takes an object, carries it over a target and lets it go; with the next grasp where that failed."""
+    """Grasps an object, carries it over a target and releases it; tries the next grasp where that failed."""
 
     noise_scale = np.array([1, 1, 1, 0, 0, 0, 0], np.float32)
 
@@ -128,8 +127,7 @@ class PickAndPlace(Expert):
             yield self._towards(self._hand, OPEN)
 
     def _reach(self, goal: Callable[[], Point], gripper: float, within: float, speed: float = 1.0) -> Steps:
-        """Move to `goal`, which may move, until the hand is `within` of it and turned as it should be, or
-        something holds it up."""
+        """Move to `goal`, which may move, until the hand is `within` metres of it and aligned, or blocked."""
         best, since = math.inf, 0
         while since < STALL_STEPS:
             yield self._towards(goal(), gripper, speed, effort=1 + since / 2)
@@ -145,20 +143,21 @@ class PickAndPlace(Expert):
         return np.array([*move, *np.clip(2 * self._turn(), -1, 1), gripper], np.float32)
 
     def _turn(self) -> Float[np.ndarray, "xyz"]:
-        """The rotation vector that is left to the wanted orientation, or to the same with fingers swapped."""
+        """The rotation vector from the present to the wanted orientation, or to the same with fingers
+        swapped."""
         hand = Rotation.from_quat(self._simulation.observation["robot0_eef_quat"])
         alike = (Rotation.from_euler("z", yaw) * POINTING_DOWN for yaw in (self._yaw, self._yaw + math.pi))
         return min(((wanted * hand.inv()).as_rotvec() for wanted in alike), key=np.linalg.norm)
 
     def _grasps(self) -> Iterator[Grasp]:
-        """The grasps again and again: first the best that nothing is in the way of, or is least."""
+        """The grasps, cyclically: those with most clearance first, and among equals the better ones."""
         in_drawer = "in the top drawer" in self._prompt
         grasps = RIM_IN_DRAWER if in_drawer else GRASPS[_kind(self._item)]
         clear = [min(self._clearance(grasp), HAND_CLEARANCE) for grasp in grasps]
         return cycle(sorted(grasps, key=lambda grasp: -clear[grasps.index(grasp)]))
 
     def _clearance(self, grasp: Grasp) -> float:
-        """Distance, seen from above, of the nearest object from the line along which the hand opens."""
+        """Horizontal distance of the nearest other object from the line along which the hand opens."""
         tip, across = self._tip(grasp), np.array([-math.sin(grasp.yaw), math.cos(grasp.yaw)])
         distances = [math.inf]
         for other in self._neighbours():
@@ -168,7 +167,7 @@ class PickAndPlace(Expert):
         return min(distances)
 
     def _neighbours(self) -> list[str]:
-        """Objects that may be in the hand's way: they are not flat, and lie no lower than the item."""
+        """Objects that may be in the hand's way: not flat, and no lower than the item."""
         names = [key.removesuffix("_pos") for key in self._simulation.observation if key.endswith("_pos")]
         return [
             name
@@ -185,8 +184,8 @@ class PickAndPlace(Expert):
         return np.array([item[0], item[1], max(item[2], LOWEST_TIP)]) + grasp.offset
 
     def _above(self, grasp: Grasp) -> Point:
-        """Over a grasp. From far away it is as high as the hand began, so that the way is over what stands
-        there; not higher without need, where the arm would be stretched out and hard to move."""
+        """A point above a grasp. From far away it is as high as the hand started, so that the hand passes
+        above other objects; near by it is lower, as an arm stretched upwards is hard to move."""
         x, y, z = self._tip(grasp)
         away = float(np.linalg.norm((self._tip(grasp) - self._hand)[:2]))
         return np.array([x, y, max(z + HOVER, min(z + HOVER + away, self._start_height))])

@@ -1,4 +1,4 @@
-"""Substitutes for LIBERO's assets, for machines that can get no others: generated, 100 KB, no mesh.
+"""Generated stand-ins for LIBERO's assets, for machines that cannot get the originals: 100 KB, no meshes.
 
 Files, bodies, joints, sites and outlines are those of the originals, so that LIBERO's code, BDDL files and
 official initial states work with them: all of libero_object and libero_spatial. They do not look like the
@@ -18,20 +18,20 @@ from toyflow.errors import ToyflowError
 from toyflow.robot.simulation.environments.libero.standin_shapes import ITEMS, Body, Item, Solid
 
 VERSION = 1
-"""Raised when something else is generated."""
+"""Increased when the generated files change."""
 
 MARKER = "stand-in.json"
-"""A file in the root of assets that are not LIBERO's own."""
+"""A file in the root of generated assets; LIBERO's own lack it."""
 
 MATTER = 'solimp="0.998 0.998 0.001" solref="0.001 1" density="100" friction="0.95 0.3 0.1"'
-"""Of all the originals."""
+"""Contact parameters and density, as in all originals."""
 
 TEXTURES = {
     "light-gray-floor-tile": (170, 170, 172),
     "light-gray-plaster": (205, 205, 200),
     "martin_novak_wood_table": (150, 105, 70),
 }
-"""Flat colours for the files that the arenas below refer to, and LIBERO's code for them."""
+"""Colour of each texture that the arenas below, or LIBERO's code, refer to."""
 
 ARENA = """<mujoco model="arena">
 <asset>
@@ -126,7 +126,7 @@ def _made(path: Path) -> Path:
 
 
 def _item(name: str, item: Item) -> str:
-    """The file of a thing: its body, and the three points by which LIBERO places it."""
+    """The MJCF file of an item: its body, and the three sites by which LIBERO places it."""
     points = {
         "bottom_site": (0, 0, item.bottom),
         "top_site": (0, 0, item.top),
@@ -151,7 +151,7 @@ def _body(body: Body, colour: str) -> str:
 
 
 def _solid(solid: Solid, colour: str) -> str:
-    """Twice, as in the originals: invisible and touchable, visible and not touchable."""
+    """A collision geometry and a visual one, as in the originals."""
     shape = (
         f'<geom type="{solid.kind}" pos="{_numbers(solid.position)}" size="{_numbers(solid.size)}" '
         f'quat="{_numbers(solid.quaternion)}" {MATTER}'

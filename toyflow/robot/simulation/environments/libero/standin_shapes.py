@@ -1,4 +1,4 @@
-"""Shapes of the substitutes for LIBERO's objects, put together from MuJoCo's boxes and cylinders.
+"""Shapes of the stand-ins for LIBERO's objects, made of MuJoCo's boxes and cylinders.
 
 Corners and heights are those of the originals' collision geometry; joints, and sites, which goals and
 LIBERO's placement refer to, are where theirs are. Lengths are in metres, quaternions begin with w.
@@ -21,11 +21,11 @@ class Solid(NamedTuple):
     size: Vector
     quaternion: Vector = (1, 0, 0, 0)
     colour: str = ""
-    """Red, green and blue from 0 to 1; the item's, if empty."""
+    """Red, green and blue from 0 to 1; empty is the item's colour."""
 
 
 class Body(NamedTuple):
-    """A rigid body, and those that hang on it. Joint and sites are MuJoCo's XML."""
+    """A rigid body and its children. `joint` and `sites` are MuJoCo's XML."""
 
     name: str
     solids: tuple[Solid, ...] = ()
@@ -37,19 +37,19 @@ class Body(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A thing on the table."""
+    """An object or fixture of a scene."""
 
     colour: str
     body: Body
     bottom: float = -0.06
-    """Height of the lowest point, as LIBERO assumes when it puts the item down; it then falls the rest."""
+    """Height of the lowest point as LIBERO assumes it in placing the item, which then falls the rest."""
     top: float = 0.04
     radius: float = 0.025
-    """Of the circle that LIBERO keeps clear of others, over the square root of two."""
+    """Radius of the circle that LIBERO keeps free of other objects, over the square root of two."""
 
 
 def _box(low: Vector, high: Vector, colour: str = "") -> Solid:
-    """Between two corners."""
+    """The box between two corners."""
     return Solid("box", *_middle_and_half(low, high), colour=colour)
 
 
@@ -64,7 +64,7 @@ def _disc(height: float, radius: float, half_thickness: float, colour: str = "")
 
 
 def _funnel(lower: Vector, upper: Vector, thickness: float, count: int = 16) -> Iterable[Solid]:
-    """Slanted plates all around, from (radius, height) `lower` to `upper`."""
+    """A ring of slanted plates from (radius, height) `lower` to `upper`."""
     (r0, z0), (r1, z1) = lower, upper
     radius, tilt = (r0 + r1) / 2, math.atan2(r1 - r0, z1 - z0) / 2
     size = (thickness, radius * math.tan(math.pi / count) * 1.05, math.hypot(r1 - r0, z1 - z0) / 2)
@@ -90,7 +90,7 @@ def _region(name: str, position: str, size: str, quaternion: str = "1 0 0 0") ->
 
 
 def _drawer(level: str, height: float) -> Body:
-    """Of the cabinet: a tray around `height` that slides out along -y, and its handle."""
+    """A drawer of the cabinet: a tray at `height` that slides out along -y, and its handle."""
     low, high = height - 0.0325, height + 0.03
     return Body(
         f"cabinet_{level}",
@@ -207,4 +207,4 @@ ITEMS = {
     "articulated_objects/flat_stove.xml": Item("0.55 0.55 0.57", STOVE, -0.045, 0.045, 0.045),
     "articulated_objects/wooden_cabinet.xml": Item("0.35 0.22 0.12", CABINET, -0.045, 0.045, 0.045),
 }
-"""By the path of the original's file."""
+"""Items by the path of the original's file."""

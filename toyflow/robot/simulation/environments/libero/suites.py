@@ -1,4 +1,4 @@
-"""Suites, tasks and official initial states, as the installed LIBERO's own registry has them."""
+"""Suites, tasks and official initial states, from the registry of the installed LIBERO."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def suites() -> dict[str, Any]:
         try:
             with redirect_stdout(io.StringIO()):
                 found[name] = make()
-        except KeyError:  # libero_100 is registered, and no tasks are
+        except KeyError:  # libero_100 is registered without tasks
             continue
     return found
 
@@ -56,7 +56,7 @@ def tasks(suite: str) -> tuple[SuiteTask, ...]:
 
 
 def max_steps(suite: str) -> int:
-    """`MAX_STEPS` of the suite, or of the one that a fork varies (`libero_goal_swap`); else the most."""
+    """`MAX_STEPS` of the suite, or of the suite that a fork varies (`libero_goal_swap`); else the largest."""
     origins = [known for known in MAX_STEPS if suite == known or suite.startswith(f"{known}_")]
     return MAX_STEPS[max(origins, key=len)] if origins else max(MAX_STEPS.values())
 
@@ -72,7 +72,7 @@ def init_states(suite: str, task: int) -> Float64[np.ndarray, "states time_qpos_
 
     The files are torch archives of one pickled array: loaded with nothing but numpy arrays allowed.
     """
-    import torch
+    import torch  # heavy
 
     entry = find_suite(suite).tasks[task]
     folder = Path(package.load("").get_libero_path("init_states"))

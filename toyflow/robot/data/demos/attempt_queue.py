@@ -1,4 +1,4 @@
-"""Which attempts are to be made, so that the same ones count whatever the number of workers."""
+"""Which attempts to make, so that the same ones count whatever the number of workers."""
 
 from __future__ import annotations
 
@@ -6,35 +6,45 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from toyflow.errors import ToyflowError
-from toyflow.robot.data.demos.episode import Attempt, Outcome
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
 
 FAILURES_PER_EPISODE = 3
 FEWEST_FAILURES = 5
+"""A task is given up after so many failures per wanted episode, but not before the fewest."""
 
 
 class AttemptQueue:
-    """Per task, the first `episodes` solved attempts in the order of their numbers, and no attempt more than
-    it takes to know them: number n is made only once fewer than `episodes` before it are solved or under way.
+    """Attempts per task, in the order of their numbers, until `episodes` of them are solved. Attempt n is
+    given out only while fewer than `episodes` of those before it are solved or running, so that the same
+    attempts count for any number of workers.
+
+    Args:
+        tasks: indices of the tasks.
+        episodes: solved attempts wanted per task.
+        outcomes: attempts that were made before.
     """
 
-    def __init__(self, tasks: Sequence[int], episodes: int, outcomes: Mapping[Attempt, Outcome]) -> None:
+    def __init__(
+        self, tasks: Sequence[int], episodes: int, outcomes: Mapping[Attempt, AttemptOutcome]
+    ) -> None:
         self._tasks, self._episodes = tasks, episodes
         self._outcomes = dict(outcomes)
         self._running: set[Attempt] = set()
 
     @property
     def wanted(self) -> int:
-        """Episodes in all."""
+        """Number of episodes wanted, over all tasks."""
         return len(self._tasks) * self._episodes
 
     @property
     def have(self) -> int:
-        """Episodes of these that are there."""
+        """Number of these that are finished."""
         return sum(outcome.solved for task in self._tasks for outcome in self.attempts(task))
 
     def take(self, at_hand: int | None) -> Attempt | None:
-        """The next attempt, marked as under way: of the task `at_hand` if that has one left, else of the task
-        that fewest are at work on."""
+        """The next attempt, from now on counted as running; None if nothing is left. It is of the task
+        `at_hand`, whose simulator the worker has open, if possible, else of the task with fewest running
+        attempts."""
         at_work = {task: sum(a.task == task for a in self._running) for task in self._tasks}
         for task in sorted(self._tasks, key=lambda task: (task != at_hand, at_work[task], task)):
             attempt = self._next(task)
@@ -43,13 +53,13 @@ class AttemptQueue:
                 return attempt
         return None
 
-    def note(self, outcome: Outcome) -> None:
-        """An attempt has ended."""
+    def note(self, outcome: AttemptOutcome) -> None:
+        """Record that an attempt has ended."""
         self._running.discard(outcome.attempt)
         self._outcomes[outcome.attempt] = outcome
 
     def check(self) -> None:
-        """Raise ToyflowError if a task has failed so often that it is no use to go on."""
+        """Raise ToyflowError if a task has failed too often to go on."""
         most = max(FEWEST_FAILURES, FAILURES_PER_EPISODE * self._episodes)
         for task in self._tasks:
             attempts = self.attempts(task)
@@ -60,8 +70,8 @@ class AttemptQueue:
                     "Try less --noise, or other --tasks. What is finished is kept."
                 )
 
-    def attempts(self, task: int) -> list[Outcome]:
-        """The attempts that count, as far as they have ended: all up to the last that is needed."""
+    def attempts(self, task: int) -> list[AttemptOutcome]:
+        """Outcomes of the finished attempts that count: those up to the last that is needed."""
         ended = (self._outcomes.get(attempt) for attempt in self._hopeful(task))
         return [outcome for outcome in ended if outcome is not None]
 
@@ -72,7 +82,7 @@ class AttemptQueue:
         return None
 
     def _hopeful(self, task: int) -> Iterable[Attempt]:
-        """Attempts in order, until enough are solved, where those that have not ended count as solved."""
+        """Attempts in order until enough are solved, counting unfinished ones as solved."""
         solved = 0
         for number in count():
             attempt = Attempt(task, number)

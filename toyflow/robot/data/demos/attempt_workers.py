@@ -1,4 +1,4 @@
-"""Attempts in simulators; one that lost its process is made again."""
+"""Runs attempts in worker processes, and repeats those whose process was lost."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 
 from toyflow.errors import ToyflowError
-from toyflow.robot.data.demos.episode import Attempt, Outcome
-from toyflow.robot.simulation.simulators import PATIENCE, Ended, Lost, Work, run_jobs
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
+from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobLost, Work, run_jobs
 
 MOST_LOSSES = 3
-"""How often one attempt may lose its process before all ends."""
+"""An attempt that loses its process so often ends the whole run."""
 
 Take = Callable[[int | None], Attempt | None]
-"""Gives the next attempt to a worker that has a simulator of this task, or of none; None: nothing to do."""
+"""Gives the next attempt, for a worker with the simulator of this task open (or None); None if none is
+left."""
 
 
 def run_attempts(
-    work: Work[Attempt, Outcome], take: Take, jobs: int, patience: float = PATIENCE
-) -> Generator[Outcome | Lost[Attempt], None, None]:
-    """Make the attempts that `take` gives, up to `jobs` at a time, until it has none and none is running.
-    Closing the generator stops all.
+    work: Work[Attempt, AttemptOutcome], take: Take, jobs: int, patience: float = PATIENCE
+) -> Generator[AttemptOutcome | JobLost[Attempt], None, None]:
+    """Make the attempts that `take` gives, up to `jobs` at a time, until it gives none and none is running.
+    Closing the generator stops all workers.
 
     Raises:
-        ToyflowError: what an attempt raised for the user; or one lost its process `MOST_LOSSES` times.
+        ToyflowError: an attempt raised it, or lost its process `MOST_LOSSES` times.
     """
     again: list[Attempt] = []
     losses: Counter[Attempt] = Counter()
@@ -32,9 +33,9 @@ def run_attempts(
     with closing(running):
         for events in running:
             for event in events:
-                if isinstance(event, Ended):
+                if isinstance(event, JobDone):
                     yield event.result
-                elif isinstance(event, Lost):
+                elif isinstance(event, JobLost):
                     if event.error is not None:
                         raise event.error
                     again.append(event.job)
@@ -43,10 +44,10 @@ def run_attempts(
                     yield event
 
 
-def _check_losses(lost: Lost[Attempt], times: int) -> None:
+def _check_losses(lost: JobLost[Attempt], times: int) -> None:
     if times >= MOST_LOSSES:
         task, number = lost.job
         raise ToyflowError(
             f"attempt {number} at task {task} was made {times} times and its process {lost.why}. What is "
-            "finished is kept; the same command goes on from there."
+            "finished is kept; the same command continues from there."
         )

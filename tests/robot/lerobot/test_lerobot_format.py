@@ -23,14 +23,14 @@ from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.interface import Observation
 from toyflow.robot.lerobot.adapt import set_steps
 from toyflow.robot.lerobot.export import export_policy
-from toyflow.robot.lerobot.format import decoded
 from toyflow.robot.lerobot.imported import import_checkpoint
-from toyflow.robot.lerobot.lerobot_planner import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_format import decoded
 from toyflow.robot.limits import Limits
 from toyflow.robot.opening import open_planner
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
-from toyflow.robot.task import RobotTask
+from toyflow.robot.robot_task import RobotTask
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.store import Store, Trained
@@ -48,13 +48,13 @@ def cell(small, tmp_path_factory):
     return untrained("shift:4", small[0], tmp_path_factory.mktemp("cell"))
 
 
-def untrained(law: str, data_set: Path, out: Path):
+def untrained(schedule: str, data_set: Path, out: Path):
     import pandas as pd
 
     options = SweepOptions().updated(
         {
             "task": "robot",
-            "schedules": law,
+            "schedules": schedule,
             "seeds": "0",
             "set": {"dataset": [str(data_set)], "suite": ["none"]},
         },
@@ -127,7 +127,7 @@ def test_limits_that_make_no_sense_are_damage(cell, tmp_path, values):
     export_policy(cell[0], tmp_path / "exported")
     config = json.loads((tmp_path / "exported/config.json").read_text())
     assert decoded(config).motion is None
-    with pytest.raises(DamagedError, match=r"has a value that is none: .*action_"):
+    with pytest.raises(DamagedError, match=r"has a value of the wrong type: .*action_"):
         decoded({**config, **values})
 
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_moved_says_so(cell, tmp_path):
             {"input_features": {}, "output_features": {"action": {"shape": [2]}}, "fps": 1, "size": "nano"}
         )
     act = imported(save_act(tmp_path / "act"), tmp_path / "out")
-    with pytest.raises(UsageError, match="is no policy of toyflow's"):
+    with pytest.raises(UsageError, match="is not a policy of toyflow"):
         export_policy(act, tmp_path / "exported")
 
 

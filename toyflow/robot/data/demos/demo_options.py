@@ -1,4 +1,4 @@
-"""What `toyflow robot-demos` is asked for."""
+"""The options of `toyflow robot-demos`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from toyflow.errors import UsageError
 from toyflow.machine import cores
-from toyflow.robot.data.demos.dataset import CODECS
+from toyflow.robot.data.demos.data_set_writer import CODECS
 from toyflow.robot.simulation.environment import Environment, SuiteTask, find_tasks
 
 IMAGE_SIZES = range(16, 1025)
@@ -16,24 +16,32 @@ IMAGE_SIZES = range(16, 1025)
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Demonstrations to make. Raises UsageError, in one line, for what can be seen to be wrong alone."""
+    """Which demonstrations to make.
+
+    Attributes:
+        out: the data set's folder; attempts are gathered in a folder beside it, OUT.episodes.
+        tasks: indices; None is all of the suite.
+        episodes: successful ones per task.
+        noise: standard deviation of the noise on each action as it is carried out, not as it is recorded, in
+            units of the action's range [-1, 1].
+        image_size: side of the images in pixels.
+        video: None stores images without loss, which are quick to read; `av1` or `h264` takes a tenth of the
+            space.
+        jobs: simulators at a time.
+
+    Raises:
+        UsageError: a value out of range; in one line.
+    """
 
     out: Path
-    """The data set's folder. Episodes are gathered in a folder beside it, named like it plus `.episodes`."""
     suite: str = "libero_object"
     tasks: tuple[int, ...] | None = None
-    """Indices; None: all of the suite."""
     episodes: int = 20
-    """Successful ones, per task."""
     seed: int = 0
     noise: float = 0.2
-    """Standard deviation of what is added to each action as it is carried out, not as it is recorded, in
-    units of the action's range [-1, 1]."""
     image_size: int = 128
-    """Pixels, along both sides."""
     environment: str = "libero"
     video: str | None = None
-    """None: images, exact and quick to read; else a codec, `av1` or `h264`: a tenth of the size."""
     jobs: int = field(default_factory=cores)
 
     def __post_init__(self) -> None:
@@ -50,13 +58,13 @@ class DemoOptions:
             raise UsageError(f"--video must be one of {', '.join(CODECS)}, not {self.video!r}.")
 
     def resolved(self, environment: type[Environment]) -> tuple[DemoOptions, list[SuiteTask]]:
-        """These options with all tasks named, in order, and the tasks. Raises UsageError for a suite or task
-        that does not exist."""
+        """These options with all tasks named, in order, and the tasks. Raises UsageError where the suite or a
+        task does not exist."""
         tasks = sorted(find_tasks(environment, self.suite, self.tasks), key=lambda task: task.index)
         return replace(self, tasks=tuple(task.index for task in tasks)), tasks
 
     def episode_recipe(self, assets: str) -> dict[str, Any]:
-        """JSON values: all that an episode's content depends on, but its task and number."""
+        """JSON values: all that an episode's content depends on, except task and number."""
         return {
             "environment": self.environment,
             "assets": assets,

@@ -1,6 +1,6 @@
-"""toyflow's policies as LeRobot keeps them: config.json with `type: toyflow`, and model.safetensors.
+"""The format of toyflow's policies in LeRobot's files: config.json with `type: toyflow`, model.safetensors.
 
-Read and written without LeRobot; the distribution `lerobot_policy_toyflow` runs them inside of it.
+Converts to and from it without LeRobot; the plug-in `lerobot_policy_toyflow` runs such policies in LeRobot.
 """
 
 from __future__ import annotations
@@ -24,30 +24,34 @@ from toyflow.sweep.records import TrainingRecord
 
 TYPE = "toyflow"
 PREFIX = "model."
-"""Of the names of the weights."""
+"""Prefix of the names of weights."""
 MOTION = ("lower", "upper", "step")
+"""See `DataSet.motion`; in config.json their names begin with action_."""
 
 
 class Decoded(NamedTuple):
-    """What a config.json says."""
+    """The contents of a config.json.
+
+    Attributes:
+        schedule, time_sampling: None where the objective uses none.
+        motion: the range of the training data's actions, see `DataSet.motion`; None for a policy that LeRobot
+            trained from scratch. A policy that LeRobot fine-tuned has that of its first data.
+    """
 
     spec: PolicySpec
     normalisation: Normalisation
     objective: str
     schedule: str | None
-    """None, as `time_sampling`, where the objective takes none."""
     time_sampling: str | None
     motion: dict[str, list[float]] | None
-    """How far the actions of the training data went, which limits a robot; None for a policy that LeRobot
-    trained from nothing. One that it trained further keeps those of the first data."""
 
 
 def decoded(config: Mapping[str, Any]) -> Decoded:
     """The policy that a config.json describes.
 
     Raises:
-        UsageError: a value that is none.
-        DamagedError: something is missing, or of another type.
+        UsageError: a value is out of its range.
+        DamagedError: a value is missing, or of another type.
     """
     try:
         features = {**config["input_features"], **config["output_features"]}
@@ -74,20 +78,22 @@ def decoded(config: Mapping[str, Any]) -> Decoded:
             }
         )
         objective = config["objective"]
-        law = (config["schedule"], config["time_sampling"])
+        times = (config["schedule"], config["time_sampling"])
         uses_schedule = plugins.load("objectives", objective).uses_schedule
         return Decoded(
-            spec, normalisation, objective, *(law if uses_schedule else (None, None)),
+            spec, normalisation, objective, *(times if uses_schedule else (None, None)),
             motion=_motion(config, interface.action_dim),
         )  # fmt: skip
     except KeyError as error:
         raise DamagedError(f"config.json of a toyflow policy has no {error}.") from error
     except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
-        raise DamagedError(f"config.json of a toyflow policy has a value that is none: {error}.") from error
+        raise DamagedError(
+            f"config.json of a toyflow policy has a value of the wrong type: {error}."
+        ) from error
 
 
 def _motion(config: Mapping[str, Any], dims: int) -> dict[str, list[float]] | None:
-    """Raises ValueError unless there is none, or all of it and it makes sense."""
+    """The motion in a config.json, None if it has none. Raises ValueError where it is incomplete or wrong."""
     lower, upper, step = parts = [list(map(float, config.get(f"action_{key}", ()))) for key in MOTION]
     if not any(parts):
         return None
@@ -105,7 +111,7 @@ def encoded(
     record: TrainingRecord,
     motion: Mapping[str, list[float]] | None,
 ) -> dict[str, Any]:
-    """What `ToyflowConfig` is made of, features apart."""
+    """The fields of a `ToyflowConfig`, except features."""
     return {
         "size": spec.size,
         "schedule": record.schedule or "uniform",
@@ -126,7 +132,7 @@ def encoded(
 
 
 def normalisation_fields(normalisation: Normalisation) -> dict[str, Any]:
-    """A normalisation as config.json keeps it."""
+    """The fields of config.json for a normalisation."""
     state, action = normalisation.state, normalisation.action
     return {
         "normalisation": normalisation.kind,

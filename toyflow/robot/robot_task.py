@@ -1,4 +1,4 @@
-"""The robot as the subject of a sweep: its options, and what they come to."""
+"""The robot as the subject of a sweep: its options, and the data set, policy and trials that they name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from toyflow.errors import UsageError, unknown
 from toyflow.optionset import OptionSet, choice, text
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.source import made_of, open_data_set, short_name
+from toyflow.robot.data.source import demo_source, open_data_set, short_name
 from toyflow.robot.policy.checkpoint import normalisation_of, seen
 from toyflow.robot.policy.policy_options import PolicyOptions
-from toyflow.robot.policy.recipes import RECIPES
+from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.robot.simulation.trials import trials_of
@@ -22,7 +22,7 @@ from toyflow.sweep.subject import ResolvedOptions, Subject
 
 @dataclass(frozen=True)
 class Demonstrations(OptionSet):
-    """What a policy is trained on."""
+    """What a policy is trained on: the option `dataset`."""
 
     dataset: str = text("", "a LeRobot data set: a folder, or a name on the hub")
 
@@ -47,7 +47,7 @@ class RobotTask(Subject):
 
     @classmethod
     def choose(cls, options: Mapping[str, str]) -> ResolvedOptions:
-        """See `Subject`. The data set is opened and looked at, and the trials are looked up."""
+        """See `Subject`. Opens the data set, checks it, and looks up the trials in the simulator."""
         cls.check_names(options)
         policy = PolicyOptions.parse(options)
         where = Demonstrations.parse(options).dataset
@@ -56,7 +56,7 @@ class RobotTask(Subject):
         data = open_data_set(where)
         if Waivers.parse(options).constant_dims == "refuse":
             check_moves(data, policy)
-        trials = trials_of(TrialOptions.parse(options), made_of(where), policy.horizon)
+        trials = trials_of(TrialOptions.parse(options), demo_source(where), policy.horizon)
         if trials:
             simulator = load_environment(trials.environment)
             simulator.interface.check_serves(seen(data, policy), trials.environment)
@@ -68,7 +68,7 @@ class RobotTask(Subject):
 
     @classmethod
     def recipe(cls, options: SweepOptions) -> Mapping[str, float]:
-        """See `Subject`: the recipe of the size, with what `options` change of it."""
+        """See `Subject`: the recipe of the policy's size, with the changes that `options` name."""
         size, *others = {choice.get("size", PolicyOptions().size) for choice in options.choices()}
         if others:
             raise UsageError("each size has a recipe of its own: give a sweep one size.")
@@ -86,8 +86,8 @@ class RobotTask(Subject):
 
 
 def check_moves(data: DataSet, policy: PolicyOptions) -> None:
-    """Raise UsageError where a number of the action, or of a state that the policy sees, never changes in
-    `data`, or a statistic is missing or no number."""
+    """Raise UsageError where a dimension of the action, or of a state that the policy sees, is constant in
+    `data`, or a statistic is missing or not a number."""
     if still := normalisation_of(data, policy).constant(state=policy.state):
         raise UsageError(
             f"data set {data.where}: {still} (counted from 0) never changes, so a policy "

@@ -1,13 +1,16 @@
-"""Training a policy on demonstrations, so that it can be stopped at any moment and goes on from there."""
+"""Training a policy on demonstrations; it can be stopped at any moment and continues from a checkpoint."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +32,7 @@ from toyflow.atomic import (
 from toyflow.flow import Objective
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.frames import Frames
+from toyflow.robot.planner import any_observation
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.tensors import save_tensors
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer
@@ -37,13 +41,13 @@ from toyflow.training.process_group import SINGLE, ProcessGroup, State
 LOG = logging.getLogger(__name__)
 
 KEPT = 2
-"""Checkpoints of a running training that are kept: the last, and one before it should that be damaged."""
+"""Checkpoints of a running training that are kept: the last, and one more in case that is damaged."""
 CHECKPOINTS = 20
-"""How many are made over a whole training."""
+"""Checkpoints over a whole training."""
 
 
 class PolicyBatch(NamedTuple):
-    """What `Trainer` takes."""
+    """A batch for `Trainer`: inputs, target actions, and weights of the loss."""
 
     observation: PolicyInput
     target: Float[Tensor, "batch horizon width"]
@@ -59,16 +63,19 @@ def batches(
     start: int = 0,
     own: slice = slice(None),
 ) -> Iterator[PolicyBatch]:
-    """Training batches from iteration `start` (counted from 0) on, without end; every one is a function of
-    the seed and its number alone. Of each come only its `own` samples; no other's images are read."""
-    from toyflow.robot.data.augmentation import (
-        Augmentation,  # torchvision: seconds, which only training waits for
-    )
+    """Endless training batches. Each is a function of the seed and its number alone.
+
+    Args:
+        start: number of the first batch, from 0.
+        own: samples of each batch that this process takes; only their images are read.
+    """
+    # Imports torchvision, which takes seconds, and only training needs.
+    from toyflow.robot.data.augmentation import Augmentation
 
     device = next(policy.parameters()).device
     augmentation = Augmentation(recipe.augment_shift, recipe.augment_colour)
     size = recipe.batch_size
-    order, ahead = (  # the same twice, as frames run ahead
+    order, ahead = (  # the same twice: images are read ahead
         (batch[own] for batch in frame_order(data.frames, size, seed, start)) for _ in range(2)
     )
     for iteration, (indices, images) in enumerate(zip(order, frames.batches(ahead), strict=False), start):
@@ -80,7 +87,7 @@ def batches(
 
 
 def frame_order(frames: int, size: int, seed: int, start: int = 0) -> Iterator[Int64[Tensor, "batch"]]:
-    """Batches of frame numbers from the `start`-th on: one shuffled pass over all frames after another."""
+    """Batches of frame numbers, from the `start`-th batch on: shuffled passes over all frames."""
     position, epoch, order = start * size, -1, torch.empty(0, dtype=torch.long)
     while True:
         parts, left = [], size
@@ -108,16 +115,22 @@ def train_policy(
 ) -> Trainer:
     """Train to the recipe's end, from the newest checkpoint in `folder` if there is one.
 
-    Checkpoints are made about `CHECKPOINTS` times, and at once when SIGTERM or SIGINT comes, which is then
-    passed on; to a process of a group, all of them stop. `folder` is left for the caller to remove once the
-    result is safe; only the group's main process looks into it.
+    About `CHECKPOINTS` checkpoints are written, and one at once when SIGTERM or SIGINT comes, which is then
+    raised again. A signal to one process of a group stops all of them.
 
     Args:
-        batches_from: the batches from an iteration (counted from 0) on.
+        batches_from: gives the batches from an iteration (counted from 0) on; see `batches`.
+        generator: for noise and times.
+        folder: of checkpoints, used by the group's main process alone; the caller removes it at the end.
+        on_point: called with each point of the training curve.
+        precision: torch.bfloat16 for mixed precision; None is float32.
         group, accumulate: see `Trainer`.
 
+    Returns:
+        The trainer, with the trained policy and its curve.
+
     Raises:
-        DivergedError: loss or weights are no longer finite; the last good checkpoint is kept.
+        DivergedError: loss or weights are not finite any more; the last good checkpoint stays.
     """
     trainer = Trainer(
         policy, objective, recipe, generator, precision=precision, group=group, accumulate=accumulate
@@ -132,13 +145,25 @@ def train_policy(
             if stop or iteration % every == 0:
                 keep(trainer, folder)
             if stop:
-                held.append(signal.SIGTERM)  # the last of all reasons, for processes that got none themselves
+                held.append(signal.SIGTERM)  # also in processes that got no signal themselves
                 break
     return trainer
 
 
+def seconds_per_iteration(policy: Policy, objective: Objective, recipe: PolicyRecipe) -> float:
+    """Seconds of a training step without loading data: the mean of 3, after one to warm up."""
+    anything = any_observation(policy.spec.interface, policy.spec.image_size)
+    seen = policy.prepare([anything] * recipe.batch_size)
+    actions = torch.zeros(recipe.batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
+    target = policy.target(actions.to(seen.state.device))
+    trainer = Trainer(policy, objective, replace(recipe, iterations=4), torch.Generator().manual_seed(0))
+    ticks = [time.perf_counter() for _ in trainer.steps(itertools.repeat((seen, target)))]
+    return (ticks[-1] - ticks[0]) / 3
+
+
 def keep(trainer: Trainer, folder: Path) -> None:
-    """Write a checkpoint under `folder`, then drop all but the last `KEPT`; of a group, the main process."""
+    """Write a checkpoint under `folder`, then delete all but the last `KEPT`. In a group, only the main
+    process writes."""
     tensors, values = trainer.state()
     if not trainer.group.is_main:
         return
@@ -153,8 +178,8 @@ def keep(trainer: Trainer, folder: Path) -> None:
 
 
 def restore(trainer: Trainer, folder: Path) -> None:
-    """Go on from the newest checkpoint under `folder` that is whole, or from the start. A whole group goes on
-    from the one that its main process finds."""
+    """Continue from the newest undamaged checkpoint under `folder`, or from the start. All processes of a
+    group continue from the one that the main process finds."""
     state = trainer.group.broadcast_state(_newest(folder) if trainer.group.is_main else None)
     if state is not None:
         trainer.restore(*state)
@@ -166,7 +191,7 @@ def _newest(folder: Path) -> State | None:
             values = read_json(verified(path, "state.json"))
             tensors = load_file(verified(path, "state.safetensors"))
         except DamagedError as error:
-            LOG.warning("%s Training goes on from the checkpoint before it, or from the start.", error)
+            LOG.warning("%s Training continues from the checkpoint before it, or from the start.", error)
             shutil.rmtree(path)
             continue
         return tensors, values
@@ -179,8 +204,8 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 @contextmanager
 def _held_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT while inside, and raise the first again on leaving, unless an error is on
-    its way. In a thread, where Python delivers none, nothing is collected."""
+    """Collect SIGTERM and SIGINT while inside, and raise the first again on leaving, unless an error is
+    raised. Outside of the main thread, where Python delivers no signals, nothing is collected."""
     held: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield held
@@ -200,10 +225,10 @@ def _held_signals() -> Iterator[list[int]]:
 
 
 def _mixed(seed: int, number: int) -> int:
-    """A seed for the `number`-th of something."""
+    """The `number`-th seed of a sequence that `seed` begins."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def weights_of(trainer: Trainer) -> Mapping[str, Tensor]:
-    """What is kept of a trained policy."""
+    """The weights that are stored of a trained policy, on the CPU."""
     return {name: tensor.cpu().contiguous() for name, tensor in trainer.trained().state_dict().items()}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -17,63 +15,65 @@ import torch
 
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
-from toyflow.flow import Objective
 from toyflow.machine import choose_device, cores, device_name
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.frames import open_frames
-from toyflow.robot.data.source import made_of, open_data_set
+from toyflow.robot.data.source import demo_source, open_data_set
 from toyflow.robot.opening import open_planner
-from toyflow.robot.planner import Planner, any_observation
+from toyflow.robot.planner import Planner
 from toyflow.robot.policy.card import write_card
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.logs import Logs, check_wandb
-from toyflow.robot.policy.policy import Policy
-from toyflow.robot.policy.training import batches, train_policy, weights_of
+from toyflow.robot.policy.policy_training import batches, seconds_per_iteration, train_policy, weights_of
 from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.evaluation import Run, evaluate_policy
-from toyflow.robot.simulation.rollout import Outcome, run_episodes
+from toyflow.robot.simulation.evaluation import Run, by_task, evaluate_policy
+from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
 from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
-from toyflow.stats import wilson
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import OnProgress, Runner
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
-from toyflow.training import Bench, CurvePoint, PolicyRecipe, Trainer, measure_cost
+from toyflow.training import Bench, CurvePoint, PolicyRecipe, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
 
 
 @dataclass(frozen=True)
 class RobotRunner(Runner):
-    """Trains and evaluates on one device with a fixed number of threads."""
+    """Trains and evaluates policies on one device with a fixed number of threads.
+
+    Attributes:
+        device: cpu, cuda or auto; `auto` is chosen on each machine.
+        threads: of PyTorch.
+        out: the results folder.
+        data_sets: folders or hub names of the demonstrations, by fingerprint.
+        simulators: how many run at a time, for each cell.
+        videos: episodes of each task and K that are filmed.
+        wandb: a project of Weights & Biases to log to, or None.
+        cluster: where simulators run, with a copy of the policy each; None for this machine.
+        accumulate: into how many parts a batch, or a process's share of it, is split to save memory.
+        bfloat16: train in mixed precision on a CPU, too; on a GPU it is the rule.
+        group: the processes that train together.
+    """
 
     device: str
-    """May be `auto`, which each machine settles for itself."""
     threads: int
     out: str
     data_sets: Mapping[str, str]
-    """Where they are, by fingerprint."""
     simulators: int
-    """At a time, for each cell."""
     videos: int = 0
-    """Episodes of each task and K that are filmed."""
     wandb: str | None = None
-    """A project of Weights & Biases to log to."""
     cluster: Cluster | None = None
-    """Where simulators run, with a copy of the policy each, in place of this machine."""
     accumulate: int = 1
-    """Parts of a batch, or of a process's share of it, that are computed one after the other."""
     bfloat16: bool = False
-    """Whether to train in mixed precision on a device where it is not the rule."""
     group: ProcessGroup = SINGLE
-    """The processes that train together."""
 
     @classmethod
     def from_options(cls, subject: type[Subject], options: SweepOptions) -> RobotRunner:
-        """See `Runner`. Every data set that the options name is opened once."""
+        """See `Runner`. Opens every data set that the options name, for its fingerprint."""
         places = {}
         for where in dict.fromkeys(filter(None, (choice.get("dataset") for choice in options.choices()))):
             there = Path(where).expanduser()
@@ -84,11 +84,11 @@ class RobotRunner(Runner):
     def bench(
         cls, training: StoredTraining, examples: int, device: torch.device, data_dir: str | None = None
     ) -> Bench:
-        """See `Runner`: moments of the demonstrations; `data_dir` names these where they have moved."""
+        """See `Runner`: frames of the demonstrations; `data_dir` says where these are now, if they moved."""
         return bench_of(training, examples, device, data_dir)
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
-        """Train the policy of `record`, or go on with it from its last checkpoint."""
+        """Train the policy of `record`, from its last checkpoint where there is one."""
         torch.set_num_threads(self.threads)
         device = self._device
         data = self._data_set(record)
@@ -140,7 +140,7 @@ class RobotRunner(Runner):
             "frames": data.frames,
             "episodes": data.episodes,
             "prompts": list(data.prompts),
-            "made_of": made_of(self._place(record)),
+            "made_of": source.as_dict() if (source := demo_source(self._place(record))) else {},
             "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
         }
         return Trained(dict(weights_of(trainer)), pd.DataFrame(trainer.curve.rows()), details)
@@ -160,7 +160,7 @@ class RobotRunner(Runner):
             planner.stage_seconds.clear()
 
             def on_episode(
-                done: int, total: int, outcomes: Sequence[Outcome], label: str = record.label
+                done: int, total: int, outcomes: Sequence[EpisodeOutcome], label: str = record.label
             ) -> None:
                 right = sum(outcome.success for outcome in outcomes)
                 on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
@@ -179,7 +179,7 @@ class RobotRunner(Runner):
                 "decode_seconds": planner.stage_seconds["decoding"],
                 "latency_ms": asdict(latency),
                 "trials": vars(trials),
-                "tasks": _by_task(outcomes),
+                "tasks": by_task(outcomes),
                 **({"workers": sorted(workers)} if workers else {}),
             }
             yield Evaluated(outcomes, details)
@@ -187,20 +187,21 @@ class RobotRunner(Runner):
     def estimate(
         self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
     ) -> tuple[float, float]:
-        """(seconds to train, seconds to evaluate): a few iterations are timed; an episode is taken at 300
+        """(seconds to train, seconds to evaluate): a few iterations are timed; an episode counts as 300
         control steps of 1/25 s."""
         torch.set_num_threads(self.threads)
         data = self._data_set(record)
         policy, objective = build_policy(record, data)
         policy.to(self._device)
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
-        training = recipe.iterations * _seconds_per_iteration(policy, objective, recipe)
+        training = recipe.iterations * seconds_per_iteration(policy, objective, recipe)
         trials = [Trials.parse(evaluation.test_set) for evaluation in evaluations]
         episodes = sum(len(each.tasks) * len(each.states) for each in trials)
         return training, episodes * 300 / 25 / self.simulators
 
     def prepare(self, records: Sequence[TrainingRecord]) -> None:
-        """Try that the data set is there and the policy can be built, of every one that is to be trained."""
+        """Open the data set and build the policy of every record that is still to be trained, to fail
+        early."""
         store = Store(self.out)
         records = [record for record in records if not store.has_training(record)]
         if records:
@@ -210,7 +211,7 @@ class RobotRunner(Runner):
                 build_policy(record, self._data_set(record))
 
     def environment(self) -> dict[str, Any]:
-        """Device, its name, threads and arithmetic; how many processes and turns share a batch."""
+        """The device, its threads and precision, and how many processes and parts share a batch."""
         kind = self._device.type
         return {
             "device": kind,
@@ -226,7 +227,7 @@ class RobotRunner(Runner):
         return replace(self, out=out, simulators=processors)
 
     def finish(self, store: Store, key: str) -> None:
-        """Write the model card; drop the checkpoints that led to the result."""
+        """Write the model card; delete the checkpoints of the training."""
         write_card(store, key)
         shutil.rmtree(self._work(key), ignore_errors=True)
 
@@ -247,12 +248,13 @@ class RobotRunner(Runner):
         return Path(self.out) / "training" / key
 
     def rollouts(self, key: str) -> Path:
-        """Where the episodes of a policy are kept, and its videos."""
+        """Where the episodes and videos of a policy are kept."""
         return Path(self.out) / "rollouts" / key
 
     @property
     def _device(self) -> torch.device:
-        """Of this machine; where a cluster does the work it may lack the one that is asked for."""
+        """The device on this machine: `auto` where a cluster has the one that is asked for and this has
+        not."""
         try:
             return torch.device(choose_device(self.device))
         except UsageError:
@@ -267,12 +269,12 @@ class RobotRunner(Runner):
         return self.data_sets[fingerprint]
 
     def _data_set(self, record: TrainingRecord) -> DataSet:
-        """That of `record`, which another machine may have under the same name, and may not."""
+        """The data set of `record`. Raises UsageError where this machine has another one under its name."""
         data = open_data_set(self._place(record))
         if data.fingerprint != record.data["fingerprint"]:
             raise UsageError(
-                f"data set {data.where} is another one here: its fingerprint is {data.fingerprint}, not "
-                f"{record.data['fingerprint']}."
+                f"data set {data.where} has changed, or is another one here: its fingerprint is "
+                f"{data.fingerprint}, not {record.data['fingerprint']}."
             )
         return data
 
@@ -281,33 +283,3 @@ def _in_words(point: CurvePoint, samples_per_second: float) -> str:
     bins = [loss for loss in point.loss_by_noise if loss == loss]
     by_noise = f"{bins[0]:.2f} near data, {bins[-1]:.2f} near noise"
     return f"loss {point.loss:.3f} ({by_noise}), {samples_per_second:.0f} samples/s"
-
-
-def _by_task(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
-    """Successes and episodes of each task, with Wilson's interval."""
-    rows = []
-    for task, group in outcomes.groupby("task"):
-        hits, total = int(group["success"].sum()), len(group)
-        interval = wilson(hits, total)
-        rows.append(
-            {
-                "task": int(str(task)),
-                "hits": hits,
-                "episodes": total,
-                "low": interval.low,
-                "high": interval.high,
-                "errors": int(group["error"].notna().sum()),
-            }
-        )
-    return rows
-
-
-def _seconds_per_iteration(policy: Policy, objective: Objective, recipe: PolicyRecipe) -> float:
-    """Of a training step without its data, from 3 after a first one."""
-    anything = any_observation(policy.spec.interface, policy.spec.image_size)
-    seen = policy.prepare([anything] * recipe.batch_size)
-    actions = torch.zeros(recipe.batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
-    target = policy.target(actions.to(seen.state.device))
-    trainer = Trainer(policy, objective, replace(recipe, iterations=4), torch.Generator().manual_seed(0))
-    ticks = [time.perf_counter() for _ in trainer.steps(itertools.repeat((seen, target)))]
-    return (ticks[-1] - ticks[0]) / 3

@@ -1,4 +1,5 @@
-"""One LIBERO task in robosuite: placed reproducibly, and stepped without what nobody looks at."""
+"""One LIBERO task in robosuite: objects placed reproducibly, and control steps without unused
+computations."""
 
 from __future__ import annotations
 
@@ -18,13 +19,13 @@ from toyflow.robot.simulation.environments.libero import package
 from toyflow.robot.simulation.environments.rendering import load_mujoco
 
 ATTEMPTS = 10
-"""To place all objects; each tries 5000 positions for every object."""
+"""Attempts to place all objects; robosuite tries 5000 positions per object in each."""
 
 T = TypeVar("T")
 
 
-class Simulation:
-    """robosuite's environment for a BDDL file. Its model is compiled once and lives as long as this does."""
+class LiberoSimulation:
+    """robosuite's environment for a BDDL file. The model is compiled once, when this is made."""
 
     def __init__(self, bddl_file: Path, assets: Path) -> None:
         self._mujoco = load_mujoco()
@@ -55,29 +56,30 @@ class Simulation:
 
     @property
     def observation(self) -> Mapping[str, Shaped[np.ndarray, "..."]]:
-        """All that robosuite observes of the present state but images: the robot, and every object's pose."""
+        """robosuite's observation of the present state without images: the robot, and every object's pose."""
         if self._observation is None:
             self._observation = dict(self._env._get_observations(force_update=True))
         return self._observation
 
     @property
     def goal(self) -> list[list[str]]:
-        """The predicates that must all hold: `[["in", "milk_1", "basket_1_contain_region"]]`."""
+        """The conditions that must all hold: `[["in", "milk_1", "basket_1_contain_region"]]`."""
         return self._env.parsed_problem["goal_state"]
 
     def place(self, seed: int) -> None:
-        """Place everything at random, by `seed` alone. Raises ToyflowError where there is no room for all."""
+        """Place all objects at random, by `seed` alone. Raises ToyflowError where there is no room for
+        all."""
         self._rewind()
         _placed(self._env.reset, seed)
         self._observation = None
 
     def set_state(self, state: Float[np.ndarray, "time_qpos_qvel"]) -> None:
-        """Move the robot and all objects; the fixtures, which are no part of a state, stay."""
+        """Set robot and objects to a state of MuJoCo; fixtures are not part of it and stay."""
         self._wrapper.set_init_state(state)
         self._observation = None
 
     def step(self, action: Float[np.ndarray, "action"]) -> bool:
-        """One control step, the same to the bit as robosuite's; whether the goal is reached.
+        """One control step, bit for bit that of robosuite; returns whether the goal is reached.
 
         robosuite computes forward dynamics three times in each of its physics steps: before it asks the
         controller, in the controller, and in `mj_step`. Two halves of one `mj_step`, with the controller
@@ -101,8 +103,8 @@ class Simulation:
         self._env.close()
 
     def _rewind(self) -> None:
-        """Undo what episodes leave behind and robosuite's quick reset overlooks. (Its thorough one compiles
-        all anew: slower, and on some tasks not even reproducible.)"""
+        """Undo changes of the last episode that robosuite's soft reset leaves. (Its hard reset compiles the
+        model again: slower, and on some tasks not reproducible.)"""
         for body, (position, quaternion) in self._fixtures_origin.items():
             self.model.body_pos[body], self.model.body_quat[body] = position, quaternion
         self.model.site_rgba[:] = self._site_rgba
@@ -111,8 +113,8 @@ class Simulation:
 
     @cached_property
     def _fixtures_origin(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """Position and quaternion of each fixture's body as its file has them. LIBERO takes them for granted
-        when it places objects in a drawer or on a stove, and writes over them when it places fixtures."""
+        """Position and quaternion of each fixture's body from its file. LIBERO relies on them when it places
+        objects in a drawer or on a stove, and overwrites them when it places fixtures."""
         numbers = import_module("robosuite.utils.mjcf_utils").string_to_array
         origin = {}
         for name in (fixture.root_body for fixture in self._env.fixtures):
@@ -135,7 +137,7 @@ def _placed(place: Callable[[], T], seed: int) -> T:
 
 @contextmanager
 def _global_random_numbers(*seed: int) -> Iterator[None]:
-    """numpy's global generator, which LIBERO draws from, seeded; afterwards it is as it was."""
+    """Seed numpy's global generator, which LIBERO draws from, and restore it afterwards."""
     before = np.random.get_state()
     np.random.seed(np.random.SeedSequence(seed).generate_state(8))
     try:

@@ -1,4 +1,5 @@
-"""How often the scripted expert solves the official initial states; nothing is recorded."""
+"""`robot-demos --check`: how often the scripted expert solves the official initial states. Records
+nothing."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ from itertools import product
 from rich.console import Console
 
 from toyflow.errors import UsageError
-from toyflow.robot.data.demos.episode import Attempt, Outcome, try_official
-from toyflow.robot.data.demos.live import Live
-from toyflow.robot.data.demos.report import ExpertReport
-from toyflow.robot.data.demos.workers import run_attempts
+from toyflow.robot.data.demos.attempt_progress import AttemptProgress
+from toyflow.robot.data.demos.attempt_workers import run_attempts
+from toyflow.robot.data.demos.expert_report import ExpertReport
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome, try_official
 from toyflow.robot.simulation.environment import Environment, find_tasks
 from toyflow.robot.simulation.simulators import Work, WorkerChannel
 
@@ -29,7 +30,7 @@ def expert_success(
     """Run the expert from each of the first `states` official initial states of each task.
 
     Raises:
-        UsageError: no such suite or task, no expert for it, or it has fewer states.
+        UsageError: no such suite or task, it has no expert, or fewer initial states.
         ToyflowError: workers kept dying.
     """
     chosen = find_tasks(environment, suite, tasks)
@@ -38,7 +39,7 @@ def expert_success(
         raise UsageError(f"--check takes 1 to {fewest} official initial states of {suite}, not {states}.")
     assets = environment.assets()
     left = [Attempt(task.index, number) for task, number in product(chosen, range(states))]
-    outcomes: dict[Attempt, Outcome] = {}
+    outcomes: dict[Attempt, AttemptOutcome] = {}
 
     def take(at_hand: int | None) -> Attempt | None:
         attempt = next((a for a in left if a.task == at_hand), left[0] if left else None)
@@ -47,9 +48,9 @@ def expert_success(
         return attempt
 
     events = run_attempts(OfficialStates(environment, suite), take, jobs)
-    with closing(events), Live(console, "expert", len(left)) as live:
+    with closing(events), AttemptProgress(console, "expert", len(left)) as live:
         for event in events:
-            if isinstance(event, Outcome):
+            if isinstance(event, AttemptOutcome):
                 outcomes[event.attempt] = event
             live.show(event, len(outcomes))
     by_task = [(task, [outcomes[Attempt(task.index, n)] for n in range(states)]) for task in chosen]
@@ -57,8 +58,8 @@ def expert_success(
 
 
 @dataclass(frozen=True)
-class OfficialStates(Work[Attempt, Outcome]):
-    """Attempts whose number is that of an official initial state."""
+class OfficialStates(Work[Attempt, AttemptOutcome]):
+    """Attempts from official initial states; the attempt's number is that of the state."""
 
     environment: type[Environment]
     suite: str
@@ -67,7 +68,7 @@ class OfficialStates(Work[Attempt, Outcome]):
         """See `Work`."""
         return self.environment(self.suite, task)
 
-    def run(self, environment: Environment, job: Attempt, line: WorkerChannel) -> Outcome:
+    def run(self, environment: Environment, job: Attempt, channel: WorkerChannel) -> AttemptOutcome:
         """See `Work`."""
         task = self.environment.tasks(self.suite)[job.task]
-        return try_official(environment, task, job, line.beat)
+        return try_official(environment, task, job, channel.beat)

@@ -12,26 +12,26 @@ from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, find_tasks
 from toyflow.robot.simulation.environments.libero import assets, package, suites
+from toyflow.robot.simulation.environments.libero.libero_simulation import LiberoSimulation
 from toyflow.robot.simulation.environments.libero.pick_and_place import make_expert
-from toyflow.robot.simulation.environments.libero.simulation import Simulation
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering, choose_backend
 
 CAMERAS = {"image": "agentview", "image2": "robot0_eye_in_hand"}
-"""Their names in LeRobot's data set `HuggingFaceVLA/libero`, and in robosuite."""
+"""robosuite's camera by its name in LeRobot's data set `HuggingFaceVLA/libero`."""
 
 IDLE = np.array([0, 0, 0, 0, 0, 0, -1.0])
-"""Stay, with the gripper open."""
+"""The action that stays in place with the gripper open."""
 
 SETTLING_STEPS = 10
 
 
 class Libero(Environment):
-    """One task of LIBERO. Conventions are those of LeRobot's data set `HuggingFaceVLA/libero`.
+    """One task of LIBERO, with the conventions of LeRobot's data set `HuggingFaceVLA/libero`.
 
-    Images are LIBERO's own, rotated by 180 degrees: upright, and mirrored left to right. The state is the
-    gripper's position in metres, its orientation as axis times angle, and the positions of its two fingers in
-    metres. The action moves the gripper relative to where it is (three numbers), rotates it (three), and
-    opens (-1) or closes (1) the fingers.
+    Images are robosuite's, rotated by 180 degrees: upright, and mirrored left to right. The state has 8
+    numbers: the gripper's position in metres, its orientation as axis times angle in radians, and the
+    positions of its two fingers in metres. The action has 7 in [-1, 1]: a relative movement of the gripper, a
+    relative rotation (axis times angle), and the fingers, -1 to open and 1 to close.
     """
 
     name = "libero"
@@ -40,7 +40,7 @@ class Libero(Environment):
 
     @classmethod
     def suites(cls) -> Sequence[str]:
-        """Those that the installed LIBERO, or fork of it, registers."""
+        """The suites that the installed LIBERO, or a fork of it, registers."""
         return tuple(suites.suites())
 
     @classmethod
@@ -54,7 +54,7 @@ class Libero(Environment):
         return assets.find().kind
 
     def __init__(self, suite: str, task: int, image_size: int = 128, rendering: Rendering = "fast") -> None:
-        """Compile the task's scene, which takes seconds."""
+        """See the base class. Compiles the task's scene, which takes seconds."""
         package.check_installed()
         choose_backend()
         self.task = find_tasks(type(self), suite, [task])[0]
@@ -62,7 +62,7 @@ class Libero(Environment):
         self._rendering: Rendering = rendering
         found = assets.find()
         try:
-            self._simulation = Simulation(suites.bddl_file(suite, task), found.folder)
+            self._simulation = LiberoSimulation(suites.bddl_file(suite, task), found.folder)
         except ToyflowError:
             raise
         except Exception as error:
@@ -73,18 +73,18 @@ class Libero(Environment):
 
     @property
     def privileged(self) -> Mapping[str, Shaped[np.ndarray, "..."]]:
-        """What no policy sees: robosuite's observation of the present state, with `NAME_pos` (metres) and
-        `NAME_quat` (x, y, z, w) of every object. Renders nothing."""
+        """robosuite's true state, which no policy sees: `NAME_pos` (metres) and `NAME_quat` (x, y, z, w) of
+        every object. Renders nothing."""
         return self._simulation.observation
 
     @property
     def goal(self) -> Sequence[Sequence[str]]:
-        """What must hold, from the task's BDDL file, each a predicate and names of objects or regions:
+        """The conditions of the task's BDDL file, each a predicate and names of objects or regions:
         `[["in", "milk_1", "basket_1_contain_region"]]`."""
         return self._simulation.goal
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
-        """See the base class. An official initial state lacks poses of fixtures; its number draws them.
+        """See the base class. An official initial state has no poses of fixtures: its number seeds these.
 
         Raises:
             UsageError: there is no such initial state.
@@ -106,7 +106,9 @@ class Libero(Environment):
 
     def observe(self) -> Observation:
         """See the base class."""
-        from robosuite.utils.transform_utils import quat2axisangle  # pyright: ignore[reportMissingImports]
+        from robosuite.utils.transform_utils import (  # optional  # pyright: ignore[reportMissingImports]
+            quat2axisangle,
+        )
 
         data, seen = self._simulation.data, self.privileged
         images = {

@@ -11,8 +11,8 @@ from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.policy.policy import Policy
+from toyflow.robot.policy.policy_training import batches, frame_order, train_policy
 from toyflow.robot.policy.spec import PolicySpec
-from toyflow.robot.policy.training import batches, frame_order, train_policy
 from toyflow.training import NonFiniteDataError, PolicyRecipe
 
 pytest.importorskip("lerobot")

@@ -1,4 +1,4 @@
-"""Two arms that hand a cube over, as an environment of toyflow: a stand-in for a bimanual robot."""
+"""Cube transfer between two arms, as an environment of toyflow."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jaxtyping import Float, UInt8
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
+from toyflow.robot.simulation.environments.aloha.aloha_scene import ARMS, RATE, AlohaScene, scene_file
 from toyflow.robot.simulation.environments.aloha.cube_transfer import CubeTransfer
-from toyflow.robot.simulation.environments.aloha.scene import ARMS, RATE, Scene, scene_file
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
 
 SUITE = "transfer_cube"
@@ -22,18 +22,18 @@ JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_ro
 """In the order of state and action, as gym-aloha has them."""
 INIT_STATES, MAX_STEPS = 50, 400
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
-"""Where a cube may lie, as in gym-aloha; in metres."""
+"""Bounds of the cube's random position in metres, as in gym-aloha."""
 OFFICIAL, RANDOM = 0, 1
-"""Streams of random numbers: of evaluation's initial states, and of all others."""
+"""Random streams: of official initial states, and of all others."""
 NO_GROUP = 5
-"""Of geometry; the scene has none in it."""
+"""A geometry group that the scene does not use, so that nothing is hidden."""
 
 
 class Aloha(Environment):
-    """Cube transfer. State and cameras are gym-aloha's; an action is its own, scaled to [-1, 1]: see `Scene`.
+    """Cube transfer. State and cameras are gym-aloha's; its actions are scaled to [-1, 1], see `AlohaScene`.
 
-    gym-aloha has no official initial states: these are 50 places of the cube, drawn once and for all apart
-    from the random ones, by the same law. Success is gym-aloha's.
+    gym-aloha has no official initial states: these are 50 positions of the cube, drawn once from the
+    distribution of the random ones and with other seeds. Success is defined as in gym-aloha.
     """
 
     name = "aloha"
@@ -63,7 +63,7 @@ class Aloha(Environment):
         self.task = find_tasks(type(self), suite, [task])[0]
         self._image_size = image_size
         self._rendering: Rendering = rendering
-        self.scene = Scene()
+        self.scene = AlohaScene()
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
         """See the base class. Raises UsageError where there is no such initial state."""
@@ -88,7 +88,7 @@ class Aloha(Environment):
         return self.scene.handed_over
 
     def still(self) -> Float[np.ndarray, "action"]:
-        """See the base class: the positions that the motors were told last."""
+        """See the base class: the last action."""
         return self.scene.ctrl
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Aloha(Environment):
             cameras.close()
 
     def expert(self, seed: int) -> Expert:
-        """See the base class. It draws nothing."""
+        """See the base class. The seed has no effect."""
         return CubeTransfer(self.scene)
 
     @cached_property
@@ -106,8 +106,8 @@ class Aloha(Environment):
 
 
 class AlohaState(Aloha):
-    """Cube transfer without images: where the cube is, in metres, follows the 14 numbers of the state, so
-    that a policy learns to act and need not learn to see."""
+    """Cube transfer without images: the state is followed by the cube's position in metres, so that a policy
+    learns to act without learning to see."""
 
     name = "aloha-state"
     interface = Interface(cameras=(), state_dim=17, action_dim=14, fps=RATE)

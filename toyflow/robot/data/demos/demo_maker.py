@@ -1,11 +1,11 @@
 """`toyflow robot-demos`: gather episodes, then write the data set.
 
     OUT/                    the data set, as LeRobot reads it: meta/, data/, maybe videos/
-    OUT/demos.json          how it was made, and how the expert did
+    OUT/demos.json          how it was made, and the expert's success rate
     OUT/manifest.json       checksums of all files
-    OUT.episodes/           see `staging`: needed only to go on, or to ask for more
+    OUT.episodes/           finished attempts, see `staging`: needed only to continue, or to make more
 
-OUT appears whole, and is replaced by one that has more.
+OUT appears whole, and a larger data set replaces it whole.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from rich.markup import escape
 from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment, installed_version
-from toyflow.robot.data.demos.attempts import AttemptQueue
-from toyflow.robot.data.demos.dataset import Demonstration, check_lerobot, write_dataset
-from toyflow.robot.data.demos.episode import Attempt, Outcome, record
-from toyflow.robot.data.demos.live import Live
-from toyflow.robot.data.demos.options import DemoOptions
-from toyflow.robot.data.demos.report import ExpertReport
+from toyflow.robot.data.demos.attempt_progress import AttemptProgress
+from toyflow.robot.data.demos.attempt_queue import AttemptQueue
+from toyflow.robot.data.demos.attempt_workers import run_attempts
+from toyflow.robot.data.demos.data_set_writer import Demonstration, check_lerobot, write_data_set
+from toyflow.robot.data.demos.demo_options import DemoOptions
+from toyflow.robot.data.demos.expert_report import ExpertReport
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome, record
 from toyflow.robot.data.demos.staging import Staging
-from toyflow.robot.data.demos.workers import run_attempts
 from toyflow.robot.data.source import DEMOS
 from toyflow.robot.interface import Interface
 from toyflow.robot.simulation.environment import Environment, SuiteTask, load_environment
 from toyflow.robot.simulation.simulators import Work, WorkerChannel
 
 FORMAT = 1
-"""Of `demos.json`."""
+"""Version of demos.json's format."""
 REPLACED = "replaced"
-"""The earlier data set, in the staging folder, while the new one takes its place."""
+"""Name in the staging folder of the earlier data set while a new one takes its place."""
 PACKAGES = ("lerobot", "hf-libero", "robosuite", "mujoco")
 
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What was made."""
+    """A finished data set: its folder, its size, and the expert's success rates."""
 
     out: Path
     episodes: int
@@ -53,7 +53,7 @@ class DemoReport:
     expert: ExpertReport
 
     def print(self, console: Console) -> None:
-        """As a table, and where things are."""
+        """Print a table of success rates, and the data set's folder."""
         self.expert.print(console)
         console.print(f"{self.episodes} episodes, {self.frames} frames: {escape(str(self.out))}")
 
@@ -61,15 +61,18 @@ class DemoReport:
 def make_demos(
     options: DemoOptions, console: Console, environment: type[Environment] | None = None
 ) -> DemoReport:
-    """Make the data set that `options` ask for, as far as it is not there, and print how the expert did.
+    """Make the data set that `options` ask for, unless it is finished already, and print the expert's
+    success.
 
-    The same options give the same episodes, whatever the number of jobs and however often it was
-    stopped. `environment` stands in for the plug-in that the options name.
+    The same options give the same episodes, for any number of jobs and interruptions.
+
+    Args:
+        environment: used instead of the plug-in that the options name.
 
     Raises:
-        UsageError: something in the options does not exist or is not installed, the expert does not
-            know a task, or the folder is another's. Nothing was made.
-        ToyflowError: the expert, or its worker processes, failed too often. What was finished is kept.
+        UsageError: something in the options does not exist or is not installed, a task has no expert, or the
+            folder holds something else. Nothing was made.
+        ToyflowError: the expert or its worker processes failed too often. Finished attempts are kept.
     """
     environment = environment or load_environment(options.environment)
     options, tasks = options.resolved(environment)
@@ -88,8 +91,8 @@ def make_demos(
         _put_back(options.out, staging)
         report = _existing(options.out, recipe, console)
         if report is None:
-            schedule = _gather(options, environment, staging, console)
-            report = _write(options, recipe, environment.interface, tasks, schedule, staging, console)
+            queue = _gather(options, environment, staging, console)
+            report = _write(options, recipe, environment.interface, tasks, queue, staging, console)
     report.print(console)
     return report
 
@@ -100,14 +103,14 @@ def _check_free(out: Path) -> None:
 
 
 def _put_back(out: Path, staging: Staging) -> None:
-    """Undo a replacement that a kill has cut in two."""
+    """Undo a replacement of the data set that was killed half-way."""
     replaced = staging.folder / REPLACED
     if replaced.exists() and not out.exists():
         replaced.rename(out)
 
 
 def _existing(out: Path, recipe: dict[str, Any], console: Console) -> DemoReport | None:
-    """The report on `out` if that is all that is asked for, and whole."""
+    """The report on `out` if it is what `recipe` asks for, and undamaged."""
     if not (out / DEMOS).is_file():
         return None
     try:
@@ -125,24 +128,24 @@ def _existing(out: Path, recipe: dict[str, Any], console: Console) -> DemoReport
 def _gather(
     options: DemoOptions, environment: type[Environment], staging: Staging, console: Console
 ) -> AttemptQueue:
-    """Make the attempts that are missing; the schedule with all of them."""
+    """Make the attempts that are missing; returns the queue with all outcomes."""
     outcomes, damaged = staging.outcomes()
     for error in damaged:
         console.print(f"[yellow]{escape(str(error))} That episode is made again.[/]")
-    schedule = AttemptQueue(options.tasks or (), options.episodes, outcomes)
-    schedule.check()
-    events = run_attempts(_Recorder(environment, options, staging), schedule.take, options.jobs)
-    with closing(events), Live(console, "episodes", schedule.wanted, schedule.have) as live:
+    queue = AttemptQueue(options.tasks or (), options.episodes, outcomes)
+    queue.check()
+    events = run_attempts(_Recorder(environment, options, staging), queue.take, options.jobs)
+    with closing(events), AttemptProgress(console, "episodes", queue.wanted, queue.have) as live:
         for event in events:
-            if isinstance(event, Outcome):
-                schedule.note(event)
-            live.show(event, schedule.have)
-            schedule.check()
-    return schedule
+            if isinstance(event, AttemptOutcome):
+                queue.note(event)
+            live.show(event, queue.have)
+            queue.check()
+    return queue
 
 
 @dataclass(frozen=True)
-class _Recorder(Work[Attempt, Outcome]):
+class _Recorder(Work[Attempt, AttemptOutcome]):
     """Records attempts into the staging folder."""
 
     environment: type[Environment]
@@ -152,9 +155,9 @@ class _Recorder(Work[Attempt, Outcome]):
     def open(self, task: int) -> Environment:
         return self.environment(self.options.suite, task, self.options.image_size)
 
-    def run(self, environment: Environment, job: Attempt, line: WorkerChannel) -> Outcome:
+    def run(self, environment: Environment, job: Attempt, channel: WorkerChannel) -> AttemptOutcome:
         task = self.environment.tasks(self.options.suite)[job.task]
-        recorded = record(environment, task, job, self.options.seed, self.options.noise, line.beat)
+        recorded = record(environment, task, job, self.options.seed, self.options.noise, channel.beat)
         self.staging.write(recorded)
         return recorded.outcome
 
@@ -164,25 +167,25 @@ def _write(
     recipe: dict[str, Any],
     interface: Interface,
     tasks: Sequence[SuiteTask],
-    schedule: AttemptQueue,
+    queue: AttemptQueue,
     staging: Staging,
     console: Console,
 ) -> DemoReport:
-    """Write the data set, put it in place of what is there, and report on it."""
-    attempts = [(task, schedule.attempts(task.index)) for task in tasks]
+    """Write the data set, let it replace an earlier one, and report on it."""
+    attempts = [(task, queue.attempts(task.index)) for task in tasks]
     solved = [(task, outcome) for task, outcomes in attempts for outcome in outcomes if outcome.solved]
     expert = ExpertReport.of(
         options.suite, recipe["assets"], f"random initial states, noise {options.noise:g}", attempts
     )
     report = DemoReport(options.out, len(solved), sum(outcome.steps for _, outcome in solved), expert)
     made, replaced = staging.folder / "dataset", staging.folder / REPLACED
-    for left in (made, replaced):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in (made, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
     with console.status("writing the data set"), atomic_folder(made) as folder:
         demonstrations = (
             Demonstration(task.prompt, staging.read(outcome.attempt)) for task, outcome in solved
         )
-        write_dataset(folder, demonstrations, interface, options.image_size, options.video)
+        write_data_set(folder, demonstrations, interface, options.image_size, options.video)
         content = {
             "recipe": recipe,
             "expert": expert.as_dict(),

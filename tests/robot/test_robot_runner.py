@@ -4,7 +4,7 @@ import pytest
 
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
-from toyflow.robot.runner import RobotRunner
+from toyflow.robot.robot_runner import RobotRunner
 
 
 def test_a_device_that_only_a_clusters_nodes_have_is_no_hindrance_at_the_driver(monkeypatch, tmp_path):

@@ -1,7 +1,7 @@
 """The scene's model and physics: gym-aloha's MJCF files in MuJoCo itself.
 
-Of the package only the files are used, not its Python, which needs dm-control and renders three images of 640
-x 480 at every step. Numbers named after gym-aloha are its own, in version 0.1.5.
+Only the package's files are used, not its Python code, which needs dm-control and renders three images of 640
+x 480 at every step. Constants are those of gym-aloha 0.1.5.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from jaxtyping import Float, Float32
 from toyflow.errors import UsageError
 from toyflow.robot.simulation.environments.rendering import load_mujoco
 
-MEND = "pip install 'toyflow[aloha]'"
+HINT = "pip install 'toyflow[aloha]'"
 FILE = "bimanual_viperx_transfer_cube.xml"
 RATE = 50
 """Control steps per second."""
 
 ARMS = ("left", "right")
 START = (0.0, -0.96, 1.16, 0.0, -0.3, 0.0)
-"""Radians, of each arm, as in gym-aloha."""
+"""Joint angles of each arm at the start, in radians."""
 GRIPPER_CLOSED, GRIPPER_OPEN = 0.021, 0.057
-"""Metres of a finger from the middle: the range of its motor."""
+"""Distance of a finger from the middle in metres: the range of its motor."""
 STATE_CLOSED, STATE_OPEN = 0.01844, 0.05800
-"""The same where gym-aloha's state is 0 and 1."""
+"""The same distance where gym-aloha's state is 0 and 1."""
 
 Action = Float[np.ndarray, "action=14"]
 
 
 def scene_file() -> Path:
-    """Where the scene lies. Raises UsageError, with what to do, where gym-aloha is not installed."""
-    spec = find_spec("gym_aloha")  # found, not imported
+    """The scene's MJCF file. Raises UsageError, with what to do, where gym-aloha is not installed."""
+    spec = find_spec("gym_aloha")  # does not import it
     for place in (spec and spec.submodule_search_locations) or ():
         if (Path(place) / "assets" / FILE).is_file():
             return Path(place) / "assets" / FILE
-    raise UsageError(f"the environment aloha needs the package gym-aloha, which is not installed: {MEND}.")
+    raise UsageError(f"the environment aloha needs the package gym-aloha, which is not installed: {HINT}.")
 
 
-class Scene:
+class AlohaScene:
     """Both arms, a table and a cube.
 
-    An action has seven numbers in [-1, 1] for each arm, left before right: six positions of joints, -1 and 1
-    being the ends of the motor's range, and the gripper, -1 closed and 1 open.
+    An action has seven numbers in [-1, 1] for each arm, left before right: six target positions of joints, -1
+    and 1 being the ends of the motor's range, and the gripper, -1 closed and 1 open.
 
     Attributes:
-        model, data: MuJoCo's.
+        model, data: mujoco.MjModel and mujoco.MjData.
     """
 
     def __init__(self) -> None:
@@ -78,19 +78,20 @@ class Scene:
         self._mujoco.mj_step(self.model, self.data, self._substeps)
 
     def scaled(self, positions: Float[np.ndarray, "action=14"]) -> Action:
-        """The action of these positions: radians, and a finger's metres from the middle."""
+        """The action for target positions: joints in radians, a finger's distance from the middle in
+        metres."""
         return 2 * (positions - self._low) / (self._high - self._low) - 1
 
     @property
     def state(self) -> Float32[np.ndarray, "state=14"]:
-        """As gym-aloha's: of each arm six angles in radians and its gripper, 0 closed and 1 open."""
+        """gym-aloha's state: for each arm six angles in radians and its gripper, 0 closed and 1 open."""
         arms = self.data.qpos[:16].reshape(2, 8)
         gripper = (arms[:, 6:7] - STATE_CLOSED) / (STATE_OPEN - STATE_CLOSED)
         return np.concatenate([arms[:, :6], gripper], 1).reshape(-1).astype(np.float32)
 
     @property
     def cube(self) -> Float[np.ndarray, "xyz"]:
-        """Where the cube is, in metres."""
+        """The cube's position in metres."""
         return self.data.qpos[16:19].copy()
 
     @property
@@ -104,6 +105,6 @@ class Scene:
         return "vx300s_left/10_left_gripper_finger" in touching and "table" not in touching
 
     def _motors(self, action: Action) -> Float[np.ndarray, "motors=16"]:
-        """What each motor is told: the second finger mirrors the first."""
+        """The target of each motor: the second finger mirrors the first."""
         arms = (self._low + (action + 1) / 2 * (self._high - self._low)).reshape(2, 7)
         return np.concatenate([arms, -arms[:, 6:]], 1).reshape(-1)

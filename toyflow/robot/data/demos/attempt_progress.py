@@ -1,4 +1,4 @@
-"""Attempts on a screen as they end: a live bar in a terminal, plain lines elsewhere."""
+"""Progress of attempts: a live bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from toyflow.robot.data.demos.episode import Attempt, Outcome
-from toyflow.robot.simulation.simulators import Lost
+from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
+from toyflow.robot.simulation.simulators import JobLost
 
 
-class Live:
-    """Shows how `done` of `total` grows; used as a context."""
+class AttemptProgress:
+    """Shows how many of `total` are done; used as a context.
+
+    Args:
+        what: what is counted, in a word.
+        done: how many were done before.
+    """
 
     def __init__(self, console: Console, what: str, total: int, done: int = 0) -> None:
         self._console, self._total, self._done, self._first = console, total, done, done
@@ -40,18 +45,18 @@ class Live:
         )
         self._bar = self._progress.add_task(what, total=total, completed=done, note="")
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> AttemptProgress:
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, event: Outcome | Lost[Attempt], done: int) -> None:
-        """Something has happened, and `done` are done now."""
+    def show(self, event: AttemptOutcome | JobLost[Attempt], done: int) -> None:
+        """Show an event, after which `done` are done."""
         self._done = done
-        task, number = event.job if isinstance(event, Lost) else event.attempt
-        if isinstance(event, Lost):
+        task, number = event.job if isinstance(event, JobLost) else event.attempt
+        if isinstance(event, JobLost):
             self._console.print(
                 f"[yellow]again[/]  task {task}, attempt {number}: its process {escape(event.why)}"
             )

@@ -1,4 +1,4 @@
-"""What `toyflow robot-setup libero` does: packages, OpenGL and assets, and one image as the proof."""
+"""`toyflow robot-setup libero`: installs packages, OpenGL and assets, and renders an image to check them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import PACKAGE, installed_version
 from toyflow.robot.simulation.environments import rendering
 from toyflow.robot.simulation.environments.libero import assets, standin
+from toyflow.robot.simulation.environments.libero.libero_environment import Libero
 
 ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
-"""Modules, and what to install for them without the dependencies they declare: 7 GB and a compiler, for
-LIBERO's own training code, which is not used here."""
+"""Requirement by module, installed without declared dependencies: these are 7 GB and a compiler for LIBERO's
+own training code, which is not used here."""
 
 BESIDE = {
     "mujoco": "mujoco<3.9",
@@ -41,19 +42,20 @@ BESIDE = {
     "huggingface_hub": "huggingface_hub",
     "tqdm": "tqdm",
 }
-"""The dependencies that are."""
+"""Requirement by module: the dependencies that are used."""
 
-CHECK = "from toyflow.robot.simulation.environments.libero.setup import print_check; print_check()"
+CHECK = "from toyflow.robot.simulation.environments.libero.libero_setup import print_check; print_check()"
 
 
 def setup_libero(
     archive: Path | None = None, stand_ins: bool = False, console: Console | None = None
 ) -> None:
-    """Install, find or make all that LIBERO needs, render an image with it, and print what there is.
+    """Install what LIBERO needs, render an image, and print a summary. A second call takes seconds.
 
-    What is there already stays, so that a second call takes seconds. Assets come from `archive` (a tar
-    archive or a folder), LIBERO's cache or the Hugging Face hub; failing these, and with `stand_ins` at
-    once, substitutes are generated.
+    Args:
+        archive: a tar archive or a folder of LIBERO's assets; None takes those in LIBERO's cache, or
+            downloads them, or generates stand-ins.
+        stand_ins: generate stand-ins at once.
 
     Raises:
         UsageError: `archive` does not exist or holds no assets, or OpenGL is missing and cannot be installed.
@@ -70,7 +72,7 @@ def setup_libero(
 
 
 def install_packages(console: Console) -> None:
-    """Install with pip what is missing, under the constraints of the checkout where there is one."""
+    """Install missing packages with pip, under the checkout's constraints.txt where there is one."""
     for options, needs in ((["--no-deps"], ALONE), ([], BESIDE)):
         wanted = [requirement for module, requirement in needs.items() if not is_met(module, requirement)]
         if wanted:
@@ -80,15 +82,15 @@ def install_packages(console: Console) -> None:
 
 
 def is_met(module: str, requirement: str) -> bool:
-    """Whether `module` can be imported, and, where the required distribution provides it, in a right version.
-    A fork of LIBERO, or another build of OpenCV, will do."""
+    """Whether `module` is installed, and in a version that fits if the required distribution provides it. A
+    fork of LIBERO, or another build of OpenCV, is accepted."""
     needed = Requirement(requirement)
     version = installed_version(needed.name)
     return find_spec(module) is not None and (version is None or version in needed.specifier)
 
 
 def provide_assets(archive: Path | None, stand_ins: bool, console: Console) -> None:
-    """Leave a tree of assets where `assets.find` finds it."""
+    """Unpack, download or generate assets where `assets.find` finds them."""
     if stand_ins:
         standin.write_stand_ins(assets.stand_in_folder())
     elif _own_assets():
@@ -109,7 +111,7 @@ def provide_assets(archive: Path | None, stand_ins: bool, console: Console) -> N
 
 
 def provide_opengl(console: Console) -> None:
-    """Install Debian's packages where none works. Raises UsageError, which names them, if we may not."""
+    """Install Debian's packages where no OpenGL works. Raises UsageError, which names them, without root."""
     try:
         rendering.choose_backend()
     except UsageError:
@@ -125,9 +127,7 @@ def provide_opengl(console: Console) -> None:
 
 
 def print_check() -> None:
-    """Render the first task of the first suite, and print what was seen, as JSON."""
-    from toyflow.robot.simulation.environments.libero import Libero
-
+    """Render the first task of the first suite, and print a summary as JSON."""
     start = time.perf_counter()
     try:
         suites = {name: len(Libero.tasks(name)) for name in Libero.suites()}
@@ -149,13 +149,15 @@ def print_check() -> None:
 
 
 def _check_apart() -> dict:
-    """`print_check` in a process of its own, which a driver may abort, and which sees what is new."""
+    """`print_check` in another process, as a driver may abort it and new packages must be importable."""
     result = subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True)
     if result.returncode:
         raise ToyflowError(f"LIBERO renders no image: {_last_line(result.stderr)}")
     seen = json.loads(_last_line(result.stdout))
     if seen["contrast"] < 1:
-        raise ToyflowError(f"LIBERO's images of {seen['scene']} are of one colour; try another MUJOCO_GL.")
+        raise ToyflowError(
+            f"LIBERO's images of {seen['scene']} are of a single colour; try another MUJOCO_GL."
+        )
     return seen
 
 

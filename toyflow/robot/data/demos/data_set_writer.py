@@ -1,4 +1,4 @@
-"""Episodes as a LeRobot data set, format v3.0, written through lerobot."""
+"""Writes trajectories as a LeRobot data set, format v3.0, with LeRobot."""
 
 from __future__ import annotations
 
@@ -7,44 +7,54 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from PIL import Image
+
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import installed_version
-from toyflow.robot.data.demos.episode import Episode
+from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.demos.recording import Trajectory
 from toyflow.robot.interface import Interface
 
 CODECS = {"av1": "libsvtav1", "h264": "h264"}
-"""Codecs of videos, and lerobot's names for them."""
+"""LeRobot's name of each video codec."""
 
 
 class Demonstration(NamedTuple):
-    """An episode with the words that go with it."""
+    """A trajectory and its task in words."""
 
     prompt: str
-    episode: Episode
+    trajectory: Trajectory
 
 
 def check_lerobot() -> None:
-    """Raise UsageError unless lerobot is installed; imports nothing."""
+    """Raise UsageError unless LeRobot is installed; imports nothing."""
     if installed_version("lerobot") is None:
         raise UsageError("writing data sets needs lerobot: pip install 'toyflow[robot]'.")
 
 
-def write_dataset(
+def write_data_set(
     folder: Path,
     demonstrations: Iterable[Demonstration],
     interface: Interface,
     image_size: int,
     video: str | None = None,
 ) -> None:
-    """Write demonstrations, in their order, into an existing folder that has nothing of the kind.
+    """Write demonstrations, in their order, as a LeRobot data set.
 
-    Images are kept as PNG, exactly, unless `video` is one of `CODECS`.
+    Args:
+        folder: exists, and is empty.
+        image_size: side of all images in pixels.
+        video: one of `CODECS`; None keeps images as PNG, without loss.
+
+    Raises:
+        ToyflowError: an image could not be written.
     """
+    # Heavy, and optional.
     from datasets import disable_progress_bars
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    disable_progress_bars()  # one for every episode
-    made = folder / "lerobot"  # lerobot insists on making it; its content moves up when it is complete
+    disable_progress_bars()  # there is one per episode
+    made = folder / "lerobot"  # LeRobot wants to make the folder; its content moves up when complete
     dataset = LeRobotDataset.create(
         folder.name,
         fps=round(interface.fps),
@@ -55,13 +65,13 @@ def write_dataset(
         **(_encoder(CODECS[video]) if video else {}),
     )
     try:
-        for prompt, episode in demonstrations:
-            for frame in _frames(episode):
+        for prompt, trajectory in demonstrations:
+            for frame in _frames(trajectory):
                 dataset.add_frame({**frame, "task": prompt})
             check_images(dataset, interface)
             dataset.save_episode()
     finally:
-        if hasattr(dataset, "stop_image_writer"):  # LeRobot 0.6 and newer do it in `finalize`
+        if hasattr(dataset, "stop_image_writer"):  # LeRobot 0.6 stops it in `finalize`
             dataset.stop_image_writer()
     dataset.finalize()
     for part in made.iterdir():
@@ -70,12 +80,8 @@ def write_dataset(
 
 
 def check_images(dataset: Any, interface: Interface) -> None:
-    """Raise ToyflowError unless the episode's images are on disk and whole: LeRobot 0.4 prints what its image
-    writers meet, such as a full disk, and goes on."""
-    from PIL import Image
-
-    from toyflow.robot.data.data_set import CAMERA
-
+    """Raise ToyflowError unless the episode's images are on disk and whole: LeRobot 0.4 prints errors of its
+    image writers, such as a full disk, and continues."""
     writer, buffer = (getattr(dataset, name, None) for name in ("image_writer", "episode_buffer"))
     if writer is None or buffer is None:
         return
@@ -92,7 +98,7 @@ def check_images(dataset: Any, interface: Interface) -> None:
 
 
 def _encoder(codec: str) -> dict[str, Any]:
-    """How LeRobot is told a codec: 0.6 and newer, and 0.4."""
+    """LeRobot's arguments for a codec, of 0.6 and of 0.4."""
     try:
         from lerobot.configs.video import RGBEncoderConfig  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -100,17 +106,13 @@ def _encoder(codec: str) -> dict[str, Any]:
     return {"rgb_encoder": RGBEncoderConfig(vcodec=codec)}
 
 
-def _frames(episode: Episode) -> Iterable[dict[str, Any]]:
-    from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
-
-    for index, (state, action) in enumerate(zip(episode.state, episode.action, strict=True)):
-        images = {CAMERA + camera: frames[index] for camera, frames in episode.images.items()}
+def _frames(trajectory: Trajectory) -> Iterable[dict[str, Any]]:
+    for index, (state, action) in enumerate(zip(trajectory.state, trajectory.action, strict=True)):
+        images = {CAMERA + camera: frames[index] for camera, frames in trajectory.images.items()}
         yield {**images, STATE: state, ACTION: action}
 
 
 def _features(interface: Interface, image_size: int, video: bool) -> dict[str, dict[str, Any]]:
-    from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
-
     shape, names = (image_size, image_size, 3), ["height", "width", "channels"]
     image = {"dtype": "video" if video else "image", "shape": shape, "names": names}
     return {

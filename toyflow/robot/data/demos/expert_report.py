@@ -1,4 +1,4 @@
-"""How the expert did, by task."""
+"""The scripted expert's success rates by task."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toyflow.robot.data.demos.episode import Outcome
+from toyflow.robot.data.demos.recording import AttemptOutcome
 from toyflow.robot.simulation.environment import SuiteTask
 from toyflow.stats import wilson
 
 
 @dataclass(frozen=True)
 class TaskReport:
-    """One task, or several together."""
+    """The expert on one task, or on several together.
+
+    Attributes:
+        steps: mean over solved attempts.
+        seconds: mean over all attempts.
+    """
 
     name: str
     attempts: int
     solved: int
     steps: float
-    """Mean over solved attempts."""
     seconds: float
-    """Mean over all attempts."""
 
     @classmethod
-    def of(cls, name: str, outcomes: Sequence[Outcome]) -> TaskReport:
-        """The report on these attempts; needs one or more."""
+    def of(cls, name: str, outcomes: Sequence[AttemptOutcome]) -> TaskReport:
+        """The report on one or more attempts."""
         solved = [outcome for outcome in outcomes if outcome.solved]
         steps = sum(outcome.steps for outcome in solved) / max(1, len(solved))
         seconds = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
@@ -48,19 +51,26 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class ExpertReport:
-    """The expert on several tasks."""
+    """The expert on several tasks.
+
+    Attributes:
+        assets: see `Environment.assets`.
+        states: the initial states of the attempts, in words.
+    """
 
     suite: str
     assets: str
-    """See `Environment.assets`."""
     states: str
-    """What the attempts began from."""
     tasks: tuple[TaskReport, ...]
     total: TaskReport
 
     @classmethod
     def of(
-        cls, suite: str, assets: str, states: str, attempts: Sequence[tuple[SuiteTask, Sequence[Outcome]]]
+        cls,
+        suite: str,
+        assets: str,
+        states: str,
+        attempts: Sequence[tuple[SuiteTask, Sequence[AttemptOutcome]]],
     ) -> ExpertReport:
         """The report on the attempts at each task."""
         tasks = tuple(TaskReport.of(f"{task.index} {task.prompt}", outcomes) for task, outcomes in attempts)
@@ -79,7 +89,7 @@ class ExpertReport:
         return cls(**{**values, "tasks": tasks, "total": TaskReport.from_dict(values["total"])})
 
     def print(self, console: Console) -> None:
-        """As a table."""
+        """Print it as a table."""
         title = f"scripted expert on {self.suite}, {self.states}"
         if self.assets != "own":
             title += f"; {self.assets} assets: these are not the suite's objects"

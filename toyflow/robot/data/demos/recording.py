@@ -1,4 +1,4 @@
-"""One attempt at a task by the scripted expert."""
+"""One attempt at a task by the scripted expert, recorded as a trajectory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from toyflow.robot.simulation.environment import Environment, SuiteTask
 
 
 class Attempt(NamedTuple):
-    """The `number`-th attempt at a task: what its randomness depends on, along with the seed of all."""
+    """An attempt at a task; its randomness depends on task, number and the data set's seed alone."""
 
     task: int
     number: int
 
 
-class Outcome(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """How an attempt ended."""
 
     attempt: Attempt
@@ -28,19 +28,20 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-class Episode(NamedTuple):
-    """What a policy would have seen, and the expert's action on it, before noise."""
+class Trajectory(NamedTuple):
+    """Observations of an attempt, and the expert's action at each, without noise. Images are by camera, in
+    0..255."""
 
     images: dict[str, UInt8[np.ndarray, "steps height width 3"]]
     state: Float32[np.ndarray, "steps state"]
     action: Float32[np.ndarray, "steps action"]
 
 
-class Recorded(NamedTuple):
-    """An attempt with what was seen."""
+class RecordedAttempt(NamedTuple):
+    """An attempt and its trajectory."""
 
-    outcome: Outcome
-    episode: Episode
+    outcome: AttemptOutcome
+    trajectory: Trajectory
 
 
 def record(
@@ -50,12 +51,17 @@ def record(
     seed: int,
     noise: float,
     beat: Callable[[], None],
-) -> Recorded:
-    """Let the expert act from a random initial state until the task is solved or its steps are used up.
+) -> RecordedAttempt:
+    """Let the expert act from a random initial state until the task is solved or `task.max_steps` are used.
 
-    Carried out is clip(a + noise * scale * z), z ~ N(0, 1) and scale the expert's `noise_scale`; recorded
-    is a, so that the data shows how to come back (DART, Laskey et al. 2017). Nothing but `seed` and `attempt`
-    decides what happens. `beat` is called at every step.
+    The environment carries out clip(a + noise * scale * z, -1, 1), where a is the expert's action, z ~ N(0,
+    1) and scale the expert's `noise_scale`; the trajectory holds a, so that it shows how to recover (DART,
+    Laskey et al. 2017).
+
+    Args:
+        seed: of the data set; with `attempt` it decides all randomness.
+        noise: standard deviation, in units of the action's range [-1, 1].
+        beat: called at every step; see `WorkerChannel.beat`.
     """
     start = time.monotonic()
     reset_seed, expert_seed, noise_seed = np.random.SeedSequence([seed, *attempt]).generate_state(3).tolist()
@@ -70,18 +76,20 @@ def record(
         disturbance = noise * expert.noise_scale * generator.standard_normal(action.shape)
         solved = environment.step(np.clip(action + disturbance, -1, 1))
         beat()
-    episode = Episode(
+    trajectory = Trajectory(
         {camera: np.stack([o.images[camera] for o in observations]) for camera in observations[0].images},
         np.stack([o.state for o in observations]),
         np.stack(actions),
     )
-    return Recorded(Outcome(attempt, solved, len(actions), time.monotonic() - start), episode)
+    return RecordedAttempt(
+        AttemptOutcome(attempt, solved, len(actions), time.monotonic() - start), trajectory
+    )
 
 
 def try_official(
     environment: Environment, task: SuiteTask, attempt: Attempt, beat: Callable[[], None]
-) -> Outcome:
-    """Let the expert act from the official initial state `attempt.number`, without noise or images."""
+) -> AttemptOutcome:
+    """Let the expert act from the official initial state `attempt.number`, without noise or rendering."""
     start = time.monotonic()
     environment.reset(0, init_state=attempt.number)
     expert = environment.expert(0)
@@ -90,4 +98,4 @@ def try_official(
         solved = environment.step(expert.act())
         steps += 1
         beat()
-    return Outcome(attempt, solved, steps, time.monotonic() - start)
+    return AttemptOutcome(attempt, solved, steps, time.monotonic() - start)
