@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -18,8 +19,11 @@ from toyflow.sweep.executors import Executor
 from toyflow.sweep.live import watch
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord
+from toyflow.sweep.reuse import warnings_of_reuse
 from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Store
+
+LOG = logging.getLogger(__name__)
 
 Audience = Callable[[Generator[Event, None, None], dict[str, Cell]], list[Failed]]
 """Takes the events of cells (by key) to their end; the failures among them."""
@@ -36,7 +40,8 @@ def run_missing(
     audience: Audience,
     on_ready: Callable[[Sequence[Cell]], None] = lambda missing: None,
 ) -> list[Failed]:
-    """Run what `store` does not hold of `cells`; the cells that failed.
+    """Run what `store` does not hold of `cells`; the cells that failed. Logs a warning where what it holds
+    was made by other code of the task.
 
     Args:
         on_ready: is called with the missing cells, if any, once nothing is in the way of their start.
@@ -45,6 +50,8 @@ def run_missing(
         UsageError: the store cannot be written to; nothing was started.
     """
     missing = missing_cells(cells, store)
+    for warning in warnings_of_reuse(cells, store, runner):
+        LOG.warning("%s", warning)
     if not missing:
         return []
     runner.prepare([cell.training for cell in missing])

@@ -12,7 +12,7 @@ import torch
 from toyflow import plugins
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
+from toyflow.sweep.store import Code, Evaluated, Store, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.training import Bench
 
@@ -60,6 +60,12 @@ class Runner(ABC):
     @abstractmethod
     def environment(self) -> Mapping[str, Any]:
         """What a result keeps of how it was made: device, threads."""
+
+    def code(self, record: TrainingRecord, evaluation: EvaluationRecord | None = None) -> Code | None:
+        """Hashes of the code that the training, or this evaluation of it, depends on, by name; kept beside
+        results, and compared when they are used again. None where the version of toyflow says it all; empty
+        where the code's source is not at hand."""
+        return None
 
     def finish(self, store: Store, key: str) -> None:  # noqa: B027
         """Called whenever a cell is complete in its results folder."""

@@ -2,12 +2,12 @@
 
     OUT/toyflow.json                       format of the folder
     OUT/cells/KEY/                         a trained model, KEY = TrainingRecord.key
-        config.json                        record, environment, parameters, seconds
+        config.json                        record, environment, parameters, seconds, hashes of the task's code
         weights.safetensors
         curve.csv                          loss, and loss by noise level
         manifest.json                      checksums
         evaluations/KEY/                   a decoding of it, KEY = EvaluationRecord.key
-            config.json                    record, environment, metrics, model calls, seconds
+            config.json                    record, environment, metrics, model calls, seconds, hashes
             outcomes.csv                   every metric for every test example
             manifest.json
 
@@ -64,6 +64,10 @@ _HALF_WRITTEN = re.compile(r"\.(?P<key>[0-9a-f]{16})\..+")
 """A cell on its way, or one on its way out."""
 
 
+Code = Mapping[str, str]
+"""Hashes of the code of a task and of plug-ins, by a name for messages (see `source.py`)."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """What training gives."""
@@ -71,6 +75,8 @@ class Trained:
     weights: dict[str, Tensor]
     curve: pd.DataFrame
     details: dict[str, Any]
+    code: Code | None = None
+    """The code that trained it; None where toyflow's version says it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ class Evaluated:
 
     outcomes: pd.DataFrame
     details: dict[str, Any]
+    code: Code | None = None
+    """The code that decoded and scored it; None where toyflow's version says it."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ class StoredTraining:
     record: TrainingRecord
     environment: Mapping[str, Any]
     details: Mapping[str, Any]
+    code: Code | None = None
 
     def weights(self) -> dict[str, Tensor]:
         """The weights, checked."""
@@ -107,7 +116,7 @@ class StoredTraining:
 
     def trained(self) -> Trained:
         """All of it, checked."""
-        return Trained(self.weights(), self.curve(), dict(self.details))
+        return Trained(self.weights(), self.curve(), dict(self.details), self.code)
 
 
 @dataclass(frozen=True)
@@ -229,8 +238,7 @@ class Store:
         with atomic_folder(self.training_folder(record)) as folder:
             save_tensors(trained.weights, folder / WEIGHTS)
             trained.curve.to_csv(folder / "curve.csv", index=False)
-            config = {"record": record.as_dict(), "environment": environment, "details": trained.details}
-            write_json(folder / "config.json", config)
+            write_json(folder / "config.json", _config(record, environment, trained))
 
     def write_evaluation(
         self,
@@ -244,14 +252,15 @@ class Store:
         path.parent.mkdir(exist_ok=True)  # not its parents: a cell that was removed meanwhile stays removed
         with atomic_folder(path) as folder:
             evaluated.outcomes.to_csv(folder / "outcomes.csv", index=False)
-            config = {"record": record.as_dict(), "environment": environment, "details": evaluated.details}
-            write_json(folder / "config.json", config)
+            write_json(folder / "config.json", _config(record, environment, evaluated))
 
     def training(self, key: str) -> StoredTraining:
         """The trained model of this key, its configuration checked."""
         folder = self.cells / key
         config = _read_config(folder, TrainingRecord)
-        return StoredTraining(folder, config["record"], config["environment"], config["details"])
+        return StoredTraining(
+            folder, config["record"], config["environment"], config["details"], config.get("code")
+        )
 
     def trainings(self) -> Iterator[StoredTraining]:
         """All trained models, in the order of their keys."""
@@ -301,6 +310,14 @@ class Store:
                 "Use that toyflow or choose another --out; nothing was changed."
             )
         read_sealed(path, FORMAT_MEND)
+
+
+def _config(
+    record: TrainingRecord | EvaluationRecord, environment: Mapping[str, Any], made: Trained | Evaluated
+) -> dict[str, Any]:
+    """What config.json holds; `code` is no part of the record, so keys do not depend on it."""
+    config = {"record": record.as_dict(), "environment": environment, "details": made.details}
+    return config if made.code is None else {**config, "code": made.code}
 
 
 def _read_table(folder: Path, name: str) -> pd.DataFrame:

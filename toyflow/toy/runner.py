@@ -15,8 +15,9 @@ from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import OnProgress, Runner
-from toyflow.sweep.store import Evaluated, StoredTraining, Trained
+from toyflow.sweep.store import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
+from toyflow.toy.code import code_of
 from toyflow.toy.models import batches, build_model, decode, load_model, now, sampler_of, task_of, warm_up
 from toyflow.toy.probe_examples import bench_of
 from toyflow.toy.task import Task, make_task
@@ -77,7 +78,7 @@ class ToyRunner(Runner):
             "seconds": curve.seconds,
             "final_loss": curve.points[-1].loss,
         }
-        return Trained(weights, _table(curve.rows()), details)
+        return Trained(weights, _table(curve.rows()), details, self.code(record))
 
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
@@ -106,7 +107,7 @@ class ToyRunner(Runner):
                 "decode_seconds": decode_seconds,
             }
             on_progress("decoding", done, len(evaluations), None)
-            yield Evaluated(outcomes, details)
+            yield Evaluated(outcomes, details, self.code(training.record, record))
 
     def estimate(
         self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
@@ -144,6 +145,10 @@ class ToyRunner(Runner):
                 raise
             except Exception as error:
                 raise ToyflowError(f"task {task.name!r} cannot build its model: {error}") from error
+
+    def code(self, record: TrainingRecord, evaluation: EvaluationRecord | None = None) -> Code | None:
+        """See `Runner`."""
+        return code_of(self._task(record), record, evaluation)
 
     def environment(self) -> dict[str, Any]:
         """Device, its name, and threads."""
