@@ -151,9 +151,10 @@ def test_decodings_share_their_noise(study, tmp_path):
 
 def test_an_estimate_is_of_the_right_size(study):
     record = replace(RECORD, recipe={**SHORT, "iterations": 100})
-    training, decoding = study.estimate(record, STEPS)
+    *_, (training, decoding) = study.estimate(record, STEPS)
     seconds = study.train(record, quiet).details["seconds"]
-    assert seconds / 10 < training < 10 * seconds and 0 < decoding < 60  # a guard against wrong units
+    assert seconds / 10 < training.low <= training.high < 10 * seconds  # a guard against wrong units
+    assert 0 < decoding.low == decoding.high < 60
 
 
 @pytest.mark.slow

@@ -157,7 +157,7 @@ def add_commands(app: typer.Typer) -> None:
         elif quick:
             raise UsageError("--quick is a preset's short version; name it with --preset.")
         options = options.updated(flags, "flags")
-        if options.executor == "local" and not dry_run:
+        if options.executor == "local" or dry_run:
             start_workers(options.task)
         check_torch()
         from toyflow.api.sweeping import run_sweep

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -39,9 +38,10 @@ from toyflow.seeds import generator
 from toyflow.stats import wilson
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.runner import OnProgress, Runner
+from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
+from toyflow.sweep.trial import iteration_seconds
 from toyflow.training import Bench, CurvePoint, PolicyRecipe, Trainer, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
 
@@ -184,20 +184,20 @@ class RobotRunner(Runner):
             }
             yield Evaluated(outcomes, details)
 
-    def estimate(
-        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
-    ) -> tuple[float, float]:
-        """(seconds to train, seconds to evaluate): a few iterations are timed; an episode is taken at 300
-        control steps of 1/25 s."""
+    def estimate(self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]) -> Iterator[Estimate]:
+        """See `Runner`: iterations are timed without loading their data; an episode is taken at 300 control
+        steps of 1/25 s."""
         torch.set_num_threads(self.threads)
-        data = self._data_set(record)
-        policy, objective = build_policy(record, data)
+        policy, objective = build_policy(record, self._data_set(record))
         policy.to(self._device)
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
-        training = recipe.iterations * _seconds_per_iteration(policy, objective, recipe)
         trials = [Trials.parse(evaluation.test_set) for evaluation in evaluations]
         episodes = sum(len(each.tasks) * len(each.states) for each in trials)
-        return training, episodes * 300 / 25 / self.simulators
+        evaluating = episodes * 300 / 25 / self.simulators
+        for seconds in iteration_seconds(
+            partial(_train_on_nothing, policy, objective, recipe), recipe.batch_size
+        ):
+            yield Estimate(seconds.times(recipe.iterations), Seconds(evaluating, evaluating))
 
     def prepare(self, records: Sequence[TrainingRecord]) -> None:
         """Try that the data set is there and the policy can be built, of every one that is to be trained."""
@@ -302,12 +302,14 @@ def _by_task(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _seconds_per_iteration(policy: Policy, objective: Objective, recipe: PolicyRecipe) -> float:
-    """Of a training step without its data, from 3 after a first one."""
+def _train_on_nothing(
+    policy: Policy, objective: Objective, recipe: PolicyRecipe, batch_size: int
+) -> Iterator[int]:
+    """Train on batches of this size that hold no data, for their time alone."""
     anything = any_observation(policy.spec.interface, policy.spec.image_size)
-    seen = policy.prepare([anything] * recipe.batch_size)
-    actions = torch.zeros(recipe.batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
+    seen = policy.prepare([anything] * batch_size)
+    actions = torch.zeros(batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
     target = policy.target(actions.to(seen.state.device))
-    trainer = Trainer(policy, objective, replace(recipe, iterations=4), torch.Generator().manual_seed(0))
-    ticks = [time.perf_counter() for _ in trainer.steps(itertools.repeat((seen, target)))]
-    return (ticks[-1] - ticks[0]) / 3
+    recipe = replace(recipe, batch_size=batch_size)
+    trainer = Trainer(policy, objective, recipe, torch.Generator().manual_seed(0))
+    return trainer.steps(itertools.repeat((seen, target)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,6 +18,27 @@ from toyflow.training import Bench
 
 OnProgress = Callable[[str, int, int, str | None], None]
 """(stage, done, total, what to show instead of the stage)"""
+
+
+class Seconds(NamedTuple):
+    """A time that is known to lie between two others."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: Seconds) -> Seconds:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Seconds(self.low + other.low, self.high + other.high)
+
+    def times(self, factor: float) -> Seconds:
+        """Both ends, multiplied."""
+        return Seconds(self.low * factor, self.high * factor)
+
+
+class Estimate(NamedTuple):
+    """What one cell takes."""
+
+    training: Seconds
+    decoding: Seconds
 
 
 class Runner(ABC):
@@ -48,10 +69,10 @@ class Runner(ABC):
         """Decode the test set with a trained model, once per evaluation, in order, from equal noise."""
 
     @abstractmethod
-    def estimate(
-        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
-    ) -> tuple[float, float]:
-        """(seconds to train, seconds to decode) on this machine, from a short trial."""
+    def estimate(self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]) -> Iterator[Estimate]:
+        """What a training and these evaluations of it take on this machine, from trials: each estimate is
+        better than the one before. It may go on without end; it runs in a process of its own, which is ended
+        when the caller's time is over."""
 
     @abstractmethod
     def prepare(self, records: Sequence[TrainingRecord]) -> None:

@@ -14,14 +14,25 @@ from toyflow.seeds import generator, global_state
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.runner import OnProgress, Runner
+from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
+from toyflow.sweep.trial import iteration_seconds
 from toyflow.toy.code import code_of
-from toyflow.toy.models import batches, build_model, decode, load_model, now, sampler_of, task_of, warm_up
+from toyflow.toy.models import (
+    EVALUATION_BATCH,
+    batches,
+    build_model,
+    decode,
+    load_model,
+    now,
+    sampler_of,
+    task_of,
+    warm_up,
+)
 from toyflow.toy.probe_examples import bench_of
 from toyflow.toy.task import Task, make_task
-from toyflow.training import Bench, OneCycle, measure_cost, train
+from toyflow.training import Bench, OneCycle, Trainer, measure_cost, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,29 +120,28 @@ class ToyRunner(Runner):
             on_progress("decoding", done, len(evaluations), None)
             yield Evaluated(outcomes, details, self.code(training.record, record))
 
-    def estimate(
-        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
-    ) -> tuple[float, float]:
-        """(seconds to train, seconds to decode), from 8 iterations after a warm-up and one step."""
+    def estimate(self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]) -> Iterator[Estimate]:
+        """See `Runner`: one batch is decoded in one step, then iterations are timed."""
         torch.set_num_threads(self.threads)
         device = self._device
         task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
-        ticks: list[float] = []
-        train(
-            model,
-            objective,
-            batches(task, recipe.batch_size, record.seed, device),
-            replace(recipe, iterations=12),
-            generator(record.seed, "noise"),
-            on_point=lambda _: ticks.append(now(device)),
-        )
-        test = task.test_set().to(device)
-        _, encode, one_step = decode(model, objective, test, EvaluationRecord("euler", 1))
-        calls = [objective.model_calls(e.steps, sampler_of(e)) for e in evaluations]
-        per_iteration = (ticks[-1] - ticks[-9]) / 8
-        return per_iteration * recipe.iterations, sum(encode + one_step * n for n in calls)
+        test = task.test_set()
+        first = test.part(slice(0, EVALUATION_BATCH)).to(device)
+        warm_up(model.eval(), objective, first)
+        _, encode, one_step = decode(model, objective, first, EvaluationRecord("euler", 1))
+        calls = sum(objective.model_calls(e.steps, sampler_of(e)) for e in evaluations)
+        decoding = len(test.target) / len(first.target) * (encode * len(evaluations) + one_step * calls)
+
+        def run(size: int) -> Iterator[float]:
+            part = replace(recipe, batch_size=size)
+            trainer = Trainer(model, objective, part, generator(record.seed, "noise"))
+            for _ in trainer.steps(batches(task, size, record.seed, device)):
+                yield now(device)
+
+        for seconds in iteration_seconds(run, recipe.batch_size):
+            yield Estimate(seconds.times(recipe.iterations), Seconds(decoding, decoding))
 
     def prepare(self, records: Sequence[TrainingRecord]) -> None:
         """Let the task fetch or unpack what each of its settings needs, and try that the model and the
