@@ -95,7 +95,7 @@ def test_a_headline_that_is_not_0_or_1_is_refused(tmp_path):
             score = super().score(sample, test)
             return {name: score[name] for name in self.metrics}
 
-    with pytest.raises(ToyflowError, match="digit_accuracy must be 0 or 1"):
+    with pytest.raises(ToyflowError, match="the first metric, digit_accuracy, must be 0 or 1"):
         evaluate(ToyRunner("grid-to-sequence", task=Graded()), RECORD, tmp_path)
 
 

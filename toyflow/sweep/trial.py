@@ -13,9 +13,11 @@ from toyflow.sweep.runner import Estimate, Runner, Seconds
 from toyflow.workers import settle, worker_context
 
 EACH_SECONDS = 2.0
-"""For one cell, from when its process begins to time it."""
+"""For the trial of one cell."""
 ALL_SECONDS = 8.0
-"""For all cells together, and the start of their processes."""
+"""For all trials together."""
+START_SECONDS = 60.0
+"""For the start of a trial's process, which imports torch."""
 
 
 def estimates(
@@ -30,8 +32,13 @@ def estimates(
     Raises:
         ToyflowError: a trial failed.
     """
-    deadline = time.monotonic() + all_
-    return [_estimate(cell, runner, each, deadline) for cell in cells]
+    left = all_
+    found: list[Estimate | None] = []
+    for cell in cells:
+        estimate, taken = _try(cell, runner, min(each, left)) if left > 0 else (None, 0.0)
+        found.append(estimate)
+        left -= taken
+    return found
 
 
 def iteration_seconds(run: Callable[[int], Iterable[object]], batch: int) -> Iterator[Seconds]:
@@ -56,30 +63,30 @@ def iteration_seconds(run: Callable[[int], Iterable[object]], batch: int) -> Ite
             began = time.perf_counter()
 
 
-def _estimate(cell: Cell, runner: Runner, each: float, deadline: float) -> Estimate | None:
-    if time.monotonic() >= deadline:
-        return None
+def _try(cell: Cell, runner: Runner, seconds: float) -> tuple[Estimate | None, float]:
+    """(the best estimate within `seconds`, how long the trial took)."""
     processes = worker_context()
     receiver, sender = processes.Pipe(duplex=False)
     process = processes.Process(target=_work, args=(cell, runner, sender), daemon=True)
     process.start()
     sender.close()
     best = None
+    began = time.monotonic()
     try:
-        with suppress(EOFError):  # the trial is at its end, or its process has died
-            while receiver.poll(max(0.0, deadline - time.monotonic())):
-                said = receiver.recv()
-                if isinstance(said, ToyflowError):
-                    raise said
-                if said is None:  # the runner is loaded, and the clock starts
-                    deadline = min(deadline, time.monotonic() + each)
-                else:
-                    best = said
+        if receiver.poll(START_SECONDS):
+            receiver.recv()  # the runner is loaded
+            began = time.monotonic()
+            while receiver.poll(max(0.0, began + seconds - time.monotonic())):
+                best = receiver.recv()
+                if isinstance(best, ToyflowError):
+                    raise best
+    except EOFError:
+        pass  # the trial is at its end, or its process has died
     finally:
         process.kill()
         process.join()
         receiver.close()
-    return best
+    return best, time.monotonic() - began
 
 
 def _work(cell: Cell, runner: Runner, sender: Connection) -> None:

@@ -18,6 +18,7 @@ from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.trial import iteration_seconds
+from toyflow.toy.checks import check_batch, check_scores, check_set_scores
 from toyflow.toy.code import code_of
 from toyflow.toy.models import (
     EVALUATION_BATCH,
@@ -100,18 +101,17 @@ class ToyRunner(Runner):
         task = self._task(training.record)
         model, objective = load_model(task, training)
         model.to(device)
-        test = task.test_set().to(device)
+        test = check_batch(task, task.test_set(), "test_set").to(device)
         warm_up(model, objective, test)
         for done, record in enumerate(evaluations, 1):
             sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
-            scores = task.score(sample, test)
+            scores, set_scores = task.score(sample, test), task.score_set(sample, test)
+            check_scores(task, scores, len(sample))
+            check_set_scores(task, set_scores)
             outcomes = _table({name: values.cpu().numpy() for name, values in scores.items()})
-            _check_outcomes(task, outcomes)
+            means = {name: float(outcomes[name].mean()) for name in task.metrics}
             details = {
-                "metrics": {
-                    **{name: float(outcomes[name].mean()) for name in task.metrics},
-                    **task.score_set(sample, test),
-                },
+                "metrics": {**means, **set_scores},
                 "examples": len(outcomes),
                 "model_calls": objective.model_calls(record.steps, sampler_of(record)),
                 "encode_seconds": encode_seconds,
@@ -180,11 +180,3 @@ def _table(content: Any) -> pd.DataFrame:
     import pandas as pd  # half a second, which planning does without
 
     return pd.DataFrame(content)
-
-
-def _check_outcomes(task: Task, outcomes: pd.DataFrame) -> None:
-    headline = task.metrics[0]
-    if list(outcomes.columns) != list(task.metrics) or not outcomes[headline].isin((0, 1)).all():
-        raise ToyflowError(
-            f"task {task.name!r}: score must return {', '.join(task.metrics)}, and {headline} must be 0 or 1."
-        )
