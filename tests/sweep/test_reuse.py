@@ -1,15 +1,20 @@
 """Results that other code of the task made are used again, and a warning says so."""
 
-import importlib.util
+import functools
+import importlib
 import itertools
 import json
 import logging
+import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from toyflow import run_study
+from toyflow.sweep.source import NoSourceError, hash_of
 
 HELPERS = """
 SHARPNESS = 2.0
@@ -157,6 +162,58 @@ def without_code(config: Path) -> None:
     manifest = json.loads((config.parent / MANIFEST).read_text())
     names = {name for name in manifest if (config.parent / name).is_file()}
     write_sealed(config.parent / MANIFEST, {name: checksum(config.parent / name) for name in names})
+
+
+def test_a_scripts_neighbours_are_its_own_code(tmp_path):
+    (tmp_path / "neighbour.py").write_text("LIMIT = 1\ndef limited(x):\n    return min(x, LIMIT)\n")
+    (tmp_path / "script.py").write_text(
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import neighbour, math\n"
+        "from toyflow.sweep.source import hash_of\n"
+        "def root(x):\n    return math.sqrt(neighbour.limited(x))\n"
+        "print(hash_of(root))\n"
+    )
+
+    def run() -> str:
+        words = [sys.executable, "-B", str(tmp_path / "script.py"), str(tmp_path)]
+        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=200).stdout
+
+    before = run()
+    (tmp_path / "neighbour.py").write_text("LIMIT = 22\ndef limited(x):\n    return min(x, LIMIT)\n")
+    assert before and run() != before
+
+
+@dataclass
+class Settings:
+    scale: float = 1.0
+    table: object = None
+
+
+def wrapped(scale, table=None):
+    settings = Settings(scale, table)
+
+    @functools.lru_cache
+    def inner(x, power=[1, 2]):  # noqa: B006
+        return sum(x**p for p in power) * settings.scale
+
+    return inner
+
+
+def test_closures_defaults_wrappers_and_tensors_count():
+    def hashed(*values):
+        return hash_of(wrapped(*values).__wrapped__)
+
+    assert hashed(1.0) == hashed(1.0) != hashed(2.0)
+    assert hashed(1.0, torch.ones(3)) == hashed(1.0, torch.ones(3)) != hashed(1.0, torch.zeros(3))
+    assert hashed(1.0, torch.ones(3)) != hashed(1.0, torch.ones(3).numpy()) != hashed(1.0, {"a": {1, 2}})
+
+
+def test_a_lambda_has_a_hash_and_a_compiled_function_has_none():
+    assert hash_of(lambda x: x + 1) != hash_of(lambda x: x + 2)
+    space = {"__name__": __name__}
+    exec("def typed(x):\n    return x", space)
+    with pytest.raises(NoSourceError, match="typed"):
+        hash_of(space["typed"])
 
 
 def test_code_without_source_is_passed_over(tmp_path, caplog):

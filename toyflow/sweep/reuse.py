@@ -11,7 +11,8 @@ from toyflow.atomic import DamagedError, read_json
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.runner import Runner
-from toyflow.sweep.store import Code, Store
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Code
 
 MOST_KEYS = 3
 """That a message lists."""

@@ -12,7 +12,8 @@ import torch
 from toyflow import plugins
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Code, Evaluated, Store, StoredTraining, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.training import Bench
 

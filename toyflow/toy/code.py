@@ -9,7 +9,7 @@ from toyflow.flow import parse_sampler, parse_schedule
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.source import NoSourceError, hash_of, hash_of_attribute, is_foreign
-from toyflow.sweep.store import Code
+from toyflow.sweep.stored import Code
 from toyflow.toy.task import Task
 
 TRAINING = ("prepare", "train_batch", "target_shape", "build_model")

@@ -15,7 +15,7 @@ from toyflow.flow import Model, Objective, Sampler, parse_sampler
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import StoredTraining
+from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.subject import subject_of
 from toyflow.toy.checks import check_batch
 from toyflow.toy.task import Task, make_task

@@ -15,7 +15,7 @@ from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
-from toyflow.sweep.store import Code, Evaluated, StoredTraining, Trained
+from toyflow.sweep.stored import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.trial import iteration_seconds
 from toyflow.toy.checks import check_batch, check_scores, check_set_scores
@@ -64,7 +64,7 @@ class ToyRunner(Runner):
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
         """Train the model of `record` from its seed alone. Three generators, derived from the seed, draw
-        the weights, the data and the noise, so that two laws see the same model and the same batches."""
+        the weights, the data and the noise, so that two schedules see the same model and the same batches."""
         torch.set_num_threads(self.threads)
         device = self._device
         task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
