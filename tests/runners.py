@@ -47,7 +47,9 @@ class TrialRunner(StubRunner):
     def estimate(self, record, evaluations) -> Any:
         yield from self.estimates
         if self.then == "interrupt":
-            os.kill(parent_process().pid, signal.SIGUSR1)  # pyright: ignore[reportOptionalMemberAccess]
+            parent = parent_process()
+            assert parent is not None and parent.pid is not None
+            os.kill(parent.pid, signal.SIGUSR1)
         if self.then in ("hang", "interrupt"):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
             threading.Event().wait()

@@ -1,6 +1,7 @@
 """A task whose numbers are wrong is told which, and where they came from."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ class Copy(Task):
     metrics = ("close", "distance")
     lower_is_better = ("distance",)
 
-    def examples(self, size, generator):
+    def examples(self, size: int, generator: torch.Generator) -> Batch:
         x = torch.randn(size, 2, generator=generator)
         return Batch({"point": x}, x.clone())
 
@@ -38,7 +39,7 @@ class Copy(Task):
 class Reader(VectorModel):
     """Reads the point of an observation."""
 
-    def encode(self, observation):
+    def encode(self, observation: Any) -> Any:
         return super().encode(observation["point"])
 
 

@@ -77,9 +77,10 @@ def _try(cell: Cell, runner: Runner, seconds: float) -> tuple[Estimate | None, f
             receiver.recv()  # the runner is loaded
             began = time.monotonic()
             while receiver.poll(max(0.0, began + seconds - time.monotonic())):
-                best = receiver.recv()
-                if isinstance(best, ToyflowError):
-                    raise best
+                said = receiver.recv()
+                if isinstance(said, ToyflowError):
+                    raise said
+                best = said
     except EOFError:
         pass  # the trial is at its end, or its process has died
     finally:

@@ -91,10 +91,10 @@ class Task(Subject):
 
     @abstractmethod
     def build_model(self, options: Any) -> Model:
-        """A fresh model; `options` is an instance of `model_options`. Its `encode(observation)` gives a condition
-        and `forward(x, t, condition, r=None)` answers for `x` of shape (batch, *target_shape) at the times
-        `t` of shape (batch,) in [0, 1], where 0 is noise and 1 is data. The global random state is seeded,
-        and put back, around this call."""
+        """A fresh model; `options` is an instance of `model_options`. Its `encode(observation)` gives a
+        condition, and `forward(x, t, condition, r=None)` answers for `x` of shape (batch, *target_shape) at
+        the times `t` of shape (batch,) in [0, 1], where 0 is noise and 1 is data. The global random state is
+        seeded, and put back, around this call."""
 
     @abstractmethod
     def score(self, sample: Float[Tensor, "batch ..."], test: Batch) -> dict[str, Float[Tensor, "batch"]]:
