@@ -136,6 +136,16 @@ def test_a_changed_attribute_of_the_instance_is_changed_data(study):
     assert "'wave' (train_batch, test_set) has changed" in warning
 
 
+def test_what_a_method_keeps_for_later_is_no_change(study):
+    lazy = (
+        ("self.spread = spread", "self.spread, self.kept = spread, None"),
+        ("    def test_set", "    def prepare(self):\n        self.kept = torch.ones(3)\n\n    def test_set"),
+        ("x = self.spread * ", "self.kept\n        x = self.spread * "),
+    )
+    study(*lazy)
+    assert study(*lazy) == []
+
+
 def test_a_raised_version_starts_anew(study):
     study()
     assert study(("CLOSE = 0.5", "CLOSE = 0.25"), ('name = "wave"', 'name = "wave"\n    version = 2')) == []

@@ -17,12 +17,12 @@ FIRST, SECOND = (Estimate(Seconds(low, 9), Seconds(0, 1)) for low in (1, 2))
 
 
 def test_the_last_estimate_counts():
-    assert estimates([CELL, CELL], TrialRunner(FIRST, SECOND), all_=1000, each=1000) == [SECOND, SECOND]
+    assert estimates([CELL, CELL], TrialRunner(FIRST, SECOND), total=1000, each=1000) == [SECOND, SECOND]
 
 
 @pytest.mark.parametrize(("given", "known"), [((FIRST,), FIRST), ((), None)])
 def test_a_trial_that_hangs_deaf_to_signals_is_ended(given, known):
-    assert estimates([CELL], TrialRunner(*given, then="hang"), each=2.0, all_=1000) == [known]
+    assert estimates([CELL], TrialRunner(*given, then="hang"), each=2.0, total=1000) == [known]
 
 
 def test_a_signal_ends_a_trial_that_hangs():
@@ -35,13 +35,13 @@ def test_a_signal_ends_a_trial_that_hangs():
     before = signal.signal(signal.SIGUSR1, stop)
     try:
         with pytest.raises(Interrupted):
-            estimates([CELL], TrialRunner(then="interrupt"), each=1000, all_=1000)
+            estimates([CELL], TrialRunner(then="interrupt"), each=1000, total=1000)
     finally:
         signal.signal(signal.SIGUSR1, before)
 
 
 def test_without_time_nothing_is_tried():
-    assert estimates([CELL] * 50, TrialRunner(FIRST, then="hang"), all_=0.0) == [None] * 50
+    assert estimates([CELL] * 50, TrialRunner(FIRST, then="hang"), total=0.0) == [None] * 50
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_without_time_nothing_is_tried():
 )
 def test_what_fails_in_a_trial_is_said(then, words):
     with pytest.raises(ToyflowError, match=words):
-        estimates([CELL], TrialRunner(then=then), all_=1000)
+        estimates([CELL], TrialRunner(then=then), total=1000)
 
 
 def test_iterations_are_timed_from_small_batches_to_whole_ones():

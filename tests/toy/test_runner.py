@@ -126,7 +126,7 @@ def test_cost_and_passes_are_kept(study):
     assert details["training_flops"] == 3 * (details["encode_flops"] + details["call_flops"]) > 1e6
 
 
-def test_laws_under_one_seed_start_from_the_same_model_and_data(study):
+def test_schedules_under_one_seed_start_from_the_same_model_and_data(study):
     still = {**SHORT, "learning_rate": 1e-30, "kernel_learning_rate": 1e-30}
     one, two = (study.train(replace(RECORD, schedule=s, recipe=still), quiet) for s in ("beta", "uniform"))
     assert torch.equal(one.weights["denoiser.head.weight"], two.weights["denoiser.head.weight"])

@@ -37,7 +37,8 @@ def warnings_of_reuse(cells: Sequence[Cell], store: Store, runner: Runner) -> li
         *([_said_of_changed(list(changed), list(keys), cells[0].training.task, store)] if changed else ()),
         *(
             f"{count} results in {store.root} were written by toyflow {version}, which kept no hash of the "
-            "task's code: they are used again, and whether the code has changed since is not known."
+            "task's code: they are used again as they are. If the code has changed since, raise the task's "
+            "`version` or choose another --out."
             for version, count in older.items()
         ),
     ]

@@ -9,12 +9,13 @@ formatting do not count. Other packages do not count: their versions are in a re
 from __future__ import annotations
 
 import ast
+import dis
 import hashlib
 import inspect
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -39,9 +40,10 @@ def is_foreign(thing: Any) -> bool:
 
 def hash_of(thing: type | FunctionType) -> str:
     """The hash of a class or function. Raises NoSourceError."""
-    walk = _Walk(_module_of(thing))
-    walk.visit(thing)
-    return walk.digest()
+    with _named(thing.__qualname__):
+        walk = _Walk(_module_of(thing))
+        walk.visit(thing)
+        return walk.digest()
 
 
 def hash_of_attribute(instance: object, name: str) -> str:
@@ -50,11 +52,23 @@ def hash_of_attribute(instance: object, name: str) -> str:
     Raises:
         NoSourceError: the source of something in it is not at hand.
     """
-    walk = _Walk(_module_of(instance), type(instance))
-    walk.visit_names({"__init__"})  # its names are not looked up among the values that it sets
-    walk.values = _public_values(instance)
-    walk.visit_names({name})
-    return walk.digest()
+    with _named(name):
+        walk = _Walk(_module_of(instance), type(instance))
+        walk.visit_names({"__init__"})  # its names are not looked up among the values that it sets
+        walk.values = _public_values(instance)
+        walk.visit_names({name})
+        return walk.digest()
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Any error as a NoSourceError: code may name objects that nobody has foreseen, and that end no sweep."""
+    try:
+        yield
+    except NoSourceError:
+        raise
+    except Exception as error:
+        raise NoSourceError(what) from error
 
 
 class _Walk:
@@ -145,7 +159,7 @@ class _Walk:
     def _is_own(self, module: str) -> bool:
         """Whether a module belongs to the code that is looked at."""
         if _top(module) == _top(self._home):
-            return True
+            return True  # the same package
         if self._home != "__main__" or _top(module) == "toyflow":
             return False
         script = getattr(sys.modules["__main__"], "__file__", None)
@@ -179,11 +193,18 @@ def _inner(value: Any) -> list[Any] | None:
 
 
 def _public_values(instance: object) -> dict[str, Any]:
-    """The attributes that were set, by name, without private ones and cached properties."""
-    cached = {name for cls in type(instance).__mro__ for name, value in vars(cls).items()
-              if isinstance(value, cached_property)}  # fmt: skip
+    """The attributes that were set, by name, without what may be a cache: private ones, cached properties,
+    and what a method other than `__init__` sets."""
+    caches: set[str] = set()
+    for cls in type(instance).__mro__:
+        for name, value in vars(cls).items():
+            if isinstance(value, cached_property):
+                caches.add(name)
+            elif isinstance(value, FunctionType) and name != "__init__":
+                code = inspect.unwrap(value).__code__
+                caches |= {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_ATTR"}
     values = getattr(instance, "__dict__", {})
-    return {name: values[name] for name in sorted(values) if name[0] != "_" and name not in cached}
+    return {name: values[name] for name in sorted(values) if name[0] != "_" and name not in caches}
 
 
 def _is_cache(name: str, value: Any) -> bool:

@@ -21,9 +21,9 @@ START_SECONDS = 60.0
 
 
 def estimates(
-    cells: Sequence[Cell], runner: Runner, each: float = EACH_SECONDS, all_: float = ALL_SECONDS
+    cells: Sequence[Cell], runner: Runner, each: float = EACH_SECONDS, total: float = ALL_SECONDS
 ) -> list[Estimate | None]:
-    """What each of the cells takes; None for one that `each` seconds, or what is left of `all_`, do not
+    """What each of the cells takes; None for one that `each` seconds, or what is left of `total`, do not
     suffice for.
 
     A trial computes in a process of its own: one iteration of a large batch may take minutes within a single
@@ -32,7 +32,7 @@ def estimates(
     Raises:
         ToyflowError: a trial failed.
     """
-    left = all_
+    left = total
     found: list[Estimate | None] = []
     for cell in cells:
         estimate, taken = _try(cell, runner, min(each, left)) if left > 0 else (None, 0.0)
