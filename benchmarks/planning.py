@@ -54,7 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cells", type=int, default=100_000)
     seeds = f"0-{parser.parse_args().cells // len(SCHEDULES) - 1}"
-    words = ["sweep", "--schedules", ",".join(SCHEDULES), "--seeds", seeds, "--steps", "1,10", "--iterations", "1"]
+    words = ["sweep", "--schedules", ",".join(SCHEDULES), "--seeds", seeds, "--steps", "1,10"]
+    words += ["--iterations", "1"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         torch = dry_run(
