@@ -23,8 +23,8 @@ from typing import NamedTuple
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
 
-LAWS = ("uniform", "beta", *(f"shift:{alpha}" for alpha in range(2, 10)))
-ONE = ("--schedules", LAWS[0], "--seeds", "0")
+SCHEDULES = ("uniform", "beta", *(f"shift:{alpha}" for alpha in range(2, 10)))
+ONE = ("--schedules", SCHEDULES[0], "--seeds", "0")
 MOST_LINKS = 50_000
 """To one file; ext4 has room for 65,000."""
 MOST_SECONDS, MOST_MB, MOST_SECONDS_TO_START = 5.0, 500.0, 10.0
@@ -53,8 +53,9 @@ class DryRun(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cells", type=int, default=100_000)
-    seeds = f"0-{parser.parse_args().cells // len(LAWS) - 1}"
-    words = ["sweep", "--schedules", ",".join(LAWS), "--seeds", seeds, "--steps", "1,10", "--iterations", "1"]
+    seeds = f"0-{parser.parse_args().cells // len(SCHEDULES) - 1}"
+    words = ["sweep", "--schedules", ",".join(SCHEDULES), "--seeds", seeds, "--steps", "1,10"]
+    words += ["--iterations", "1"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         torch = dry_run(

@@ -1,7 +1,12 @@
 """A runner for tests of what surrounds runners: every method that a test does not give fails."""
 
+import os
+import signal
+import threading
+from multiprocessing import parent_process
 from typing import Any
 
+from toyflow.errors import UsageError
 from toyflow.sweep.runner import Runner
 
 
@@ -30,3 +35,25 @@ class StubRunner(Runner):
 
     def environment(self):
         return {}
+
+
+class TrialRunner(StubRunner):
+    """Yields these estimates; then ends, waits for ever and hears no signal, after it sent its parent one or
+    not, or raises."""
+
+    def __init__(self, *estimates, then="end") -> None:
+        self.estimates, self.then = estimates, then
+
+    def estimate(self, record, evaluations) -> Any:
+        yield from self.estimates
+        if self.then == "interrupt":
+            parent = parent_process()
+            assert parent is not None and parent.pid is not None
+            os.kill(parent.pid, signal.SIGUSR1)
+        if self.then in ("hang", "interrupt"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+            threading.Event().wait()
+        if self.then == "refuse":
+            raise UsageError("name the demonstrations")
+        if self.then == "raise":
+            raise ValueError("of another shape")

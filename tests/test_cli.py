@@ -89,11 +89,11 @@ def test_results_do_not_depend_on_how_many_run_at_once(toyflow, tmp_path, swept)
 def test_a_dry_run_lists_cells_and_cost_and_writes_nothing(toyflow, tmp_path, swept):
     result = toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--dry-run")
     assert result.returncode == 0, result.stderr
-    assert "to run" in result.stdout and "2 cells to run, about" in result.stdout
+    assert "to run" in result.stdout and "2 cells to run" in result.stdout
     assert not (tmp_path / "out").exists()
     shutil.copytree(swept, tmp_path / "out")
     result = toyflow(*POINTS, "--schedules", "beta", "--steps", "1", "--seeds", "0-2", "--dry-run")
-    assert "2 exist" in result.stdout and "1 cells to run" in result.stdout
+    assert "2 exist" in result.stdout and "1 cell to run" in result.stdout
     assert cells(tmp_path) == cells(swept.parent)
 
 

@@ -5,6 +5,9 @@ import pytest
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.robot.robot_runner import RobotRunner
+from toyflow.robot.robot_task import RobotTask
+from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.plan import plan_sweep
 
 
 def test_a_device_that_only_a_clusters_nodes_have_is_no_hindrance_at_the_driver(monkeypatch, tmp_path):
@@ -14,3 +17,16 @@ def test_a_device_that_only_a_clusters_nodes_have_is_no_hindrance_at_the_driver(
     with pytest.raises(UsageError, match="--device cuda: this machine has none"):
         here.environment()
     assert replace(here, cluster=Cluster("auto", 1, 1)).environment()["device"] == "cpu"
+
+
+def test_an_estimate_times_iterations_without_reading_images(small, tmp_path):
+    folder, _ = small
+    options = SweepOptions().updated(
+        {"task": "robot", "set": [f"dataset={folder}", "suite=none"], "iterations": 50, "out": str(tmp_path)},
+        "flags",
+    )
+    cell = plan_sweep(options)[0]
+    runner = RobotRunner.from_options(RobotTask, options)
+    first = next(iter(runner.estimate(cell.training, cell.evaluations)))
+    assert 0 < first.training.low <= first.training.high and first.decoding == (0, 0)
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,8 @@ from toyflow.sweep.events import Finished, Started, WarningRaised
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.runner import RunContext
-from toyflow.sweep.store import Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Trained
 
 RECORD = TrainingRecord("points", {}, "flow", "beta", "stratified", 0, {"iterations": 5})
 

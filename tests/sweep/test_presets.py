@@ -1,5 +1,5 @@
+from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -8,9 +8,12 @@ from junk import parsed
 
 from toyflow.api.study import plan_study
 from toyflow.errors import UsageError
-from toyflow.robot import robot_task as robot
+from toyflow.robot.policy.policy_options import PolicyOptions
+from toyflow.robot.robot_task import RobotTask
+from toyflow.robot.simulation.trials import TrialOptions
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import Notes, available_presets, load_preset, notes
+from toyflow.sweep.subject import ResolvedOptions
 
 
 def _altered(path: Path) -> st.SearchStrategy[bytes]:
@@ -25,11 +28,14 @@ def _altered(path: Path) -> st.SearchStrategy[bytes]:
 
 @pytest.mark.parametrize("name", sorted(available_presets()))
 def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name, monkeypatch):
-    # No data set of a hub and no simulator is needed for the plan itself.
-    monkeypatch.setattr(robot, "open_data_set", lambda where: SimpleNamespace(fingerprint=where))
-    monkeypatch.setattr(robot.RobotTask, "test_set", lambda options, made, horizon: f"{options.get('suite')}")
-    monkeypatch.setattr(robot.RobotTask, "check_served", lambda test_set, data, model: None)
-    monkeypatch.setattr(robot.RobotTask, "check_moves", lambda data, model: None)
+    def choose(cls: type[RobotTask], options: Mapping[str, str]) -> ResolvedOptions:
+        """Without the data set of a hub and the simulator that the real one looks into."""
+        cls.check_names(options)
+        TrialOptions.parse(options)
+        data = {"dataset": options["dataset"]}
+        return ResolvedOptions(data, PolicyOptions.parse(options).record(), options.get("suite", "auto"))
+
+    monkeypatch.setattr(RobotTask, "choose", classmethod(choose))
     whole, short = (plan_study(SweepOptions().updated(load_preset(name, q), name)) for q in (False, True))
     assert sum(c.training.recipe["iterations"] for c in short) < sum(
         c.training.recipe["iterations"] for c in whole

@@ -7,7 +7,8 @@ import torch
 from toyflow.atomic import SEAL, DamagedError
 from toyflow.errors import UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import FORMAT, Evaluated, Store, Trained
+from toyflow.sweep.store import FORMAT, Store
+from toyflow.sweep.stored import Evaluated, Trained
 
 TRAINING = TrainingRecord("points", {}, "flow", "beta", "stratified", 0, {"iterations": 5})
 ONE = EvaluationRecord("euler", 1)

@@ -12,7 +12,8 @@ from toyflow.errors import ToyflowError
 from toyflow.sweep.executors import executor_of
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
-from toyflow.sweep.run import print_plan, run_missing, show_on
+from toyflow.sweep.preview import print_plan
+from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.runner import make_runner
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject

@@ -176,7 +176,7 @@ def add_commands(app: typer.Typer) -> None:
             "gpus_per_cell": gpus_per_cell, "jobs": jobs, "threads": threads, "out": out,
         }  # fmt: skip
         options = sweep_options(flags, preset, quick)
-        if options.executor == "local" and not dry_run:
+        if options.executor == "local" or dry_run:
             start_workers(options.task)
         check_torch()
         from toyflow.api.sweeping import run_sweep  # imports torch

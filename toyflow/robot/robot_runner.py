@@ -24,7 +24,7 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.policy.card import write_card
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.logs import Logs, check_wandb
-from toyflow.robot.policy.policy_training import batches, seconds_per_iteration, train_policy, weights_of
+from toyflow.robot.policy.policy_training import batches, train_on_nothing, train_policy, weights_of
 from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.simulation.environment import load_environment
@@ -34,9 +34,10 @@ from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.runner import OnProgress, Runner
+from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
+from toyflow.sweep.trial import iteration_seconds
 from toyflow.training import Bench, CurvePoint, PolicyRecipe, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
 
@@ -184,20 +185,20 @@ class RobotRunner(Runner):
             }
             yield Evaluated(outcomes, details)
 
-    def estimate(
-        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
-    ) -> tuple[float, float]:
-        """(seconds to train, seconds to evaluate): a few iterations are timed; an episode counts as 300
-        control steps of 1/25 s."""
+    def estimate(self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]) -> Iterator[Estimate]:
+        """See `Runner`: iterations are timed without loading their data; an episode is taken at 300 control
+        steps of 1/25 s."""
         torch.set_num_threads(self.threads)
-        data = self._data_set(record)
-        policy, objective = build_policy(record, data)
+        policy, objective = build_policy(record, self._data_set(record))
         policy.to(self._device)
         recipe = PolicyRecipe(**record.recipe)  # pyright: ignore[reportArgumentType]
-        training = recipe.iterations * seconds_per_iteration(policy, objective, recipe)
         trials = [Trials.parse(evaluation.test_set) for evaluation in evaluations]
         episodes = sum(len(each.tasks) * len(each.states) for each in trials)
-        return training, episodes * 300 / 25 / self.simulators
+        evaluating = episodes * 300 / 25 / self.simulators
+        for seconds in iteration_seconds(
+            partial(train_on_nothing, policy, objective, recipe), recipe.batch_size
+        ):
+            yield Estimate(seconds.times(recipe.iterations), Seconds(evaluating, evaluating))
 
     def prepare(self, records: Sequence[TrainingRecord]) -> None:
         """Open the data set and build the policy of every record that is still to be trained, to fail

@@ -1,4 +1,7 @@
-"""One cell, start to end: train unless it was, decode what is missing, keep each result as it comes."""
+"""Completes one cell: trains unless that is done, decodes what is missing, keeps each result as it comes.
+
+What a cell is, `plan.py` says; by what key it is kept, `records.py`; where, `store.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running sweep tells its audience. Plain data, so that it can cross a process boundary."""
+"""Events: what a running sweep reports. Plain data, so that they can cross a process boundary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Event:
-    """Something happened to the cell of this key."""
+    """Something happened to a cell.
+
+    Args:
+        key: the key of the cell's training record.
+    """
 
     key: str
 
@@ -24,7 +28,13 @@ class Waiting(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """`done` of `total` parts of the stage that `stage` names; `note` is what to show in its place."""
+    """A stage of the cell has advanced.
+
+    Args:
+        stage: its name, such as `training`.
+        done: how many of its `total` parts are done.
+        note: what to show instead of the stage's name, such as the loss.
+    """
 
     stage: str
     done: int
@@ -34,29 +44,29 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class WarningRaised(Event):
-    """Something that a user should know, and that stopped nothing: a damaged file that is made again."""
+    """A warning of toyflow's loggers while the cell ran, such as a damaged file that was made again."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Finished(Event):
-    """The cell is complete in the store."""
+    """The cell is complete in the store; `summary` has its scores in words."""
 
     summary: str
 
 
 @dataclass(frozen=True)
 class Rescheduled(Event):
-    """The cell's worker was lost; another takes the cell."""
+    """The cell's worker was lost, as `message` says; another takes the cell."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """The cell failed; the others go on."""
+    """The cell failed, as `message` says in one line; the others go on."""
 
     message: str
     traceback: str = ""
-    """For the cell's log, where the message is not meant for users."""
+    """For the cell's log; empty where the message says all that a user needs."""

@@ -1,4 +1,4 @@
-"""From lists of options to cells: which models to train, and how each is decoded."""
+"""From lists of options to cells: which models to train, and how each is decoded. Keys: see `records.py`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Configuration(NamedTuple):
 
 
 def plan_cells(grid: Grid) -> list[Cell]:
-    """The cells of a grid, seeds outermost, so that every law has a first result early.
+    """The cells of a grid, seeds outermost, so that every schedule has a first result early.
 
     An objective that takes no schedule gives one cell per seed, however many schedules there are. Among
     the schedules, the name of such an objective stands for that cell. Steps that an objective cannot
@@ -76,7 +76,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
     """
     if grid.time_sampling not in TIME_SAMPLINGS:
         raise UsageError(f"time sampling is {' or '.join(TIME_SAMPLINGS)}, not {grid.time_sampling!r}.")
-    laws = _laws(grid)
+    methods = _methods(grid)
     samplers = [parse_sampler(name) for name in _unique(grid.samplers)]
     for steps in grid.steps:
         if steps < 1:
@@ -84,7 +84,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
     varied = differing([{**settings.data, **settings.model} for settings in grid.settings])
     decoding = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
     configurations: list[_Configuration] = []
-    for settings, (objective_name, schedule, objective) in product(grid.settings, laws):
+    for settings, (objective_name, schedule, objective) in product(grid.settings, methods):
         training = TrainingRecord(
             task=grid.task,
             model=dict(settings.model),
@@ -105,10 +105,10 @@ def plan_cells(grid: Grid) -> list[Cell]:
             name = " ".join([training.label, *told])
             configurations.append(_Configuration(name, training, evaluations))
     cells = _product(configurations, _unique(grid.seeds))
-    if not (grid.steps and grid.seeds and laws):
+    if not (grid.steps and grid.seeds and methods):
         raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
     if not cells:
-        named = {name: _listed([k for k in range(1, 129) if on.can_decode(k)]) for name, _, on in laws}
+        named = {name: _listed([k for k in range(1, 129) if on.can_decode(k)]) for name, _, on in methods}
         able = "; ".join(f"{name} decodes in {steps}" for name, steps in named.items())
         raise UsageError(f"nothing to run in {_listed(grid.steps)} steps: {able}.")
     return list(cells.values())
@@ -154,7 +154,7 @@ def objective_of(record: TrainingRecord) -> Objective:
     return make_objective(record.objective, schedule, record.time_sampling or "stratified")  # pyright: ignore[reportArgumentType]
 
 
-def _laws(grid: Grid) -> list[tuple[str, str | None, Objective]]:
+def _methods(grid: Grid) -> list[tuple[str, str | None, Objective]]:
     """(objective, canonical schedule or None, the objective itself), each once, in the order asked for."""
     objectives = list(_unique(grid.objectives))
     schedules: list[str] = []
@@ -164,14 +164,14 @@ def _laws(grid: Grid) -> list[tuple[str, str | None, Objective]]:
             objectives.append(name)
         else:
             schedules.append(parse_schedule(name).name)
-    laws: dict[tuple[str, str | None], Objective] = {}
+    methods: dict[tuple[str, str | None], Objective] = {}
     for name in _unique(objectives):
         if plugins.load("objectives", name).uses_schedule:
             for schedule in _unique(schedules):
-                laws[name, schedule] = make_objective(name, parse_schedule(schedule), grid.time_sampling)
+                methods[name, schedule] = make_objective(name, parse_schedule(schedule), grid.time_sampling)
         else:
-            laws[name, None] = make_objective(name, None)
-    return [(name, schedule, objective) for (name, schedule), objective in laws.items()]
+            methods[name, None] = make_objective(name, None)
+    return [(name, schedule, objective) for (name, schedule), objective in methods.items()]
 
 
 def differing(options: Sequence[Mapping[str, str]]) -> set[str]:

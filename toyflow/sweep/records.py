@@ -1,4 +1,9 @@
-"""What identifies a result. Each record's key is a hash of exactly its fields, and names its folder."""
+"""Which cell is which: the records that identify a trained model and a decoding, and their keys.
+
+This file alone decides the key of a cell, which names its folder in a results folder. A key is a hash of a
+record's fields and of nothing else, so a change here, of a field, a default or the JSON, orphans the results
+that users have. What the fields hold comes from the options: `plan.py` fills them in.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from toyflow.atomic import DamagedError
 
 TEST_SET = "test"
-"""The name of a task's own test set, which its knobs settle."""
+"""The name of a task's own test set, which its data options decide."""
 
 RECIPE_VERSION = 2
 """Raised by hand when a change of the code alters what a training record's numbers mean."""
@@ -64,7 +69,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class TrainingRecord(_Record):
-    """One trained model."""
+    """What identifies one trained model; its key names `cells/KEY`."""
 
     task: str
     model: Mapping[str, str]
@@ -76,7 +81,7 @@ class TrainingRecord(_Record):
     recipe: Mapping[str, float]
     recipe_version: int = RECIPE_VERSION
     data: Mapping[str, str] = field(default_factory=dict)
-    """The task's knobs: what the examples are."""
+    """The task's data options: what the examples are."""
 
     @property
     def alike(self) -> str:
@@ -86,7 +91,7 @@ class TrainingRecord(_Record):
 
     @property
     def label(self) -> str:
-        """How tables and figures call the law: the schedule for `flow`, else the objective (and its law)."""
+        """What tables and figures call it: the schedule for `flow`, else the objective (and its schedule)."""
         if self.schedule is None:
             return self.objective
         return self.schedule if self.objective == "flow" else f"{self.objective}({self.schedule})"
@@ -94,7 +99,7 @@ class TrainingRecord(_Record):
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRecord(_Record):
-    """One decoding of the test set by a trained model."""
+    """What identifies one decoding by a trained model; its key names `cells/KEY/evaluations/KEY`."""
 
     sampler: str | None
     """None where the objective decodes without one."""

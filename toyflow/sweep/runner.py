@@ -5,19 +5,41 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from toyflow import plugins
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.training import Bench
 
 OnProgress = Callable[[str, int, int, str | None], None]
 """(stage, done, total, what to show instead of the stage)"""
+
+
+class Seconds(NamedTuple):
+    """A time that is known to lie between two others."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: Seconds) -> Seconds:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Seconds(self.low + other.low, self.high + other.high)
+
+    def times(self, factor: float) -> Seconds:
+        """Both ends, multiplied."""
+        return Seconds(self.low * factor, self.high * factor)
+
+
+class Estimate(NamedTuple):
+    """What one cell takes."""
+
+    training: Seconds
+    decoding: Seconds
 
 
 class Runner(ABC):
@@ -48,10 +70,10 @@ class Runner(ABC):
         """Decode the test set with a trained model, once per evaluation, in order, from equal noise."""
 
     @abstractmethod
-    def estimate(
-        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
-    ) -> tuple[float, float]:
-        """(seconds to train, seconds to decode) on this machine, from a short trial."""
+    def estimate(self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]) -> Iterator[Estimate]:
+        """What a training and these evaluations of it take on this machine, from trials: each estimate is
+        better than the one before. It may go on without end; it runs in a process of its own, which is ended
+        when the caller's time is over."""
 
     @abstractmethod
     def prepare(self, records: Sequence[TrainingRecord]) -> None:
@@ -60,6 +82,12 @@ class Runner(ABC):
     @abstractmethod
     def environment(self) -> Mapping[str, Any]:
         """What a result keeps of how it was made: device, threads."""
+
+    def code(self, record: TrainingRecord, evaluation: EvaluationRecord | None = None) -> Code | None:
+        """Hashes of the code that the training, or this evaluation of it, depends on, by name; kept beside
+        results, and compared when they are used again. None where the version of toyflow says it all; empty
+        where the code's source is not at hand."""
+        return None
 
     def finish(self, store: Store, key: str) -> None:  # noqa: B027
         """Called whenever a cell is complete in its results folder."""

@@ -1,13 +1,13 @@
-"""A results folder.
+"""A results folder: where each result lies, who may write it, whether it is whole. Keys: see `records.py`.
 
     OUT/toyflow.json                       format of the folder
     OUT/cells/KEY/                         a trained model, KEY = TrainingRecord.key
-        config.json                        record, environment, parameters, seconds
+        config.json                        record, environment, parameters, seconds, hashes of the task's code
         weights.safetensors
         curve.csv                          loss, and loss by noise level
         manifest.json                      checksums
         evaluations/KEY/                   a decoding of it, KEY = EvaluationRecord.key
-            config.json                    record, environment, metrics, model calls, seconds
+            config.json                    record, environment, metrics, model calls, seconds, hashes
             outcomes.csv                   every metric for every test example
             manifest.json
 
@@ -16,20 +16,16 @@ Every folder appears whole or not at all, and what is read is checked against it
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
-from safetensors.torch import load_file
-from torch import Tensor
 
 from toyflow.atomic import (
     MANIFEST,
@@ -44,14 +40,16 @@ from toyflow.atomic import (
 )
 from toyflow.errors import UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.stored import (
+    EVALUATIONS,
+    WEIGHTS,
+    Evaluated,
+    StoredEvaluation,
+    StoredTraining,
+    Trained,
+)
 from toyflow.tensors import save_tensors
 from toyflow.version import __version__
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-WEIGHTS = "weights.safetensors"
-EVALUATIONS = "evaluations"
 
 FORMAT = 2
 """Raised when one toyflow cannot read what another wrote. From 2 on, manifests carry their own checksum."""
@@ -62,73 +60,6 @@ RENAMED_MEND = "Give the folder that name again, or move it out of this one."
 
 _HALF_WRITTEN = re.compile(r"\.(?P<key>[0-9a-f]{16})\..+")
 """A cell on its way, or one on its way out."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training gives."""
-
-    weights: dict[str, Tensor]
-    curve: pd.DataFrame
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What one decoding of the test set gives: a row of `outcomes` per example, a column per metric."""
-
-    outcomes: pd.DataFrame
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class StoredTraining:
-    """A trained model on disk."""
-
-    folder: Path
-    record: TrainingRecord
-    environment: Mapping[str, Any]
-    details: Mapping[str, Any]
-
-    def weights(self) -> dict[str, Tensor]:
-        """The weights, checked."""
-        if not (self.folder / WEIGHTS).exists():
-            out = self.folder.parent.parent
-            raise DamagedError(
-                f"{self.folder / WEIGHTS} is not here (results may be passed on without weights), so the "
-                f"model cannot be decoded again: choose another --out, or first "
-                f"`toyflow runs prune {self.record.key} --out {out}`."
-            )
-        return load_file(verified(self.folder, WEIGHTS))
-
-    def curve(self) -> pd.DataFrame:
-        """The training curve, checked."""
-        return _read_table(self.folder, "curve.csv")
-
-    def trained(self) -> Trained:
-        """All of it, checked."""
-        return Trained(self.weights(), self.curve(), dict(self.details))
-
-
-@dataclass(frozen=True)
-class StoredEvaluation:
-    """A decoding on disk."""
-
-    folder: Path
-    training: StoredTraining
-    record: EvaluationRecord
-    details: Mapping[str, Any]
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    """Where the decoding was done; the model may have been trained elsewhere."""
-
-    @property
-    def score(self) -> float:
-        """Mean of the headline metric, the first of the task's."""
-        return next(iter(self.details["metrics"].values()))
-
-    def outcomes(self) -> pd.DataFrame:
-        """A row per test example, checked."""
-        return _read_table(self.folder, "outcomes.csv")
 
 
 class Store:
@@ -167,11 +98,11 @@ class Store:
 
     def has_training(self, training: TrainingRecord) -> bool:
         """Whether the model was trained; nothing is read."""
-        return _is_complete(f"{self.cells}/{training.key}")
+        return (self.training_folder(training) / MANIFEST).exists()
 
     def has_evaluation(self, training: TrainingRecord, evaluation: EvaluationRecord) -> bool:
         """Whether the decoding was done; nothing is read."""
-        return _is_complete(f"{self.cells}/{training.key}/{EVALUATIONS}/{evaluation.key}")
+        return (self.evaluation_folder(training, evaluation) / MANIFEST).exists()
 
     @contextmanager
     def claim(self, training: TrainingRecord, on_wait: Callable[[], None]) -> Iterator[None]:
@@ -209,13 +140,11 @@ class Store:
             return True
 
     def _clear(self) -> None:
-        """Among very many cells: once for all of them, and not at each claim."""
-        with os.scandir(self.cells) as entries:
-            hidden = [entry.name for entry in entries if entry.name.startswith(".")]
-        for name in hidden:
-            if half := _HALF_WRITTEN.fullmatch(name):
+        """Remove half-written and half-removed cells that no process is at work on."""
+        for path in self.cells.glob(".*"):
+            if half := _HALF_WRITTEN.fullmatch(path.name):
                 with suppress(Timeout), self._lock(half["key"]).acquire(timeout=0):
-                    remove_stale([self.cells / name])
+                    remove_stale([path])
 
     def _lock(self, key: str) -> BaseFileLock:
         locks = self.root / ".locks"
@@ -229,8 +158,7 @@ class Store:
         with atomic_folder(self.training_folder(record)) as folder:
             save_tensors(trained.weights, folder / WEIGHTS)
             trained.curve.to_csv(folder / "curve.csv", index=False)
-            config = {"record": record.as_dict(), "environment": environment, "details": trained.details}
-            write_json(folder / "config.json", config)
+            write_json(folder / "config.json", _config(record, environment, trained))
 
     def write_evaluation(
         self,
@@ -244,14 +172,15 @@ class Store:
         path.parent.mkdir(exist_ok=True)  # not its parents: a cell that was removed meanwhile stays removed
         with atomic_folder(path) as folder:
             evaluated.outcomes.to_csv(folder / "outcomes.csv", index=False)
-            config = {"record": record.as_dict(), "environment": environment, "details": evaluated.details}
-            write_json(folder / "config.json", config)
+            write_json(folder / "config.json", _config(record, environment, evaluated))
 
     def training(self, key: str) -> StoredTraining:
         """The trained model of this key, its configuration checked."""
         folder = self.cells / key
         config = _read_config(folder, TrainingRecord)
-        return StoredTraining(folder, config["record"], config["environment"], config["details"])
+        return StoredTraining(
+            folder, config["record"], config["environment"], config["details"], config.get("code")
+        )
 
     def trainings(self) -> Iterator[StoredTraining]:
         """All trained models, in the order of their keys."""
@@ -271,7 +200,7 @@ class Store:
     def remove(self, key: str, decoding: str | None = None) -> None:
         """Delete one decoding, or the trained model with all: first hidden by one rename, then deleted."""
         folder = self.cells / key
-        part = folder / "evaluations" / decoding if decoding else folder
+        part = folder / EVALUATIONS / decoding if decoding else folder
         try:
             held = self._lock(key).acquire(timeout=0)
         except Timeout:
@@ -303,15 +232,12 @@ class Store:
         read_sealed(path, FORMAT_MEND)
 
 
-def _read_table(folder: Path, name: str) -> pd.DataFrame:
-    import pandas as pd  # half a second, which planning does without
-
-    return pd.read_csv(verified(folder, name))
-
-
-def _is_complete(folder: str) -> bool:
-    """Of very many folders, so by the call that takes least."""
-    return os.access(f"{folder}/{MANIFEST}", os.F_OK)
+def _config(
+    record: TrainingRecord | EvaluationRecord, environment: Mapping[str, Any], made: Trained | Evaluated
+) -> dict[str, Any]:
+    """What config.json holds; `code` is no part of the record, so keys do not depend on it."""
+    config = {"record": record.as_dict(), "environment": environment, "details": made.details}
+    return config if made.code is None else {**config, "code": made.code}
 
 
 def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecord]) -> dict[str, Any]:

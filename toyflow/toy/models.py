@@ -15,8 +15,9 @@ from toyflow.flow import Model, Objective, Sampler, parse_sampler
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import StoredTraining
+from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.subject import subject_of
+from toyflow.toy.checks import check_batch
 from toyflow.toy.task import Task, make_task
 from toyflow.training import Batch
 
@@ -76,10 +77,11 @@ def load_model(task: Task, training: StoredTraining) -> tuple[Model, Objective]:
 
 
 def batches(task: Task, size: int, seed: int, device: torch.device) -> Iterator[Batch]:
-    """Training batches without end, the same for every law under one seed."""
+    """Training batches without end, the same for every schedule under one seed. Raises ToyflowError where a
+    number in one is not finite."""
     source = generator(seed, "data")
     while True:
-        yield task.train_batch(size, source).to(device)
+        yield check_batch(task, task.train_batch(size, source), "train_batch").to(device)
 
 
 @torch.inference_mode()

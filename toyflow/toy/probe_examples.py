@@ -7,7 +7,7 @@ from torch import Tensor
 
 from toyflow.flow import Model, Objective
 from toyflow.seeds import generator
-from toyflow.sweep.store import StoredTraining
+from toyflow.sweep.stored import StoredTraining
 from toyflow.toy.models import load_model
 from toyflow.toy.task import Task
 from toyflow.training import Bench

@@ -14,13 +14,26 @@ from toyflow.seeds import generator, global_state
 from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.runner import OnProgress, Runner
-from toyflow.sweep.store import Evaluated, StoredTraining, Trained
+from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
+from toyflow.sweep.stored import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
-from toyflow.toy.models import batches, build_model, decode, load_model, now, sampler_of, task_of, warm_up
+from toyflow.sweep.trial import iteration_seconds
+from toyflow.toy.checks import check_batch, check_scores, check_set_scores
+from toyflow.toy.code import code_of
+from toyflow.toy.models import (
+    EVALUATION_BATCH,
+    batches,
+    build_model,
+    decode,
+    load_model,
+    now,
+    sampler_of,
+    task_of,
+    warm_up,
+)
 from toyflow.toy.probe_examples import bench_of
 from toyflow.toy.task import Task, make_task
-from toyflow.training import Bench, OneCycle, measure_cost, train
+from toyflow.training import Bench, OneCycle, Trainer, measure_cost, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +64,7 @@ class ToyRunner(Runner):
 
     def train(self, record: TrainingRecord, on_progress: OnProgress) -> Trained:
         """Train the model of `record` from its seed alone. Three generators, derived from the seed, draw
-        the weights, the data and the noise, so that two laws see the same model and the same batches."""
+        the weights, the data and the noise, so that two schedules see the same model and the same batches."""
         torch.set_num_threads(self.threads)
         device = self._device
         task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
@@ -77,7 +90,7 @@ class ToyRunner(Runner):
             "seconds": curve.seconds,
             "final_loss": curve.points[-1].loss,
         }
-        return Trained(weights, _table(curve.rows()), details)
+        return Trained(weights, _table(curve.rows()), details, self.code(record))
 
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
@@ -88,49 +101,47 @@ class ToyRunner(Runner):
         task = self._task(training.record)
         model, objective = load_model(task, training)
         model.to(device)
-        test = task.test_set().to(device)
+        test = check_batch(task, task.test_set(), "test_set").to(device)
         warm_up(model, objective, test)
         for done, record in enumerate(evaluations, 1):
             sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
-            scores = task.score(sample, test)
+            scores, set_scores = task.score(sample, test), task.score_set(sample, test)
+            check_scores(task, scores, len(sample))
+            check_set_scores(task, set_scores)
             outcomes = _table({name: values.cpu().numpy() for name, values in scores.items()})
-            _check_outcomes(task, outcomes)
+            means = {name: float(outcomes[name].mean()) for name in task.metrics}
             details = {
-                "metrics": {
-                    **{name: float(outcomes[name].mean()) for name in task.metrics},
-                    **task.score_set(sample, test),
-                },
+                "metrics": {**means, **set_scores},
                 "examples": len(outcomes),
                 "model_calls": objective.model_calls(record.steps, sampler_of(record)),
                 "encode_seconds": encode_seconds,
                 "decode_seconds": decode_seconds,
             }
             on_progress("decoding", done, len(evaluations), None)
-            yield Evaluated(outcomes, details)
+            yield Evaluated(outcomes, details, self.code(training.record, record))
 
-    def estimate(
-        self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]
-    ) -> tuple[float, float]:
-        """(seconds to train, seconds to decode), from 8 iterations after a warm-up and one step."""
+    def estimate(self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]) -> Iterator[Estimate]:
+        """See `Runner`: one batch is decoded in one step, then iterations are timed."""
         torch.set_num_threads(self.threads)
         device = self._device
         task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
-        ticks: list[float] = []
-        train(
-            model,
-            objective,
-            batches(task, recipe.batch_size, record.seed, device),
-            replace(recipe, iterations=12),
-            generator(record.seed, "noise"),
-            on_point=lambda _: ticks.append(now(device)),
-        )
-        test = task.test_set().to(device)
-        _, encode, one_step = decode(model, objective, test, EvaluationRecord("euler", 1))
-        calls = [objective.model_calls(e.steps, sampler_of(e)) for e in evaluations]
-        per_iteration = (ticks[-1] - ticks[-9]) / 8
-        return per_iteration * recipe.iterations, sum(encode + one_step * n for n in calls)
+        test = task.test_set()
+        first = test.part(slice(0, EVALUATION_BATCH)).to(device)
+        warm_up(model.eval(), objective, first)
+        _, encode, one_step = decode(model, objective, first, EvaluationRecord("euler", 1))
+        calls = sum(objective.model_calls(e.steps, sampler_of(e)) for e in evaluations)
+        decoding = len(test.target) / len(first.target) * (encode * len(evaluations) + one_step * calls)
+
+        def run(size: int) -> Iterator[float]:
+            part = replace(recipe, batch_size=size)
+            trainer = Trainer(model, objective, part, generator(record.seed, "noise"))
+            for _ in trainer.steps(batches(task, size, record.seed, device)):
+                yield now(device)
+
+        for seconds in iteration_seconds(run, recipe.batch_size):
+            yield Estimate(seconds.times(recipe.iterations), Seconds(decoding, decoding))
 
     def prepare(self, records: Sequence[TrainingRecord]) -> None:
         """Let the task fetch or unpack what each of its settings needs, and try that the model and the
@@ -144,6 +155,10 @@ class ToyRunner(Runner):
                 raise
             except Exception as error:
                 raise ToyflowError(f"task {task.name!r} cannot build its model: {error}") from error
+
+    def code(self, record: TrainingRecord, evaluation: EvaluationRecord | None = None) -> Code | None:
+        """See `Runner`."""
+        return code_of(self._task(record), record, evaluation)
 
     def environment(self) -> dict[str, Any]:
         """Device, its name, and threads."""
@@ -165,11 +180,3 @@ def _table(content: Any) -> pd.DataFrame:
     import pandas as pd  # half a second, which planning does without
 
     return pd.DataFrame(content)
-
-
-def _check_outcomes(task: Task, outcomes: pd.DataFrame) -> None:
-    headline = task.metrics[0]
-    if list(outcomes.columns) != list(task.metrics) or not outcomes[headline].isin((0, 1)).all():
-        raise ToyflowError(
-            f"task {task.name!r}: score must return {', '.join(task.metrics)}, and {headline} must be 0 or 1."
-        )

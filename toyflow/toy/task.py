@@ -22,17 +22,43 @@ from toyflow.training import Batch, OneCycle
 
 
 class Task(Subject):
-    """What a toy model learns. Subclass it in one file and declare it under the entry point group
-    `toyflow.tasks`, or hand an instance to `toyflow.run_study`.
+    """A toy problem: examples of (observation, target), a model that reads an observation, and a score.
 
-    Everything random comes from the generator that is passed in; the test set is the same each time.
+    A subclass gives `name`, `metrics`, `train_batch`, `test_set`, `build_model` and `score`. It may also give
+    `data_options` and `model_options` (dataclasses of options, see `toyflow/optionset.py`), `set_metrics`
+    with `score_set`, `prepare`, and `optimal_velocity`. Hand an instance to `toyflow.run_study`, or declare
+    the class under the entry point group `toyflow.tasks` for `toyflow sweep --task NAME`.
+
+    Results are kept by the task's name, version and options. Raise `version` when you change what the numbers
+    mean; a sweep warns where the code has changed and the version has not.
 
     Args:
         data: `data_options` as text by name; those left out are at their default.
         data_dir: where data sets that toyflow does not carry are, or may be downloaded to.
 
     Attributes:
-        data: the values of `data_options`.
+        data: the values of `data_options`, an instance of it.
+
+    Raises:
+        UsageError: an option that does not exist, or a value out of its range; for a subclass, on its
+            definition, a headline metric that `lower_is_better` names.
+
+    >>> from toyflow.networks import VectorModel
+    >>> class Copy(Task):
+    ...     'Copy a point of the plane.'
+    ...     name = "copy"
+    ...     metrics = ("close",)
+    ...     def train_batch(self, size, generator):
+    ...         point = torch.randn(size, 2, generator=generator)
+    ...         return Batch(observation=point, target=point)
+    ...     def test_set(self):
+    ...         return self.train_batch(100, torch.Generator().manual_seed(0))
+    ...     def build_model(self, options):
+    ...         return VectorModel(observation=2, target=2, width=32, depth=1)
+    ...     def score(self, sample, test):
+    ...         return {"close": ((sample - test.target).norm(dim=1) < 0.5).float()}
+    >>> Copy().target_shape
+    (2,)
     """
 
     runner = "toy"
@@ -48,7 +74,7 @@ class Task(Subject):
 
     @property
     def target_shape(self) -> tuple[int, ...]:
-        """Shape of one target."""
+        """Shape of one target, without the batch. Taken from a batch of one; give it where that is costly."""
         return tuple(self.train_batch(1, torch.Generator().manual_seed(0)).target.shape[1:])
 
     def prepare(self) -> None:
@@ -56,20 +82,26 @@ class Task(Subject):
 
     @abstractmethod
     def train_batch(self, size: int, generator: torch.Generator) -> Batch:
-        """`size` training examples."""
+        """`size` training examples. What is random in them comes from `generator` alone, so that a seed gives
+        the same batches to every schedule. An observation is a tensor of shape (size, ...), or a mapping or
+        tuple of such; targets are floats of shape (size, *target_shape), finite, and best of mean 0 and
+        variance 1."""
 
     @abstractmethod
     def test_set(self) -> Batch:
-        """The test examples, the same at every call."""
+        """The test examples as one batch, the same at every call."""
 
     @abstractmethod
     def build_model(self, options: Any) -> Model:
-        """A fresh model; `options` is an instance of `model_options`. The global random state is seeded, and
-        put back, around this call."""
+        """A fresh model; `options` is an instance of `model_options`. Its `encode(observation)` gives a
+        condition, and `forward(x, t, condition, r=None)` answers for `x` of shape (batch, *target_shape) at
+        the times `t` of shape (batch,) in [0, 1], where 0 is noise and 1 is data. The global random state is
+        seeded, and put back, around this call."""
 
     @abstractmethod
     def score(self, sample: Float[Tensor, "batch ..."], test: Batch) -> dict[str, Float[Tensor, "batch"]]:
-        """Each of `metrics` for each example of the test set."""
+        """Each of `metrics` for each example: tensors of shape (examples,) by name, in the order of metrics.
+        The first is 0 or 1, and 1 is good. `sample` holds an answer to each observation of `test`."""
 
     def score_set(self, sample: Float[Tensor, "batch ..."], test: Batch) -> dict[str, float]:
         """Each of `set_metrics`, which only a set of samples has, such as a distance of distributions."""
@@ -78,7 +110,8 @@ class Task(Subject):
     def optimal_velocity(
         self, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], observation: Any
     ) -> Float[Tensor, "batch ..."] | None:
-        """E[x1 - x0 | x_t, c], where it is known in closed form."""
+        """The velocity of a perfect model, E[x1 - x0 | x_t, c], for x_t of shape (batch, *target_shape) and t
+        of shape (batch,), where it is known in closed form; else None. `toyflow probe` compares with it."""
         return None
 
     @classmethod

@@ -7,7 +7,6 @@ import logging
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -150,15 +149,17 @@ def train_policy(
     return trainer
 
 
-def seconds_per_iteration(policy: Policy, objective: Objective, recipe: PolicyRecipe) -> float:
-    """Seconds of a training step without loading data: the mean of 3, after one to warm up."""
+def train_on_nothing(
+    policy: Policy, objective: Objective, recipe: PolicyRecipe, batch_size: int
+) -> Iterator[int]:
+    """Train on batches of this size that hold no data, for their time alone."""
     anything = any_observation(policy.spec.interface, policy.spec.image_size)
-    seen = policy.prepare([anything] * recipe.batch_size)
-    actions = torch.zeros(recipe.batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
+    seen = policy.prepare([anything] * batch_size)
+    actions = torch.zeros(batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
     target = policy.target(actions.to(seen.state.device))
-    trainer = Trainer(policy, objective, replace(recipe, iterations=4), torch.Generator().manual_seed(0))
-    ticks = [time.perf_counter() for _ in trainer.steps(itertools.repeat((seen, target)))]
-    return (ticks[-1] - ticks[0]) / 3
+    recipe = replace(recipe, batch_size=batch_size)
+    trainer = Trainer(policy, objective, recipe, torch.Generator().manual_seed(0))
+    return trainer.steps(itertools.repeat((seen, target)))
 
 
 def keep(trainer: Trainer, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,7 +15,7 @@ from toyflow.sweep.executors.base import Executor, attempt
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Store
-from toyflow.workers import exit_with_parent, worker_context
+from toyflow.workers import settle, worker_context
 
 
 class LocalExecutor(Executor):
@@ -75,10 +74,8 @@ def _receive(receiver: Connection, cell: Cell, process: BaseProcess) -> Event:
 
 
 def _work(cell: Cell, runner: Runner, context: RunContext, sender: Connection) -> None:
-    """A worker's whole life. Ctrl-C is the parent's to handle; without a parent there is nothing to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=exit_with_parent, daemon=True).start()
+    """A worker's whole life."""
+    settle()
     run = partial(run_cell, cell, runner, context, sender.send)
     with suppress(BrokenPipeError):
         attempt(cell.training.key, context.out, run, sender.send)

@@ -30,7 +30,8 @@ from toyflow.sweep.executors.base import Executor, Send, attempt, streamed
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import RunContext, Runner
-from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated, Trained
 from toyflow.version import __version__
 
 PROGRESS_EVERY = 1.0
@@ -246,7 +247,7 @@ def cell_events(
 
 
 def _prepare(runner: Runner, record: TrainingRecord) -> None:
-    """Once for all cells of a worker that differ in their law or seed alone."""
+    """Once for all cells of a worker that differ in their schedule, seed or recipe alone."""
     if record.alike not in _prepared:
         runner.prepare([record])
         _prepared.add(record.alike)

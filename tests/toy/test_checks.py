@@ -1,0 +1,122 @@
+"""A task whose numbers are wrong is told which, and where they came from."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from toyflow import Batch, Task, VectorModel, run_study
+from toyflow.errors import ToyflowError
+
+ZEROS = torch.zeros(20)
+
+
+class Copy(Task):
+    """Copy a point; tests break it."""
+
+    name = "copy"
+    metrics = ("close", "distance")
+    lower_is_better = ("distance",)
+
+    def examples(self, size: int, generator: torch.Generator) -> Batch:
+        x = torch.randn(size, 2, generator=generator)
+        return Batch({"point": x}, x.clone())
+
+    train_batch = examples
+
+    def test_set(self):
+        return self.examples(20, torch.Generator().manual_seed(1))
+
+    def build_model(self, options):
+        return Reader(observation=2, target=2, width=8, depth=1)
+
+    def score(self, sample, test):
+        distance = (sample - test.target).norm(dim=1)
+        return {"close": (distance < 0.5).float(), "distance": distance}
+
+
+class Reader(VectorModel):
+    """Reads the point of an observation."""
+
+    def encode(self, observation: Any) -> Any:
+        return super().encode(observation["point"])
+
+
+def refusal(task, tmp_path, **options) -> str:
+    with pytest.raises(ToyflowError) as caught:
+        run_study(task, schedules=("beta",), steps=(1,), seeds=(0,), iterations=3, batch_size=4, out=tmp_path,
+                  **options)  # fmt: skip
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_target_that_is_not_finite_is_no_matter_of_the_learning_rate(tmp_path, number):
+    class Spoilt(Copy):
+        def train_batch(self, size, generator):
+            batch = self.examples(size, generator)
+            batch.target[0, 1] = number
+            return batch
+
+    assert refusal(Spoilt(), tmp_path) == (
+        "task 'copy': train_batch gave targets that are nan or infinite, in 1 of 4 examples."
+    )
+
+
+def test_a_nan_observation_is_named(tmp_path):
+    class Spoilt(Copy):
+        def test_set(self):
+            batch = super().test_set()
+            batch.observation["point"][:3] = math.nan
+            return batch
+
+    assert refusal(Spoilt(), tmp_path) == (
+        "task 'copy': test_set gave observations that are nan, in 3 of 20 examples."
+    )
+
+
+@pytest.mark.parametrize("metric", ["close", "distance"])
+def test_a_nan_score_is_named(tmp_path, metric):
+    class Spoilt(Copy):
+        def score(self, sample, test):
+            scores = super().score(sample, test)
+            scores[metric][:5] = math.nan
+            return scores
+
+    assert refusal(Spoilt(), tmp_path) == f"task 'copy': the score {metric} is nan for 5 of 20 examples."
+
+
+def test_a_nan_score_of_the_set_is_named(tmp_path):
+    class Spoilt(Copy):
+        set_metrics = ("spread",)
+
+        def score_set(self, sample, test):
+            return {"spread": math.nan}
+
+    assert refusal(Spoilt(), tmp_path) == "task 'copy': the score spread of the test set is nan."
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ({"close": torch.full((20,), 0.25), "distance": ZEROS}, "close, must be 0 or 1; score gave 0.25"),
+        ({"distance": ZEROS, "close": ZEROS}, "must return close, distance, in this order"),
+        ({}, "it returned nothing"),
+        ({"close": ZEROS, "distance": torch.zeros(20, 2)}, "examples, not a tensor of shape (20, 2)"),
+        ({"close": torch.tensor(0.0), "distance": ZEROS}, "not a tensor of shape ()"),
+    ],
+)  # fmt: skip
+def test_scores_of_another_form_are_named(tmp_path, scores, words):
+    class Spoilt(Copy):
+        def score(self, sample, test):
+            return scores
+
+    assert words in refusal(Spoilt(), tmp_path)
+
+
+def test_a_set_score_of_another_name_is_named(tmp_path):
+    class Spoilt(Copy):
+        def score_set(self, sample, test):
+            return {"spread": 1.0}
+
+    assert "score_set must return nothing; it returned spread" in refusal(Spoilt(), tmp_path)
