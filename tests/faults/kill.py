@@ -118,8 +118,11 @@ class _Reference:
         self.bench.drop(folder)
 
     def _kill(self, folder: Path) -> None:
-        """From its first file on, so that there is something to lose."""
+        """Kill it at a random moment after its first file was written, so that there is something to lose.
+        A run that ends before that moment is undone and tried again with an earlier one."""
         share = self.bench.random.uniform(0, 1)
+        before = folder.with_name(f"{folder.name}-before")
+        shutil.copytree(folder, before)
         while True:
             process = commands.start(folder, *self.victim.words, fault=self.victim.fault)
             limit = time.monotonic() + PATIENCE
@@ -133,9 +136,8 @@ class _Reference:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             if not ended_before:
+                self.bench.drop(before)
                 return
             share *= 0.8
-            for part in folder.iterdir():
-                shutil.rmtree(part)
-            for part in self.victim.parts:
-                shutil.copytree(self.bench.world / part, folder / part)
+            shutil.rmtree(folder)
+            shutil.copytree(before, folder)
