@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,6 @@ def test_a_driver_that_connects_in_vain_can_be_ended():
             server.settimeout(60)
             server.accept()[0].close()  # toyflow's own look whether anything listens
             server.accept()  # Ray
-            time.sleep(1)
             process.send_signal(signal.SIGTERM)
             assert process.wait(15) == 128 + signal.SIGTERM
         finally:
