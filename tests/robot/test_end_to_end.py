@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("lerobot")
 
 from commands import start
+from faults.bench import inside
 from robot.lerobot_policies import save_act, save_diffusion
 
 pytestmark = pytest.mark.slow
@@ -35,11 +36,12 @@ ACCELERATE = (
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, str]:
     """A folder with demonstrations and a policy trained on them, and what the training printed."""
-    folder, out = tmp_path_factory.mktemp("robot"), ""
-    for words in ((*DEMOS, "--image-size", "32", "--out", "demos"), TRAIN):
-        process = start(folder, *words, TOYFLOW_CACHE=str(folder / "cache"))
-        out, err = process.communicate(timeout=200)
-        assert process.returncode == 0, err
+    folder = tmp_path_factory.mktemp("robot")
+    made = inside(folder, *DEMOS, "--image-size", "32", "--out", "demos")
+    assert made.code == 0, made.err
+    process = start(folder, *TRAIN, TOYFLOW_CACHE=str(folder / "cache"))
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
     return folder, out
 
 
