@@ -70,13 +70,13 @@ def victims(bench: Bench) -> list[Victim]:
 def trials(bench: Bench) -> Iterator[Trial]:
     """A row for each command, taken in turns. The short form kills twice on the way to one end."""
     rounds, kills = (1, SHORT_MOMENTS) if bench.short else (MOMENTS, 1)
-    references = [_Reference(bench, victim) for victim in victims(bench)]
+    references = [Reference(bench, victim) for victim in victims(bench)]
     for _ in range(rounds):
         for reference in references:
             yield Trial(f"kill -9 of {reference.victim.name}", lambda r=reference: r.killed(kills))
 
 
-class _Reference:
+class Reference:
     """A victim's undisturbed run, made when it is first needed."""
 
     def __init__(self, bench: Bench, victim: Victim) -> None:
@@ -91,7 +91,7 @@ class _Reference:
             self._run()
         before: dict[str, tuple[int, str]] = {}
         for _ in range(times):
-            self._kill(folder)
+            self.kill(folder)
             unchanged(before, folder)
             before = finished(folder)
         well(inside(folder, *victim.words))
@@ -117,7 +117,7 @@ class _Reference:
         self.result = self.victim.result(folder)
         self.bench.drop(folder)
 
-    def _kill(self, folder: Path) -> None:
+    def kill(self, folder: Path) -> None:
         """Kill it at a random moment after its first file was written, so that there is something to lose.
         A run that ends before that moment is undone and tried again with an earlier one."""
         share = self.bench.random.uniform(0, 1)
