@@ -27,9 +27,9 @@ def _altered(path: Path) -> st.SearchStrategy[bytes]:
 def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name, monkeypatch):
     # No data set of a hub and no simulator is needed for the plan itself.
     monkeypatch.setattr(robot, "open_data_set", lambda where: SimpleNamespace(fingerprint=where))
-    monkeypatch.setattr(robot.RobotTask, "test_set", lambda options, made, horizon: f"{options.get('suite')}")
-    monkeypatch.setattr(robot.RobotTask, "check_served", lambda test_set, data, model: None)
-    monkeypatch.setattr(robot.RobotTask, "check_moves", lambda data, model: None)
+    monkeypatch.setattr(robot, "made_of", lambda where: {})
+    monkeypatch.setattr(robot, "trials_of", lambda options, made, horizon: None)
+    monkeypatch.setattr(robot, "check_moves", lambda data, policy: None)
     whole, short = (plan_study(SweepOptions().updated(load_preset(name, q), name)) for q in (False, True))
     assert sum(c.training.recipe["iterations"] for c in short) < sum(
         c.training.recipe["iterations"] for c in whole
