@@ -18,9 +18,6 @@ CELL = Cell(RECORD, (EvaluationRecord("euler", 1), EvaluationRecord("euler", 2))
 
 
 class Worker(StubRunner):
-    def elsewhere(self, folder, processors):
-        return self
-
     def train(self, record, on_progress):
         for done in range(1, 101):
             on_progress("training", done, 100)
@@ -47,7 +44,8 @@ def test_what_is_made_is_sent_with_where_it_was_made():
         EvaluationDone,
         Finished,
     ]
-    _, trained, one, two, _ = made
+    [trained] = [event for event in made if isinstance(event, TrainingDone)]
+    one, two = (event for event in made if isinstance(event, EvaluationDone))
     assert trained.trained.weights["w"].item() == 1 and trained.environment["jobs"] == 2
     assert trained.environment["host"] and one.environment == trained.environment
     assert [len(each.evaluated.outcomes) for each in (one, two)] == [1, 2]
@@ -55,7 +53,8 @@ def test_what_is_made_is_sent_with_where_it_was_made():
 
 
 def test_a_model_that_was_trained_before_is_decoded_and_not_sent_again():
-    [trained] = [e for e in cell_events(CELL, Worker(), 1, None, {}, __version__) if type(e) is TrainingDone]
+    first = cell_events(CELL, Worker(), 1, None, {}, __version__)
+    [trained] = [event for event in first if isinstance(event, TrainingDone)]
     events = list(cell_events(CELL, Broken(), 1, trained, {}, __version__))
     assert [type(event) for event in events] == [Started, EvaluationDone, EvaluationDone, Finished]
 
