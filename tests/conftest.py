@@ -1,5 +1,11 @@
 """Shapes and types of every annotated function are checked while the tests run."""
 
+import os
+
+# Tests run side by side, each with commands in processes of their own: a thread each is what the processors
+# have room for. Before torch is imported, which reads it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from jaxtyping import install_import_hook
 
 install_import_hook("toyflow", "typechecker.checked")
@@ -22,7 +28,15 @@ settings.load_profile("toyflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """Files with the longest tests come first, so that no processor waits at the end while another works.
+    How long a test may take is in its `timeout` marker; `slow` is more than a few seconds."""
+    weights: dict[Path, tuple[int, int]] = {}
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        slow = item.get_closest_marker("slow") is not None
+        most, count = weights.get(item.path, (0, 0))
+        weights[item.path] = max(most, limit.args[0] if limit else 0), count + slow
+    items.sort(key=lambda item: weights[item.path], reverse=True)
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +102,6 @@ def toyflow(
 
 @pytest.fixture(scope="session")
 def ray_nodes(tmp_path_factory: pytest.TempPathFactory):
-    """The test that takes a node away comes last, in tests/sweep."""
     pytest.importorskip("ray", reason="pip install 'toyflow[ray]'")
     from ray_nodes import RayNodes
 

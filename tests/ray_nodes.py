@@ -44,3 +44,7 @@ class RayNodes:
     def lose_a_node(self) -> None:
         """At once, with all that runs there."""
         self.cluster.remove_node(self.second, allow_graceful=False)
+
+    def replace_the_lost_node(self) -> None:
+        """For whoever comes next."""
+        self.second = self.cluster.add_node(num_cpus=1)

@@ -146,10 +146,8 @@ def test_a_stopped_sweep_keeps_what_it_finished_and_resumes(toyflow, tmp_path, n
     assert "Traceback" not in stderr
     if number != signal.SIGKILL:
         assert process.returncode == 128 + number and "what is finished is kept" in stderr
-    deadline = time.time() + 60
-    while workers_of(tmp_path) and time.time() < deadline:  # they notice that their parent is gone
+    while workers_of(tmp_path):  # they notice that their parent is gone, or the test is out of time
         time.sleep(0.02)
-    assert workers_of(tmp_path) == []
     kept = scores(tmp_path)
     assert 2 <= kept["key"].nunique() < 6
     resumed = toyflow(*SLOW)

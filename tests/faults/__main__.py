@@ -1,4 +1,4 @@
-"""`python tests/faults [--short] [--only WORD] [--seed N] [--write]`: what a machine does to toyflow."""
+"""`python tests/faults [--short] [--rounds N] [--only WORD] [...]`: what a machine does to toyflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="what CI runs: a few of each")
     parser.add_argument("--only", default="", help="rows that have this in their name")
     parser.add_argument("--seed", type=int, default=0, help="of moments and places")
+    parser.add_argument("--rounds", type=int, help="a round has one trial of each family; all, unless given")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after which no trial begins")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
     parser.add_argument("--keep", type=Path, help="a folder to work in, which stays; its world is used again")
@@ -36,7 +37,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="toyflow-faults-") as temporary,
         bench(chosen.keep or Path(temporary), chosen.seed, chosen.short) as place,
     ):
-        outcome = campaign.carry_out(_chosen(place, chosen.only), console, 60 * chosen.minutes)
+        outcome = campaign.carry_out(_chosen(place, chosen.only, chosen.rounds), console, 60 * chosen.minutes)
     console.print(campaign.as_table(outcome))
     for finding in outcome.findings:
         console.print(finding, markup=False)
@@ -45,9 +46,9 @@ def main() -> None:
     sys.exit(0 if outcome.well and outcome.rows else 1)
 
 
-def _chosen(place: Bench, word: str) -> Iterator[campaign.Trial]:
+def _chosen(place: Bench, word: str, rounds: int | None) -> Iterator[campaign.Trial]:
     """One of each family, then the next of each: where time is short, some of every kind are tried."""
-    for trials in zip_longest(*(family.trials(place) for family in FAMILIES)):
+    for trials in islice(zip_longest(*(family.trials(place) for family in FAMILIES)), rounds):
         yield from (trial for trial in trials if trial is not None and word in trial.row)
 
 

@@ -70,13 +70,13 @@ def victims(bench: Bench) -> list[Victim]:
 def trials(bench: Bench) -> Iterator[Trial]:
     """A row for each command, taken in turns. The short form kills twice on the way to one end."""
     rounds, kills = (1, SHORT_MOMENTS) if bench.short else (MOMENTS, 1)
-    references = [_Reference(bench, victim) for victim in victims(bench)]
+    references = [Reference(bench, victim) for victim in victims(bench)]
     for _ in range(rounds):
         for reference in references:
             yield Trial(f"kill -9 of {reference.victim.name}", lambda r=reference: r.killed(kills))
 
 
-class _Reference:
+class Reference:
     """A victim's undisturbed run, made when it is first needed."""
 
     def __init__(self, bench: Bench, victim: Victim) -> None:
@@ -91,7 +91,7 @@ class _Reference:
             self._run()
         before: dict[str, tuple[int, str]] = {}
         for _ in range(times):
-            self._kill(folder)
+            self.kill(folder)
             unchanged(before, folder)
             before = finished(folder)
         well(inside(folder, *victim.words))
@@ -117,9 +117,12 @@ class _Reference:
         self.result = self.victim.result(folder)
         self.bench.drop(folder)
 
-    def _kill(self, folder: Path) -> None:
-        """From its first file on, so that there is something to lose."""
+    def kill(self, folder: Path) -> None:
+        """Kill it at a random moment after its first file was written, so that there is something to lose.
+        A run that ends before that moment is undone and tried again with an earlier one."""
         share = self.bench.random.uniform(0, 1)
+        before = folder.with_name(f"{folder.name}-before")
+        shutil.copytree(folder, before)
         while True:
             process = commands.start(folder, *self.victim.words, fault=self.victim.fault)
             limit = time.monotonic() + PATIENCE
@@ -133,9 +136,8 @@ class _Reference:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             if not ended_before:
+                self.bench.drop(before)
                 return
             share *= 0.8
-            for part in folder.iterdir():
-                shutil.rmtree(part)
-            for part in self.victim.parts:
-                shutil.copytree(self.bench.world / part, folder / part)
+            shutil.rmtree(folder)
+            shutil.copytree(before, folder)

@@ -2,11 +2,14 @@
 
 import io
 import json
+import subprocess
 
+import commands
 import pytest
 from faults import campaign
-from faults.bench import Done, finished, no_rubbish, refused, unchanged
+from faults.bench import Bench, Done, finished, no_rubbish, refused, unchanged
 from faults.campaign import Accepted, Lost, NotHere, Rude, Trial
+from faults.kill import Reference, Victim
 from rich.console import Console
 
 from toyflow.atomic import atomic_folder
@@ -74,3 +77,23 @@ def test_a_refusal_must_be_a_line_that_names_the_file(done, why):
     refused(Done(1, "", "toyflow: weights is damaged"), "weights")
     with pytest.raises(Rude, match=why):
         refused(done, "weights")
+
+
+def test_a_kill_that_comes_too_late_is_tried_again_from_what_was_there(tmp_path, monkeypatch):
+    """Seed 0 waits for most of the 0.3 s that the command is said to take; it ends sooner."""
+    monkeypatch.setattr(
+        commands,
+        "start",
+        lambda folder, *words, fault: subprocess.Popen(
+            ["sh", "-c", "touch first; sleep 0.05"], cwd=folder, start_new_session=True
+        ),
+    )
+    bench = Bench(tmp_path, seed=0, short=True)
+    folder = bench.fresh()
+    (folder / "finished").write_text("before")
+    before = (folder / "finished").stat().st_mtime_ns
+    reference = Reference(bench, Victim("nothing", (), (), "first", lambda folder: None))
+    reference.seconds = 0.3
+    reference.kill(folder)
+    assert (folder / "finished").stat().st_mtime_ns == before
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]

@@ -5,8 +5,6 @@ import json
 import pandas as pd
 import pytest
 
-from toyflow.machine import cores
-
 pytest.importorskip("lerobot")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -23,14 +21,14 @@ def test_demonstrations_training_evaluation(rendered_libero, toyflow, tmp_path):
     )  # fmt: skip
     assert "1 episodes" in said
     said = run(
-        "robot-train", "--dataset", "demos", "--iterations", "200", "--batch-size", "16", "--steps", "1",
-        "--states", "2", "--videos", "1", "--out", "out",
+        "robot-train", "--dataset", "demos", "--iterations", "60", "--batch-size", "8", "--steps", "1",
+        "--states", "2", "--videos", "1", "--threads", "1", "--out", "out",
     )  # fmt: skip
     assert "Solved episodes by task" in said and "libero_object" in said
     [cell] = (toyflow.folder / "out" / "cells").glob("[!.]*")
-    assert json.loads((cell / "config.json").read_text())["environment"]["threads"] == cores()
     curve = pd.read_csv(cell / "curve.csv")
-    assert curve["iteration"].iloc[-1] == 200 and curve["loss"].iloc[-5:].mean() < curve["loss"].iloc[0] / 2
+    assert curve["iteration"].iloc[-1] == 60
+    assert curve["loss"].iloc[-5:].mean() < 0.75 * curve["loss"].iloc[:5].mean()
     [evaluation] = cell.glob("evaluations/*/config.json")
     details = json.loads(evaluation.read_text())["details"]
     assert details["examples"] == 2 and details["errors"] == 0

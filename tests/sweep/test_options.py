@@ -2,7 +2,7 @@ import math
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from junk import JSON, TEXT, parsed, texts
 
@@ -93,6 +93,9 @@ KEYS = st.sampled_from([field.name for field in fields(SweepOptions)]) | st.text
 
 
 @given(st.dictionaries(KEYS, JSON, max_size=3))
+@example({"cpus-per-cell": 10**400})
+@example({"gpus-per-cell": 10**400})
+@example({"learning-rate": 10**400})
 def test_whatever_a_preset_holds_it_is_options_or_refused(values):
     options = parsed(lambda: SweepOptions().updated(values, "preset x"))
     if options is not None:

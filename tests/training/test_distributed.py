@@ -10,6 +10,10 @@ import pytest
 
 pytest.importorskip("accelerate")
 
+from toyflow.errors import UsageError
+from toyflow.launch import Launch
+from toyflow.training.distributed import joined as join
+
 CODE = """
 from pathlib import Path
 from toyflow.errors import ToyflowError
@@ -49,3 +53,17 @@ def test_a_failure_is_one_line_and_its_traceback_is_kept_until_a_try_succeeds(tm
     )
     assert joined(tmp_path, "open('nowhere/file')").startswith("FileNotFoundError") and log.exists()
     assert joined(tmp_path, "pass") == "" and not log.exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "said"),
+    [
+        ("mps", 0, "on cpu or cuda, not on mps: --device cpu"),
+        ("cuda", 1, "2 processes were started here for 1 GPUs: start one for each"),
+    ],
+)
+def test_a_device_that_processes_cannot_share_is_refused(tmp_path, monkeypatch, device, gpus, said):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    second = Launch(rank=1, world_size=2, local_rank=1, local_world_size=2)
+    with pytest.raises(UsageError, match=said), join(second, device, tmp_path / "log"):
+        pytest.fail("it joined")

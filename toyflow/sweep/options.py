@@ -102,7 +102,7 @@ def _executor(value: Any, where: str) -> str:
 
 
 def _amount(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise UsageError(f"{where} must be a number of 0 or more, got {value!r}.")
     return float(value)
 

@@ -1,8 +1,8 @@
 """Sweeps on a real Ray cluster of two nodes, from the command line as a user starts them."""
 
 import json
-import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 POINTS = ("sweep", "--task", "points", "--iterations", "40", "--steps", "1,2", "--seeds", "0-1")
 FOUR = (*POINTS, "--schedules", "beta,power:2")
-LONG = (*POINTS, "--schedules", "beta,uniform,shift:4", "--iterations", "1500")
+LONG = (*POINTS, "--schedules", "beta,uniform", "--iterations", "1500")
 
 
 def results(out: Path) -> dict[str, object]:
@@ -33,7 +33,7 @@ def results(out: Path) -> dict[str, object]:
 
 
 def test_results_are_those_of_the_local_executor_though_a_worker_dies(ray_nodes, toyflow, tmp_path):
-    assert toyflow.apart(*FOUR, "--out", "local").returncode == 0
+    assert toyflow(*FOUR, "--out", "local").returncode == 0
     ray_nodes.kill_a_worker()
     swept = toyflow.apart(*FOUR, *ray_nodes.options, "--out", "ray")
     assert swept.returncode == 0, swept.stdout + swept.stderr
@@ -56,11 +56,11 @@ def test_a_cell_that_fails_is_not_tried_again_and_its_log_is_here(ray_nodes, toy
 
 
 def test_only_what_is_missing_is_made_by_a_model_that_was_trained_here(ray_nodes, toyflow, tmp_path):
-    assert toyflow.apart(*POINTS, "--schedules", "beta", "--out", "out").returncode == 0
+    assert toyflow(*POINTS, "--schedules", "beta", "--out", "out").returncode == 0
     weights = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("weights.safetensors")}
     more = (*POINTS, "--schedules", "beta", "--steps", "1,2,5")
     assert toyflow.apart(*more, *ray_nodes.options, "--out", "out").returncode == 0
-    assert toyflow.apart(*more, "--out", "local").returncode == 0
+    assert toyflow(*more, "--out", "local").returncode == 0
     assert results(tmp_path / "out") == results(tmp_path / "local")
     assert all(p.stat().st_mtime_ns == then for p, then in weights.items())
 
@@ -78,39 +78,40 @@ def test_a_stopped_driver_keeps_what_is_finished_and_resumes(ray_nodes, toyflow,
     kept = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("manifest.json")}
     resumed = toyflow.apart(*LONG, *ray_nodes.options, "--out", "out")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert "of 6 cells to run" in resumed.stdout
+    assert "of 4 cells to run" in resumed.stdout
     assert all(p.stat().st_mtime_ns == then for p, then in kept.items())
-    assert len(list((tmp_path / "out" / "cells").iterdir())) == 6
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 4
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "said", "connects"),
     [
-        (("--address", "127.0.0.1:1"), "no Ray cluster at 127.0.0.1:1: Connection refused"),
-        (("--address", "nowhere"), "must be auto or HOST:PORT"),
-        (("--address", "ray://127.0.0.1:10001"), "not supported"),
-        (("--gpus-per-cell", "1"), "no node of the Ray cluster has 1 CPU and 1 GPU, which a cell is to have"),
-        (("--device", "cuda"), "needs --gpus-per-cell"),
+        (("--address", "127.0.0.1:1"), "no Ray cluster at 127.0.0.1:1: Connection refused", False),
+        (("--address", "nowhere"), "must be auto or HOST:PORT", True),
+        (("--address", "ray://127.0.0.1:10001"), "not supported", False),
+        (("--gpus-per-cell", "1"), "no node of the Ray cluster has 1 CPU and 1 GPU, which a cell", True),
+        (("--device", "cuda"), "needs --gpus-per-cell", False),
     ],
 )
-def test_what_cannot_be_is_one_line_before_any_work(ray_nodes, toyflow, tmp_path, words, said):
-    refused = toyflow.apart(*POINTS, *ray_nodes.options, *words, "--out", "out")
+def test_what_cannot_be_is_one_line_before_any_work(ray_nodes, toyflow, tmp_path, words, said, connects):
+    """A command that tries to connect has a process of its own: this one stays unconnected."""
+    run = toyflow.apart if connects else toyflow
+    refused = run(*POINTS, *ray_nodes.options, *words, "--out", "out")
     assert refused.returncode == 2, refused.stdout + refused.stderr
     [line] = refused.stderr.strip().splitlines()
     assert said in line and not (tmp_path / "out").exists()
 
 
 def test_nothing_is_connected_where_all_is_there(toyflow, tmp_path):
-    assert toyflow.apart(*POINTS, "--schedules", "beta", "--out", "out").returncode == 0
+    assert toyflow(*POINTS, "--schedules", "beta", "--out", "out").returncode == 0
     nowhere = ("--executor", "ray", "--address", "127.0.0.1:1")
-    again = toyflow.apart(*POINTS, "--schedules", "beta", *nowhere, "--out", "out")
+    again = toyflow(*POINTS, "--schedules", "beta", *nowhere, "--out", "out")
     assert again.returncode == 0 and "are already in out" in again.stdout
 
 
-def test_without_ray_the_line_says_what_to_install(toyflow, tmp_path):
-    (tmp_path / "ray.py").write_text("raise ImportError")
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    refused = toyflow.apart("sweep", "--executor", "ray", "--out", "out", PYTHONPATH=path)
+def test_without_ray_the_line_says_what_to_install(toyflow, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    refused = toyflow(*POINTS, "--executor", "ray", "--out", "out")
     assert refused.returncode == 2 and "pip install 'toyflow[ray]'" in refused.stderr
 
 
@@ -121,10 +122,11 @@ def test_a_lost_node_costs_no_cell(ray_nodes, toyflow, tmp_path):
             assert line, process.communicate()
     ray_nodes.lose_a_node()
     stdout, stderr = process.communicate(timeout=280)
+    ray_nodes.replace_the_lost_node()
     assert process.returncode == 0, stdout + stderr
-    assert "died; another worker takes it" in stdout and "[6/6]" in stdout
+    assert "died; another worker takes it" in stdout and "[4/4]" in stdout
     assert "raylet" not in stdout + stderr
-    assert len(list((tmp_path / "out" / "cells").iterdir())) == 6
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 4
 
 
 def finished(process, folder: Path, count: int) -> None:

@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 from toyflow.robot.runtime.serving.protocol import pack
 
 REQUESTS, MESSAGE_BYTES, CONNECTIONS = 10_000, 1 << 20, 24
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[3]
 
 
 def peak_bytes() -> int:
