@@ -28,8 +28,8 @@ from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import Planner
 from toyflow.robot.runtime.control.chunks import Blend
 from toyflow.robot.runtime.control.clock import RealClock
+from toyflow.robot.runtime.control.control_loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.log import RunLog, read_log
-from toyflow.robot.runtime.control.loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.planning import (
     Plan,
     Planning,

@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.sweep_options import SweepOptions
 
 SCHEDULES = ("uniform", "beta", *(f"shift:{alpha}" for alpha in range(2, 10)))
 ONE = ("--schedules", SCHEDULES[0], "--seeds", "0")

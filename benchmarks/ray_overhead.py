@@ -27,11 +27,11 @@ from toyflow.cluster import Cluster
 from toyflow.sweep.cell import run_cell
 from toyflow.sweep.events import Event, Failed, Finished, Started
 from toyflow.sweep.executors.ray import EvaluationDone, RayExecutor, TrainingDone
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Evaluated, Store
-from toyflow.toy.runner import ToyRunner
+from toyflow.sweep.sweep_options import SweepOptions
+from toyflow.toy.toy_runner import ToyRunner
 
 WORKERS = 2
 LIMITS = {"ratio": 1.1, "overhead, seconds per cell": 0.5}

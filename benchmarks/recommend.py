@@ -28,11 +28,11 @@ from toyflow.machine import choose_device
 from toyflow.report.recommendation import regret
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor, Executor, executor_of
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
-from toyflow.toy.runner import ToyRunner
+from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.toy.task import make_task
+from toyflow.toy.toy_runner import ToyRunner
 
 RULE = "toyflow recommend"
 SHORT_SEEDS, FULL_SEEDS = (100, 101), (0, 1, 2)

@@ -32,13 +32,13 @@ from websockets.sync.client import ClientConnection, connect
 from toyflow.flow import make_objective, parse_schedule
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface, Observation
-from toyflow.robot.opening import open_planner
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import find_checkpoint
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
-from toyflow.robot.runtime.serving.loop import run
+from toyflow.robot.policy_opening import open_planner
+from toyflow.robot.runtime.serving.event_loop import run
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.server import FRAMES_AHEAD, PolicyServer, ServerOptions

@@ -62,7 +62,7 @@ class Done(NamedTuple):
 def inside(folder: Path, *words: str) -> Done:
     """`toyflow` in this process, with its working folder, arguments and streams."""
     from toyflow import cli
-    from toyflow.robot.data.source import open_data_set
+    from toyflow.robot.data.data_source import open_data_set
 
     open_data_set.cache_clear()  # every command of a user is a process of its own
     out, err = StringIO(), StringIO()
@@ -270,6 +270,6 @@ def bench(root: Path, seed: int, short: bool) -> Iterator[Bench]:
         from toyflow.workers import start_fork_server
 
         start_fork_server(
-            ["toyflow.toy.runner", "toyflow.robot.robot_runner", "toyflow_test_plugin", "robot.points"]
+            ["toyflow.toy.toy_runner", "toyflow.robot.robot_runner", "toyflow_test_plugin", "robot.points"]
         )
         yield Bench(root, seed, short)

@@ -57,9 +57,9 @@ def _presets(bench: Bench) -> int:
 def _planned(preset: Path) -> Exception | None:
     """What planning the sweep raises, before anything is opened or made."""
     from toyflow import plugins
-    from toyflow.sweep.options import SweepOptions
     from toyflow.sweep.plan import plan_sweep
     from toyflow.sweep.presets import load_preset
+    from toyflow.sweep.sweep_options import SweepOptions
     from toyflow.toy.task import Task
 
     try:

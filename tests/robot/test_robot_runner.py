@@ -6,8 +6,8 @@ from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.sweep_options import SweepOptions
 
 
 def test_a_device_that_only_a_clusters_nodes_have_is_no_hindrance_at_the_driver(monkeypatch, tmp_path):

@@ -6,12 +6,12 @@ import pytest
 
 from toyflow.errors import UsageError
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.source import open_data_set
+from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.policy.checkpoint import seen
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask
-from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.sweep_options import SweepOptions
 
 pytest.importorskip("lerobot")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from toyflow.report.results import load_results
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.run import missing_cells
 from toyflow.sweep.store import FORMAT, Store
 from toyflow.sweep.subject import subject_of
+from toyflow.sweep.sweep_options import SweepOptions
 
 WRITTEN = Path(__file__).parent / "written_by_0_1_0"
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"

@@ -11,9 +11,9 @@ from toyflow.errors import UsageError
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.robot_task import RobotTask
 from toyflow.robot.simulation.trials import TrialOptions
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import Notes, available_presets, load_preset, notes
 from toyflow.sweep.subject import ResolvedOptions
+from toyflow.sweep.sweep_options import SweepOptions
 
 
 def _altered(path: Path) -> st.SearchStrategy[bytes]:

@@ -6,12 +6,12 @@ from rich.console import Console
 from runners import StubRunner
 
 from toyflow.sweep.executors import LocalExecutor
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.preview import MARGIN, print_plan
 from toyflow.sweep.runner import Estimate, Seconds
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Evaluated, Trained
+from toyflow.sweep.sweep_options import SweepOptions
 
 SECOND = Estimate(Seconds(MARGIN, 1 / MARGIN), Seconds(0, 0))
 """A cell that takes one to train, whatever the margin is."""

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from toyflow import run_study
-from toyflow.sweep.source import NoSourceError, hash_of
+from toyflow.sweep.code_hash import NoSourceError, hash_of
 
 HELPERS = """
 SHARPNESS = 2.0
@@ -180,7 +180,7 @@ def test_a_scripts_neighbours_are_its_own_code(tmp_path):
     (tmp_path / "script.py").write_text(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import neighbour, math\n"
-        "from toyflow.sweep.source import hash_of\n"
+        "from toyflow.sweep.code_hash import hash_of\n"
         "def root(x):\n    return math.sqrt(neighbour.limited(x))\n"
         "print(hash_of(root))\n"
     )

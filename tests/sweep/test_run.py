@@ -1,9 +1,9 @@
 import time
 
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.run import missing_cells
 from toyflow.sweep.store import Store
+from toyflow.sweep.sweep_options import SweepOptions
 
 
 def test_very_many_cells_are_planned_and_looked_for_quickly(tmp_path):

@@ -8,8 +8,8 @@ from typing import Any
 
 from toyflow.errors import UsageError
 from toyflow.robot.simulation.trial_options import TrialOptions
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import load_preset
+from toyflow.sweep.sweep_options import SweepOptions
 
 RECOMMEND = SweepOptions(
     schedules=("uniform", "shift:3", "shift:8"),

@@ -21,14 +21,14 @@ from toyflow.report.recommendation import Recommendation, Yardstick, recommend_f
 from toyflow.report.results import Results, load_results
 from toyflow.report.runs import existing_store
 from toyflow.sweep.executors import Executor, executor_of
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.run import Audience, run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
+from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.toy.models import task_of
 from toyflow.toy.probe_examples import bench_of
-from toyflow.toy.runner import ToyRunner
 from toyflow.toy.task import Task
+from toyflow.toy.toy_runner import ToyRunner
 from toyflow.version import __version__
 
 PROBE_STEPS, PROBE_EXAMPLES = 20, 250

@@ -13,11 +13,11 @@ from rich.markup import escape
 
 from toyflow.machine import cores
 from toyflow.robot.limits import Limits
-from toyflow.robot.opening import compile_planner, find_policy_for_robot, ready_planner, warnings_about
+from toyflow.robot.policy_opening import compile_planner, find_policy_for_robot, ready_planner, warnings_about
 from toyflow.robot.runtime.control.chunks import Handover, parse_handover
+from toyflow.robot.runtime.control.control_loop import LoopSettings
 from toyflow.robot.runtime.control.driving import DriveOptions, drive
 from toyflow.robot.runtime.control.log import read_log
-from toyflow.robot.runtime.control.loop import LoopSettings
 from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.replay import NoPlanning, RecordedActions
 from toyflow.robot.runtime.control.setup import (

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from toyflow.machine import cores
 from toyflow.robot.latency import Times
-from toyflow.robot.opening import compile_planner, find_policy, ready_planner, warnings_about
+from toyflow.robot.policy_opening import compile_planner, find_policy, ready_planner, warnings_about
 from toyflow.robot.runtime.serving import check_packages
 
 
@@ -47,7 +47,7 @@ def serve_one(
     check_packages()
     # Imported here since websockets, msgpack and prometheus_client are optional.
     from toyflow.robot.runtime.serving.access import KEY_VARIABLE, check_host, read_key
-    from toyflow.robot.runtime.serving.loop import run, until_signal
+    from toyflow.robot.runtime.serving.event_loop import run, until_signal
     from toyflow.robot.runtime.serving.observations import Keys, ObservationReader, parse_keys
     from toyflow.robot.runtime.serving.server import (
         PolicyServer,

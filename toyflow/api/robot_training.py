@@ -23,9 +23,9 @@ from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.adapt import can_decode
-from toyflow.robot.opening import find_policy
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.policy.policy_options import PolicyOptions
+from toyflow.robot.policy_opening import find_policy
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask, Waivers
 from toyflow.robot.simulation.environment import load_environment
@@ -34,11 +34,11 @@ from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, objective_of, plan_sweep
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store, StoredTraining
+from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training.process_group import check_split
 
 

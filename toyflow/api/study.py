@@ -13,13 +13,13 @@ from toyflow.machine import choose_device
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.executors import DebugExecutor
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import run_missing
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
-from toyflow.toy.runner import ToyRunner
+from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.toy.task import Task
+from toyflow.toy.toy_runner import ToyRunner
 
 
 def plan_study(

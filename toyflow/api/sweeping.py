@@ -10,13 +10,13 @@ from rich.markup import escape
 
 from toyflow.errors import ToyflowError
 from toyflow.sweep.executors import executor_of
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.preview import print_plan
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.runner import make_runner
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
+from toyflow.sweep.sweep_options import SweepOptions
 
 if TYPE_CHECKING:  # imports pandas
     from toyflow.report.results import Results

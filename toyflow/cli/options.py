@@ -10,7 +10,7 @@ import typer
 from toyflow.api.command_options import ROBOT_TRAIN
 from toyflow.optionset import Names, Numbers, OptionSet
 from toyflow.parsing import listed_ranges
-from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.sweep_options import SweepOptions
 
 DEFAULTS = SweepOptions()
 OUT = Path(DEFAULTS.out)

@@ -66,7 +66,7 @@ def start_workers(task: str) -> None:
     from toyflow.workers import start_fork_server
 
     robot = ["toyflow.robot.robot_runner", "toyflow.robot.data.augmentation"]
-    toy = ["toyflow.toy.runner", "torchvision.datasets"]
+    toy = ["toyflow.toy.toy_runner", "torchvision.datasets"]
     start_fork_server([*(robot if task == "robot" else toy), *plugins.modules("tasks", task)])
 
 

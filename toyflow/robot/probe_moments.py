@@ -11,8 +11,8 @@ from toyflow.errors import UsageError
 from toyflow.flow import Model, Objective
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.data.resize import resized
-from toyflow.robot.data.source import open_data_set
 from toyflow.robot.policy.checkpoint import load_policy
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH

@@ -17,14 +17,14 @@ from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.machine import choose_device, cores, device_name
 from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.data_source import demo_source, open_data_set
 from toyflow.robot.data.frames import open_frames
-from toyflow.robot.data.source import demo_source, open_data_set
-from toyflow.robot.opening import open_planner
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.card import write_card
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.logs import Logs, check_wandb
 from toyflow.robot.policy.policy_training import batches, train_on_nothing, train_policy, weights_of
+from toyflow.robot.policy_opening import open_planner
 from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.simulation.environment import load_environment
@@ -32,11 +32,11 @@ from toyflow.robot.simulation.evaluation import Run, by_task, evaluate_policy
 from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
 from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
+from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.sweep.trial import iteration_seconds
 from toyflow.training import Bench, CurvePoint, PolicyRecipe, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup

@@ -9,15 +9,15 @@ from typing import Any
 from toyflow.errors import UsageError, unknown
 from toyflow.optionset import OptionSet, choice, text
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.source import demo_source, open_data_set, short_name
+from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
 from toyflow.robot.policy.checkpoint import normalisation_of, seen
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.robot.simulation.trials import trials_of
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.subject import ResolvedOptions, Subject
+from toyflow.sweep.sweep_options import SweepOptions
 
 
 @dataclass(frozen=True)

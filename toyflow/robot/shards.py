@@ -24,8 +24,8 @@ from toyflow.cluster import (
 )
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, device_name
-from toyflow.robot.opening import open_planner
 from toyflow.robot.planner import Planner
+from toyflow.robot.policy_opening import open_planner
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, run_episodes
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store, StoredTraining, Trained

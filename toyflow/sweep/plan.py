@@ -12,10 +12,10 @@ from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Objective, make_objective, parse_sampler, parse_schedule
 from toyflow.flow.schedules import TIME_SAMPLINGS
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import ResolvedOptions, Subject, load_subject
+from toyflow.sweep.sweep_options import SweepOptions
 
 
 @dataclass(frozen=True)

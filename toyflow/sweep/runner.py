@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import torch
 
 from toyflow import plugins
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
+from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training import Bench
 
 OnProgress = Callable[[str, int, int, str | None], None]

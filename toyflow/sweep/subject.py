@@ -10,8 +10,8 @@ from typing import ClassVar, NamedTuple
 from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.optionset import OptionSet, check_names
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.records import TEST_SET, TrainingRecord
+from toyflow.sweep.sweep_options import SweepOptions
 
 
 class ResolvedOptions(NamedTuple):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from toyflow.flow import parse_sampler, parse_schedule
+from toyflow.sweep.code_hash import NoSourceError, hash_of, hash_of_attribute, is_foreign
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.source import NoSourceError, hash_of, hash_of_attribute, is_foreign
 from toyflow.sweep.stored import Code
 from toyflow.toy.task import Task
 

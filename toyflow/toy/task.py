@@ -16,8 +16,8 @@ from toyflow.errors import UsageError
 from toyflow.flow import Model
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.seeds import generator
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.subject import Subject, check_current
+from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training import Batch, OneCycle
 
 

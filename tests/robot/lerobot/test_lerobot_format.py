@@ -27,13 +27,13 @@ from toyflow.robot.lerobot.imported import import_checkpoint
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_format import decoded
 from toyflow.robot.limits import Limits
-from toyflow.robot.opening import open_planner
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
+from toyflow.robot.policy_opening import open_planner
 from toyflow.robot.robot_task import RobotTask
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.store import Store, Trained
+from toyflow.sweep.sweep_options import SweepOptions
 
 CPU = torch.device("cpu")
 TRAIN = (

@@ -5,7 +5,7 @@ import pytest
 from toyflow.errors import UsageError
 from toyflow.sweep import executors
 from toyflow.sweep.executors import DebugExecutor, LocalExecutor, executor_of
-from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.sweep_options import SweepOptions
 
 ON_CPU = {"device": "cpu"}
 

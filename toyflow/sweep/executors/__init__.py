@@ -7,7 +7,7 @@ from toyflow.machine import check_device_name, choose_device, cores
 from toyflow.sweep.executors.base import Executor
 from toyflow.sweep.executors.debug import DebugExecutor
 from toyflow.sweep.executors.local import LocalExecutor
-from toyflow.sweep.options import SweepOptions
+from toyflow.sweep.sweep_options import SweepOptions
 
 __all__ = ["DebugExecutor", "Executor", "LocalExecutor", "executor_of"]
 

@@ -18,9 +18,9 @@ from robot.runtime.robots.fakes import FakeRobot
 
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
-from toyflow.robot.opening import find_policy, ready_planner
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
+from toyflow.robot.policy_opening import find_policy, ready_planner
 from toyflow.robot.runtime.control.log import read_log
 from toyflow.robot.runtime.control.run_figure import draw_run
 from toyflow.robot.runtime.control.summary import Summary

@@ -22,7 +22,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from toyflow.robot.interface import Observation
 from toyflow.robot.planner import Planner
-from toyflow.robot.runtime.serving.loop import run
+from toyflow.robot.runtime.serving.event_loop import run
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.server import PolicyServer, ServerOptions

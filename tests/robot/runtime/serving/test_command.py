@@ -14,10 +14,10 @@ from websockets.sync.client import connect
 
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
-from toyflow.robot.opening import warnings_about
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
-from toyflow.robot.runtime.serving.loop import run, until_signal
+from toyflow.robot.policy_opening import warnings_about
+from toyflow.robot.runtime.serving.event_loop import run, until_signal
 from toyflow.robot.runtime.serving.protocol import unpack
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Evaluated, Store, Trained
@@ -94,8 +94,8 @@ def test_signals_are_given_back_when_the_server_has_ended():
 
 
 def test_stand_in_assets_are_told(tmp_path):
-    from toyflow.robot.opening import open_planner
     from toyflow.robot.policy.checkpoint import find_checkpoint
+    from toyflow.robot.policy_opening import open_planner
 
     for assets, said in (("own", []), ("stand-in", ["stand-in assets only"])):
         training = find_checkpoint(made_policy(tmp_path / assets, assets=assets))

@@ -24,8 +24,8 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.runtime import serving as serving_package
 from toyflow.robot.runtime.serving import check_packages
 from toyflow.robot.runtime.serving.batching import Batcher
+from toyflow.robot.runtime.serving.event_loop import run
 from toyflow.robot.runtime.serving.faults import Fault, LateFault
-from toyflow.robot.runtime.serving.loop import run
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.server import PolicyServer, ServerOptions, serving_warnings

@@ -23,6 +23,7 @@ from rich.markup import escape
 from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment, installed_version
+from toyflow.robot.data.data_source import DEMOS
 from toyflow.robot.data.demos.attempt_progress import AttemptProgress
 from toyflow.robot.data.demos.attempt_queue import AttemptQueue
 from toyflow.robot.data.demos.attempt_workers import run_attempts
@@ -31,7 +32,6 @@ from toyflow.robot.data.demos.demo_options import DemoOptions
 from toyflow.robot.data.demos.expert_report import ExpertReport
 from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome, record
 from toyflow.robot.data.demos.staging import Staging
-from toyflow.robot.data.source import DEMOS
 from toyflow.robot.interface import Interface
 from toyflow.robot.simulation.environment import Environment, SuiteTask, load_environment
 from toyflow.robot.simulation.simulators import Work, WorkerChannel

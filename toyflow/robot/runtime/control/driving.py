@@ -17,8 +17,8 @@ from toyflow.errors import ToyflowError, UsageError, named_line
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.runtime.control.chunks import Handover
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
+from toyflow.robot.runtime.control.control_loop import ControlLoop, Ending, LoopSettings
 from toyflow.robot.runtime.control.log import RunLog, read_log
-from toyflow.robot.runtime.control.loop import ControlLoop, Ending, LoopSettings
 from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals

@@ -8,8 +8,8 @@ from junk import JSON, TEXT, parsed, texts
 
 from toyflow.errors import UsageError
 from toyflow.parsing import parse_numbers
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.presets import load_preset
+from toyflow.sweep.sweep_options import SweepOptions
 
 
 def test_flags_override_a_preset_which_overrides_the_defaults(tmp_path):

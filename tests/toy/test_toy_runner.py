@@ -7,8 +7,8 @@ from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
-from toyflow.toy.runner import ToyRunner
 from toyflow.toy.tasks.grid_to_sequence import GridToSequence
+from toyflow.toy.toy_runner import ToyRunner
 from toyflow.training import Batch
 
 SHORT = {

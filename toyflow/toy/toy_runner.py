@@ -11,12 +11,12 @@ import torch
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, device_name
 from toyflow.seeds import generator, global_state
-from toyflow.sweep.options import SweepOptions
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.stored import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
+from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.sweep.trial import iteration_seconds
 from toyflow.toy.checks import check_batch, check_scores, check_set_scores
 from toyflow.toy.code import code_of

@@ -15,8 +15,8 @@ from toyflow.errors import UsageError
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.runtime.control.chunks import Blend, Ensemble, parse_handover
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
+from toyflow.robot.runtime.control.control_loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.log import RunLog, read_log
-from toyflow.robot.runtime.control.loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.planning import SteppedPlanning, ThreadedPlanning
 from toyflow.robot.runtime.control.replay import NoPlanning, RecordedActions
 from toyflow.robot.runtime.control.safety import Gate, SafetyStop
