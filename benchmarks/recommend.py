@@ -140,11 +140,11 @@ def measure(setting: Setting, out: Path, console: Console) -> list[dict[str, obj
             "setting": setting.name,
             "metric": yardstick.metric,
             "rule": rule,
-            "law": choice.law,
+            "law": choice.schedule,
             "steps": choice.steps,
             "regret": held.mean,
             "regret_by_seed": " ".join(f"{value:.4f}" for value in held.by_seed),
-            "best_law": held.best_law,
+            "best_law": held.best_schedule,
             "best_steps": held.best_steps,
             "cost_share": share if rule == RULE else 0.0,
         }

@@ -9,6 +9,11 @@ from lerobot.configs.types import NormalizationMode
 from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import CosineDecayWithWarmupSchedulerConfig
 
+from toyflow.robot.policy.policy_options import PolicyOptions
+
+POLICY = PolicyOptions()
+"""Its defaults are those of `toyflow robot-train`."""
+
 
 @PreTrainedConfig.register_subclass("toyflow")
 @dataclass
@@ -30,23 +35,23 @@ class ToyflowConfig(PreTrainedConfig):
         backbone_lr_multiplier: factor on the learning rate for vision and language.
     """
 
-    size: str = "nano"
+    size: str = POLICY.size
     schedule: str = "shift:4"
     objective: str = "flow"
     time_sampling: str = "stratified"
     num_steps: int = 1
     sampler: str = "euler"
-    chunk_size: int = 10
-    n_action_steps: int = 10
-    attention: str = "joint"
-    supervision: str = "mask"
-    language: bool = True
-    use_state: bool = True
-    image_size: int = 0
+    chunk_size: int = POLICY.horizon
+    n_action_steps: int = POLICY.horizon
+    attention: str = POLICY.attention
+    supervision: str = POLICY.supervision
+    language: bool = POLICY.language
+    use_state: bool = POLICY.state
+    image_size: int = POLICY.image_size
     tokeniser: str = "hashed"
-    pretrained_backbone: bool = False
+    pretrained_backbone: bool = POLICY.pretrained
     fps: float = 0.0
-    normalisation: str = "mean-std"
+    normalisation: str = POLICY.normalisation
     state_centre: list[float] = field(default_factory=list)
     state_scale: list[float] = field(default_factory=list)
     action_centre: list[float] = field(default_factory=list)

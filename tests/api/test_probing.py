@@ -17,8 +17,8 @@ from toyflow.api.study import run_study
 from toyflow.errors import UsageError
 from toyflow.flow.samplers import euler
 from toyflow.report.probe_report import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
-from toyflow.report.runs import existing_store
 from toyflow.report.style import Style
+from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.store import Store, Trained
 from toyflow.toy.models import decode, load_model, task_of
 from toyflow.toy.probe_examples import bench_of

@@ -38,8 +38,8 @@ def test_it_advises_with_evidence_and_cost_and_keeps_what_it_ran(toyflow, recomm
     assert "Cost: 4 trainings of 20 iterations (of 80)" in said
     file = toyflow.folder / "results/recommend/points/recommendation.json"
     advice = json.loads(file.read_text())
-    assert advice["law"] in ("uniform", "shift:4") and advice["steps"] in (1, 2)
-    assert {row["law"] for row in advice["candidates"]} == {"uniform", "shift:4"}
+    assert advice["schedule"] in ("uniform", "shift:4") and advice["steps"] in (1, 2)
+    assert {row["schedule"] for row in advice["candidates"]} == {"uniform", "shift:4"}
     assert all(row["noise_end_mse"] > 0 and 0 <= row["K=1"] <= 1 for row in advice["candidates"])
 
     again = toyflow("recommend", *SHORT, "--jobs", "1")

@@ -39,7 +39,7 @@ def results(scores: dict[tuple[str, int], list[float]], metric: str = "score") -
 def chosen(scores: dict[tuple[str, int], list[float]], yardstick: Yardstick = HEADLINE) -> tuple[str, int]:
     metric = "score" if yardstick.headline else yardstick.metric
     choice = choose(yardstick.scores(results(scores, metric)), yardstick)
-    return choice.law, choice.steps
+    return choice.schedule, choice.steps
 
 
 def test_one_step_is_taken_where_it_costs_no_more_than_the_margin():
@@ -76,15 +76,15 @@ def test_a_schedule_without_some_steps_competes_in_its_own():
 def test_distances_are_better_when_small_and_their_margin_is_relative():
     scores = {("uniform", 1): [120.0], ("uniform", 10): [40.0], ("beta", 4): [43.9], ("beta", 2): [44.5]}
     choice = choose(DISTANCE.scores(results(scores, "distance")), DISTANCE)
-    assert (choice.law, choice.steps, choice.mean) == ("beta", 4, 43.9)
-    assert (choice.best_law, choice.best_steps, choice.best_mean) == ("uniform", 10, 40.0)
+    assert (choice.schedule, choice.steps, choice.mean) == ("beta", 4, 43.9)
+    assert (choice.best_schedule, choice.best_steps, choice.best_mean) == ("uniform", 10, 40.0)
 
 
 def test_regret_is_by_seed_against_the_best_mean_of_the_full_sweep():
     full = results({("uniform", 1): [0.80, 0.82], ("beta", 1): [0.90, 0.86], ("beta", 10): [0.7, 0.99]})
     found = regret_of(full, choice("uniform", 1), HEADLINE)
     assert found is not None
-    assert (found.best_law, found.best_steps) == ("beta", 1)
+    assert (found.best_schedule, found.best_steps) == ("beta", 1)
     assert found.by_seed == pytest.approx([0.10, 0.04])
     assert found.mean == pytest.approx(0.07)
     sentence = regret_sentence(found, HEADLINE)
@@ -96,9 +96,9 @@ def test_regret_is_on_the_seeds_of_the_choice_and_says_what_lacks_them():
         {("uniform", 1): [0.7, 0.7, 0.7, 0.7], ("shift:8", 1): [0.9, 0.9, 0.9], ("beta", 1): [0.8] * 4}
     )
     of_short = regret_of(full, choice("shift:8", 1), HEADLINE)
-    assert of_short is not None and (of_short.best_law, of_short.by_seed) == ("shift:8", [0.0, 0.0, 0.0])
+    assert of_short is not None and (of_short.best_schedule, of_short.by_seed) == ("shift:8", [0.0, 0.0, 0.0])
     of_long = regret_of(full, choice("uniform", 1), HEADLINE)
-    assert of_long is not None and of_long.best_law == "beta" and of_long.mean == pytest.approx(0.1)
+    assert of_long is not None and of_long.best_schedule == "beta" and of_long.mean == pytest.approx(0.1)
     assert of_long.left_out == [("shift:8", 1)]
     assert "left out: shift:8 at K = 1" in regret_sentence(of_long, HEADLINE)
 
@@ -180,7 +180,7 @@ def test_the_advice_says_what_the_seeds_can_tell(tmp_path):
 def test_the_advice_by_a_distance_is_told_in_its_unit(tmp_path):
     scores = {("uniform", 1): [0.2, 0.25], ("uniform", 10): [0.9, 0.95], ("beta", 10): [0.7, 0.74]}
     found = recommend_from(stored(tmp_path, scores), None, DISTANCE, [HEADLINE], SETTING)
-    assert (found.choice.law, found.choice.steps) == ("uniform", 10)
+    assert (found.choice.schedule, found.choice.steps) == ("uniform", 10)
     assert any("no schedule comes within 0.108 of it in fewer steps" in s for s in found.sentences)
     assert any("uniform is lower than beta in distance" in s for s in found.sentences)
     assert "By exact match, too: uniform at K = 10 (92.5 %)." in found.sentences

@@ -23,7 +23,7 @@ from toyflow.flow.samplers import Velocity, euler
 from toyflow.machine import choose_device
 from toyflow.report.probe_report import IDEAL, STANDARD_ERROR, Probed
 from toyflow.report.results import rank, variants
-from toyflow.report.runs import existing_store
+from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord
 from toyflow.sweep.runner import load_runner
 from toyflow.sweep.store import WEIGHTS, Store, StoredEvaluation, StoredTraining

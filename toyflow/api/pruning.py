@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from toyflow.errors import UsageError
-from toyflow.report.runs import existing_store, find_cells, find_damaged
+from toyflow.sweep.inspection import existing_store, find_cells, find_damaged
 
 
 class Prunable(NamedTuple):

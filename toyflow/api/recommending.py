@@ -19,8 +19,8 @@ from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.machine import choose_device
 from toyflow.report.recommendation import Recommendation, Yardstick, recommend_from, regret, regret_sentence
 from toyflow.report.results import Results, load_results
-from toyflow.report.runs import existing_store
 from toyflow.sweep.executors import Executor, executor_of
+from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.run import Audience, run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
@@ -228,10 +228,10 @@ def seconds_of(results: Results) -> float:
 
 
 def _as_json(found: Recommendation) -> dict[str, object]:
-    rows = found.candidates.rename_axis("law").reset_index().astype(object)
+    rows = found.candidates.rename_axis("schedule").reset_index().astype(object)
     rows = rows.where(rows.notna(), None)
     return {
-        "law": found.choice.law,
+        "schedule": found.choice.schedule,
         "steps": found.choice.steps,
         "metric": found.yardstick.metric,
         "choice": asdict(found.choice),

@@ -1,5 +1,7 @@
 """A pre-LayerNorm transformer over noisy target tokens that reads condition tokens.
 
+Over 300 lines, as the three ways to read the condition share blocks, masks and the cache of keys and values.
+
 Three ways to read them, by name:
 
     cross   each block cross-attends to the condition tokens, then self-attends over the target

@@ -12,9 +12,9 @@ import numpy as np
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
 from toyflow.report.results import Results, load_results
-from toyflow.report.runs import existing_store
 from toyflow.report.selection import Arm, Selector, differing, select
 from toyflow.report.tables import MARGIN
+from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.records import TEST_SET
 from toyflow.sweep.store import StoredEvaluation
 

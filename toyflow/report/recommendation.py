@@ -63,10 +63,11 @@ class Yardstick:
 class ChosenPair:
     """A schedule and a number of steps, beside the pair with the best mean; the means are the metric's."""
 
-    law: str
+    schedule: str
+    """Its label in tables: of the objective, where that is not flow."""
     steps: int
     mean: float
-    best_law: str
+    best_schedule: str
     best_steps: int
     best_mean: float
     fewest_steps: int
@@ -98,7 +99,7 @@ class Regret:
     by_seed: Sequence[float]
     """For each seed: the pair of schedule and K with the best mean over these seeds, minus the chosen pair.
     The best is the luckiest too, so this is on the large side."""
-    best_law: str
+    best_schedule: str
     best_steps: int
     left_out: Sequence[tuple[str, int]]
     """Pairs that lack one of the seeds, or have a value that is no number there."""
@@ -162,7 +163,7 @@ def regret(full: Results, choice: ChosenPair, yardstick: Yardstick) -> Regret | 
     """How far the choice falls short of the best of a full sweep, on the seeds that the chosen pair has
     there; None if it has none."""
     by_seed = yardstick.scores(full).pivot_table("value", "seed", ["label", "steps"], dropna=False)
-    chosen = (choice.law, choice.steps)
+    chosen = (choice.schedule, choice.steps)
     if chosen not in by_seed or by_seed[chosen].isna().all():
         return None
     on_seeds = by_seed[by_seed[chosen].notna()]
@@ -181,13 +182,13 @@ def regret_sentence(found: Regret | None, yardstick: Yardstick) -> str:
     missing = ", ".join(f"{schedule} at K = {steps}" for schedule, steps in found.left_out)
     note = f" Not on all of these seeds, so left out: {missing}." if missing else ""
     start = f"Held against the full sweep ({seeds}): "
-    if (found.best_law, found.best_steps) == (found.choice.law, found.choice.steps):
+    if (found.best_schedule, found.best_steps) == (found.choice.schedule, found.choice.steps):
         return f"{start}its best is this choice.{note}"
     interval = stats.over_seeds(found.by_seed) if stats.has_spread(found.by_seed) else None
     scale, unit = (100, " points") if yardstick.share else (1, "")
     bounds = f" [{scale * interval.low:+.3g}, {scale * interval.high:+.3g}]" if interval else ""
     return (
-        f"{start}its best is {found.best_law} at K = {found.best_steps}; {found.choice.law} at K = "
+        f"{start}its best is {found.best_schedule} at K = {found.best_steps}; {found.choice.schedule} at K = "
         f"{found.choice.steps} is {scale * found.mean:.3g}{unit}{bounds} short of that.{note}"
     )
 
@@ -212,7 +213,7 @@ def recommendation_table(found: Recommendation) -> Table:
             elif name in heads:
                 cells.append(f"{value:.1%}" if name == "outcome_changed" else f"{value:.3f}")
             else:
-                chosen = schedule == choice.law and name == f"K={choice.steps}"
+                chosen = schedule == choice.schedule and name == f"K={choice.steps}"
                 cells.append(f"[bold green]{yardstick.shown(value)}[/]" if chosen else yardstick.shown(value))
         table.add_row(escape(str(schedule)), *cells)
     probe = (
@@ -229,7 +230,7 @@ def recommendation_sentences(found: Recommendation) -> list[str]:
     choice, ran = found.choice, found.setting
     threads = f"{ran['threads']} thread{'s' * (ran['threads'] > 1)}"
     return [
-        f"Train with {choice.law} and decode in {choice.steps} step{'s' * (choice.steps > 1)}.",
+        f"Train with {choice.schedule} and decode in {choice.steps} step{'s' * (choice.steps > 1)}.",
         *found.sentences,
         f"Cost: {ran['trainings']} trainings of {ran['short_iterations']} iterations (of "
         f"{ran['iterations']}), {ran['seconds']:.0f} s of work with decoding and probing ({threads} on "
@@ -239,12 +240,14 @@ def recommendation_sentences(found: Recommendation) -> list[str]:
 
 def _of_steps(choice: ChosenPair, yardstick: Yardstick) -> str:
     margin = yardstick.size(yardstick.allowed(choice.best_mean))
-    if (choice.law, choice.steps) == (choice.best_law, choice.best_steps):
-        start = f"K: {choice.law} at K = {choice.steps} scored best of all, {yardstick.shown(choice.mean)}"
+    if (choice.schedule, choice.steps) == (choice.best_schedule, choice.best_steps):
+        start = (
+            f"K: {choice.schedule} at K = {choice.steps} scored best of all, {yardstick.shown(choice.mean)}"
+        )
     else:
         start = (
-            f"K: the best was {choice.best_law} at K = {choice.best_steps}, "
-            f"{yardstick.shown(choice.best_mean)}; {choice.law} at K = {choice.steps}, "
+            f"K: the best was {choice.best_schedule} at K = {choice.best_steps}, "
+            f"{yardstick.shown(choice.best_mean)}; {choice.schedule} at K = {choice.steps}, "
             f"{yardstick.shown(choice.mean)}, is within {margin} of it"
         )
     fewer = f", and no schedule comes within {margin} of it in fewer steps"
@@ -257,24 +260,22 @@ def _of_schedules(results: Results, choice: ChosenPair, yardstick: Yardstick) ->
     at = at[at["steps"] == choice.steps]
     known = at.groupby("label", sort=False)["value"].agg(lambda values: bool(np.isfinite(values).all()))
     odd = [f"Left out, as it has no number there: {label}." for label in known.index[~known]]
-    others = [str(label) for label in known.index[known] if label != choice.law]
+    others = [str(label) for label in known.index[known] if label != choice.schedule]
     if not others:
         return [*odd, "Schedule: there was no other candidate in this K."]
     margin = yardstick.allowed(choice.best_mean) * (100 if yardstick.headline else 1)
     metric = None if yardstick.headline else yardstick.metric
     folder = results.evaluations[0].training.folder.parent
-    comparison = compare(folder, [choice.law, *others], [choice.steps], metric, margin, results)
+    comparison = compare(folder, [choice.schedule, *others], [choice.steps], metric, margin, results)
     told = [p for p in comparison.pairs if p.test and p.p_value is not None and p.p_value < LEVEL]
     if len(told) == len(others):
-        start = f"Schedule: these seeds tell {choice.law} from every other candidate"
+        start = f"Schedule: these seeds tell {choice.schedule} from every other candidate"
     elif told:
-        start = (
-            f"Schedule: these seeds tell {choice.law} from {' and '.join(pair.second for pair in told)} only"
-        )
+        start = f"Schedule: these seeds tell {choice.schedule} from {' and '.join(pair.second for pair in told)} only"
     else:
         start = (
-            f"Schedule: {choice.law} has the best mean, but these seeds do not tell it from the others, so "
-            "it is a guess"
+            f"Schedule: {choice.schedule} has the best mean, but these seeds do not tell it from the others, "
+            "so it is a guess"
         )
     chosen_by_them = "; it was chosen on the same seeds, which flatters it." if told else "."
     return [*odd, start + chosen_by_them, *verdicts(comparison)]
@@ -287,8 +288,8 @@ def _by_another(results: Results, choice: ChosenPair, other: Yardstick) -> str:
         found = choose(other.scores(results), other)
     except ToyflowError as error:
         return f"By {name}: {error}"
-    said = f"{found.law} at K = {found.steps} ({other.shown(found.mean)})"
-    alike = (found.law, found.steps) == (choice.law, choice.steps)
+    said = f"{found.schedule} at K = {found.steps} ({other.shown(found.mean)})"
+    alike = (found.schedule, found.steps) == (choice.schedule, choice.steps)
     return f"By {name}{', too' if alike else ' it would be'}: {said}."
 
 

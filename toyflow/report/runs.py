@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from toyflow import plugins
-from toyflow.atomic import DamagedError, listed, verified
-from toyflow.errors import UsageError
-from toyflow.flow import parse_schedule
+from toyflow.atomic import DamagedError
+from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells
 from toyflow.sweep.plan import differing
-from toyflow.sweep.store import WEIGHTS, Store, StoredEvaluation, StoredTraining
+from toyflow.sweep.store import StoredEvaluation, StoredTraining
 
 
 def cells_table(out: Path) -> Table:
@@ -68,78 +65,8 @@ def show_cell(out: Path, key: str) -> tuple[Group, bool]:
     text = "\n".join(
         f"[bold]{name}[/] {escape(json.dumps(value, indent=1))}" for name, value in parts.items()
     )
-    faults = [fault for part in _parts(training.folder) if (fault := _fault(part))]
+    faults = [fault for part in parts_of(training.folder) if (fault := fault_of(part))]
     state = (
         "[green]all files match their checksums[/]" if not faults else f"[red]{escape('; '.join(faults))}[/]"
     )
     return Group(f"[bold]{escape(str(training.folder))}[/]", text, scores, state), not faults
-
-
-def find_cells(store: Store, keys: Sequence[str], schedule: str | None) -> list[str]:
-    """Keys of the cells that any of the criteria names.
-
-    Raises:
-        UsageError: a beginning that fits no cell or several.
-    """
-    existing = cell_keys(store)
-    if schedule is not None and schedule not in plugins.available("objectives"):
-        schedule = parse_schedule(schedule).name
-    chosen: set[str] = set()
-    for beginning in keys:
-        fitting = [key for key in existing if key.startswith(beginning)]
-        if len(fitting) != 1:
-            count = f"{len(fitting)} keys" if fitting else "no key"
-            raise UsageError(f"{beginning!r} begins {count} of {store.root}; `toyflow runs list` shows them.")
-        chosen.update(fitting)
-    if schedule:
-        chosen.update(key for key in existing if _has_label(store, key, schedule))
-    return sorted(chosen)
-
-
-def find_damaged(store: Store) -> list[tuple[str, str | None]]:
-    """(cell, None) for trained models with a file missing or altered; (cell, decoding) for decodings of
-    models that are well."""
-    found: list[tuple[str, str | None]] = []
-    for key in cell_keys(store):
-        model, *decodings = _parts(store.cells / key)
-        if _fault(model):
-            found.append((key, None))
-        else:
-            found.extend((key, part.name) for part in decodings if _fault(part))
-    return found
-
-
-def _parts(folder: Path) -> list[Path]:
-    """The folders of a cell that each have a manifest: the model's, then its decodings'."""
-    return [folder, *sorted((folder / "evaluations").glob("[!.]*"))]
-
-
-def _fault(part: Path) -> str | None:
-    """What is wrong with the files that a manifest lists."""
-    try:
-        for name in listed(part):
-            if name != WEIGHTS or (part / name).exists():  # results may be passed on without them
-                verified(part, name)
-    except DamagedError as error:
-        return str(error)
-    return None
-
-
-def cell_keys(store: Store) -> list[str]:
-    """Keys of all cells."""
-    return sorted(path.name for path in store.cells.glob("[!.]*"))
-
-
-def _has_label(store: Store, key: str, label: str) -> bool:
-    try:
-        return store.training(key).record.label == label
-    except DamagedError:
-        return False
-
-
-def existing_store(out: Path) -> Store:
-    """The results folder `out`. Raises UsageError where there is none."""
-    store = Store(out)
-    if not store.cells.is_dir():
-        raise UsageError(f"{out} holds no results. `toyflow sweep --out {out}` makes some.")
-    return store

@@ -128,9 +128,10 @@ class RobotRunner(Runner):
                 self.group,
                 self.accumulate,
             )
+        counts = policy.parameter_counts()
         details = {
-            "parameters": sum(p.numel() for p in policy.parameters()),
-            "backbone_parameters": sum(p.numel() for p in policy.backbone.parameters()),
+            "parameters": counts["total"],
+            "backbone_parameters": counts["backbone"],
             **asdict(cost),
             "training_passes": objective.training_passes._asdict(),
             "seconds": trainer.curve.seconds,

@@ -1,1 +1,1 @@
-"""The toy: tasks on MNIST, their networks and scores, and the study of one cell."""
+"""The toy: tasks on MNIST digits, their models and scores, and the runner that trains and evaluates them."""
