@@ -34,7 +34,7 @@ def test_no_module_imports_what_its_layer_must_not():
     ("module", "line", "contract"),
     [
         ("report/tables.py", "from toyflow.toy import toy_runner", "The layers of toyflow BROKEN"),
-        ("flow/schedules.py", "import toyflow.sweep.plan", "The layers of toyflow BROKEN"),
+        ("flow/samplers.py", "import toyflow.sweep.plan", "The layers of toyflow BROKEN"),
         ("robot/data/data_set.py", "import toyflow.robot.policy.policy", "The rooms of toyflow.robot BROKEN"),
         ("sweep/plan.py", "import toyflow.sweep.run", "No circles BROKEN"),
     ],

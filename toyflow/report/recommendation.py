@@ -271,7 +271,8 @@ def _of_schedules(results: Results, choice: ChosenPair, yardstick: Yardstick) ->
     if len(told) == len(others):
         start = f"Schedule: these seeds tell {choice.schedule} from every other candidate"
     elif told:
-        start = f"Schedule: these seeds tell {choice.schedule} from {' and '.join(pair.second for pair in told)} only"
+        others = " and ".join(pair.second for pair in told)
+        start = f"Schedule: these seeds tell {choice.schedule} from {others} only"
     else:
         start = (
             f"Schedule: {choice.schedule} has the best mean, but these seeds do not tell it from the others, "

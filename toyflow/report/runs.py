@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow.atomic import DamagedError
-from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells
+from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
 from toyflow.sweep.plan import differing
 from toyflow.sweep.store import StoredEvaluation, StoredTraining
 
