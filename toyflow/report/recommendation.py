@@ -1,4 +1,7 @@
-"""`toyflow recommend`: the rule that chooses a schedule and a number of steps, its reasons, its check."""
+"""`toyflow recommend`: the rule that chooses a schedule and a number of steps, its reasons, its check.
+
+Over 300 lines, as all three read the same table of candidates.
+"""
 
 from __future__ import annotations
 
@@ -271,8 +274,8 @@ def _of_schedules(results: Results, choice: ChosenPair, yardstick: Yardstick) ->
     if len(told) == len(others):
         start = f"Schedule: these seeds tell {choice.schedule} from every other candidate"
     elif told:
-        others = " and ".join(pair.second for pair in told)
-        start = f"Schedule: these seeds tell {choice.schedule} from {others} only"
+        beaten = " and ".join(pair.second for pair in told)
+        start = f"Schedule: these seeds tell {choice.schedule} from {beaten} only"
     else:
         start = (
             f"Schedule: {choice.schedule} has the best mean, but these seeds do not tell it from the others, "
