@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from toyflow.atomic import DamagedError, read_json
+from toyflow.sweep.code_hash import UNKNOWN
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.runner import Runner
@@ -20,21 +21,27 @@ MOST_KEYS = 3
 
 def warnings_of_reuse(cells: Sequence[Cell], store: Store, runner: Runner) -> list[str]:
     """What a user must know of the results of `cells` that `store` holds: that other code made them, or that
-    nobody can tell, as toyflow 0.1.0 kept no hash of a task's code. Each is one line."""
+    nobody can tell, as source cannot be read or toyflow 0.1.0 kept no hash of a task's code. Each is one
+    line."""
     changed: dict[str, None] = {}
     keys: dict[str, None] = {}
+    unknown: dict[str, None] = {}
     older: Counter[str] = Counter()
     for cell, folder, now in _used_again(cells, store, runner):
         kept, version = _kept(folder)
         if kept is None:
             older[version] += 1
             continue
-        differing = [name for name in now if name in kept and kept[name] != now[name]]
+        compared = [name for name in now if name in kept]
+        unread = [name for name in compared if UNKNOWN in (kept[name], now[name])]
+        unknown |= dict.fromkeys(unread)
+        differing = [name for name in compared if name not in unread and kept[name] != now[name]]
         changed |= dict.fromkeys(differing)
         if differing:
             keys[cell.training.key] = None
     return [
         *([_said_of_changed(list(changed), list(keys), cells[0].training.task, store)] if changed else ()),
+        *([_said_of_unknown(list(unknown), cells[0].training.task, store)] if unknown else ()),
         *(
             f"{count} results in {store.root} were written by toyflow {version}, which kept no hash of the "
             "task's code: they are used again as they are. If the code has changed since, raise the task's "
@@ -50,6 +57,14 @@ def _said_of_changed(names: Sequence[str], keys: Sequence[str], task: str, store
         f"the code of task {task!r} ({', '.join(names)}) has changed since results in {store.root} were "
         f"made; {len(keys)} of the cells are used again as they are. If the change matters, raise the "
         f"task's `version`, choose another --out, or first `toyflow runs prune {listed} --out {store.root}`."
+    )
+
+
+def _said_of_unknown(names: Sequence[str], task: str, store: Store) -> str:
+    return (
+        f"results in {store.root} are used again, and task {task!r} has code ({', '.join(names)}) that cannot be "
+        "read, so a change cannot be noticed. If it has changed, raise the task's `version` or choose another "
+        "--out."
     )
 
 

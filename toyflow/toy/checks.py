@@ -1,9 +1,8 @@
-"""Checks of what a task gives: its batches and its scores."""
+"""Checks of what a task gives: its test set and its scores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -11,24 +10,25 @@ from torch import Tensor
 from toyflow.errors import ToyflowError
 from toyflow.toy.task import Task
 from toyflow.training import Batch
+from toyflow.training.batch import named_tensors
 
 
-def check_batch(task: Task, batch: Batch, source: str) -> Batch:
-    """`batch`, which the method `source` of a task gave.
+def check_test_set(task: Task, batch: Batch) -> Batch:
+    """`batch`, the test set of a task.
 
     Raises:
         ToyflowError: a target is nan or infinite, or an observation is nan. (It may be infinite, as a mask.)
+        UsageError: an observation is not made of tensors.
     """
     if bad := _count(~batch.target.isfinite()):
         raise ToyflowError(
-            f"task {task.name!r}: {source} gave targets that are nan or infinite, in {bad} of "
+            f"task {task.name!r}: test_set gave targets that are nan or infinite, in {bad} of "
             f"{len(batch.target)} examples."
         )
-    for observation in _tensors(batch.observation):
-        if bad := _count(observation.isnan()):
+    for name, tensor in named_tensors(batch.observation, "observation"):
+        if bad := _count(tensor.isnan()):
             raise ToyflowError(
-                f"task {task.name!r}: {source} gave observations that are nan, in {bad} of "
-                f"{len(observation)} examples."
+                f"task {task.name!r}: test_set gave an {name} that is nan, in {bad} of {len(tensor)} examples."
             )
     return batch
 
@@ -62,10 +62,10 @@ def check_scores(task: Task, scores: Mapping[str, Tensor], examples: int) -> Non
 
 def check_set_scores(task: Task, scores: Mapping[str, float]) -> None:
     """Raise ToyflowError unless there is a number under the name of each of the task's set metrics."""
-    if set(scores) != set(task.set_metrics):
+    if not set(task.set_metrics) <= set(scores):
         raise ToyflowError(
-            f"task {task.name!r}: score_set must return {', '.join(task.set_metrics) or 'nothing'}; it "
-            f"returned {', '.join(scores) or 'nothing'}."
+            f"task {task.name!r}: score_set must return {', '.join(task.set_metrics)}; it returned "
+            f"{', '.join(scores) or 'nothing'}."
         )
     for name, value in scores.items():
         if value != value:
@@ -75,13 +75,3 @@ def check_set_scores(task: Task, scores: Mapping[str, float]) -> None:
 def _count(bad: Bool[Tensor, "batch ..."]) -> int:
     """In how many examples any number is bad."""
     return int(bad.reshape(len(bad), -1).any(1).sum())
-
-
-def _tensors(observation: Any) -> Iterator[Tensor]:
-    """The tensors of an observation."""
-    if isinstance(observation, Tensor):
-        yield observation
-    else:
-        parts = observation.values() if isinstance(observation, Mapping) else observation
-        for part in parts:
-            yield from _tensors(part)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from toyflow.flow import parse_sampler, parse_schedule
-from toyflow.sweep.code_hash import NoSourceError, hash_of, hash_of_attribute, is_foreign
+from toyflow.sweep.code_hash import hash_of, hash_of_attribute, is_foreign
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import Code
@@ -14,22 +14,20 @@ from toyflow.toy.task import Task
 
 TRAINING = ("prepare", "train_batch", "target_shape", "build_model")
 """What of a task decides the trained model."""
-EVALUATION = ("prepare", "test_set", "score", "score_set", "metrics", "set_metrics")
-"""What of a task decides a decoding's scores, beside the model."""
+EVALUATION = ("prepare", "test_set", "build_model", "score", "score_set", "metrics", "set_metrics")
+"""What of a task decides a decoding's scores, beside the weights."""
 
 
 def code_of(task: Task, record: TrainingRecord, evaluation: EvaluationRecord | None) -> Code | None:
     """Hashes for a training, or for one evaluation of it, by name: methods of the task, and the plug-ins that
-    the records name. None where all of it is toyflow's own; empty where some source is not at hand."""
+    the records name; UNKNOWN for one whose source cannot be read. None where all of it is toyflow's own."""
     parts = [part for part in _plug_ins(record, evaluation) if is_foreign(part[1])]
     names = (TRAINING if evaluation is None else EVALUATION) if is_foreign(task) else ()
     if not (parts or names):
         return None
-    try:
-        hashes = {name: hash_of_attribute(task, name) for name in names}
-        return hashes | {name: hash_of(part) for name, part in parts}
-    except NoSourceError:
-        return {}
+    return {name: hash_of_attribute(task, name) for name in names} | {
+        name: hash_of(part) for name, part in parts
+    }
 
 
 def _plug_ins(record: TrainingRecord, evaluation: EvaluationRecord | None) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,6 @@ from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.subject import subject_of
-from toyflow.toy.checks import check_batch
 from toyflow.toy.task import Task, make_task
 from toyflow.training import Batch
 
@@ -77,11 +76,10 @@ def load_model(task: Task, training: StoredTraining) -> tuple[Model, Objective]:
 
 
 def batches(task: Task, size: int, seed: int, device: torch.device) -> Iterator[Batch]:
-    """Training batches without end, the same for every schedule under one seed. Raises ToyflowError where a
-    number in one is not finite."""
+    """Training batches without end, the same for every schedule under one seed."""
     source = generator(seed, "data")
     while True:
-        yield check_batch(task, task.train_batch(size, source), "train_batch").to(device)
+        yield task.train_batch(size, source).to(device)
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.flow import parse_sampler
 from toyflow.machine import choose_device, device_name
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.plan import objective_of
@@ -18,7 +19,7 @@ from toyflow.sweep.stored import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.sweep.trial import iteration_seconds
-from toyflow.toy.checks import check_batch, check_scores, check_set_scores
+from toyflow.toy.checks import check_scores, check_set_scores, check_test_set
 from toyflow.toy.code import code_of
 from toyflow.toy.models import (
     EVALUATION_BATCH,
@@ -68,6 +69,7 @@ class ToyRunner(Runner):
         torch.set_num_threads(self.threads)
         device = self._device
         task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
+        code = self.code(record)  # before the work, in which files may be edited
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
         cost = measure_cost(model, objective, task.train_batch(1, generator(0, "data")).to(device))
@@ -90,7 +92,7 @@ class ToyRunner(Runner):
             "seconds": curve.seconds,
             "final_loss": curve.points[-1].loss,
         }
-        return Trained(weights, _table(curve.rows()), details, self.code(record))
+        return Trained(weights, _table(curve.rows()), details, code)
 
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
@@ -99,11 +101,12 @@ class ToyRunner(Runner):
         torch.set_num_threads(self.threads)
         device = self._device
         task = self._task(training.record)
+        codes = [self.code(training.record, record) for record in evaluations]  # before files may be edited
         model, objective = load_model(task, training)
         model.to(device)
-        test = check_batch(task, task.test_set(), "test_set").to(device)
+        test = check_test_set(task, task.test_set()).to(device)
         warm_up(model, objective, test)
-        for done, record in enumerate(evaluations, 1):
+        for done, (record, code) in enumerate(zip(evaluations, codes, strict=True), 1):
             sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
             scores, set_scores = task.score(sample, test), task.score_set(sample, test)
             check_scores(task, scores, len(sample))
@@ -118,7 +121,7 @@ class ToyRunner(Runner):
                 "decode_seconds": decode_seconds,
             }
             on_progress("decoding", done, len(evaluations), None)
-            yield Evaluated(outcomes, details, self.code(training.record, record))
+            yield Evaluated(outcomes, details, code)
 
     def estimate(self, record: TrainingRecord, evaluations: Sequence[EvaluationRecord]) -> Iterator[Estimate]:
         """See `Runner`: one batch is decoded in one step, then iterations are timed."""
@@ -132,7 +135,8 @@ class ToyRunner(Runner):
         warm_up(model.eval(), objective, first)
         _, encode, one_step = decode(model, objective, first, EvaluationRecord("euler", 1))
         calls = sum(objective.model_calls(e.steps, sampler_of(e)) for e in evaluations)
-        decoding = len(test.target) / len(first.target) * (encode * len(evaluations) + one_step * calls)
+        call = one_step / objective.model_calls(1, parse_sampler("euler"))  # of a token, one of many calls
+        decoding = len(test.target) / len(first.target) * (encode * len(evaluations) + call * calls)
 
         def run(size: int) -> Iterator[float]:
             part = replace(recipe, batch_size=size)
