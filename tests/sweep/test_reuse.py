@@ -1,21 +1,17 @@
 """Results that other code of the task made are used again, and a warning says so."""
 
-import functools
 import importlib
 import itertools
 import json
 import logging
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from toyflow import run_study
-from toyflow.sweep.code_hash import NoSourceError, hash_of
 
 HELPERS = """
 SHARPNESS = 2.0
@@ -136,6 +132,17 @@ def test_a_changed_attribute_of_the_instance_is_changed_data(study):
     assert "'wave' (train_batch, test_set) has changed" in warning
 
 
+def test_a_part_that_cannot_be_read_hides_no_change_of_another(study):
+    compiled = ("CLOSE = 0.5", "exec('def compiled(x): return x')\nCLOSE = 0.5")
+    given = ("self.spread = spread", "self.spread, self.kernel = spread, compiled_for(spread)")
+    used = ("x = self.spread * ", "self.kernel\n        x = self.spread * ")
+    made = ("class Wave", "def compiled_for(spread):\n    return compiled\n\nclass Wave")
+    study(compiled, given, used, made)
+    changed, unknown = study(compiled, given, used, made, ("CLOSE).float", "2 * CLOSE).float"))
+    assert "the code of task 'wave' (score) has changed" in changed
+    assert "has code (train_batch, test_set) that cannot be read" in unknown
+
+
 def test_what_a_method_keeps_for_later_is_no_change(study):
     lazy = (
         ("self.spread = spread", "self.spread, self.kept = spread, None"),
@@ -175,68 +182,83 @@ def without_code(config: Path) -> None:
     write_sealed(config.parent / MANIFEST, {name: checksum(config.parent / name) for name in names})
 
 
-def test_a_scripts_neighbours_are_its_own_code(tmp_path):
-    (tmp_path / "neighbour.py").write_text("LIMIT = 1\ndef limited(x):\n    return min(x, LIMIT)\n")
-    (tmp_path / "script.py").write_text(
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import neighbour, math\n"
-        "from toyflow.sweep.code_hash import hash_of\n"
-        "def root(x):\n    return math.sqrt(neighbour.limited(x))\n"
-        "print(hash_of(root))\n"
-    )
+FRESH = """
+import logging, sys
+import torch
+from toyflow import run_study
+from task import Lazy
+logging.basicConfig()
+run_study(Lazy(data_dir=sys.argv[1]), schedules=("beta",), steps=(1,), seeds=(0,), iterations=2,
+          batch_size=2, out="out")
+"""
 
-    def run() -> str:
-        words = [sys.executable, "-B", str(tmp_path / "script.py"), str(tmp_path)]
-        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=200).stdout
+LAZY = """
+import torch
+from toyflow import Batch, VectorModel
+from scored import Scored
 
-    before = run()
-    (tmp_path / "neighbour.py").write_text("LIMIT = 22\ndef limited(x):\n    return min(x, LIMIT)\n")
-    assert before and run() != before
+_DATA = None
 
+def data():
+    global _DATA
+    if _DATA is None:
+        _DATA = torch.ones(2)
+    return _DATA
 
-@dataclass
-class Settings:
-    scale: float = 1.0
-    table: object = None
+class Lazy(Scored):
+    "Fills a global, imports within a function and reads from a folder."
+    name = "lazy"
 
+    def train_batch(self, size, generator):
+        from helpers import sharpened
+        assert self.data_dir
+        x = data() + torch.randn(size, 2, generator=generator)
+        return Batch(x, sharpened(x))
 
-def wrapped(scale, table=None):
-    settings = Settings(scale, table)
+    def test_set(self):
+        return self.train_batch(20, torch.Generator().manual_seed(1))
 
-    @functools.lru_cache
-    def inner(x, power=[1, 2]):  # noqa: B006
-        return sum(x**p for p in power) * settings.scale
+    def build_model(self, options):
+        return VectorModel(observation=2, target=2, width=8, depth=1)
+"""
 
-    return inner
+SCORED = """
+from toyflow import Task
 
+class Scored(Task):
+    metrics = ("close",)
 
-def test_closures_defaults_wrappers_and_tensors_count():
-    def hashed(*values):
-        return hash_of(wrapped(*values).__wrapped__)
-
-    assert hashed(1.0) == hashed(1.0) != hashed(2.0)
-    assert hashed(1.0, torch.ones(3)) == hashed(1.0, torch.ones(3)) != hashed(1.0, torch.zeros(3))
-    assert hashed(1.0, {"a": {1, 2}}) == hashed(1.0, {"a": {2, 1}}) != hashed(1.0, {"a": {1, 3}})
-
-
-def test_a_lambda_has_a_hash_and_a_compiled_function_has_none():
-    one = lambda x: x + 1  # noqa: E731
-    two = lambda x: x + 2  # noqa: E731
-    assert hash_of(one) != hash_of(two)
-    space: dict[str, Any] = {"__name__": __name__}
-    exec("def typed(x):\n    return x", space)
-    with pytest.raises(NoSourceError, match="typed"):
-        hash_of(space["typed"])
+    def score(self, sample, test):
+        return {"close": ((sample - test.target).norm(dim=1) < 0.5).float()}
+"""
 
 
-def test_code_without_source_is_passed_over(tmp_path, caplog):
+def test_fresh_processes_agree_on_the_code_whatever_has_run_and_wherever_the_data_is(tmp_path):
+    texts = {"helpers": HELPERS, "scored": SCORED, "task": LAZY, "go": FRESH}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+    def warnings(data_dir: str) -> str:
+        words = [sys.executable, "-B", "go.py", data_dir]
+        ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        assert ran.returncode == 0, ran.stderr
+        return "\n".join(line for line in ran.stderr.splitlines() if line.startswith("WARNING"))
+
+    assert warnings("here") == "" == warnings("there")
+    (tmp_path / "scored.py").write_text(SCORED.replace("0.5", "0.25"))
+    assert "the code of task 'lazy' (score) has changed" in warnings("here")
+
+
+def test_code_that_cannot_be_read_is_named(tmp_path, caplog):
     for close in ("0.5", "0.25"):
         space: dict[str, Any] = {"__name__": "typed"}
         text = TASK.replace("from {package}.helpers import sharpened", "sharpened = torch.sin")
         exec(text.replace("{{", "{").replace("}}", "}").replace("0.5", close), space)
         run_study(space["Wave"](), schedules=("beta",), steps=(1,), seeds=(0,), iterations=2, batch_size=2,
                   out=tmp_path)  # fmt: skip
-    assert caplog.messages == []
+    [warning] = caplog.messages
+    assert "task 'wave' has code (prepare, train_batch, " in warning
+    assert "that cannot be read, so a change cannot be noticed" in warning
 
 
 def test_toyflows_own_tasks_have_versions_in_place_of_hashes(tmp_path, caplog):

@@ -62,9 +62,9 @@ def _said_of_changed(names: Sequence[str], keys: Sequence[str], task: str, store
 
 def _said_of_unknown(names: Sequence[str], task: str, store: Store) -> str:
     return (
-        f"results in {store.root} are used again, and task {task!r} has code ({', '.join(names)}) that cannot be "
-        "read, so a change cannot be noticed. If it has changed, raise the task's `version` or choose another "
-        "--out."
+        f"results in {store.root} are used again as they are: task {task!r} has code "
+        f"({', '.join(names)}) that cannot be read, so a change cannot be noticed. If it has changed, raise "
+        "the task's `version` or choose another --out."
     )
 
 

@@ -85,8 +85,8 @@ class Runner(ABC):
 
     def code(self, record: TrainingRecord, evaluation: EvaluationRecord | None = None) -> Code | None:
         """Hashes of the code that the training, or this evaluation of it, depends on, by name; kept beside
-        results, and compared when they are used again. None where the version of toyflow says it all; empty
-        where the code's source is not at hand."""
+        results, and compared when they are used again. None where the version of toyflow says it all;
+        `code_hash.UNKNOWN` in place of a hash where source cannot be read."""
         return None
 
     def finish(self, store: Store, key: str) -> None:  # noqa: B027

@@ -28,7 +28,7 @@ def check_test_set(task: Task, batch: Batch) -> Batch:
     for name, tensor in named_tensors(batch.observation, "observation"):
         if bad := _count(tensor.isnan()):
             raise ToyflowError(
-                f"task {task.name!r}: test_set gave an {name} that is nan, in {bad} of {len(tensor)} examples."
+                f"task {task.name!r}: test_set gave {name} with nan, in {bad} of {len(tensor)} examples."
             )
     return batch
 

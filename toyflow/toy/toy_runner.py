@@ -135,7 +135,9 @@ class ToyRunner(Runner):
         warm_up(model.eval(), objective, first)
         _, encode, one_step = decode(model, objective, first, EvaluationRecord("euler", 1))
         calls = sum(objective.model_calls(e.steps, sampler_of(e)) for e in evaluations)
-        call = one_step / objective.model_calls(1, parse_sampler("euler"))  # of a token, one of many calls
+        call = one_step / objective.model_calls(
+            1, parse_sampler("euler")
+        )  # several with an autoregressive one
         decoding = len(test.target) / len(first.target) * (encode * len(evaluations) + call * calls)
 
         def run(size: int) -> Iterator[float]:
