@@ -128,7 +128,7 @@ def test_what_does_not_matter_does_not_count(wave, edit):
 def test_what_has_run_does_not_count_and_what_an_instance_was_given_does(wave):
     instance = wave()
     before = hashes(instance)
-    instance.batch(), instance.lazy()
+    assert instance.batch() and instance.lazy()
     assert hashes(instance) == before == hashes(wave(data_dir="there"))
     assert {name for name, value in hashes(wave(scale=2)).items() if value != before[name]} == {"batch"}
 

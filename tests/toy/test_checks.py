@@ -1,5 +1,6 @@
 """A task whose numbers are wrong is told which, and where they came from."""
 
+import json
 import math
 from typing import Any
 
@@ -58,8 +59,19 @@ def test_a_target_that_is_not_finite_is_no_matter_of_the_learning_rate(tmp_path,
             batch.target[0, 1] = number
             return batch
 
+    assert "the training data is not finite: target of iteration 1 " in refusal(Spoilt(), tmp_path)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_test_target_that_is_not_finite_is_named(tmp_path, number):
+    class Spoilt(Copy):
+        def test_set(self):
+            batch = super().test_set()
+            batch.target[0, 1] = number
+            return batch
+
     assert refusal(Spoilt(), tmp_path) == (
-        "task 'copy': train_batch gave targets that are nan or infinite, in 1 of 4 examples."
+        "task 'copy': test_set gave targets that are nan or infinite, in 1 of 20 examples."
     )
 
 
@@ -71,8 +83,17 @@ def test_a_nan_observation_is_named(tmp_path):
             return batch
 
     assert refusal(Spoilt(), tmp_path) == (
-        "task 'copy': test_set gave observations that are nan, in 3 of 20 examples."
+        "task 'copy': test_set gave observation['point'] with nan, in 3 of 20 examples."
     )
+
+
+def test_an_observation_that_is_no_tensor_is_named(tmp_path):
+    class Spoilt(Copy):
+        def test_set(self):
+            batch = super().test_set()
+            return Batch({"point": batch.observation["point"].numpy()}, batch.target)
+
+    assert refusal(Spoilt(), tmp_path) == "a batch is tensors, or mappings and tuples of them, not ndarray."
 
 
 @pytest.mark.parametrize("metric", ["close", "distance"])
@@ -114,9 +135,20 @@ def test_scores_of_another_form_are_named(tmp_path, scores, words):
     assert words in refusal(Spoilt(), tmp_path)
 
 
-def test_a_set_score_of_another_name_is_named(tmp_path):
-    class Spoilt(Copy):
-        def score_set(self, sample, test):
-            return {"spread": 1.0}
+def test_a_set_score_that_is_missing_is_named_and_one_more_is_kept(tmp_path):
+    class Spread(Copy):
+        set_metrics = ("spread",)
 
-    assert "score_set must return nothing; it returned spread" in refusal(Spoilt(), tmp_path)
+        def score_set(self, sample, test):
+            return {"range": 2.0}
+
+    assert "score_set must return spread; it returned range" in refusal(Spread(), tmp_path)
+
+    class Both(Spread):
+        def score_set(self, sample, test):
+            return {"spread": 1.0, "range": 2.0}
+
+    run_study(Both(), schedules=("beta",), steps=(1,), seeds=(0,), iterations=3, batch_size=4, out=tmp_path)
+    [config] = tmp_path.glob("cells/*/evaluations/*/config.json")
+    metrics = json.loads(config.read_text())["details"]["metrics"]
+    assert (metrics["spread"], metrics["range"]) == (1.0, 2.0)

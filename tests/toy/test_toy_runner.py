@@ -157,6 +157,15 @@ def test_an_estimate_is_of_the_right_size(study):
     assert 0 < decoding.low == decoding.high < 60
 
 
+def test_an_estimate_counts_the_tokens_of_a_decoding_once(monkeypatch):
+    """A decoding of one batch takes a second here, whatever it does."""
+    monkeypatch.setattr("toyflow.toy.toy_runner.decode", lambda *_: (None, 0.0, 1.0))
+    record = replace(RECORD, objective="autoregressive", schedule=None, time_sampling=None)
+    study = ToyRunner("grid-to-sequence", task=FewGrids())
+    estimate = next(study.estimate(record, [EvaluationRecord(None, 1)]))
+    assert estimate.decoding.low == pytest.approx(1.0)
+
+
 @pytest.mark.slow
 def test_the_task_is_learned_in_a_short_run(tmp_path):
     """Not luck: 220 iterations read most digits, where chance is 10 %."""
