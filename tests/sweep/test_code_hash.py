@@ -178,6 +178,23 @@ def test_a_scripts_neighbours_are_its_own_code(tmp_path):
     assert before and run() != before
 
 
+def test_a_notebooks_later_cell_replaces_an_earlier_one(monkeypatch):
+    import __main__
+
+    def run(*cells: str) -> str:
+        space: dict[str, Any] = {"__name__": "__main__"}
+        for cell in cells:
+            exec(cell, space)
+        monkeypatch.setattr(__main__, "In", ["", "not Python", *cells], raising=False)
+        return hash_of(space["area"])
+
+    monkeypatch.delattr(__main__, "__file__", raising=False)
+    area = "def area(x):\n    return SCALE * x"
+    one = run("SCALE = 1", area)
+    assert one == run("SCALE = 3", area, "SCALE = 1") != run("SCALE = 1", area, "SCALE = 2")
+    assert UNKNOWN != one != run("SCALE = 1", area, area.replace("*", "+"))
+
+
 @dataclass
 class Settings:
     scale: float = 1.0

@@ -16,7 +16,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -30,10 +29,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toyflow.sweep.instance_values import content_of, given_to
 from toyflow.sweep.python_source import (
     Bindings,
     Definition,
-    Function,
     Import,
     Module,
     NoSourceError,
@@ -49,7 +48,7 @@ DIGITS = 16
 UNKNOWN = "unknown"
 """In place of a hash, where source cannot be read."""
 
-_PLAIN = (bool, int, float, complex, str, bytes, range, slice, Enum, torch.dtype, type(None))
+_PLAIN = (bool, int, float, complex, str, bytes, range, slice, Enum, np.generic, torch.dtype, type(None))
 _Space = tuple[Bindings, Module]
 """Where names are looked up: what a module or class binds, and the module that its code is in."""
 
@@ -109,7 +108,7 @@ class _Walk:
         self._follow(called_unnamed, [])
         self.finish()
         self._seen.clear()  # only what `name` leads to depends on the instance's values
-        self._values = _given(instance, [node for node, _ in nodes])
+        self._values = given_to(instance, [node for node, _ in nodes])
         self._follow([name], [])
 
     def visit_value(self, value: Any) -> None:
@@ -117,7 +116,7 @@ class _Walk:
         if isinstance(value, _PLAIN):
             self._add(repr(value))
         elif isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype != object):
-            self._add(_content(value))
+            self._add(content_of(value))
         elif isinstance(value, set | frozenset):
             self._add(repr(sorted(map(repr, value))))
         elif id(value) not in self._seen:
@@ -159,7 +158,7 @@ class _Walk:
         classes = [cls for cls in type(value).__mro__ if self._counts(cls)]
         if not classes or isinstance(value, nn.Module):
             return classes
-        given = _given(value, [node for cls in classes for node, _ in self._nodes_of(cls)])
+        given = given_to(value, [node for cls in classes for node, _ in self._nodes_of(cls)])
         return *classes, given
 
     def _visit_closure(self, function: Any) -> None:
@@ -258,62 +257,6 @@ class _Walk:
 
     def _add(self, text: str) -> None:
         self.digest.update(f"{len(text)}:{text}".encode())
-
-
-def _given(instance: object, classes: Iterable[ast.ClassDef]) -> dict[str, Any]:
-    """The attributes that an instance was given: not those that a method sets later, nor those that
-    `__init__` sets whatever it is passed. `data_dir` is left out: it says where files are, not what they
-    hold."""
-    later, fixed, passed = {"data_dir"}, set[str](), set[str]()
-    for method in (part for node in classes for part in node.body if isinstance(part, Function)):
-        later.add(method.name)  # such as a cached property
-        variables = _named(method, ast.Store) | {
-            node.arg for node in ast.walk(method) if isinstance(node, ast.arg)
-        }
-        variables -= {"data_dir", *(arg.arg for arg in method.args.args[:1])}
-        for statement in (
-            part for part in ast.walk(method) if isinstance(part, ast.stmt) and part is not method
-        ):
-            stored = {
-                node.attr
-                for node in ast.walk(statement)
-                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-            }
-            if method.name not in ("__init__", "__post_init__"):
-                later |= stored
-            elif variables.isdisjoint(_named(statement, ast.expr_context)):
-                fixed |= stored
-            else:
-                passed |= stored
-    left_out = later | (fixed - passed)
-    values = getattr(instance, "__dict__", {})
-    names = [name for name in sorted(values) if name in passed or not name.startswith("_")]
-    return {name: values[name] for name in names if name not in left_out}
-
-
-def _named(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
-    """The variables in a piece of source."""
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
-
-
-_contents: dict[tuple[int, int], tuple[weakref.ref[Any], str]] = {}
-"""Hashes of arrays that are alive, by id and, for a tensor, how often it was written to."""
-
-
-def _content(array: Tensor | np.ndarray) -> str:
-    """The hash of an array's numbers, computed once: a later write into a NumPy array is not noticed."""
-    key = id(array), array._version if isinstance(array, Tensor) and not array.is_inference() else 0
-    known = _contents.get(key)
-    if known is not None and known[0]() is array:
-        return known[1]
-    numbers: Any = array
-    if isinstance(array, Tensor):
-        there = array.detach().cpu()
-        numbers = (there.float() if there.is_floating_point() else there).numpy()  # it lacks bfloat16
-    digest = hashlib.sha256(np.ascontiguousarray(numbers).data).hexdigest()
-    text = f"{array.dtype} {tuple(array.shape)} {digest}"
-    _contents[key] = weakref.ref(array), text
-    return text
 
 
 def _top_of(thing: Any) -> str:

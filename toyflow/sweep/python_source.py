@@ -42,7 +42,7 @@ def read_module(name: str, home: str) -> Module | None:
 
     Raises:
         NoSourceError: it is compiled.
-        OSError, SyntaxError, UnicodeDecodeError: its file cannot be read.
+        OSError, SyntaxError, ValueError: its file cannot be read.
     """
     if name in ("__main__", "__mp_main__"):
         return _main()
@@ -131,11 +131,11 @@ def _read(file: Path) -> Bindings:
 @cache
 def _read_as_of(file: Path, modified: int) -> Bindings:
     """`modified` tells the versions of the file apart in the cache."""
-    return bindings_of(_statements(file.read_text(encoding="utf-8")))
+    return bindings_of(_statements(file.read_bytes()))
 
 
 @cache
-def _statements(text: str) -> tuple[ast.stmt, ...]:
+def _statements(text: str | bytes) -> tuple[ast.stmt, ...]:
     """The statements of a module, without docstrings."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
