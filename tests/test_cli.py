@@ -315,7 +315,7 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path, swept):
     shutil.copytree(swept, tmp_path / "out")
     for words, message in [
         (("plot", "--out", "out", "--format", "gif"), "unknown format 'gif'"),
-        (("runs", "show", "zz", "--out", "out"), "'zz' begins no key of out"),
+        (("runs", "show", "zz", "--out", "out"), "'zz' matches no key in out"),
         (("sweep", "--quick"), "--quick is a preset's short version; name the preset with --preset."),
         (("robot-eval", "out", "--executor", "debug"), "unknown executor 'debug'"),
         (("robot-train", "--horizon", "0"), "horizon must be a whole number from 1 to 100, got '0'"),

@@ -15,7 +15,7 @@ from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Code
 
 MOST_KEYS = 3
-"""That a message lists."""
+"""Most keys that a message lists."""
 
 
 def warnings_of_reuse(cells: Sequence[Cell], store: Store, runner: Runner) -> list[str]:
@@ -49,7 +49,8 @@ def _said_of_changed(names: Sequence[str], keys: Sequence[str], task: str, store
     return (
         f"the code of task {task!r} ({', '.join(names)}) has changed since results in {store.root} were "
         f"made; {len(keys)} of the cells are used again as they are. If the change matters, raise the "
-        f"task's `version`, choose another --out, or first `toyflow runs prune {listed} --out {store.root}`."
+        f"task's `version`, choose another --out, or first `toyflow runs prune {listed} --out {store.root}`, "
+        "which deletes the trained models too, also where only the score changed."
     )
 
 
