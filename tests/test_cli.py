@@ -481,7 +481,11 @@ def test_help_names_the_defaults_of_the_recipes(toyflow):
     toy, nano = OneCycle(), RECIPES["nano"]
     swept = " ".join(toyflow("sweep", "--help").stdout.split())
     for number in (toy.iterations, toy.batch_size, toy.learning_rate):
-        assert f"({number} for toy tasks)" in swept
+        assert f"({number} for toy tasks; for robot " in swept
+    sizes = RECIPES.items()
+    assert ", ".join(f"{recipe.iterations} {name}" for name, recipe in sizes) in swept
+    assert ", ".join(f"{recipe.batch_size} {name}" for name, recipe in sizes) in swept
+    assert ", ".join(f"{recipe.learning_rate:g} {name}" for name, recipe in sizes) in swept
     trained = " ".join(toyflow("robot-train", "--help").stdout.split())
     assert f"({nano.iterations} for nano)" in trained and f"({nano.learning_rate} for nano)" in trained
     assert {name: recipe.batch_size for name, recipe in RECIPES.items()} == {

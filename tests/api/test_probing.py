@@ -31,7 +31,7 @@ STUDY = {"steps": [1], "batch_size": 8, "device": "cpu"}
 
 @pytest.fixture(scope="module")
 def points(tmp_path_factory) -> Path:
-    """Two laws of two seeds, and two objectives besides."""
+    """Two schedules of two seeds, and two objectives besides."""
     out = tmp_path_factory.mktemp("points")
     for seeds, objectives in (([0, 1], ["flow"]), ([0], ["regression", "shortcut"])):
         run_study(

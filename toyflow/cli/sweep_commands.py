@@ -21,7 +21,8 @@ DataDir = Annotated[
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        help="Examples per iteration.", show_default="16 for toy tasks; for robot 64, or 256 with size=full"
+        help="Examples per iteration.",
+        show_default="16 for toy tasks; for robot by size: 64 nano, 64 tiny, 256 full",
     ),
 ]
 LearningRate = Annotated[

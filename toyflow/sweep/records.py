@@ -85,7 +85,7 @@ class TrainingRecord(_Record):
 
     @property
     def alike(self) -> str:
-        """Equal where records differ in their schedule, seed or recipe alone: their data and models are built
+        """Equal where records differ only in their schedule, seed or recipe: their data and models are built
         in the same way."""
         return repr((self.task, self.data, self.model, self.objective))
 

@@ -248,7 +248,7 @@ def cell_events(
 
 
 def _prepare(runner: Runner, record: TrainingRecord) -> None:
-    """Once for all cells of a worker that differ in their schedule, seed or recipe alone."""
+    """Called once for all cells of a worker that differ only in their schedule, seed or recipe."""
     if record.alike not in _prepared:
         runner.prepare([record])
         _prepared.add(record.alike)
