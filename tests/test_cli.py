@@ -315,7 +315,7 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path, swept):
     shutil.copytree(swept, tmp_path / "out")
     for words, message in [
         (("plot", "--out", "out", "--format", "gif"), "unknown format 'gif'"),
-        (("runs", "show", "zz", "--out", "out"), "'zz' begins no key of out"),
+        (("runs", "show", "zz", "--out", "out"), "'zz' matches no key in out"),
         (("sweep", "--quick"), "--quick is a preset's short version; name the preset with --preset."),
         (("robot-eval", "out", "--executor", "debug"), "unknown executor 'debug'"),
         (("robot-train", "--horizon", "0"), "horizon must be a whole number from 1 to 100, got '0'"),
@@ -481,7 +481,11 @@ def test_help_names_the_defaults_of_the_recipes(toyflow):
     toy, nano = OneCycle(), RECIPES["nano"]
     swept = " ".join(toyflow("sweep", "--help").stdout.split())
     for number in (toy.iterations, toy.batch_size, toy.learning_rate):
-        assert f"({number} for toy tasks)" in swept
+        assert f"({number} for toy tasks; for robot " in swept
+    sizes = RECIPES.items()
+    assert ", ".join(f"{recipe.iterations} {name}" for name, recipe in sizes) in swept
+    assert ", ".join(f"{recipe.batch_size} {name}" for name, recipe in sizes) in swept
+    assert ", ".join(f"{recipe.learning_rate:g} {name}" for name, recipe in sizes) in swept
     trained = " ".join(toyflow("robot-train", "--help").stdout.split())
     assert f"({nano.iterations} for nano)" in trained and f"({nano.learning_rate} for nano)" in trained
     assert {name: recipe.batch_size for name, recipe in RECIPES.items()} == {

@@ -1,4 +1,5 @@
-"""Every example in a docstring is run, and every public name of the mathematics, training and networks has one."""
+"""Every example in a docstring is run, and every public name of the mathematics, training and networks has
+one."""
 
 import ast
 import doctest

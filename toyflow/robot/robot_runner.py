@@ -37,7 +37,7 @@ from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.sweep_options import SweepOptions
-from toyflow.sweep.trial import iteration_seconds
+from toyflow.sweep.timing import iteration_seconds
 from toyflow.training import Bench, CurvePoint, PolicyRecipe, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
 
