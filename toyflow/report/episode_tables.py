@@ -92,5 +92,7 @@ def _notes(evaluations: Sequence[StoredEvaluation]) -> str:
         said.append("STAND-IN ASSETS: these are not the suite's scores.")
     errors = sum(evaluation.details["errors"] for evaluation in evaluations)
     if errors:
-        said.append(f"{errors} episodes ended in an error of the simulator and count as not solved.")
+        said.append(
+            f"{errors} episodes ended in an error (simulator, or non-finite action) and count as not solved."
+        )
     return " ".join(said)

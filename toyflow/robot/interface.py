@@ -43,10 +43,10 @@ class Interface:
         fps: control steps per second; 0 for a policy that does not say.
 
     >>> policy = Interface(("front",), state_dim=8, action_dim=7, fps=20)
-    >>> robot = Interface(("front", "wrist"), state_dim=8, action_dim=7, fps=30)
+    >>> robot = Interface(("front", "wrist"), state_dim=6, action_dim=7, fps=20)
     >>> robot.check_serves(policy, "the robot")
     Traceback (most recent call last):
-    toyflow.errors.UsageError: the robot runs at 30 steps per second, the policy was made for 20.
+    toyflow.errors.UsageError: the robot has states of 6 numbers, the policy was made for 8.
     """
 
     cameras: tuple[str, ...]
@@ -102,5 +102,6 @@ class Interface:
                 raise UsageError(f"{where} has {name}s of {here} numbers, the policy was made for {there}.")
         if policy.fps and self.fps != policy.fps:
             raise UsageError(
-                f"{where} runs at {self.fps:g} steps per second, the policy was made for {policy.fps:g}."
+                f"{where} runs at {self.fps:g} steps per second, the policy was made for {policy.fps:g}. If the "
+                "data set states the wrong rate: --fps N (in a sweep --set fps=N)."
             )

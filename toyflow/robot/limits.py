@@ -143,10 +143,10 @@ class Patience:
     """How long the gate waits before it intervenes, in milliseconds.
 
     Attributes:
-        hold_after: without a new action, before the robot is told to hold.
-        stop_after: without a new action, before the run is stopped.
-        stale_after: that a camera (the state, where there is no camera) may stay the same to the bit, before
-            its observation is refused.
+        hold_after: ms without a new action until the robot is told to hold.
+        stop_after: ms without a new action until the run is stopped.
+        stale_after: ms without a changed bit of a camera's image (of the state, where there is no camera)
+            until its observation is refused.
     """
 
     hold_after: float = 100.0

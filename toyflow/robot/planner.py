@@ -83,7 +83,7 @@ class Planner(ABC):
         Raises:
             UsageError: a policy of this kind is not compiled here.
         """
-        raise UsageError("only policies of toyflow's own are compiled; some of LeRobot's have compile_model.")
+        raise UsageError("--compile supports toyflow policies only.")
 
     @abstractmethod
     def plan(

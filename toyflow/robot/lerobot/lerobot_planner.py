@@ -31,10 +31,10 @@ class LeRobotPlanner(Planner):
     noise.
 
     Args:
-        cameras: the robot's camera by the policy's, where their names differ.
+        cameras: {policy camera: robot camera}, where the names differ.
 
     Attributes:
-        cameras: the robot's camera by the policy's, for all cameras.
+        cameras: {policy camera: robot camera}, for all cameras.
         parameters: number of weights.
 
     Raises:
@@ -177,7 +177,8 @@ class LeRobotPlanner(Planner):
 
 
 def _renamed(own: Sequence[str], cameras: Mapping[str, str], where: str) -> dict[str, str]:
-    """The robot's camera by each of the policy's `own`."""
+    """{policy camera: robot camera} for all of the policy's `own` cameras; `cameras` has those whose names
+    differ."""
     for name in cameras:
         if name not in own:
             raise UsageError(f"{where} has no camera {name!r}; it has {', '.join(own) or 'none'}.")

@@ -1,4 +1,4 @@
-"""The seam to simulators: suites of tasks, episodes from official or random initial states, a step."""
+"""The interface to simulators: suites of tasks, episodes from official or random initial states, a step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from toyflow import plugins
-from toyflow.errors import UsageError, unknown
+from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.robot.interface import Interface, Observation
 
 
@@ -51,8 +51,9 @@ class Expert(ABC):
 class Environment(ABC):
     """One task in a simulator, in this process.
 
-    To add a simulator, subclass this in one file and declare it under the entry point group
-    `toyflow.environments`. The module must import without the simulator's packages.
+    To add a simulator, subclass this in a folder of `environments` (or in any module of a package of your
+    own), and declare the class under the entry point group `toyflow.environments`. The module must import
+    without the simulator's packages.
 
     Attributes:
         name: as `--environment` names it.
@@ -73,9 +74,11 @@ class Environment(ABC):
     ...     @classmethod
     ...     def assets(cls): return "own"
     ...     def __init__(self, suite, task, image_size=128, rendering="fast"): pass
-    ...     def reset(self, seed, init_state=None): self.height = (init_state or 5) / 5
+    ...     def reset(self, seed, init_state=None):
+    ...         self.height = (5 if init_state is None else init_state) / 5
     ...     def observe(self): return Observation({}, np.array([self.height], np.float32), "press the button")
     ...     def step(self, action):
+    ...         if not np.isfinite(action).all(): raise ToyflowError(f"action {action} is not finite.")
     ...         self.height += 0.1 * float(np.clip(action, -1, 1)[0])
     ...         return self.height <= 0
     ...     def close(self): pass
@@ -114,7 +117,8 @@ class Environment(ABC):
         Args:
             task: its index in `tasks(suite)`.
             image_size: side in pixels of the images that `observe` gives.
-            rendering: `fast`, or another way of rendering that the environment names.
+            rendering: `fast`, or `libero` with its shadows and smooth edges; see `TrialOptions`. A simulator
+                that renders in one way only ignores it.
         """
 
     @abstractmethod

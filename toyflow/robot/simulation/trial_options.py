@@ -33,5 +33,5 @@ class TrialOptions(OptionSet):
     suite: str = text(AUTO, f"of the simulator; {NO_TRIALS} to train only")
     tasks: str = text(AUTO, "all, or numbers such as 0-4+7")
     states: str = text("10", "how many official initial states of each task, or which")
-    replan: str = text(WHOLE_HORIZON, "actions carried out before the policy looks again")
+    replan: str = text(WHOLE_HORIZON, "actions executed before the next plan")
     rendering: str = choice("fast", "libero")

@@ -33,7 +33,7 @@ def act(*numbers: float) -> np.ndarray:
 def test_a_stop_blames_a_refused_chunk_only_while_it_is_what_is_missing():
     hasty = np.array([[0, 0], [9, 0], [0, 0]], np.float32)
     for chunks, blamed in (
-        ([hasty], "velocity, 90 in elbow, of at most 10; --limits"),
+        ([hasty], "refused: velocity of elbow 90, limit 10; --limits"),
         ([hasty, hasty * 0], ""),
     ):
         made = gate(names=("elbow", "wrist"))

@@ -1,4 +1,4 @@
-"""The seam to backbones: images and a prompt to condition tokens."""
+"""The interface of backbones: images and a prompt to condition tokens."""
 
 from __future__ import annotations
 

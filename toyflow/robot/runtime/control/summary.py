@@ -102,11 +102,7 @@ class Summary:
             interventions=kinds,
             changed=_changed(recording),
             refusal=next(
-                (
-                    f"{line['what']}, {line['detail']}"
-                    for line in reversed(interventions)
-                    if line["what"] in CHUNK_FAULTS
-                ),
+                (line["detail"] for line in reversed(interventions) if line["what"] in CHUNK_FAULTS),
                 None,
             ),
             end=ends[-1]["why"] if ends else None,

@@ -28,7 +28,7 @@ class RobotSettings:
             random state if there are none.
         seed: of random initial states; episode e has seed + e.
         image_size, rendering: of a simulator's images, in pixels, and its quality.
-        cameras: the policy's name of a camera, by the robot's, where they differ.
+        cameras: {robot camera: policy camera}, where the names differ.
         options: the robot's own, from `--set NAME=VALUE`.
     """
 
