@@ -20,8 +20,8 @@ RECIPE = RECIPES[POLICY.size]
 @PreTrainedConfig.register_subclass("toyflow")
 @dataclass
 class ToyflowConfig(PreTrainedConfig):
-    """The configuration of a toyflow policy, as LeRobot keeps it in config.json. Defaults are those of `toyflow
-    robot-train`; the optimiser's and the scheduler's are for size nano.
+    """The configuration of a toyflow policy, which LeRobot writes to config.json. Defaults are those of
+    `toyflow robot-train`; those of optimiser and scheduler are for size nano.
 
     Args:
         size: nano, tiny or full.
@@ -48,8 +48,8 @@ class ToyflowConfig(PreTrainedConfig):
         optimizer_lr: peak of the learning rate, for nano; for tiny set optimizer_lr=1e-4, for full 2e-4.
         optimizer_betas, optimizer_weight_decay, optimizer_grad_clip_norm: AdamW's.
         backbone_lr_multiplier: factor on the learning rate for vision and language.
-        scheduler_warmup_steps, scheduler_decay_steps, scheduler_decay_lr: iterations of the warm-up and of the
-            cosine, and the last learning rate.
+        scheduler_warmup_steps, scheduler_decay_steps: iterations of the warm-up and of the cosine.
+        scheduler_decay_lr: learning rate at the end of the cosine.
     """
 
     size: str = POLICY.size

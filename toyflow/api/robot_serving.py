@@ -46,8 +46,8 @@ def serve_one(
         host: address to listen on; one that other machines can reach needs an API key.
         port: port to listen on; 0 for any free one.
         key_file: file with the API key that clients must send; None for `$TOYFLOW_API_KEY`, if set.
-        keys: entries of a client's message, CAMERA=ENTRY,state=ENTRY+ENTRY,prompt=ENTRY; None for the names of
-            openpi and LeRobot.
+        keys: entries of a client's message, CAMERA=ENTRY,state=ENTRY+ENTRY,prompt=ENTRY; None for the names
+            that openpi and LeRobot use.
         prompt: prompt for clients that send none; None where clients must send one.
         noise_seed: seed of the noise that plans start from.
         timeout: longest wait for a plan, in seconds.

@@ -91,8 +91,8 @@ def train_policy(
     if dataset is None:
         if here.world_size > 1:
             raise UsageError(
-                "Distributed training needs an existing data set: make one with toyflow robot-demos, and name "
-                "it with --dataset FOLDER."
+                "Distributed training needs an existing data set: make one with toyflow robot-demos, and "
+                "pass --dataset FOLDER."
             )
         dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
         options = replace(options, iterations=options.iterations or FIRST_ITERATIONS)

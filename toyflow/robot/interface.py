@@ -102,6 +102,6 @@ class Interface:
                 raise UsageError(f"{where} has {name}s of {here} numbers, the policy was made for {there}.")
         if policy.fps and self.fps != policy.fps:
             raise UsageError(
-                f"{where} runs at {self.fps:g} steps per second, the policy was made for {policy.fps:g}. If the "
-                "data set states the wrong rate: --fps N (in a sweep --set fps=N)."
+                f"{where} runs at {self.fps:g} steps per second, the policy was made for {policy.fps:g}. If "
+                "the data set states the wrong rate: --fps N (in a sweep --set fps=N)."
             )

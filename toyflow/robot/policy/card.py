@@ -71,8 +71,8 @@ def _row(evaluation: StoredEvaluation) -> str:
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
     standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""
     errors = (
-        f"; {details['errors']} episodes ended in an error (simulator, or non-finite action) and count as not "
-        "solved"
+        f"; {details['errors']} episodes ended in an error (simulator, or non-finite action) and count as "
+        "not solved"
         if details["errors"]
         else ""
     )

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from toyflow import plugins
-from toyflow.errors import ToyflowError, UsageError, unknown
+from toyflow.errors import UsageError, unknown
 from toyflow.robot.interface import Interface, Observation
 
 
@@ -65,6 +65,7 @@ class Environment(ABC):
     Raises:
         UsageError: the suite or task does not exist, or what it needs is not installed; in one line.
 
+    >>> from toyflow.errors import ToyflowError
     >>> class Button(Environment):
     ...     name, interface = "button", Interface(cameras=(), state_dim=1, action_dim=1, fps=10)
     ...     @classmethod

@@ -234,7 +234,7 @@ def test_a_replay_says_what_it_is_of_and_needs_the_same_joints(toyflow, fast):
     assert read_log(toyflow.folder / "b.jsonl").header["settings"]["options"] == {"trace": "did"}
     words = ("robot-replay", "a.jsonl", "--robot", "points", "--suite", "points", "--log", "c.jsonl")
     other = toyflow(*words)
-    assert other.returncode == 2 and "the log, of fake, has 2 numbers (shoulder, elbow)" in other.stderr
+    assert other.returncode == 2 and "recorded on fake with 2 (shoulder, elbow)" in other.stderr
     idle = toyflow("robot-replay", "a.jsonl", "--robot", "idle", "--log", "d.jsonl")
     assert idle.returncode == 0, idle.stderr
     assert read_log(toyflow.folder / "d.jsonl").header["action_names"] == ["shoulder", "elbow"]

@@ -180,6 +180,6 @@ def check_same_action(robot: Robot, recording: Recording) -> None:
     own, recorded = robot.dimensions, tuple(recording.header["action_names"])
     if own != recorded:
         raise UsageError(
-            f"{robot.name} takes actions of {len(own)} dimensions ({', '.join(own)}); the log was recorded on "
-            f"{recording.header['robot']} with {len(recorded)} ({', '.join(recorded)})."
+            f"{robot.name} takes actions of {len(own)} dimensions ({', '.join(own)}); the log was recorded "
+            f"on {recording.header['robot']} with {len(recorded)} ({', '.join(recorded)})."
         )
