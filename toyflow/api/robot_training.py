@@ -68,7 +68,7 @@ def train_policy(
         policy: what the policy is.
         trials: what it is evaluated on; None for the defaults, see `trial_options`.
         keep_constant: accept numbers of state or action that never change.
-        threads: of each process; None for all processors, which processes of one machine share.
+        threads: threads of each process; None for all processors, which processes of one machine share.
         accumulate: parts that a batch is computed in, for less memory.
         simulators: processes that simulate; None for one per processor.
         videos: episodes to film, of each task and number of steps.
@@ -146,9 +146,9 @@ def evaluate_checkpoint(
         trials: what it is evaluated on.
         steps: numbers of denoising steps K, such as 1,2,10 or 1-4.
         sampler: euler, midpoint or heun.
-        noise_seed: of the noise that plans start from.
+        noise_seed: seed of the noise that plans start from.
         device: auto, cpu, cuda or mps.
-        threads: of the policy; None for all processors, on a cluster for one.
+        threads: processor threads of the policy; None for all processors, on a cluster for one.
         simulators: processes that simulate; None for one per processor.
         videos: episodes to film, of each task and K.
         rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=SIMULATOR_CAMERA, ...; None for none.

@@ -13,17 +13,17 @@ from toyflow.errors import UsageError
 
 
 class Observation(NamedTuple):
-    """One moment, as a policy sees it.
+    """What a policy observes at one control step.
 
     Attributes:
-        images: by camera, RGB in 0..255, upright as in the data set; any size, policies resize.
+        images: {camera: RGB in 0..255}, upright as in the data set; of any size, as policies resize.
         state: joints and grippers, or whatever the robot measures, in the data set's units and order.
         prompt: the task in words.
-        before: earlier moments, oldest first, for a policy that looks at several; see `Planner.history`.
+        before: earlier observations, oldest first, for a policy that reads several; see `Planner.history`.
 
     >>> image = np.zeros((96, 128, 3), np.uint8)
-    >>> moment = Observation({"front": image}, np.zeros(7, np.float32), "pick it up")
-    >>> moment.images["front"].shape, moment.before
+    >>> observation = Observation({"front": image}, np.zeros(7, np.float32), "pick it up")
+    >>> observation.images["front"].shape, observation.before
     ((96, 128, 3), ())
     """
 
@@ -83,7 +83,7 @@ class Interface:
         dimensions and rate are equal.
 
         Args:
-            where: how the message calls this side, such as `the robot`.
+            where: what the message calls this side, such as `the robot`.
 
         Raises:
             UsageError: it cannot; in one line that begins with `where`.
@@ -91,7 +91,7 @@ class Interface:
         missing = [camera for camera in policy.cameras if camera not in self.cameras]
         if missing:
             raise UsageError(
-                f"{where} has no camera {', '.join(missing)}, which the policy looks through; it has "
+                f"{where} has no camera {', '.join(missing)}, which the policy uses; it has "
                 f"{', '.join(self.cameras) or 'none'}."
             )
         for name, here, there in (

@@ -98,6 +98,6 @@ def test_a_gated_repository_needs_a_login_and_its_licence():
     def load(repo, local_files_only=False):
         raise ValueError("cannot load") from Refused()
 
-    with pytest.raises(UsageError, match="hf auth login.*licence.*or leave it out") as e:
+    with pytest.raises(UsageError, match=r"hf auth login.*licence.*or leave it out") as e:
         from_hub(load, "some/repo", "the weights", "leave it out")
     assert "\n" not in str(e.value)

@@ -26,7 +26,7 @@ class Chunks(NamedTuple):
     """Frames of demonstrations, each with the actions that follow it, in the data set's units.
 
     Attributes:
-        actions: from the frame on; past an episode's end its last action is repeated.
+        actions: actions from the frame on; past an episode's end its last action is repeated.
         is_pad: true where an action is such a repetition.
     """
 

@@ -38,7 +38,7 @@ class LeRobotPlanner(Planner):
         parameters: number of weights.
 
     Raises:
-        UsageError: it cannot be loaded, or looks through a camera twice.
+        UsageError: it cannot be loaded, or would use a camera twice.
     """
 
     def __init__(
@@ -185,16 +185,14 @@ def _renamed(own: Sequence[str], cameras: Mapping[str, str], where: str) -> dict
     found = {name: str(cameras.get(name, name)) for name in own}
     if len({*found.values()}) < len(found):
         seen = ", ".join(f"{name}={robot}" for name, robot in found.items())
-        raise UsageError(f"{where} would look through one camera twice: {seen}.")
+        raise UsageError(f"{where} would use one camera twice: {seen}.")
     return found
 
 
 def _pixels(observation: Observation, camera: str) -> Tensor:
     if camera not in observation.images:
         has = ", ".join(observation.images) or "none"
-        raise UsageError(
-            f"the observation has no camera {camera}, which the policy looks through; it has {has}."
-        )
+        raise UsageError(f"the observation has no camera {camera}, which the policy uses; it has {has}.")
     return torch.from_numpy(np.ascontiguousarray(observation.images[camera])).permute(2, 0, 1)
 
 

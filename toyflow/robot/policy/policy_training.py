@@ -119,8 +119,9 @@ def train_policy(
 
     Args:
         batches_from: gives the batches from an iteration (counted from 0) on; see `batches`.
-        generator: for noise and times.
-        folder: of checkpoints, used by the group's main process alone; the caller removes it at the end.
+        generator: generator of noise and times.
+        folder: folder of checkpoints, used by the group's main process alone; the caller removes it at the
+            end.
         on_point: called with each point of the training curve.
         precision: torch.bfloat16 for mixed precision; None is float32.
         group, accumulate: see `Trainer`.

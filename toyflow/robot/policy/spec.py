@@ -22,7 +22,7 @@ class PolicySpec:
 
     Args:
         size: nano, tiny or full; see `SIZES`.
-        interface: cameras that the policy looks through (none is allowed), state, action and rate.
+        interface: cameras that the policy uses (none is allowed), state, action and rate.
         horizon: actions of one chunk, 1 to 100.
         supervision: `mask` (mask7 in the paper, arXiv 2606.05737) trains the robot's own action dimensions
             and keeps the padded ones at zero; `full` (full32 there) trains all 32, the padded ones towards

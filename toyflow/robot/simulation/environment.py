@@ -22,7 +22,7 @@ class SuiteTask:
     Attributes:
         index: its number in the suite, from 0.
         prompt: the task in words, as the policy reads it.
-        init_states: how many official initial states it has; they are for evaluation, never for training.
+        init_states: number of official initial states; they are for evaluation, never for training.
         max_steps: control steps after which an episode counts as failed.
     """
 
@@ -56,10 +56,11 @@ class Environment(ABC):
     without the simulator's packages.
 
     Attributes:
-        name: as `--environment` names it.
+        name: name for `--environment`.
         absolute: whether actions are target positions, so that a large change between two is a jump; else
             they are changes themselves.
-        action_names: of the dimensions of an action, for limits, logs and figures; by default their numbers.
+        action_names: names of the action's dimensions, for limits, logs and figures; by default their
+            numbers.
         interface: cameras, state, action and rate.
 
     Raises:
@@ -116,7 +117,7 @@ class Environment(ABC):
         """A simulator of one task.
 
         Args:
-            task: its index in `tasks(suite)`.
+            task: index of the task in `tasks(suite)`.
             image_size: side in pixels of the images that `observe` gives.
             rendering: `fast`, or `libero` with its shadows and smooth edges; see `TrialOptions`. A simulator
                 that renders in one way only ignores it.
@@ -127,7 +128,7 @@ class Environment(ABC):
         """Start an episode, and return when objects have settled.
 
         Args:
-            seed: of a random initial state.
+            seed: seed of a random initial state.
             init_state: number of an official initial state, from 0; with one, `seed` is not used for the
                 state.
 

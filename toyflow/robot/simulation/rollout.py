@@ -34,8 +34,8 @@ class RolloutSetup:
 
     Attributes:
         environment, suite, image_size, rendering: see `Environment`.
-        replan: actions of a chunk that are carried out before the next plan.
-        history: moments that the policy looks at, the present one included.
+        replan: actions of a chunk that are executed before the next plan.
+        history: number of observations that the policy reads, the present one included.
     """
 
     environment: str

@@ -37,9 +37,9 @@ class LoopSettings:
 
     Attributes:
         replan: steps from one plan's observation to the next one's; more while a plan is under way.
-        episodes: how many to run.
+        episodes: number of episodes.
         seconds: longest episode, by the loop's clock; None: as long as `Robot.longest`.
-        history: observations that the policy looks at, the present one included.
+        history: number of observations that the policy reads, the present one included.
         noise_seed: see `Robot.plan_seed`.
     """
 

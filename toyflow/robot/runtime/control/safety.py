@@ -42,8 +42,8 @@ class Sent(NamedTuple):
 
     Attributes:
         action: what was sent; None where nothing was.
-        changes: why it differs from what was asked: `bounds`, `change`, `not-finite` or `shape`; empty where
-            it does not.
+        changes: reasons why it differs from what was asked: `bounds`, `change`, `not-finite` or `shape`;
+            empty if it does not differ.
     """
 
     action: Action | None
@@ -71,7 +71,7 @@ class Gate:
         limits: complete; see `Limits.completed`.
         patience: the times above.
         rate: actions per second.
-        names: of the dimensions of an action, for messages.
+        names: names of the action's dimensions, for messages.
         moves: False in a dry run, in which everything is checked and nothing is sent.
         on_intervention: called with (kind, detail) at every intervention but the clipping of actions, which
             `send` returns.
