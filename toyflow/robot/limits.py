@@ -123,9 +123,9 @@ class Limits:
 
         Args:
             details: `StoredTraining.details` of the policy: `motion` (lower, upper and largest step of the
-                actions), to which a margin is added, or else `normalisation` (centre and scale). With neither,
-                as for policies that LeRobot trained, nothing is known. A dimension that was constant stays
-                constant.
+                actions), to which a margin is added, or else `normalisation` (centre and scale). With
+                neither, as for policies that LeRobot trained, nothing is known. A dimension that was constant
+                stays constant.
         """
         if "motion" in details:
             motion = details["motion"]

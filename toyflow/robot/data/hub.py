@@ -23,7 +23,7 @@ def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **
         load: a from_pretrained.
         repo: a repository on the hub, or a local folder.
         what: what is loaded, for the message.
-        instead: what the user can do instead, for the message.
+        instead: what the user can do instead, for the message, such as `leave it out`.
 
     Raises:
         UsageError: it is neither in the cache nor on the hub, or the user has no access to it.
@@ -45,7 +45,9 @@ def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **
                 f"Log in with `hf auth login`, and accept the licence on huggingface.co/{repo}, if it has one"
             )
             raise UsageError(f"{problem} {login}; or {instead}.") from error
-        raise UsageError(f"{problem} Try again later, or {instead}.") from error
+        if _is_unreachable(error):
+            raise UsageError(f"{problem} Try again later, or {instead}.") from error
+        raise UsageError(f"{problem} {instead[0].upper()}{instead[1:]}.") from error
 
 
 def snapshot(repo: str, what: str) -> Path:
@@ -76,7 +78,9 @@ def _is_refused(error: BaseException | None) -> bool:
 
 def why_not(error: Exception) -> str:
     """Why a download from the hub failed, in a few words."""
+    return "the hub does not answer" if _is_unreachable(error) else first_line(error).rstrip(". ")
+
+
+def _is_unreachable(error: Exception) -> bool:
     name = type(error).__name__
-    if "Connection" in name or "Timeout" in name:
-        return "the hub does not answer"
-    return first_line(error).rstrip(". ")
+    return "Connection" in name or "Timeout" in name

@@ -20,7 +20,7 @@ from toyflow.robot.simulation.trial_options import (
 
 @dataclass(frozen=True)
 class DemoSource:
-    """Simulator, suite and tasks of demonstrations, in which a policy trained on them is evaluated by default.
+    """Simulator, suite and tasks of demonstrations; a policy trained on them is evaluated there by default.
 
     Attributes:
         tasks: numbers joined by +, as in `TrialOptions`.
