@@ -91,7 +91,7 @@ def train_policy(
     if dataset is None:
         if here.world_size > 1:
             raise UsageError(
-                "Distributed training needs an existing data set: make one with toyflow robot-demos, and "
+                "distributed training needs an existing data set: make one with toyflow robot-demos, and "
                 "pass --dataset FOLDER."
             )
         dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
