@@ -1,4 +1,4 @@
-"""Every example in a docstring is run, and every public name of the mathematics, training and networks has
+"""Every example in a docstring is run; public names of the mathematics, training and networks have one."""
 one."""
 
 import ast

@@ -173,7 +173,7 @@ LAUNCHED = {"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE
 @pytest.mark.parametrize(
     ("words", "environment", "said"),
     [
-        ((), LAUNCHED, "toyflow, process 1: several processes train on demonstrations that exist"),
+        ((), LAUNCHED, "toyflow, process 1: distributed training needs an existing data set"),
         (("--dataset", "SMALL"), LAUNCHED, "a batch of 8 does not fall into equal parts (processes: 3,"),
         (("--dataset", "SMALL", "--accumulate", "3"), {}, "(processes: 1, --accumulate: 3)"),
         (("--dataset", "SMALL"), {"ACCELERATE_USE_FSDP": "true"}, "accelerate is set to FSDP"),
