@@ -1,5 +1,4 @@
 """Every example in a docstring is run; public names of the mathematics, training and networks have one."""
-one."""
 
 import ast
 import doctest

@@ -205,7 +205,7 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(line):
     command = ("robot-eval", str(policy), *ON_POINTS, "--suite", "points", "--states", "2", "--steps", "1,4")
     done = line(*command, "--out", "imported", "--threads", "1")
     assert done.returncode == 0, done.stderr
-    assert "lerobot:diffusion" in done.stdout and "looks again every 4 actions" in done.stdout
+    assert "lerobot:diffusion" in done.stdout and "plans anew after 4 actions" in done.stdout
     assert "Loading weights" not in done.stdout + done.stderr
     before = times(line.folder / "imported")
     assert line(*command, "--out", "imported").returncode == 0 and times(line.folder / "imported") == before
