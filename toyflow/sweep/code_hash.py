@@ -44,7 +44,7 @@ from toyflow.sweep.python_source import (
 )
 
 DIGITS = 16
-"""Of a hash, in hexadecimal."""
+"""Hexadecimal digits of a hash."""
 UNKNOWN = "unknown"
 """In place of a hash, where source cannot be read."""
 

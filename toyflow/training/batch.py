@@ -32,7 +32,7 @@ class Batch(NamedTuple):
         return Batch(_mapped(self.observation, lambda tensor: tensor.to(device)), self.target.to(device))
 
     def part(self, samples: slice) -> Batch:
-        """Some of its samples."""
+        """The batch of some of these samples."""
         return Batch(part_of(self.observation, samples), self.target[samples])
 
 
@@ -49,7 +49,7 @@ def part_of(batch: Any, samples: slice) -> Any:
 
 
 class DataCheck:
-    """Which of the batches it was shown are finite; nothing is read back from the device until it is asked.
+    """Records whether batches are finite, without a device sync until asked.
 
     Example:
         >>> import torch

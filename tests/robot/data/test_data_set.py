@@ -184,5 +184,5 @@ def test_demonstrations_that_are_not_as_they_were_written_are_refused(tmp_path):
 def test_statistics_that_are_none_are_refused(small, monkeypatch, broken):
     data = DataSet(str(small[0]))
     monkeypatch.setattr(data, "_meta", SimpleNamespace(stats={"action": broken}))
-    with pytest.raises(UsageError, match=r"its statistics of action, in meta/stats\.json, are not numbers"):
+    with pytest.raises(UsageError, match=r"meta/stats\.json: statistics of action must map names"):
         data.statistics("action")
