@@ -78,8 +78,13 @@ def test_a_loss_that_is_not_finite_stops_the_run():
         run(OneCycle(iterations=20, learning_rate=1e30))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("place", ["target", "observation['state']", "observation['more'][1]", "weight"])
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("target", math.nan), ("target", math.inf), ("weight", math.nan), ("weight", math.inf),
+        ("observation['state']", math.nan), ("observation['more'][1]", math.nan),
+    ],
+)  # fmt: skip
 def test_data_that_is_not_finite_is_named_and_not_taken_for_divergence(place, value):
     """In iteration 3, which is not the last before the point of the curve at which the loss is looked at."""
 
@@ -99,10 +104,31 @@ def test_data_that_is_not_finite_is_named_and_not_taken_for_divergence(place, va
             observation = {"state": tensors["observation['state']"], "more": more, "number": torch.arange(4)}
             yield observation, tensors["target"], tensors["weight"]
 
-    words = f"data is not finite: {place} of iteration 3 contains NaN or infinity; correct the data"
+    what = "NaN" if "observation" in place else "NaN or infinity"
+    words = f"data is not finite: {place} of iteration 3 contains {what}; correct the data"
     with pytest.raises(NonFiniteDataError, match=re.escape(words)):
         objective = make_objective("flow", parse_schedule("beta"))
         train(Sum(), objective, data(), OneCycle(iterations=10), torch.Generator(), points=2)
+
+
+def test_data_is_judged_by_itself_and_not_by_the_loss():
+    """NaN that a model hides is a fault; a mask of -inf and large numbers, whose sum overflows, are none."""
+
+    class Blind(Linear):
+        def encode(self, observation):
+            return observation["state"].nan_to_num()
+
+    def trained(state, target):
+        data = itertools.repeat(({"state": state, "mask": torch.full((4, 2), -torch.inf)}, target))
+        objective = make_objective("regression-l1")
+        return train(Blind(), objective, data, OneCycle(iterations=10), torch.Generator(), points=2)
+
+    state, target = torch.ones(4, 2), torch.full((4, 2), 2e38)
+    with pytest.raises(NonFiniteDataError, match=r"observation\['state'\] of iteration 1 contains NaN;"):
+        trained(torch.full((4, 2), torch.nan), torch.ones(4, 2))
+    assert len(trained(state, torch.ones(4, 2)).points) == 2
+    with pytest.raises(DivergedError):  # the loss overflows, the data does not
+        trained(state, target)
 
 
 def test_weights_that_data_made_infinite_are_not_called_divergence():

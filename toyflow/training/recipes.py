@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from toyflow.errors import UsageError
+from toyflow.flow.objectives.regression import LearnedStart
 from toyflow.training.muon import Muon
 
 CONVOLUTIONS = (
@@ -62,11 +63,12 @@ class Recipe(ABC):
 
 @dataclass(frozen=True)
 class OneCycle(Recipe):
-    """AdamW, and Muon for convolution kernels, under a one-cycle learning rate: linear warm-up to the
-    peak, then a cosine to 0.
+    """AdamW, and Muon for convolution kernels and the learned starts of images, under a one-cycle learning
+    rate: linear warm-up to the peak, then a cosine to 0.
 
-    Convolution kernels are the weights of torch's convolution modules. Neither they nor weights of one axis
-    (biases, norms) are decayed.
+    Convolution kernels are the weights of torch's convolution modules. The learned start of an image is an
+    objective's `LearnedStart` of three axes or more; it went to Muon in 0.1.0, whose results keep their keys.
+    Neither these nor parameters of one axis (biases, norms) are decayed.
 
     Args:
         iterations: number of steps.
@@ -107,8 +109,8 @@ class OneCycle(Recipe):
         """See `Recipe`. Raises UsageError if the model has no parameters to train."""
         parameters = _trained(model)
         convolved = {id(m.weight) for m in model.modules() if isinstance(m, CONVOLUTIONS)}
-        kernels = [p for p in parameters if id(p) in convolved]
-        others = [p for p in parameters if id(p) not in convolved]
+        kernels = [p for p in parameters if id(p) in convolved or _is_image_start(p)]
+        others = [p for p in parameters if not any(p is kernel for kernel in kernels)]
         groups = [
             {"params": [p for p in others if p.ndim >= 2], "weight_decay": self.weight_decay},
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
@@ -176,6 +178,10 @@ class PolicyRecipe(Recipe):
                 fused=_fused(parameters),
             )
         ]
+
+
+def _is_image_start(parameter: nn.Parameter) -> bool:
+    return isinstance(parameter, LearnedStart) and parameter.ndim >= 3
 
 
 def _cosine(done: float) -> float:
