@@ -21,7 +21,6 @@ digits before it used them, so its records say what was run, too.)
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -60,8 +59,7 @@ class Numbers(Values):
 
     def check(self, option: str, value: Any) -> float:
         """See `Values`. A whole float such as 4.0 is taken for an int."""
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not is_number or not self._holds(cast(float, value)):
+        if isinstance(value, bool) or not isinstance(value, Real) or not self._holds(value):
             raise self._refusal(option, value)
         return int(value) if self._whole else float(value)
 
@@ -85,7 +83,7 @@ class Numbers(Values):
     def _whole(self) -> bool:
         return isinstance(self.default, int)
 
-    def _holds(self, value: float) -> bool:
+    def _holds(self, value: Any) -> bool:
         return self.low <= value <= self.high and not (self._whole and value % 1)
 
     def _refusal(self, option: str, value: Any) -> UsageError:

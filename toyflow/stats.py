@@ -124,12 +124,12 @@ def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence
       the expected score of a new training on this test set.
     - One seed: Wilson's, which speaks of the test set's error only.
 
-    The resolution is z^2 / (N + z^2) to either side, with N the examples of all seeds: Wilson's upper bound for
-    an event that none of N trials shows. Here the event is an example that another seed would decide
-    differently. So many changes can stay unseen where all seeds score the same, and at scores of 0 and 1 the
-    interval is Wilson's of all N examples. It is less than one example of each seed (1.3 / n for three seeds of
-    n), so it replaces t only where seeds agree to within about one example. As the wider of t and a constant,
-    the interval never gets narrower as the spread grows.
+    The resolution is z^2 / (N + z^2) to either side, with N the examples of all seeds: Wilson's upper bound of
+    an event that none of N trials shows. Here the event is an example that another seed decides differently;
+    so many can stay unseen where all seeds score the same. At scores of 0 and 1 the interval is Wilson's of
+    all N examples. The resolution is about one example of each seed (1.3 / n for three seeds of n), so it
+    replaces t only where seeds agree that closely. As the wider of t and a constant, the interval never gets
+    narrower as the spread grows.
 
     Args:
         hits: successes, one count per seed.

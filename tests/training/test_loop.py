@@ -1,5 +1,6 @@
 import itertools
 import json
+import math
 import re
 from dataclasses import dataclass
 
@@ -181,6 +182,18 @@ def test_only_kernels_of_convolutions_go_to_muon():
     assert sorted(decayed) == ["bilinear.weight", "matrix.weight", "position"]
     assert all(name.endswith("bias") or name.startswith("norm") for name in plain)
     assert len(decayed) + len(plain) + 2 == len(names)
+
+
+@pytest.mark.parametrize("name", ["regression-learned", "regression-l1-learned", "regression-learned-zero"])
+def test_the_learned_start_of_an_image_goes_to_muon_as_in_0_1_0(name):
+    """Its records have the same key, so they must mean the same training."""
+    for target, to_muon in (((1, 8, 8), True), ((4, 10), False)):
+        make_objective(name).attach(model := Convolution(), target)
+        adam, muon = OneCycle().optimisers(model)
+        starts = [[p is model.start for p in group["params"]] for group in muon.param_groups]
+        assert any(map(any, starts)) is to_muon
+        others = [p is model.start for group in adam.param_groups for p in group["params"]]
+        assert any(others) is not to_muon
 
 
 def test_a_kernel_that_gets_no_gradient_stays_as_it_is_and_the_rest_learns():

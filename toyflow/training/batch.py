@@ -49,8 +49,8 @@ def part_of(batch: Any, samples: slice) -> Any:
 
 
 class DataCheck:
-    """Which batches can be trained on: no NaN in observations (infinity may be a mask), and nothing but finite
-    numbers in targets and weights. Nothing is read back from the device until `first_fault` is asked.
+    """Which batches can be trained on: no NaN in observations (infinity may be a mask), and nothing but
+    finite numbers in targets and weights. Nothing is read back from the device until `first_fault` is asked.
 
     Example:
         >>> import torch

@@ -108,9 +108,10 @@ class OneCycle(Recipe):
     def optimisers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
         """See `Recipe`. Raises UsageError if the model has no parameters to train."""
         parameters = _trained(model)
-        convolved = {id(m.weight) for m in model.modules() if isinstance(m, CONVOLUTIONS)}
-        kernels = [p for p in parameters if id(p) in convolved or _is_image_start(p)]
-        others = [p for p in parameters if not any(p is kernel for kernel in kernels)]
+        of_muon = {id(m.weight) for m in model.modules() if isinstance(m, CONVOLUTIONS)}
+        of_muon |= {id(p) for p in parameters if isinstance(p, LearnedStart) and p.ndim >= 3}
+        kernels = [p for p in parameters if id(p) in of_muon]
+        others = [p for p in parameters if id(p) not in of_muon]
         groups = [
             {"params": [p for p in others if p.ndim >= 2], "weight_decay": self.weight_decay},
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
@@ -178,10 +179,6 @@ class PolicyRecipe(Recipe):
                 fused=_fused(parameters),
             )
         ]
-
-
-def _is_image_start(parameter: nn.Parameter) -> bool:
-    return isinstance(parameter, LearnedStart) and parameter.ndim >= 3
 
 
 def _cosine(done: float) -> float:

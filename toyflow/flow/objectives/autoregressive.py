@@ -92,8 +92,8 @@ class Autoregressive(Objective):
     def model_calls(self, steps: int = 1, sampler: Sampler = euler) -> int:
         if self.tokens is None:
             raise UsageError(
-                "objective 'autoregressive' makes a model call per token: call its `attach` with the model and "
-                "the target's shape first."
+                "objective 'autoregressive' makes a model call per token: call its `attach` with the model "
+                "and the target's shape first."
             )
         return self.tokens
 
