@@ -1,5 +1,6 @@
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,11 +114,12 @@ def test_values_of_another_type_or_out_of_range_are_refused_by_name(field, value
 
 
 def test_values_from_python_become_the_options_own_type():
-    options = Options(width=np.int64(8), noise_level=1, where=" a ")
+    whole: Any = np.int64(8)
+    options = Options(width=whole, noise_level=1, where=" a ")
     assert options == Options(8, 1.0, where="a")
     assert (type(options.width), type(options.noise_level)) == (int, float)
-    exact = Options(noise_level=float(np.float32(0.1)))
-    assert Options(noise_level=np.float32(0.1)).record() == exact.record()
+    single: Any = np.float32(0.1)
+    assert Options(noise_level=single).record() == Options(noise_level=float(single)).record()
 
 
 def test_a_name_that_no_set_has_is_refused_with_what_exists():

@@ -61,7 +61,8 @@ class Numbers(Values):
         """See `Values`. A whole float such as 4.0 is taken for an int."""
         if isinstance(value, bool) or not isinstance(value, Real) or not self._holds(value):
             raise self._refusal(option, value)
-        return int(value) if self._whole else float(value)
+        number = cast(float, value)
+        return int(number) if self._whole else float(number)
 
     def parse(self, option: str, text: str) -> float:
         """See `Values`."""

@@ -120,16 +120,16 @@ def over_seeds(values: Sequence[float], confidence: float = 0.95) -> Interval:
 def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence: float = 0.95) -> Interval:
     """Mean over seeds of a proportion with an interval inside [0, 1] that always has a width.
 
-    - Two seeds or more: Student's t over seeds, or the test set's resolution where that is wider. It speaks of
-      the expected score of a new training on this test set.
+    - Two seeds or more: Student's t over seeds, or the test set's resolution where that is wider. It speaks
+      of the expected score of a new training on this test set.
     - One seed: Wilson's, which speaks of the test set's error only.
 
-    The resolution is z^2 / (N + z^2) to either side, with N the examples of all seeds: Wilson's upper bound of
-    an event that none of N trials shows. Here the event is an example that another seed decides differently;
-    so many can stay unseen where all seeds score the same. At scores of 0 and 1 the interval is Wilson's of
-    all N examples. The resolution is about one example of each seed (1.3 / n for three seeds of n), so it
-    replaces t only where seeds agree that closely. As the wider of t and a constant, the interval never gets
-    narrower as the spread grows.
+    The resolution is z^2 / (N + z^2) to either side, with N the examples of all seeds: Wilson's upper bound
+    of an event that none of N trials shows. Here the event is an example that another seed decides
+    differently; so many can stay unseen where all seeds score the same. At scores of 0 and 1 the interval is
+    Wilson's of all N examples. The resolution replaces t only where the standard deviation over seeds is
+    below 0.7 examples. As the wider of t and a constant, the interval never gets narrower as the spread
+    grows.
 
     Args:
         hits: successes, one count per seed.

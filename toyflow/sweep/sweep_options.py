@@ -12,18 +12,20 @@ from toyflow.errors import UsageError, unknown
 from toyflow.parsing import parse_numbers, parse_steps
 
 EXECUTORS = ("local", "debug", "ray")
+DEFAULT_SCHEDULES = ("beta", "uniform")
 
 
 @dataclass(frozen=True)
 class SweepOptions:
     """Field names are the flags' and the presets' keys. `set` holds the task's own options by name, which
     are combined with each other; `variants`, in presets alone, are settings side by side, each on top of
-    them. Those left out are at their default. Where jobs is None, one per processor, or as many as the
+    them. Those left out are at their default. Where schedules is None, `DEFAULT_SCHEDULES` for the objectives
+    that use one; where jobs is None, one per processor, or as many as the
     cluster takes; where cpus_per_cell is, as many as threads; where iterations, batch_size and
     learning_rate are, the task's own."""
 
     task: str = "grid-to-sequence"
-    schedules: tuple[str, ...] = ("beta", "uniform")
+    schedules: tuple[str, ...] | None = None
     objectives: tuple[str, ...] = ("flow",)
     steps: tuple[int, ...] = (1, 10)
     seeds: tuple[int, ...] = (0, 1, 2)
