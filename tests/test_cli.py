@@ -318,7 +318,7 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path, swept):
         (("runs", "show", "zz", "--out", "out"), "'zz' begins no key of out"),
         (("sweep", "--quick"), "--quick is a preset's short version; name the preset with --preset."),
         (("robot-eval", "out", "--executor", "debug"), "unknown executor 'debug'"),
-        (("robot-train", "--horizon", "0"), "horizon must be a whole number from 1 to 100, got '0'"),
+        (("robot-train", "--horizon", "0"), "horizon must be a whole number from 1 to 100, got 0."),
         (("robot-train", "--size", "tni"), "Did you mean 'tiny'?"),
         (("robot-train", "--rendering", "slow"), "unknown rendering 'slow'"),
         (("robot-setup", "aloha"), "unknown environment to set up 'aloha'"),
