@@ -231,11 +231,15 @@ class OptionSet:
             >>> Size().changed({"width": 8})
             Size(width=8)
         """
-        known = {_attribute(name) for name in self.values()}
-        for name in flags:
-            if name not in known:
-                raise unknown(f"option of {type(self).__name__}", name, known or ("none",))
-        return replace(self, **{name: value for name, value in flags.items() if value is not None})
+        known = {_attribute(name): (name, values) for name, values in self.values().items()}
+        checked: dict[str, Any] = {}
+        for attribute, value in flags.items():
+            if attribute not in known:
+                raise unknown(f"option of {type(self).__name__}", attribute, known or ("none",))
+            if value is not None:
+                name, values = known[attribute]
+                checked[attribute] = values.check(name, value)
+        return replace(self, **checked)
 
     def record(self) -> dict[str, str]:
         """Every option as text."""
