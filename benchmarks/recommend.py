@@ -130,10 +130,10 @@ def measure(setting: Setting, out: Path, console: Console) -> list[dict[str, obj
     probed = found.candidates["noise_end_mse"].idxmin()
     pairs = {
         RULE: found.choice,
-        "law by the probe, K = 1": replace(found.choice, law=str(probed), steps=1),
+        "law by the probe, K = 1": replace(found.choice, schedule=str(probed), steps=1),
     }
-    for law, steps in means.index:
-        pairs[f"{law}, K = {steps}"] = replace(found.choice, law=law, steps=int(steps))
+    for schedule, steps in means.index:
+        pairs[f"{schedule}, K = {steps}"] = replace(found.choice, schedule=schedule, steps=int(steps))
     share = found.setting["seconds"] / seconds_of(full)
     return [
         {

@@ -14,7 +14,7 @@ from toyflow.atomic import (
     DamagedError,
     atomic_file,
     atomic_folder,
-    listed,
+    manifest_of,
     read_json,
     read_sealed,
     remove_stale,
@@ -61,7 +61,7 @@ def test_a_folder_appears_whole_with_its_manifest(tmp_path):
     with atomic_folder(tmp_path / "cell") as folder:
         (folder / "x.csv").write_text("1")
         assert not (tmp_path / "cell").exists()
-    assert list(listed(tmp_path / "cell")) == ["x.csv"]
+    assert list(manifest_of(tmp_path / "cell")) == ["x.csv"]
     assert [p.name for p in tmp_path.iterdir()] == ["cell"]
 
 

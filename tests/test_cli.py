@@ -315,11 +315,14 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path, swept):
     shutil.copytree(swept, tmp_path / "out")
     for words, message in [
         (("plot", "--out", "out", "--format", "gif"), "unknown format 'gif'"),
-        (("runs", "show", "zz", "--out", "out"), "'zz' begins no key of out"),
+        (("runs", "show", "zz", "--out", "out"), "'zz' matches no key in out"),
         (("sweep", "--quick"), "--quick is a preset's short version; name the preset with --preset."),
         (("robot-eval", "out", "--executor", "debug"), "unknown executor 'debug'"),
         (("robot-train", "--horizon", "0"), "horizon must be a whole number from 1 to 100, got 0."),
         (("robot-train", "--size", "tni"), "Did you mean 'tiny'?"),
+        (("robot-train", "--normalisation", "mean"), "unknown normalisation 'mean'"),
+        (("robot-train", "--image-size", "2000"), "image-size must be a whole number from 0 to 1024"),
+        (("robot-train", "--fps", "-1"), "fps must be a number from 0 to 1000, got '-1'"),
         (("robot-train", "--rendering", "slow"), "unknown rendering 'slow'"),
         (("robot-setup", "aloha"), "unknown environment to set up 'aloha'"),
         (("robot-demos", "--tasks", "x"), "--tasks must be whole numbers"),
@@ -481,18 +484,18 @@ def test_every_command_has_examples_which_it_can_parse():
 
 def test_help_names_the_defaults_of_the_recipes(toyflow):
     """Which it does not import, as they need torch."""
-    toy, nano = OneCycle(), RECIPES["nano"]
+    toy = OneCycle()
     swept = " ".join(toyflow("sweep", "--help").stdout.split())
     for number in (toy.iterations, toy.batch_size, toy.learning_rate):
-        assert f"({number} for toy tasks)" in swept
+        assert f"({number} for toy tasks; for robot " in swept
+    sizes = RECIPES.items()
+    assert ", ".join(f"{recipe.iterations} {name}" for name, recipe in sizes) in swept
+    assert ", ".join(f"{recipe.batch_size} {name}" for name, recipe in sizes) in swept
+    assert ", ".join(f"{recipe.learning_rate:g} {name}" for name, recipe in sizes) in swept
     trained = " ".join(toyflow("robot-train", "--help").stdout.split())
-    assert f"({nano.iterations} for nano)" in trained and f"({nano.learning_rate} for nano)" in trained
-    assert {name: recipe.batch_size for name, recipe in RECIPES.items()} == {
-        "nano": 64,
-        "tiny": 64,
-        "full": 256,
-    }
-    assert "(64, for full 256)" in trained
+    for name in ("iterations", "batch_size", "learning_rate"):
+        by_size = ", ".join(f"{size} {getattr(recipe, name):g}" for size, recipe in RECIPES.items())
+        assert f"({by_size}" in trained
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every example in a docstring is run, and every public name of the mathematics, training and networks has one."""
+"""Every example in a docstring is run; public names of the mathematics, training and networks have one."""
 
 import ast
 import doctest

@@ -30,7 +30,7 @@ def installed(tmp_path, monkeypatch):
 def test_one_that_imports_what_has_moved_is_told_where_to_look(installed, code):
     installed(code)
     with pytest.raises(
-        ToyflowError, match=r"'mine' \(my_plugin:Mine\) .*CHANGELOG\.md lists what moved"
+        ToyflowError, match=r"'mine' \(my_plugin:Mine\) .*CHANGELOG\.md lists what was moved and renamed\.$"
     ) as caught:
         plugins.load("objectives", "mine")
     assert "\n" not in str(caught.value)

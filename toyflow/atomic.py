@@ -87,7 +87,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def listed(folder: Path) -> dict[str, str]:
+def manifest_of(folder: Path) -> dict[str, str]:
     """Checksums of the files of a folder made by `atomic_folder`, by name, from its manifest.
 
     Raises:
@@ -102,7 +102,7 @@ def verified(folder: Path, name: str) -> Path:
     Raises:
         DamagedError: it is missing or not what was written; the message names the file.
     """
-    return _verified(folder, name, listed(folder))
+    return _verified(folder, name, manifest_of(folder))
 
 
 def _verified(folder: Path, name: str, manifest: Mapping[str, str]) -> Path:
@@ -155,7 +155,7 @@ def verify_all(folder: Path, hint: str) -> None:
         DamagedError: with `hint`; it names the first file that is not as it was written.
     """
     try:
-        manifest = listed(folder)
+        manifest = manifest_of(folder)
         for name in manifest:
             _verified(folder, name, manifest)
     except DamagedError as error:

@@ -85,8 +85,8 @@ class Cluster:
         connected.result()
         if not self._capable():
             raise UsageError(
-                f"no node of the Ray cluster has {self._asked()}, which a cell is to have; its nodes have "
-                f"{'; '.join(_in_words(node) for node in _nodes())}."
+                f"each task asks for {self._asked()}, and no node has them (the nodes have "
+                f"{'; '.join(_in_words(node) for node in _nodes())}): start a larger node, or ask for less."
             )
 
     def _connect(self) -> None:
@@ -160,8 +160,9 @@ class Cluster:
 
     def _asked(self) -> str:
         return " and ".join(
-            [f"{self.cpus:g} CPU" + "s" * (self.cpus != 1)] * bool(self.cpus)
-            + [f"{self.gpus:g} GPU" + "s" * (self.gpus != 1)] * bool(self.gpus)
+            f"{amount:g} {kind.upper()}{'s' * (amount != 1)} (--{kind}s-per-cell or --{kind}s-per-simulator)"
+            for kind, amount in (("cpu", self.cpus), ("gpu", self.gpus))
+            if amount
         )
 
 
@@ -292,7 +293,9 @@ def scratch_folder() -> Iterator[str]:
 def check_version(driver: str) -> None:
     """Raise ToyflowError unless this worker's toyflow is the driver's."""
     if driver != __version__:
-        raise ToyflowError(f"toyflow is {driver} at the driver and {__version__} here: install the same")
+        raise ToyflowError(
+            f"driver has toyflow {driver}, this worker {__version__}: install the same version on both."
+        )
 
 
 def _nodes() -> list[dict[str, float]]:

@@ -58,10 +58,10 @@ def load(group: Group, name: str) -> Any:
     except ToyflowError:
         raise
     except Exception as error:
-        what = f"the {kind} {name!r} ({points[name].value})"
+        what, said = f"the {kind} {name!r} ({points[name].value})", first_line(error).rstrip(".")
         if isinstance(error, ImportError) and (error.name or "").startswith("toyflow."):
             raise UsageError(
-                f"{what} was written for another version of toyflow: {first_line(error)}. CHANGELOG.md lists "
+                f"{what} was written for another version of toyflow: {said}. CHANGELOG.md lists "
                 "what was moved and renamed."
             ) from error
-        raise ToyflowError(f"{what} cannot be imported: {first_line(error)}") from error
+        raise ToyflowError(f"{what} cannot be imported: {said}.") from error

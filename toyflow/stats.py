@@ -22,7 +22,7 @@ POWER = 0.8
 """The chance with which `seeds_needed` wants a true difference, or its absence, to be shown."""
 
 MOST_SEEDS = 1000
-"""Where `seeds_needed` stops looking."""
+"""Most seeds that `seeds_needed` tries."""
 
 ROUNDING = 1e-6
 """Relative difference below which values are equal: metrics are means in float32."""
@@ -43,7 +43,7 @@ class Interval:
     low: float
     high: float
     method: str = ""
-    """How it was computed, as tables name it."""
+    """Name of the method in tables."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class SeedTest:
     paired: bool
     """Student's t-test on the differences of equal seeds; else Welch's on seeds that none shares."""
     difference: Interval
-    """At 95 %."""
+    """The mean difference with its 95 % interval."""
     within: Interval
     """The same at 90 %: inside +-margin is two one-sided tests at 5 %."""
     p_value: float
@@ -81,7 +81,7 @@ class SeedTest:
 
 @dataclass(frozen=True)
 class SeedsNeeded:
-    """How many seeds would do; None: more than `MOST_SEEDS`."""
+    """How many seeds would be enough; None for more than `MOST_SEEDS`."""
 
     to_differ: int | None
     to_be_equivalent: int | None
@@ -154,7 +154,7 @@ def _resolved(interval: Interval, examples: int, confidence: float) -> Interval:
 
 
 def within_0_and_1(interval: Interval) -> Interval:
-    """The part of it where a proportion can be."""
+    """The part of the interval within [0, 1]."""
     return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
 
 

@@ -9,38 +9,55 @@ from lerobot.configs.types import NormalizationMode
 from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import CosineDecayWithWarmupSchedulerConfig
 
+from toyflow.api.command_options import ROBOT_TRAIN
 from toyflow.robot.policy.policy_options import PolicyOptions
+from toyflow.robot.policy.policy_recipes import RECIPES
 
 POLICY = PolicyOptions()
-"""Its defaults are those of `toyflow robot-train`."""
+RECIPE = RECIPES[POLICY.size]
 
 
 @PreTrainedConfig.register_subclass("toyflow")
 @dataclass
 class ToyflowConfig(PreTrainedConfig):
-    """The configuration of a toyflow policy, as LeRobot keeps it in config.json.
+    """The configuration of a toyflow policy, which LeRobot writes to config.json. Defaults are those of
+    `toyflow robot-train`; those of optimiser and scheduler are for size nano.
 
     Args:
         size: nano, tiny or full.
-        schedule: training-time schedule, as `toyflow schedules` lists them.
-        objective: as `toyflow objectives` lists them.
+        schedule: training-time schedule, a name that `toyflow schedules` lists.
+        objective: training objective, a name that `toyflow objectives` lists.
+        time_sampling: how a batch of training times is drawn: stratified or iid.
         num_steps: denoising steps at inference, K.
         sampler: euler, midpoint or heun.
         chunk_size: actions of a chunk, the horizon.
-        n_action_steps: actions of a chunk that are carried out before the next plan.
-        fps: of the data; filled in by training.
-        normalisation: mean-std or quantile; centre and scale are filled in by training.
-        action_lower, action_upper, action_step: range and largest step of the training data's actions; from
-            `toyflow robot-train`, for the limits of `toyflow robot-run`.
+        n_action_steps: actions of a chunk that are executed before the next plan.
+        attention: how the action head reads images and prompt: joint, cross or full.
+        supervision: action dimensions to train: mask, the robot's own; full, all 32.
+        language, use_state: whether the policy reads the prompt, and the robot's state.
+        image_size: side in pixels of the images that the policy sees; 0 for the size's own.
+        tokeniser: hashed, or paligemma for pretrained backbones.
+        pretrained_backbone: whether the backbone starts from published weights (sizes tiny and full).
+        fps: actions per second of the data; filled in by training.
+        normalisation: mean-std or quantile.
+        state_centre, state_scale, action_centre, action_scale: the normalisation, a number per dimension;
+            filled in by training.
+        action_lower, action_upper, action_step: range and largest step of the training data's actions; filled
+            in by `toyflow robot-export`, for the limits of `toyflow robot-run`.
+        normalization_mapping: LeRobot's own normalisation, which is switched off: the policy normalises.
+        optimizer_lr: peak of the learning rate, for nano; for tiny set optimizer_lr=1e-4, for full 2e-4.
+        optimizer_betas, optimizer_weight_decay, optimizer_grad_clip_norm: AdamW's.
         backbone_lr_multiplier: factor on the learning rate for vision and language.
+        scheduler_warmup_steps, scheduler_decay_steps: iterations of the warm-up and of the cosine.
+        scheduler_decay_lr: learning rate at the end of the cosine.
     """
 
     size: str = POLICY.size
-    schedule: str = "shift:4"
-    objective: str = "flow"
-    time_sampling: str = "stratified"
+    schedule: str = ROBOT_TRAIN.schedules[0]
+    objective: str = ROBOT_TRAIN.objectives[0]
+    time_sampling: str = ROBOT_TRAIN.time_sampling
     num_steps: int = 1
-    sampler: str = "euler"
+    sampler: str = ROBOT_TRAIN.samplers[0]
     chunk_size: int = POLICY.horizon
     n_action_steps: int = POLICY.horizon
     attention: str = POLICY.attention
@@ -62,14 +79,14 @@ class ToyflowConfig(PreTrainedConfig):
     normalization_mapping: dict[str, NormalizationMode] = field(
         default_factory=lambda: dict.fromkeys(("VISUAL", "STATE", "ACTION"), NormalizationMode.IDENTITY)
     )
-    optimizer_lr: float = 1e-3
-    optimizer_betas: tuple[float, float] = (0.9, 0.95)
-    optimizer_weight_decay: float = 1e-4
-    optimizer_grad_clip_norm: float = 1.0
-    backbone_lr_multiplier: float = 1.0
-    scheduler_warmup_steps: int = 200
+    optimizer_lr: float = RECIPE.learning_rate
+    optimizer_betas: tuple[float, float] = (RECIPE.beta1, RECIPE.beta2)
+    optimizer_weight_decay: float = RECIPE.weight_decay
+    optimizer_grad_clip_norm: float = RECIPE.clip_norm
+    backbone_lr_multiplier: float = RECIPE.backbone_rate
+    scheduler_warmup_steps: int = RECIPE.warmup_iterations
     scheduler_decay_steps: int = 100_000
-    scheduler_decay_lr: float = 1e-5
+    scheduler_decay_lr: float = RECIPE.final_learning_rate
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,8 +25,9 @@ class ToyflowPolicy(PreTrainedPolicy):
     """A toyflow policy for LeRobot's training and inference.
 
     Args:
+        config: the policy's options; see `ToyflowConfig`. Training fills in the normalisation and the rate.
         dataset_stats: statistics of the training data; a trained policy has its normalisation in `config`.
-        dataset_meta: metadata of the same data, for the rate.
+        dataset_meta: metadata of the same data, which state the rate.
 
     Raises:
         toyflow.errors.UsageError: an option that does not exist, or statistics that cannot be used.

@@ -31,7 +31,7 @@ STUDY = {"steps": [1], "batch_size": 8, "device": "cpu"}
 
 @pytest.fixture(scope="module")
 def points(tmp_path_factory) -> Path:
-    """Two laws of two seeds, and two objectives besides."""
+    """Two schedules of two seeds, and two objectives besides."""
     out = tmp_path_factory.mktemp("points")
     for seeds, objectives in (([0, 1], ["flow"]), ([0], ["regression", "shortcut"])):
         run_study(
@@ -186,7 +186,7 @@ def test_what_is_written(probed, tmp_path):
     [
         (["regression"], "regression has no velocity to probe; these have: .*uniform, shift:4@beta"),
         (["shfit:4@beta"], "Did you mean 'shift:4@beta'"),
-        ([""], "begins 7 keys"),
+        ([""], "matches 7 keys"),
     ],
 )
 def test_what_cannot_be_probed_is_said(points, selection, message):
@@ -226,7 +226,7 @@ def test_models_of_another_recipe_version_are_passed_over(points, tmp_path):
 
 def test_one_step_and_one_example_are_too_few(points):
     for few in ({"steps": 1}, {"examples": 1}):
-        with pytest.raises(UsageError, match="at least two steps and two examples"):
+        with pytest.raises(UsageError, match=r"at least 2 (steps|examples), got 1"):
             probe(points, **{**SMALL, **few})
 
 

@@ -18,7 +18,7 @@ def test_a_study_of_ones_own_task_in_20_lines(tmp_path, monkeypatch, capsys):
     exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
     out = capsys.readouterr().out
     lines = [line.split() for line in out.splitlines() if "uniform" in line or "shift" in line]
-    score = {(law, int(steps), int(seed)): float(value) for law, seed, steps, value, _ in lines}
+    score = {(schedule, int(steps), int(seed)): float(value) for schedule, seed, steps, value, _ in lines}
     assert len(score) == 8, out
     for seed in (0, 1):
         assert score["uniform", 10, seed] > 0.8 and score["shift:4", 10, seed] > 0.6, out

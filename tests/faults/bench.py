@@ -26,7 +26,7 @@ from unittest import mock
 import commands
 from faults.campaign import Lost, Rude
 
-from toyflow.atomic import DamagedError, listed
+from toyflow.atomic import DamagedError, manifest_of
 
 ON_POINTS = ("--environment", "points")
 SWEEP = (
@@ -131,7 +131,7 @@ def finished(root: Path) -> dict[str, tuple[int, str]]:
         if "training" in manifest.parts:
             continue
         try:
-            entries = listed(manifest.parent)
+            entries = manifest_of(manifest.parent)
         except DamagedError as error:
             raise Lost(str(error)) from None
         for name, digest in entries.items():

@@ -152,9 +152,9 @@ def test_equivalent_and_yet_not_equal(out):
 
 def test_too_few_to_tell_and_how_many_would_do(out):
     assert said(compare(out, ["edm", "uniform"])) == (
-        "Too few to tell: edm and uniform differ by +0.6 points [-2.2, +3.5] at K = 1 over 3 seeds; if a "
-        "difference of this size is real, about 28 seeds would show it (80 % power); if there is none, about "
-        "5 seeds would show that they are equal within 2 points."
+        "Too few seeds to tell: edm and uniform differ by +0.6 points [-2.2, +3.5] at K = 1 over 3 seeds; if "
+        "a difference of this size is real, about 28 seeds would show it (80 % power); if there is none, "
+        "about 5 seeds would show that they are equal within 2 points."
     )
     assert "more than 1000 seeds would show that they are equal within 0.02 points" in said(
         compare(out, ["edm", "uniform"], margin=0.02)
@@ -185,7 +185,7 @@ def test_the_verdict_goes_by_the_adjusted_p(out):
     several = ["beta:2:1", "edm", "uniform", "beta", "shift:4"]
     comparison = compare(out, several, margin=0.1)
     assert (comparison.pairs[0].p_value or 0) > 0.05
-    assert verdicts(comparison)[0].startswith("Too few to tell: beta:2:1 and edm")
+    assert verdicts(comparison)[0].startswith("Too few seeds to tell: beta:2:1 and edm")
 
 
 def test_only_common_seeds_are_paired(out):
@@ -233,8 +233,8 @@ def test_one_seed_each_and_none_in_common(tmp_path):
     [
         (
             20,
-            "Too few to tell: beta and uniform differ by +2.0 points at K = 1 over 3 seeds, and these seeds "
-            "show no spread to judge that by; more are needed. By the examples of all seeds: "
+            "Too few seeds to tell: beta and uniform differ by +2.0 points at K = 1 over 3 seeds, and these "
+            "seeds show no spread to judge that by; more are needed. By the examples of all seeds: "
             "[+1.6, +2.4], 90 %.",
         ),
         (
@@ -334,7 +334,7 @@ def test_every_k_that_is_asked_for_is_compared(out):
 
 def test_metrics_other_than_the_headline_are_higher_or_lower(out):
     comparison = compare(out, ["shift:4", "uniform", "beta"], metric="distance", margin=0.02)
-    assert comparison.of_the_whole == ("distance",), "the other two are of each example"
+    assert comparison.set_metrics == ("distance",), "the other two are of each example"
     assert "shift:4 is lower than uniform in distance at K = 1: -0.0293 [-0.0345, -0.0242]" in said(
         comparison
     )
@@ -349,7 +349,7 @@ def test_conditions_choose_among_variants(out):
     add(out, "uniform", [900, 909, 904], **large)
     add(out, "uniform", [910, 921, 913], **large, sampler="heun")
     assert refused(out, "uniform", "beta") == (
-        "uniform at K = 1 is there in several variants; add encoder=base or large, sampler=euler or heun."
+        "uniform at K = 1 matches several variants; add encoder=base or large, sampler=euler or heun."
     )
     assert "uniform,encoder=large at K = 1" in refused(out, "uniform,encoder=large", "beta")
     [pair] = compare(out, ["uniform,sampler=heun,encoder=large,batch_size=8.0", "beta"]).pairs
@@ -388,7 +388,7 @@ def test_another_folder(out, tmp_path):
         (["beta,", "edm"], "'beta,' is not of the form"),
         (["", "edm"], "'' is not of the form"),
         (["beta", "beta,K=1"], "beta at K = 1 would be compared with itself"),
-        (["beta"], "two selections or more"),
+        (["beta"], "two selections or more, got 1"),
         (["nowhere::beta", "edm"], "nowhere holds no results"),
     ],
 )
@@ -399,8 +399,10 @@ def test_bad_selectors(out, selectors, message):
 def test_bad_options(out):
     assert "Did you mean 'distance'" in refused(out, "beta", "edm", metric="distanse")
     for margin in (0.0, -1.0, float("nan"), float("inf")):
-        assert "a margin above 0" in refused(out, "beta", "edm", margin=margin)
-    assert "a K" in refused(out, "beta", "edm", steps=())
+        assert f"--margin must be a number above 0, got {margin:g}." in refused(
+            out, "beta", "edm", margin=margin
+        )
+    assert "a number of steps K, got none" in refused(out, "beta", "edm", steps=())
 
 
 @pytest.mark.parametrize(

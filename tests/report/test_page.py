@@ -29,7 +29,7 @@ VOID = {"meta", "img", "source", "br", "link", "hr", "input"}
 
 
 def fill(folder, hostile=False, cost=True, seeds=2):
-    """A results folder with two laws, a control, and an encoder of another size."""
+    """A results folder with two schedules, a control, and an encoder of another size."""
     store = Store(folder)
     store.prepare()
     for seed in range(seeds):
@@ -41,10 +41,11 @@ def fill(folder, hostile=False, cost=True, seeds=2):
     return folder
 
 
-def add(store, law, seed, rates, encoder="base", cost=True):
+def add(store, schedule, seed, rates, encoder="base", cost=True):
     record = TrainingRecord(
         task="grid-to-sequence", model={"encoder": encoder, "decoder": "base", "attention": "cross"},
-        objective="flow" if law else "regression", schedule=law, time_sampling="stratified" if law else None,
+        objective="flow" if schedule else "regression", schedule=schedule,
+        time_sampling="stratified" if schedule else None,
         seed=seed, recipe={"iterations": 20.0, "batch_size": 8.0},
     )  # fmt: skip
     curve = pd.DataFrame({"iteration": np.arange(1, 11), "loss": 0.1, "loss_s0.9": 0.2})

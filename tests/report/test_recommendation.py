@@ -29,8 +29,8 @@ DISTANCE = Yardstick("distance", headline=False, share=False, lower_is_better=Tr
 
 def results(scores: dict[tuple[str, int], list[float]], metric: str = "score") -> Results:
     rows = [
-        {"label": law, "variant": "", "steps": steps, "seed": seed, metric: value}
-        for (law, steps), values in scores.items()
+        {"label": schedule, "variant": "", "steps": steps, "seed": seed, metric: value}
+        for (schedule, steps), values in scores.items()
         for seed, value in enumerate(values)
     ]
     return Results(pd.DataFrame(rows), [], "exact_match")
@@ -135,17 +135,17 @@ def test_regret_of_a_distance_is_positive():
     assert found is not None and found.by_seed == [10.0, 10.0]
 
 
-def choice(law: str, steps: int) -> ChosenPair:
-    return ChosenPair(law, steps, 0.0, law, steps, 0.0, 1)
+def choice(schedule: str, steps: int) -> ChosenPair:
+    return ChosenPair(schedule, steps, 0.0, schedule, steps, 0.0, 1)
 
 
 def stored(out, scores: dict[tuple[str, int], list[float]]) -> Results:
     """Results on a disk: 100 examples, of which a model is right on the first `score`."""
     store = Store(out)
     store.prepare()
-    for (law, steps), values in scores.items():
+    for (schedule, steps), values in scores.items():
         for seed, value in enumerate(values, 100):
-            record = TrainingRecord("points", {}, "flow", law, "stratified", seed, {"iterations": 5.0})
+            record = TrainingRecord("points", {}, "flow", schedule, "stratified", seed, {"iterations": 5.0})
             if not store.has_training(record):
                 trained = Trained({"w": torch.zeros(1)}, pd.DataFrame({"loss": [1.0]}), DETAILS)
                 store.write_training(record, trained, {})

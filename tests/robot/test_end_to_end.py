@@ -173,7 +173,7 @@ LAUNCHED = {"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE
 @pytest.mark.parametrize(
     ("words", "environment", "said"),
     [
-        ((), LAUNCHED, "toyflow, process 1: several processes train on demonstrations that exist"),
+        ((), LAUNCHED, "toyflow, process 1: distributed training needs an existing data set"),
         (("--dataset", "SMALL"), LAUNCHED, "a batch of 8 does not fall into equal parts (processes: 3,"),
         (("--dataset", "SMALL", "--accumulate", "3"), {}, "(processes: 1, --accumulate: 3)"),
         (("--dataset", "SMALL"), {"ACCELERATE_USE_FSDP": "true"}, "accelerate is set to FSDP"),
@@ -205,7 +205,7 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(line):
     command = ("robot-eval", str(policy), *ON_POINTS, "--suite", "points", "--states", "2", "--steps", "1,4")
     done = line(*command, "--out", "imported", "--threads", "1")
     assert done.returncode == 0, done.stderr
-    assert "lerobot:diffusion" in done.stdout and "looks again every 4 actions" in done.stdout
+    assert "lerobot:diffusion" in done.stdout and "plans anew after 4 actions" in done.stdout
     assert "Loading weights" not in done.stdout + done.stderr
     before = times(line.folder / "imported")
     assert line(*command, "--out", "imported").returncode == 0 and times(line.folder / "imported") == before

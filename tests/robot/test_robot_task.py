@@ -7,7 +7,7 @@ import pytest
 from toyflow.errors import UsageError
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
-from toyflow.robot.policy.checkpoint import seen
+from toyflow.robot.policy.checkpoint import policy_interface
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask
@@ -69,8 +69,8 @@ def test_a_data_set_without_cameras_is_for_a_policy_that_sees_none(small, tmp_pa
     path.write_text(json.dumps(info))
     data = DataSet(str(tmp_path / "blind"))
     with pytest.raises(UsageError, match=r"no camera.*it has .*observation\.image\.front.*--cameras none"):
-        seen(data, PolicyOptions())
-    assert seen(data, PolicyOptions(cameras="none")).cameras == ()
+        policy_interface(data, PolicyOptions())
+    assert policy_interface(data, PolicyOptions(cameras="none")).cameras == ()
 
 
 def test_statistics_that_are_no_numbers_are_refused_before_anything_starts(still):

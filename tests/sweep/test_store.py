@@ -74,7 +74,7 @@ def test_damage_in_any_file_is_named_when_it_is_read(store, name, damage):
 
 def test_a_cell_in_anothers_folder_is_noticed(store):
     (store.cells / TRAINING.key).rename(store.cells / "0123456789abcdef")
-    with pytest.raises(DamagedError, match="its folder has another name"):
+    with pytest.raises(DamagedError, match="its folder is named otherwise"):
         store.training("0123456789abcdef")
 
 

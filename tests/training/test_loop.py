@@ -343,5 +343,5 @@ def test_a_batch_in_parts_gives_the_weights_of_the_whole():
     assert [p.loss for p in parts.curve.points] == pytest.approx(
         [p.loss for p in whole.curve.points], rel=1e-5
     )
-    with pytest.raises(UsageError, match=r"12 does not fall into equal parts \(.*5\); .* that 5 divides"):
+    with pytest.raises(UsageError, match=r"12 does not fall into equal parts \(.*5\); .* divisible by 5"):
         trained(5)

@@ -8,6 +8,8 @@ probing           toyflow probe
 comparing         toyflow compare
 pruning           toyflow runs prune
 robot_training    toyflow robot-train, robot-eval and robot-export
+robot_driving     toyflow robot-run and robot-replay
+robot_serving     toyflow robot-serve
 demonstrations    toyflow robot-demos
 robot_setup       toyflow robot-setup
 doctor            toyflow doctor

@@ -27,10 +27,11 @@ ROBOT_TRAIN = SweepOptions(task="robot", schedules=(ROBOT_SCHEDULE,), seeds=(0,)
 """Defaults of `toyflow robot-train`."""
 
 FIRST_EPISODES, FIRST_IMAGE_SIZE, FIRST_ITERATIONS = 12, 64, 1200
-"""Of `toyflow robot-train` without a data set: demonstrations of one task, and a short training on them."""
+"""What `toyflow robot-train` does without a data set: it records this many episodes of one task, with images
+of this size, and trains for this many iterations."""
 
 FIRST_TRIALS = TrialOptions(states="5")
-"""Its evaluation."""
+"""Trials by which `toyflow robot-train` without a data set evaluates its policy."""
 
 
 def sweep_options(flags: Mapping[str, Any], preset: str | None = None, quick: bool = False) -> SweepOptions:

@@ -1,4 +1,4 @@
-"""`toyflow compare`: the comparison that was asked for, then those by the metrics of the whole sample."""
+"""`toyflow compare`: the comparison that was asked for, then one by each set metric."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def compare_by_all(
     metric: str | None = None,
     margin: float | None = None,
 ) -> list[Comparison]:
-    """The comparison by `metric`; without one, by the headline and then by each metric of the whole sample.
+    """The comparison by `metric`; without one, by the headline and then by each set metric.
 
     Args:
         out: a results folder, where selections name none.
@@ -32,5 +32,5 @@ def compare_by_all(
         [by_headline, *others] = compare_by_all(Path("results/sweep"), ["shift:4@beta", "uniform"])
     """
     first = compare(out, selections, steps, metric, margin)
-    others = () if metric else first.of_the_whole
+    others = () if metric else first.set_metrics
     return [first, *(compare(out, selections, steps, other) for other in others)]

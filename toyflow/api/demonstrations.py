@@ -15,7 +15,7 @@ from toyflow.robot.simulation.trial_options import AUTO, ENVIRONMENT
 
 ALL_TASKS = "all"
 HOME = Path("data/demos")
-"""Where data sets go that are given no folder."""
+"""Default folder of data sets."""
 
 
 def record_demonstrations(
@@ -37,12 +37,12 @@ def record_demonstrations(
     Args:
         console: where progress and the table are printed.
         environment: the simulator.
-        suite: of the simulator.
-        tasks: of the suite: `all`, or numbers such as 0-4,7.
+        suite: suite of the simulator.
+        tasks: tasks of the suite: `all`, or numbers such as 0-4,7.
         episodes: demonstrations of each task.
-        seed: of the random resets and the noise.
+        seed: seed of the random resets and the noise.
         noise: standard deviation of what is added to actions as they are carried out, not as they are
-            recorded, as a share of the action's range.
+            recorded, in the action's units, which run from -1 to 1.
         image_size: side of the images, in pixels.
         video: av1 or h264; None for exact images.
         jobs: simulators at a time; None for one per processor.
@@ -67,8 +67,8 @@ def check_expert(
     Args:
         console: where progress and the table are printed.
         environment: the simulator.
-        suite: of the simulator.
-        tasks: of the suite: `all`, or numbers such as 0-4,7.
+        suite: suite of the simulator.
+        tasks: tasks of the suite: `all`, or numbers such as 0-4,7.
         states: how many official initial states of each task.
         jobs: simulators at a time; None for one per processor.
 

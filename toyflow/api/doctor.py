@@ -23,7 +23,7 @@ class Check(NamedTuple):
 
     subject: str
     passed: bool | None
-    """None: worth knowing, and no fault."""
+    """Whether the check passed; None where the line is only information."""
     text: str
 
 

@@ -23,7 +23,7 @@ from toyflow.flow.samplers import Velocity, euler
 from toyflow.machine import choose_device
 from toyflow.report.probe_report import IDEAL, STANDARD_ERROR, Probed
 from toyflow.report.results import rank, variants
-from toyflow.sweep.inspection import existing_store
+from toyflow.sweep.inspection import ambiguous_key, existing_store
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord
 from toyflow.sweep.runner import load_runner
 from toyflow.sweep.store import WEIGHTS, Store, StoredEvaluation, StoredTraining
@@ -38,9 +38,9 @@ PROBE_BATCH = 125
 """Examples per model call."""
 
 BenchOf = Callable[[StoredTraining, int, torch.device], Bench]
-"""From (trained model, number of examples, device) to what the model is probed on."""
+"""Maps (trained model, number of examples, device) to the examples that the model is probed on."""
 Field = Callable[[Any, Tensor], tuple[Velocity, Tensor]]
-"""From (observation, noise) to a velocity field and the one-step samples that start from the noise."""
+"""Maps (observation, noise) to a velocity field and the one-step samples that start from the noise."""
 OnProgress = Callable[[int, int], None]
 """(done, total)."""
 
@@ -117,8 +117,10 @@ def _probe(
     data_dir: str | None,
     on_progress: OnProgress,
 ) -> Probed:
-    if steps < 2 or examples < 2:
-        raise UsageError("a probe needs at least two steps and two examples.")
+    if steps < 2:
+        raise UsageError(f"a probe needs at least 2 steps, got {steps}.")
+    if examples < 2:
+        raise UsageError(f"a probe needs at least 2 examples, got {examples}.")
     every = [training for trainings in by_variant.values() for training in trainings]
     if not any((training.folder / WEIGHTS).exists() for training in every):
         raise UsageError(
@@ -287,9 +289,7 @@ def _named(store: Store, stored: Sequence[StoredTraining], name: str) -> list[St
     if by_label or len(by_key) == 1:
         return by_label or by_key
     if by_key:
-        raise UsageError(
-            f"{name!r} begins {len(by_key)} keys of {store.root}; `toyflow runs list` shows them."
-        )
+        raise ambiguous_key(name, len(by_key), store)
     raise unknown(
         f"schedule, objective or key of recipe version {RECIPE_VERSION} in {store.root},",
         name,
@@ -330,7 +330,7 @@ class _Learned:
 
 
 def _over_examples(measures: Mapping[str, Float[Tensor, "*levels examples"]]) -> dict[str, Any]:
-    """Mean and standard error of each."""
+    """Mean and standard error over the examples, for each measure."""
     columns: dict[str, Any] = {}
     for name, values in measures.items():
         values = values.cpu().double()

@@ -15,7 +15,7 @@ class Prunable(NamedTuple):
 
     key: str
     decoding: str | None = None
-    """None for the whole cell."""
+    """Name of a decoding's folder; None for the whole cell."""
 
     def __str__(self) -> str:
         return "/".join(filter(None, self))
@@ -24,7 +24,7 @@ class Prunable(NamedTuple):
 def choose_prunable(
     out: Path, keys: Sequence[str] = (), schedule: str | None = None, damaged: bool = False
 ) -> list[Prunable]:
-    """What any of the criteria names; nothing is deleted.
+    """The cells and decodings that any of the criteria names; nothing is deleted.
 
     Args:
         out: a results folder.
@@ -33,7 +33,7 @@ def choose_prunable(
         damaged: cells, or single decodings of cells that are whole, with a file missing or altered.
 
     Raises:
-        UsageError: no criterion, no results, or a key that fits no cell or several.
+        UsageError: no criterion, no results, or the beginning of a key that matches no cell, or several.
 
     Example:
         prune("results/sweep", choose_prunable("results/sweep", damaged=True))

@@ -32,7 +32,8 @@ from toyflow.toy.toy_runner import ToyRunner
 from toyflow.version import __version__
 
 PROBE_STEPS, PROBE_EXAMPLES = 20, 250
-"""Fewer than `toyflow probe` takes, as this is one of three kinds of evidence."""
+"""Steps and examples of the probe: fewer than `toyflow probe` takes, as it is one of three kinds of
+evidence."""
 FILE = "recommendation.json"
 
 
@@ -57,9 +58,9 @@ def recommend(
         executor: what runs the trainings.
         audience: what shows them; `show_on(console)` prints.
         fraction: length of the short trainings, as a share of the full one.
-        metric: what to choose by; None for the task's headline.
-        margin: what fewer steps may cost, in points or the metric's unit; None for 2 points, or a tenth of
-            the best.
+        metric: the metric to choose by; None for the task's headline.
+        margin: how much worse fewer steps may score, in points or the metric's unit; None for 2 points, or a
+            tenth of the best.
         task: an instance to use in place of the plug-in that `options` names.
         on_progress: of the probe.
 
@@ -80,7 +81,7 @@ def recommend(
             )
     subject: Any = load_subject(options.task) if task is None else task
     if subject.runner != Task.runner:
-        raise UsageError(f"recommend is for toy tasks; {options.task!r} is none.")
+        raise UsageError(f"recommend supports toy tasks only, not {options.task!r}.")
     yardstick = yardstick_of(subject, metric, margin)
     others = [yardstick_of(subject, name, None) for name in _metrics(subject) if name != yardstick.metric]
     iterations = int(subject.recipe(options)["iterations"])
@@ -148,8 +149,8 @@ def recommend_and_check(
         options: what to try; `recommend_options` gives the defaults.
         console: where the trainings are shown.
         fraction: length of the short trainings, as a share of the full one.
-        metric: what to choose by; None for the task's headline.
-        margin: what fewer steps may cost; see `recommend`.
+        metric: the metric to choose by; None for the task's headline.
+        margin: how much worse fewer steps may score; see `recommend`.
         against: a results folder with full trainings of these schedules, on other seeds; None for no check.
         on_progress: of the probe.
 
@@ -177,7 +178,7 @@ def _bench_of(task: Task) -> BenchOf:
 
 
 def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) -> Results:
-    """The full trainings of `options` in a results folder, on seeds other than those of the choice.
+    """Load full-length results of `options` from `folder`, on seeds not used for the recommendation.
 
     Args:
         options: as for `recommend`.
@@ -201,8 +202,8 @@ def full_sweep(options: SweepOptions, folder: Path, task: Task | None = None) ->
 
 
 def yardstick_of(task: Task | type[Task], metric: str | None, margin: float | None) -> Yardstick:
-    """What `recommend` measures candidates by: `metric`, None for the headline, and the margin that fewer
-    steps may cost. Raises UsageError for a metric that `task` does not have, or a margin not above 0."""
+    """The metric that `recommend` chooses by, None for the headline, and how much worse fewer steps may score
+    in it. Raises UsageError for a metric that `task` does not have, or a margin not above 0."""
     metrics = _metrics(task)
     if metric is not None and metric not in metrics:
         raise unknown(f"metric of {task.name}", metric, metrics)

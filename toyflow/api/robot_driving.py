@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -54,16 +53,40 @@ def run_policy(
     compiled: bool,
     rename: str | None,
     out: Path,
-) -> None:
-    """Drive a robot by a policy; one of LeRobot's becomes a cell of `out` first.
+) -> int:
+    """Drive a robot by a policy. A LeRobot policy becomes a cell of `out` first.
 
     Args:
-        settings: fields of `RobotSettings` that were given on the command line.
+        checkpoint: the folder of a trained policy, OUT/cells/KEY; or a LeRobot policy, a folder or a name on
+            the hub.
+        options: the robot, and how long and how fast it is driven.
+        settings: fields of `RobotSettings` other than `policy`; those left out keep their defaults.
+        console: prints warnings, how episodes ended and the summary.
+        steps: number K of denoising steps.
+        replan: control steps between two plans; None for the default, see `choose_replan`.
+        handover: how one action chunk follows another: switch, blend:STEPS or ensemble:DECAY.
+        latency_steps: for simulators only: control steps that pass while a plan is computed.
+        noise_seed: seed of the noise that plans start from.
+        sampler: euler, midpoint or heun.
+        device: auto, cpu, cuda or mps.
+        threads: processor threads of the policy; None for all processors but one.
+        compiled: whether PyTorch compiles the policy first, which takes a minute or more.
+        rename: cameras with other names on the robot: POLICY_CAMERA=ROBOT_CAMERA, ...; None for none.
+        out: results folder for a LeRobot policy.
+
+    Returns:
+        The exit code: 0, or 128 + N where signal N ended the run.
 
     Raises:
-        UsageError: before anything moves.
+        UsageError: policy, robot and options do not fit each other; raised before anything moves.
         ToyflowError: something failed on the way; the robot has been stopped.
-        typer.Exit: with 128 + N, after signal N.
+
+    Example:
+        run_policy(
+            "results/robot/cells/KEY", DriveOptions("libero"), {"suite": "libero_object"}, Console(), steps=1,
+            replan=None, handover="blend", latency_steps=0, noise_seed=0, sampler="euler", device="auto",
+            threads=None, compiled=False, rename=None, out=Path("results/robot"),
+        )
     """
     way = parse_handover(handover)
     training, cameras = find_policy_for_robot(checkpoint, rename, out)
@@ -89,17 +112,23 @@ def run_policy(
     episodes = options.episodes or max(1, len(settings.get("states", ())))
     loop = LoopSettings(due, episodes, options.seconds, planner.history, noise_seed)
     known = policy_limits(robot, training.details, planner.interface.fps, rate)
-    _drive(robot, planning, way, options, rate, loop, known, header, console)
+    return _drive(robot, planning, way, options, rate, loop, known, header, console)
 
 
-def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console: Console) -> None:
-    """Send a log's actions to a robot, by default at the rate at which they were recorded, through the gate.
+def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console: Console) -> int:
+    """Send a log's actions to a robot through the safety gate, by default at the rate of the recording.
 
     Args:
-        given: fields of `RobotSettings` that were given on the command line.
+        path: the log of a run.
+        options: the robot, and how long and how fast it is driven.
+        given: fields of `RobotSettings` that differ from the recorded run's; see `replay_settings`.
+        console: prints warnings, how episodes ended and the summary.
+
+    Returns:
+        The exit code, as of `run_policy`.
 
     Raises:
-        UsageError, ToyflowError, typer.Exit: as `run_policy`.
+        UsageError, ToyflowError: as `run_policy`.
     """
     recording = read_log(path)
     recorded = RecordedActions(recording)
@@ -112,7 +141,7 @@ def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console:
     episodes = min(options.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, options.seconds)
     header = {"settings": settings, "replays": str(path)}
-    _drive(robot, NoPlanning(), recorded, options, rate, loop, known, header, console)
+    return _drive(robot, NoPlanning(), recorded, options, rate, loop, known, header, console)
 
 
 def _drive(
@@ -125,7 +154,7 @@ def _drive(
     known: Limits,
     header: Mapping[str, Any],
     console: Console,
-) -> None:
+) -> int:
     limits = final_limits(robot, known, options.limits, rate)
     try:
         number = drive(
@@ -133,9 +162,8 @@ def _drive(
             lambda line: console.print(line, markup=False),
         )  # fmt: skip
     except KeyboardInterrupt:  # a second signal, while a robot or camera did not return
-        raise typer.Exit(128 + signal.SIGINT) from None
-    if number is not None:
-        raise typer.Exit(128 + number)
+        return 128 + signal.SIGINT
+    return 0 if number is None else 128 + number
 
 
 def _warn(console: Console, warnings: list[str]) -> None:

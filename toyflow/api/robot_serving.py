@@ -35,10 +35,28 @@ def serve_one(
     rename: str | None,
     out: Path,
 ) -> None:
-    """Serve a policy until SIGINT or SIGTERM; one of LeRobot's becomes a cell of `out` first.
+    """Serve a policy until SIGINT or SIGTERM. A LeRobot policy becomes a cell of `out` first.
 
     Args:
-        limits: fields of `ServerOptions`: connections, message_bytes, batch.
+        checkpoint: the folder of a trained policy, OUT/cells/KEY; or a LeRobot policy, a folder or a name on
+            the hub.
+        console: prints warnings, the address, and at the end a summary.
+        steps: number K of denoising steps.
+        sampler: euler, midpoint or heun.
+        host: address to listen on; one that other machines can reach needs an API key.
+        port: port to listen on; 0 for any free one.
+        key_file: file with the API key that clients must send; None for `$TOYFLOW_API_KEY`, if set.
+        keys: entries of a client's message, CAMERA=ENTRY,state=ENTRY+ENTRY,prompt=ENTRY; None for the names
+            that openpi and LeRobot use.
+        prompt: prompt for clients that send none; None where clients must send one.
+        noise_seed: seed of the noise that plans start from.
+        timeout: longest wait for a plan, in seconds.
+        limits: the fields connections, message_bytes and batch of `ServerOptions`.
+        device: auto, cpu, cuda or mps.
+        threads: processor threads of the policy; None for all processors.
+        compiled: whether PyTorch compiles the policy first, which takes a minute or more.
+        rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=CLIENT_CAMERA, ...; None for none.
+        out: results folder for a LeRobot policy.
 
     Raises:
         UsageError: no such checkpoint, K, camera or address, or no key where one is required.

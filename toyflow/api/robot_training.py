@@ -68,7 +68,7 @@ def train_policy(
         policy: what the policy is.
         trials: what it is evaluated on; None for the defaults, see `trial_options`.
         keep_constant: accept numbers of state or action that never change.
-        threads: of each process; None for all processors, which processes of one machine share.
+        threads: threads of each process; None for all processors, which processes of one machine share.
         accumulate: parts that a batch is computed in, for less memory.
         simulators: processes that simulate; None for one per processor.
         videos: episodes to film, of each task and number of steps.
@@ -91,8 +91,8 @@ def train_policy(
     if dataset is None:
         if here.world_size > 1:
             raise UsageError(
-                "several processes train on demonstrations that exist: make some with toyflow robot-demos, "
-                "and name them with --dataset FOLDER."
+                "distributed training needs an existing data set: make one with toyflow robot-demos, and "
+                "pass --dataset FOLDER."
             )
         dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
         options = replace(options, iterations=options.iterations or FIRST_ITERATIONS)
@@ -146,12 +146,12 @@ def evaluate_checkpoint(
         trials: what it is evaluated on.
         steps: numbers of denoising steps K, such as 1,2,10 or 1-4.
         sampler: euler, midpoint or heun.
-        noise_seed: of the noise that plans start from.
+        noise_seed: seed of the noise that plans start from.
         device: auto, cpu, cuda or mps.
-        threads: of the policy; None for all processors, on a cluster for one.
+        threads: processor threads of the policy; None for all processors, on a cluster for one.
         simulators: processes that simulate; None for one per processor.
         videos: episodes to film, of each task and K.
-        rename: of a LeRobot policy, its cameras as the simulator calls them: front=image,wrist=image2.
+        rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=SIMULATOR_CAMERA, ...; None for none.
         cluster: where simulators run; None for this machine.
 
     Raises:
@@ -160,7 +160,7 @@ def evaluate_checkpoint(
 
     Example:
         evaluate_checkpoint(
-            "results/robot/cells/3f2a9c", Console(), trials=TrialOptions(states="50"), steps="1,10",
+            "results/robot/cells/KEY", Console(), trials=TrialOptions(states="50"), steps="1,10",
             sampler="euler", out=Path("results/robot"),
         )
     """
@@ -172,7 +172,10 @@ def evaluate_checkpoint(
         trials = replace(trials, replan=str(decoding.replan))
     asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), decoding.horizon)
     if asked_for is None:
-        raise UsageError("name a suite to evaluate on, such as --suite libero_object; none is for training.")
+        raise UsageError(
+            "name a suite to evaluate on, such as --suite libero_object; --suite none works only with "
+            "robot-train."
+        )
     where = asked_for.environment
     load_environment(where).interface.check_serves(decoding.interface, where)
     able = [k for k in asked if decoding.can_decode(k)]
@@ -206,7 +209,7 @@ class _Decoding(NamedTuple):
     interface: Interface
     horizon: int
     replan: int
-    """Actions after which it looks again unless asked otherwise."""
+    """Actions executed before the next plan, unless asked otherwise."""
     can_decode: Callable[[int], bool]
     uses_sampler: bool
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toyflow.api.command_options import ROBOT_SCHEDULE, ROBOT_TRAIN, trial_options
+from toyflow.api.command_options import FIRST_ITERATIONS, ROBOT_SCHEDULE, ROBOT_TRAIN, trial_options
 from toyflow.cli.options import (
     DEFAULTS,
     ROBOT_OUT,
@@ -23,6 +23,7 @@ from toyflow.cli.options import (
 )
 from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.robot.policy.policy_options import PolicyOptions
+from toyflow.robot.policy.training_defaults import TRAINING_DEFAULTS
 from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
 
 STEPS = shown(ROBOT_TRAIN.steps)
@@ -46,7 +47,7 @@ Replan = Annotated[
     str | None,
     typer.Option(
         metavar="<int>",
-        help="Actions to carry out before the policy looks again.",
+        help="Actions executed before the next plan.",
         show_default="the whole chunk, or a LeRobot policy's own number",
     ),
 ]
@@ -67,13 +68,18 @@ Simulators = Annotated[
 Videos = Annotated[int, typer.Option(help="Episodes to film, of each task and K.", min=0)]
 
 
+def by_size(name: str) -> str:
+    """A field of `TrainingDefaults` by the policy's size, as help shows a default: `nano 64, full 256`."""
+    return ", ".join(f"{size} {getattr(each, name):g}" for size, each in TRAINING_DEFAULTS.items())
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add robot-train, robot-eval and robot-export to `app`."""
 
     @app.command("robot-train", epilog=examples(
         "toyflow robot-train",
         "toyflow robot-train --dataset data/demos/libero_object --schedule shift:4 --steps 1,10 --states 50",
-        "toyflow robot-train --dataset HuggingFaceVLA/libero --size tiny --suite libero_goal --device cuda",
+        "toyflow robot-train --dataset HuggingFaceVLA/libero --fps 20 --size tiny --suite libero_goal",
         "toyflow robot-train --dataset my/robot --suite none --cameras front+wrist --no-language",
         "torchrun --nproc-per-node 8 -m toyflow robot-train --dataset my/robot --size full --accumulate 2",
     ))  # fmt: skip
@@ -103,11 +109,31 @@ def add_commands(app: typer.Typer) -> None:
         ] = PolicyOptions.attention,
         supervision: Annotated[
             str,
-            flag(PolicyOptions, "supervision", "Action dimensions to train, the robot's own or all 32"),
+            flag(
+                PolicyOptions,
+                "supervision",
+                "Action dimensions to train (mask: the robot's own; full: all 32)",
+            ),
         ] = PolicyOptions.supervision,
+        normalisation: Annotated[
+            str, flag(PolicyOptions, "normalisation", "How states and actions are scaled")
+        ] = PolicyOptions.normalisation,
         cameras: Annotated[
             str, typer.Option(help="Cameras that the policy sees: names joined by +, all or none.")
         ] = PolicyOptions.cameras,
+        image_size: Annotated[
+            int | None,
+            typer.Option(
+                help="Side of the images that the policy sees, in pixels.", show_default="the size's own"
+            ),
+        ] = None,
+        fps: Annotated[
+            float | None,
+            typer.Option(
+                help="Actions per second at which the data were recorded.",
+                show_default="as the data set states",
+            ),
+        ] = None,
         language: Annotated[bool, typer.Option(help="Let the policy read the prompt.")] = (
             PolicyOptions.language
         ),
@@ -128,15 +154,18 @@ def add_commands(app: typer.Typer) -> None:
         ] = False,
         iterations: Annotated[
             int | None,
-            typer.Option(help="Training iterations.", show_default="4000 for nano"),
+            typer.Option(
+                help="Training iterations.",
+                show_default=f"{by_size('iterations')}; {FIRST_ITERATIONS} without --dataset",
+            ),
         ] = None,
         batch_size: Annotated[
             int | None,
-            typer.Option(help="Moments of the data per iteration.", show_default="64, for full 256"),
+            typer.Option(help="Samples per iteration.", show_default=by_size("batch_size")),
         ] = None,
         learning_rate: Annotated[
             float | None,
-            typer.Option(help="Peak of the learning rate.", show_default="0.001 for nano"),
+            typer.Option(help="Peak of the learning rate.", show_default=by_size("learning_rate")),
         ] = None,
         seed: Annotated[
             int, typer.Option(help="Seed of the weights, the data's order and the noise.", min=0)
@@ -152,7 +181,7 @@ def add_commands(app: typer.Typer) -> None:
         device: Device = DEFAULTS.device,
         threads: Threads = None,
         accumulate: Annotated[
-            int, typer.Option(help="Parts that each batch is computed in, for less memory.", min=1)
+            int, typer.Option(help="Parts in which each batch is computed, for less memory.", min=1)
         ] = 1,
         simulators: Simulators = None,
         wandb: Annotated[
@@ -169,6 +198,7 @@ def add_commands(app: typer.Typer) -> None:
         policy = PolicyOptions().changed({
             "size": size, "horizon": horizon, "attention": attention, "supervision": supervision,
             "cameras": cameras, "language": language, "state": state, "pretrained": pretrained,
+            "normalisation": normalisation, "image_size": image_size, "fps": fps,
         })  # fmt: skip
         trials = trial_options({
             "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
@@ -191,11 +221,11 @@ def add_commands(app: typer.Typer) -> None:
         )  # fmt: skip
 
     @app.command("robot-eval", epilog=examples(
-        "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,10 --states 50",
-        "toyflow robot-eval results/robot/cells/3f2a9c --steps 1,2,4,10 --replan 5 --videos 2",
+        "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --states 50",
+        "toyflow robot-eval results/robot/cells/KEY --steps 1,2,4,10 --replan 5 --videos 2",
         "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
         "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
-        "toyflow robot-eval results/robot/cells/3f2a9c --states 50 --executor ray --address auto",
+        "toyflow robot-eval results/robot/cells/KEY --states 50 --executor ray --address auto",
     ))  # fmt: skip
     def robot_eval(
         checkpoint: Checkpoint,
@@ -215,7 +245,8 @@ def add_commands(app: typer.Typer) -> None:
         rename: Annotated[
             str | None,
             typer.Option(
-                help="Cameras of a LeRobot policy, as the simulator calls them: front=image,wrist=eye."
+                help="Renamed cameras of a LeRobot policy: POLICY_CAMERA=SIMULATOR_CAMERA, ..., such as "
+                "front=image,wrist=eye."
             ),
         ] = None,
         out: LeRobotOut = ROBOT_OUT,
@@ -256,7 +287,7 @@ def add_commands(app: typer.Typer) -> None:
         )  # fmt: skip
 
     @app.command("robot-export", epilog=examples(
-        "toyflow robot-export results/robot/cells/3f2a9c exported",
+        "toyflow robot-export results/robot/cells/KEY exported",
         "lerobot-eval --policy.path=exported --policy.num_steps=1 --env.type=libero --env.task=libero_object",
     ))  # fmt: skip
     def robot_export(

@@ -50,8 +50,8 @@ def add_commands(app: typer.Typer) -> None:
             list[str],
             typer.Argument(
                 help="Two results or more; the first is compared with each of the others. Write a schedule "
-                "or objective as tables show it, then conditions: shift:4@beta,K=10,encoder=large. FOLDER:: "
-                "before it takes it from another results folder."
+                "or objective as tables show it, then conditions: shift:4@beta,K=10,encoder=large. Prefix "
+                "FOLDER:: to read another results folder."
             ),
         ],
         steps: Annotated[str, typer.Option(help="Numbers K of steps, for selections that name none.")] = "1",
@@ -59,7 +59,7 @@ def add_commands(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 help="Metric to compare by.",
-                show_default="the headline, then those of the whole sample",
+                show_default="the headline, then each metric of all samples together",
             ),
         ] = None,
         margin: Annotated[
@@ -105,7 +105,12 @@ def add_commands(app: typer.Typer) -> None:
         ] = None,
         steps: Annotated[int, typer.Option(help="Number K of steps of the sampled paths.", min=2)] = 50,
         device: Device = "auto",
-        data_dir: Annotated[str | None, typer.Option(help="Folder of data sets.")] = None,
+        data_dir: Annotated[
+            str | None,
+            typer.Option(
+                help="Data sets of a toy task, or the demonstrations of a policy if they have moved."
+            ),
+        ] = None,
         out: Out = OUT,
     ) -> None:
         """Measure learned velocity fields: their error by noise level, how straight sampled paths are, and

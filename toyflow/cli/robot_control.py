@@ -69,17 +69,20 @@ Log = Annotated[
         help="File for the run's log; it must not exist.", show_default="robot-runs/TIME-ROBOT.jsonl"
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the actions and send none.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Connect, observe and plan, print each action, send none."),
+]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add robot-run and robot-replay to `app`."""
 
     @app.command("robot-run", epilog=examples(
-        "toyflow robot-run results/robot/cells/3f2a9c --robot libero --suite libero_object --states 0-4",
-        "toyflow robot-run results/robot/cells/3f2a9c --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
+        "toyflow robot-run results/robot/cells/KEY --robot libero --suite libero_object --states 0-4",
+        "toyflow robot-run results/robot/cells/KEY --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
         '--prompt "pick up the cube" --seconds 30 --limits so101.toml --dry-run',
-        "toyflow robot-run results/robot/cells/3f2a9c --robot idle --seconds 10 --handover ensemble",
+        "toyflow robot-run results/robot/cells/KEY --robot idle --seconds 10 --handover ensemble",
     ))  # fmt: skip
     def robot_run(
         checkpoint: Checkpoint,
@@ -88,7 +91,7 @@ def add_commands(app: typer.Typer) -> None:
         replan: Annotated[
             int | None,
             typer.Option(
-                help="Actions from one plan's observation to the next one's.",
+                help="Control steps between two plans.",
                 show_default="the policy's; on a robot at most half the horizon; 1 with ensemble",
             ),
         ] = None,
@@ -112,7 +115,7 @@ def add_commands(app: typer.Typer) -> None:
         latency_steps: Annotated[
             int,
             typer.Option(
-                help="Steps that a plan takes in a simulator, whose time otherwise stands still meanwhile.",
+                help="Simulators only: control steps that pass while a plan is computed.",
                 min=0,
             ),
         ] = 0,
@@ -132,7 +135,8 @@ def add_commands(app: typer.Typer) -> None:
         rename: Annotated[
             str | None,
             typer.Option(
-                help="Cameras with other names on the robot, the policy's first: image=front,image2=wrist."
+                help="Cameras with other names on the robot: POLICY_CAMERA=ROBOT_CAMERA, ..., such as "
+                "image=front,image2=wrist."
             ),
         ] = None,
         out: LeRobotOut = ROBOT_OUT,
@@ -146,13 +150,14 @@ def add_commands(app: typer.Typer) -> None:
         check_torch()
         from toyflow.api.robot_driving import DriveOptions, run_policy  # imports torch
 
-        run_policy(
+        code = run_policy(
             checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run),
             _settings(suite, task, states, seed, image_size, prompt, options), console, steps=steps,
             replan=replan, handover=handover, latency_steps=latency_steps, noise_seed=noise_seed,
             sampler=sampler, device=device, threads=threads, compiled=compiled,
             rename=rename, out=out,
         )  # fmt: skip
+        raise typer.Exit(code)
 
     @app.command("robot-replay", epilog=examples(
         "toyflow robot-replay robot-runs/20261121-101500-libero.jsonl",
@@ -181,7 +186,7 @@ def add_commands(app: typer.Typer) -> None:
         limits: LimitsFile = None,
         new_log: Annotated[
             Path | None,
-            typer.Option("--log", help="File for the new run's log.", show_default="as of robot-run"),
+            typer.Option("--log", help="File for the new run's log.", show_default="as for robot-run"),
         ] = None,
         dry_run: DryRun = False,
     ) -> None:
@@ -195,8 +200,8 @@ def add_commands(app: typer.Typer) -> None:
             from toyflow.api.robot_driving import DriveOptions, replay  # imports torch
 
             chosen = DriveOptions(robot, rate, seconds, episodes, limits, new_log, dry_run)
-            replay(log, chosen, _settings(suite, task, states, seed, None, None, options), console)
-            return
+            given = _settings(suite, task, states, seed, None, None, options)
+            raise typer.Exit(replay(log, chosen, given, console))
         from toyflow.robot.runtime.control.log import read_log
         from toyflow.robot.runtime.control.run_figure import draw_run  # imports matplotlib
         from toyflow.robot.runtime.control.summary import Summary

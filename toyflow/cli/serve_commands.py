@@ -39,9 +39,9 @@ def add_commands(app: typer.Typer) -> None:
     """Add robot-serve to `app`."""
 
     @app.command("robot-serve", epilog=examples(
-        "toyflow robot-serve results/robot/cells/3f2a9c",
-        "toyflow robot-serve results/robot/cells/3f2a9c --steps 4 --port 9000 --prompt 'fold the towel'",
-        "toyflow robot-serve results/robot/cells/3f2a9c --host 0.0.0.0 --api-key-file key.txt",
+        "toyflow robot-serve results/robot/cells/KEY",
+        "toyflow robot-serve results/robot/cells/KEY --steps 4 --port 9000 --prompt 'fold the towel'",
+        "toyflow robot-serve results/robot/cells/KEY --host 0.0.0.0 --api-key-file key.txt",
         "toyflow robot-serve lerobot/smolvla_base --rename camera1=front --keys front=images/cam_high",
         "toyflow robot-serve CHECKPOINT --keys exterior=observation/exterior_image_1_left,"
         "state=observation/joint_position+observation/gripper_position",
@@ -82,7 +82,10 @@ def add_commands(app: typer.Typer) -> None:
         compiled: Compile = False,
         rename: Annotated[
             str | None,
-            typer.Option(help="Cameras of a LeRobot policy, as clients call them: front=image,wrist=image2."),
+            typer.Option(
+                help="Renamed cameras of a LeRobot policy: POLICY_CAMERA=CLIENT_CAMERA, ..., such as "
+                "front=image,wrist=image2."
+            ),
         ] = None,
         out: LeRobotOut = ROBOT_OUT,
     ) -> None:

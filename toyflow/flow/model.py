@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from toyflow.errors import UsageError
 
 Predictor = Callable[..., Tensor]
-"""`model(x, t, condition)` to a tensor of `x`'s shape [batch, ...], for times `t` [batch]; what it predicts
-is the objective's business. Objectives with `uses_second_time` call `model(x, t, condition, r)`. The
-condition is passed through as it is: encode what is costly before, once for all K calls of a decoding."""
+"""A model as any callable: `model(x, t, condition)` returns a tensor of `x`'s shape [batch, ...], for times
+`t` [batch]; what it predicts is the objective's business. Objectives with `uses_second_time` call
+`model(x, t, condition, r)`. The condition is passed through as it is: encode what is costly before, once for
+all K calls of a decoding."""
 
 
 class Model(nn.Module, ABC):

@@ -1,4 +1,4 @@
-"""From noise to a sample: fixed-grid integrators of dx/dt = v(x, t) from t = 0 to t = 1.
+"""Samplers: fixed-grid integrators of dx/dt = v(x, t) from t = 0, noise, to t = 1, a sample.
 
 A sampler is a step function and what it costs. The grid is built apart (`uniform_grid`), so any
 sampler runs on any grid. To add one, write its step and declare the `Sampler` under the entry point group
@@ -17,10 +17,10 @@ from torch import Tensor
 from toyflow import plugins
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
-"""v(x, t): x of shape [batch, ...] and t of shape [batch] to dx/dt of x's shape."""
+"""A velocity field v(x, t): maps x of shape [batch, ...] and t of shape [batch] to dx/dt of x's shape."""
 
 Step = Callable[[Velocity, Tensor, Tensor, Tensor], Tensor]
-"""(v, x, t, h) to x at t + h; t and h are tensors without axes."""
+"""Maps (v, x, t, h) to x at t + h; t and h are tensors without axes."""
 
 
 @dataclass(frozen=True)

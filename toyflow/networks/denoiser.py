@@ -37,7 +37,8 @@ class Memory(NamedTuple):
 
 
 Reading = list[Memory] | Float[Tensor, "batch condition_tokens width"]
-"""What the denoising steps need of the condition: keys and values in every block, or for `full` itself."""
+"""What the denoising steps need of the condition: keys and values for every block; for `full`, the condition
+tokens."""
 
 
 class Attention(nn.Module):
@@ -173,11 +174,11 @@ class DenoiserSize:
     """
 
     width: int
-    """Of tokens."""
+    """Width of a token."""
     depth: int
     """Number of blocks."""
     heads: int
-    """Number of attention heads in each."""
+    """Number of attention heads in each block."""
 
 
 class Denoiser(nn.Module):
@@ -228,7 +229,17 @@ class Denoiser(nn.Module):
         condition: Reading,
         r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
-        """One model call at the times `t`, or for the jumps from `t` to `r`."""
+        """One model call at the times `t`, or for the jumps from `t` to `r`.
+
+        Args:
+            x: noisy target tokens.
+            t: times in [0, 1]; 0 is noise, 1 is data.
+            condition: what `read` returned.
+            r: second times, t <= r <= 1, for objectives that jump from t to r; None is r = t.
+
+        Returns:
+            The prediction, of `x`'s shape.
+        """
         hidden = self.embed(x) + self.position + self.time(t, t if r is None else r)[:, None]
         if isinstance(condition, Tensor):
             tokens = torch.cat([condition, hidden], dim=1)
@@ -282,7 +293,7 @@ class DenoisingModel(Model):
         condition: Reading,
         r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
-        """One model call at the times `t`, or for the jumps from `t` to `r`."""
+        """One model call at the times `t`, or for the jumps from `t` to `r`; see `Denoiser.forward`."""
         return self.denoiser(x, t, condition, r)
 
     def make_causal(self) -> None:

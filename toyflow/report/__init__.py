@@ -1,1 +1,1 @@
-"""From a results folder to tables and figures; reads files only."""
+"""Tables and figures of a results folder; reads files only."""

@@ -43,7 +43,7 @@ class Claim:
     needs: str
     """What must have been run."""
     judge: Callable[[Data], Judgement | None]
-    """None where the data are not there."""
+    """Judges the claim by the results; None where the data are not there."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Overview:
     """One figure of several tasks together."""
 
     file: str
-    """Its name in the report's folder."""
+    """Name of the figure's file in the report's folder."""
     title: str
     alt: str
     draw: Callable[[Mapping[str, Results], bool], Figure | None]
-    """From results by folder, the panels side by side or, where True, stacked. None where it would be of one
-    task."""
+    """Draws the figure from results by folder, its panels side by side or, where True, stacked; None where
+    the results are of one task only."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Paper:
     numbers: Callable[[Results], pd.DataFrame]
     """A row per number of the paper that these results have one beside; empty where there is none."""
     tables: Callable[[Results], Sequence[TableView]]
-    """The same for a page."""
+    """Tables of these numbers for a page."""
 
 
 def judge_all(claims: Sequence[Claim], folders: Mapping[str, Results]) -> list[tuple[Claim, Judgement]]:
@@ -82,8 +82,8 @@ def judge_all(claims: Sequence[Claim], folders: Mapping[str, Results]) -> list[t
 
 
 def _judged(claim: Claim, decodings: pd.DataFrame) -> Judgement:
-    """By the recipe with most seeds, of these the longest training, of these the most decodings; what others
-    say is added."""
+    """Judge the claim by the recipe with most seeds; among equals by the one with the longest training, then
+    with most decodings. The verdicts of other recipes are added."""
     rows = decodings[(decodings["task"] == claim.task) & (decodings["times"] == "stratified")]
     rows, defaults = rows[rows["sampler"] == "euler"], defaults_of(claim.task)
     judged = [
@@ -104,7 +104,7 @@ def _judged(claim: Claim, decodings: pd.DataFrame) -> Judgement:
 
 
 def _told_apart(recipes: Sequence[str]) -> list[str]:
-    """Each without what all have."""
+    """Each recipe without the parts that all recipes share."""
     parts = [recipe.split(", ") for recipe in recipes]
     return [", ".join(part for part in of if not all(part in each for each in parts)) for of in parts]
 
@@ -125,7 +125,7 @@ def decide(contrasts: Sequence[Contrast], floor: float, equivalence: bool = Fals
 
 
 def both_halves(first: Verdict, second: Verdict) -> Verdict:
-    """Of a claim with two halves."""
+    """The verdict on a claim of two halves, from the verdicts on each."""
     order: tuple[Verdict, ...] = ("undecided (one seed)", "disagree", "undecided", "agree")
     return order[min(order.index(first), order.index(second))]
 

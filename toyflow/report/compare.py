@@ -11,8 +11,8 @@ import numpy as np
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import Results, load_results
-from toyflow.report.selection import Arm, Selector, differing, select
+from toyflow.report.results import Results, load_results, set_metrics_of
+from toyflow.report.selection import Selection, Selector, select, values_that_vary
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.records import TEST_SET
@@ -28,10 +28,10 @@ class Pair:
     at: str
     """` at K = 1`; nothing where the two differ in K, and their names say it."""
     seeds: tuple[Sequence[int], Sequence[int]]
-    """Of each; the same where the comparison is paired."""
+    """Training seeds of each selection; the same where the comparison is paired."""
     means: tuple[float, float]
     test: stats.SeedTest | None
-    """None with one seed, and where the seeds show no spread."""
+    """The test over seeds; None with one seed, and where the seeds show no spread."""
     same_models: bool
     models: Mapping[int, stats.PairedTest]
     """McNemar's test by seed: where both decode the same trained models, and where there is no test over
@@ -40,8 +40,8 @@ class Pair:
     """Where there are several seeds, but no test over them: the 90 % interval of the difference by all
     examples of all seeds. It speaks of these models. None of a metric that is not right or wrong."""
     p_value: float | None
-    """Of the test over seeds, or of McNemar's where there is one seed; adjusted by Holm's method. 1 where
-    seeds show no spread."""
+    """P-value of the test over seeds, or of McNemar's test where there is one seed, adjusted by Holm's
+    method. 1 where seeds show no spread."""
     confounded: Mapping[str, tuple[str, str]]
     """Values of the settings in which the two differ, where these are more than one."""
 
@@ -60,7 +60,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Measure:
-    """The metric, and how its numbers are written: the headline, a proportion, in points."""
+    """The metric, and how its numbers are written: those of the headline, a proportion, in points."""
 
     metric: str
     headline: bool
@@ -91,8 +91,8 @@ class Comparison:
 
     measure: Measure
     pairs: Sequence[Pair]
-    of_the_whole: Sequence[str]
-    """Metrics that no example has, only all of them together: distances of distributions."""
+    set_metrics: Sequence[str]
+    """Set metrics of the task: computed on all samples together, such as the Fréchet distance."""
 
     @property
     def tests(self) -> int:
@@ -121,8 +121,12 @@ def compare(
         UsageError: selections that name nothing, too much, or share no examples; no such metric.
         DamagedError: a result's file is missing or altered.
     """
-    if len(selectors) < 2 or not steps or not (margin is None or 0 < margin < math.inf):
-        raise UsageError("compare needs two selections or more, a K, and a margin above 0.")
+    if len(selectors) < 2:
+        raise UsageError(f"compare needs two selections or more, got {len(selectors)}.")
+    if not steps:
+        raise UsageError("compare needs a number of steps K, got none.")
+    if margin is not None and not 0 < margin < math.inf:
+        raise UsageError(f"--margin must be a number above 0, got {margin:g}.")
     first, *others = (Selector.parse(text, out) for text in selectors)
     folders = {selector.folder for selector in (first, *others)}
     stored = {
@@ -131,25 +135,19 @@ def compare(
     }
     headline = stored[first.folder].metric
     measure = Measure(headline if metric is None else metric, metric in (None, headline), MARGIN)
-    pairs, of_the_whole = [], ()
+    pairs, set_metrics = [], ()
     for a, b in dict.fromkeys((first.at(k), other.at(k)) for k in steps for other in others):
         if a == b:
             raise UsageError(f"{a.label} at K = {a.steps} would be compared with itself.")
-        arms = select(stored[a.folder], a), select(stored[b.folder], b)
-        _check_comparable(*arms, measure.metric)
+        chosen = select(stored[a.folder], a), select(stored[b.folder], b)
+        _check_comparable(*chosen, measure.metric)
         if not pairs:  # one margin for all
-            measure = replace(measure, margin=_margin(margin, measure, arms[0]))
-            of_the_whole = _of_the_whole(arms[0])
-        pairs.append(_compared(*arms, measure))
+            measure = replace(measure, margin=_margin(margin, measure, chosen[0]))
+            set_metrics = set_metrics_of(next(iter(chosen[0].by_seed.values())))
+        pairs.append(_compared(*chosen, measure))
     adjusted = iter(stats.holm([pair.p_value for pair in pairs if pair.p_value is not None]))
     pairs = [pair if pair.p_value is None else replace(pair, p_value=next(adjusted)) for pair in pairs]
-    return Comparison(measure, pairs, of_the_whole)
-
-
-def _of_the_whole(arm: Arm) -> tuple[str, ...]:
-    one = next(iter(arm.by_seed.values()))
-    of_each = one.outcomes().columns
-    return tuple(name for name in one.details["metrics"] if name not in of_each)
+    return Comparison(measure, pairs, set_metrics)
 
 
 def default_margin(share: bool, mean: float) -> float:
@@ -157,14 +155,14 @@ def default_margin(share: bool, mean: float) -> float:
     return MARGIN if share else abs(mean) / 10 or math.ulp(0.0)
 
 
-def _margin(given: float | None, measure: Measure, first: Arm) -> float:
-    """In the metric's unit."""
+def _margin(given: float | None, measure: Measure, first: Selection) -> float:
+    """The margin in the metric's unit."""
     if given is not None:
         return given / 100 if measure.headline else given
     return default_margin(measure.headline, float(np.mean(first.values(measure.metric, first.by_seed))))
 
 
-def _compared(a: Arm, b: Arm, measure: Measure) -> Pair:
+def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
     """The pair, its p-value not yet adjusted."""
     common = sorted(a.by_seed.keys() & b.by_seed.keys())
     seeds = (common, common) if common else (sorted(a.by_seed), sorted(b.by_seed))
@@ -191,29 +189,30 @@ def _only(models: Mapping[int, stats.PairedTest]) -> float | None:
 
 
 def _pooled(
-    a: Arm, b: Arm, measure: Measure, models: Mapping[int, stats.PairedTest]
+    a: Selection, b: Selection, measure: Measure, models: Mapping[int, stats.PairedTest]
 ) -> stats.Interval | None:
-    """Of paired examples where there are common seeds, else of two independent samples."""
+    """The interval from the examples of all seeds: paired where there are common seeds, else as two
+    independent samples."""
     if models:
         return stats.pooled_difference(list(models.values()))
     if a.by_seed.keys() & b.by_seed.keys() or not measure.headline:
         return None
     first, second = (
         (
-            sum(round(e.score * e.details["examples"]) for e in arm.by_seed.values()),
-            sum(e.details["examples"] for e in arm.by_seed.values()),
+            sum(round(e.score * e.details["examples"]) for e in selection.by_seed.values()),
+            sum(e.details["examples"] for e in selection.by_seed.values()),
         )
-        for arm in (a, b)
+        for selection in (a, b)
     )
     return stats.unpaired_difference(first, second)
 
 
-def _confounded(a: Arm, b: Arm) -> dict[str, tuple[str, str]]:
+def _confounded(a: Selection, b: Selection) -> dict[str, tuple[str, str]]:
     """See `Pair.confounded`. What only one of the two has, as a sampler, comes with its objective."""
     settings = [
-        {"objective": each.objective, "schedule": each.schedule} | dict(arm.description)
-        for arm in (a, b)
-        for each in [next(iter(arm.by_seed.values())).training.record]
+        {"objective": each.objective, "schedule": each.schedule} | dict(selection.description)
+        for selection in (a, b)
+        for each in [next(iter(selection.by_seed.values())).training.record]
     ]
     one, two = settings
     shared = [name for name in one if one[name] is not None and two.get(name) is not None]
@@ -221,20 +220,20 @@ def _confounded(a: Arm, b: Arm) -> dict[str, tuple[str, str]]:
     return found if len(found) > 1 else {}
 
 
-def _check_comparable(a: Arm, b: Arm, metric: str) -> None:
+def _check_comparable(a: Selection, b: Selection, metric: str) -> None:
     """Raises UsageError where the two cannot be compared."""
-    evaluations = [(arm.selector.label, e) for arm in (a, b) for e in arm.by_seed.values()]
+    evaluations = [(selection.selector.label, e) for selection in (a, b) for e in selection.by_seed.values()]
     examples = [
         {
             "task": e.training.record.task,
-            **_of_the_task(e),
+            **_options_of_examples(e),
             "test set": e.record.test_set,
             "noise seed": str(e.record.noise_seed),
             "number of examples": str(e.details["examples"]),
         }
         for _, e in evaluations
     ]
-    for name, values in differing(examples).items():
+    for name, values in values_that_vary(examples).items():
         raise UsageError(
             f"{a.selector.label} and {b.selector.label} share no examples, so cannot be paired: "
             f"{name} {' and '.join(values)}."
@@ -247,33 +246,34 @@ def _check_comparable(a: Arm, b: Arm, metric: str) -> None:
             raise UsageError(f"{label}, seed {e.training.record.seed}, has no {metric}, or not as a number.")
 
 
-def _of_the_task(evaluation: StoredEvaluation) -> dict[str, str]:
-    """What settles the examples besides the test set's name: a task's knobs. Where the name says it all, as a
-    simulator's does, the data are those of training, and may differ."""
+def _options_of_examples(evaluation: StoredEvaluation) -> dict[str, str]:
+    """The data options, which decide the examples of a task's own test set. None for other test sets, such as
+    a simulator's: their name says it all, and the options are those of the training data, which may
+    differ."""
     data = evaluation.training.record.data if evaluation.record.test_set == TEST_SET else {}
     return {name: str(value) for name, value in data.items()}
 
 
-def _mcnemar(a: Arm, b: Arm, seeds: Iterable[int], metric: str) -> dict[int, stats.PairedTest]:
-    """By seed; nothing for a metric that does not say of each example whether it is right."""
+def _mcnemar(a: Selection, b: Selection, seeds: Iterable[int], metric: str) -> dict[int, stats.PairedTest]:
+    """McNemar's test by seed; empty for a metric that does not say of each example whether it is right."""
     tests: dict[int, stats.PairedTest] = {}
     for seed in seeds:
-        outcomes = [arm.by_seed[seed].outcomes() for arm in (a, b)]
+        outcomes = [selection.by_seed[seed].outcomes() for selection in (a, b)]
         if all(metric in each and each[metric].isin([0, 1]).all() for each in outcomes):
             tests[seed] = stats.paired_proportions(*(each[metric].to_numpy() > 0.5 for each in outcomes))
     return tests
 
 
-def _names(a: Arm, b: Arm) -> tuple[str, str, str]:
+def _names(a: Selection, b: Selection) -> tuple[str, str, str]:
     """Each by its schedule and by what was asked for or tells the two apart; and the K that they share."""
     shared = a.description.keys() & b.description.keys()
     telling = {name for name in shared if a.description[name] != b.description[name]}
     names = []
-    for arm in (a, b):
-        shown = telling | {name for name, _ in arm.selector.conditions}
-        told = [f"{name}={value}" for name, value in arm.description.items() if name in shown - {"K"}]
+    for selection in (a, b):
+        shown = telling | {name for name, _ in selection.selector.conditions}
+        told = [f"{name}={value}" for name, value in selection.description.items() if name in shown - {"K"}]
         if a.selector.folder != b.selector.folder:
-            told.append(f"in {arm.selector.folder}")
-        name = arm.selector.label + (f" ({', '.join(told)})" if told else "")
-        names.append(f"{name} at K = {arm.selector.steps}" if "K" in telling else name)
+            told.append(f"in {selection.selector.folder}")
+        name = selection.selector.label + (f" ({', '.join(told)})" if told else "")
+        names.append(f"{name} at K = {selection.selector.steps}" if "K" in telling else name)
     return names[0], names[1], "" if "K" in telling else f" at K = {a.selector.steps}"

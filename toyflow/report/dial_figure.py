@@ -79,19 +79,19 @@ def dial_figure(results: Results) -> Figure | None:
 
 
 def _kind(evaluation: StoredEvaluation) -> str:
-    """All settings but the task's knobs, schedule, seed and K."""
+    """All settings but the data options, schedule, seed and K, as one text."""
     training, decoding = evaluation.training.record, evaluation.record
     model, recipe = sorted(training.model.items()), sorted(training.recipe.items())
     return repr((model, recipe, training.recipe_version, decoding.sampler or "euler", decoding.noise_seed))
 
 
 def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tuple[Any, str]]) -> None:
-    knobs = part[["coupling", "modes", "tiles"]].iloc[0].to_dict()
+    options = part[["coupling", "modes", "tiles"]].iloc[0].to_dict()
     certainties = sorted(part["certainty"].unique())
     between = sorted({*certainties, *IDEAL_AT})
     for steps in (FEWEST, MOST):
         ideal = [
-            _ideal_scores(tuple({**knobs, "certainty": f"{c:g}"}.items()), steps)[measure] for c in between
+            _ideal_scores(tuple({**options, "certainty": f"{c:g}"}.items()), steps)[measure] for c in between
         ]
         axes.plot(
             between,

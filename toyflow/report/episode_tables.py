@@ -87,10 +87,12 @@ def _notes(evaluations: Sequence[StoredEvaluation]) -> str:
     trials = [evaluation.details["trials"] for evaluation in evaluations]
     suites = ", ".join(sorted({each["suite"] for each in trials}))
     replan = ", ".join(sorted({str(each["replan"]) for each in trials}))
-    said = [f"Suite {suites}, official initial states; the policy looks again every {replan} actions."]
+    said = [f"Suite {suites}, official initial states; the policy plans anew after {replan} actions."]
     if any(each["assets"] != "own" for each in trials):
         said.append("STAND-IN ASSETS: these are not the suite's scores.")
     errors = sum(evaluation.details["errors"] for evaluation in evaluations)
     if errors:
-        said.append(f"{errors} episodes ended in an error of the simulator and count as not solved.")
+        said.append(
+            f"{errors} episodes ended in an error (simulator, or non-finite action) and count as not solved."
+        )
     return " ".join(said)

@@ -21,7 +21,7 @@ from toyflow.sweep.store import StoredEvaluation
 from toyflow.sweep.subject import load_subject
 
 ANY = None
-"""In `Data.pick`: every value."""
+"""An argument of `Data.pick` that lets every value through."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Data:
 
     rows: pd.DataFrame
     defaults: Mapping[str, str]
-    """Of the task's options."""
+    """Defaults of the task's options."""
 
     def pick(self, **wanted: Any) -> pd.DataFrame:
         """Rows in which each named column has the value, one of several values (a tuple), or passes a test
@@ -65,16 +65,16 @@ class Contrast:
     second: pd.Series
     folders: tuple[str, ...]
     schedules: tuple[str, ...] = ()
-    """Those of `first`."""
+    """Schedules of `first`."""
 
     @property
     def difference(self) -> pd.Series:
-        """By seed."""
+        """`first - second` for each seed."""
         return self.first - self.second
 
     @property
     def seeds(self) -> int:
-        """How many."""
+        """Number of seeds."""
         return len(self.first)
 
     @property
@@ -84,7 +84,7 @@ class Contrast:
         return self.seeds > 1 and stats.has_spread(self.difference.tolist(), largest)
 
     def interval(self, confidence: float = 0.95) -> stats.Interval:
-        """Student's t over seeds."""
+        """Student's t-interval of the mean difference over seeds."""
         return stats.over_seeds(self.difference.tolist(), confidence)
 
     def minus(self, other: Contrast) -> Contrast | None:
@@ -97,10 +97,12 @@ class Contrast:
 
 
 def tidy(folders: Mapping[str, Results], tasks: Collection[str]) -> pd.DataFrame:
-    """A row per decoding: folder, task, objective, schedule ("" for none), seed, steps, model_calls, score,
-    its metrics, the task's options by name, recipe and cell in words, training (the stored model) and keys. A
-    cell is all that tells models apart but for the seed. What lies in two folders is listed once, other
-    tasks are left out."""
+    """A row per decoding of these tasks; one that lies in two folders is listed once.
+
+    Columns: folder, task, objective, schedule ("" for none), seed, steps, model_calls, score, the metrics,
+    the task's options by name, recipe and cell in words, training (the stored model) and keys. Models of one
+    cell differ only in their seed.
+    """
     rows = [
         _row(name, evaluation)
         for name, results in folders.items()
@@ -116,8 +118,17 @@ def tidy(folders: Mapping[str, Results], tasks: Collection[str]) -> pd.DataFrame
 def contrast(
     first: pd.DataFrame, second: pd.DataFrame, value: str = "score", alike: Sequence[str] = ()
 ) -> Contrast | None:
-    """`first` against `second` on the seeds they share, each seed's mean over what every seed has, where the
-    columns `alike` have values that both have. None where they share nothing."""
+    """`first` against `second` on the seeds that they share.
+
+    Args:
+        first, second: rows of `tidy`.
+        value: the column to compare.
+        alike: columns of which only the values found in both are used.
+
+    Returns:
+        One mean per shared seed, over the (cell, K) rows that all seeds have; with `alike`, only values of
+        those columns found in both. None where nothing is shared.
+    """
     seeds = set(first["seed"]) & set(second["seed"])
     first, second = (_complete(rows, value, seeds) for rows in (first, second))
     keys = list(alike)
@@ -180,7 +191,7 @@ def is_current(recipe: str) -> bool:
 
 
 def _complete(rows: pd.DataFrame, value: str, seeds: set[int]) -> pd.DataFrame:
-    """Rows of these seeds with a value, without those whose like some seed lacks."""
+    """Rows of these seeds that have a value, dropping (cell, K) pairs that are missing for a seed."""
     if value not in rows:
         return rows.iloc[:0]
     rows = rows[rows["seed"].isin(seeds) & rows[value].notna()]
@@ -188,5 +199,5 @@ def _complete(rows: pd.DataFrame, value: str, seeds: set[int]) -> pd.DataFrame:
 
 
 def unique(items: Sequence[str]) -> tuple[str, ...]:
-    """Each once, in order."""
+    """Each item once, in order."""
     return tuple(dict.fromkeys(items))

@@ -15,14 +15,14 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from toyflow import stats
 from toyflow.report.dial_figure import dial_figure
-from toyflow.report.results import Results
+from toyflow.report.results import Results, set_metrics_of
 from toyflow.report.style import PANEL, Style, in_lines, legend, of_proportions, save
 from toyflow.report.tables import in_words, summary
 from toyflow.report.training_figures import schedule_densities, training_curves
 
 FORMATS = ("png", "pdf", "svg")
 MOST_PANELS = 6
-"""In a line."""
+"""Most panels in a row of a figure."""
 
 
 def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
@@ -70,10 +70,9 @@ def score_by_steps(results: Results, style: Style) -> Figure:
 
 
 def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
-    """What only a set of samples has, such as a distance of distributions, against denoising steps: a line of
-    panels per metric, a panel per variant. None where the task has no such metric."""
-    of_examples = results.evaluations[0].outcomes().columns
-    metrics = [name for name in results.evaluations[0].details["metrics"] if name not in of_examples]
+    """Set metrics, which are computed on all samples together, against denoising steps: a row of panels per
+    metric, a panel per variant. None where the task has no set metric."""
+    metrics = set_metrics_of(results.evaluations[0])
     variants = list(dict.fromkeys(results.frame["variant"]))
     if not metrics or len(variants) > MOST_PANELS:
         return None
@@ -168,7 +167,7 @@ class Drawing:
     title: str
     alt: str
     most_variants: int = 30
-    """With more, a page leaves it out."""
+    """A page leaves the figure out where the results have more variants than this."""
 
 
 DRAWINGS = (
@@ -177,8 +176,8 @@ DRAWINGS = (
         "Line chart: {metric} against denoising steps K for {labels}. The table of scores has the numbers.",
     ),
     Drawing(
-        "set_metrics_by_steps", set_metrics_by_steps, "Metrics of the set of samples by steps",
-        "Line chart: metrics of the set of samples against denoising steps K for {labels}.",
+        "set_metrics_by_steps", set_metrics_by_steps, "Set metrics by steps",
+        "Line chart: metrics computed on all samples together, against denoising steps K, for {labels}.",
     ),
     Drawing(
         "dial", lambda results, _: dial_figure(results), "The dial",

@@ -47,7 +47,7 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """Its place in the page."""
+        """Anchor of the section's heading in the page."""
         return "results-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
@@ -143,7 +143,7 @@ def _section(name: str, folder: Path, results: Results, out: Path, paper: Paper 
 
 
 def _command(folder: Path) -> str | None:
-    """Of the preset that is named like the folder, if there is one."""
+    """The command of the preset that is named like the folder; empty where there is none."""
     if folder.name not in available_presets():
         return None
     return f"toyflow sweep --preset {folder.name}" + (" --quick" if folder.parent.name == "quick" else "")

@@ -17,7 +17,7 @@ from toyflow.report.tables import MANY, in_words
 from toyflow.sweep.store import StoredTraining
 
 NONE = "\u2013"
-"""In a table: not known, or does not apply."""
+"""A table's cell where a value is not known or does not apply."""
 LONG = 40
 """A table of more rows than this is folded."""
 
@@ -34,7 +34,7 @@ class TableView:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is folded."""
+        """Whether the table is long, so that a page folds it."""
         return len(self.rows) > LONG
 
 
@@ -217,7 +217,7 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
 
 
 def versions(trainings: Sequence[StoredTraining]) -> TableView:
-    """Of the software, and the machine."""
+    """Versions of the software, and the machine."""
     environments = _by_name([training.environment for training in trainings])
     rows = [[name.replace("_", " "), distinct(found)] for name, found in environments.items()]
     return TableView("Versions and machine of the trainings", ["what", "values"], rows, 2)

@@ -49,7 +49,7 @@ class Probed:
     errors: pd.DataFrame
     paths: pd.DataFrame
     labels: Sequence[str]
-    """All of the results folder, so that a schedule looks the same in all of its figures."""
+    """All labels of the results folder, so that a schedule looks the same in all of its figures."""
 
 
 def write_probe(probed: Probed, out: Path) -> list[Path]:
@@ -97,7 +97,7 @@ def over_models(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def probe_table(probed: Probed) -> Table:
-    """For a terminal: a line per schedule and variant."""
+    """Table of a probe for a terminal, a line per schedule and variant."""
     errors, paths = over_models(probed.errors), over_models(probed.paths)
     levels = sorted(errors["noise_level"].unique())
     ends = (levels[-1], min(levels, key=lambda s: abs(s - 0.5)), levels[0])

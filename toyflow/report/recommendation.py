@@ -28,25 +28,25 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The metric by which is chosen. Shares, of which more is better, are written in per cent and points."""
+    """The metric to choose by. Shares, for which higher is better, are written in per cent and points."""
 
     metric: str
     headline: bool
     share: bool
     lower_is_better: bool
     margin: float | None = None
-    """By how much a schedule or a K may fall short of the best, in the metric's unit; None for 2 points of a
-    share and a tenth of the best mean of another metric."""
+    """Largest shortfall from the best that a schedule or a K may have, in the metric's unit; None for 2
+    points of a share, and a tenth of the best mean of another metric."""
 
     def scores(self, results: Results) -> pd.DataFrame:
-        """label, steps, seed and `value`, of which more is better."""
+        """A row per decoding: label, steps, seed and `value`, for which higher is better."""
         frame = results.frame
         value = frame["score"] if self.headline else frame[self.metric]
         return frame[["label", "steps", "seed"]].assign(value=self.sign * value)
 
     @property
     def sign(self) -> int:
-        """Times a value of `scores`, it is the metric's own."""
+        """1 or -1: multiplied by it, a value of `scores` is the metric's own."""
         return -1 if self.lower_is_better else 1
 
     def allowed(self, best: float) -> float:
@@ -67,14 +67,14 @@ class ChosenPair:
     """A schedule and a number of steps, beside the pair with the best mean; the means are the metric's."""
 
     schedule: str
-    """Its label in tables: of the objective, where that is not flow."""
+    """The schedule's label in tables; the objective's where that is not flow."""
     steps: int
     mean: float
     best_schedule: str
     best_steps: int
     best_mean: float
     fewest_steps: int
-    """That were tried."""
+    """The fewest steps that were tried."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Regret:
 
     choice: ChosenPair
     by_seed: Sequence[float]
-    """For each seed: the pair of schedule and K with the best mean over these seeds, minus the chosen pair.
-    The best is the luckiest too, so this is on the large side."""
+    """Regret for each seed: the score of the pair of schedule and K with the best mean over these seeds,
+    minus the chosen pair. The best is the luckiest too, so this is on the large side."""
     best_schedule: str
     best_steps: int
     left_out: Sequence[tuple[str, int]]
@@ -109,7 +109,7 @@ class Regret:
 
     @property
     def mean(self) -> float:
-        """Over seeds."""
+        """Mean regret over seeds."""
         return sum(self.by_seed) / len(self.by_seed)
 
 
@@ -178,7 +178,7 @@ def regret(full: Results, choice: ChosenPair, yardstick: Yardstick) -> Regret | 
 
 
 def regret_sentence(found: Regret | None, yardstick: Yardstick) -> str:
-    """For a terminal."""
+    """The regret as a sentence for a terminal."""
     if found is None:
         return "The full sweep does not hold this choice, so nothing can be said of it."
     seeds = f"{len(found.by_seed)} seed{'s' * (len(found.by_seed) > 1)}"
@@ -197,7 +197,7 @@ def regret_sentence(found: Regret | None, yardstick: Yardstick) -> str:
 
 
 def recommendation_table(found: Recommendation) -> Table:
-    """For a terminal: a line per candidate, the chosen pair bold."""
+    """Table for a terminal: a line per candidate, the chosen pair bold."""
     yardstick, choice = found.yardstick, found.choice
     table = Table(title=f"{in_words(yardstick.metric)} of short trainings", title_justify="left")
     table.add_column("schedule", no_wrap=True)

@@ -24,7 +24,7 @@ class Results:
     """What a results folder holds, or the part of it that a sweep asked for; see `load_results`."""
 
     frame: pd.DataFrame
-    """A row per decoding."""
+    """A row per decoding; `load_results` lists the columns."""
     evaluations: Sequence[StoredEvaluation]
     """The same rows, with their records and files."""
     metric: str
@@ -59,8 +59,8 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
       latter None for an objective that draws no time; `sampler`, None for an objective that needs none
     - `variant`: in words, what else differs among these results; "" where nothing does
     - `seed`; `steps`, which is K; `model_calls`, the NFE
-    - `score`, the mean of the headline metric; `hits` of `examples` that it is made of
-    - a column per metric of the task, each a mean over examples or, as a distance of distributions, of all
+    - `score`, the mean of the headline metric: `score` = `hits` / `examples`
+    - a column per metric of the task: a mean over examples, or a set metric, computed on all samples together
     - `encode_seconds`, `decode_seconds` of the whole test set; `training_seconds`; `parameters`
     - `key`, which names the trained model's folder in `cells/`
 
@@ -91,7 +91,7 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     stored = list(_everything(store) if cells is None else _asked_for(store, cells))
     if not stored:
         if cells is not None and next(iter(_everything(store)), None) is not None:
-            raise UsageError(f"{store.root} holds no evaluation of what was asked for, only others.")
+            raise UsageError(f"{store.root} has results, but none for the requested cells.")
         raise UsageError(_why_nothing(store))
     tasks = sorted({evaluation.training.record.task for evaluation in stored})
     if len(tasks) > 1:
@@ -144,6 +144,12 @@ def _why_nothing(store: Store) -> str:
 def task_of(evaluation: StoredEvaluation) -> str:
     """The task's name, without the version that records add to it."""
     return re.sub(r"-v\d+$", "", evaluation.training.record.task)
+
+
+def set_metrics_of(evaluation: StoredEvaluation) -> tuple[str, ...]:
+    """Set metrics of a decoding: computed on all samples together, such as the Fréchet distance."""
+    of_each = evaluation.outcomes().columns
+    return tuple(name for name in evaluation.details["metrics"] if name not in of_each)
 
 
 def variants(stored: Sequence[StoredEvaluation]) -> list[str]:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from toyflow.atomic import DamagedError
 from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
-from toyflow.sweep.plan import differing
+from toyflow.sweep.plan import varied_options
 from toyflow.sweep.store import StoredEvaluation, StoredTraining
 
 
@@ -32,7 +32,7 @@ def cells_table(out: Path) -> Table:
         except DamagedError as error:
             cells[key] = error
     whole = [cell[0].record for cell in cells.values() if not isinstance(cell, DamagedError)]
-    told = differing([{**record.data, **record.model} for record in whole])
+    told = varied_options([{**record.data, **record.model} for record in whole])
     for key, cell in cells.items():
         if isinstance(cell, DamagedError):
             table.add_row(key, "[red]damaged[/]", "", "", escape(str(cell)), "", "")

@@ -46,7 +46,7 @@ class Selector:
 
 
 @dataclass(frozen=True)
-class Arm:
+class Selection:
     """The decodings that a selector names: one per seed, alike in everything else."""
 
     selector: Selector
@@ -62,7 +62,7 @@ class Arm:
         return [self.by_seed[seed].training.record.key for seed in seeds]
 
 
-def select(results: Results, selector: Selector) -> Arm:
+def select(results: Results, selector: Selector) -> Selection:
     """What `selector` names among `results`. Raises UsageError where nothing fits, or where what fits differs
     in more than the seed."""
     label, named = selector.label, ",".join([selector.label, *map("=".join, selector.conditions)])
@@ -80,11 +80,11 @@ def select(results: Results, selector: Selector) -> Arm:
             raise UsageError(f"{named} was not decoded at K = {wanted}; there is K = {existing}.")
         if not found:
             raise unknown(f"{name} of {label},", wanted, values)
-    choices = differing([has for has, _ in found])
+    choices = values_that_vary([has for has, _ in found])
     if choices:
         several = ", ".join(f"{name}={' or '.join(values)}" for name, values in choices.items())
-        raise UsageError(f"{named} at K = {selector.steps} is there in several variants; add {several}.")
-    return Arm(selector, found[0][0], {e.training.record.seed: e for _, e in found})
+        raise UsageError(f"{named} at K = {selector.steps} matches several variants; add {several}.")
+    return Selection(selector, found[0][0], {e.training.record.seed: e for _, e in found})
 
 
 def _described(evaluation: StoredEvaluation) -> dict[str, str]:
@@ -100,8 +100,8 @@ def _alike(value: str, wanted: str) -> bool:
         return False
 
 
-def differing(described: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """What is not the same in all, with its values."""
+def values_that_vary(described: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The values, by name, of what is not the same in all descriptions."""
     names = dict.fromkeys(name for has in described for name in has)
     values = {name: sorted({has.get(name, "none") for has in described}) for name in names}
     return {name: found for name, found in values.items() if len(found) > 1}

@@ -23,7 +23,7 @@ from toyflow.atomic import atomic_file
 MARKERS = "osD^vPX*<>"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 PANEL = (6.4, 4.1)
-"""Inches of one panel."""
+"""Width and height of one panel, in inches."""
 
 
 def in_lines(variant: str) -> str:

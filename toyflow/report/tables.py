@@ -13,7 +13,7 @@ from toyflow import stats
 from toyflow.report.results import CELL, Results
 
 MOST_MODELS = 20
-"""With more models of one schedule, the paired table has a line over all seeds only."""
+"""Most models of one schedule that the paired table lists; with more it has a line over all seeds only."""
 MARGIN = 0.02
 """Two scores within this of each other count as equivalent, unless said otherwise."""
 MANY = 10
@@ -27,8 +27,15 @@ INTERVAL_NOTES = {
 
 
 def summary(results: Results) -> pd.DataFrame:
-    """A row per schedule, variant and K: mean score over seeds and its 95 % interval, whose method is in the
-    column `interval` (see `toyflow.stats.proportion_over_seeds`)."""
+    """A row per schedule, variant and K, with the columns
+
+    - `label`, `variant`, `steps` (K); `seeds`, their number
+    - `metric`, the name of the headline; `score`, its mean over seeds; `low` and `high`, the 95 % interval;
+      `interval`, its method (see `toyflow.stats.proportion_over_seeds`)
+    - a column per other metric, its mean over seeds
+    - `model_calls`, the NFE; `encode_ms_per_example`, `decode_ms_per_example`, `training_seconds`, means over
+      seeds
+    """
     rows = []
     for (label, variant, steps), group in results.frame.groupby([*CELL, "steps"], sort=False):
         interval = stats.proportion_over_seeds(group["hits"].tolist(), group["examples"].tolist())
@@ -57,7 +64,15 @@ def summary(results: Results) -> pd.DataFrame:
 def paired(results: Results, few: int = 1, many: int = MANY, margin: float = MARGIN) -> pd.DataFrame:
     """A row per trained model decoded both in `few` and in `many` steps: McNemar's test and equivalence.
 
-    `difference` is few - many. Outcomes are read from disk and checked.
+    Outcomes are read from disk and checked. Columns:
+
+    - `label`, `variant`, `seed` of the model; `examples` of the test set
+    - `both_right`, `only_K1_right`, `only_K10_right` (for these K): numbers of examples
+    - `difference`, the score in `few` steps minus that in `many`; `low_90`, `high_90`, its 90 % interval
+    - `mcnemar_p`, of McNemar's exact test; `margin`, of equivalence; `verdict`, see `verdict`
+
+    Raises:
+        DamagedError: a file of outcomes is missing or altered.
     """
     decodings: dict[str, dict[int, int]] = {}
     for place, evaluation in enumerate(results.evaluations):

@@ -12,7 +12,7 @@ from toyflow.report.tables import in_words
 TABLE_WIDTH = 80
 """Columns that `comparison_table` needs."""
 LEVEL = 0.05
-"""Of every test here."""
+"""Significance level of every test here."""
 
 
 def verdicts(comparison: Comparison) -> list[str]:
@@ -59,10 +59,10 @@ def _verdict(pair: Pair, test: stats.SeedTest, comparison: Comparison) -> str:
     needed = stats.seeds_needed(test.difference.estimate, test.deviation, measure.margin, level)
     already = needed.to_be_equivalent is not None and needed.to_be_equivalent <= min(map(len, pair.seeds))
     return (
-        f"Too few to tell: {both} differ by {difference}{where} {pair.over}; if a difference of this size is "
-        f"real, {_about(needed.to_differ)} seeds would show it ({100 * stats.POWER:g} % power); if there is "
-        f"none, {_about(needed.to_be_equivalent)} seeds {'should already' if already else 'would'} show that "
-        f"they are equal {measure.within}."
+        f"Too few seeds to tell: {both} differ by {difference}{where} {pair.over}; if a difference of this "
+        f"size is real, {_about(needed.to_differ)} seeds would show it ({100 * stats.POWER:g} % power); if "
+        f"there is none, {_about(needed.to_be_equivalent)} seeds {'should already' if already else 'would'} "
+        f"show that they are equal {measure.within}."
     )
 
 
@@ -80,11 +80,13 @@ def _no_test(pair: Pair, comparison: Comparison) -> str:
         )
     if pair.several:
         return (
-            f"Too few to tell: {differ}{where} {pair.over}, and these seeds show no spread to judge that by; "
-            f"more are needed.{by_examples}"
+            f"Too few seeds to tell: {differ}{where} {pair.over}, and these seeds show no spread to judge "
+            f"that by; more are needed.{by_examples}"
         )
     if pair.seeds[0] != pair.seeds[1]:
-        return f"Too few to tell: {differ}{where} {pair.over}; each needs two or more, or one in common."
+        return (
+            f"Too few seeds to tell: {differ}{where} {pair.over}; each needs two or more, or one in common."
+        )
     said = "the schedule; on this one model" if pair.same_models else "the schedules; on this pair of models"
     shown = [
         f" {measure.bounds(model.difference)} (Newcombe, 90 %; McNemar p {_p(pair.p_value)})"
@@ -94,7 +96,7 @@ def _no_test(pair: Pair, comparison: Comparison) -> str:
 
 
 def _confounded(pair: Pair) -> str:
-    """That a difference has several possible causes."""
+    """A note that a difference has several possible causes."""
     settings = [f"{name} ({one} and {two})" for name, (one, two) in pair.confounded.items()]
     *rest, last = settings
     return (
@@ -104,7 +106,7 @@ def _confounded(pair: Pair) -> str:
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """For a terminal: a line per pair."""
+    """Table for a terminal, a line per pair."""
     measure, several = comparison.measure, comparison.tests > 1
     unit = ", %; differences in points" if measure.headline else ""
     table = Table(title=f"{in_words(measure.metric)}{unit}", title_justify="left", show_lines=True)

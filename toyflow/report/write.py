@@ -42,7 +42,7 @@ def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | No
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    """Write it whole or not at all; the path."""
+    """Write a table as CSV, whole or not at all, and return the path."""
     path.parent.mkdir(exist_ok=True)
     with atomic_file(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")

@@ -13,17 +13,17 @@ from toyflow.errors import UsageError
 
 
 class Observation(NamedTuple):
-    """One moment, as a policy sees it.
+    """What a policy observes at one control step.
 
     Attributes:
-        images: by camera, RGB in 0..255, upright as in the data set; any size, policies resize.
+        images: {camera: RGB in 0..255}, upright as in the data set; of any size, as policies resize.
         state: joints and grippers, or whatever the robot measures, in the data set's units and order.
         prompt: the task in words.
-        before: earlier moments, oldest first, for a policy that looks at several; see `Planner.history`.
+        before: earlier observations, oldest first, for a policy that reads several; see `Planner.history`.
 
     >>> image = np.zeros((96, 128, 3), np.uint8)
-    >>> moment = Observation({"front": image}, np.zeros(7, np.float32), "pick it up")
-    >>> moment.images["front"].shape, moment.before
+    >>> observation = Observation({"front": image}, np.zeros(7, np.float32), "pick it up")
+    >>> observation.images["front"].shape, observation.before
     ((96, 128, 3), ())
     """
 
@@ -43,10 +43,10 @@ class Interface:
         fps: control steps per second; 0 for a policy that does not say.
 
     >>> policy = Interface(("front",), state_dim=8, action_dim=7, fps=20)
-    >>> robot = Interface(("front", "wrist"), state_dim=8, action_dim=7, fps=30)
+    >>> robot = Interface(("front", "wrist"), state_dim=6, action_dim=7, fps=20)
     >>> robot.check_serves(policy, "the robot")
     Traceback (most recent call last):
-    toyflow.errors.UsageError: the robot runs at 30 steps per second, the policy was made for 20.
+    toyflow.errors.UsageError: the robot has states of 6 numbers, the policy was made for 8.
     """
 
     cameras: tuple[str, ...]
@@ -83,7 +83,7 @@ class Interface:
         dimensions and rate are equal.
 
         Args:
-            where: how the message calls this side, such as `the robot`.
+            where: what the message calls this side, such as `the robot`.
 
         Raises:
             UsageError: it cannot; in one line that begins with `where`.
@@ -91,7 +91,7 @@ class Interface:
         missing = [camera for camera in policy.cameras if camera not in self.cameras]
         if missing:
             raise UsageError(
-                f"{where} has no camera {', '.join(missing)}, which the policy looks through; it has "
+                f"{where} has no camera {', '.join(missing)}, which the policy uses; it has "
                 f"{', '.join(self.cameras) or 'none'}."
             )
         for name, here, there in (
@@ -102,5 +102,6 @@ class Interface:
                 raise UsageError(f"{where} has {name}s of {here} numbers, the policy was made for {there}.")
         if policy.fps and self.fps != policy.fps:
             raise UsageError(
-                f"{where} runs at {self.fps:g} steps per second, the policy was made for {policy.fps:g}."
+                f"{where} runs at {self.fps:g} steps per second, the policy was made for {policy.fps:g}. If "
+                "the data set states the wrong rate: --fps N (in a sweep --set fps=N)."
             )

@@ -33,8 +33,8 @@ class Limits:
     Attributes:
         lower, upper: bounds, in the action's units; actions are clipped to them.
         step: largest change from one action to the next; actions are clipped to it.
-        velocity: in units per second; a faster chunk is refused, and `step` is at most velocity / rate.
-        jerk: in units per second^3; a chunk with more is refused.
+        velocity: units per second; a faster chunk is refused, and `step` is at most velocity / rate.
+        jerk: units per second^3; a chunk with more is refused.
     """
 
     lower: Values | None = None
@@ -73,7 +73,7 @@ class Limits:
         at once has 1 step rate^3.
 
         Args:
-            names: of the dimensions, for errors; by default their indices.
+            names: names of the dimensions, for errors; by default their indices.
 
         Raises:
             UsageError: lower or upper is unknown, lower is above upper, or another limit is negative.
@@ -122,9 +122,10 @@ class Limits:
         """Limits from the actions of a policy's training data.
 
         Args:
-            details: of the trained policy: `motion` (lower, upper and largest step of the actions), to which
-                a margin is added, or else `normalisation` (centre and scale). With neither, as for policies
-                that LeRobot trained, nothing is known. A dimension that was constant stays constant.
+            details: `StoredTraining.details` of the policy: `motion` (lower, upper and largest step of the
+                actions), to which a margin is added, or else `normalisation` (centre and scale). With
+                neither, as for policies that LeRobot trained, nothing is known. A dimension that was constant
+                stays constant.
         """
         if "motion" in details:
             motion = details["motion"]
@@ -143,10 +144,10 @@ class Patience:
     """How long the gate waits before it intervenes, in milliseconds.
 
     Attributes:
-        hold_after: without a new action, before the robot is told to hold.
-        stop_after: without a new action, before the run is stopped.
-        stale_after: that a camera (the state, where there is no camera) may stay the same to the bit, before
-            its observation is refused.
+        hold_after: ms without a new action until the robot is told to hold.
+        stop_after: ms without a new action until the run is stopped.
+        stale_after: ms without a changed bit of a camera's image (of the state, where there is no camera)
+            until its observation is refused.
     """
 
     hold_after: float = 100.0

@@ -34,8 +34,8 @@ class Planner(ABC):
         interface: the cameras, state and action that it was trained on.
         image_size: side in pixels of the images that the network sees; others are resized.
         horizon: actions of a chunk.
-        replan: actions of a chunk to carry out before the next plan, unless the user chooses another number.
-        history: how many moments it looks at, the present one included; see `Observation.before`.
+        replan: actions of a chunk to execute before the next plan, unless the user chooses another number.
+        history: number of observations that it reads, the present one included; see `Observation.before`.
         model_calls: calls of the network for one plan.
         stage_seconds: seconds by stage, summed over all plans: `condition` and `decoding`, or one of them.
 
@@ -83,7 +83,7 @@ class Planner(ABC):
         Raises:
             UsageError: a policy of this kind is not compiled here.
         """
-        raise UsageError("only policies of toyflow's own are compiled; some of LeRobot's have compile_model.")
+        raise UsageError("--compile supports toyflow policies only.")
 
     @abstractmethod
     def plan(
@@ -92,7 +92,7 @@ class Planner(ABC):
         """A chunk of actions for each observation, in the robot's units.
 
         Args:
-            observations: a batch of one or more moments, which need not belong together.
+            observations: a batch of one or more observations, which need not belong together.
             seeds: one per observation; all randomness of its plan comes from it.
 
         Raises:
@@ -113,5 +113,5 @@ def any_observation(interface: Interface, image_size: int, history: int = 1) -> 
     resizing, which loads a library, is included."""
     side = 2 * image_size
     images = {camera: np.zeros((side, side, 3), np.uint8) for camera in interface.cameras}
-    moment = Observation(images, np.zeros(interface.state_dim, np.float32), "pick up the thing")
-    return moment._replace(before=(moment,) * (history - 1))
+    observation = Observation(images, np.zeros(interface.state_dim, np.float32), "pick up the thing")
+    return observation._replace(before=(observation,) * (history - 1))

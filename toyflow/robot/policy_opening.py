@@ -26,14 +26,14 @@ def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTrainin
 
     Args:
         checkpoint: OUT/cells/KEY, or a LeRobot policy: a folder, or a name on the hub.
-        rename: of a LeRobot policy, its cameras as the robot calls them, front=image,wrist=image2.
+        rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=ROBOT_CAMERA, ...; None for none.
         out: the results folder for a LeRobot policy.
 
     Raises:
         UsageError: there is none, it cannot be loaded, or `rename` does not fit.
 
     Example:
-        training = find_policy("results/robot/cells/3f2a9c", None, Path("results/robot"))
+        training = find_policy("results/robot/cells/KEY", None, Path("results/robot"))
         planner = ready_planner(training, steps=1, sampler="euler", device="cpu", threads=1)
     """
     cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
@@ -51,8 +51,8 @@ def find_policy_for_robot(
         checkpoint, rename, out: as for `find_policy`.
 
     Returns:
-        The policy; and the policy's name of each camera by the robot's, which the robot has to apply. It is
-        empty for a policy that LeRobot renames cameras for.
+        The policy; and {robot camera: policy camera}, which the robot has to apply (see `RobotSettings`). It
+        is empty for LeRobot's own types of policy, which rename cameras themselves.
 
     Raises:
         UsageError: as `find_policy`.
@@ -153,9 +153,9 @@ def _stored(
 
 
 def _renamed(text: str | None) -> dict[str, str]:
-    """`front=image,wrist=image2`"""
+    """{policy camera: robot camera} of the text `front=image,wrist=image2`."""
     items = (text or "").split(",")
-    cameras = parse_pairs(items, "--rename", "front=image,wrist=image2, the policy's camera first")
+    cameras = parse_pairs(items, "--rename", "POLICY_CAMERA=ROBOT_CAMERA, such as front=image,wrist=image2")
     if len({*cameras.values()}) < len([*filter(str.strip, items)]):
         raise UsageError(f"--rename takes each camera once, of the policy and of the robot, not {text!r}.")
     return cameras

@@ -37,7 +37,7 @@ from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.sweep_options import SweepOptions
-from toyflow.sweep.trial import iteration_seconds
+from toyflow.sweep.timing import iteration_seconds
 from toyflow.training import Bench, CurvePoint, PolicyRecipe, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
 
@@ -48,14 +48,14 @@ class RobotRunner(Runner):
 
     Attributes:
         device: cpu, cuda or auto; `auto` is chosen on each machine.
-        threads: of PyTorch.
+        threads: threads of PyTorch.
         out: the results folder.
         data_sets: folders or hub names of the demonstrations, by fingerprint.
-        simulators: how many run at a time, for each cell.
+        simulators: simulators that run at a time, for each cell.
         videos: episodes of each task and K that are filmed.
         wandb: a project of Weights & Biases to log to, or None.
         cluster: where simulators run, with a copy of the policy each; None for this machine.
-        accumulate: into how many parts a batch, or a process's share of it, is split to save memory.
+        accumulate: parts into which a batch, or a process's share of it, is split to save memory.
         bfloat16: train in mixed precision on a CPU, too; on a GPU it is the rule.
         group: the processes that train together.
     """

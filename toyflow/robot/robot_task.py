@@ -10,7 +10,7 @@ from toyflow.errors import UsageError, unknown
 from toyflow.optionset import OptionSet, choice, text
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
-from toyflow.robot.policy.checkpoint import normalisation_of, seen
+from toyflow.robot.policy.checkpoint import normalisation_of, policy_interface
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.robot.simulation.environment import load_environment
@@ -59,7 +59,7 @@ class RobotTask(Subject):
         trials = trials_of(TrialOptions.parse(options), demo_source(where), policy.horizon)
         if trials:
             simulator = load_environment(trials.environment)
-            simulator.interface.check_serves(seen(data, policy), trials.environment)
+            simulator.interface.check_serves(policy_interface(data, policy), trials.environment)
         return ResolvedOptions(
             {"dataset": short_name(where), "fingerprint": data.fingerprint},
             policy.record(),

@@ -76,7 +76,7 @@ class PolicySeconds:
     """Seconds of the policy in all episodes of a Ray task.
 
     Attributes:
-        seconds: by stage; see `Planner.stage_seconds`.
+        seconds: {stage: seconds}; see `Planner.stage_seconds`.
         worker: name of the machine, and its device.
     """
 

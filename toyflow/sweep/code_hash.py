@@ -25,7 +25,7 @@ import numpy as np
 from torch import Tensor, nn
 
 DIGITS = 16
-"""Of a hash, in hexadecimal."""
+"""Hexadecimal digits of a hash."""
 
 
 class NoSourceError(Exception):

@@ -69,4 +69,4 @@ class Failed(Event):
 
     message: str
     traceback: str = ""
-    """For the cell's log; empty where the message says all that a user needs."""
+    """The traceback for the cell's log; empty where the message says all that a user needs."""

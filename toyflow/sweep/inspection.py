@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toyflow import plugins
-from toyflow.atomic import DamagedError, listed, verified
+from toyflow.atomic import DamagedError, manifest_of, verified
 from toyflow.errors import UsageError
 from toyflow.flow import parse_schedule
 from toyflow.sweep.store import WEIGHTS, Store
@@ -29,7 +29,7 @@ def find_cells(store: Store, keys: Sequence[str], schedule: str | None) -> list[
     """Keys of the cells that any of the criteria names.
 
     Raises:
-        UsageError: a beginning that fits no cell or several.
+        UsageError: the beginning of a key that matches no cell, or several.
     """
     existing = cell_keys(store)
     if schedule is not None and schedule not in plugins.available("objectives"):
@@ -37,13 +37,22 @@ def find_cells(store: Store, keys: Sequence[str], schedule: str | None) -> list[
     chosen: set[str] = set()
     for beginning in keys:
         fitting = [key for key in existing if key.startswith(beginning)]
-        if len(fitting) != 1:
-            count = f"{len(fitting)} keys" if fitting else "no key"
-            raise UsageError(f"{beginning!r} begins {count} of {store.root}; `toyflow runs list` shows them.")
+        if not fitting:
+            raise UsageError(f"{beginning!r} matches no key in {store.root}; `toyflow runs list` shows all.")
+        if len(fitting) > 1:
+            raise ambiguous_key(beginning, len(fitting), store)
         chosen.update(fitting)
     if schedule:
         chosen.update(key for key in existing if _has_label(store, key, schedule))
     return sorted(chosen)
+
+
+def ambiguous_key(beginning: str, count: int, store: Store) -> UsageError:
+    """The error for the beginning of a key that `count` cells share."""
+    return UsageError(
+        f"{beginning!r} matches {count} keys in {store.root}; give more digits (`toyflow runs list` shows "
+        "them)."
+    )
 
 
 def find_damaged(store: Store) -> list[tuple[str, str | None]]:
@@ -67,7 +76,7 @@ def parts_of(folder: Path) -> list[Path]:
 def fault_of(part: Path) -> str | None:
     """What is wrong with the files that a manifest lists."""
     try:
-        for name in listed(part):
+        for name in manifest_of(part):
             if name != WEIGHTS or (part / name).exists():  # results may be passed on without them
                 verified(part, name)
     except DamagedError as error:

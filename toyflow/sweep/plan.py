@@ -1,4 +1,5 @@
-"""From lists of options to cells: which models to train, and how each is decoded. Keys: see `records.py`."""
+"""Turns lists of options into cells: which models to train, and how each is decoded. Keys: see
+`records.py`."""
 
 from __future__ import annotations
 
@@ -28,11 +29,11 @@ class Cell:
     training: TrainingRecord
     evaluations: tuple[EvaluationRecord, ...]
     name: str
-    """All that tells it from the other cells of its plan, but for the seed."""
+    """Name that tells the cell from the others of its plan, except for the seed."""
 
     @property
     def label(self) -> str:
-        """For progress and messages; tells it from every other cell of its plan."""
+        """Name with the seed, for progress and messages; unique in its plan."""
         return f"{self.name} seed {self.training.seed}"
 
     def missing(self, store: Store) -> Cell | None:
@@ -60,7 +61,7 @@ class Grid:
 
 
 class _Configuration(NamedTuple):
-    """Cells that differ in their seed alone."""
+    """Cells that differ only in their seed."""
 
     name: str
     training: TrainingRecord
@@ -72,7 +73,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
 
     An objective that takes no schedule gives one cell per seed, however many schedules there are. Among
     the schedules, the name of such an objective stands for that cell. Steps that an objective cannot
-    decode are left out. ResolvedOptions that differ in their test set alone share their model.
+    decode are left out. Settings that differ only in their test set share one model.
 
     Raises:
         UsageError: a name or value that does not exist, or nothing left to run.
@@ -84,7 +85,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
-    varied = differing([{**settings.data, **settings.model} for settings in grid.settings])
+    varied = varied_options([{**settings.data, **settings.model} for settings in grid.settings])
     decoding = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
     configurations: list[_Configuration] = []
     for settings, (objective_name, schedule, objective) in product(grid.settings, methods):
@@ -187,8 +188,8 @@ def _methods(grid: Grid) -> list[tuple[str, str | None, Objective]]:
     return [(name, schedule, objective) for (name, schedule), objective in methods.items()]
 
 
-def differing(options: Sequence[Mapping[str, str]]) -> set[str]:
-    """The options that are not the same everywhere."""
+def varied_options(options: Sequence[Mapping[str, str]]) -> set[str]:
+    """Names of the options that are not the same everywhere."""
     names = {name for each in options for name in each}
     return {name for name in names if len({each.get(name) for each in options}) > 1}
 

@@ -17,9 +17,9 @@ class Notes:
     shows: str
     cost: str
     quick: str
-    """Of the short version."""
+    """Cost of the short version."""
     first: str
-    """What has to be made before."""
+    """What has to be made before the preset can run."""
 
 
 def load_preset(name: str, quick: bool = False) -> dict[str, Any]:

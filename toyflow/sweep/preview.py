@@ -18,16 +18,16 @@ from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.reuse import warnings_of_reuse
 from toyflow.sweep.runner import Estimate, Runner, Seconds
 from toyflow.sweep.store import Store
-from toyflow.sweep.trial import estimates
+from toyflow.sweep.timing import estimates
 
 Timing = Callable[[Sequence[Cell], Runner], Sequence[Estimate | None]]
-"""What each of some cells takes; None where that is not known."""
+"""Maps (cells, runner) to the time that each cell takes; None where that is not known."""
 
 MOST_ROWS = 40
-"""Of the table of a plan."""
+"""Most rows of a plan's table."""
 
 MARGIN = 1.25
-"""By what factor a run may be slower or faster than its trial: it shares the machine with other cells."""
+"""Factor by which a run may be slower or faster than its trial: it shares the machine with other cells."""
 
 
 def print_plan(
@@ -70,17 +70,17 @@ def print_plan(
 
 @dataclass(eq=False)
 class _Kind:
-    """Cells of a plan that differ in their seed alone, and in the same state."""
+    """Cells of a plan that differ only in their seed and are in the same state."""
 
     name: str
     evaluations: tuple[EvaluationRecord, ...]
     trained: bool
     left: Cell | None
-    """What is to be done, of one of them; None for nothing."""
+    """What is left to do for one of these cells; None for nothing."""
     seeds: list[int]
 
     def state(self) -> str:
-        """In words."""
+        """The state in words, for the table."""
         if self.left is None:
             return f"[green]{len(self.seeds)} exist{'s' * (len(self.seeds) == 1)}[/]"
         if self.trained:
@@ -102,7 +102,7 @@ def _kinds(cells: Sequence[Cell], store: Store) -> list[_Kind]:
 
 
 def _plan_table(kinds: Sequence[_Kind], count: int, store: Store) -> Table:
-    """A row for each name."""
+    """The table of a plan, a row for each name."""
     table = Table("cells", "seeds", "decodings", "state", title=f"{count} cells in {escape(str(store.root))}")
     table.title_justify = "left"
     for name, group in islice(groupby(kinds, key=lambda kind: kind.name), MOST_ROWS):
@@ -133,7 +133,7 @@ def _taken(missing: dict[_Kind, Cell], runner: Runner, timing: Timing) -> dict[_
 
 
 def _work_of(cell: Cell) -> str:
-    """Equal where cells take the same time: where they differ in their schedule or seed alone."""
+    """Equal where cells take the same time: where they differ only in their schedule or seed."""
     decodings = [(evaluation.sampler, evaluation.steps) for evaluation in cell.evaluations]
     return repr((cell.training.alike, cell.training.recipe, decodings))
 

@@ -1,4 +1,4 @@
-"""Which cell is which: the records that identify a trained model and a decoding, and their keys.
+"""The records that identify a trained model and a decoding, and their keys.
 
 This file alone decides the key of a cell, which names its folder in a results folder. A key is a hash of a
 record's fields and of nothing else, so a change here, of a field, a default or the JSON, orphans the results
@@ -85,7 +85,7 @@ class TrainingRecord(_Record):
 
     @property
     def alike(self) -> str:
-        """Equal where records differ in their schedule, seed or recipe alone: their data and models are built
+        """Equal where records differ only in their schedule, seed or recipe: their data and models are built
         in the same way."""
         return repr((self.task, self.data, self.model, self.objective))
 
@@ -109,5 +109,5 @@ class EvaluationRecord(_Record):
 
     @property
     def label(self) -> str:
-        """For progress and messages: `K=4`, `heun K=4`."""
+        """Name for progress and messages: `K=4`, `heun K=4`."""
         return f"K={self.steps}" if self.sampler in (None, "euler") else f"{self.sampler} K={self.steps}"

@@ -15,12 +15,12 @@ from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Code
 
 MOST_KEYS = 3
-"""That a message lists."""
+"""Most keys that a message lists."""
 
 
 def warnings_of_reuse(cells: Sequence[Cell], store: Store, runner: Runner) -> list[str]:
-    """What a user must know of the results of `cells` that `store` holds: that other code made them, or that
-    nobody can tell, as toyflow 0.1.0 kept no hash of a task's code. Each is one line."""
+    """Warnings, of one line each, about results of `cells` that `store` holds: that other code made them, or
+    that nobody can tell, as toyflow 0.1.0 kept no hash of a task's code."""
     changed: dict[str, None] = {}
     keys: dict[str, None] = {}
     older: Counter[str] = Counter()
@@ -49,7 +49,8 @@ def _said_of_changed(names: Sequence[str], keys: Sequence[str], task: str, store
     return (
         f"the code of task {task!r} ({', '.join(names)}) has changed since results in {store.root} were "
         f"made; {len(keys)} of the cells are used again as they are. If the change matters, raise the "
-        f"task's `version`, choose another --out, or first `toyflow runs prune {listed} --out {store.root}`."
+        f"task's `version`, choose another --out, or first `toyflow runs prune {listed} --out {store.root}`, "
+        "which deletes the trained models too, also where only the score changed."
     )
 
 
@@ -60,7 +61,7 @@ def _used_again(cells: Sequence[Cell], store: Store, runner: Runner) -> Iterator
     def code_of(name: str, evaluation: EvaluationRecord | None) -> Code | None:
         return runner.code(examples[name].training, evaluation)
 
-    examples = {cell.name: cell for cell in cells}  # cells of one name differ in their seed alone
+    examples = {cell.name: cell for cell in cells}  # cells of one name differ only in their seed
     for cell in cells:
         training = cell.training
         if (now := code_of(cell.name, None)) and store.has_training(training):

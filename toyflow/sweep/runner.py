@@ -22,7 +22,7 @@ OnProgress = Callable[[str, int, int, str | None], None]
 
 
 class Seconds(NamedTuple):
-    """A time that is known to lie between two others."""
+    """A duration in seconds, estimated to lie between low and high."""
 
     low: float
     high: float
@@ -31,12 +31,12 @@ class Seconds(NamedTuple):
         return Seconds(self.low + other.low, self.high + other.high)
 
     def times(self, factor: float) -> Seconds:
-        """Both ends, multiplied."""
+        """The duration multiplied by `factor`."""
         return Seconds(self.low * factor, self.high * factor)
 
 
 class Estimate(NamedTuple):
-    """What one cell takes."""
+    """Estimated durations of one cell's training and decodings."""
 
     training: Seconds
     decoding: Seconds

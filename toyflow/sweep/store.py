@@ -54,12 +54,13 @@ from toyflow.version import __version__
 FORMAT = 2
 """Raised when one toyflow cannot read what another wrote. From 2 on, manifests carry their own checksum."""
 
-FORMAT_MEND = "Remove that file if no newer toyflow wrote this folder; the next sweep writes it again."
-
-RENAMED_MEND = "Give the folder that name again, or move it out of this one."
+FORMAT_HINT = (
+    "If toyflow of this version or an older one wrote the folder, delete that file; the next sweep writes it "
+    "again."
+)
 
 _HALF_WRITTEN = re.compile(r"\.(?P<key>[0-9a-f]{16})\..+")
-"""A cell on its way, or one on its way out."""
+"""Temporary name of a cell that is being written or deleted."""
 
 
 class Store:
@@ -222,14 +223,14 @@ class Store:
             if not isinstance(content, dict) or not isinstance(content.get("format"), int):
                 raise DamagedError(f"{path} is damaged: it names no format.")
         except DamagedError as error:
-            raise DamagedError(str(error), FORMAT_MEND) from None
+            raise DamagedError(str(error), FORMAT_HINT) from None
         if content["format"] != FORMAT:
             raise UsageError(
                 f"{self.root} holds results of format {content['format']}, written by toyflow "
                 f"{content.get('written_by', '?')}; this is toyflow {__version__}, which reads {FORMAT}. "
                 "Use that toyflow or choose another --out; nothing was changed."
             )
-        read_sealed(path, FORMAT_MEND)
+        read_sealed(path, FORMAT_HINT)
 
 
 def _config(
@@ -248,5 +249,8 @@ def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecor
     except (KeyError, TypeError, DamagedError) as error:
         raise DamagedError(f"{path} is not a configuration that this toyflow knows: {error}.") from error
     if record.key != folder.name:
-        raise DamagedError(f"{path} is of {record.key}, and its folder has another name.", RENAMED_MEND)
+        raise DamagedError(
+            f"{path} belongs to cell {record.key}, but its folder is named otherwise.",
+            f"Rename the folder to {record.key}, or move it out of the results folder.",
+        )
     return {**config, "record": record}

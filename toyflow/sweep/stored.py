@@ -1,4 +1,4 @@
-"""What a cell gives, trained models and decodings: as it is made, and as it is read from a results folder."""
+"""Results of a cell, trained models and decodings: as they are made, and as read from a results folder."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 EVALUATIONS = "evaluations"
-"""The folder of a trained model's decodings, in its own."""
+"""Name of the folder of decodings within a trained model's folder."""
 
 Code = Mapping[str, str]
-"""Hashes of the code of a task and of plug-ins, by a name for messages (see `source.py`)."""
+"""Hashes of the code of a task and of plug-ins, by a name for messages (see `code_hash.py`)."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gives."""
+    """The result of training."""
 
     weights: dict[str, Tensor]
     curve: pd.DataFrame
@@ -37,7 +37,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What one decoding of the test set gives: a row of `outcomes` per example, a column per metric."""
+    """The result of one decoding of the test set: `outcomes` has a row per example, a column per metric."""
 
     outcomes: pd.DataFrame
     details: dict[str, Any]
@@ -71,7 +71,7 @@ class StoredTraining:
         return _read_table(self.folder, "curve.csv")
 
     def trained(self) -> Trained:
-        """All of it, checked."""
+        """The whole training result, checked."""
         return Trained(self.weights(), self.curve(), dict(self.details), self.code)
 
 

@@ -32,14 +32,15 @@ class Subject(ABC):
     version: ClassVar[int] = 1
     """Raise it when a change of the task changes what its results mean: older ones are then not reused."""
     runner: ClassVar[str]
-    """Which of `toyflow.runners` trains and evaluates it."""
+    """Entry point of `toyflow.runners` that trains and evaluates the subject."""
     metrics: ClassVar[tuple[str, ...]]
     """What is measured on each test example, the headline first; the headline is 0 or 1, 1 being good. The
     others are shares too, unless `lower_is_better` names them."""
     set_metrics: ClassVar[tuple[str, ...]] = ()
-    """What is measured on the test set as a whole."""
+    """Set metrics: computed on all samples together, such as the Fréchet distance."""
     lower_is_better: ClassVar[tuple[str, ...]] = ()
-    """Those of both for which lower is better, such as distances; never the headline."""
+    """Names in `metrics` and `set_metrics` for which lower is better, such as distances; never the
+    headline."""
     data_options: ClassVar[type[OptionSet]] = OptionSet
     """What the examples are; part of a training record."""
     model_options: ClassVar[type[OptionSet]] = OptionSet
@@ -51,7 +52,7 @@ class Subject(ABC):
 
     @classmethod
     def identity(cls) -> str:
-        """Its name in records."""
+        """The subject's name in records."""
         return cls.name if cls.version == 1 else f"{cls.name}-v{cls.version}"
 
     @classmethod

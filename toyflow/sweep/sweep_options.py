@@ -17,12 +17,30 @@ DEFAULT_SCHEDULES = ("beta", "uniform")
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Field names are the flags' and the presets' keys. `set` holds the task's own options by name, which
-    are combined with each other; `variants`, in presets alone, are settings side by side, each on top of
-    them. Those left out are at their default. Where schedules is None, `DEFAULT_SCHEDULES` for the objectives
-    that use one; where jobs is None, one per processor, or as many as the
-    cluster takes; where cpus_per_cell is, as many as threads; where iterations, batch_size and
-    learning_rate are, the task's own."""
+    """The options of a sweep; the names are those of the flags of `toyflow sweep` and of the keys of presets.
+
+    Attributes:
+        task: name of the task.
+        schedules: names of the training-time schedules; None for `DEFAULT_SCHEDULES`, where an objective uses
+            one.
+        objectives: names of the objectives.
+        steps: numbers K of denoising steps to decode in.
+        seeds: training seeds.
+        samplers: names of the samplers.
+        set: values of the task's own options by name; every combination is run.
+        variants: further options of the task, one setting each, on top of `set`; in presets only.
+        iterations, batch_size, learning_rate: the recipe; None is the task's own.
+        time_sampling: how the times of a batch are drawn: stratified or iid.
+        device: auto, cpu, cuda or mps.
+        executor: where cells run: local, debug or ray.
+        address: of the Ray cluster; None for $RAY_ADDRESS, or a new cluster on this machine.
+        cpus_per_cell: processors that Ray reserves for a cell; None for as many as `threads`.
+        gpus_per_cell: GPUs that Ray reserves for a cell, or a share of one.
+        jobs: cells that run at a time; None for one per processor, or as many as the cluster takes.
+        threads: of each cell.
+        data_dir: folder of data sets that toyflow does not carry.
+        out: the results folder.
+    """
 
     task: str = "grid-to-sequence"
     schedules: tuple[str, ...] | None = None

@@ -73,7 +73,7 @@ def check_set_scores(task: Task, scores: Mapping[str, float]) -> None:
 
 
 def _count(bad: Bool[Tensor, "batch ..."]) -> int:
-    """In how many examples any number is bad."""
+    """Number of examples in which any number is bad."""
     return int(bad.reshape(len(bad), -1).any(1).sum())
 
 

@@ -13,9 +13,9 @@ from toyflow.sweep.stored import Code
 from toyflow.toy.task import Task
 
 TRAINING = ("prepare", "train_batch", "target_shape", "build_model")
-"""What of a task decides the trained model."""
+"""Attributes of a task that decide the trained model."""
 EVALUATION = ("prepare", "test_set", "score", "score_set", "metrics", "set_metrics")
-"""What of a task decides a decoding's scores, beside the model."""
+"""Attributes of a task that decide a decoding's scores, besides the model."""
 
 
 def code_of(task: Task, record: TrainingRecord, evaluation: EvaluationRecord | None) -> Code | None:

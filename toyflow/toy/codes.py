@@ -15,4 +15,5 @@ import torch
 
 CLASSES = 10
 CODES = (torch.eye(CLASSES) - 0.1) / 0.3
-"""[digit, element]. All codes are of one length, so the nearest to a vector is its largest element's."""
+"""Codes of the digits, [digit, element]. All have one length, so the nearest to a vector is its largest
+element's."""

@@ -25,7 +25,7 @@ ENCODERS = {
     "large": EncoderSize((32, 64, 128)),
     "large-shifted": EncoderSize((32, 64, 128), shift=2),
 }
-"""By name."""
+"""Encoder sizes by name."""
 
 
 class TileEncoder(nn.Module):

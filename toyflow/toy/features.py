@@ -153,7 +153,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    """Halves the side."""
+    """A convolution block that halves the image's side."""
     return [
         nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(outputs),

@@ -42,7 +42,7 @@ class ImageSet:
     title: str
     torchvision: Callable[..., Any]
     folder: str
-    """What torchvision looks for in the folder that it is given."""
+    """Name of the folder that torchvision looks for in the folder that it is given."""
     side: int
     mean: tuple[float, ...]
     std: tuple[float, ...]

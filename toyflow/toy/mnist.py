@@ -78,7 +78,7 @@ def unpack_mnist() -> Path:
 
 
 def mnist_state() -> str:
-    """In words, whether the cache is whole; changes nothing."""
+    """Whether the cache is whole, in words; changes nothing."""
     raw = cache_folder() / "MNIST" / "raw"
     faulty = _faulty(raw)
     if not faulty:

@@ -104,7 +104,8 @@ class Task(Subject):
         The first is 0 or 1, and 1 is good. `sample` holds an answer to each observation of `test`."""
 
     def score_set(self, sample: Float[Tensor, "batch ..."], test: Batch) -> dict[str, float]:
-        """Each of `set_metrics`, which only a set of samples has, such as a distance of distributions."""
+        """Each of `set_metrics`, computed on all samples together, such as the Fréchet distance: floats by
+        name."""
         return {}
 
     def optimal_velocity(

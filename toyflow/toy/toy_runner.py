@@ -17,7 +17,7 @@ from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.stored import Code, Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.sweep_options import SweepOptions
-from toyflow.sweep.trial import iteration_seconds
+from toyflow.sweep.timing import iteration_seconds
 from toyflow.toy.checks import check_batch, check_scores, check_set_scores
 from toyflow.toy.code import code_of
 from toyflow.toy.models import (

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
         return Batch(_mapped(self.observation, lambda tensor: tensor.to(device)), self.target.to(device))
 
     def part(self, samples: slice) -> Batch:
-        """Some of its samples."""
+        """The batch of some of these samples."""
         return Batch(part_of(self.observation, samples), self.target[samples])
 
 

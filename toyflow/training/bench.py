@@ -13,7 +13,7 @@ from toyflow.flow import Model, Objective
 from toyflow.training.batch import Batch
 
 OptimalVelocity = Callable[[Tensor, Tensor, Any], Tensor]
-"""(x, t, observation) to E[x1 - x0 | x_t, c]."""
+"""Maps (x, t, observation) to E[x1 - x0 | x_t, c]."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,11 @@ class Bench:
     """The examples on which models of one setting are probed. Tensors are on the device.
 
     Args:
-        test: examples.
-        noise: x0 of each.
-        load: a stored training to its model, on the device, and its objective.
-        outcome: samples of all examples to the result of each, such as the digit that it is read as; tells
+        test: the examples.
+        noise: x0 of each example.
+        load: maps a stored training to (model, objective), the model on the device.
+        outcome: maps samples of all examples to the result of each, such as the digit that it is read as;
+        tells
             whether more steps change it.
         optimal: the optimal velocity, where it is known in closed form.
 

@@ -25,11 +25,12 @@ class Cost:
     """
 
     encode_flops: int
-    """Encoding the condition."""
+    """FLOPs of encoding the condition."""
     call_flops: int
-    """One model call with the condition known: one function evaluation."""
+    """FLOPs of one model call with the condition known: one function evaluation."""
     training_flops: float
-    """One training step: 3 encode + (forward + 2 backward) call, a backward pass costing two forward ones."""
+    """FLOPs of one training step: 3 encode + (forward + 2 backward) call, a backward pass costing two forward
+    ones."""
 
 
 @torch.no_grad()

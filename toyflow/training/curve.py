@@ -33,7 +33,7 @@ class CurvePoint:
     loss_by_noise: list[float]
     """Mean loss of the samples in each of `LOSS_BINS` equal bins of s; NaN where there was none."""
     learning_rate: float
-    """Of the first group of parameters, at this iteration."""
+    """Learning rate of the first group of parameters at this iteration."""
     seconds: float
     """Time spent in training so far."""
 
@@ -91,14 +91,15 @@ class LossWindow:
         return float(losses.mean()), (total / count).tolist()
 
     def tensors(self) -> dict[str, Tensor]:
-        """What `of` makes the window from again; nothing where it is empty."""
+        """The losses and noise levels by name, from which `of` rebuilds the window; empty where there are
+        none."""
         if not self.losses:
             return {}
         return {"window.losses": torch.cat(self.losses), "window.levels": torch.cat(self.levels)}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], own: slice, device: torch.device) -> LossWindow:
-        """The window that `tensors` is of, with a process's `own` samples."""
+        """Rebuild the window that `tensors()` saved, keeping samples `own`."""
         window = cls()
         if "window.losses" in tensors:
             losses, levels = (tensors[f"window.{name}"][own].to(device) for name in ("losses", "levels"))

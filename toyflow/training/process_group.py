@@ -12,7 +12,7 @@ from toyflow.errors import UsageError
 
 T = TypeVar("T")
 State = tuple[Mapping[str, Tensor], Mapping[str, Any]]
-"""(tensors, JSON values)"""
+"""State to broadcast: (tensors, JSON values)."""
 
 
 class ProcessGroup:
@@ -88,5 +88,5 @@ def check_split(batch_size: int, processes: int, accumulate: int) -> None:
     if batch_size % (processes * accumulate):
         raise UsageError(
             f"a batch of {batch_size} does not fall into equal parts (processes: {processes}, --accumulate: "
-            f"{accumulate}); choose a --batch-size that {processes * accumulate} divides."
+            f"{accumulate}); choose a --batch-size divisible by {processes * accumulate}."
         )

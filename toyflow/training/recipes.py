@@ -48,7 +48,7 @@ class Recipe(ABC):
     iterations: int
     batch_size: int
     clip_norm: float
-    """Gradients are scaled down to this norm, of all of them together."""
+    """Largest norm of all gradients together, to which they are scaled down."""
     ema: float = 0.0
     """Decay of the exponential moving average of the weights that is kept as the result; 0 for none."""
 
@@ -128,6 +128,19 @@ class PolicyRecipe(Recipe):
 
     The backbone is what the model holds as `backbone`; all parameters are decayed alike.
 
+    Args:
+        iterations: number of optimiser steps.
+        batch_size: samples per step, over all processes.
+        learning_rate: peak, reached after the warm-up.
+        final_learning_rate: at the end of the cosine.
+        warmup_iterations: of linear warm-up; at most a tenth of `iterations`.
+        backbone_rate: the backbone's learning rate as a multiple of the others'.
+        weight_decay, beta1, beta2, epsilon: of AdamW.
+        clip_norm: largest norm of all gradients together.
+        ema: decay of the exponential moving average of the weights, which is the result; 0 for none.
+        augment_shift: largest shift of the images in training, as a share of their side.
+        augment_colour: largest change of brightness, contrast and saturation, as a share.
+
     Example:
         >>> from toyflow.training import PolicyRecipe
         >>> recipe = PolicyRecipe(iterations=20_000)
@@ -148,9 +161,7 @@ class PolicyRecipe(Recipe):
     clip_norm: float = 1.0
     ema: float = 0.99
     augment_shift: float = 0.05
-    """Images are moved by up to this share of their side."""
     augment_colour: float = 0.2
-    """Brightness, contrast and saturation change by up to this share."""
 
     def rate(self, iteration: int) -> float:
         """See `Recipe`. A run shorter than ten warm-ups warms up for a tenth of itself."""

@@ -113,7 +113,9 @@ def test_a_generator_that_is_given_is_the_only_one_that_is_drawn_from(name, gene
 
 
 def test_a_function_without_a_second_time_is_refused_where_one_is_asked_for():
-    with pytest.raises(UsageError, match="'shortcut' asks the model for a second time: give it"):
+    with pytest.raises(
+        UsageError, match=r"'shortcut' calls the model with a second time r: add a parameter r=None to it\."
+    ):
         made("shortcut").attach(lambda x, t, condition: x, (3,))
     made("shortcut").attach(answer, (3,))
 

@@ -349,7 +349,9 @@ def test_a_model_that_cannot_serve_an_objective_is_refused_in_one_line():
         def forward(self, x, t, condition):  # pyright: ignore[reportIncompatibleMethodOverride]
             return x
 
-    with pytest.raises(UsageError, match=r"'meanflow' asks .* give Timeless.forward an argument r=None"):
+    with pytest.raises(
+        UsageError, match=r"'meanflow' calls .* add a parameter r=None to Timeless\.forward\."
+    ):
         made("meanflow").attach(Timeless(2, 2), (2,))
     with pytest.raises(UsageError, match=r"needs targets \[tokens, classes\], not \[2\]"):
         made("autoregressive").attach(VectorModel(2, 2), (2,))

@@ -36,11 +36,11 @@ class Folder:
         self.evaluations = []
 
     def add(
-        self, law, scores, *, seeds=None, data=None, metrics=None, iterations=1600.0, read_at=20, **model
+        self, label, scores, *, seeds=None, data=None, metrics=None, iterations=1600.0, read_at=20, **model
     ):
-        """Models of a law with the score at each K."""
+        """Models of a schedule, or (objective, schedule), with the score at each K."""
         rate = model.pop("rate", 0.004)
-        objective, schedule = law if isinstance(law, tuple) else ("flow", law)
+        objective, schedule = label if isinstance(label, tuple) else ("flow", label)
         options = {**OPTIONS, **model} if self.task == "grid-to-sequence" else model
         for seed in self.seeds if seeds is None else seeds:
             record = TrainingRecord(
@@ -49,7 +49,7 @@ class Folder:
             )  # fmt: skip
             training = Made(Path(), record, {}, {"training_flops": 100.0, "read_at": read_at})
             for steps, score in scores.items():
-                draw = np.random.default_rng([*repr((law, model, seed, steps)).encode()]).uniform(-1, 1)
+                draw = np.random.default_rng([*repr((label, model, seed, steps)).encode()]).uniform(-1, 1)
                 drawn = score + self.spread * draw
                 found = (
                     metrics(drawn) if metrics else dict.fromkeys(METRICS.get(self.task, ("score",)), drawn)
@@ -81,7 +81,7 @@ def grid():
     return Folder()
 
 
-def laws(folder, uniform, biased):
+def add_schedules(folder, uniform, biased):
     return folder.add("uniform", uniform).add("shift:4", biased).add("shift:4@beta", biased)
 
 
@@ -95,7 +95,7 @@ def laws(folder, uniform, biased):
     ],
 )
 def test_noise_biased_schedules(grid, uniform, biased, a, b, c):
-    laws(grid, uniform, biased)
+    add_schedules(grid, uniform, biased)
     assert grid.verdicts("1a", "1b", "1c") == [a, b, c]
 
 
@@ -111,14 +111,14 @@ def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
 
 
 def test_one_seed_decides_nothing():
-    folder = laws(Folder(seeds=1), {1: 0.1, 10: 0.1}, {1: 0.9, 10: 0.5})
+    folder = add_schedules(Folder(seeds=1), {1: 0.1, 10: 0.1}, {1: 0.9, 10: 0.5})
     for name in ("1a", "1b", "1c"):
         judgement = folder.judge(name)
         assert judgement.verdict == "undecided (one seed)" and "(seed 0)" in judgement.evidence
 
 
 def test_seeds_without_spread_decide_nothing():
-    grid = laws(Folder(spread=0.0), {1: 0.5}, {1: 0.9})
+    grid = add_schedules(Folder(spread=0.0), {1: 0.5}, {1: 0.9})
     assert grid.judge("1a").verdict == "undecided" and "on every seed" in grid.judge("1a").evidence
 
 
@@ -134,7 +134,7 @@ def test_another_task_bears_on_nothing():
 
 
 def test_one_step_against_itself_is_no_evidence(grid):
-    laws(grid, {1: 0.5}, {1: 0.9})
+    add_schedules(grid, {1: 0.5}, {1: 0.9})
     assert grid.judge("1c").verdict == "no data here"
 
 
@@ -191,10 +191,10 @@ def test_the_same_models_in_two_folders_count_once():
     ("base", "large", "verdict"), [(0.8, 0.9, "agree"), (0.8, 0.7, "disagree"), (0.8, 0.802, "undecided")]
 )
 def test_a_stronger_encoder(grid, base, large, verdict):
-    for law in ("uniform", "shift:4@beta"):
-        grid.add(law, {1: 0.6, 10: 0.6}, encoder="small")
-        grid.add(law, {1: base, 10: base})
-        grid.add(law, {1: large, 10: large}, encoder="large")
+    for schedule in ("uniform", "shift:4@beta"):
+        grid.add(schedule, {1: 0.6, 10: 0.6}, encoder="small")
+        grid.add(schedule, {1: base, 10: base})
+        grid.add(schedule, {1: large, 10: large}, encoder="large")
     assert grid.judge("2").verdict == verdict
 
 
@@ -253,10 +253,10 @@ def test_a_version_of_a_task_is_that_task():
     [((40, 0.75), (20, 0.87), "agree", "agree"), ((20, 0.87), (40, 0.75), "disagree", "disagree")],
 )
 def test_joint_attention(grid, uniform, biased, later, lower):
-    for law, (read_at, score) in (("uniform", uniform), ("shift:4@beta", biased)):
-        for seed in range(3):  # reads 10 iterations later on one seed under one law
-            at = read_at + 10 * (seed == 2 and law == "uniform")
-            grid.add(law, {1: score, 10: score}, attention="joint", read_at=at, seeds=[seed])
+    for schedule, (read_at, score) in (("uniform", uniform), ("shift:4@beta", biased)):
+        for seed in range(3):  # reads 10 iterations later on one seed under one schedule
+            at = read_at + 10 * (seed == 2 and schedule == "uniform")
+            grid.add(schedule, {1: score, 10: score}, attention="joint", read_at=at, seeds=[seed])
     assert grid.verdicts("6a", "6b") == [later, lower]
 
 

@@ -185,5 +185,5 @@ def test_statistics_that_are_none_are_refused(small, tmp_path, broken):
     stats = folder / "meta" / "stats.json"
     stats.write_text(json.dumps({**json.loads(stats.read_text()), "action": broken}))
     data = DataSet(str(folder))
-    with pytest.raises(UsageError, match=r"its statistics of action, in meta/stats\.json, are not numbers"):
+    with pytest.raises(UsageError, match=r"meta/stats\.json: statistics of action must map names"):
         data.statistics("action")

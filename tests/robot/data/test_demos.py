@@ -236,7 +236,7 @@ def test_a_folder_of_something_else_is_left_alone(demos):
     ("changes", "said"),
     [
         ({"episodes": 0}, "--episodes must be at least 1"),
-        ({"noise": 1.5}, "--noise is a share"),
+        ({"noise": 1.5}, "--noise is 0 to 1"),
         ({"image_size": 4}, "--image-size must be"),
         ({"video": "gif"}, "--video must be one of av1, h264"),
         ({"tasks": (1, 1)}, "named twice"),

@@ -122,11 +122,11 @@ def test_cameras_are_renamed(diffusion):
     )
     assert plans.interface.cameras == ("image",)
     np.testing.assert_array_equal(plans.plan([moved], [1]), planner(diffusion).plan([seen], [1]))
-    with pytest.raises(UsageError, match="no camera front, which the policy looks through; it has none"):
+    with pytest.raises(UsageError, match="no camera front, which the policy uses; it has none"):
         planner(diffusion).plan([seen._replace(images={}, before=())], [1])
     with pytest.raises(UsageError, match="has no camera 'top'; it has front"):
         planner(diffusion, cameras={"top": "image"})
-    with pytest.raises(UsageError, match="it would look through one camera twice: front=wrist, wrist=wrist"):
+    with pytest.raises(UsageError, match="it would use one camera twice: front=wrist, wrist=wrist"):
         _renamed(["front", "wrist"], {"front": "wrist"}, "it")
 
 

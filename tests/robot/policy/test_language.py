@@ -69,7 +69,8 @@ def test_without_the_hub_the_error_is_one_line(monkeypatch):
         raise OSError("not in the cache")
 
     with pytest.raises(
-        UsageError, match=r"weights of some/repo cannot be had \(the hub does not answer\)"
+        UsageError,
+        match=r"weights of some/repo cannot be loaded \(the hub does not answer\)\. Try again later, or",
     ) as e:
         from_hub(load, "some/repo", "the weights", "leave it out")
     assert "\n" not in str(e.value) and str(e.value).endswith("or leave it out.")
@@ -84,3 +85,19 @@ def test_without_transformers_the_error_says_what_to_install(monkeypatch):
 def test_what_is_cached_needs_no_hub():
     pytest.importorskip("huggingface_hub")
     assert from_hub(lambda repo, local_files_only: repo, "some/repo", "the weights", "") == "some/repo"
+
+
+def test_a_gated_repository_needs_a_login_and_its_licence():
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+
+    class Refused(huggingface_hub.errors.HfHubHTTPError):
+        def __init__(self):
+            Exception.__init__(self, "401 Client Error")
+            self.response = type("Response", (), {"status_code": 401})
+
+    def load(repo, local_files_only=False):
+        raise ValueError("cannot load") from Refused()
+
+    with pytest.raises(UsageError, match=r"hf auth login.*licence.*or leave it out") as e:
+        from_hub(load, "some/repo", "the weights", "leave it out")
+    assert "\n" not in str(e.value)

@@ -204,7 +204,7 @@ def test_resizing_keeps_a_picture_of_the_right_size_and_antialiases():
 def test_what_an_observation_lacks_is_said_in_one_line():
     policy = made()
     image = np.zeros((32, 32, 3), np.uint8)
-    with pytest.raises(UsageError, match="no camera wrist, which the policy looks through; it has front"):
+    with pytest.raises(UsageError, match="no camera wrist, which the policy uses; it has front"):
         policy.prepare([Observation({"front": image}, np.zeros(3, np.float32), "")])
     with pytest.raises(UsageError, match="state has 4 numbers, the policy was made for 3"):
         policy.prepare([Observation({"front": image, "wrist": image}, np.zeros(4, np.float32), "")])

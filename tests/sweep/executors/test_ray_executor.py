@@ -89,7 +89,11 @@ def test_a_stopped_driver_keeps_what_is_finished_and_resumes(ray_nodes, toyflow,
         (("--address", "127.0.0.1:1"), "no Ray cluster at 127.0.0.1:1: Connection refused", False),
         (("--address", "nowhere"), "must be auto or HOST:PORT", True),
         (("--address", "ray://127.0.0.1:10001"), "not supported", False),
-        (("--gpus-per-cell", "1"), "no node of the Ray cluster has 1 CPU and 1 GPU, which a cell", True),
+        (
+            ("--gpus-per-cell", "1"),
+            "each task asks for 1 CPU (--cpus-per-cell or --cpus-per-simulator) and 1 GPU",
+            True,
+        ),
         (("--device", "cuda"), "needs --gpus-per-cell", False),
     ],
 )

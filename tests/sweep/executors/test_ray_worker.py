@@ -61,7 +61,7 @@ def test_a_model_that_was_trained_before_is_decoded_and_not_sent_again():
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [(__version__, "the loss became NaN. (on "), ("0.0.9", "toyflow is 0.0.9 at the driver and ")],
+    [(__version__, "the loss became NaN. (on "), ("0.0.9", "driver has toyflow 0.0.9, this worker ")],
 )
 def test_a_failure_names_the_host(version, said):
     *_, failed = cell_events(CELL, Broken(), 1, None, {}, version)

@@ -85,7 +85,7 @@ class Objective(ABC):
     uses_sampler: ClassVar[bool] = False
     """Whether `decode` integrates with the sampler that it is given."""
     uses_second_time: ClassVar[bool] = False
-    """Whether it gives the model `r`."""
+    """Whether it calls the model with a second time r: model(x, t, condition, r)."""
     has_velocity: ClassVar[bool] = False
     """Whether its model predicts a velocity at every (x, t): see `velocity`."""
     training_passes: ClassVar[Passes] = Passes(1, 1)
@@ -108,7 +108,8 @@ class Objective(ABC):
         if self.uses_second_time and "r" not in inspect.signature(call).parameters:
             name = f"{type(model).__name__}.forward" if isinstance(model, nn.Module) else "it"
             raise UsageError(
-                f"objective {self.name!r} asks the model for a second time: give {name} an argument r=None."
+                f"objective {self.name!r} calls the model with a second time r: add a parameter r=None to "
+                f"{name}."
             )
 
     def draw(self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None) -> Any:
@@ -143,6 +144,7 @@ class Objective(ABC):
         """Loss of a batch, or of some samples of one.
 
         Args:
+            model: predicts from (x, t, condition); from (x, t, condition, r) where `uses_second_time`.
             condition: handed to the model as it is.
             target: data x1.
             drawn: what `draw` gave for these samples; None draws from torch's global generator.
@@ -151,8 +153,12 @@ class Objective(ABC):
         """
 
     def mass(self, weight: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
-        """What some samples of a batch count among the others: the loss of all of them is
-        sum(mass * value) / sum(mass) over the parts. Here: the sum of their weights."""
+        """Weight of a part's loss when parts of a batch are averaged: the loss of the whole batch is
+        sum(mass * value) / sum(mass) over its parts. Here: the sum of the elements' weights.
+
+        Args:
+            weight: of the elements of the part's targets, as for `loss`.
+        """
         return weight.sum()
 
     @abstractmethod
@@ -167,6 +173,7 @@ class Objective(ABC):
         """A sample of the target.
 
         Args:
+            model: as for `loss`, trained.
             condition: handed to the model as it is, in every call.
             noise: x0 ~ N(0, I) of the target's shape.
             steps: K, a number that `can_decode` admits.

@@ -15,8 +15,8 @@ from toyflow.flow.path import broadcast_time, interpolate
 from toyflow.flow.samplers import Sampler, euler, uniform_grid
 
 GAP = 1 / 16
-"""t' - t. A longer gap biases the answer towards the conditional mean, a shorter one takes longer to carry
-the target from t = 1 to t = 0; the sources shorten it while they train."""
+"""The gap t' - t. A longer gap biases the answer towards the conditional mean, a shorter one takes longer to
+carry the target from t = 1 to t = 0; the sources shorten it while they train."""
 
 
 class Consistency(ScheduledObjective):

@@ -21,9 +21,9 @@ class Loss(NamedTuple):
     """
 
     value: Float[Tensor, ""]
-    """What is differentiated."""
+    """The loss that is differentiated, a scalar."""
     per_sample: Float[Tensor, "batch"]
-    """What is logged, without gradient: each sample's mean error over its elements."""
+    """Each sample's mean error over its elements, for the log, without gradient."""
     t: Float[Tensor, "batch"]
     """Each sample's time, to log the loss by noise level."""
 

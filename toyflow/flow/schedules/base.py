@@ -4,8 +4,9 @@ Time runs from t = 0, pure noise, to t = 1, data. Names are
 
     key[:number[:number]][@base]      beta    beta:1:2    shift:4    shift:4@beta    logit-normal:0:1
 
-To add a schedule, subclass `Schedule` in one file and declare the class under the entry point group
-`toyflow.schedules` by its `key`. Published formulas are in terms of t or of s = 1 - t: mind which.
+To add a schedule, subclass `Schedule` and declare the class under the entry point group `toyflow.schedules`
+by its `key`. toyflow's own are in `families.py`, and exported by `toyflow.flow.schedules`, `toyflow.flow` and
+`toyflow`. Published formulas are in terms of t or of s = 1 - t: mind which.
 """
 
 from __future__ import annotations

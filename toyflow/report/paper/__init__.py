@@ -21,7 +21,7 @@ PAPER = Paper(
         "schedule. The tables have the numbers.",
         draw=story,
     ),
-    numbers_file="beside_the_study",
+    numbers_file="beside_the_paper",
     numbers=beside_published,
     tables=published_table,
 )

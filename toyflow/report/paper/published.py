@@ -1,7 +1,8 @@
 """The paper's LIBERO numbers (arXiv 2606.05737, tables 1 to 4, 10 and 11) beside a results folder's.
 
 They are second-hand, from two reviews of the paper. Table 4 names no schedule there; shift:4 is our reading.
-`published.csv` holds them; its column `law` is the schedule, or the objective where there is none.
+`published.csv` holds them; its column `schedule` has the objective's name where that draws no time from a
+schedule.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from toyflow import stats
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results
 
-SETTING = ["size", "horizon", "supervision", "condition", "law", "steps", "suite"]
+SETTING = ["size", "horizon", "supervision", "condition", "schedule", "steps", "suite"]
 """What has to be the same for two numbers to be compared."""
 
 
@@ -49,13 +50,13 @@ def beside_published(results: Results) -> pd.DataFrame:
 
 
 def published_table(results: Results) -> list[TableView]:
-    """For a page: the paper's numbers where these results have the same setting."""
+    """Tables for a page: the paper's numbers where these results have the same setting."""
     beside = beside_published(results)
     if beside.empty:
         return []
     rows = [
         [
-            str(row["table"]), row["law"], str(row["steps"]), row["suite"], str(row["horizon"]),
+            str(row["table"]), row["schedule"], str(row["steps"]), row["suite"], str(row["horizon"]),
             row["supervision"], row["condition"], f"{row['success']:.1f}",
             f"{row['ours']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", str(row["episodes"]), row["our_size"],
         ]
@@ -83,7 +84,7 @@ def _setting(evaluation: Any) -> Mapping[str, Any]:
         "horizon": int(model["horizon"]),
         "supervision": model["supervision"],
         "condition": _condition(model),
-        "law": record.label,
+        "schedule": record.label,
         "steps": evaluation.record.steps,
         "suite": trials["suite"],
         "assets": trials["assets"],

@@ -80,8 +80,8 @@ def _common(parts: Mapping[Panel, pd.DataFrame]) -> set[str]:
 
 
 def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Of the recipe that claims are judged by: this version's, with most seeds, the longest, with
-    most decodings."""
+    """Rows of the recipe that claims are judged by: this version's, then with most seeds, then the longest,
+    then with most decodings."""
     rows = rows[(rows["task"] == panel.task) & (rows["times"] == "stratified") & (rows["sampler"] == "euler")]
     if rows.empty:
         return rows

@@ -34,7 +34,7 @@ class Augmentation:
         """Augmented images, with a random draw for each camera and group of samples.
 
         Args:
-            images: by camera.
+            images: {camera: pixels}.
             seed: decides all draws.
             own, size: which samples of a batch of `size` these are; they come out as in the whole batch.
         """

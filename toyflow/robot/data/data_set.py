@@ -26,7 +26,7 @@ class Chunks(NamedTuple):
     """Frames of demonstrations, each with the actions that follow it, in the data set's units.
 
     Attributes:
-        actions: from the frame on; past an episode's end its last action is repeated.
+        actions: actions from the frame on; past an episode's end its last action is repeated.
         is_pad: true where an action is such a repetition.
     """
 
@@ -105,8 +105,8 @@ class DataSet:
             }
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise UsageError(
-                f"data set {self.where}: its statistics of {feature}, in meta/stats.json, are not numbers by "
-                f"name: {error}."
+                f"data set {self.where}, meta/stats.json: statistics of {feature} must map names (mean, std, "
+                f"...) to numbers: {error}."
             ) from error
 
     def motion(self) -> dict[str, list[float]]:

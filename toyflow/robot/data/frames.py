@@ -27,7 +27,7 @@ CACHE_BYTES = 8 << 30
 """Data sets whose images take more than this at the policy's size are not cached."""
 
 Images = dict[str, UInt8[Tensor, "batch 3 size size"]]
-"""By camera."""
+"""{camera: images}."""
 OnProgress = Callable[[int, int], None]
 """Called with (frames decoded, frames in all)."""
 

@@ -23,10 +23,10 @@ def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **
         load: a from_pretrained.
         repo: a repository on the hub, or a local folder.
         what: what is loaded, for the message.
-        instead: what the user can do instead, for the message.
+        instead: what the user can do instead, for the message, such as `leave it out`.
 
     Raises:
-        UsageError: it is neither in the cache nor on the hub, or may not be downloaded.
+        UsageError: it is neither in the cache nor on the hub, or the user has no access to it.
     """
     from huggingface_hub import HfApi  # optional
 
@@ -39,10 +39,15 @@ def from_hub(load: Callable[..., Loaded], repo: str, what: str, instead: str, **
             HfApi().model_info(repo, timeout=10)
             return load(repo, **options)
     except Exception as error:
-        raise UsageError(
-            f"{what} of {repo} cannot be had ({why_not(error)}). Its licence must be accepted on "
-            f"huggingface.co, and `hf auth login` run; or {instead}."
-        ) from error
+        problem = f"{what} of {repo} cannot be loaded ({why_not(error)})."
+        if _is_refused(error):
+            login = (
+                f"Log in with `hf auth login`, and accept the licence on huggingface.co/{repo}, if it has one"
+            )
+            raise UsageError(f"{problem} {login}; or {instead}.") from error
+        if _is_unreachable(error):
+            raise UsageError(f"{problem} Try again later, or {instead}.") from error
+        raise UsageError(f"{problem} {instead[0].upper()}{instead[1:]}.") from error
 
 
 def snapshot(repo: str, what: str) -> Path:
@@ -60,9 +65,22 @@ def check_transformers(what: str) -> None:
         raise UsageError(f"{what} needs transformers: pip install 'toyflow[robot]'.") from error
 
 
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether the hub refused access: the repository is gated or private, or does not exist."""
+    while error is not None:
+        if getattr(getattr(error, "response", None), "status_code", None) in (401, 403):
+            return True
+        if type(error).__name__ == "GatedRepoError":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def why_not(error: Exception) -> str:
     """Why a download from the hub failed, in a few words."""
+    return "the hub does not answer" if _is_unreachable(error) else first_line(error).rstrip(". ")
+
+
+def _is_unreachable(error: Exception) -> bool:
     name = type(error).__name__
-    if "Connection" in name or "Timeout" in name:
-        return "the hub does not answer"
-    return first_line(error).rstrip(". ")
+    return "Connection" in name or "Timeout" in name

@@ -45,7 +45,7 @@ def set_steps(policy: Any, steps: int) -> None:
     """Let a LeRobot policy act in `steps` denoising steps from now on.
 
     Args:
-        policy: of any of LeRobot's types.
+        policy: a LeRobot policy of any type.
         steps: K, 1 or more; a policy that does not denoise takes 1 alone.
 
     Raises:
@@ -82,9 +82,9 @@ def set_schedule(
 
     Args:
         policy: LeRobot's; it is changed in place.
-        schedule: or its name, as `toyflow schedules` lists them: `shift:4`.
+        schedule: the schedule, or its name, such as `shift:4`; `toyflow schedules` lists them.
         method: how a batch of times is drawn, see `Schedule.sample`; LeRobot's own is `iid`.
-        generator: for the times; by default one that is seeded from torch's global generator at the first
+        generator: generator of the times; by default one that torch's global generator seeds at the first
             draw.
 
     Raises:

@@ -43,7 +43,8 @@ def export_policy(training: StoredTraining, folder: Path) -> None:
         )
     except ImportError as error:
         raise UsageError(
-            f"this needs LeRobot and our plug-in ({error}): pip install lerobot_policy_toyflow."
+            f"this needs LeRobot and our plug-in ({error}): in toyflow's repository, pip install -e "
+            "'.[robot]' && pip install --no-deps -e lerobot_policy_toyflow"
         ) from error
     spec = PolicySpec.from_dict(training.details["policy"])
     normalisation = Normalisation.from_dict(training.details["normalisation"])

@@ -35,7 +35,7 @@ def import_checkpoint(
     others the cell refers to the checkpoint.
 
     Args:
-        cameras: the robot's camera by the policy's, where their names differ.
+        cameras: {policy camera: robot camera}, where the names differ.
 
     Raises:
         UsageError: the policy cannot be loaded.
@@ -49,7 +49,8 @@ def import_checkpoint(
         data["cameras"] = "+".join(f"{own}={robot}" for own, robot in sorted(cameras.items()))
     if ours and cameras:
         raise UsageError("--rename is not for policies of type toyflow, which keep their cameras' names.")
-    known = lerobot_format.decoded(checkpoint.config) if ours else None
+    file = str(checkpoint.folder / "config.json")
+    known = lerobot_format.decoded(checkpoint.config, file) if ours else None
     schedule, time_sampling = schedule_of(checkpoint.folder) or (None, None)
     record = TrainingRecord(
         task="robot",
@@ -95,7 +96,8 @@ def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlan
     if checkpoint.fingerprint != training.record.data["fingerprint"]:
         raise DamagedError(
             f"{folder} is not the policy that {training.folder} refers to: its fingerprint is "
-            f"{checkpoint.fingerprint}, not {training.record.data['fingerprint']}."
+            f"{checkpoint.fingerprint}, not {training.record.data['fingerprint']}.",
+            f"Put that policy back, or evaluate this one as a cell of its own: {again}",
         )
     return LeRobotPlanner(checkpoint, device, training.details["imported"]["cameras"])
 

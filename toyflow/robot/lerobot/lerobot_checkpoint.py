@@ -23,8 +23,8 @@ class LeRobotCheckpoint:
     """A policy's folder, as LeRobot writes it: config.json with a type, model.safetensors, processors.
 
     Attributes:
-        where: as the user named it, a folder or a name on the hub.
-        folder: where its files lie on this machine.
+        where: what the user named, a folder or a name on the hub.
+        folder: folder with its files on this machine.
     """
 
     where: str

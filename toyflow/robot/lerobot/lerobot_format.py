@@ -23,6 +23,8 @@ from toyflow.robot.policy.spec import PolicySpec
 from toyflow.sweep.records import TrainingRecord
 
 TYPE = "toyflow"
+HINT = "Export or download the policy again."
+"""What to do about a damaged file of such a policy."""
 PREFIX = "model."
 """Prefix of the names of weights."""
 MOTION = ("lower", "upper", "step")
@@ -46,8 +48,12 @@ class Decoded(NamedTuple):
     motion: dict[str, list[float]] | None
 
 
-def decoded(config: Mapping[str, Any]) -> Decoded:
+def decoded(config: Mapping[str, Any], where: str = "config.json of a toyflow policy") -> Decoded:
     """The policy that a config.json describes.
+
+    Args:
+        config: the values of the file.
+        where: the file, for errors.
 
     Raises:
         UsageError: a value is out of its range.
@@ -85,11 +91,9 @@ def decoded(config: Mapping[str, Any]) -> Decoded:
             motion=_motion(config, interface.action_dim),
         )  # fmt: skip
     except KeyError as error:
-        raise DamagedError(f"config.json of a toyflow policy has no {error}.") from error
+        raise DamagedError(f"{where} has no {error}.", HINT) from error
     except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
-        raise DamagedError(
-            f"config.json of a toyflow policy has a value of the wrong type: {error}."
-        ) from error
+        raise DamagedError(f"{where} has a value of the wrong type: {error}.", HINT) from error
 
 
 def _motion(config: Mapping[str, Any], dims: int) -> dict[str, list[float]] | None:
@@ -151,4 +155,4 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             for name, tensor in load_file(folder / "model.safetensors").items()
         }
     except (OSError, SafetensorError) as error:
-        raise DamagedError(f"{folder / 'model.safetensors'} cannot be read: {error}.") from error
+        raise DamagedError(f"{folder / 'model.safetensors'} cannot be read: {error}.", HINT) from error

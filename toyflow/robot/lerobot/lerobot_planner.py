@@ -31,14 +31,14 @@ class LeRobotPlanner(Planner):
     noise.
 
     Args:
-        cameras: the robot's camera by the policy's, where their names differ.
+        cameras: {policy camera: robot camera}, where the names differ.
 
     Attributes:
-        cameras: the robot's camera by the policy's, for all cameras.
+        cameras: {policy camera: robot camera}, for all cameras.
         parameters: number of weights.
 
     Raises:
-        UsageError: it cannot be loaded, or looks through a camera twice.
+        UsageError: it cannot be loaded, or would use a camera twice.
     """
 
     def __init__(
@@ -177,23 +177,22 @@ class LeRobotPlanner(Planner):
 
 
 def _renamed(own: Sequence[str], cameras: Mapping[str, str], where: str) -> dict[str, str]:
-    """The robot's camera by each of the policy's `own`."""
+    """{policy camera: robot camera} for all of the policy's `own` cameras; `cameras` has those whose names
+    differ."""
     for name in cameras:
         if name not in own:
             raise UsageError(f"{where} has no camera {name!r}; it has {', '.join(own) or 'none'}.")
     found = {name: str(cameras.get(name, name)) for name in own}
     if len({*found.values()}) < len(found):
         seen = ", ".join(f"{name}={robot}" for name, robot in found.items())
-        raise UsageError(f"{where} would look through one camera twice: {seen}.")
+        raise UsageError(f"{where} would use one camera twice: {seen}.")
     return found
 
 
 def _pixels(observation: Observation, camera: str) -> Tensor:
     if camera not in observation.images:
         has = ", ".join(observation.images) or "none"
-        raise UsageError(
-            f"the observation has no camera {camera}, which the policy looks through; it has {has}."
-        )
+        raise UsageError(f"the observation has no camera {camera}, which the policy uses; it has {has}.")
     return torch.from_numpy(np.ascontiguousarray(observation.images[camera])).permute(2, 0, 1)
 
 

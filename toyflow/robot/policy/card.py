@@ -70,7 +70,12 @@ def _row(evaluation: StoredEvaluation) -> str:
     tasks = ", ".join(map(str, trials["tasks"]))
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
     standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""
-    errors = f"; {details['errors']} simulator errors count as failures" if details["errors"] else ""
+    errors = (
+        f"; {details['errors']} episodes ended in an error (simulator, or non-finite action) and count as "
+        "not solved"
+        if details["errors"]
+        else ""
+    )
     return (
         f"| {evaluation.record.label} | {interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}] | "
         f"{details['examples']} | {scene}{standing}{errors} | {plan['p50']:.1f} |"

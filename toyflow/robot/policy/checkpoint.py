@@ -32,7 +32,7 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
     options = PolicyOptions.parse(record.model)
     spec = PolicySpec(
         size=options.size,
-        interface=seen(data, options),
+        interface=policy_interface(data, options),
         horizon=options.horizon,
         supervision=options.supervision,
         attention=options.attention,
@@ -124,7 +124,7 @@ def _built(
     return policy, objective
 
 
-def seen(data: DataSet, options: PolicyOptions) -> Interface:
+def policy_interface(data: DataSet, options: PolicyOptions) -> Interface:
     """The data set's interface with the cameras that the options choose, at the rate of the option `fps`
     unless that is 0: LIBERO's published data sets say 10, but were recorded at 20.
 

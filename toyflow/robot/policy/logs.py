@@ -31,8 +31,8 @@ class Logs:
     """Writes points of a training curve to TensorBoard and Weights & Biases; use it as a context.
 
     Args:
-        folder: for TensorBoard's files.
-        project: of Weights & Biases; None does not log there.
+        folder: folder for TensorBoard's files.
+        project: project of Weights & Biases; None does not log there.
 
     Raises:
         UsageError: see `check_wandb`.

@@ -28,9 +28,9 @@ class PolicyInput(NamedTuple):
     """The network's input for a batch of observations.
 
     Attributes:
-        images: by camera, as `resized` gives them.
-        state: as the robot reports it, not normalised.
-        tokens: as `Policy.tokeniser` gives them; of length 0 for a policy without language.
+        images: {camera: pixels}, from `resized`.
+        state: the robot's state, not normalised.
+        tokens: tokens of the prompts, from `Policy.tokeniser`; of length 0 for a policy without language.
     """
 
     images: Mapping[str, UInt8[Tensor, "batch 3 side side"]]
@@ -50,8 +50,8 @@ class Policy(DenoisingModel):
     untrained outputs never feed back over several steps.
 
     Args:
-        spec: what it is made of.
-        normalisation: of states and actions.
+        spec: what the policy is made of.
+        normalisation: scaling of states and actions.
 
     Attributes:
         backbone: vision and language, which have a learning rate of their own; everything else is the head.
@@ -156,7 +156,7 @@ class Policy(DenoisingModel):
         for camera in interface.cameras:
             if camera not in observation.images:
                 raise UsageError(
-                    f"the observation has no camera {camera}, which the policy looks through; it has "
+                    f"the observation has no camera {camera}, which the policy uses; it has "
                     f"{', '.join(observation.images) or 'none'}."
                 )
         if len(observation.state) != interface.state_dim:

@@ -1,4 +1,4 @@
-"""The options of a policy: the command line, presets and records are derived from them. Imports no torch."""
+"""The options of a policy, which flags of `robot-train`, presets and records take over. Imports no torch."""
 
 from __future__ import annotations
 

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
+from toyflow.robot.policy.training_defaults import TRAINING_DEFAULTS
 from toyflow.training import PolicyRecipe
 
 RECIPES = {
     "nano": PolicyRecipe(
-        iterations=4000,
-        batch_size=64,
-        learning_rate=1e-3,
+        **TRAINING_DEFAULTS["nano"]._asdict(),
         final_learning_rate=1e-5,
         warmup_iterations=200,
         backbone_rate=1.0,  # no pretrained weights
         weight_decay=1e-4,
     ),
-    "tiny": PolicyRecipe(),
-    "full": PolicyRecipe(iterations=150_000, batch_size=256, learning_rate=2e-4, final_learning_rate=2e-5),
+    "tiny": PolicyRecipe(**TRAINING_DEFAULTS["tiny"]._asdict()),
+    "full": PolicyRecipe(**TRAINING_DEFAULTS["full"]._asdict(), final_learning_rate=2e-5),
 }
-"""By the size's name; see `SIZES`."""
+"""The recipe of each size in `SIZES`."""

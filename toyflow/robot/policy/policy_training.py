@@ -119,8 +119,9 @@ def train_policy(
 
     Args:
         batches_from: gives the batches from an iteration (counted from 0) on; see `batches`.
-        generator: for noise and times.
-        folder: of checkpoints, used by the group's main process alone; the caller removes it at the end.
+        generator: generator of noise and times.
+        folder: folder of checkpoints, used by the group's main process alone; the caller removes it at the
+            end.
         on_point: called with each point of the training curve.
         precision: torch.bfloat16 for mixed precision; None is float32.
         group, accumulate: see `Trainer`.
@@ -136,13 +137,13 @@ def train_policy(
     )
     if group.is_main:
         remove_stale(folder.glob(".iteration-*"))
-    restore(trainer, folder)
+    load_checkpoint(trainer, folder)
     every = max(1, recipe.iterations // CHECKPOINTS)
     with _held_signals() as held:
         for iteration in trainer.steps(batches_from(trainer.iteration), on_point):
             stop = group.any(bool(held))
             if stop or iteration % every == 0:
-                keep(trainer, folder)
+                save_checkpoint(trainer, folder)
             if stop:
                 held.append(signal.SIGTERM)  # also in processes that got no signal themselves
                 break
@@ -162,7 +163,7 @@ def train_on_nothing(
     return trainer.steps(itertools.repeat((seen, target)))
 
 
-def keep(trainer: Trainer, folder: Path) -> None:
+def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     """Write a checkpoint under `folder`, then delete all but the last `KEPT`. In a group, only the main
     process writes."""
     tensors, values = trainer.state()
@@ -178,7 +179,7 @@ def keep(trainer: Trainer, folder: Path) -> None:
         shutil.rmtree(old)
 
 
-def restore(trainer: Trainer, folder: Path) -> None:
+def load_checkpoint(trainer: Trainer, folder: Path) -> None:
     """Continue from the newest undamaged checkpoint under `folder`, or from the start. All processes of a
     group continue from the one that the main process finds."""
     state = trainer.group.broadcast_state(_newest(folder) if trainer.group.is_main else None)

@@ -35,4 +35,4 @@ SIZES: dict[str, PolicySize] = {
     "tiny": PolicySize(_PAPER_HEAD, 224, 14, 257_152, 48),
     "full": PolicySize(_PAPER_HEAD, 224, 14, 257_152, 48),
 }
-"""By name: `nano` trains on two CPU cores, `tiny` and `full` have the head of arXiv 2606.05737."""
+"""{name: size}. `nano` trains on two CPU cores, `tiny` and `full` have the head of arXiv 2606.05737."""

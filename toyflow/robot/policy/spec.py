@@ -22,7 +22,7 @@ class PolicySpec:
 
     Args:
         size: nano, tiny or full; see `SIZES`.
-        interface: cameras that the policy looks through (none is allowed), state, action and rate.
+        interface: cameras that the policy uses (none is allowed), state, action and rate.
         horizon: actions of one chunk, 1 to 100.
         supervision: `mask` (mask7 in the paper, arXiv 2606.05737) trains the robot's own action dimensions
             and keeps the padded ones at zero; `full` (full32 there) trains all 32, the padded ones towards
@@ -108,11 +108,15 @@ class PolicySpec:
                 f"a policy has 1 to {ACTION_WIDTH} action dimensions, not {self.interface.action_dim}."
             )
         if len(set(cameras)) < len(cameras):
-            raise UsageError(f"the policy's cameras have different names, not {', '.join(cameras)}.")
+            twice = sorted({camera for camera in cameras if cameras.count(camera) > 1})
+            raise UsageError(f"camera {', '.join(twice)} is named twice.")
         if not cameras and not self.language and not self.state:
             raise UsageError("the policy sees nothing: give it a camera, the prompt or the state.")
         if self.state and self.interface.state_dim < 1:
-            raise UsageError("the policy is to see the state, which has no numbers here: switch it off.")
+            raise UsageError(
+                "the policy reads the state, which has no dimensions here; switch it off: --no-state (in a "
+                "sweep --set state=off)."
+            )
 
     def _check_image_size(self) -> None:
         patch = self.parts.patch
@@ -123,8 +127,10 @@ class PolicySpec:
             )
 
     def _check_pretrained(self) -> None:
-        if self.size == "nano" and (self.pretrained or self.tokeniser != "hashed"):
-            raise UsageError("size nano has no published weights, and its tokeniser is `hashed`.")
+        if self.size == "nano" and self.pretrained:
+            raise UsageError("--pretrained needs size tiny or full; nano has no published weights.")
+        if self.size == "nano" and self.tokeniser != "hashed":
+            raise UsageError(f"size nano has the tokeniser `hashed`, not `{self.tokeniser}`.")
         if self.pretrained and self.image_size != self.parts.image_size:
             raise UsageError(f"the published weights take images of {self.parts.image_size} pixels.")
         if self.pretrained and self.size == "full" and self.language and self.tokeniser != "paligemma":

@@ -1,4 +1,4 @@
-"""The seam to simulators: suites of tasks, episodes from official or random initial states, a step."""
+"""The interface to simulators: suites of tasks, episodes from official or random initial states, a step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SuiteTask:
     Attributes:
         index: its number in the suite, from 0.
         prompt: the task in words, as the policy reads it.
-        init_states: how many official initial states it has; they are for evaluation, never for training.
+        init_states: number of official initial states; they are for evaluation, never for training.
         max_steps: control steps after which an episode counts as failed.
     """
 
@@ -51,19 +51,22 @@ class Expert(ABC):
 class Environment(ABC):
     """One task in a simulator, in this process.
 
-    To add a simulator, subclass this in one file and declare it under the entry point group
-    `toyflow.environments`. The module must import without the simulator's packages.
+    To add a simulator, subclass this in a folder of `environments` (or in any module of a package of your
+    own), and declare the class under the entry point group `toyflow.environments`. The module must import
+    without the simulator's packages.
 
     Attributes:
-        name: as `--environment` names it.
+        name: name for `--environment`.
         absolute: whether actions are target positions, so that a large change between two is a jump; else
             they are changes themselves.
-        action_names: of the dimensions of an action, for limits, logs and figures; by default their numbers.
+        action_names: names of the action's dimensions, for limits, logs and figures; by default their
+            numbers.
         interface: cameras, state, action and rate.
 
     Raises:
         UsageError: the suite or task does not exist, or what it needs is not installed; in one line.
 
+    >>> from toyflow.errors import ToyflowError
     >>> class Button(Environment):
     ...     name, interface = "button", Interface(cameras=(), state_dim=1, action_dim=1, fps=10)
     ...     @classmethod
@@ -73,9 +76,11 @@ class Environment(ABC):
     ...     @classmethod
     ...     def assets(cls): return "own"
     ...     def __init__(self, suite, task, image_size=128, rendering="fast"): pass
-    ...     def reset(self, seed, init_state=None): self.height = (init_state or 5) / 5
+    ...     def reset(self, seed, init_state=None):
+    ...         self.height = (5 if init_state is None else init_state) / 5
     ...     def observe(self): return Observation({}, np.array([self.height], np.float32), "press the button")
     ...     def step(self, action):
+    ...         if not np.isfinite(action).all(): raise ToyflowError(f"action {action} is not finite.")
     ...         self.height += 0.1 * float(np.clip(action, -1, 1)[0])
     ...         return self.height <= 0
     ...     def close(self): pass
@@ -112,9 +117,10 @@ class Environment(ABC):
         """A simulator of one task.
 
         Args:
-            task: its index in `tasks(suite)`.
+            task: index of the task in `tasks(suite)`.
             image_size: side in pixels of the images that `observe` gives.
-            rendering: `fast`, or another way of rendering that the environment names.
+            rendering: `fast`, or `libero` with its shadows and smooth edges; see `TrialOptions`. A simulator
+                that renders in one way only ignores it.
         """
 
     @abstractmethod
@@ -122,7 +128,7 @@ class Environment(ABC):
         """Start an episode, and return when objects have settled.
 
         Args:
-            seed: of a random initial state.
+            seed: seed of a random initial state.
             init_state: number of an official initial state, from 0; with one, `seed` is not used for the
                 state.
 

@@ -25,7 +25,7 @@ from toyflow.robot.simulation.environment import Environment, load_environment
 from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobQuestion, Work, WorkerChannel, run_jobs
 
 ATTEMPTS = 2
-"""An episode whose worker is lost so often is recorded as an error."""
+"""Times that an episode is tried before it is recorded as an error."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class RolloutSetup:
 
     Attributes:
         environment, suite, image_size, rendering: see `Environment`.
-        replan: actions of a chunk that are carried out before the next plan.
-        history: moments that the policy looks at, the present one included.
+        replan: actions of a chunk that are executed before the next plan.
+        history: number of observations that the policy reads, the present one included.
     """
 
     environment: str
@@ -70,7 +70,8 @@ class EpisodeOutcome:
 
     Attributes:
         steps: control steps taken.
-        error: how the simulator crashed, if it did; such an episode says nothing about the policy.
+        error: why there is no result after `ATTEMPTS` tries: the simulator crashed or hung, or an action was
+            not finite. Such an episode counts as not solved. None if the episode ran to its end.
     """
 
     task: int

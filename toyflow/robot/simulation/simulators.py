@@ -45,8 +45,8 @@ class WorkerChannel(ABC):
 
     @abstractmethod
     def beat(self) -> None:
-        """Tell that the job is alive; call it at every step. Not called for `PATIENCE` seconds, the job is
-        lost."""
+        """Tell that the job is alive; call it at every step. If it is not called for `PATIENCE` seconds the
+        job counts as lost."""
 
     @abstractmethod
     def ask(self, question: Any) -> Any:
@@ -79,9 +79,10 @@ class JobLost(Generic[J]):
     """A job's worker crashed, raised or hung before the job was done.
 
     Attributes:
-        why: completes the sentence `its process ...`.
-        seconds: since the job was given.
-        error: what the job raised, if that is an error for the user to read.
+        why: the message of `error` if there is one; else what the process did, to follow `its process`, such
+            as `exited with 1`.
+        seconds: time since the job was given to the worker.
+        error: the ToyflowError that the job raised, meant for the user; None if it failed in another way.
     """
 
     job: J

@@ -19,10 +19,10 @@ class TrialOptions(OptionSet):
 
     Attributes:
         environment: the simulator's name; `auto` is that of the demonstrations.
-        suite: of the simulator; `auto` is that of the demonstrations, `none` is no evaluation.
+        suite: suite of the simulator; `auto` is that of the demonstrations, `none` is no evaluation.
         tasks: `all`, or numbers such as 0-4+7; `auto` are those of the demonstrations, else all.
         states: how many of each task's official initial states, or which: 10 or 0-4+7.
-        replan: actions of a chunk that are carried out before the next plan; `horizon` is all of them.
+        replan: actions of a chunk that are executed before the next plan; `horizon` is all of them.
         rendering: see `Environment`.
 
     >>> TrialOptions.parse({"suite": "libero_goal", "tasks": "0-2"}).tasks
@@ -33,5 +33,5 @@ class TrialOptions(OptionSet):
     suite: str = text(AUTO, f"of the simulator; {NO_TRIALS} to train only")
     tasks: str = text(AUTO, "all, or numbers such as 0-4+7")
     states: str = text("10", "how many official initial states of each task, or which")
-    replan: str = text(WHOLE_HORIZON, "actions carried out before the policy looks again")
+    replan: str = text(WHOLE_HORIZON, "actions executed before the next plan")
     rendering: str = choice("fast", "libero")

@@ -20,7 +20,7 @@ from toyflow.robot.simulation.trial_options import (
 
 @dataclass(frozen=True)
 class DemoSource:
-    """Where demonstrations were made: the default for where a policy trained on them is evaluated.
+    """Simulator, suite and tasks of demonstrations; a policy trained on them is evaluated there by default.
 
     Attributes:
         tasks: numbers joined by +, as in `TrialOptions`.
@@ -48,7 +48,7 @@ class Trials:
 
     Attributes:
         states: indices of official initial states.
-        replan: actions of a chunk that are carried out before the next plan.
+        replan: actions of a chunk that are executed before the next plan.
         assets: `own`, or `stand-in` where scores are not the suite's.
 
     >>> trials = Trials("libero", "libero_goal", (0, 1, 2), (0, 1), 10, "fast", "own")

@@ -39,10 +39,10 @@ class Executor(ABC):
 
 @runtime_checkable
 class Send(Protocol):
-    """Gives events to whoever watches; without any it only looks whether to go on. Raises `Stop` if not."""
+    """Sends events to whoever watches, and raises `Stop` when the work should end."""
 
     def __call__(self, *events: Event) -> None:
-        """Give `events`, or look."""
+        """Send events; called without any, only check for a stop."""
 
 
 class Stop(BaseException):
@@ -84,7 +84,7 @@ def streamed(work: Callable[[Send], None]) -> Generator[Event, None, None]:
 
 
 def attempt(key: str, out: str, work: Callable[[], None], send: Callable[[Event], None]) -> None:
-    """Do the work of a cell; what it raises becomes its `Failed`."""
+    """Run one cell's work; send `Failed` if it raises."""
     try:
         work()
     except BrokenPipeError:

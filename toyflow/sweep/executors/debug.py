@@ -13,7 +13,7 @@ from toyflow.sweep.runner import RunContext, Runner
 
 
 class DebugExecutor(Executor):
-    """For debugging, tests, and tasks that cannot be pickled."""
+    """Runs cells one by one in this process: for debugging, tests, and tasks that cannot be pickled."""
 
     def jobs(self) -> int:
         """See `Executor`."""

@@ -144,7 +144,8 @@ class _Sweep:
         attempt(cell.training.key, self.context.out, work, partial(self._end, cell))
 
     def _give(self, cell: Cell) -> None:
-        """To a worker, with what there is of the cell; or end it, if that is all."""
+        """Give the cell to a worker, with the part of it that exists; or finish the cell, if nothing is
+        missing."""
         left = cell.missing(self.store)
         if left is None:
             self._finish(cell)
@@ -247,7 +248,7 @@ def cell_events(
 
 
 def _prepare(runner: Runner, record: TrainingRecord) -> None:
-    """Once for all cells of a worker that differ in their schedule, seed or recipe alone."""
+    """Called once for all cells of a worker that differ only in their schedule, seed or recipe."""
     if record.alike not in _prepared:
         runner.prepare([record])
         _prepared.add(record.alike)
@@ -257,7 +258,7 @@ _prepared: set[str] = set()
 
 
 class _SendingStore(Store):
-    """Also sends what it writes."""
+    """A store that also sends what it writes to the driver."""
 
     def __init__(self, root: str, send: Send) -> None:
         super().__init__(root)

@@ -26,7 +26,7 @@ from toyflow.toy.task import Task
 from toyflow.training import Batch
 
 PATCHES = 4
-"""On a side of an image, which is 16 tokens then. 49 smaller ones, tried once with as much
+"""Patches along each side of an image, which makes 16 tokens. 49 smaller ones, tried once with as much
 CPU time, gave worse digits."""
 TEST_PER_CLASS = 200
 DECODERS = {
@@ -65,7 +65,7 @@ class ImageDenoiser(DenoisingModel):
 
 @dataclass(frozen=True)
 class ImageData(OptionSet):
-    """Which images."""
+    """The images to learn: their data set."""
 
     dataset: str = choice(*IMAGE_SETS)
 
@@ -140,7 +140,7 @@ class ClassToImage(Task):
 
     @torch.inference_mode()
     def score_set(self, sample: Float[Tensor, "batch channels side side"], test: Batch) -> dict[str, float]:
-        """The Frechet distance to the real test images."""
+        """The Fréchet distance to the real test images."""
         samples, real = (self.classifier.features(images.cpu()) for images in (sample, test.target))
         return {"frechet_distance": frechet_distance(samples, real)}
 

@@ -32,7 +32,7 @@ from toyflow.training import Batch
 
 TEST_EXAMPLES = 2000
 CLOSEST = 1e-3
-"""The closed form is evaluated no nearer to the data than 1 - t = this."""
+"""Smallest 1 - t at which the closed form is evaluated."""
 DECODERS = {
     "small": DenoiserSize(width=64, depth=2, heads=4),
     "base": DenoiserSize(width=96, depth=2, heads=4),
@@ -96,7 +96,7 @@ class Dial(Task):
 
     @property
     def probabilities(self) -> Float[Tensor, "modes"]:
-        """Of the die's faces."""
+        """Probabilities of the die's faces."""
         modes, certainty = self.data.modes, self.data.certainty
         even = torch.full((modes,), (1 - certainty) / modes, dtype=torch.float64)
         even[0] += certainty
@@ -169,11 +169,11 @@ class Dial(Task):
         return ((posterior * modes).sum(1) - x) / left
 
     def _faces(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> Int64[Tensor, "batch tiles"]:
-        """By how much each decoded digit was moved."""
+        """The number of places that each decoded digit was moved, which is the die's face."""
         return (sample.argmax(-1) - test.observation) % CLASSES
 
     def _probability(self, outcomes: Int64[Tensor, "outcomes tiles"]) -> Float[Tensor, "outcomes"]:
-        """Of joint outcomes, faces by tile."""
+        """Probability of joint outcomes, given as faces by tile."""
         padded = torch.zeros(CLASSES, dtype=torch.float64)
         padded[: len(self.probabilities)] = self.probabilities
         if not self.coupled:

@@ -31,7 +31,7 @@ DECODERS = {
     "256x4": DenoiserSize(width=256, depth=4, heads=8),
     "512x8": DenoiserSize(width=512, depth=8, heads=8),
 }
-"""By name; the last two are those of the paper's autoregressive baseline."""
+"""Decoder sizes by name; the last two are those of the paper's autoregressive baseline."""
 
 
 class GridReader(DenoisingModel):

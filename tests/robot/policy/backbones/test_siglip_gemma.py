@@ -180,7 +180,7 @@ def test_what_is_not_published_is_an_error_not_a_random_weight(small, tmp_path):
     SiglipVisionModel(SiglipVisionConfig(**VISION, num_hidden_layers=1)).save_pretrained(tmp_path)
     with pytest.raises(ToyflowError, match="lacks 16 weights of the policy's backbone"):
         made(replace(small, pretrained=True), siglip=str(tmp_path))
-    with pytest.raises(UsageError, match=r"the weights of .*nowhere cannot be had") as caught:
+    with pytest.raises(UsageError, match=r"the weights of .*nowhere cannot be loaded") as caught:
         made(replace(small, pretrained=True), siglip=str(tmp_path / "nowhere"))
     assert "\n" not in str(caught.value)
 

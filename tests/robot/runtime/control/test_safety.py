@@ -33,7 +33,7 @@ def act(*numbers: float) -> np.ndarray:
 def test_a_stop_blames_a_refused_chunk_only_while_it_is_what_is_missing():
     hasty = np.array([[0, 0], [9, 0], [0, 0]], np.float32)
     for chunks, blamed in (
-        ([hasty], "velocity, 90 in elbow, of at most 10; --limits"),
+        ([hasty], "refused: velocity of elbow 90, limit 10; --limits"),
         ([hasty, hasty * 0], ""),
     ):
         made = gate(names=("elbow", "wrist"))
@@ -43,7 +43,7 @@ def test_a_stop_blames_a_refused_chunk_only_while_it_is_what_is_missing():
         assert ("The last chunk" in str(stopped.value)) == bool(blamed) and blamed in str(stopped.value)
     made = gate()
     assert not made.check_chunk(hasty * np.nan)
-    with pytest.raises(SafetyStop, match=r"chunk: not-finite, a chunk of shape \(3, 2\), with 6 not"):
+    with pytest.raises(SafetyStop, match=r"refused: it has shape \(3, 2\), and 6 numbers that are not"):
         made.no_action(3.0)
 
 

@@ -349,7 +349,7 @@ def test_a_policy_with_a_history_has_a_warning():
     assert serving_warnings(planner) == []
     planner.history = 3
     [warning] = serving_warnings(planner)
-    assert "looks at 3 observations" in warning and "ask at every control step" in warning
+    assert "reads 3 observations" in warning and "ask at every control step" in warning
 
 
 def test_packages_that_are_missing_are_named(monkeypatch):

@@ -24,7 +24,7 @@ class AttemptProgress:
 
     Args:
         what: what is counted, in a word.
-        done: how many were done before.
+        done: number of attempts that were done before.
     """
 
     def __init__(self, console: Console, what: str, total: int, done: int = 0) -> None:

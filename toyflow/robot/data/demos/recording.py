@@ -59,8 +59,8 @@ def record(
     Laskey et al. 2017).
 
     Args:
-        seed: of the data set; with `attempt` it decides all randomness.
-        noise: standard deviation, in units of the action's range [-1, 1].
+        seed: the data set's seed; with `attempt` it decides all randomness.
+        noise: standard deviation, in the action's units, which run from -1 to 1.
         beat: called at every step; see `WorkerChannel.beat`.
     """
     start = time.monotonic()

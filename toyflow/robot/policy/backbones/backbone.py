@@ -1,4 +1,4 @@
-"""The seam to backbones: images and a prompt to condition tokens."""
+"""The interface of backbones: images and a prompt to condition tokens."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ class Backbone(nn.Module, ABC):
         """Condition tokens, the same number for every sample.
 
         Args:
-            images: by camera, in 0..255.
-            tokens: of the prompt; `PADDING` fills up.
+            images: {camera: pixels in 0..255}.
+            tokens: tokens of the prompt, filled up with `PADDING`.
         """

@@ -36,7 +36,7 @@ VLM_SIZES = {
     "tiny": VlmSize(vision_layers=4, layers=4, width=512, heads=8, head_dim=64, mlp=2048),
     "full": VlmSize(vision_layers=27, layers=4, width=2048, heads=8, head_dim=256, mlp=16384),
 }
-"""By the policy's size."""
+"""{policy size: size of its backbone}."""
 
 
 class SiglipGemma(Backbone):

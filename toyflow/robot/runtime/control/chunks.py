@@ -17,7 +17,7 @@ from toyflow.errors import UsageError, unknown
 Chunk = Float[np.ndarray, "horizon action"]
 HANDOVERS = ("switch", "blend", "ensemble")
 LONGEST_BLEND = 10_000
-"""In steps."""
+"""Most steps that a blend may take."""
 
 
 def blend(

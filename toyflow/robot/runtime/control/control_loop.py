@@ -1,4 +1,8 @@
-"""The control loop: at every step it sends the next action, and asks for a new plan when one is due."""
+"""The control loop: at every step it sends the next action, and asks for a new plan when one is due.
+
+A late plan is never waited for: actions whose step has passed are dropped (`chunks`); with none left the gate
+holds, then stops (`safety`).
+"""
 
 from __future__ import annotations
 
@@ -33,9 +37,9 @@ class LoopSettings:
 
     Attributes:
         replan: steps from one plan's observation to the next one's; more while a plan is under way.
-        episodes: how many to run.
+        episodes: number of episodes.
         seconds: longest episode, by the loop's clock; None: as long as `Robot.longest`.
-        history: observations that the policy looks at, the present one included.
+        history: number of observations that the policy reads, the present one included.
         noise_seed: see `Robot.plan_seed`.
     """
 
@@ -51,9 +55,9 @@ class Ending:
     """How an episode went.
 
     Attributes:
-        why: it ended: `solved`, `time is over`, or `stopped by SIGNAL`.
-        plans: that were asked for.
-        late: plans for which the robot had to wait.
+        why: reason the episode ended: `solved`, `time is over`, or `stopped by SIGNAL`.
+        plans: number of plans that were asked for.
+        late: plans before whose arrival the robot ran out of actions.
         missed: steps that were skipped because the one before took too long.
     """
 

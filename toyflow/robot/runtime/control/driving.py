@@ -27,7 +27,7 @@ from toyflow.robot.runtime.robots.base import Robot, display_name
 from toyflow.version import __version__
 
 LOGS = Path("robot-runs")
-"""Where logs go that no path is given for, in the working directory."""
+"""Default folder of logs, in the working directory."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class DriveOptions:
     Attributes:
         robot: name, as `open_robot` takes it.
         rate: actions per second; None for the robot's or the policy's.
-        seconds: longest episode.
-        episodes: how many.
-        limits: a limits file.
-        log: where to; it must not exist.
+        seconds: longest episode, in seconds; None for the robot's own limit, see `Robot.longest`.
+        episodes: number of episodes; None for 1, or one for each initial state.
+        limits: a limits file; None for the limits of robot and data.
+        log: path of the log, which must not exist; None for a new file in `LOGS`.
         dry_run: print every action and send none.
 
     Raises:
@@ -75,9 +75,14 @@ def drive(
     """Connect a robot, run the control loop, bring the robot to rest, let go of it, and summarise the log.
 
     Args:
-        robot: not yet connected.
-        limits: complete; see `setup.final_limits`.
-        header: more entries of the log's first line: of the policy, and `settings` of the robot.
+        robot: the robot, not yet connected.
+        planning: how plans are made; see `setup.start_planning`.
+        handover: chooses each step's action from the plans.
+        options: the user's choices; here the log's path and whether this is a dry run.
+        rate: actions per second.
+        loop: how long to run, and how often to plan.
+        limits: complete limits and the gate's patience; see `setup.final_limits`.
+        header: more entries of the log's first line: `settings` (of the robot), `steps`, `sampler`, ...
         print_line: shows a line to the user: endings, the summary, and in a dry run every action.
 
     Returns:

@@ -25,7 +25,7 @@ def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
     milliseconds.
 
     Args:
-        names: of the dimensions of an action.
+        names: names of the action's dimensions.
 
     Raises:
         UsageError: the file cannot be read, or something in it is unknown or makes no sense.

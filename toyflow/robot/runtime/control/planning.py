@@ -19,8 +19,9 @@ class PlanRequest(NamedTuple):
     """What to plan from.
 
     Attributes:
-        seed: of the plan's noise.
-        step: the observation's; the plan's first action is for it.
+        seed: seed of the plan's noise.
+        episode: number of the episode, from 0; a plan of an earlier episode is discarded.
+        step: control step of the observation, and of the chunk's first action.
     """
 
     observation: Observation

@@ -42,8 +42,8 @@ class Sent(NamedTuple):
 
     Attributes:
         action: what was sent; None where nothing was.
-        changes: why it differs from what was asked: `bounds`, `change`, `not-finite` or `shape`; empty where
-            it does not.
+        changes: reasons why it differs from what was asked: `bounds`, `change`, `not-finite` or `shape`;
+            empty if it does not differ.
     """
 
     action: Action | None
@@ -71,7 +71,7 @@ class Gate:
         limits: complete; see `Limits.completed`.
         patience: the times above.
         rate: actions per second.
-        names: of the dimensions of an action, for messages.
+        names: names of the action's dimensions, for messages.
         moves: False in a dry run, in which everything is checked and nothing is sent.
         on_intervention: called with (kind, detail) at every intervention but the clipping of actions, which
             `send` returns.
@@ -213,23 +213,23 @@ class Gate:
         """A sentence on the last chunk, if it was refused."""
         if self._refused is None:
             return ""
-        hint = "; --limits FILE sets others" if self._refused[0] in ("velocity", "jerk") else ""
-        return f" The last chunk: {', '.join(self._refused)}{hint}."
+        kind, detail = self._refused
+        hint = "; --limits FILE changes limits" if kind in ("velocity", "jerk") else ""
+        return f" The last chunk was refused: {detail}{hint}."
 
     def _refusal(self, chunk: Float[np.ndarray, "horizon action"]) -> tuple[str, str] | None:
         fault = self._fault(chunk)
         if fault is not None:
-            return (
-                fault,
-                f"a chunk of shape {chunk.shape}, with {int((~np.isfinite(chunk)).sum())} not finite",
-            )
+            unusable = int((~np.isfinite(chunk)).sum())
+            return fault, f"it has shape {chunk.shape}, and {unusable} numbers that are not finite"
         for kind, limit, order in (("velocity", self.velocity, 1), ("jerk", self.jerk, 3)):
             if len(chunk) > order:
                 most = np.abs(np.diff(chunk.astype(float), n=order, axis=0)).max(0) * self.rate**order
                 beyond = most > limit + TOLERANCE * np.maximum(1, limit)
                 if beyond.any():
                     worst = int(np.argmax(np.where(beyond, most, -math.inf)))
-                    return kind, f"{most[worst]:.3g} in {self.names[worst]}, of at most {limit[worst]:.3g}"
+                    name, found = self.names[worst], most[worst]
+                    return kind, f"{kind} of {name} {found:.3g}, limit {limit[worst]:.3g}"
         return None
 
     def _fault(self, numbers: Float[np.ndarray, "*rows action"]) -> str | None:

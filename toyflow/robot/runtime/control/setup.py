@@ -67,7 +67,7 @@ def check_latency(robot: Robot, latency_steps: int) -> None:
 
 
 def start_planning(robot: Robot, planner: Planner, latency_steps: int) -> Planning:
-    """How a robot's plans are made: for a simulator at once, with a latency in steps; else in a thread.
+    """Start what makes a robot's plans: for a simulator at once, with a latency in steps; else in a thread.
 
     In real time the policy plans a few times first, as its first plans are the slowest.
     """
@@ -84,7 +84,7 @@ def policy_limits(robot: Robot, details: Mapping[str, Any], trained_at: float, r
     A simulator's own limits come first, since nothing in it can break.
 
     Args:
-        details: of the trained policy; see `Limits.of_data`.
+        details: `StoredTraining.details` of the policy; see `Limits.of_data`.
         trained_at: actions per second of the training data; 0 if unknown, which counts as `rate`.
     """
     data = Limits.of_data(details).resampled(trained_at or rate, rate)
@@ -129,9 +129,9 @@ def policy_warnings(
     """What to know before a policy drives a robot in real time, one line each; nothing for a simulator.
 
     Args:
-        details: of the trained policy.
+        details: `StoredTraining.details` of the policy.
         prompt: what the robot's user gave; may be empty.
-        limits_file: of `--limits`, without which limits may be guessed.
+        limits_file: the user's limits file; without one, limits may be guessed.
     """
     if robot.stepped:
         return []
@@ -180,6 +180,6 @@ def check_same_action(robot: Robot, recording: Recording) -> None:
     own, recorded = robot.dimensions, tuple(recording.header["action_names"])
     if own != recorded:
         raise UsageError(
-            f"{robot.name} moves {len(own)} numbers ({', '.join(own)}), the log, of "
-            f"{recording.header['robot']}, has {len(recorded)} numbers ({', '.join(recorded)})."
+            f"{robot.name} takes actions of {len(own)} dimensions ({', '.join(own)}); the log was recorded "
+            f"on {recording.header['robot']} with {len(recorded)} ({', '.join(recorded)})."
         )

@@ -44,20 +44,20 @@ class Summary:
     Attributes:
         endings: the log's `ending` lines, one per episode that ended.
         stepped: whether time stood still between actions, as in a simulator.
-        jitter: by how much steps began late.
-        work: how long a step's work took, from its begin until the action was sent.
+        jitter: delay of the steps' begins.
+        work: time from a step's begin until its action was sent.
         missed: steps that were skipped because the one before took too long.
         unsent: steps without an action.
-        planning: how long plans took.
-        late: plans for which the robot had to wait.
+        planning: time that plans took.
+        late: plans before whose arrival the robot ran out of actions.
         refused: plans that the gate refused.
         dropped: actions of admitted plans whose step had passed.
-        interventions: of the gate, by kind.
+        interventions: number of the gate's interventions, by kind.
         changed: steps at which the gate changed a dimension of the action, by its name.
         refusal: what was wrong with the last plan that was refused.
         end: why the run ended; None if the log was cut off, as after kill -9.
         stopped: `yes`, or why the robot could not be brought to rest; None if the log was cut off.
-        damage: of the log; None if there is none.
+        damage: what is damaged in the log; None if nothing is.
     """
 
     endings: list[dict[str, Any]]
@@ -102,11 +102,7 @@ class Summary:
             interventions=kinds,
             changed=_changed(recording),
             refusal=next(
-                (
-                    f"{line['what']}, {line['detail']}"
-                    for line in reversed(interventions)
-                    if line["what"] in CHUNK_FAULTS
-                ),
+                (line["detail"] for line in reversed(interventions) if line["what"] in CHUNK_FAULTS),
                 None,
             ),
             end=ends[-1]["why"] if ends else None,

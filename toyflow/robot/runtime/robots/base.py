@@ -21,14 +21,14 @@ class RobotSettings:
     Attributes:
         policy: the policy's cameras, dimensions and rate; in a replay the recorded robot's.
         argument: what follows the colon in `--robot NAME:ARGUMENT`.
-        action_names: in a replay, the recorded robot's.
+        action_names: names of the action's dimensions; given in a replay, for the recorded robot.
         prompt: the task in words, for a robot that has none of its own.
-        suite, task: of a simulator.
+        suite, task: a simulator's suite, and the number of a task in it.
         states: initial states of a simulator. Episode e starts from `states[e % len(states)]`, or from a
             random state if there are none.
-        seed: of random initial states; episode e has seed + e.
-        image_size, rendering: of a simulator's images, in pixels, and its quality.
-        cameras: the policy's name of a camera, by the robot's, where they differ.
+        seed: seed of random initial states; episode e has seed + e.
+        image_size, rendering: side in pixels, and quality, of a simulator's images.
+        cameras: {robot camera: policy camera}, where the names differ.
         options: the robot's own, from `--set NAME=VALUE`.
     """
 
@@ -81,10 +81,10 @@ class Robot(ABC):
     `stop`.
 
     Attributes:
-        name: as logs show it.
+        name: name in logs and messages.
         interface: cameras, state, action, and actions per second; a rate of 0 takes the policy's.
-        limits: of its actions, as far as they are known.
-        action_names: of the dimensions of an action, such as motors; empty where they have no names.
+        limits: limits of its actions, as far as they are known.
+        action_names: names of the action's dimensions, such as motors; empty where they have none.
         stepped: whether its time stands still between actions, as a simulator's. Then the loop waits for
             nothing, and is deterministic.
         longest: control steps after which an episode ends; None for no end.

@@ -38,7 +38,7 @@ class ClientRequest(NamedTuple):
     """One message of a client.
 
     Attributes:
-        seed: of the plan's noise; None where the client chose none.
+        seed: seed of the plan's noise; None where the client chose none.
         new_episode: whether earlier observations of the connection no longer count.
     """
 

@@ -98,7 +98,7 @@ def serving_warnings(planner: Planner) -> list[str]:
     if planner.history == 1:
         return []
     return [
-        f"This policy looks at {planner.history} observations: the earlier ones are those of the previous "
+        f"This policy reads {planner.history} observations: the earlier ones are those of the previous "
         "requests of the same connection, so a client should ask at every control step."
     ]
 

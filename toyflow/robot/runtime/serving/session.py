@@ -13,13 +13,13 @@ class Session:
     """One connection: the number of its plans, and its latest observations.
 
     Args:
-        number: of the connection, counted from 0 since the server's start.
-        history: observations that the policy looks at, the present one included.
+        number: number of the connection, counted from 0 since the server's start.
+        history: number of observations that the policy reads, the present one included.
         noise_seed: the server's; see `show`.
 
     Attributes:
         busy: whether a request is being answered.
-        last_seconds: from the last request's arrival to its answer's departure.
+        last_seconds: seconds from the last request's arrival to its answer's departure.
     """
 
     def __init__(self, number: int, history: int, noise_seed: int) -> None:
@@ -33,7 +33,7 @@ class Session:
         """Take up a request: the observation to plan from, with its history, and the noise's seed.
 
         The seed is the request's own, else a hash of (noise seed, connection, number of the plan). For a
-        policy that looks at several observations the first of an episode stands in for those before it.
+        policy that reads several observations the first of an episode stands in for those before it.
         """
         if request.new_episode:
             self._recent.clear()

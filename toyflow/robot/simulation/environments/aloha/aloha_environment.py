@@ -19,7 +19,7 @@ SUITE = "transfer_cube"
 PROMPT = "pick up the red cube with the right arm and hand it to the left arm"
 CAMERAS = ("top", "angle")
 JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
-"""In the order of state and action, as gym-aloha has them."""
+"""Joints of an arm, in the order of gym-aloha's state and action."""
 INIT_STATES, MAX_STEPS = 50, 400
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
 """Bounds of the cube's random position in metres, as in gym-aloha."""

@@ -1,4 +1,4 @@
-"""What cells will take, from short trials in processes that can be ended at any moment."""
+"""How long cells will take, timed by short trials in processes that can be ended at any moment."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from toyflow.sweep.runner import Estimate, Runner, Seconds
 from toyflow.workers import settle, worker_context
 
 EACH_SECONDS = 2.0
-"""For the trial of one cell."""
+"""Seconds for the trial of one cell."""
 ALL_SECONDS = 8.0
-"""For all trials together."""
+"""Seconds for all trials together."""
 START_SECONDS = 60.0
-"""For the start of a trial's process, which imports torch."""
+"""Seconds for the start of a trial's process, which imports torch."""
 
 
 def estimates(
     cells: Sequence[Cell], runner: Runner, each: float = EACH_SECONDS, total: float = ALL_SECONDS
 ) -> list[Estimate | None]:
-    """What each of the cells takes; None for one that `each` seconds, or what is left of `total`, do not
-    suffice for.
+    """How long each of the cells takes, by a trial of at most `each` seconds, and `total` seconds for all;
+    None for a cell whose trial had too little time.
 
     A trial computes in a process of its own: one iteration of a large batch may take minutes within a single
     call into torch, where no signal is heard and nothing can be stopped.
@@ -42,7 +42,7 @@ def estimates(
 
 
 def iteration_seconds(run: Callable[[int], Iterable[object]], batch: int) -> Iterator[Seconds]:
-    """What one iteration at the batch size `batch` takes, better and better.
+    """Estimates of one iteration's duration at the batch size `batch`, each better than the one before.
 
     Smaller batches come first, as a whole one may take longer than a trial does: it takes no less time than
     they do, and no more than in proportion to its size.
@@ -91,7 +91,7 @@ def _try(cell: Cell, runner: Runner, seconds: float) -> tuple[Estimate | None, f
 
 
 def _work(cell: Cell, runner: Runner, sender: Connection) -> None:
-    """The life of a trial's process."""
+    """Run one trial, in its own process."""
     settle()
     with suppress(BrokenPipeError):
         sender.send(None)

@@ -10,7 +10,7 @@ from toyflow.errors import ToyflowError
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.runner import Estimate, Seconds
-from toyflow.sweep.trial import estimates, iteration_seconds
+from toyflow.sweep.timing import estimates, iteration_seconds
 
 CELL = Cell(TrainingRecord("points", {}, "flow", "beta", "stratified", 0, {}), (), "beta")
 FIRST, SECOND = (Estimate(Seconds(low, 9), Seconds(0, 1)) for low in (1, 2))
