@@ -322,7 +322,7 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path, swept):
         (("robot-train", "--size", "tni"), "Did you mean 'tiny'?"),
         (("robot-train", "--normalisation", "mean"), "unknown normalisation 'mean'"),
         (("robot-train", "--image-size", "2000"), "image-size must be a whole number from 0 to 1024"),
-        (("robot-train", "--fps", "-1"), "fps must be a number from 0 to 1000, got '-1'"),
+        (("robot-train", "--fps", "-1"), "fps must be a number from 0 to 1000, got -1.0"),
         (("robot-train", "--rendering", "slow"), "unknown rendering 'slow'"),
         (("robot-setup", "aloha"), "unknown environment to set up 'aloha'"),
         (("robot-demos", "--tasks", "x"), "--tasks must be whole numbers"),
