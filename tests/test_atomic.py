@@ -186,16 +186,37 @@ def test_a_folder_survives_a_power_cut(tmp_path, on_disk):
     assert {path for _, path in on_disk[:-2]} == {temporary / name for name in names}
 
 
+@pytest.fixture
+def refuse_folders(monkeypatch):
+    """Make `os.open` or `os.fsync` fail for folders."""
+    calls = {"open": os.open, "fsync": os.fsync}
+
+    def refuse(call: str, number: int) -> None:
+        def refused(of, *others):
+            folder = Path(of) if call == "open" else OPEN_FILES / str(of)
+            if folder.is_dir():
+                raise OSError(number, os.strerror(number))
+            return calls[call](of, *others)
+
+        monkeypatch.setattr(os, call, refused)
+
+    return refuse
+
+
 @pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="names of open files are read from /proc")
-def test_a_file_system_that_cannot_flush_folders_is_put_up_with(tmp_path, monkeypatch):
-    fsync = os.fsync
-
-    def refuse(handle):
-        if (OPEN_FILES / str(handle)).is_dir():
-            raise OSError(errno.EINVAL, "invalid argument")
-        fsync(handle)
-
-    monkeypatch.setattr(os, "fsync", refuse)
+@pytest.mark.parametrize("call", ["open", "fsync"])
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EACCES, errno.ENOTSUP, errno.EBADF])
+def test_a_file_system_that_cannot_flush_folders_is_put_up_with(tmp_path, refuse_folders, call, number):
+    refuse_folders(call, number)
     with atomic_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("whole")
     assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="names of open files are read from /proc")
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_under_a_folder_is_an_error(tmp_path, refuse_folders, number):
+    refuse_folders("fsync", number)
+    with pytest.raises(OSError) as caught, atomic_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert caught.value.errno == number

@@ -318,11 +318,11 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path, swept):
         (("runs", "show", "zz", "--out", "out"), "'zz' matches no key in out"),
         (("sweep", "--quick"), "--quick is a preset's short version; name the preset with --preset."),
         (("robot-eval", "out", "--executor", "debug"), "unknown executor 'debug'"),
-        (("robot-train", "--horizon", "0"), "horizon must be a whole number from 1 to 100, got '0'"),
+        (("robot-train", "--horizon", "0"), "horizon must be a whole number from 1 to 100, got 0."),
         (("robot-train", "--size", "tni"), "Did you mean 'tiny'?"),
         (("robot-train", "--normalisation", "mean"), "unknown normalisation 'mean'"),
         (("robot-train", "--image-size", "2000"), "image-size must be a whole number from 0 to 1024"),
-        (("robot-train", "--fps", "-1"), "fps must be a number from 0 to 1000, got '-1'"),
+        (("robot-train", "--fps", "-1"), "fps must be a number from 0 to 1000, got -1.0"),
         (("robot-train", "--rendering", "slow"), "unknown rendering 'slow'"),
         (("robot-setup", "aloha"), "unknown environment to set up 'aloha'"),
         (("robot-demos", "--tasks", "x"), "--tasks must be whole numbers"),
@@ -415,13 +415,16 @@ def test_tasks_written_for_0_1_0_are_told_what_to_change(toyflow, tmp_path, plug
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
 
-def test_schedules_that_no_objective_uses_are_named_before_the_run(toyflow):
+def test_schedules_that_no_objective_uses_are_named_before_the_run(toyflow, caplog):
     words = (*POINTS, "--steps", "1", "--dry-run")
     unused = toyflow(*words, "--objectives", "regression,regression-l1", "--schedules", "beta,uniform")
     said = "No schedule is used: regression, regression-l1 train without one, so beta, uniform are left out."
-    assert unused.returncode == 0 and unused.stdout.startswith(said)
+    assert unused.returncode == 0 and caplog.messages == [said]
+    caplog.clear()
     used = toyflow(*words, "--objectives", "regression,flow", "--schedules", "beta")
-    assert used.returncode == 0 and "No schedule" not in used.stdout
+    assert used.returncode == 0 and not caplog.messages
+    unnamed = toyflow(*words, "--objectives", "regression")
+    assert unnamed.returncode == 0 and not caplog.messages, "nobody named a schedule"
 
 
 # Looking around.

@@ -1,6 +1,8 @@
-import math
+import re
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,8 +26,8 @@ def test_a_number_is_within_its_range_and_parses_back(given_text, whole):
     numbers = Numbers(0 if whole else 0.0, low=-10, high=20)
     value = parsed(lambda: numbers.parse("noise", given_text))
     if value is not None:
-        assert -10 <= value <= 20 and math.isclose(value, float(given_text), rel_tol=1e-5)
-        assert math.isclose(numbers.parse("noise", numbers.text(value)), value, rel_tol=1e-5)
+        assert -10 <= value <= 20 and value == float(given_text)
+        assert numbers.parse("noise", numbers.text(value)) == value
         assert not whole or isinstance(value, int)
 
 
@@ -46,9 +48,8 @@ def test_a_text_is_free(words):
     st.text("abc/-_", max_size=8),
 )  # fmt: skip
 def test_a_record_of_any_options_parses_back_to_them(width, noise, encoder, mirrored, where):
-    options = Options.parse(Options(width, noise, encoder, mirrored, where).record())
-    assert options.record() == Options(width, noise, encoder, mirrored, where).record()
-    assert (options.width, options.encoder, options.mirrored) == (width, encoder, mirrored)
+    options = Options(width, noise, encoder, mirrored, where)
+    assert Options.parse(options.record()) == options
 
 
 def test_the_text_of_records_is_settled():
@@ -57,6 +58,10 @@ def test_the_text_of_records_is_settled():
         "width": "4", "noise-level": "0.5", "encoder": "large", "mirrored": "off", "where": "",
     }  # fmt: skip
     assert Options(noise_level=1.0, mirrored=True).record()["noise-level"] == "1"
+    many = Numbers(0, low=0, high=1e18)
+    assert [many.text(n) for n in (999_999, 1_000_000, 1_234_567)] == ["999999", "1e+06", "1234567"]
+    assert many.parse("n", "1e+06") == 1_000_000 and many.parse("n", str(2**53 + 1)) == 2**53 + 1
+    assert Numbers(0.0, 0, 2).text(0.12345678) == "0.12345678"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +86,42 @@ def test_values_from_python_are_checked_as_text_is():
         Options(encoder="huge")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("width", 10.0000001, "width must be a whole number from 1 to 10, got 10.0000001"),
+        ("width", 2.5, "width must be a whole number"),
+        ("width", "5", "width must be a whole number from 1 to 10, got '5'"),
+        ("width", None, "width must be a whole number from 1 to 10, got None"),
+        ("width", True, "width must be a whole number"),
+        ("noise_level", 2.0000001, "noise-level must be a number from 0 to 2, got 2.0000001"),
+        ("noise_level", float("nan"), "noise-level must be a number"),
+        ("noise_level", float("inf"), "noise-level must be a number"),
+        ("noise_level", 1j, "noise-level must be a number"),
+        ("encoder", 3, "unknown encoder '3'"),
+        ("encoder", ["small"], "unknown encoder"),
+        ("mirrored", "off", "mirrored must be True or False, got 'off'"),
+        ("mirrored", 1, "mirrored must be True or False, got 1"),
+        ("where", None, "where must be text, got None"),
+    ],
+)
+def test_values_of_another_type_or_out_of_range_are_refused_by_name(field, value, words):
+    with pytest.raises(UsageError, match=re.escape(words)):
+        Options(**{field: value})
+    if value is not None:
+        with pytest.raises(UsageError, match=re.escape(words)):
+            Options().changed({field: value})
+
+
+def test_values_from_python_become_the_options_own_type():
+    whole: Any = np.int64(8)
+    options = Options(width=whole, noise_level=1, where=" a ")
+    assert options == Options(8, 1.0, where="a")
+    assert (type(options.width), type(options.noise_level)) == (int, float)
+    single: Any = np.float32(0.1)
+    assert Options(noise_level=single).record() == Options(noise_level=float(single)).record()
+
+
 def test_a_name_that_no_set_has_is_refused_with_what_exists():
     check_names(["width", "noise-level"], [Options], "task points")
     with pytest.raises(UsageError, match=r"unknown option of task points 'widht'. Did you mean 'width'"):
@@ -97,5 +138,9 @@ def test_values_of_flags_are_checked_before_they_are_taken():
     assert changed == Options(7, 1.0, "large", True, "a")
     with pytest.raises(UsageError, match=r"unknown encoder 'lrge'. Did you mean 'large'"):
         Options().changed({"encoder": "lrge"})
-    with pytest.raises(UsageError, match="width must be a whole number from 1 to 10, got '0'"):
+    with pytest.raises(UsageError, match="width must be a whole number from 1 to 10, got 0"):
         Options().changed({"width": 0})
+    with pytest.raises(UsageError, match=r"unknown option of Options 'widht'. Did you mean 'width'"):
+        Options().changed({"widht": 3})
+    fine = Options(noise_level=0.12345678)
+    assert fine.changed({"width": 6}) == Options(6, 0.12345678), "options without a flag stay as they are"

@@ -2,12 +2,14 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from toyflow.stats import (
     NEWCOMBE,
     POOLED_NEWCOMBE,
-    POOLED_WILSON,
+    RESOLUTION,
     WILSON,
     T,
     difference_over_seeds,
@@ -121,11 +123,11 @@ def test_the_t_test_of_no_difference():
 @pytest.mark.parametrize("hits", [[5, 5, 5], [0, 0, 0]])
 def test_seeds_that_agree_have_the_interval_of_all_their_examples(hits):
     interval, expected = proportion_over_seeds(hits, [5, 5, 5]), wilson(sum(hits), 15)
-    assert (interval.low, interval.high) == (expected.low, expected.high)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
     # Wilson 1927 by hand: z^2 / (n + z^2) is how far the interval of 0 or n successes reaches
     width = 1.959964**2 / (15 + 1.959964**2)
     assert interval.high - interval.low == pytest.approx(width, abs=1e-6)
-    assert interval.estimate == hits[0] / 5 and interval.method == POOLED_WILSON
+    assert interval.estimate == hits[0] / 5 and interval.method == RESOLUTION
 
 
 def test_seeds_that_differ_have_the_t_interval():
@@ -139,13 +141,51 @@ def test_the_bounds_of_a_proportion_stay_inside():
     assert proportion_over_seeds([0, 2, 0], [100] * 3).low == 0 > over_seeds([0.0, 0.02, 0.0]).low
 
 
-def test_seeds_that_agree_to_within_one_example_have_the_wider_interval():
-    narrow = proportion_over_seeds([545, 545, 546], [625] * 3)  # t alone: 87.25 +- 0.23 %
-    assert narrow.method == POOLED_WILSON and narrow.estimate == pytest.approx(1636 / 1875)
-    assert (narrow.low, narrow.high) == (wilson(1636, 1875).low, wilson(1636, 1875).high)
-    wide = proportion_over_seeds([5, 5, 4], [5] * 3)
-    assert wide.method == T and wide.low == over_seeds([1.0, 1.0, 0.8]).low
-    assert proportion_over_seeds([545, 545, 547], [625] * 3).method == T, "two examples are a spread"
+def test_seeds_that_agree_have_the_resolution_of_the_test_set():
+    alike = proportion_over_seeds([545] * 3, [625] * 3)
+    half = 1.959964**2 / (1875 + 1.959964**2)  # 0.2 %: Wilson's upper bound of 0 of 1875
+    assert (alike.low, alike.high) == pytest.approx((0.872 - half, 0.872 + half))
+    assert alike.method == RESOLUTION
+    four = proportion_over_seeds([545, 545, 545, 546], [625] * 4)  # t alone: 0.13 %, the resolution 0.15 %
+    assert four.method == RESOLUTION and four.estimate == pytest.approx(2181 / 2500)
+    assert four.high - four.estimate == pytest.approx(1.959964**2 / (2500 + 1.959964**2))
+
+
+@pytest.mark.parametrize("hits, n", [([545, 545, 546], 625), ([5, 5, 4], 5), ([545, 546, 547], 625)])
+def test_three_seeds_that_differ_by_an_example_have_the_t_interval(hits, n):
+    interval, student = proportion_over_seeds(hits, [n] * 3), over_seeds([hit / n for hit in hits])
+    assert interval.method == T and (interval.low, interval.high) == (student.low, min(1.0, student.high))
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=2, max_size=6), st.integers(1, 20), st.integers(1, 20),
+    st.integers(500, 5000), st.sampled_from([0.90, 0.95]),
+)  # fmt: skip
+def test_more_spread_never_narrows_an_interval(offsets, small, more, n, confidence):
+    """Every seed's distance from the same mean is stretched by the same factor."""
+    seeds = len(offsets)
+    distances = np.array(offsets) * seeds - sum(offsets)  # their sum is 0
+
+    def hits(factor: int) -> list[int]:
+        return (n // 2 + factor * distances).tolist()
+
+    assume(max(hits(small + more)) <= n and min(hits(small + more)) >= 0)
+    none, narrow, wide = (
+        proportion_over_seeds(hits(factor), [n] * seeds, confidence) for factor in (0, small, small + more)
+    )
+    assert 0 < none.high - none.low <= narrow.high - narrow.low <= wide.high - wide.low
+
+
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=6), st.integers(0, 5))
+def test_intervals_of_seeds_have_no_jump(hits, seed):
+    """One example more at one seed moves the bounds by a few examples at most: by 1 / k, and t times the
+    largest change of the standard error."""
+    n, k = 1000, len(hits)
+    near = [*hits]
+    near[seed % k] += 1
+    one, two = (proportion_over_seeds([300 + hit for hit in each], [n] * k) for each in (hits, near))
+    step = (1 + scipy_stats.t.ppf(0.975, k - 1)) / k / n * (1 + 1e-9)
+    assert abs(two.low - one.low) <= step and abs(two.high - one.high) <= step
 
 
 def test_one_seed_has_wilsons_interval():
@@ -167,14 +207,37 @@ def test_spread_is_more_than_rounding():
     assert has_spread([0.0, 1e-8]) and not has_spread([0.0, 1e-8], 0.9), "of differences, the numbers' scale"
 
 
-def test_differences_over_seeds_are_students_t_or_of_all_examples():
+def test_differences_over_seeds_are_students_t_or_the_resolution():
     spread = [paired_proportions(*pairs(400, first, 10, 200)) for first in (20, 30, 40)]
     over = difference_over_seeds(spread)
     assert over == over_seeds([test.difference.estimate for test in spread], 0.90)
     alike = [paired_proportions(*pairs(40, 15, 5, 40))] * 3
-    pooled, one_test = difference_over_seeds(alike), paired_proportions(*pairs(120, 45, 15, 120))
+    resolved = difference_over_seeds(alike)
+    half = 1.644854**2 / (300 + 1.644854**2)
+    assert (resolved.low, resolved.high) == pytest.approx((0.1 - half, 0.1 + half))
+    assert resolved.method == RESOLUTION
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=6), st.integers(2, 4))
+def test_more_spread_never_narrows_the_interval_of_a_difference(firsts, factor):
+    def width(wins: list[int]) -> float:
+        interval = difference_over_seeds([paired_proportions(*pairs(300, b, 20, 280 - b)) for b in wins])
+        return round(interval.high - interval.low, 12)
+
+    assert 0 < width([firsts[0]] * len(firsts)) <= width(firsts) <= width([factor * b for b in firsts])
+
+
+def test_perfect_methods_differ_by_newcombes_interval_of_all_examples():
+    perfect = [paired_proportions(*pairs(5, 0, 0, 0))] * 3
+    over, pooled = difference_over_seeds(perfect), pooled_difference(perfect)
+    assert (over.low, over.high) == pytest.approx((pooled.low, pooled.high)) and over.low < 0 < over.high
+
+
+def test_differences_of_all_examples_are_those_of_one_large_sample():
+    alike = [paired_proportions(*pairs(40, 15, 5, 40))] * 3
+    pooled, one_test = pooled_difference(alike), paired_proportions(*pairs(120, 45, 15, 120))
     assert (pooled.low, pooled.high) == (one_test.difference.low, one_test.difference.high)
-    assert pooled == pooled_difference(alike) and pooled.low < pooled.estimate == 0.1 < pooled.high
+    assert pooled.low < pooled.estimate == 0.1 < pooled.high
     assert (pooled.method, one_test.difference.method) == (POOLED_NEWCOMBE, NEWCOMBE)
 
 

@@ -201,17 +201,20 @@ def _seal(content: Mapping[str, Any]) -> str:
 
 
 def _flush(path: Path) -> None:
-    """Flush a file's content, or a folder's names, to disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders, and writes their names by itself
-    handle = os.open(path, os.O_RDONLY)
+    """Flush a file's content, or a folder's names, to disk.
+
+    Some systems open no folders (Windows), or cannot flush them (some network file systems), and say so with
+    an error of their own choice. Then only an error of the disk itself counts.
+    """
     try:
-        os.fsync(handle)
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
     except OSError as error:
-        if not (error.errno == errno.EINVAL and path.is_dir()):  # a file system without this for folders
+        if not path.is_dir() or error.errno in (errno.EIO, errno.ENOSPC):
             raise
-    finally:
-        os.close(handle)
 
 
 def _read_umask() -> int:

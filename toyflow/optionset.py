@@ -12,7 +12,8 @@ Declare each option once, with its type, default and range:
     GridData(side=3, noise_level=0.5, layout='rows', mirrored=True)
 
 Text names options with hyphens. `record` gives the text that enters records and their hashes: equal options
-give equal text.
+give equal text, and `parse` gives back equal options. Numbers are exact in both. (0.1.0 rounded them to six
+digits before it used them, so its records say what was run, too.)
 
     >>> GridData.parse({"noise-level": "0.50"}).record()
     {'side': '4', 'noise-level': '0.5', 'layout': 'rows', 'mirrored': 'off'}
@@ -20,10 +21,10 @@ give equal text.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from typing import Any, TypeVar, cast
 
 from toyflow.errors import UsageError, unknown
@@ -35,8 +36,13 @@ class Values(ABC):
     """The values that one option takes. `str` describes them in a help text, the default in bold."""
 
     @abstractmethod
+    def check(self, option: str, value: Any) -> Any:
+        """`value` as the option's own type. Raises UsageError, which names the `option`, if it is of another
+        type or out of range."""
+
     def parse(self, option: str, text: str) -> Any:
-        """The value that `text` stands for. Raises UsageError, which names the `option`, for any other."""
+        """The value that `text` stands for. Raises UsageError, which names the `option`, if there is none."""
+        return self.check(option, text)
 
     @abstractmethod
     def text(self, value: Any) -> str:
@@ -51,21 +57,39 @@ class Numbers(Values):
     low: float
     high: float
 
+    def check(self, option: str, value: Any) -> float:
+        """See `Values`. A whole float such as 4.0 is taken for an int."""
+        if isinstance(value, bool) or not isinstance(value, Real) or not self._holds(value):
+            raise self._refusal(option, value)
+        number = cast(float, value)
+        return int(number) if self._whole else float(number)
+
     def parse(self, option: str, text: str) -> float:
         """See `Values`."""
-        whole = isinstance(self.default, int)
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not self.low <= value <= self.high or (whole and value != round(value)):
-            kind = "whole number" if whole else "number"
-            raise UsageError(f"{option} must be a {kind} from {self.low:g} to {self.high:g}, got {text!r}.")
-        return int(value) if whole else value
+        for number in (int, float):  # a large int is no float
+            try:
+                value = number(text)
+            except ValueError:
+                continue
+            if self._holds(value):
+                return self.check(option, value)
+        raise self._refusal(option, text)
 
     def text(self, value: float) -> str:
-        """See `Values`."""
-        return f"{value:g}"
+        """See `Values`. Six digits where they are exact, else all."""
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+
+    @property
+    def _whole(self) -> bool:
+        return isinstance(self.default, int)
+
+    def _holds(self, value: Any) -> bool:
+        return self.low <= value <= self.high and not (self._whole and value % 1)
+
+    def _refusal(self, option: str, value: Any) -> UsageError:
+        kind = "whole number" if self._whole else "number"
+        return UsageError(f"{option} must be a {kind} from {self.low:g} to {self.high:g}, got {value!r}.")
 
     def __str__(self) -> str:
         return f"[bold]{self.default:g}[/] ({self.low:g} to {self.high:g})"
@@ -78,11 +102,11 @@ class Names(Values):
     default: str
     names: tuple[str, ...]
 
-    def parse(self, option: str, text: str) -> str:
+    def check(self, option: str, value: Any) -> str:
         """See `Values`."""
-        if text not in self.names:
-            raise unknown(option, text, self.names)
-        return text
+        if not isinstance(value, str) or value not in self.names:
+            raise unknown(option, str(value), self.names)
+        return value
 
     def text(self, value: str) -> str:
         """See `Values`."""
@@ -97,6 +121,12 @@ class OnOff(Values):
     """`on` or `off`."""
 
     default: bool
+
+    def check(self, option: str, value: Any) -> bool:
+        """See `Values`."""
+        if not isinstance(value, bool):
+            raise UsageError(f"{option} must be True or False, got {value!r}.")
+        return value
 
     def parse(self, option: str, text: str) -> bool:
         """See `Values`."""
@@ -119,9 +149,11 @@ class FreeText(Values):
     default: str
     meaning: str
 
-    def parse(self, option: str, text: str) -> str:
-        """See `Values`."""
-        return text.strip()
+    def check(self, option: str, value: Any) -> str:
+        """See `Values`. Space around it is dropped."""
+        if not isinstance(value, str):
+            raise UsageError(f"{option} must be text, got {value!r}.")
+        return value.strip()
 
     def text(self, value: str) -> str:
         """See `Values`."""
@@ -161,13 +193,14 @@ class OptionSet:
     """Base of dataclasses whose fields are `number`, `choice`, `switch` and `text`; itself it has none.
 
     Raises:
-        UsageError: when made with a value outside of its field's range.
+        UsageError: when made with a value of another type than its field's, or out of its range.
     """
 
     def __post_init__(self) -> None:
         for name, values in self.values().items():
-            given = getattr(self, _attribute(name))
-            values.parse(name, values.text(given))
+            attribute = _attribute(name)
+            checked = values.check(name, getattr(self, attribute))
+            object.__setattr__(self, attribute, checked)  # the class is frozen
 
     @classmethod
     def values(cls) -> dict[str, Values]:
@@ -189,7 +222,7 @@ class OptionSet:
         """These options with the values of `flags`, by field, in their place; None leaves one as it is.
 
         Raises:
-            UsageError: a value that its option does not take.
+            UsageError: no such option, or a value that it does not take.
 
         Example:
             >>> @dataclass(frozen=True)
@@ -198,9 +231,15 @@ class OptionSet:
             >>> Size().changed({"width": 8})
             Size(width=8)
         """
-        values = self.values()
-        given = {name.replace("_", "-"): value for name, value in flags.items() if value is not None}
-        return self.parse({**self.record(), **{name: values[name].text(of) for name, of in given.items()}})
+        known = {_attribute(name): (name, values) for name, values in self.values().items()}
+        checked: dict[str, Any] = {}
+        for attribute, value in flags.items():
+            if attribute not in known:
+                raise unknown(f"option of {type(self).__name__}", attribute, known or ("none",))
+            if value is not None:
+                name, values = known[attribute]
+                checked[attribute] = values.check(name, value)
+        return replace(self, **checked)
 
     def record(self) -> dict[str, str]:
         """Every option as text."""

@@ -1,8 +1,8 @@
 """Intervals and tests. Proportions come as counts; differences are in the unit of the proportion.
 
 Where seeds show no spread, Student's t has nothing to work with: its interval has no width and its p-value is
-0 or undefined. Then there is no test over seeds, and intervals are those of all examples of all seeds pooled
-(`proportion_over_seeds`, `difference_over_seeds`). Everything that reports uses these two and `has_spread`.
+0 or undefined. Then there is no test over seeds, and intervals are as wide as the test set's resolution (see
+`proportion_over_seeds`, `difference_over_seeds`). Everything that reports uses these two and `has_spread`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ ROUNDING = 1e-6
 """Relative difference below which values are equal: metrics are means in float32."""
 
 T = "t over seeds"
-WILSON, POOLED_WILSON = "Wilson", "Wilson over all seeds"
+RESOLUTION = "test set's resolution"
+WILSON = "Wilson"
 NEWCOMBE, POOLED_NEWCOMBE = "Newcombe", "Newcombe over all seeds"
-"""What `Interval.method` can be: t, and intervals of the examples of one seed or of all seeds pooled."""
+"""What `Interval.method` can be: t; its lower bound (see `proportion_over_seeds`); and intervals of the
+examples of one seed, or of all seeds pooled."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,16 @@ def over_seeds(values: Sequence[float], confidence: float = 0.95) -> Interval:
 def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence: float = 0.95) -> Interval:
     """Mean over seeds of a proportion with an interval inside [0, 1] that always has a width.
 
-    - Two seeds or more: Student's t over seeds.
-    - Seeds that agree to within one example: the wider of that and Wilson's interval of all examples of all
-      seeds pooled. So small a spread is finer than the test set can measure. Pooling takes examples for
-      independent, so that a seed's score has the variance of a binomial proportion; on a fixed test set,
-      seeds that do not differ vary by no more than that.
+    - Two seeds or more: Student's t over seeds, or the test set's resolution where that is wider. It speaks
+      of the expected score of a new training on this test set.
     - One seed: Wilson's, which speaks of the test set's error only.
+
+    The resolution is z^2 / (N + z^2) to either side, with N the examples of all seeds: Wilson's upper bound
+    of an event that none of N trials shows. Here the event is an example that another seed decides
+    differently; so many can stay unseen where all seeds score the same. At scores of 0 and 1 the interval is
+    Wilson's of all N examples. The resolution replaces t only where the standard deviation over seeds is
+    below 0.7 examples. As the wider of t and a constant, the interval never gets narrower as the spread
+    grows.
 
     Args:
         hits: successes, one count per seed.
@@ -131,17 +137,20 @@ def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence
 
     >>> five_of_five = proportion_over_seeds([5, 5, 5], [5, 5, 5])
     >>> f"[{five_of_five.low:.3f}, {five_of_five.high:.3f}] {five_of_five.method}"
-    '[0.796, 1.000] Wilson over all seeds'
+    "[0.796, 1.000] test set's resolution"
     """
     if len(hits) == 1:
         return wilson(hits[0], trials[0], confidence)
     rates = [hit / trial for hit, trial in zip(hits, trials, strict=True)]
-    student = within_0_and_1(over_seeds(rates, confidence))
-    if np.ptp(rates) > (1 + ROUNDING) / min(trials):
-        return student
-    all_examples = wilson(sum(hits), sum(trials), confidence)
-    pooled = Interval(student.estimate, all_examples.low, all_examples.high, POOLED_WILSON)
-    return max(student, pooled, key=lambda interval: interval.high - interval.low)
+    return within_0_and_1(_resolved(over_seeds(rates, confidence), sum(trials), confidence))
+
+
+def _resolved(interval: Interval, examples: int, confidence: float) -> Interval:
+    """`interval`, or that of the resolution of so many examples of all seeds where it is wider."""
+    half = wilson(0, examples, confidence).high
+    if interval.high - interval.estimate >= half:
+        return interval
+    return Interval(interval.estimate, interval.estimate - half, interval.estimate + half, RESOLUTION)
 
 
 def within_0_and_1(interval: Interval) -> Interval:
@@ -168,12 +177,11 @@ def paired_proportions(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n
 
 
 def difference_over_seeds(tests: Sequence[PairedTest], confidence: float = 0.90) -> Interval:
-    """Mean over seeds of first - second, from one `PairedTest` per seed, two or more: Student's t over seeds;
-    where these differences show no spread, `pooled_difference`."""
-    differences = [test.difference.estimate for test in tests]
-    if has_spread(differences, 1.0):
-        return over_seeds(differences, confidence)
-    return pooled_difference(tests, confidence)
+    """Mean over seeds of first - second, from one `PairedTest` per seed, two or more: Student's t over seeds,
+    or the test set's resolution where that is wider, as in `proportion_over_seeds`. Between two methods that
+    score 0 or 1 at all seeds, that is Newcombe's interval of all examples."""
+    student = over_seeds([test.difference.estimate for test in tests], confidence)
+    return _resolved(student, sum(test.examples for test in tests), confidence)
 
 
 def pooled_difference(tests: Sequence[PairedTest], confidence: float = 0.90) -> Interval:

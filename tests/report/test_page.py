@@ -16,7 +16,7 @@ from PIL import Image
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
-from toyflow.report import figures, page, page_figures
+from toyflow.report import figures, page_figures
 from toyflow.report.page import write_pages
 from toyflow.report.paper import PAPER
 from toyflow.report.results import results_folders
@@ -250,10 +250,20 @@ def test_damaged_results_are_one_line(tmp_path, monkeypatch, name):
     assert "\n" not in str(error.value) and not (tmp_path / "report.html").exists()
 
 
-def test_a_preset_is_named_by_its_folder(tmp_path):
-    assert page._command(tmp_path / "quick" / "dial") == "toyflow sweep --preset dial --quick"
-    assert page._command(tmp_path / "dial") == "toyflow sweep --preset dial"
-    assert page._command(tmp_path / "mine") is None
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        ("quick/dial", "toyflow sweep --preset dial --quick"),
+        ("dial", "toyflow sweep --preset dial"),
+        ("mine", None),
+    ],
+)
+def test_a_preset_is_named_by_its_folder(tmp_path, monkeypatch, folder, command):
+    monkeypatch.setattr(figures, "DRAWINGS", ())
+    (tmp_path / folder).mkdir(parents=True)
+    for file in write_pages(fill(tmp_path / folder, seeds=1)):
+        found = re.findall(r"The preset of this name: (?:<code>|`)(.*?)(?:</code>|`)\.", file.read_text())
+        assert found == ([command] if command else [])
 
 
 def test_another_task_whose_recipe_says_little_is_shown(tmp_path, monkeypatch):

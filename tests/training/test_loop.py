@@ -1,5 +1,6 @@
 import itertools
 import json
+import math
 import re
 from dataclasses import dataclass
 
@@ -78,8 +79,13 @@ def test_a_loss_that_is_not_finite_stops_the_run():
         run(OneCycle(iterations=20, learning_rate=1e30))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("place", ["target", "observation['state']", "observation['more'][1]", "weight"])
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("target", math.nan), ("target", math.inf), ("weight", math.nan), ("weight", math.inf),
+        ("observation['state']", math.nan), ("observation['more'][1]", math.nan),
+    ],
+)  # fmt: skip
 def test_data_that_is_not_finite_is_named_and_not_taken_for_divergence(place, value):
     """In iteration 3, which is not the last before the point of the curve at which the loss is looked at."""
 
@@ -99,10 +105,31 @@ def test_data_that_is_not_finite_is_named_and_not_taken_for_divergence(place, va
             observation = {"state": tensors["observation['state']"], "more": more, "number": torch.arange(4)}
             yield observation, tensors["target"], tensors["weight"]
 
-    words = f"data is not finite: {place} of iteration 3 contains NaN or infinity; correct the data"
+    what = "NaN" if "observation" in place else "NaN or infinity"
+    words = f"data is not finite: {place} of iteration 3 contains {what}; correct the data"
     with pytest.raises(NonFiniteDataError, match=re.escape(words)):
         objective = make_objective("flow", parse_schedule("beta"))
         train(Sum(), objective, data(), OneCycle(iterations=10), torch.Generator(), points=2)
+
+
+def test_data_is_judged_by_itself_and_not_by_the_loss():
+    """NaN that a model hides is a fault; a mask of -inf and large numbers, whose sum overflows, are none."""
+
+    class Blind(Linear):
+        def encode(self, observation):
+            return observation["state"].nan_to_num()
+
+    def trained(state, target):
+        data = itertools.repeat(({"state": state, "mask": torch.full((4, 2), -torch.inf)}, target))
+        objective = make_objective("regression-l1")
+        return train(Blind(), objective, data, OneCycle(iterations=10), torch.Generator(), points=2)
+
+    state, target = torch.ones(4, 2), torch.full((4, 2), 2e38)
+    with pytest.raises(NonFiniteDataError, match=r"observation\['state'\] of iteration 1 contains NaN;"):
+        trained(torch.full((4, 2), torch.nan), torch.ones(4, 2))
+    assert len(trained(state, torch.ones(4, 2)).points) == 2
+    with pytest.raises(DivergedError):  # the loss overflows, the data does not
+        trained(state, target)
 
 
 def test_weights_that_data_made_infinite_are_not_called_divergence():
@@ -155,6 +182,18 @@ def test_only_kernels_of_convolutions_go_to_muon():
     assert sorted(decayed) == ["bilinear.weight", "matrix.weight", "position"]
     assert all(name.endswith("bias") or name.startswith("norm") for name in plain)
     assert len(decayed) + len(plain) + 2 == len(names)
+
+
+@pytest.mark.parametrize("name", ["regression-learned", "regression-l1-learned", "regression-learned-zero"])
+def test_the_learned_start_of_an_image_goes_to_muon_as_in_0_1_0(name):
+    """Its records have the same key, so they must mean the same training."""
+    for target, to_muon in (((1, 8, 8), True), ((4, 10), False)):
+        make_objective(name).attach(model := Convolution(), target)
+        adam, muon = OneCycle().optimisers(model)
+        starts = [[p is model.start for p in group["params"]] for group in muon.param_groups]
+        assert any(map(any, starts)) is to_muon
+        others = [p is model.start for group in adam.param_groups for p in group["params"]]
+        assert any(others) is not to_muon
 
 
 def test_a_kernel_that_gets_no_gradient_stays_as_it_is_and_the_rest_learns():

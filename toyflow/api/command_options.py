@@ -22,7 +22,8 @@ RECOMMEND = SweepOptions(
 RECOMMEND_FRACTION = 0.25
 """Iterations of the short trainings of `toyflow recommend`, as a share of those of the full training."""
 
-ROBOT_TRAIN = SweepOptions(task="robot", schedules=("shift:4",), seeds=(0,), out="results/robot")
+ROBOT_SCHEDULE = "shift:4"
+ROBOT_TRAIN = SweepOptions(task="robot", schedules=(ROBOT_SCHEDULE,), seeds=(0,), out="results/robot")
 """Defaults of `toyflow robot-train`."""
 
 FIRST_EPISODES, FIRST_IMAGE_SIZE, FIRST_ITERATIONS = 12, 64, 1200

@@ -13,7 +13,7 @@ from toyflow.machine import choose_device
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.executors import DebugExecutor
-from toyflow.sweep.plan import Cell, plan_sweep
+from toyflow.sweep.plan import Cell, plan_sweep, warn_of_unused_schedules
 from toyflow.sweep.run import run_missing
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
@@ -49,7 +49,7 @@ def plan_study(
 def run_study(
     task: Task,
     *,
-    schedules: Sequence[str] = ("beta", "uniform"),
+    schedules: Sequence[str] | None = None,
     objectives: Sequence[str] = ("flow",),
     steps: Sequence[int] = (1, 10),
     seeds: Sequence[int] = (0, 1, 2),
@@ -70,7 +70,7 @@ def run_study(
 
     Args:
         task: what the models learn.
-        schedules: schedules of the training time, such as `shift:4@beta`.
+        schedules: schedules of the training time, such as `shift:4@beta`; None for beta and uniform.
         objectives: training objectives, such as `flow` or `regression`.
         steps: numbers K of denoising steps to decode with.
         seeds: training seeds.
@@ -95,7 +95,7 @@ def run_study(
     """
     options = SweepOptions().updated(
         {
-            "schedules": list(schedules),
+            "schedules": None if schedules is None else list(schedules),
             "objectives": list(objectives),
             "steps": list(steps),
             "seeds": list(seeds),
@@ -108,6 +108,7 @@ def run_study(
         "run_study",
     )
     cells = plan_study(options, task, model)
+    warn_of_unused_schedules(options, cells)
     store = Store(out)
     runner = ToyRunner(task.name, choose_device(device), threads, task)
     for failed in run_missing(cells, runner, store, DebugExecutor(), _failures):

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from toyflow.errors import ToyflowError
 from toyflow.sweep.executors import executor_of
-from toyflow.sweep.plan import Cell, plan_sweep
+from toyflow.sweep.plan import Cell, plan_sweep, warn_of_unused_schedules
 from toyflow.sweep.preview import print_plan
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.runner import make_runner
@@ -43,8 +43,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     runner = make_runner(subject, options)
     executor = executor_of(options)
     out = escape(str(store.root))
-    if notice := unused_schedules(options, cells):
-        console.print(f"[yellow]{escape(notice)}[/]")
+    warn_of_unused_schedules(options, cells)
     if dry_run:
         print_plan(cells, runner, store, executor, console)
         return
@@ -74,25 +73,6 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     if failed:
         raise ToyflowError(f"{failed} of {started} cells failed; the same command tries them again.")
     console.print(f"\nFigures: [bold]toyflow plot --out {out}[/]")
-
-
-def unused_schedules(options: SweepOptions, cells: Sequence[Cell]) -> str | None:
-    """A sentence that names the schedules of `options` if no cell uses one; None if a cell does.
-
-    Example:
-        >>> options = SweepOptions(objectives=("regression",), schedules=("beta",), steps=(1,))
-        >>> unused_schedules(options, plan_sweep(options))
-        'No schedule is used: regression trains without one, so beta is left out.'
-    """
-    if any(cell.training.schedule for cell in cells):
-        return None
-    objectives = list(dict.fromkeys(cell.training.objective for cell in cells))
-    unused = [name for name in dict.fromkeys(options.schedules) if name not in objectives]
-    if not unused:
-        return None
-    train, are = "trains" if len(objectives) == 1 else "train", "is" if len(unused) == 1 else "are"
-    names, schedules = ", ".join(objectives), ", ".join(unused)
-    return f"No schedule is used: {names} {train} without one, so {schedules} {are} left out."
 
 
 def print_tables(results: Results, console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toyflow.api.command_options import FIRST_ITERATIONS, ROBOT_TRAIN, trial_options
+from toyflow.api.command_options import FIRST_ITERATIONS, ROBOT_SCHEDULE, ROBOT_TRAIN, trial_options
 from toyflow.cli.options import (
     DEFAULTS,
     ROBOT_OUT,
@@ -94,7 +94,7 @@ def add_commands(app: typer.Typer) -> None:
         size: Annotated[str, flag(PolicyOptions, "size", "Size of the policy")] = PolicyOptions.size,
         schedule: Annotated[
             str, typer.Option(help="Schedule of the training time; see `toyflow schedules`.")
-        ] = ROBOT_TRAIN.schedules[0],
+        ] = ROBOT_SCHEDULE,
         objective: Annotated[
             str, typer.Option(help="Training objective; see `toyflow objectives`.")
         ] = ROBOT_TRAIN.objectives[0],

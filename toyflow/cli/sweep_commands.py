@@ -11,6 +11,7 @@ from rich.markup import escape
 from toyflow.api.command_options import RECOMMEND, RECOMMEND_FRACTION, recommend_options, sweep_options
 from toyflow.cli.options import DEFAULTS, examples, shown
 from toyflow.cli.terminal import check_torch, console, progress, start_workers
+from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES
 
 TaskName = Annotated[
     str | None, typer.Option(help="Task to learn; see `toyflow tasks`.", show_default=DEFAULTS.task)
@@ -68,7 +69,7 @@ def add_commands(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 help="Schedules of the training time, such as beta,shift:4@beta; see `toyflow schedules`.",
-                show_default=shown(DEFAULTS.schedules),
+                show_default=shown(DEFAULT_SCHEDULES),
             ),
         ] = None,
         objectives: Annotated[

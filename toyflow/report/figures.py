@@ -229,7 +229,7 @@ def _of_rows(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 def _interval_text(table: pd.DataFrame) -> str:
     kinds = {
         stats.T: "Student's t over seeds, a dot per seed",
-        stats.POOLED_WILSON: "Wilson over all seeds where these agree",
+        stats.RESOLUTION: "the test set's resolution where seeds agree",
         stats.WILSON: "Wilson where there is one seed",
     }
     found = [words for kind, words in kinds.items() if kind in set(table["interval"])]

@@ -20,7 +20,7 @@ MANY = 10
 """The steps that one step is held against; where these were not run, the most that were."""
 INTERVAL_NOTES = {
     stats.T: "Student's t over seeds, on this test set",
-    stats.POOLED_WILSON: "where seeds agree to within one example, Wilson's of the examples of all seeds",
+    stats.RESOLUTION: "where seeds agree, the test set's resolution",
     stats.WILSON: "with one seed Wilson's, of test-set error only",
 }
 """What the intervals of `summary` speak of, by their method."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,7 +17,9 @@ from toyflow.flow.schedules import TIME_SAMPLINGS
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import ResolvedOptions, Subject, load_subject
-from toyflow.sweep.sweep_options import SweepOptions
+from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES, SweepOptions
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = 
     return plan_cells(
         Grid(
             task=subject.identity(),
-            schedules=options.schedules,
+            schedules=DEFAULT_SCHEDULES if options.schedules is None else options.schedules,
             objectives=options.objectives,
             steps=options.steps,
             seeds=options.seeds,
@@ -147,6 +150,16 @@ def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = 
             time_sampling=options.time_sampling,
         )
     )
+
+
+def warn_of_unused_schedules(options: SweepOptions, cells: Sequence[Cell]) -> None:
+    """Log the schedules that `options` name if none of its `cells` uses one. Defaults are not named."""
+    objectives = _unique(cell.training.objective for cell in cells)
+    unused = [name for name in _unique(options.schedules or ()) if name not in objectives]
+    if unused and not any(cell.training.schedule for cell in cells):
+        train, are = "trains" if len(objectives) == 1 else "train", "is" if len(unused) == 1 else "are"
+        names, schedules = _listed(objectives), _listed(unused)
+        LOG.warning(f"No schedule is used: {names} {train} without one, so {schedules} {are} left out.")
 
 
 def objective_of(record: TrainingRecord) -> Objective:

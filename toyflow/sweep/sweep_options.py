@@ -12,6 +12,7 @@ from toyflow.errors import UsageError, unknown
 from toyflow.parsing import parse_numbers, parse_steps
 
 EXECUTORS = ("local", "debug", "ray")
+DEFAULT_SCHEDULES = ("beta", "uniform")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class SweepOptions:
 
     Attributes:
         task: name of the task.
-        schedules: names of the training-time schedules.
+        schedules: names of the training-time schedules; None for `DEFAULT_SCHEDULES`, where an objective uses
+            one.
         objectives: names of the objectives.
         steps: numbers K of denoising steps to decode in.
         seeds: training seeds.
@@ -41,7 +43,7 @@ class SweepOptions:
     """
 
     task: str = "grid-to-sequence"
-    schedules: tuple[str, ...] = ("beta", "uniform")
+    schedules: tuple[str, ...] | None = None
     objectives: tuple[str, ...] = ("flow",)
     steps: tuple[int, ...] = (1, 10)
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from toyflow.errors import UsageError
@@ -49,32 +49,50 @@ def part_of(batch: Any, samples: slice) -> Any:
 
 
 class DataCheck:
-    """Records whether batches are finite, without a device sync until asked.
+    """Which batches can be trained on: no NaN in observations (infinity may be a mask), and nothing but
+    finite numbers in targets and weights. Nothing is read back from the device until `first_fault` is asked.
 
     Example:
         >>> import torch
         >>> from toyflow.training.batch import DataCheck
         >>> check = DataCheck()
-        >>> check.add(1, observation={"state": torch.zeros(2)}, target=torch.ones(2))
+        >>> check.add(1, observation={"mask": torch.tensor([0.0, -float("inf")])}, target=torch.ones(2))
         >>> check.add(2, observation={"state": torch.tensor([0.0, float("nan")])}, target=torch.ones(2))
         >>> check.first_fault()
-        "observation['state'] of iteration 2"
+        "observation['state'] of iteration 2 contains NaN"
     """
 
     def __init__(self) -> None:
-        self._sums: list[tuple[int, str, Tensor]] = []
+        self._names: list[str] = []
+        self._faults: list[Bool[Tensor, ""]] = []
 
-    def add(self, iteration: int, **parts: Any) -> None:
-        """Keep each tensor's sum, which is not finite where an element is not, and costs one pass over it."""
-        for what, part in parts.items():
-            for name, tensor in named_tensors(part, what):
-                if tensor.is_floating_point():
-                    self._sums.append((iteration, name, tensor.detach().sum(dtype=_widened(tensor.dtype))))
+    def add(
+        self,
+        iteration: int,
+        observation: Any,
+        target: Float[Tensor, "batch ..."],
+        weight: Float[Tensor, "batch ..."] | None = None,
+    ) -> None:
+        """Check a batch, on its device."""
+        for name, tensor in named_tensors(observation, "observation"):
+            if tensor.is_floating_point():
+                self._keep(f"{name} of iteration {iteration} contains NaN", tensor.isnan().any())
+        for name, tensor in (("target", target), ("weight", weight)):
+            if tensor is not None and tensor.is_floating_point():
+                words = f"{name} of iteration {iteration} contains NaN or infinity"
+                self._keep(words, ~tensor.isfinite().all())
 
     def first_fault(self) -> str | None:
-        """The first part of a batch that is not finite, in words."""
-        faults = (f"{name} of iteration {i}" for i, name, total in self._sums if not total.isfinite())
-        return next(faults, None)
+        """The first part of a batch that cannot be trained on, in words."""
+        if not self._faults:
+            return None
+        device = self._faults[-1].device
+        faults = torch.stack([fault.to(device) for fault in self._faults]).tolist()
+        return next((name for name, fault in zip(self._names, faults, strict=True) if fault), None)
+
+    def _keep(self, name: str, fault: Bool[Tensor, ""]) -> None:
+        self._names.append(name)
+        self._faults.append(fault)
 
 
 def named_tensors(batch: Any, name: str) -> Iterator[tuple[str, Tensor]]:
@@ -99,7 +117,3 @@ def _mapped(batch: Any, function: Callable[[Tensor], Tensor]) -> Any:
         mapped = (_mapped(value, function) for value in batch)
         return type(batch)(*mapped) if hasattr(batch, "_fields") else tuple(mapped)
     raise UsageError(f"a batch is tensors, or mappings and tuples of them, not {type(batch).__name__}.")
-
-
-def _widened(dtype: torch.dtype) -> torch.dtype:
-    return torch.float32 if dtype.itemsize < 4 else dtype

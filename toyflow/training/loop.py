@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class DivergedError(ToyflowError):
 
 
 class NonFiniteDataError(ToyflowError):
-    """An observation, target or weight of a batch contains NaN or infinity."""
+    """An observation of a batch contains NaN, or a target or weight NaN or infinity."""
 
 
 class Trainer:
@@ -103,7 +103,8 @@ class Trainer:
 
         Raises:
             ToyflowError: the batches end before the recipe's last iteration.
-            NonFiniteDataError: the loss is not finite, as a batch is not; the message says which.
+            NonFiniteDataError: a batch cannot be trained on (see `DataCheck`); the message says which. This
+                is found at the next point of the curve.
             DivergedError: the loss is no longer finite; the message says by which iteration.
         """
         self.model.train()
@@ -134,7 +135,8 @@ class Trainer:
         """
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if not all(torch.isfinite(tensor).all() for tensor in model.values()):
-            self._refuse("a weight")
+            self._check_data()
+            raise self._diverged("a weight")
         window = {name: self.group.gathered(tensor) for name, tensor in self._window.tensors().items()}
         tensors = {**model, "generator": self.generator.get_state(), **window}
         if self._average is not None:
@@ -204,22 +206,23 @@ class Trainer:
 
     def _mark(self, on_point: Callable[[CurvePoint], None]) -> None:
         mean, by_noise = self._window.close(self.group)
+        self._check_data()
         if not math.isfinite(mean):
-            self._refuse("the loss")
-        self._data = DataCheck()
+            raise self._diverged("the loss")
         rate = float(self._optimisers[0].param_groups[0]["lr"])
         self.curve.points.append(CurvePoint(self.iteration, mean, by_noise, rate, self.curve.seconds))
         on_point(self.curve.points[-1])
 
-    def _refuse(self, what: str) -> NoReturn:
-        """Say whether the data or the training made `what` infinite or NaN."""
+    def _check_data(self) -> None:
+        """Raise NonFiniteDataError for a batch since the last point of the curve."""
         found = self._data.first_fault()
         if self.group.any(found is not None):
-            raise NonFiniteDataError(
-                f"the training data is not finite: {found or 'the batch of another process'} contains NaN or "
-                "infinity; correct the data."
-            )
-        raise DivergedError(
+            found = found or "the batch of another process contains NaN or infinity"
+            raise NonFiniteDataError(f"the training data is not finite: {found}; correct the data.")
+        self._data = DataCheck()
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
             f"{what} became infinite or NaN by iteration {self.iteration}; lower the learning rate."
         )
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from toyflow.errors import UsageError
+from toyflow.flow.objectives.regression import LearnedStart
 from toyflow.training.muon import Muon
 
 CONVOLUTIONS = (
@@ -62,11 +63,12 @@ class Recipe(ABC):
 
 @dataclass(frozen=True)
 class OneCycle(Recipe):
-    """AdamW, and Muon for convolution kernels, under a one-cycle learning rate: linear warm-up to the
-    peak, then a cosine to 0.
+    """AdamW, and Muon for convolution kernels and the learned starts of images, under a one-cycle learning
+    rate: linear warm-up to the peak, then a cosine to 0.
 
-    Convolution kernels are the weights of torch's convolution modules. Neither they nor weights of one axis
-    (biases, norms) are decayed.
+    Convolution kernels are the weights of torch's convolution modules. The learned start of an image is an
+    objective's `LearnedStart` of three axes or more; it went to Muon in 0.1.0, whose results keep their keys.
+    Neither these nor parameters of one axis (biases, norms) are decayed.
 
     Args:
         iterations: number of steps.
@@ -106,9 +108,10 @@ class OneCycle(Recipe):
     def optimisers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
         """See `Recipe`. Raises UsageError if the model has no parameters to train."""
         parameters = _trained(model)
-        convolved = {id(m.weight) for m in model.modules() if isinstance(m, CONVOLUTIONS)}
-        kernels = [p for p in parameters if id(p) in convolved]
-        others = [p for p in parameters if id(p) not in convolved]
+        of_muon = {id(m.weight) for m in model.modules() if isinstance(m, CONVOLUTIONS)}
+        of_muon |= {id(p) for p in parameters if isinstance(p, LearnedStart) and p.ndim >= 3}
+        kernels = [p for p in parameters if id(p) in of_muon]
+        others = [p for p in parameters if id(p) not in of_muon]
         groups = [
             {"params": [p for p in others if p.ndim >= 2], "weight_decay": self.weight_decay},
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},

@@ -1,5 +1,7 @@
 """Objectives in a loop of one's own: any callable is a model, and what is left out has a default."""
 
+import inspect
+
 import pytest
 import torch
 from torch import nn
@@ -45,7 +47,23 @@ def test_a_function_is_a_model(name):
     assert torch.equal(
         objective.decode(answer, target, noise), objective.decode(answer, target, noise, 1, euler)
     )
-    assert objective.model_calls() == (1 if name != "autoregressive" else objective.model_calls(1, euler))
+    objective.attach(answer, (4, 3))
+    assert objective.model_calls() == objective.model_calls(1, euler)
+
+
+def test_a_function_is_asked_for_each_token_of_its_target():
+    """It must be causal by itself."""
+    objective, calls = made("autoregressive"), []
+
+    def counted(x, t, condition):
+        calls.append(x)
+        return answer(x, t, condition)
+
+    with pytest.raises(UsageError, match="call its `attach` with the model and the target's shape first"):
+        objective.model_calls()
+    objective.attach(counted, (4, 3))
+    objective.decode(counted, torch.eye(3)[torch.randint(3, (8, 4))], torch.randn(8, 4, 3))
+    assert objective.model_calls() == len(calls) == 4
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "learned" in name])
@@ -61,6 +79,19 @@ def test_a_learned_start_is_kept_in_any_module_but_not_in_a_function(name):
     assert [name for name, _ in model.named_parameters()] == ["start"]
     with pytest.raises(UsageError, match=r"must be a torch\.nn\.Module"):
         objective.attach(answer, (3,))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "learned" in name])
+def test_a_learned_start_is_where_and_of_what_the_model_is(name):
+    objective, model = made(name), nn.Linear(3, 3, dtype=torch.float64, device="meta")
+    objective.attach(model, (3,))
+    assert (model.start.dtype, model.start.device.type) == (torch.float64, "meta")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if plugins.load("objectives", n).uses_schedule])
+def test_without_a_generator_all_is_drawn_on_the_targets_device(name):
+    drawn = made(name).draw(torch.zeros(8, 4, 3, device="meta"))
+    assert all(tensor.is_meta for tensor in drawn)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,8 +118,6 @@ def test_a_function_without_a_second_time_is_refused_where_one_is_asked_for():
     ):
         made("shortcut").attach(lambda x, t, condition: x, (3,))
     made("shortcut").attach(answer, (3,))
-    with pytest.raises(UsageError, match=r"needs a toyflow\.Model"):
-        made("autoregressive").attach(answer, (4, 3))
 
 
 def test_an_objective_that_needs_a_schedule_says_so():
@@ -147,8 +176,10 @@ def test_an_objective_written_for_0_1_0_still_trains_and_a_renamed_field_says_it
     model, x = Scale(), torch.randn(4, 2, generator=generator)
     train(model, Old(), [(x, x)] * 5, OneCycle(iterations=5), generator)
     assert model.scale > 0
-    with pytest.raises(UsageError, match=r"write `loss\.value`"):
-        _ = Old().loss(model, x, x, x).mean
+    loss = Old().loss(model, x, x, x)
+    with pytest.raises(AttributeError, match=r"write `loss\.value`"):
+        _ = loss.mean
+    assert not hasattr(loss, "mean") and "mean" not in dict(inspect.getmembers(loss))
 
 
 def test_weights_of_a_shape_that_broadcasts_count_their_elements():

@@ -1,6 +1,5 @@
 import json
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,8 +180,10 @@ def test_demonstrations_that_are_not_as_they_were_written_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["text", {"mean": "x"}, {"mean": [10**400]}, {"mean": {"a": "b"}}])
-def test_statistics_that_are_none_are_refused(small, monkeypatch, broken):
-    data = DataSet(str(small[0]))
-    monkeypatch.setattr(data, "_meta", SimpleNamespace(stats={"action": broken}))
+def test_statistics_that_are_none_are_refused(small, tmp_path, broken):
+    folder = shutil.copytree(small[0], tmp_path / "demos")
+    stats = folder / "meta" / "stats.json"
+    stats.write_text(json.dumps({**json.loads(stats.read_text()), "action": broken}))
+    data = DataSet(str(folder))
     with pytest.raises(UsageError, match=r"meta/stats\.json: statistics of action must map names"):
         data.statistics("action")

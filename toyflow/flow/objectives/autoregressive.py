@@ -26,7 +26,8 @@ class Autoregressive(Objective):
     `attach` makes a `Model` causal. Any other model must be so by itself.
 
     Raises:
-        UsageError: in `attach`, the target is not [tokens, classes], or the model has no causal form.
+        UsageError: in `attach`, the target is not [tokens, classes], or a `Model` has no causal form; in
+            `model_calls`, nothing was attached, so that the number of tokens is not known.
 
     Example:
         >>> import torch
@@ -45,7 +46,7 @@ class Autoregressive(Objective):
     source = "the paper's baseline; the factorisation is the chain rule"
 
     def __init__(self) -> None:
-        self.tokens = 1
+        self.tokens: int | None = None
 
     def attach(
         self, model: Predictor, target: tuple[int, ...], generator: torch.Generator | None = None
@@ -55,9 +56,8 @@ class Autoregressive(Objective):
             raise UsageError(
                 f"objective 'autoregressive' needs targets [tokens, classes], not {list(target)}."
             )
-        if not isinstance(model, Model):
-            raise UsageError("objective 'autoregressive' needs a toyflow.Model with `make_causal`.")
-        model.make_causal()
+        if isinstance(model, Model):
+            model.make_causal()
         self.tokens = target[0]
 
     def loss(
@@ -90,6 +90,11 @@ class Autoregressive(Objective):
         return written
 
     def model_calls(self, steps: int = 1, sampler: Sampler = euler) -> int:
+        if self.tokens is None:
+            raise UsageError(
+                "objective 'autoregressive' makes a model call per token: call its `attach` with the model "
+                "and the target's shape first."
+            )
         return self.tokens
 
 

@@ -220,7 +220,8 @@ class ScheduledObjective(Objective):
         self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None
     ) -> tuple[Tensor, ...]:
         noise = normal_like(target, generator)
-        return Drawn(noise, self.schedule.sample(len(target), generator, self.time_sampling))
+        t = self.schedule.sample(len(target), generator, self.time_sampling)
+        return Drawn(noise, t.to(noise.device))
 
 
 def jump(

@@ -8,8 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow.errors import UsageError
-
 
 class Loss(NamedTuple):
     """A batch's loss.
@@ -32,7 +30,7 @@ class Loss(NamedTuple):
     @property
     def mean(self) -> NoReturn:
         """Renamed after 0.1.0."""
-        raise UsageError("a loss has no `mean` any more: write `loss.value`.")
+        raise AttributeError("a loss has no `mean` any more: write `loss.value`.")
 
 
 def squared_error(

@@ -73,10 +73,23 @@ class RegressionL1(Regression):
     power = 1
 
 
+class LearnedStart(nn.Parameter):
+    """The parameter that takes the place of the noise, of one target's shape. Its type tells a recipe what
+    it is.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.flow.objectives.regression import LearnedStart
+        >>> LearnedStart(torch.zeros(2)).requires_grad
+        True
+    """
+
+
 class RegressionLearned(Regression):
     """E || f(a, 0, c) - x1 ||^2 with a learned start a, drawn from N(0, 1) before training.
 
-    `attach` makes the start a parameter of the model, `model.start`, before the optimiser is built.
+    `attach` makes the start a parameter of the model, `model.start`, on the device and of the dtype of the
+    model's other parameters, before the optimiser is built.
 
     Example:
         >>> import torch
@@ -98,11 +111,13 @@ class RegressionLearned(Regression):
             raise UsageError(
                 f"objective {self.name!r} keeps its start in the model, which must be a torch.nn.Module."
             )
-        model.start = nn.Parameter(self.initial(target, generator))
+        start = self.initial(target, generator)
+        like = next(model.parameters(), start)
+        model.start = LearnedStart(start.to(like.device, like.dtype))
 
     def initial(self, target: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-        """The start before training."""
-        return torch.randn(target, generator=generator)
+        """The start before training, on the generator's device."""
+        return torch.randn(target, generator=generator, device=generator.device if generator else None)
 
     def start(self, model: Predictor, like: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The model's learned start. Raises UsageError if the objective was not attached to the model."""

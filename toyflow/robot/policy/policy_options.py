@@ -40,7 +40,7 @@ class PolicyOptions(OptionSet):
     'off'
     >>> PolicyOptions(horizon=0)
     Traceback (most recent call last):
-    toyflow.errors.UsageError: horizon must be a whole number from 1 to 100, got '0'.
+    toyflow.errors.UsageError: horizon must be a whole number from 1 to 100, got 0.
     """
 
     size: SizeName = choice(*SIZE_NAMES)

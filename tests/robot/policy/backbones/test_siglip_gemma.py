@@ -19,15 +19,13 @@ from transformers import (
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.data.normalisation import Normalisation, Scaling
 from toyflow.robot.interface import Interface
-from toyflow.robot.policy.backbones import siglip_gemma
-from toyflow.robot.policy.backbones.siglip_gemma import SiglipGemma, VlmSize
+from toyflow.robot.policy.backbones.siglip_gemma import SiglipGemma
 from toyflow.robot.policy.language import PADDING
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
 
 CAMERAS = ("front", "wrist")
 INTERFACE = Interface(CAMERAS, state_dim=8, action_dim=7, fps=20)
-SMALL = VlmSize(vision_layers=2, layers=2, width=32, heads=2, head_dim=16, mlp=64)
 VISION: dict[str, Any] = {
     "hidden_size": 24,
     "intermediate_size": 48,
@@ -70,19 +68,16 @@ def test_parameter_counts(size, backbone, head, total):
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """A backbone of size `tiny`, or with pretrained weights `full`, that is smaller still."""
-    vision = SiglipVisionConfig(**VISION, num_hidden_layers=2, attn_implementation="sdpa")
-    gemma = GemmaConfig(**TEXT, num_hidden_layers=2, attn_implementation="sdpa")
-    monkeypatch.setattr(siglip_gemma, "VLM_SIZES", {"tiny": SMALL, "full": SMALL})
-    monkeypatch.setattr(siglip_gemma, "_vision_config", lambda size, side: vision)
-    monkeypatch.setattr(siglip_gemma, "_gemma_config", lambda size, vocabulary: gemma)
+def small():
     return PolicySpec("tiny", INTERFACE)
 
 
-def made(spec: PolicySpec) -> SiglipGemma:
+def made(spec: PolicySpec, **published: str) -> SiglipGemma:
+    """A backbone that is smaller than any size."""
+    vision = SiglipVisionConfig(**VISION, num_hidden_layers=2, attn_implementation="sdpa")
+    gemma = GemmaConfig(**TEXT, num_hidden_layers=2, attn_implementation="sdpa")
     torch.manual_seed(0)
-    return SiglipGemma(spec).eval()
+    return SiglipGemma(spec, shapes=(vision, gemma), **published).eval()
 
 
 def inputs(batch: int = 2) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -149,7 +144,7 @@ def test_autocast_to_bfloat16(small):
 def test_published_weights_of_siglip_are_cut_to_the_first_layers(small, tmp_path):
     whole = SiglipVisionModel(SiglipVisionConfig(**{**VISION, "vision_use_head": True}, num_hidden_layers=3))
     whole.save_pretrained(tmp_path)
-    backbone = SiglipGemma(replace(small, pretrained=True), siglip=str(tmp_path))
+    backbone = made(replace(small, pretrained=True), siglip=str(tmp_path))
     published = whole.state_dict()
     assert backbone.vision is not None
     for name, weight in backbone.vision.state_dict().items():
@@ -167,7 +162,7 @@ def test_published_weights_of_paligemma_are_cut_to_the_first_layers(small, tmp_p
     whole = PaliGemmaForConditionalGeneration(config)
     whole.save_pretrained(tmp_path)
     spec = replace(small, size="full", pretrained=True, tokeniser="paligemma")
-    backbone = SiglipGemma(spec, paligemma=str(tmp_path)).eval()
+    backbone = made(spec, paligemma=str(tmp_path))
     published = {name.removeprefix("model."): weight for name, weight in whole.state_dict().items()}
     parts = {
         "vision_tower": backbone.vision,
@@ -184,9 +179,9 @@ def test_published_weights_of_paligemma_are_cut_to_the_first_layers(small, tmp_p
 def test_what_is_not_published_is_an_error_not_a_random_weight(small, tmp_path):
     SiglipVisionModel(SiglipVisionConfig(**VISION, num_hidden_layers=1)).save_pretrained(tmp_path)
     with pytest.raises(ToyflowError, match="lacks 16 weights of the policy's backbone"):
-        SiglipGemma(replace(small, pretrained=True), siglip=str(tmp_path))
+        made(replace(small, pretrained=True), siglip=str(tmp_path))
     with pytest.raises(UsageError, match=r"the weights of .*nowhere cannot be loaded") as caught:
-        SiglipGemma(replace(small, pretrained=True), siglip=str(tmp_path / "nowhere"))
+        made(replace(small, pretrained=True), siglip=str(tmp_path / "nowhere"))
     assert "\n" not in str(caught.value)
 
 

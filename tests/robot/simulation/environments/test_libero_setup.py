@@ -18,24 +18,27 @@ def console(capsys):
 
 
 @pytest.fixture
-def commands(monkeypatch):
+def commands():
     """The commands that would have been run, none of which is."""
-    issued = []
-    monkeypatch.setattr(libero_setup, "_run", lambda command, environment: issued.append(command))
-    return issued
+    return []
+
+
+@pytest.fixture
+def run(commands):
+    return lambda command, environment: commands.append(command)
 
 
 class TestPackages:
-    def test_nothing_is_installed_that_is_there(self, monkeypatch, commands, console):
+    def test_nothing_is_installed_that_is_there(self, monkeypatch, commands, run, console):
         monkeypatch.setattr(libero_setup, "is_met", lambda module, requirement: True)
-        libero_setup.install_packages(console)
+        libero_setup.install_packages(console, run)
         assert not commands
 
-    def test_liberos_own_come_without_what_they_declare(self, monkeypatch, commands, console, capsys):
+    def test_liberos_own_come_without_what_they_declare(self, monkeypatch, commands, run, console, capsys):
         monkeypatch.setattr(
             libero_setup, "is_met", lambda module, requirement: module not in ("libero", "numba")
         )
-        libero_setup.install_packages(console)
+        libero_setup.install_packages(console, run)
         alone, beside = commands
         assert alone[:4] == [sys.executable, "-m", "pip", "install"]
         assert alone[-2:] == ["--no-deps", "hf-libero==0.1.4"]
@@ -53,7 +56,7 @@ class TestPackages:
 
     def test_a_failed_command_is_one_line(self):
         with pytest.raises(ToyflowError, match=r"failed: no such thing$") as caught:
-            libero_setup._run(
+            libero_setup.run_command(
                 [sys.executable, "-c", "raise SystemExit('first\\nno such thing')"], dict(os.environ)
             )
         assert "\n" not in str(caught.value).replace("\\n", "")
@@ -85,20 +88,20 @@ class TestOpenGL:
     def test_an_unknown_backend_does_not_work(self):
         assert not rendering.works("crayon")
 
-    def test_none_is_one_line_with_the_packages(self, monkeypatch, commands, console):
+    def test_none_is_one_line_with_the_packages(self, monkeypatch, commands, run, console):
         monkeypatch.setattr(rendering, "works", lambda backend: False)
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         with pytest.raises(
             UsageError, match="apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
         ) as caught:
-            libero_setup.provide_opengl(console)
+            libero_setup.provide_opengl(console, run)
         assert "\n" not in str(caught.value) and not commands
 
-    def test_root_installs_the_packages(self, monkeypatch, commands, console):
+    def test_root_installs_the_packages(self, monkeypatch, commands, run, console):
         monkeypatch.setattr(rendering, "works", lambda backend: len(commands) == 2)
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(libero_setup.shutil, "which", lambda name: f"/usr/bin/{name}")
-        libero_setup.provide_opengl(console)
+        libero_setup.provide_opengl(console, run)
         assert [command[:2] for command in commands] == [["apt-get", "update"], ["apt-get", "install"]]
 
 
@@ -128,10 +131,10 @@ class TestAssets:
         libero_setup.provide_assets(fresh_home / "a.tar", False, console)
         assert "there already" in capsys.readouterr().out
 
-    def test_an_archive_that_does_not_exist_is_said_first(self, fresh_home, commands, console):
+    def test_an_archive_that_does_not_exist_is_said_first(self, fresh_home, console, capsys):
         with pytest.raises(UsageError, match=r"there is no .*nothing\.tar"):
             libero_setup.setup_libero(fresh_home / "nothing.tar", console=console)
-        assert not commands
+        assert not capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -46,18 +46,28 @@ class SiglipGemma(Backbone):
     Weights are random, or published ones if the spec says `pretrained`: for `full` PaliGemma's first layers,
     for `tiny` SigLIP's first layers and a random Gemma.
 
+    Args:
+        spec: size, cameras, prompt, and whether weights are published ones.
+        paligemma, siglip: where published weights are; a name on the hub, or a folder.
+        shapes: of SigLIP and Gemma; None for those of the spec's size.
+
     Raises:
         UsageError: transformers is not installed, or published weights cannot be downloaded.
     """
 
-    def __init__(self, spec: PolicySpec, paligemma: str = PALIGEMMA, siglip: str = SIGLIP) -> None:
+    def __init__(
+        self,
+        spec: PolicySpec,
+        paligemma: str = PALIGEMMA,
+        siglip: str = SIGLIP,
+        shapes: tuple[SiglipVisionConfig, GemmaConfig] | None = None,
+    ) -> None:
         super().__init__()
         check_transformers(f"size {spec.size}")
         from transformers import GemmaModel, SiglipVisionModel  # heavy and optional
 
-        size = VLM_SIZES[spec.size]
-        self.width, self.cameras, self.reads = size.width, spec.interface.cameras, spec.language
-        vision, gemma = _vision_config(size, spec.image_size), _gemma_config(size, spec.parts.vocabulary)
+        vision, gemma = shapes or _shapes(spec)
+        self.width, self.cameras, self.reads = gemma.hidden_size, spec.interface.cameras, spec.language
         if spec.pretrained and spec.size == "full":
             self.vision, self.projector, self.gemma = _published_paligemma(paligemma, vision, gemma)
         else:
@@ -66,7 +76,7 @@ class SiglipGemma(Backbone):
                 if spec.pretrained and self.cameras
                 else SiglipVisionModel(vision)
             )
-            self.projector = nn.Linear(vision.hidden_size, size.width)
+            self.projector = nn.Linear(vision.hidden_size, gemma.hidden_size)
             self.gemma = GemmaModel(gemma)
         if not self.cameras:
             self.vision = self.projector = None
@@ -107,6 +117,11 @@ def _prefix_mask(seen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch 1 to
     """Attention mask: all attend to all but padding; padding also to itself, as no row may be empty."""
     itself = torch.eye(seen.shape[1], dtype=torch.bool, device=seen.device)
     return (seen[:, None] | itself)[:, None]
+
+
+def _shapes(spec: PolicySpec) -> tuple[SiglipVisionConfig, GemmaConfig]:
+    size = VLM_SIZES[spec.size]
+    return _vision_config(size, spec.image_size), _gemma_config(size, spec.parts.vocabulary)
 
 
 def _vision_config(size: VlmSize, side: int) -> SiglipVisionConfig:

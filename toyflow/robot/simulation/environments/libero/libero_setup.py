@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +45,9 @@ BESIDE = {
 }
 """Requirement by module: the dependencies that are used."""
 
+Run = Callable[[list[str], dict[str, str]], None]
+"""Runs a command in an environment, and raises ToyflowError if it fails."""
+
 CHECK = "from toyflow.robot.simulation.environments.libero.libero_setup import print_check; print_check()"
 
 
@@ -71,13 +75,23 @@ def setup_libero(
     console.print(_summary(_check_apart()))
 
 
-def install_packages(console: Console) -> None:
-    """Install missing packages with pip, under the checkout's constraints.txt where there is one."""
+def run_command(command: list[str], environment: dict[str, str]) -> None:
+    """Run `command` quietly. Raises ToyflowError, with the last line that it wrote, if it fails."""
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    if result.returncode:
+        raise ToyflowError(f"`{' '.join(command)}` failed: {_last_line(result.stderr or result.stdout)}")
+
+
+def install_packages(console: Console, run: Run = run_command) -> None:
+    """Install missing packages with pip, under the checkout's constraints.txt where there is one; `run` runs
+    its commands."""
     for options, needs in ((["--no-deps"], ALONE), ([], BESIDE)):
         wanted = [requirement for module, requirement in needs.items() if not is_met(module, requirement)]
         if wanted:
             console.print(f"installing {', '.join(wanted)} ...")
-            _pip_install(options + wanted)
+            run(_pip_install(options + wanted), dict(os.environ))
     importlib.invalidate_caches()
 
 
@@ -110,8 +124,9 @@ def provide_assets(archive: Path | None, stand_ins: bool, console: Console) -> N
             standin.write_stand_ins(assets.stand_in_folder())
 
 
-def provide_opengl(console: Console) -> None:
-    """Install Debian's packages where no OpenGL works. Raises UsageError, which names them, without root."""
+def provide_opengl(console: Console, run: Run = run_command) -> None:
+    """Install Debian's packages where no OpenGL works, by commands that `run` runs. Raises UsageError, which
+    names the packages, without root."""
     try:
         rendering.choose_backend()
     except UsageError:
@@ -119,10 +134,8 @@ def provide_opengl(console: Console) -> None:
             raise
         console.print(f"installing {', '.join(rendering.DEBIAN_PACKAGES)} ...")
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        _run(["apt-get", "update", "-qq"], environment)
-        _run(
-            ["apt-get", "install", "-qq", "--no-install-recommends", *rendering.DEBIAN_PACKAGES], environment
-        )
+        run(["apt-get", "update", "-qq"], environment)
+        run(["apt-get", "install", "-qq", "--no-install-recommends", *rendering.DEBIAN_PACKAGES], environment)
         rendering.choose_backend()
 
 
@@ -186,21 +199,13 @@ def _own_assets() -> bool:
         return False
 
 
-def _pip_install(words: list[str]) -> None:
+def _pip_install(words: list[str]) -> list[str]:
     if find_spec("pip") is None:
         raise UsageError(f"{sys.executable} has no pip; `{sys.executable} -m ensurepip` installs it.")
     constraints = PACKAGE.parent / "constraints.txt"
     bounds = ["--constraint", str(constraints)] if constraints.is_file() else []
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    _run([sys.executable, "-m", "pip", "install", *quiet, *bounds, *words], dict(os.environ))
-
-
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
-    if result.returncode:
-        raise ToyflowError(f"`{' '.join(command)}` failed: {_last_line(result.stderr or result.stdout)}")
+    return [sys.executable, "-m", "pip", "install", *quiet, *bounds, *words]
 
 
 def _last_line(text: str) -> str:
