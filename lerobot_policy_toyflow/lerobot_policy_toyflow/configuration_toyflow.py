@@ -9,7 +9,7 @@ from lerobot.configs.types import NormalizationMode
 from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import CosineDecayWithWarmupSchedulerConfig
 
-from toyflow.api.command_options import ROBOT_TRAIN
+from toyflow.api.command_options import ROBOT_SCHEDULE, ROBOT_TRAIN
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
 
@@ -53,7 +53,7 @@ class ToyflowConfig(PreTrainedConfig):
     """
 
     size: str = POLICY.size
-    schedule: str = ROBOT_TRAIN.schedules[0]
+    schedule: str = ROBOT_SCHEDULE
     objective: str = ROBOT_TRAIN.objectives[0]
     time_sampling: str = ROBOT_TRAIN.time_sampling
     num_steps: int = 1

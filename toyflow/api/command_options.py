@@ -23,6 +23,7 @@ RECOMMEND_FRACTION = 0.25
 """Iterations of the short trainings of `toyflow recommend`, as a share of those of the full training."""
 
 ROBOT_SCHEDULE = "shift:4"
+"""Default schedule of a policy."""
 ROBOT_TRAIN = SweepOptions(task="robot", schedules=(ROBOT_SCHEDULE,), seeds=(0,), out="results/robot")
 """Defaults of `toyflow robot-train`."""
 
