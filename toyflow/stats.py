@@ -62,7 +62,7 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class SeedTest:
-    """Mean of first - second over seeds, the seed being the unit."""
+    """Mean of first - second over training seeds."""
 
     paired: bool
     """Student's t-test on the differences of equal seeds; else Welch's on seeds that none shares."""

@@ -1,6 +1,6 @@
 """Evidence for a claim: decodings of results folders as one table, and the contrast of two parts of it.
 
-The seed is the unit throughout: a contrast has one difference per seed, between results that agree in the
+Everything is over training seeds: a contrast has one difference per seed, between results that agree in the
 recipe and in everything else that the claim does not name.
 """
 

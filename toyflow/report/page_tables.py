@@ -98,7 +98,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
         [*_heads(names), "seeds", "difference, points [90 %]", "p", "K = 1 is"],
         rows,
         len(names),
-        f"{alone}The seed is the unit (t-test over seeds); a single seed is tested by McNemar and speaks of "
+        f"{alone}Tests are t-tests over training seeds; a single seed is tested by McNemar, which holds for "
         "that model only. Where seeds show no spread there is no test, and the interval is Newcombe's of the "
         f"examples of all seeds. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of "
         "zero; else better or worse where p < 0.05, else undecided; equal: no difference at any seed.",

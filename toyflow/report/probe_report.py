@@ -72,7 +72,7 @@ def write_probe(probed: Probed, out: Path) -> list[Path]:
 def over_models(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of `Probed` by schedule and variant: each measure's mean over seeds with its 95 % interval.
 
-    With two seeds or more the seed is the unit (Student's t); with one the interval is the normal one over
+    With two seeds or more the interval is Student's t over seeds; with one it is the normal one over
     examples and speaks of these examples only. No measure is negative, so no bound is. `outcome_changed` is a
     proportion, and its interval that of `toyflow.stats.proportion_over_seeds`.
     """

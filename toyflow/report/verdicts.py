@@ -117,8 +117,9 @@ def comparison_table(comparison: Comparison) -> Table:
     for pair in comparison.pairs:
         table.add_row(*map(escape, _row(pair, measure)))
     table.caption = (
-        "The seed is the unit. difference: first - second. d_z: mean / standard deviation of the seeds' "
-        f"differences. Equivalence: the 90 % interval lies {measure.within} of zero (two one-sided tests)."
+        "Tests are over training seeds. difference: first - second. d_z: mean / standard deviation of "
+        f"the seeds' differences. Equivalence: the 90 % interval lies {measure.within} of zero (two "
+        "one-sided tests)."
         + (
             " p of the difference is adjusted by Holm's method, that of equivalence is not."
             if several
