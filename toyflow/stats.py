@@ -4,7 +4,7 @@ Where seeds show no spread, Student's t has nothing to work with: its interval h
 0 or undefined. Then there is no test over seeds, and intervals are as wide as the test set's resolution (see
 `proportion_over_seeds`, `difference_over_seeds`). Everything that reports uses these two and `has_spread`.
 
-Over 300 lines, so that every interval and test of a report is found, and read against the others, in one place.
+Over 300 lines, so that every interval and test of a report is found in one place.
 """
 
 from __future__ import annotations
