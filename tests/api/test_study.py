@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from toyflow import Task, UsageError
+from toyflow.api.study import check_instance
+
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -23,3 +26,31 @@ def test_a_study_of_ones_own_task_in_20_lines(tmp_path, monkeypatch, capsys):
     for seed in (0, 1):
         assert score["uniform", 10, seed] > 0.8 and score["shift:4", 10, seed] > 0.6, out
         assert score["shift:4", 1, seed] > score["uniform", 1, seed] + 0.2, out
+
+
+class Unmade(Task):
+    name, metrics = "unmade", ("right",)
+
+    def __init__(self):
+        pass
+
+    def train_batch(self, size, generator):
+        raise NotImplementedError
+
+    def test_set(self):
+        raise NotImplementedError
+
+    def build_model(self, options):
+        raise NotImplementedError
+
+    def score(self, sample, test):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [(Unmade, r"an instance of a subclass of toyflow.Task, such as Unmade\(\)"), (Unmade(), "super")],
+)
+def test_what_is_no_task_is_refused_in_one_line(task, words):
+    with pytest.raises(UsageError, match=words):
+        check_instance(task)

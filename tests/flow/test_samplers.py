@@ -71,3 +71,17 @@ def test_the_grid_ends_at_exactly_one():
 def test_an_unknown_sampler_is_refused_with_a_guess():
     with pytest.raises(UsageError, match=r"Did you mean 'euler'.*euler, heun, midpoint"):
         parse_sampler("eular")
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_a_number_of_steps_that_is_none_is_refused(steps):
+    with pytest.raises(UsageError, match=f"steps must be a whole number of 1 or more, got {steps}"):
+        uniform_grid(steps)
+
+
+def test_a_model_in_double_precision_has_times_in_double_precision():
+    seen = []
+    parse_sampler("euler")(
+        lambda x, t: seen.append(t.dtype) or x, torch.zeros(2, 3, dtype=torch.float64), uniform_grid(2)
+    )
+    assert seen == [torch.float64] * 2

@@ -107,3 +107,8 @@ def test_whatever_a_preset_holds_it_is_options_or_refused(values):
 def test_whatever_set_is_given_it_is_settings_or_refused(words):
     options = parsed(lambda: SweepOptions().updated({"set": words}, "flags"))
     assert options is None or all(name and values for name, values in options.set.items())
+
+
+def test_an_option_that_is_set_twice_is_refused():
+    with pytest.raises(UsageError, match="--set side is given twice; write side=VALUE,VALUE"):
+        SweepOptions().updated({"set": ["side=2", "side=3"]}, "flags")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toyflow.errors import ToyflowError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow.schedules import TimeSampling
 from toyflow.machine import choose_device
 from toyflow.report.results import Results, load_results
@@ -40,10 +40,21 @@ def plan_study(
         4
     """
     subject: Any = load_subject(options.task) if task is None else task
+    if task is not None:
+        check_instance(task)
     chosen = {**options.set, **{key: (value,) for key, value in (model or {}).items()}}
     if isinstance(subject, Task):
         chosen |= {key: (value,) for key, value in subject.data.record().items()}
     return plan_sweep(replace(options, set=chosen), subject)
+
+
+def check_instance(task: Any) -> None:
+    """Raise UsageError unless `task` is an instance of a task whose constructor ran."""
+    if not isinstance(task, Task):
+        name = getattr(task, "__name__", type(task).__name__)
+        raise UsageError(f"task must be an instance of a subclass of toyflow.Task, such as {name}().")
+    if not hasattr(task, "data"):
+        raise UsageError(f"task {task.name!r}: its __init__ must call super().__init__().")
 
 
 def run_study(

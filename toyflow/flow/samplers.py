@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from toyflow import plugins
+from toyflow.errors import UsageError
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """A velocity field v(x, t): maps x of shape [batch, ...] and t of shape [batch] to dx/dt of x's shape."""
@@ -67,6 +68,7 @@ class Sampler:
         def at(x: Tensor, t: Tensor) -> Tensor:
             return velocity(x, t.expand(x.shape[0]))
 
+        grid = grid.to(torch.promote_types(grid.dtype, x.dtype))  # a float64 model has float64 times
         for t, h in zip(grid[:-1], grid.diff(), strict=True):
             x = self.step(at, x, t, h)
         return x
@@ -75,12 +77,17 @@ class Sampler:
 def uniform_grid(steps: int, device: torch.device | str | None = None) -> Float[Tensor, "points"]:
     """The times 0, 1/K, ..., 1 of K equal steps; integers divided by K, so that no rounding accumulates.
 
+    Raises:
+        UsageError: `steps`, K, is not a whole number of 1 or more.
+
     Example:
         >>> from toyflow import uniform_grid
         >>> uniform_grid(4)
         tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    return torch.arange(steps + 1, device=device) / steps
+    if steps != int(steps) or steps < 1:
+        raise UsageError(f"steps must be a whole number of 1 or more, got {steps}.")
+    return torch.arange(int(steps) + 1, device=device) / steps
 
 
 def _euler(velocity: Velocity, x: Tensor, t: Tensor, h: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ def schedule_densities(results: Results, style: Style) -> Figure | None:
     axes.set_ylabel("density")
     axes.axvspan(0, 0.1, color="0.92", zorder=0)
     note = f"no density: {', '.join(none)}" if none else None
-    axes.legend(title="schedule  (P(s > 0.9), shaded)", frameon=False, fontsize=9)
+    if len(none) < len(schedules):
+        axes.legend(title="schedule  (P(s > 0.9), shaded)", frameon=False, fontsize=9)
     axes.set_title("Where training spends its time" + (f"\n{note}" if note else ""), fontsize=11)
     sns.despine(figure)
     return figure

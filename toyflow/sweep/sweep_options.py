@@ -143,6 +143,8 @@ def _settings(value: Any, where: str) -> dict[str, tuple[str, ...]]:
         name, equals, values = str(item).partition("=")
         if not equals or not name.strip():
             raise UsageError(f"{where} must be NAME=VALUE,VALUE, got {str(item)!r}.")
+        if name.strip() in settings:
+            raise UsageError(f"{where} {name.strip()} is given twice; write {name.strip()}=VALUE,VALUE.")
         settings[name.strip()] = _names(values, f"{where} {name.strip()}")
     return settings
 

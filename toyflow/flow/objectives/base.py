@@ -221,7 +221,7 @@ class ScheduledObjective(Objective):
     ) -> tuple[Tensor, ...]:
         noise = normal_like(target, generator)
         t = self.schedule.sample(len(target), generator, self.time_sampling)
-        return Drawn(noise, t.to(noise.device))
+        return Drawn(noise, t.to(noise.device, torch.promote_types(t.dtype, noise.dtype)))
 
 
 def jump(
