@@ -29,7 +29,8 @@ from toyflow.sweep.events import Event, Failed, Finished, Started
 from toyflow.sweep.executors.ray import EvaluationDone, RayExecutor, TrainingDone
 from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.runner import RunContext, Runner
-from toyflow.sweep.store import Evaluated, Store
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.toy.toy_runner import ToyRunner
 

@@ -19,7 +19,8 @@ from toyflow.flow.samplers import euler
 from toyflow.report.probe_report import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
 from toyflow.report.style import Style
 from toyflow.sweep.inspection import existing_store
-from toyflow.sweep.store import Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Trained
 from toyflow.toy.models import decode, load_model, task_of
 from toyflow.toy.probe_examples import bench_of
 from toyflow.toy.task import Task, make_task

@@ -24,7 +24,8 @@ from toyflow.report.tables import paired, paired_over_seeds
 from toyflow.report.verdicts import comparison_table, verdicts
 from toyflow.stats import paired_proportions, unpaired_difference
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated, Trained
 
 N = 1000
 

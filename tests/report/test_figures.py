@@ -15,7 +15,8 @@ from toyflow.report.probe_report import IDEAL, velocity_error
 from toyflow.report.results import load_results
 from toyflow.report.style import Style
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated, Trained
 from toyflow.training import LOSS_BINS
 
 N = 100

@@ -21,7 +21,8 @@ from toyflow.report.page import write_pages
 from toyflow.report.paper import PAPER
 from toyflow.report.results import results_folders
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated, Trained
 
 N = 100
 HOSTILE = "<script>alert(1)</script>|$\\frac$|`*_[x](http://example.org)"

@@ -21,7 +21,8 @@ from toyflow.report.recommendation import (
 from toyflow.report.recommendation import regret as regret_of
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated, Trained
 
 HEADLINE = Yardstick("exact_match", headline=True, share=True, lower_is_better=False)
 DISTANCE = Yardstick("distance", headline=False, share=False, lower_is_better=True)

@@ -14,7 +14,8 @@ from toyflow.report.results import load_results
 from toyflow.report.schedules_table import schedules_table, sparkline
 from toyflow.report.write import write_report
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated, Trained
 from toyflow.training import LOSS_BINS
 
 N = 200

@@ -14,7 +14,7 @@ from toyflow.report import results as results_module
 from toyflow.report.results import variants
 from toyflow.report.style import in_lines
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining
 
 
 def stored(**data: str) -> StoredEvaluation:

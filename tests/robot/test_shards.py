@@ -11,7 +11,7 @@ from toyflow.robot import shards
 from toyflow.robot.shards import EPISODES, PolicySeconds, SentPolicy, run_shards
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup
 from toyflow.sweep.records import TrainingRecord
-from toyflow.sweep.store import Trained
+from toyflow.sweep.stored import Trained
 
 RECORD = TrainingRecord("robot", {}, "flow", "beta", "stratified", 0, {})
 POLICY = SentPolicy(RECORD, Trained({}, pd.DataFrame(), {}), "cpu", 1, 1, None)

@@ -26,7 +26,8 @@ from toyflow.report.results import rank, variants
 from toyflow.sweep.inspection import ambiguous_key, existing_store
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord
 from toyflow.sweep.runner import load_runner
-from toyflow.sweep.store import WEIGHTS, Store, StoredEvaluation, StoredTraining
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import WEIGHTS, StoredEvaluation, StoredTraining
 from toyflow.sweep.subject import subject_of
 from toyflow.training import Bench
 

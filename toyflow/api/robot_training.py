@@ -37,7 +37,8 @@ from toyflow.sweep.live import view_of
 from toyflow.sweep.plan import Cell, objective_of, plan_sweep
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.run import run_missing, show_on
-from toyflow.sweep.store import Store, StoredTraining
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training.process_group import check_split
 

@@ -16,7 +16,7 @@ from toyflow.report.selection import Selection, Selector, select, values_that_va
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.records import TEST_SET
-from toyflow.sweep.store import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from toyflow import plugins
 from toyflow.report.results import Results
 from toyflow.report.style import legend
-from toyflow.sweep.store import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation
 
 TASK = "dial"
 MEASURES = {

@@ -10,7 +10,7 @@ from rich.table import Table
 from toyflow import stats
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results, variants
-from toyflow.sweep.store import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation
 
 
 def robot_views(results: Results) -> list[TableView]:

@@ -17,7 +17,7 @@ from toyflow import stats
 from toyflow.report.results import Results, task_of
 from toyflow.report.tables import MANY
 from toyflow.sweep.records import RECIPE_VERSION
-from toyflow.sweep.store import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.subject import load_subject
 
 ANY = None

@@ -14,7 +14,7 @@ from toyflow.errors import ToyflowError
 from toyflow.report import tables
 from toyflow.report.results import CELL, Results, task_of
 from toyflow.report.tables import MANY, in_words
-from toyflow.sweep.store import StoredTraining
+from toyflow.sweep.stored import StoredTraining
 
 NONE = "\u2013"
 """A table's cell where a value is not known or does not apply."""

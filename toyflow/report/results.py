@@ -13,7 +13,8 @@ import pandas as pd
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
 from toyflow.sweep.plan import Cell
-from toyflow.sweep.store import Store, StoredEvaluation
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import StoredEvaluation
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from toyflow.atomic import DamagedError
 from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
 from toyflow.sweep.plan import varied_options
-from toyflow.sweep.store import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining
 
 
 def cells_table(out: Path) -> Table:

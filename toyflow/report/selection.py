@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toyflow.errors import UsageError, unknown
 from toyflow.report.results import Results, description
-from toyflow.sweep.store import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
-from toyflow.sweep.store import Store, StoredTraining
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import StoredTraining
 
 
 def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTraining:

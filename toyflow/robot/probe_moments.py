@@ -18,7 +18,7 @@ from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
 from toyflow.robot.policy.spec import PolicySpec
 from toyflow.seeds import generator
-from toyflow.sweep.store import StoredTraining
+from toyflow.sweep.stored import StoredTraining
 from toyflow.training import Batch, Bench
 
 TOLERANCE = 0.1

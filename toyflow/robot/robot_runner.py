@@ -34,7 +34,8 @@ from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
-from toyflow.sweep.store import Evaluated, Store, StoredTraining, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated, StoredTraining, Trained
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.sweep.timing import iteration_seconds

@@ -28,7 +28,8 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.policy_opening import open_planner
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, run_episodes
 from toyflow.sweep.records import TrainingRecord
-from toyflow.sweep.store import Store, StoredTraining, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import StoredTraining, Trained
 from toyflow.version import __version__
 
 EPISODES = 5

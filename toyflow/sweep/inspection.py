@@ -9,7 +9,8 @@ from toyflow import plugins
 from toyflow.atomic import DamagedError, manifest_of, verified
 from toyflow.errors import UsageError
 from toyflow.flow import parse_schedule
-from toyflow.sweep.store import WEIGHTS, Store
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import WEIGHTS
 
 
 def existing_store(out: Path) -> Store:

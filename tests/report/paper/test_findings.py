@@ -10,7 +10,7 @@ from toyflow.report.claims import judge_all
 from toyflow.report.paper.findings import CLAIMS
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining
 
 OPTIONS = {"encoder": "base", "decoder": "base", "attention": "cross"}
 METRICS = {"grid-to-sequence": ("exact_match",), "dial": ("valid", "tile_accuracy")}

@@ -6,7 +6,7 @@ import pytest
 from toyflow.report.paper.published import beside_published, published
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining
 
 
 def evaluation(

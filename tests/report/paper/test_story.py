@@ -9,7 +9,7 @@ import pytest
 from toyflow.report.paper.story import story
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining
 
 SCORES = {
     "grid-to-sequence": {"exact_match": 0.8, "digit_accuracy": 0.9},

@@ -32,7 +32,8 @@ from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.policy_opening import open_planner
 from toyflow.robot.robot_task import RobotTask
 from toyflow.sweep.plan import plan_sweep
-from toyflow.sweep.store import Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Trained
 from toyflow.sweep.sweep_options import SweepOptions
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from toyflow.sweep.events import Failed, Finished, Progress, Started
 from toyflow.sweep.executors.ray import EvaluationDone, TrainingDone, cell_events
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Trained
+from toyflow.sweep.stored import Evaluated, Trained
 from toyflow.version import __version__
 
 RECORD = TrainingRecord("points", {}, "flow", "beta", "stratified", 0, {"iterations": 5})

@@ -18,7 +18,7 @@ from toyflow.report.claims import (
 )
 from toyflow.report.evidence import ANY, Contrast, Data, contrast, unique
 from toyflow.report.tables import MARGIN
-from toyflow.sweep.store import StoredTraining
+from toyflow.sweep.stored import StoredTraining
 from toyflow.training import LOSS_BINS
 
 NOISE_BIASED = ("shift:3", "shift:4", "shift:8", "shift:4@beta", "shift:8@beta")

@@ -12,7 +12,7 @@ from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.lerobot.lerobot_format import encoded
 from toyflow.robot.policy.spec import PolicySpec
-from toyflow.sweep.store import StoredTraining
+from toyflow.sweep.stored import StoredTraining
 
 
 def export_policy(training: StoredTraining, folder: Path) -> None:

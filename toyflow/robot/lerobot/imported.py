@@ -20,7 +20,8 @@ from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.policy.card import write_card
 from toyflow.sweep.records import TrainingRecord
-from toyflow.sweep.store import Store, StoredTraining, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import StoredTraining, Trained
 from toyflow.training.loop import CurvePoint, TrainingCurve
 
 _NO_CURVE = pd.DataFrame(TrainingCurve([CurvePoint(0, 0.0, [], 0.0, 0.0)]).rows()).iloc[:0]

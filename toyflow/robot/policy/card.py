@@ -5,7 +5,8 @@ from __future__ import annotations
 from toyflow.atomic import atomic_file
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.stats import wilson
-from toyflow.sweep.store import Store, StoredEvaluation, StoredTraining
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining
 
 
 def write_card(store: Store, key: str) -> None:

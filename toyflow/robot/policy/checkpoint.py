@@ -20,7 +20,8 @@ from toyflow.robot.policy.spec import PolicySpec
 from toyflow.seeds import global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, TrainingRecord
-from toyflow.sweep.store import WEIGHTS, Store, StoredTraining
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import WEIGHTS, StoredTraining
 
 
 def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objective]:

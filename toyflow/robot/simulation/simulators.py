@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
@@ -18,7 +17,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkabl
 
 from toyflow.errors import ToyflowError, named_line
 from toyflow.robot.simulation.environment import Environment
-from toyflow.workers import exit_with_parent, worker_context
+from toyflow.workers import settle, worker_context
 
 PATIENCE = 300.0
 """Seconds without a message after which a worker counts as hung; opening a simulator takes some."""
@@ -222,9 +221,7 @@ def _ending(code: int) -> str:
 
 def _serve(work: Work[Any, Any], connection: Connection) -> None:
     """The main function of a worker. The parent handles Ctrl-C; a worker without a parent exits."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=exit_with_parent, daemon=True).start()
+    settle()
     # Each core has a simulator already; software OpenGL would start a thread per core in each of them.
     os.environ.setdefault("LP_NUM_THREADS", "1")
     channel = _PipeChannel(connection)

@@ -26,7 +26,8 @@ from toyflow.robot.runtime.control.run_figure import draw_run
 from toyflow.robot.runtime.control.summary import Summary
 from toyflow.robot.simulation.rollout import episode_seed
 from toyflow.sweep.records import TrainingRecord
-from toyflow.sweep.store import Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Trained
 
 
 def untrained(folder, interface: Interface) -> str:

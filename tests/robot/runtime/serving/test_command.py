@@ -20,7 +20,8 @@ from toyflow.robot.policy_opening import warnings_about
 from toyflow.robot.runtime.serving.event_loop import run, until_signal
 from toyflow.robot.runtime.serving.protocol import unpack
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.store import Evaluated, Store, Trained
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated, Trained
 
 TRIALS = "environment=libero suite=libero_object tasks=0 states=0-9 replan=10 rendering=fast assets="
 
