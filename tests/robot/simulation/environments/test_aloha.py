@@ -25,7 +25,7 @@ def test_without_the_package_it_says_what_to_do(monkeypatch):
     monkeypatch.setattr(aloha_scene, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"needs the package gym-aloha.*pip install 'toyflow\[aloha\]'"):
         Aloha.assets()
-    assert Aloha.suites() == ("transfer_cube",) and Aloha.tasks("transfer_cube")[0].init_states == 50
+    assert Aloha.suites() == ("transfer_cube",) and Aloha.tasks("transfer_cube")[0].init_states == 100
     with pytest.raises(UsageError, match="unknown suite 'insertion'"):
         Aloha.tasks("insertion")
 

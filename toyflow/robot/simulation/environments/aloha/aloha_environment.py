@@ -20,7 +20,7 @@ PROMPT = "pick up the red cube with the right arm and hand it to the left arm"
 CAMERAS = ("top", "angle")
 JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
 """Joints of an arm, in the order of gym-aloha's state and action."""
-INIT_STATES, MAX_STEPS = 50, 400
+INIT_STATES, MAX_STEPS = 100, 400
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
 """Bounds of the cube's random position in metres, as in gym-aloha."""
 OFFICIAL, RANDOM = 0, 1
@@ -32,7 +32,7 @@ NO_GROUP = 5
 class Aloha(Environment):
     """Cube transfer. State and cameras are gym-aloha's; its actions are scaled to [-1, 1], see `AlohaScene`.
 
-    gym-aloha has no official initial states: these are 50 positions of the cube, drawn once from the
+    gym-aloha has no official initial states: these are 100 positions of the cube, drawn once from the
     distribution of the random ones and with other seeds. Success is defined as in gym-aloha.
     """
 
