@@ -11,6 +11,7 @@ pytest.importorskip("lerobot")
 from robot.lerobot_policies import save_act, save_diffusion
 
 from toyflow.errors import UsageError
+from toyflow.flow import Decoding
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import Latency, Times
 from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
@@ -42,7 +43,7 @@ def planner(folder, steps=1, **options):
     checkpoint = LeRobotCheckpoint.found(str(folder))
     assert checkpoint is not None
     made = LeRobotPlanner(checkpoint, CPU, **options)
-    made.set_num_steps(steps)
+    made.set_decoding(Decoding(steps))
     return made
 
 
@@ -60,9 +61,9 @@ def test_every_moment_and_the_number_of_steps_count(diffusion):
     plans = planner(diffusion, 4)
     same = plans.plan([observation(10, (20,))], [7])
     assert not np.allclose(plans.plan([observation(10, (250,))], [7]), same)
-    plans.set_num_steps(1)
+    plans.set_decoding(Decoding())
     assert not np.allclose(plans.plan([observation(10, (20,))], [7]), same)
-    plans.set_num_steps(4)
+    plans.set_decoding(Decoding(4))
     np.testing.assert_array_equal(plans.plan([observation(10, (20,))], [7]), same)
 
 
@@ -93,7 +94,7 @@ def test_a_policy_without_steps_decodes_in_one(act):
     plans = planner(act)
     assert plans.plan([observation(10)], [0]).shape == (1, 6, 2)
     with pytest.raises(UsageError, match="type act decodes in one call, not in 10 steps"):
-        plans.set_num_steps(10)
+        plans.set_decoding(Decoding(10))
 
 
 def test_latency_is_told_by_its_parts(diffusion, act, monkeypatch):
@@ -109,8 +110,9 @@ def test_latency_is_told_by_its_parts(diffusion, act, monkeypatch):
     takes(plans.policy.diffusion.unet, 2)
     takes(whole.policy.model, 7)
     latency = plans.latency()
-    assert latency == Latency(Times(5, 5), Times(2, 2), {10: Times(25, 25)}) and plans.steps == 10
-    assert whole.latency() == Latency(Times(7, 7), Times(0, 0), {1: Times(7, 7)})
+    assert latency == Latency(Times(5, 5), Times(2, 2), Times(25, 25), Times(7, 7))
+    assert plans.decoding == Decoding(10)
+    assert whole.latency() == Latency(Times(7, 7), Times(0, 0), Times(7, 7), Times(7, 7))
 
 
 def test_cameras_are_renamed(diffusion):

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from toyflow.errors import UsageError
+from toyflow.flow import Decoding
 from toyflow.machine import synchronise
 from toyflow.robot.data.data_set import CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation
@@ -70,18 +71,20 @@ class LeRobotPlanner(Planner):
         self.history = config.n_obs_steps
         self.parameters = sum(p.numel() for p in self.policy.parameters())
         self.stage_seconds = defaultdict(float)
-        self.set_num_steps(1)
+        self.set_decoding(Decoding())
 
-    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
-        """See `Planner`; `sampler` is ignored, LeRobot's policies have their own."""
-        set_steps(self.policy, steps)
-        self.steps = self.model_calls = steps
+    def set_decoding(self, decoding: Decoding) -> None:
+        """See `Planner`; the sampler is ignored, LeRobot's policies have their own."""
+        set_steps(self.policy, decoding.steps)
+        self.decoding, self.model_calls = decoding, decoding.steps
 
     @torch.inference_mode()
-    def plan(
-        self, observations: Sequence[Observation], seeds: Sequence[int]
-    ) -> Float32[np.ndarray, "batch horizon action"]:
+    def answers(
+        self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
+    ) -> Float32[np.ndarray, "draws batch horizon action"]:
         """See `Planner`. All time counts as `decoding`: LeRobot does not separate the condition."""
+        if draws > 1:
+            raise UsageError(f"{self.checkpoint.where} is decoded at draws = 1 only.")
         began = time.perf_counter()
         if self._takes_noise:
             chunks = self._decode(observations, noise=self._noise(seeds))
@@ -90,7 +93,7 @@ class LeRobotPlanner(Planner):
             chunks = torch.cat([self._decode_seeded(observation, seed) for observation, seed in each])
         actions = self._after(chunks).float().cpu().numpy()
         self.stage_seconds["decoding"] += time.perf_counter() - began
-        return actions
+        return actions[None]
 
     def latency(self) -> Latency:
         """See `Planner`. T_step is half the difference between plans of 3 and of 1 steps; T_condition is a
@@ -100,23 +103,23 @@ class LeRobotPlanner(Planner):
 
         def plan_in(steps: int) -> Callable[[], object]:
             def call() -> None:
-                self.set_num_steps(steps)
+                self.set_decoding(Decoding(steps))
                 self.plan([observation], [0])
 
             return call
 
-        asked, seconds = self.steps, self.stage_seconds.copy()
+        asked, seconds = self.decoding, self.stage_seconds.copy()
         wait = partial(synchronise, str(self.device))
         if can_decode(self.checkpoint.kind, 3):
-            times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, 3, asked))}, wait)
+            times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, 3, asked.steps))}, wait)
         else:
             times = timed({"1": lambda: self.plan([observation], [0])}, wait)
-        self.set_num_steps(asked)
+        self.set_decoding(asked)
         self.stage_seconds = seconds
         one, three = times["1"], times.get("3", times["1"])
         step = Times(*(round((b - a) / 2, 4) for a, b in zip(_pair(one), _pair(three), strict=True)))
         condition = Times(*(round(a - b, 4) for a, b in zip(_pair(one), _pair(step), strict=True)))
-        return Latency(condition, step, {asked: times[str(asked)]})
+        return Latency(condition, step, times[str(asked.steps)], one)
 
     @property
     def _takes_noise(self) -> bool:
