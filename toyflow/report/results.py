@@ -15,6 +15,7 @@ from toyflow.flow import parse_schedule
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.subject import options_of
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
@@ -160,6 +161,8 @@ def variants(stored: Sequence[StoredEvaluation]) -> list[str]:
     for each in described:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
+    for key in {name for evaluation in stored for name in evaluation.training.record.data}:
+        values[key] |= {each.get(key) for each in described}  # a task's option that some results do not have
     differing = [key for key, found in values.items() if len(found) > 1]
     content = {(each.get("dataset"), each.get("fingerprint")) for each in described}
     if "fingerprint" in differing and len(content) == len(values.get("dataset", ())):
@@ -218,9 +221,10 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
 def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     """All that tells one result from another besides schedule, seed and steps."""
     record = evaluation.training.record
+    data, model = options_of(record)
     described = {
-        **record.data,
-        **record.model,
+        **data,
+        **model,
         **{key.replace("_", " "): f"{value:g}" for key, value in record.recipe.items()},
         "times": record.time_sampling,
         "recipe version": record.recipe_version,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 from toyflow import plugins
-from toyflow.errors import UsageError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.optionset import OptionSet, check_names
 from toyflow.sweep.records import TEST_SET, TrainingRecord
 from toyflow.sweep.sweep_options import SweepOptions
@@ -111,6 +111,22 @@ def check_current(subject: type[Subject]) -> None:
             raise UsageError(
                 f"task {subject.name!r} was written for toyflow 0.1.0: {change} (see CONTRIBUTING.md)."
             )
+
+
+def options_of(record: TrainingRecord) -> tuple[dict[str, str], dict[str, str]]:
+    """(data options, model options) of `record`, with those that it leaves out as they are at their default
+    (`toyflow/optionset.py`, `added=True`). Where its task is not installed, what the record itself says."""
+    try:
+        subject = subject_of(record)
+    except ToyflowError:  # results are read without what made them
+        return dict(record.data), dict(record.model)
+    return _completed(record.data, subject.data_options), _completed(record.model, subject.model_options)
+
+
+def _completed(texts: Mapping[str, str], options: type[OptionSet]) -> dict[str, str]:
+    added = options.added()
+    older = {name: text for name, text in texts.items() if name not in added}
+    return older | {name: texts.get(name, default) for name, default in added.items()}
 
 
 def subject_of(record: TrainingRecord) -> type[Subject]:
