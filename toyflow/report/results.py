@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
 from toyflow.sweep.plan import Cell
+from toyflow.sweep.records import name_of_task
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.subject import options_of
@@ -145,7 +145,7 @@ def _why_nothing(store: Store) -> str:
 
 def task_of(evaluation: StoredEvaluation) -> str:
     """The task's name, without the version that records add to it."""
-    return re.sub(r"-v\d+$", "", evaluation.training.record.task)
+    return name_of_task(evaluation.training.record.task)
 
 
 def set_metrics_of(evaluation: StoredEvaluation) -> tuple[str, ...]:

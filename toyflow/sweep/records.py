@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
@@ -21,6 +22,11 @@ TEST_SET = "test"
 
 RECIPE_VERSION = 2
 """Raised by hand when a change of the code alters what a training record's numbers mean."""
+
+
+def name_of_task(identity: str) -> str:
+    """The name of a task, without the version that `Subject.identity` adds to it: `dial` of `dial-v2`."""
+    return re.sub(r"-v\d+$", "", identity)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

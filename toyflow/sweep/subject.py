@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
@@ -10,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.optionset import OptionSet, check_names
-from toyflow.sweep.records import TEST_SET, TrainingRecord
+from toyflow.sweep.records import TEST_SET, TrainingRecord, name_of_task
 from toyflow.sweep.sweep_options import SweepOptions
 
 
@@ -132,7 +131,7 @@ def _completed(texts: Mapping[str, str], options: type[OptionSet]) -> dict[str, 
 def subject_of(record: TrainingRecord) -> type[Subject]:
     """The subject that `record` names. Raises UsageError where it is not installed."""
     installed = plugins.available("tasks")
-    name = record.task if record.task in installed else re.sub(r"-v\d+$", "", record.task)
+    name = record.task if record.task in installed else name_of_task(record.task)
     if name not in installed:
         raise UsageError(
             f"the task of these results, {record.task!r}, is not installed; there is: "
