@@ -65,7 +65,9 @@ class TokenOfMaps(nn.Linear):
     into its: it is smaller, and the gradient comes back as the layers below are fast in.
     """
 
-    def forward(self, maps: Float[Tensor, "tiles channels rows columns"]) -> Float[Tensor, "tiles width"]:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, maps: Float[Tensor, "tiles channels rows columns"]
+    ) -> Float[Tensor, "tiles width"]:
         """One token for the maps of each tile."""
         weight = self.weight.unflatten(1, maps.shape[1:]).permute(0, 2, 3, 1)
         return linear(maps.permute(0, 2, 3, 1).flatten(1), weight.flatten(1), self.bias)
