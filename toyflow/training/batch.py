@@ -11,6 +11,9 @@ from torch import Tensor
 
 from toyflow.errors import UsageError
 
+ALL = slice(0, None, 1)
+"""All samples of a batch."""
+
 
 class Batch(NamedTuple):
     """Observations and their targets.
@@ -45,6 +48,8 @@ def part_of(batch: Any, samples: slice) -> Any:
         >>> part_of({"state": torch.arange(4)}, slice(1, 3))
         {'state': tensor([1, 2])}
     """
+    if samples == ALL:
+        return batch
     return _mapped(batch, lambda tensor: tensor[samples])
 
 
@@ -80,7 +85,7 @@ class DataCheck:
         for name, tensor in (("target", target), ("weight", weight)):
             if tensor is not None and tensor.is_floating_point():
                 words = f"{name} of iteration {iteration} contains NaN or infinity"
-                self._keep(words, ~tensor.isfinite().all())
+                self._keep(words, (tensor - tensor).any())  # NaN, which counts as true, where not finite
 
     def first_fault(self) -> str | None:
         """The first part of a batch that cannot be trained on, in words."""
