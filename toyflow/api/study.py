@@ -65,9 +65,9 @@ def run_study(
     steps: Sequence[int] = (1, 10),
     seeds: Sequence[int] = (0, 1, 2),
     samplers: Sequence[str] = ("euler",),
-    iterations: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
+    iterations: int | Sequence[int] | None = None,
+    batch_size: int | Sequence[int] | None = None,
+    learning_rate: float | Sequence[float] | None = None,
     time_sampling: TimeSampling = "stratified",
     model: Mapping[str, str] | None = None,
     device: str = "auto",
@@ -86,7 +86,7 @@ def run_study(
         steps: numbers K of denoising steps to decode with.
         seeds: training seeds.
         samplers: `euler`, `midpoint`, `heun` or a plug-in's.
-        iterations, batch_size, learning_rate: of the training; None for the task's own.
+        iterations, batch_size, learning_rate: of the training, one or several; None for the task's own.
         time_sampling: how the training times of a batch are drawn, `stratified` or `iid`.
         model: the task's model options, by name.
         device: `auto`, `cpu`, `cuda` or `mps`.

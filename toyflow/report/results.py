@@ -237,7 +237,7 @@ def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     described = {
         **data,
         **model,
-        **{key.replace("_", " "): f"{value:g}" for key, value in record.recipe.items()},
+        **record.recipe_texts,
         "times": record.time_sampling,
         "recipe version": record.recipe_version,
         "sampler": evaluation.record.sampler,
