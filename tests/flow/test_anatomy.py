@@ -10,7 +10,7 @@ from torch import Tensor
 
 from toyflow.errors import UsageError
 from toyflow.flow import euler, uniform_grid
-from toyflow.flow.anatomy import MEASURES, Law, anatomy, averaged, joined
+from toyflow.flow.anatomy import MEASURES, Moments, anatomy, averaged, joined
 
 
 def pairs_of(noise: Tensor) -> Tensor:
@@ -116,10 +116,10 @@ def test_a_die_has_the_spread_and_the_bias_that_it_is_known_for(generator):
     """Six equally likely faces; an answer that is the mean, and one that is always the first face."""
     faces = torch.arange(1.0, 7.0, dtype=torch.float64)
     throws = faces[torch.randint(6, (3, 5000, 1), generator=generator)]
-    law = Law(torch.full((5000, 1), 3.5).double(), torch.full((5000, 1), 35 / 12).double())
+    moments = Moments(torch.full((5000, 1), 3.5).double(), torch.full((5000, 1), 35 / 12).double())
     for answer, bias in ((3.5, 0.0), (1.0, 2.5**2)):
         answers = torch.full((4, 5000, 1), answer).double()
-        exact = anatomy(answers, law=law).intervals()
+        exact = anatomy(answers, moments=moments).intervals()
         assert exact["leak"].estimate == 0 and math.isnan(exact["removed_by_8"].estimate)
         assert exact["bias"].estimate == pytest.approx(bias, abs=1e-12)
         assert exact["spread"].estimate == pytest.approx(35 / 12)
@@ -144,8 +144,8 @@ def test_two_gaussians_with_the_optimal_velocity(generator):
 
     noise = pairs_of(drawn(generator, 2, many))
     one, samples = (torch.stack([euler(velocity, x0, uniform_grid(k)) for x0 in noise]) for k in (1, 200))
-    law = Law(torch.zeros(many).double(), torch.full((many,), m**2 + s**2).double())
-    found = anatomy(one, law=law, samples=samples).intervals()
+    moments = Moments(torch.zeros(many).double(), torch.full((many,), m**2 + s**2).double())
+    found = anatomy(one, moments=moments, samples=samples).intervals()
     assert found["leak"].high < 1e-9 and abs(found["bias"].estimate) < 1e-9
     assert found["error"].estimate == pytest.approx(m**2 + s**2)
     assert found["model_spread"].estimate == pytest.approx(m**2 + s**2, rel=0.02)
@@ -209,12 +209,12 @@ def test_what_does_not_fit_is_said_in_a_line(given, message):
     assert "\n" not in str(error.value)
 
 
-def test_laws_and_groups_of_other_shapes():
+def test_moments_and_groups_of_other_shapes():
     answers = torch.zeros(4, 6, 3)
     with pytest.raises(
-        UsageError, match=r"mean and variance must be of the answers' shape \(6, 3\), not \(6,\)"
+        UsageError, match=r"of the targets must be of the answers' shape \(6, 3\), not \(6,\)"
     ):
-        anatomy(answers, law=Law(torch.zeros(6, 3), torch.zeros(6)))
+        anatomy(answers, moments=Moments(torch.zeros(6, 3), torch.zeros(6)))
     with pytest.raises(UsageError, match=r"one number per condition, 6, not \(5,\)"):
         anatomy(answers, groups=torch.zeros(5, dtype=torch.int64))
     with pytest.raises(ValueError, match="two conditions"):

@@ -12,7 +12,7 @@ The remedy depends on the part. The mean of several answers has less leak; bias 
 network; where the spread has joint modes, only more steps reach one of them.
 
 Leak needs neither targets nor a simulator. One target per condition gives bias^2 + spread; several per
-condition, or the known law of the targets, tell these two apart. All estimates are unbiased, so that one of
+condition, or known moments of the targets, tell these two apart. All estimates are unbiased, so that one of
 something small may fall below 0. Elements are kept, for errors by joint or by time of an action chunk.
 """
 
@@ -34,7 +34,7 @@ DRAWS = (2, 4, 8, 16)
 """Numbers M of draws whose effect on the leak is reported."""
 
 
-class Law(NamedTuple):
+class Moments(NamedTuple):
     """What is known of the targets of each condition, element by element."""
 
     mean: Float[Tensor, "conditions ..."]
@@ -65,9 +65,9 @@ class Anatomy:
     bias_and_spread: Float[Tensor, "conditions ..."] | None = None
     """bias^2 + spread."""
     bias: Float[Tensor, "conditions ..."] | None = None
-    """bias^2, where targets repeat or their law is known."""
+    """bias^2, where targets repeat or their moments are known."""
     spread: Float[Tensor, "conditions ..."] | None = None
-    """The task's spread, where targets repeat or their law is known."""
+    """The task's spread, where targets repeat or their moments are known."""
     model_spread: Float[Tensor, "conditions ..."] | None = None
     """Variance of samples in several steps under the same condition: the model's own spread, with what noise
     leaks in these steps."""
@@ -135,7 +135,7 @@ def anatomy(
     answers: Float[Tensor, "draws conditions ..."],
     *,
     targets: Float[Tensor, "repeats ..."] | None = None,
-    law: Law | None = None,
+    moments: Moments | None = None,
     samples: Float[Tensor, "samples ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
 ) -> Anatomy:
@@ -143,13 +143,13 @@ def anatomy(
 
     With P pairs of answers y(+-x0_p) = e_p +- o_p and their mean y_: the leak is mean(o^2) + var(e), with
     P - 1 below the sum of var; that of y_ is var(e) / P, which is taken from (y_ - x1)^2. With R targets of
-    each condition, var(x1) / R is taken from (y_ - mean(x1))^2, too. A known law replaces the targets.
+    each condition, var(x1) / R is taken from (y_ - mean(x1))^2, too. Known moments replace the targets.
 
     Args:
         answers: y, in pairs: those of `answers[2 p]` and `answers[2 p + 1]` are to noise x0_p and -x0_p, and
             all pairs are independent, of each other and between conditions. Two pairs or more.
         targets: x1, not trained on; R of each condition, independent. `target[None]` for one.
-        law: mean and variance of the targets, where they are known.
+        moments: mean and variance of the targets under each condition, where they are known.
         samples: in several steps, from pairs of noise like `answers`; as many or fewer.
         groups: number of each condition's group; see `Anatomy`.
 
@@ -178,9 +178,9 @@ def anatomy(
         of_pairs = _pairs(samples, "samples")
         half = (of_pairs[:, 0] - of_pairs[:, 1]) / 2
         parts["model_spread"] = of_pairs.mean(1).var(0) + half.square().mean(0)
-    if law is not None:
-        _check("the law's mean and variance", shape, *law)
-        expected, spread = (moment.double().cpu() for moment in law)
+    if moments is not None:
+        _check("mean and variance of the targets", shape, *moments)
+        expected, spread = (moment.double().cpu() for moment in moments)
         bias = (mean - expected).square() - mean_leak
         parts |= {"bias": bias, "spread": spread, "bias_and_spread": bias + spread}
         if of_pairs is not None:
