@@ -10,9 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
-from toyflow.sweep.plan import Cell
+from toyflow.sweep.plan import VELOCITY, Cell
+from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredEvaluation
 
@@ -56,8 +58,9 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     `frame` has a row per decoding, which is one trained model (so one seed), one sampler and one number of
     steps K, in the order of tables:
 
-    - `label`: the schedule, or the objective where that is not flow; `objective` and `schedule` apart, the
-      latter None for an objective that draws no time; `sampler`, None for an objective that needs none
+    - `label`: the schedule, or the objective where that is not flow, and the prediction where that is not the
+      velocity; `objective`, `schedule` and `prediction` apart, the last two None for an objective without
+      the choice; `sampler`, None for an objective that needs none; `grid` and `draws` of the decoding
     - `variant`: in words, what else differs among these results; "" where nothing does
     - `seed`; `steps`, which is K; `model_calls`, the NFE
     - `score`, the mean of the headline metric: `score` = `hits` / `examples`
@@ -199,7 +202,10 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "label": training.record.label,
         "objective": training.record.objective,
         "schedule": training.record.schedule,
+        "prediction": prediction_of(training.record),
         "sampler": evaluation.record.sampler,
+        "grid": evaluation.record.grid or "uniform",
+        "draws": evaluation.record.draws,
         "seed": training.record.seed,
         "steps": evaluation.record.steps,
         "score": evaluation.score,
@@ -215,6 +221,13 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
     }
 
 
+def prediction_of(record: TrainingRecord) -> str | None:
+    """What the model says; None for an objective without the choice, or that is not installed."""
+    known = record.objective in plugins.available("objectives")
+    choice = known and plugins.load("objectives", record.objective).uses_prediction
+    return record.prediction or (VELOCITY if choice else None)
+
+
 def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     """All that tells one result from another besides schedule, seed and steps."""
     record = evaluation.training.record
@@ -225,6 +238,8 @@ def description(evaluation: StoredEvaluation) -> dict[str, Any]:
         "times": record.time_sampling,
         "recipe version": record.recipe_version,
         "sampler": evaluation.record.sampler,
+        "grid": evaluation.record.grid or "uniform",
+        "draws": evaluation.record.draws,
         "noise seed": evaluation.record.noise_seed,
         **_test_set(evaluation.record.test_set),
     }

@@ -134,7 +134,7 @@ def _taken(missing: dict[_Kind, Cell], runner: Runner, timing: Timing) -> dict[_
 
 def _work_of(cell: Cell) -> str:
     """Equal where cells take the same time: where they differ only in their schedule or seed."""
-    decodings = [(evaluation.sampler, evaluation.steps) for evaluation in cell.evaluations]
+    decodings = [(e.sampler, e.steps, e.draws) for e in cell.evaluations]
     return repr((cell.training.alike, cell.training.recipe, decodings))
 
 

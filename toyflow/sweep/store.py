@@ -189,14 +189,19 @@ class Store:
             yield self.training(folder.name)
 
     def evaluations(self, training: StoredTraining) -> Iterator[StoredEvaluation]:
-        """All decodings of a trained model, by sampler and steps."""
+        """All decodings of a trained model, by sampler, grid, steps and draws."""
         found: list[StoredEvaluation] = []
         for folder in (training.folder / EVALUATIONS).glob("[!.]*"):
             config = _read_config(folder, EvaluationRecord)
             found.append(
                 StoredEvaluation(folder, training, config["record"], config["details"], config["environment"])
             )
-        yield from sorted(found, key=lambda e: (e.record.sampler or "", e.record.steps, e.record.noise_seed))
+
+        def order(stored: StoredEvaluation) -> tuple[Any, ...]:
+            record = stored.record
+            return record.sampler or "", record.grid or "", record.steps, record.draws, record.noise_seed
+
+        yield from sorted(found, key=order)
 
     def remove(self, key: str, decoding: str | None = None) -> None:
         """Delete one decoding, or the trained model with all: first hidden by one rename, then deleted."""

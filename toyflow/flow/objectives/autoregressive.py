@@ -44,6 +44,7 @@ class Autoregressive(Objective):
 
     name = "autoregressive"
     source = "the paper's baseline; the factorisation is the chain rule"
+    uses_noise = False
 
     def __init__(self) -> None:
         self.tokens: int | None = None
