@@ -14,6 +14,8 @@ network; where the spread has joint modes, only more steps reach one of them.
 Leak needs neither targets nor a simulator. One target per condition gives bias^2 + spread; several per
 condition, or known moments of the targets, tell these two apart. All estimates are unbiased, so that one of
 something small may fall below 0. Elements are kept, for errors by joint or by time of an action chunk.
+
+Over 300 lines, as the parts, their estimators and the decodings that these need share one set of definitions.
 """
 
 from __future__ import annotations
@@ -28,10 +30,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from toyflow.errors import UsageError
+from toyflow.flow.decoding import Decoding
+from toyflow.flow.model import Predictor
+from toyflow.flow.objectives import Objective
 from toyflow.stats import Interval, mean_over_conditions, ratio_over_conditions
 
 DRAWS = (2, 4, 8, 16)
 """Numbers M of draws whose effect on the leak is reported."""
+ONE_STEP_DRAWS, SAMPLE_DRAWS = 16, 4
+"""How many noises each condition is decoded from: in one step, where leak is to be measured; and in several
+steps, which cost more."""
+MANY_STEPS = 10
+"""K of the samples whose variance is the model's spread."""
 
 
 class Moments(NamedTuple):
@@ -46,14 +56,14 @@ class Moments(NamedTuple):
 @dataclass(frozen=True)
 class Anatomy:
     """The parts of a model's one-step error for each condition and each element of the target, unbiased; see
-    `anatomy`. What was not measured is None.
+    `dissect`. What was not measured is None.
 
     Example: two elements, of which the second leaks.
         >>> import torch
-        >>> from toyflow.flow.anatomy import anatomy
+        >>> from toyflow.flow.anatomy import dissect
         >>> noise = torch.randn(8, 500, 2, generator=torch.Generator().manual_seed(0))
         >>> pairs = torch.stack([noise, -noise], dim=1).flatten(0, 1)
-        >>> found = anatomy(pairs * torch.tensor([0.0, 2.0]))
+        >>> found = dissect(pairs * torch.tensor([0.0, 2.0]))
         >>> [round(found.elements(i).intervals()["leak"].estimate) for i in (0, 1)]
         [0, 4]
     """
@@ -131,7 +141,7 @@ MEASURES = (
 """What an `Anatomy` may hold for each condition and element."""
 
 
-def anatomy(
+def dissect(
     answers: Float[Tensor, "draws conditions ..."],
     *,
     targets: Float[Tensor, "repeats ..."] | None = None,
@@ -158,11 +168,11 @@ def anatomy(
 
     Example: an answer with an odd leak of 0.5^2, a bias of 1, and a target without spread.
         >>> import torch
-        >>> from toyflow.flow.anatomy import anatomy
+        >>> from toyflow.flow.anatomy import dissect
         >>> target = torch.zeros(500, 3)
         >>> noise = torch.randn(4, 500, 3, generator=torch.Generator().manual_seed(0))
         >>> pairs = torch.stack([noise, -noise], dim=1).flatten(0, 1)
-        >>> found = anatomy(target + 1 + 0.5 * pairs, targets=target[None]).intervals()
+        >>> found = dissect(target + 1 + 0.5 * pairs, targets=target[None]).intervals()
         >>> [round(found[name].estimate, 2) for name in ("leak", "bias_and_spread", "removed_by_2")]
         [0.25, 1.0, 1.0]
     """
@@ -206,6 +216,74 @@ def anatomy(
         **parts,
         groups=None if groups is None else groups.cpu(),
     )
+
+
+def dissect_model(
+    objective: Objective,
+    model: Predictor,
+    condition: Any,
+    noise: Float[Tensor, "draws conditions ..."],
+    *,
+    targets: Float[Tensor, "repeats ..."] | None = None,
+    moments: Moments | None = None,
+    groups: Int[Tensor, "..."] | None = None,
+    steps: int | None = None,
+) -> Anatomy:
+    """Decode each condition from all `noise` in one step, from the first `SAMPLE_DRAWS` in several, and
+    `dissect` the answers. The noises are decoded one after the other, which needs no more memory than one.
+
+    Args:
+        objective: that the model was trained by. One that decodes without noise is decoded once: its leak is
+            0 by construction, and it has no samples.
+        model: trained; in evaluation mode if it has one.
+        condition: of all conditions, encoded.
+        noise: x0 ~ N(0, I), pairs x0, -x0, as `draw_noise` gives it.
+        targets, moments, groups: as for `dissect`.
+        steps: K of the samples whose spread is the model's; None for no samples. See `many_steps`.
+
+    Raises:
+        UsageError: as `dissect`, or the objective cannot be decoded in one step, or in `steps`.
+
+    Example: a model that lets a tenth of the noise through.
+        >>> import torch
+        >>> from toyflow import PureNoise, draw_noise
+        >>> from toyflow.flow.anatomy import dissect_model
+        >>> def model(x, t, condition):
+        ...     return condition + 0.1 * x
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> noise = draw_noise(16, lambda: torch.randn(200, 5, generator=generator))
+        >>> condition = target = torch.ones(200, 5)
+        >>> found = dissect_model(PureNoise(), model, condition, noise, targets=target[None])
+        >>> round(found.intervals()["leak"].estimate, 3)
+        0.01
+    """
+    once = Decoding()
+    once.check(objective)
+    if not objective.uses_noise:
+        answers = once.sample(objective, model, condition, noise[0]).expand(len(noise), *noise.shape[1:])
+        return dissect(answers, targets=targets, moments=moments, groups=groups)
+    answers = torch.stack([once.sample(objective, model, condition, x0) for x0 in noise])
+    samples = None
+    if steps is not None:
+        several = Decoding(steps)
+        several.check(objective)
+        drawn = noise[:SAMPLE_DRAWS]
+        samples = torch.stack([several.sample(objective, model, condition, x0) for x0 in drawn])
+    return dissect(answers, targets=targets, moments=moments, samples=samples, groups=groups)
+
+
+def many_steps(objective: Objective, most: int = MANY_STEPS) -> int | None:
+    """The largest number of steps, 2 or more and at most `most`, whose samples tell the model's spread; None
+    where the objective has no such samples.
+
+    Example:
+        >>> from toyflow import FlowMatching, PureNoise, Shortcut, Uniform
+        >>> from toyflow.flow.anatomy import many_steps
+        >>> many_steps(FlowMatching(Uniform())), many_steps(Shortcut(Uniform())), many_steps(PureNoise())
+        (10, 8, None)
+    """
+    able = (steps for steps in range(most, 1, -1) if objective.uses_noise and objective.can_decode(steps))
+    return next(able, None)
 
 
 def joined(parts: Sequence[Anatomy]) -> Anatomy:
