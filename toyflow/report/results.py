@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
 from toyflow.sweep.plan import VELOCITY, Cell
-from toyflow.sweep.records import TrainingRecord
+from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.subject import options_of
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
@@ -147,7 +147,7 @@ def _why_nothing(store: Store) -> str:
 
 def task_of(evaluation: StoredEvaluation) -> str:
     """The task's name, without the version that records add to it."""
-    return re.sub(r"-v\d+$", "", evaluation.training.record.task)
+    return name_of_task(evaluation.training.record.task)
 
 
 def set_metrics_of(evaluation: StoredEvaluation) -> tuple[str, ...]:
@@ -163,6 +163,8 @@ def variants(stored: Sequence[StoredEvaluation]) -> list[str]:
     for each in described:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
+    for key in {name for evaluation in stored for name in evaluation.training.record.data}:
+        values[key] |= {each.get(key) for each in described}  # a task's option that some results do not have
     differing = [key for key, found in values.items() if len(found) > 1]
     content = {(each.get("dataset"), each.get("fingerprint")) for each in described}
     if "fingerprint" in differing and len(content) == len(values.get("dataset", ())):
@@ -231,9 +233,10 @@ def prediction_of(record: TrainingRecord) -> str | None:
 def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     """All that tells one result from another besides schedule, seed and steps."""
     record = evaluation.training.record
+    data, model = options_of(record)
     described = {
-        **record.data,
-        **record.model,
+        **data,
+        **model,
         **{key.replace("_", " "): f"{value:g}" for key, value in record.recipe.items()},
         "times": record.time_sampling,
         "recipe version": record.recipe_version,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
@@ -29,6 +30,11 @@ _LATER: Mapping[str, Any] = {"data": {}, "prediction": None, "grid": None, "draw
 and so of the key, where it has this value."""
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def name_of_task(identity: str) -> str:
+    """The name of a task, without the version that `Subject.identity` adds to it: `dial` of `dial-v2`."""
+    return re.sub(r"-v\d+$", "", identity)
 
 
 class _Record:

@@ -34,9 +34,11 @@ def task_of(record: TrainingRecord, task: Task | None = None, data_dir: str | No
         task = make_task(subject_of(record).name, record.data, data_dir)
     if task.identity() != record.task:
         raise UsageError(f"these results are of task {record.task}; this is {task.identity()}.")
-    data = task.data.record()
-    if {**data, **record.data} != data:
-        asked = ", ".join(f"{option}={value}" for option, value in record.data.items())
+    known = record.data.keys() <= task.data_options.values().keys()
+    if not known or task.data_options.parse(record.data) != task.data:
+        asked = (
+            ", ".join(f"{option}={value}" for option, value in record.data.items()) or "options by default"
+        )
         raise UsageError(f"these results are of {record.task} with {asked}, not of this task's options.")
     return task
 

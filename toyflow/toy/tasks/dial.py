@@ -10,6 +10,8 @@ tile's own distribution no longer depends on the condition.
 conditional mean, the nearest code of which is the likeliest digit: right with probability max p, where a
 draw from the true distribution agrees with another with probability sum p^2. One step wins. Coupled: one die
 moves all tiles, so the target has joint modes, and the mean falls between them.
+
+`split=validation` tests on other examples, for all that is tuned. Training draws fresh ones without end.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from toyflow.networks import Denoiser, DenoisingModel
 from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
 from toyflow.networks.denoiser import DenoiserSize, Reading
 from toyflow.optionset import OptionSet, choice, number
-from toyflow.toy.codes import CLASSES, CODES
+from toyflow.toy.codes import CLASSES, ONE_HOT
+from toyflow.toy.splits import SPLITS
 from toyflow.toy.task import Task
 from toyflow.training import Batch
 
@@ -56,12 +59,13 @@ class DigitReader(DenoisingModel):
 
 @dataclass(frozen=True)
 class DialData(OptionSet):
-    """The die, and how many digits it moves."""
+    """The die, how many digits it moves, and which examples test."""
 
     modes: int = number(2, low=1, high=CLASSES)
     certainty: float = number(0.0, low=0, high=1)
     coupling: str = choice("coupled", "independent")
     tiles: int = number(4, low=1, high=16)
+    split: str = choice(*SPLITS, added=True)
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,11 @@ class Dial(Task):
         faces = torch.multinomial(
             self.probabilities.expand(size * throws, -1), 1, generator=generator
         ).reshape(size, throws)
-        return Batch(digits, CODES[(digits + faces) % CLASSES])
+        return Batch(digits, ONE_HOT.write((digits + faces) % CLASSES))
 
     def test_set(self) -> Batch:
-        """2000 fixed examples."""
-        return self.train_batch(TEST_EXAMPLES, torch.Generator().manual_seed(0))
+        """2000 fixed examples for each `split`."""
+        return self.train_batch(TEST_EXAMPLES, torch.Generator().manual_seed(SPLITS.index(self.data.split)))
 
     def build_model(self, options: DialModel) -> Model:
         """A `DigitReader`."""
@@ -133,7 +137,7 @@ class Dial(Task):
         valid = torch.isin(faces, possible.nonzero().flatten()).all(1)
         if self.coupled:
             valid &= (faces == faces[:, :1]).all(1)
-        to_codes = (sample[:, :, None] - CODES.to(sample)).square().mean(-1)
+        to_codes = (sample[:, :, None] - ONE_HOT.codes.to(sample)).square().mean(-1)
         return {
             "valid": valid.float(),
             "exact_match": right.amin(1),
@@ -178,7 +182,7 @@ class Dial(Task):
     def _modes(self, observation: Int64[Tensor, "batch tiles"]) -> Float[Tensor, "batch modes tiles code"]:
         """The target that each face of the die would give, on the observation's device."""
         moved = observation[:, None] + torch.arange(self.data.modes, device=observation.device)[:, None]
-        return CODES.to(observation.device)[moved % CLASSES]
+        return ONE_HOT.codes.to(observation.device)[moved % CLASSES]
 
     def _faces(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> Int64[Tensor, "batch tiles"]:
         """The number of places that each decoded digit was moved, which is the die's face."""
