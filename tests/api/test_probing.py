@@ -45,14 +45,15 @@ def points(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory) -> Probed:
-    """Of two settings of `dial`, and a model of another task."""
-    out = tmp_path_factory.mktemp("mixed")
-    for task, model in (
-        (Dial({"modes": "1"}), {"decoder": "small"}),
-        (Dial({"modes": "2"}), {"decoder": "small"}),
-        (make_task("points"), None),
+    """Of two settings of `dial`, and a model of another task, which only an older version puts beside it."""
+    out, other = (tmp_path_factory.mktemp(name) for name in ("mixed", "other"))
+    for task, model, folder in (
+        (Dial({"modes": "1"}), {"decoder": "small"}, out),
+        (Dial({"modes": "2"}), {"decoder": "small"}, out),
+        (make_task("points"), None, other),
     ):
-        run_study(task, schedules=["beta"], seeds=[0], iterations=2, model=model, out=out, **STUDY)
+        run_study(task, schedules=["beta"], seeds=[0], iterations=2, model=model, out=folder, **STUDY)
+    shutil.copytree(other / "cells", out / "cells", dirs_exist_ok=True)
     return probe(out, **SMALL)
 
 
