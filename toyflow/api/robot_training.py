@@ -96,7 +96,7 @@ def train_policy(
                 "pass --dataset FOLDER."
             )
         dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
-        options = replace(options, iterations=options.iterations or FIRST_ITERATIONS)
+        options = replace(options, iterations=options.iterations or (FIRST_ITERATIONS,))
     waived = Waivers(constant_dims="keep" if keep_constant else Waivers.constant_dims)
     demonstrations = Demonstrations(dataset, float(hold_out))
     chosen = {**demonstrations.record(), **policy.record(), **trials.record(), **waived.record()}
@@ -104,7 +104,8 @@ def train_policy(
     cell, *others = plan_sweep(options, RobotTask)
     if others:
         raise UsageError(
-            "one policy is trained at a time: name one schedule, objective, prediction and seed."
+            "robot-train trains one policy, so each of its options takes one value; "
+            "`toyflow sweep --task robot` takes several."
         )
     check_split(int(cell.training.recipe["batch_size"]), here.world_size, accumulate)
     runner = RobotRunner.from_options(RobotTask, replace(options, threads=threads or cores()))
