@@ -27,7 +27,7 @@ _by_onednn = False  # a plain variable, which torch.compile can follow
 @contextmanager
 def many_rows(rows: int) -> Iterator[None]:
     """Let `Linear` use oneDNN inside, if there are enough rows and this build of PyTorch has it."""
-    global _by_onednn  # noqa: PLW0603
+    global _by_onednn
     before, _by_onednn = _by_onednn, rows >= ROWS and _onednn is not None
     try:
         yield
@@ -49,13 +49,14 @@ class Linear(nn.Linear):
         True
     """
 
-    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
-        """x W^T + b."""
+    def forward(self, input: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """`input` W^T + b."""
         if (
             _onednn is None
             or not _by_onednn
             or torch.is_grad_enabled()
-            or (x.device.type, x.dtype) != ("cpu", torch.float32)
+            or torch.compiler.is_compiling()
+            or (input.device.type, input.dtype) != ("cpu", torch.float32)
         ):
-            return super().forward(x)
-        return _onednn(x, self.weight, self.bias, "none", [], "")
+            return super().forward(input)
+        return _onednn(input, self.weight, self.bias, "none", [], "")
