@@ -64,6 +64,26 @@ def test_the_text_of_records_is_settled():
     assert Numbers(0.0, 0, 2).text(0.12345678) == "0.12345678"
 
 
+@dataclass(frozen=True)
+class Grown(Options):
+    """`Options` with one more of each kind, added later."""
+
+    depth: int = number(2, low=1, high=10, added=True)
+    split: str = choice("test", "validation", added=True)
+    tied: bool = switch(True, added=True)
+    origin: str = text("here", "a place", added=True)
+
+
+def test_an_option_that_was_added_is_no_part_of_a_record_at_its_default():
+    older = Options(width=7).record()
+    assert Grown(width=7).record() == older and Grown.parse(older) == Grown(width=7)
+    assert Grown.added() == {"depth": "2", "split": "test", "tied": "on", "origin": "here"}
+    assert Grown(width=7).texts() == {**older, **Grown.added()}
+    changed = Grown.parse({"depth": "3", "split": "test", "tied": "off"})
+    assert changed.record() == {**Options().record(), "depth": "3", "tied": "off"}
+    assert Grown.parse(changed.record()) == changed
+
+
 @pytest.mark.parametrize(
     ("texts", "words"),
     [

@@ -17,6 +17,9 @@ digits before it used them, so its records say what was run, too.)
 
     >>> GridData.parse({"noise-level": "0.50"}).record()
     {'side': '4', 'noise-level': '0.5', 'layout': 'rows', 'mirrored': 'off'}
+
+An option that is added to a set of which results exist is declared with `added=True`: a record leaves it out
+at its default, so that the keys of older results stay.
 """
 
 from __future__ import annotations
@@ -163,29 +166,33 @@ class FreeText(Values):
         return f"[bold]{self.default}[/] ({self.meaning})"
 
 
-def number(default: float, low: float, high: float) -> Any:
-    """A dataclass field for a number in [low, high]; a whole one if `default` is an int."""
-    return _field(default, Numbers(default, low, high))
+def number(default: float, low: float, high: float, *, added: bool = False) -> Any:
+    """A dataclass field for a number in [low, high]; a whole one if `default` is an int. With `added`,
+    records leave it out at its default."""
+    return _field(default, Numbers(default, low, high), added)
 
 
-def choice(*names: str, default: str | None = None) -> Any:
-    """A dataclass field for one of `names`; the first is the default unless `default` names another."""
+def choice(*names: str, default: str | None = None, added: bool = False) -> Any:
+    """A dataclass field for one of `names`; the first is the default unless `default` names another. With
+    `added`, records leave it out at its default."""
     chosen = names[0] if default is None else default
-    return _field(chosen, Names(chosen, names))
+    return _field(chosen, Names(chosen, names), added)
 
 
-def switch(default: bool) -> Any:
-    """A dataclass field for a bool, written `on` or `off`."""
-    return _field(default, OnOff(default))
+def switch(default: bool, *, added: bool = False) -> Any:
+    """A dataclass field for a bool, written `on` or `off`. With `added`, records leave it out at its
+    default."""
+    return _field(default, OnOff(default), added)
 
 
-def text(default: str, meaning: str) -> Any:
-    """A dataclass field for free text; `meaning` is for help."""
-    return _field(default, FreeText(default, meaning))
+def text(default: str, meaning: str, *, added: bool = False) -> Any:
+    """A dataclass field for free text; `meaning` is for help. With `added`, records leave it out at its
+    default."""
+    return _field(default, FreeText(default, meaning), added)
 
 
-def _field(default: Any, values: Values) -> Any:
-    return field(default=default, metadata={"values": values})
+def _field(default: Any, values: Values, added: bool) -> Any:
+    return field(default=default, metadata={"values": values, "added": added})
 
 
 @dataclass(frozen=True)
@@ -241,9 +248,31 @@ class OptionSet:
                 checked[attribute] = values.check(name, value)
         return replace(self, **checked)
 
-    def record(self) -> dict[str, str]:
+    @classmethod
+    def added(cls) -> dict[str, str]:
+        """The options that were declared with `added=True`: their defaults, as text."""
+        every = cls.values()
+        names = [name for name, f in zip(every, fields(cls), strict=True) if f.metadata["added"]]
+        return {name: every[name].text(getattr(cls, _attribute(name))) for name in names}
+
+    def texts(self) -> dict[str, str]:
         """Every option as text."""
         return {name: values.text(getattr(self, _attribute(name))) for name, values in self.values().items()}
+
+    def record(self) -> dict[str, str]:
+        """Every option as text, for a record and its key; those declared with `added=True` only where they
+        are not at their default.
+
+        Example:
+            >>> @dataclass(frozen=True)
+            ... class Size(OptionSet):
+            ...     width: int = number(4, low=1, high=10)
+            ...     depth: int = number(2, low=1, high=10, added=True)
+            >>> Size().record(), Size(depth=3).record()
+            ({'width': '4'}, {'width': '4', 'depth': '3'})
+        """
+        left_out = self.added().items()
+        return {name: value for name, value in self.texts().items() if (name, value) not in left_out}
 
 
 def check_names(names: Iterable[str], sets: Iterable[type[OptionSet]], owner: str) -> None:

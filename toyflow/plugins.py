@@ -12,7 +12,9 @@ from typing import Any, Literal, get_args
 
 from toyflow.errors import ToyflowError, UsageError, first_line, unknown
 
-Group = Literal["schedules", "samplers", "objectives", "tasks", "runners", "environments", "robots"]
+Group = Literal[
+    "schedules", "predictions", "samplers", "objectives", "tasks", "runners", "environments", "robots"
+]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 

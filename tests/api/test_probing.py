@@ -257,5 +257,8 @@ def test_a_task_that_is_not_installed_is_handed_over(tmp_path):
     assert probe(tmp_path, bench_of=benches(task), **SMALL).paths["label"].tolist() == ["beta", IDEAL]
     with pytest.raises(UsageError, match="these results are of own with modes=3"):
         probe(tmp_path, bench_of=benches(Own({"modes": "2", "tiles": "1"})), **SMALL)
+    held_out = Own({"modes": "3", "tiles": "1", "split": "validation"})
+    with pytest.raises(UsageError, match="these results are of own with modes=3"):
+        probe(tmp_path, bench_of=benches(held_out), **SMALL)
     with pytest.raises(UsageError, match="these results are of task own; this is dial"):
         probe(tmp_path, bench_of=benches(Dial()), **SMALL)

@@ -119,6 +119,14 @@ def test_a_better_schedule(out):
     )
 
 
+def test_results_of_the_validation_split_are_told_from_older_ones_and_never_paired_with_them(tmp_path):
+    for data in ({"tiles": "4"}, {"tiles": "4", "split": "validation"}):
+        add(tmp_path, "uniform", UNIFORM, task="dial", data=data)
+    chosen = ["uniform,split=test", "uniform,split=validation"]
+    assert refused(tmp_path, *chosen).endswith("cannot be paired: split test and validation.")
+    assert "matches several variants; add split=test or validation" in refused(tmp_path, "uniform", chosen[1])
+
+
 def test_the_table_has_the_numbers(out):
     text = printed(compare(out, ["shift:4", "uniform"]))
     for shown in (

@@ -5,21 +5,25 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import toyflow
 from toyflow.atomic import DamagedError, write_sealed
 from toyflow.errors import UsageError
 from toyflow.report import results as results_module
-from toyflow.report.results import variants
+from toyflow.report.evidence import ANY, Data, defaults_of, tidy
+from toyflow.report.results import Results, variants
 from toyflow.report.style import in_lines
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining
 
 
-def stored(**data: str) -> StoredEvaluation:
-    record = TrainingRecord("robot", {}, "flow", "uniform", "stratified", 0, {}, data=data)
-    return StoredEvaluation(Path(), StoredTraining(Path(), record, {}, {}), EvaluationRecord("euler", 1), {})
+def stored(task: str = "robot", **data: str) -> StoredEvaluation:
+    record = TrainingRecord(task, {}, "flow", "uniform", "stratified", 0, {}, data=data)
+    details = {"metrics": {"valid": 0.5}, "model_calls": 1}
+    training = StoredTraining(Path(), record, {}, {})
+    return StoredEvaluation(Path(), training, EvaluationRecord("euler", 1), details)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +40,21 @@ def stored(**data: str) -> StoredEvaluation:
 )
 def test_a_fingerprint_is_told_only_where_the_name_does_not_tell(sets, told):
     assert variants([stored(dataset=name, fingerprint=content) for name, content in sets]) == told
+
+
+def test_an_option_that_older_results_do_not_have_tells_them_from_newer_ones():
+    older, newer = {"modes": "3"}, {"modes": "3", "split": "validation"}
+    assert variants([stored("dial", **older)] * 2) == ["", ""]
+    assert variants([stored("dial", **older), stored("dial", **newer)]) == ["split=test", "split=validation"]
+    assert variants([stored("of-mine", **older), stored("of-mine", **newer)]) == ["", "split=validation"]
+
+
+def test_evidence_is_of_the_test_set_unless_another_is_asked_for():
+    results = Results(pd.DataFrame(), [stored("dial"), stored("dial", split="validation")], "valid")
+    rows = tidy({"folder": results}, ["dial"])
+    data = Data(rows, defaults_of("dial"))
+    for asked, found in (({}, ["test"]), ({"split": "validation"}, ["validation"]), ({"split": ANY}, None)):
+        assert data.pick(**asked)["split"].tolist() == (found or ["test", "validation"])
 
 
 def test_a_long_variant_is_broken_between_its_options():

@@ -16,7 +16,11 @@ RECORD = TrainingRecord(
 CHANGES = {
     "task": "x", "model": {"encoder": "small"}, "objective": "x", "schedule": "uniform",
     "time_sampling": "iid", "seed": 1, "recipe": {"iterations": 11}, "recipe_version": 99,
-    "data": {"side": "2"},
+    "data": {"side": "2"}, "prediction": "data",
+}  # fmt: skip
+DECODING = EvaluationRecord("euler", 1)
+OTHER_DECODINGS = {
+    "sampler": "heun", "steps": 2, "noise_seed": 1, "test_set": "x", "grid": "shift:3", "draws": 8,
 }  # fmt: skip
 
 
@@ -25,6 +29,15 @@ def test_the_key_depends_on_every_field_and_on_nothing_else():
     keys = {RECORD.key} | {replace(RECORD, **{name: value}).key for name, value in CHANGES.items()}
     assert len(keys) == 1 + len(CHANGES)
     assert replace(RECORD).key == RECORD.key
+    assert set(OTHER_DECODINGS) == {f.name for f in fields(DECODING)}
+    keys = {DECODING.key} | {replace(DECODING, **{name: v}).key for name, v in OTHER_DECODINGS.items()}
+    assert len(keys) == 1 + len(OTHER_DECODINGS)
+
+
+def test_fields_that_came_later_are_left_out_at_what_older_records_mean():
+    assert "prediction" not in RECORD.as_dict() and "draws" not in DECODING.as_dict()
+    told = {**DECODING.as_dict(), "draws": 1, "grid": None}
+    assert EvaluationRecord.from_dict(told).key == DECODING.key
 
 
 def test_the_key_is_settled():
@@ -34,7 +47,7 @@ def test_the_key_is_settled():
 
 
 def test_records_survive_json():
-    for record in (RECORD, replace(RECORD, data={"side": "2"}), EvaluationRecord("heun", 4)):
+    for record in (RECORD, replace(RECORD, data={"side": "2"}), EvaluationRecord("heun", 4, grid="0:0.5:1")):
         assert type(record).from_dict(record.as_dict()).key == record.key
 
 
@@ -49,6 +62,9 @@ def test_labels():
     assert RECORD.label == "beta"
     assert replace(RECORD, objective="regression", schedule=None).label == "regression"
     assert replace(RECORD, objective="meanflow").label == "meanflow(beta)"
+    assert replace(RECORD, prediction="data").label == "data(beta)"
+    assert replace(RECORD, prediction="data", objective="consistency").label == "consistency-data(beta)"
+    assert EvaluationRecord("heun", 2, grid="shift:3", draws=8).label == "heun K=2 grid=shift:3 M=8"
 
 
 FIELDS = [f.name for f in fields(RECORD)] + [f.name for f in fields(EvaluationRecord("euler", 1))]

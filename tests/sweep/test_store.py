@@ -150,3 +150,13 @@ def test_removal_though_an_earlier_one_was_killed(store):
     (store.cells / f".{TRAINING.key}.removed" / "evaluations").mkdir(parents=True)
     store.remove(TRAINING.key)
     assert not store.has_training(TRAINING) and list(store.trainings()) == []
+
+
+def test_a_folder_is_of_one_task(store, tmp_path):
+    store.check_task("points")
+    store.check_task("points-v2")
+    Store(tmp_path / "empty").check_task("wave")
+    with pytest.raises(UsageError, match=r"out holds results of task points, so those of wave need a folder"):
+        store.check_task("wave")
+    (store.cells / TRAINING.key / "config.json").unlink()
+    store.check_task("wave")  # nothing that can be read says otherwise

@@ -120,11 +120,30 @@ def test_a_nan_score_of_the_set_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
+        ({"spread": ZEROS}, "score_set must give spread as a float, not as Tensor"),
+        (0.5, "score_set must return a dictionary of scores by name, not float"),
+    ],
+)
+def test_scores_of_the_set_of_another_form_are_named(tmp_path, scores, words):
+    class Spoilt(Copy):
+        set_metrics = ("spread",)
+
+        def score_set(self, sample, test):
+            return scores
+
+    assert words in refusal(Spoilt(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
         ({"close": torch.full((20,), 0.25), "distance": ZEROS}, "close, must be 0 or 1; score gave 0.25"),
         ({"distance": ZEROS, "close": ZEROS}, "must return close, distance, in this order"),
         ({}, "it returned nothing"),
         ({"close": ZEROS, "distance": torch.zeros(20, 2)}, "examples, not a tensor of shape (20, 2)"),
         ({"close": torch.tensor(0.0), "distance": ZEROS}, "not a tensor of shape ()"),
+        ({"close": 0.5, "distance": ZEROS}, "close as a tensor, a number for each of 20 examples"),
+        (ZEROS, "score must return a dictionary of scores by name, not Tensor"),
     ],
 )  # fmt: skip
 def test_scores_of_another_form_are_named(tmp_path, scores, words):

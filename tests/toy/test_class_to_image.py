@@ -47,6 +47,17 @@ def test_the_test_set_is_balanced_of_different_real_images_and_always_the_same(t
     assert torch.equal(test.target, again.target) and torch.equal(test.observation, again.observation)
 
 
+def test_validation_is_made_of_held_out_training_images(task, test):
+    validation = ClassToImage({"split": "validation"})
+    held_out = validation.test_set()
+    assert torch.equal(held_out.observation, test.observation)
+    trained = {image.numpy().tobytes() for image in validation.training_images.pixels}
+    pixels = ((held_out.target * 0.3081 + 0.1307) * 255).round().to(torch.uint8)
+    tested = {image.numpy().tobytes() for image in pixels}
+    assert len(trained) == 50_000 and len(tested) == 2000 and not trained & tested
+    assert tested <= {image.numpy().tobytes() for image in task.training_images.pixels}
+
+
 def test_training_images_have_their_labels_and_repeat_under_a_seed(task):
     one, again, other = (task.train_batch(64, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert torch.equal(one.target, again.target) and not torch.equal(one.target, other.target)

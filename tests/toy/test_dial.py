@@ -7,7 +7,7 @@ import torch
 
 from toyflow.flow.path import interpolate
 from toyflow.flow.samplers import euler, uniform_grid
-from toyflow.toy.codes import CODES
+from toyflow.toy.codes import ONE_HOT
 from toyflow.toy.tasks.dial import Dial
 from toyflow.toy.tasks.grid_to_sequence import GridToSequence
 from toyflow.training import Batch
@@ -58,7 +58,7 @@ def test_the_closed_form_is_the_mean_of_many_draws_near_a_point(coupling):
         prior = (
             p[faces[0]] * p[faces[1]] if coupling == "independent" else p[faces[0]] * (faces[0] == faces[1])
         )
-        target = CODES[(digits[0] + torch.tensor(faces)) % 10]
+        target = ONE_HOT.codes[(digits[0] + torch.tensor(faces)) % 10]
         noise = (x[0] - t * target) / (1 - t)
         weights.append(float(prior) * torch.exp(-noise.double().square().sum() / 2))
         velocities.append((target - noise).double())
@@ -72,7 +72,7 @@ def test_one_ideal_step_is_the_conditional_mean():
     task = made(modes="2", certainty="0.4")
     sample, test = sampled(task, 1)
     p = task.probabilities.float()
-    expected = p[0] * CODES[test.observation] + p[1] * CODES[(test.observation + 1) % 10]
+    expected = p[0] * ONE_HOT.codes[test.observation] + p[1] * ONE_HOT.codes[(test.observation + 1) % 10]
     torch.testing.assert_close(sample, expected, atol=1e-4, rtol=0)
 
 
@@ -106,12 +106,14 @@ def test_a_sure_die_leaves_nothing_to_choose():
 def test_total_variation_counts_what_is_impossible_and_what_is_missed():
     task = made(modes="2", certainty="0", tiles="2")
     test = task.test_set()
-    always = CODES[test.observation]  # face 0 for all: half of the mass is missed
+    always = ONE_HOT.codes[test.observation]  # face 0 for all: half of the mass is missed
     assert task.score_set(always, test)["total_variation"] == pytest.approx(0.5)
-    impossible = CODES[(test.observation + 5) % 10]
+    impossible = ONE_HOT.codes[(test.observation + 5) % 10]
     assert task.score_set(impossible, test)["total_variation"] == pytest.approx(1)
     assert mean(task.score(impossible, test)["valid"]) == 0
-    mixed = torch.stack([CODES[test.observation[:, 0]], CODES[(test.observation[:, 1] + 1) % 10]], 1)
+    mixed = torch.stack(
+        [ONE_HOT.codes[test.observation[:, 0]], ONE_HOT.codes[(test.observation[:, 1] + 1) % 10]], 1
+    )
     assert mean(task.score(mixed, test)["valid"]) == 0
 
 
@@ -139,3 +141,11 @@ def test_a_task_gives_the_scores_of_its_closed_form():
 
 def test_a_task_without_a_closed_form_has_no_such_scores():
     assert GridToSequence.ideal_scores({}, steps=1) is None
+
+
+def test_validation_tests_on_as_many_other_examples():
+    test, validation = made().test_set(), made(split="validation").test_set()
+    assert validation.target.shape == test.target.shape
+    assert not torch.equal(validation.observation, test.observation)
+    assert torch.equal(validation.observation, made(split="validation").test_set().observation)
+    assert Dial.choose({"split": "test"}) == Dial.choose({})

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from toyflow.errors import UsageError
-from toyflow.toy.codes import CODES
+from toyflow.flow import make_objective
+from toyflow.toy.codes import ONE_HOT, SCALAR
 from toyflow.toy.mnist import load_digits
 from toyflow.toy.tasks.grid_to_sequence import GridModel, GridToSequence
 from toyflow.training import Batch
@@ -34,6 +35,32 @@ def test_training_grids_hold_training_digits_with_their_labels_row_by_row(task, 
         assert len(found) >= 1 and digits.labels[found[0, 0]] == code.argmax()
 
 
+def images_of(batch: Batch | torch.Tensor) -> list[bytes]:
+    tiles = batch.observation.flatten(0, 1) if isinstance(batch, Batch) else batch
+    return [tile.numpy().tobytes() for tile in tiles]
+
+
+def test_validation_holds_out_10_000_training_digits_and_makes_as_many_grids_of_them(task):
+    validation = GridToSequence({"split": "validation"})
+    test, whole = validation.test_set(), load_digits(train=True)
+    assert test.observation.shape == task.test_set().observation.shape
+    trained, tested = set(images_of(validation.digits.images)), set(images_of(test))
+    assert len(trained) == 50_000 and len(tested) == 10_000
+    assert trained | tested == set(images_of(whole.images))  # so none is in both
+    assert set(images_of(validation.train_batch(64, torch.Generator().manual_seed(0)))) <= trained
+    share = test.target.argmax(-1).flatten().bincount() / 10_000
+    torch.testing.assert_close(share, whole.labels.bincount() / 60_000, atol=0.01, rtol=0)
+    labels = dict(zip(images_of(whole.images), whole.labels.tolist(), strict=True))
+    assert [labels[image] for image in images_of(test)] == test.target.argmax(-1).flatten().tolist()
+    assert torch.equal(test.observation, GridToSequence({"split": "validation"}).test_set().observation)
+
+
+def test_the_keys_of_results_from_before_the_options_split_and_code_stay():
+    before = {"side": "4", "condition-noise": "0"}
+    assert GridToSequence.choose({"split": "test", "code": "one-hot"}).data == before
+    assert GridToSequence.choose({"split": "validation"}).data == {**before, "split": "validation"}
+
+
 def test_training_repeats_under_a_seed_and_differs_between_seeds(task):
     first, again, other = (task.train_batch(2, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert torch.equal(first.observation, again.observation)
@@ -41,26 +68,59 @@ def test_training_repeats_under_a_seed_and_differs_between_seeds(task):
 
 
 def test_codes_are_equally_far_apart_and_have_the_moments_of_the_noise():
-    distances = torch.pdist(CODES)
+    distances = torch.pdist(ONE_HOT.codes)
     torch.testing.assert_close(distances, distances[:1].expand_as(distances))
-    torch.testing.assert_close(CODES.mean(0), torch.zeros(10), atol=1e-6, rtol=0)
-    torch.testing.assert_close(CODES.var(0, correction=0), torch.ones(10))
+    torch.testing.assert_close(ONE_HOT.codes.mean(0), torch.zeros(10), atol=1e-6, rtol=0)
+    torch.testing.assert_close(ONE_HOT.codes.var(0, correction=0), torch.ones(10))
 
 
 def test_scores(task):
-    target = CODES[torch.arange(32).reshape(2, 16) % 10]
+    target = ONE_HOT.codes[torch.arange(32).reshape(2, 16) % 10]
     wrong = target.clone()
-    wrong[1, 3] = CODES[(target[1, 3].argmax() + 1) % 10]
+    wrong[1, 3] = ONE_HOT.codes[(target[1, 3].argmax() + 1) % 10]
     noisy = wrong + 0.3 * torch.randn(wrong.shape, generator=torch.Generator().manual_seed(0))
     score = task.score(noisy, Batch(None, target))
     assert score["exact_match"].tolist() == [1, 0]
     assert score["digit_accuracy"].tolist() == pytest.approx([1, 15 / 16])
 
 
+def test_scalars_are_evenly_spaced_with_the_moments_of_the_noise_and_read_as_the_nearest():
+    codes = SCALAR.codes[:, 0]
+    torch.testing.assert_close(codes.diff(), torch.full((9,), 1 / 8.25**0.5))
+    assert codes.mean().abs() < 1e-6 and codes.var(correction=0) == pytest.approx(1)
+    step = float(codes[1] - codes[0])
+    digits = torch.arange(10)
+    for off, read in (
+        (0.49, digits),
+        (-0.49, digits),
+        (0.51, (digits + 1).clamp(max=9)),
+        (9.0, 9 + 0 * digits),
+    ):
+        assert torch.equal(SCALAR.read(SCALAR.write(digits) + off * step), read)
+
+
+def test_a_grid_of_scalars_is_one_number_per_tile(task, generator):
+    scalars = GridToSequence({"code": "scalar"})
+    test, vectors = scalars.test_set(), task.test_set()
+    assert test.target.shape == (625, 16, 1) and scalars.target_shape == (16, 1)
+    assert torch.equal(SCALAR.read(test.target), vectors.target.argmax(-1))
+    assert scalars.score(test.target + 0.1, test)["exact_match"].all()
+    off = scalars.score(test.target + 0.3, test)["digit_accuracy"]  # all but 9 are read as the next digit
+    assert off.mean() == pytest.approx(float((SCALAR.read(test.target) == 9).float().mean()))
+    model = scalars.build_model(GridModel(encoder="small", decoder="small"))
+    batch = scalars.train_batch(3, generator)
+    answer = model(
+        torch.randn(3, 16, 1, generator=generator), torch.zeros(3), model.encode(batch.observation)
+    )
+    assert answer.shape == batch.target.shape
+    with pytest.raises(UsageError, match=r"'autoregressive' needs .* with 2 classes or more, not \[16, 1\]"):
+        make_objective("autoregressive", None).attach(model, scalars.target_shape)
+
+
 def test_decoding_is_by_nearest_code(task):
     sample = torch.randn(8, 16, 10, generator=torch.Generator().manual_seed(0))
-    nearest = torch.cdist(sample, CODES.expand(8, 10, 10)).argmin(-1)
-    assert (task.score(sample, Batch(None, CODES[nearest]))["exact_match"] == 1).all()
+    nearest = torch.cdist(sample, ONE_HOT.codes.expand(8, 10, 10)).argmin(-1)
+    assert (task.score(sample, Batch(None, ONE_HOT.codes[nearest]))["exact_match"] == 1).all()
 
 
 @pytest.mark.parametrize("attention", ["cross", "joint"])

@@ -16,3 +16,9 @@ def test_the_example_is_run():
 def test_a_headline_that_is_better_when_lower_is_refused():
     with pytest.raises(UsageError, match="task Far: the headline metric must be better when higher"):
         type("Far", (Task,), {"metrics": ("distance",), "lower_is_better": ("distance",)})
+
+
+@pytest.mark.parametrize("metrics", [(), "close"])
+def test_metrics_are_names(metrics):
+    with pytest.raises(UsageError, match="task Mute: metrics must be names of scores, the headline first"):
+        type("Mute", (Task,), {"metrics": metrics})

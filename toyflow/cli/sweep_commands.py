@@ -59,6 +59,8 @@ def add_commands(app: typer.Typer) -> None:
         epilog=examples(
             "toyflow sweep --schedules beta,uniform --steps 1,10",
             "toyflow sweep --schedules shift:4@beta,pure-noise,regression --steps 1,2,4,10 --seeds 0-4",
+            "toyflow sweep --predict velocity,data --draws 1,8 --out results/predict",
+            "toyflow sweep --schedules 0.5:point:0+0.5:uniform --grid uniform,shift:3,0:0.9:1",
             "toyflow sweep --preset finding-1 --dry-run",
             "toyflow sweep --set attention=cross,joint --iterations 800 --out results/attention",
             "toyflow sweep --preset finding-2 --executor ray --address auto --cpus-per-cell 1",
@@ -94,6 +96,30 @@ def add_commands(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 help="Samplers to decode with: euler, midpoint, heun.", show_default=shown(DEFAULTS.samplers)
+            ),
+        ] = None,
+        predict: Annotated[
+            str | None,
+            typer.Option(
+                help="What the network says: velocity or data; data:velocity-loss and velocity:data-loss "
+                "learn it by the error of the other.",
+                show_default=shown(DEFAULTS.predict),
+            ),
+        ] = None,
+        grid: Annotated[
+            str | None,
+            typer.Option(
+                help="Times of the steps: uniform, a schedule such as shift:3 (its quantiles), or times such "
+                "as 0:0.9:1, which fix K.",
+                show_default=shown(DEFAULTS.grid),
+            ),
+        ] = None,
+        draws: Annotated[
+            str | None,
+            typer.Option(
+                help="Numbers M of noises whose answers are averaged, 1 or even (pairs x0, -x0). With "
+                "K > 1 this averages samples, whose mean may lie between modes.",
+                show_default=shown(DEFAULTS.draws),
             ),
         ] = None,
         task: TaskName = None,
@@ -182,7 +208,8 @@ def add_commands(app: typer.Typer) -> None:
         """
         flags = {
             "schedules": schedules, "objectives": objectives, "steps": steps, "seeds": seeds,
-            "samplers": samplers, "task": task, "set": settings, "data_dir": data_dir,
+            "samplers": samplers, "predict": predict, "grid": grid, "draws": draws,
+            "task": task, "set": settings, "data_dir": data_dir,
             "iterations": iterations, "batch_size": batch_size,
             "learning_rate": learning_rate, "time_sampling": time_sampling,
             "device": device, "executor": executor, "address": address, "cpus_per_cell": cpus_per_cell,

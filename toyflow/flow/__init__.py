@@ -14,6 +14,8 @@ In a training loop of one's own, with any callable as the model:
     >>> sample = objective.decode(model, condition, torch.randn(16, 8), steps=1)
 """
 
+from toyflow.flow.decoding import Decoding, draw_noise
+from toyflow.flow.grids import TimeGrid, parse_grid
 from toyflow.flow.objectives import (
     MIP,
     Autoregressive,
@@ -38,6 +40,7 @@ from toyflow.flow.objectives import (
     weighted_mean,
 )
 from toyflow.flow.path import broadcast_time, interpolate, noise_level, path_velocity
+from toyflow.flow.predictions import DataPrediction, Prediction, VelocityPrediction, parse_prediction
 from toyflow.flow.samplers import Sampler, Velocity, euler, heun, midpoint, parse_sampler, uniform_grid
 from toyflow.flow.schedules import (
     TIME_SAMPLINGS,
@@ -46,8 +49,10 @@ from toyflow.flow.schedules import (
     Groot,
     GrootN17,
     LogitNormal,
+    Mixture,
     Mode,
     Pi0,
+    PointMass,
     Schedule,
     Shift,
     TimeSampling,
@@ -61,6 +66,8 @@ __all__ = [
     "Autoregressive",
     "Beta",
     "Consistency",
+    "DataPrediction",
+    "Decoding",
     "Edm",
     "FlowMatching",
     "Groot",
@@ -68,11 +75,14 @@ __all__ = [
     "LogitNormal",
     "Loss",
     "MeanFlow",
+    "Mixture",
     "Mode",
     "Model",
     "Objective",
     "Passes",
     "Pi0",
+    "PointMass",
+    "Prediction",
     "Predictor",
     "PureNoise",
     "Regression",
@@ -84,10 +94,13 @@ __all__ = [
     "Schedule",
     "Shift",
     "Shortcut",
+    "TimeGrid",
     "TimeSampling",
     "Uniform",
     "Velocity",
+    "VelocityPrediction",
     "broadcast_time",
+    "draw_noise",
     "euler",
     "heun",
     "interpolate",
@@ -95,6 +108,8 @@ __all__ = [
     "midpoint",
     "noise_level",
     "normal_like",
+    "parse_grid",
+    "parse_prediction",
     "parse_sampler",
     "parse_schedule",
     "path_velocity",

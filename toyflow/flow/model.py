@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from toyflow.errors import UsageError
 
@@ -42,6 +43,11 @@ class Model(nn.Module, ABC):
         """The condition: whatever `forward` takes back, computed once per sample. Here: the observation."""
         return observation
 
+    def repeat(self, condition: Any, times: int) -> Any:
+        """The condition of a batch, for the batch repeated as a whole `times` times. Here: every tensor of
+        the condition is repeated along its first axis, see `repeat_condition`."""
+        return repeat_condition(condition, times)
+
     @abstractmethod
     def forward(
         self,
@@ -57,3 +63,23 @@ class Model(nn.Module, ABC):
     def make_causal(self) -> None:
         """Let a target token see only itself and those before it. Raises UsageError where it cannot."""
         raise UsageError(f"{type(self).__name__} has no causal form, which `autoregressive` needs.")
+
+
+def repeat_condition(condition: Any, times: int) -> Any:
+    """Every tensor of `condition` (a tensor, or tuples, lists and dictionaries of such), repeated `times`
+    times along its first axis, the batch. A batch of one is not copied.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.flow.model import repeat_condition
+        >>> repeat_condition({"image": torch.tensor([[1], [2]])}, 2)["image"].flatten().tolist()
+        [1, 2, 1, 2]
+    """
+
+    def repeated(part: Any) -> Any:
+        if not isinstance(part, Tensor):
+            return part
+        shape = part.shape[1:]
+        return part.expand(times, *shape) if len(part) == 1 else part.repeat(times, *(1,) * len(shape))
+
+    return tree_map(repeated, condition)

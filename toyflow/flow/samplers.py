@@ -34,6 +34,7 @@ class Sampler:
         order: global order of convergence: the error is O(h^order).
         calls_per_step: calls of v in each step.
         source: who published it.
+        asks_end: whether a step from t calls v at t + h.
 
     Example: dx/dt = x from 1 has x(1) = e = 2.718.
         >>> import torch
@@ -53,9 +54,14 @@ class Sampler:
     order: int
     calls_per_step: int
     source: str
+    asks_end: bool = False
 
     def __call__(
-        self, velocity: Velocity, x: Float[Tensor, "batch ..."], grid: Float[Tensor, "points"]
+        self,
+        velocity: Velocity,
+        x: Float[Tensor, "batch ..."],
+        grid: Float[Tensor, "points"],
+        open_end: bool = False,
     ) -> Float[Tensor, "batch ..."]:
         """Carry `x` from time `grid[0]` to `grid[-1]`.
 
@@ -63,15 +69,30 @@ class Sampler:
             velocity: v(x, t), t of shape [batch].
             x: the start, noise where the grid begins at 0.
             grid: increasing times, of which K + 1 make K steps.
+            open_end: `velocity` has no value at `grid[-1]`. A sampler that would ask for it there ends with
+                an Euler step.
         """
 
         def at(x: Tensor, t: Tensor) -> Tensor:
             return velocity(x, t.expand(x.shape[0]))
 
         grid = grid.to(torch.promote_types(grid.dtype, x.dtype))  # a float64 model has float64 times
-        for t, h in zip(grid[:-1], grid.diff(), strict=True):
-            x = self.step(at, x, t, h)
+        starts, lengths = grid[:-1], grid.diff()
+        for k, (t, h) in enumerate(zip(starts, lengths, strict=True), 1):
+            step = _euler if open_end and self.asks_end and k == len(lengths) else self.step
+            x = step(at, x, t, h)
         return x
+
+    def calls(self, steps: int, open_end: bool = False) -> int:
+        """Calls of v in K steps; see `__call__`.
+
+        Example:
+            >>> from toyflow import heun
+            >>> heun.calls(10), heun.calls(10, open_end=True)
+            (20, 19)
+        """
+        euler_end = open_end and self.asks_end
+        return steps * self.calls_per_step - (self.calls_per_step - 1 if euler_end else 0)
 
 
 def uniform_grid(steps: int, device: torch.device | str | None = None) -> Float[Tensor, "points"]:
@@ -110,7 +131,12 @@ midpoint = Sampler(
     "midpoint", _midpoint, order=2, calls_per_step=2, source="explicit midpoint rule (Runge, 1895)"
 )
 heun = Sampler(
-    "heun", _heun, order=2, calls_per_step=2, source="explicit trapezoid (Heun, 1900); EDM uses it"
+    "heun",
+    _heun,
+    order=2,
+    calls_per_step=2,
+    source="explicit trapezoid (Heun, 1900); EDM uses it",
+    asks_end=True,
 )
 
 

@@ -17,6 +17,7 @@ from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.records import TEST_SET
 from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.subject import options_of
 
 
 @dataclass(frozen=True)
@@ -250,8 +251,7 @@ def _options_of_examples(evaluation: StoredEvaluation) -> dict[str, str]:
     """The data options, which decide the examples of a task's own test set. None for other test sets, such as
     a simulator's: their name says it all, and the options are those of the training data, which may
     differ."""
-    data = evaluation.training.record.data if evaluation.record.test_set == TEST_SET else {}
-    return {name: str(value) for name, value in data.items()}
+    return options_of(evaluation.training.record)[0] if evaluation.record.test_set == TEST_SET else {}
 
 
 def _mcnemar(a: Selection, b: Selection, seeds: Iterable[int], metric: str) -> dict[int, stats.PairedTest]:

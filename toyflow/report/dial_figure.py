@@ -17,6 +17,7 @@ from toyflow import plugins
 from toyflow.report.results import Results
 from toyflow.report.style import legend
 from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.subject import options_of
 
 TASK = "dial"
 MEASURES = {
@@ -25,6 +26,8 @@ MEASURES = {
     "total_variation": "total variation",
     "distance_to_code": "distance to the nearest code",
 }
+PANEL = ["coupling", "modes", "tiles", "split"]
+"""Data options that have a panel for each of their values."""
 FEWEST, MOST = 1, 10
 IDEAL_AT = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Certainties at which the closed form is decoded, besides those of the results."""
@@ -44,13 +47,13 @@ def dial_figure(results: Results) -> Figure | None:
     if len({_kind(evaluation) for evaluation in results.evaluations}) > 1:
         return None
     data = pd.DataFrame(
-        [dict(e.training.record.data) for e in results.evaluations], index=results.frame.index
+        [options_of(e.training.record)[0] for e in results.evaluations], index=results.frame.index
     )
     frame = results.frame.join(data.astype({"certainty": float}))
     frame = frame[frame["steps"].isin((FEWEST, MOST))]
     if frame.empty or frame["certainty"].nunique() < 2:
         return None
-    kinds = list(frame.groupby(["coupling", "modes", "tiles"], sort=True))
+    kinds = list(frame.groupby(PANEL, sort=True))
     size = (3.6 * len(kinds) + 1.6, 2.5 * len(MEASURES))
     figure, grid = plt.subplots(
         len(MEASURES),
@@ -62,8 +65,9 @@ def dial_figure(results: Results) -> Figure | None:
         sharey="row",
     )
     looks = dict(zip(dict.fromkeys(frame["label"]), cycle(LINES), strict=False))
-    for column, ((coupling, modes, tiles), part) in zip(grid.T, kinds, strict=True):
-        column[0].set_title(f"{coupling}, {modes} modes, {tiles} tiles", fontsize=10)
+    for column, ((coupling, modes, tiles, split), part) in zip(grid.T, kinds, strict=True):
+        named = f"{coupling}, {modes} modes, {tiles} tiles"
+        column[0].set_title(named if split == "test" else f"{named}, {split}", fontsize=10)
         for axes, measure in zip(column, MEASURES, strict=True):
             _draw(axes, part, measure, looks)
     for axes, words in zip(grid[:, 0], MEASURES.values(), strict=True):
@@ -86,7 +90,7 @@ def _kind(evaluation: StoredEvaluation) -> str:
 
 
 def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tuple[Any, str]]) -> None:
-    options = part[["coupling", "modes", "tiles"]].iloc[0].to_dict()
+    options = part[PANEL].iloc[0].to_dict()
     certainties = sorted(part["certainty"].unique())
     between = sorted({*certainties, *IDEAL_AT})
     for steps in (FEWEST, MOST):

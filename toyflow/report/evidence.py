@@ -181,8 +181,8 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
 
 def defaults_of(task: str) -> dict[str, str]:
     """The task's options at their default."""
-    chosen = load_subject(task).choose({})
-    return {**chosen.data, **chosen.model}
+    subject = load_subject(task)
+    return {**subject.data_options().texts(), **subject.model_options().texts()}
 
 
 def is_current(recipe: str) -> bool:

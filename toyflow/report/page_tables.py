@@ -15,6 +15,7 @@ from toyflow.report import tables
 from toyflow.report.results import CELL, Results, task_of
 from toyflow.report.tables import MANY, in_words
 from toyflow.sweep.stored import StoredTraining
+from toyflow.sweep.subject import options_of
 
 NONE = "\u2013"
 """A table's cell where a value is not known or does not apply."""
@@ -197,6 +198,7 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
     """What was run."""
     records = [training.record for training in trainings]
     decodings = [evaluation.record for evaluation in results.evaluations]
+    options = [options_of(record) for record in records]
     recipes = [{name.replace("_", " "): f"{v:g}" for name, v in record.recipe.items()} for record in records]
     values: dict[str, Iterable[Any]] = {
         "task": [record.task for record in records],
@@ -205,8 +207,8 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
         "seeds": [record.seed for record in records],
         "sampler": [record.sampler for record in decodings],
         "times": [record.time_sampling for record in records],
-        **_by_name([record.data for record in records]),
-        **_by_name([record.model for record in records]),
+        **_by_name([data for data, _ in options]),
+        **_by_name([model for _, model in options]),
         **_by_name(recipes),
         "recipe version": [record.recipe_version for record in records],
         "test set": [record.test_set for record in decodings],

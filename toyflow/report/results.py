@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
-from toyflow.sweep.plan import Cell
+from toyflow.sweep.plan import VELOCITY, Cell
+from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.subject import options_of
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
@@ -56,8 +58,9 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     `frame` has a row per decoding, which is one trained model (so one seed), one sampler and one number of
     steps K, in the order of tables:
 
-    - `label`: the schedule, or the objective where that is not flow; `objective` and `schedule` apart, the
-      latter None for an objective that draws no time; `sampler`, None for an objective that needs none
+    - `label`: the schedule, or the objective where that is not flow, and the prediction where that is not the
+      velocity; `objective`, `schedule` and `prediction` apart, the last two None for an objective without
+      the choice; `sampler`, None for an objective that needs none; `grid` and `draws` of the decoding
     - `variant`: in words, what else differs among these results; "" where nothing does
     - `seed`; `steps`, which is K; `model_calls`, the NFE
     - `score`, the mean of the headline metric: `score` = `hits` / `examples`
@@ -144,7 +147,7 @@ def _why_nothing(store: Store) -> str:
 
 def task_of(evaluation: StoredEvaluation) -> str:
     """The task's name, without the version that records add to it."""
-    return re.sub(r"-v\d+$", "", evaluation.training.record.task)
+    return name_of_task(evaluation.training.record.task)
 
 
 def set_metrics_of(evaluation: StoredEvaluation) -> tuple[str, ...]:
@@ -160,6 +163,8 @@ def variants(stored: Sequence[StoredEvaluation]) -> list[str]:
     for each in described:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
+    for key in {name for evaluation in stored for name in evaluation.training.record.data}:
+        values[key] |= {each.get(key) for each in described}  # a task's option that some results do not have
     differing = [key for key, found in values.items() if len(found) > 1]
     content = {(each.get("dataset"), each.get("fingerprint")) for each in described}
     if "fingerprint" in differing and len(content) == len(values.get("dataset", ())):
@@ -199,7 +204,10 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "label": training.record.label,
         "objective": training.record.objective,
         "schedule": training.record.schedule,
+        "prediction": prediction_of(training.record),
         "sampler": evaluation.record.sampler,
+        "grid": evaluation.record.grid or "uniform",
+        "draws": evaluation.record.draws,
         "seed": training.record.seed,
         "steps": evaluation.record.steps,
         "score": evaluation.score,
@@ -215,16 +223,26 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
     }
 
 
+def prediction_of(record: TrainingRecord) -> str | None:
+    """What the model says; None for an objective without the choice, or that is not installed."""
+    known = record.objective in plugins.available("objectives")
+    choice = known and plugins.load("objectives", record.objective).uses_prediction
+    return record.prediction or (VELOCITY if choice else None)
+
+
 def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     """All that tells one result from another besides schedule, seed and steps."""
     record = evaluation.training.record
+    data, model = options_of(record)
     described = {
-        **record.data,
-        **record.model,
+        **data,
+        **model,
         **{key.replace("_", " "): f"{value:g}" for key, value in record.recipe.items()},
         "times": record.time_sampling,
         "recipe version": record.recipe_version,
         "sampler": evaluation.record.sampler,
+        "grid": evaluation.record.grid or "uniform",
+        "draws": evaluation.record.draws,
         "noise seed": evaluation.record.noise_seed,
         **_test_set(evaluation.record.test_set),
     }

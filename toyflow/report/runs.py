@@ -12,7 +12,9 @@ from rich.table import Table
 from toyflow.atomic import DamagedError
 from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
 from toyflow.sweep.plan import varied_options
+from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining
+from toyflow.sweep.subject import options_of
 
 
 def cells_table(out: Path) -> Table:
@@ -32,19 +34,24 @@ def cells_table(out: Path) -> Table:
         except DamagedError as error:
             cells[key] = error
     whole = [cell[0].record for cell in cells.values() if not isinstance(cell, DamagedError)]
-    told = varied_options([{**record.data, **record.model} for record in whole])
+    told = varied_options([_options(record) for record in whole])
     for key, cell in cells.items():
         if isinstance(cell, DamagedError):
             table.add_row(key, "[red]damaged[/]", "", "", escape(str(cell)), "", "")
             continue
         training, evaluations = cell
-        record, options = training.record, {**training.record.data, **training.record.model}
+        record, options = training.record, _options(training.record)
         shown = " ".join(f"{name}={value}" for name, value in options.items() if name in told)
         scores = ", ".join(f"{e.record.label}: {e.score:.1%}" for e in evaluations)
         megabytes = sum(f.stat().st_size for f in training.folder.rglob("*") if f.is_file()) / 1e6
         row = (key, record.label, shown, str(record.seed), scores, f"{training.details['seconds']:.0f}")
         table.add_row(*map(escape, row), f"{megabytes:.1f}")
     return table
+
+
+def _options(record: TrainingRecord) -> dict[str, str]:
+    data, model = options_of(record)
+    return {**data, **model}
 
 
 def show_cell(out: Path, key: str) -> tuple[Group, bool]:

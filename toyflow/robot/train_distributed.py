@@ -37,6 +37,7 @@ def train_distributed(record: TrainingRecord, runner: RobotRunner, show: Callabl
             runner.train(record, lambda *progress: None)
         return
     store = Store(runner.out)
+    store.check_task(record.task)
     store.prepare()
     with store.try_claim(record) as claimed:
         if not claimed:

@@ -12,12 +12,24 @@ from typing import Any, NamedTuple
 
 from toyflow import plugins
 from toyflow.errors import UsageError
-from toyflow.flow import Objective, make_objective, parse_sampler, parse_schedule
+from toyflow.flow import (
+    Objective,
+    TimeGrid,
+    make_objective,
+    parse_grid,
+    parse_prediction,
+    parse_sampler,
+    parse_schedule,
+)
+from toyflow.flow.decoding import check_draws
 from toyflow.flow.schedules import TIME_SAMPLINGS
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import ResolvedOptions, Subject, load_subject
 from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES, SweepOptions
+
+VELOCITY = "velocity"
+"""The default prediction, which records leave out."""
 
 LOG = logging.getLogger(__name__)
 
@@ -58,6 +70,9 @@ class Grid:
     settings: Sequence[ResolvedOptions]
     recipe: Mapping[str, float]
     time_sampling: str = "stratified"
+    predict: Sequence[str] = ("velocity",)
+    grids: Sequence[str] = ("uniform",)
+    draws: Sequence[int] = (1,)
 
 
 class _Configuration(NamedTuple):
@@ -72,37 +87,37 @@ def plan_cells(grid: Grid) -> list[Cell]:
     """The cells of a grid, seeds outermost, so that every schedule has a first result early.
 
     An objective that takes no schedule gives one cell per seed, however many schedules there are. Among
-    the schedules, the name of such an objective stands for that cell. Steps that an objective cannot
-    decode are left out. Settings that differ only in their test set share one model.
+    the schedules, the name of such an objective stands for that cell. In the same way an objective without
+    the choice of a prediction, of a grid or of draws has one cell or decoding for all of them. Steps that an
+    objective cannot decode are left out. Settings that differ only in their test set share one model.
 
     Raises:
-        UsageError: a name or value that does not exist, or nothing left to run.
+        UsageError: a name or value that does not exist, no objective that has a use for it, or nothing left
+            to run.
     """
     if grid.time_sampling not in TIME_SAMPLINGS:
         raise UsageError(f"time sampling is {' or '.join(TIME_SAMPLINGS)}, not {grid.time_sampling!r}.")
     methods = _methods(grid)
-    samplers = [parse_sampler(name) for name in _unique(grid.samplers)]
+    decodings = _Decodings(grid, [method.objective for method in methods])
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
     varied = varied_options([{**settings.data, **settings.model} for settings in grid.settings])
-    decoding = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
     configurations: list[_Configuration] = []
-    for settings, (objective_name, schedule, objective) in product(grid.settings, methods):
+    for settings, method in product(grid.settings, methods):
         training = TrainingRecord(
             task=grid.task,
             model=dict(settings.model),
-            objective=objective_name,
-            schedule=schedule,
-            time_sampling=grid.time_sampling if schedule else None,
+            objective=method.objective.name,
+            schedule=method.schedule,
+            time_sampling=grid.time_sampling if method.schedule else None,
             seed=0,
             recipe=dict(grid.recipe),
             data=dict(settings.data),
+            prediction=method.prediction,
         )
-        steps = [k for k in sorted(set(grid.steps)) if objective.can_decode(k)]
-        used = [sampler.name for sampler in samplers] if objective.uses_sampler else [None]
         on = settings.test_set
-        evaluations = tuple(decoding(s, k, 0, on) for s, k in product(used, steps) if on)
+        evaluations = decodings.of(method.objective, on) if on else ()
         options = {**settings.data, **settings.model}
         told = [f"{key}={value}" for key, value in options.items() if key in varied]
         if evaluations or not on:
@@ -112,7 +127,10 @@ def plan_cells(grid: Grid) -> list[Cell]:
     if not (grid.steps and grid.seeds and methods):
         raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
     if not cells:
-        named = {name: _listed([k for k in range(1, 129) if on.can_decode(k)]) for name, _, on in methods}
+        named = {
+            each.objective.name: _listed([k for k in range(1, 129) if each.objective.can_decode(k)])
+            for each in methods
+        }
         able = "; ".join(f"{name} decodes in {steps}" for name, steps in named.items())
         raise UsageError(f"nothing to run in {_listed(grid.steps)} steps: {able}.")
     return list(cells.values())
@@ -148,6 +166,9 @@ def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = 
             settings=[subject.choose(choice) for choice in options.choices()],
             recipe=subject.recipe(options),
             time_sampling=options.time_sampling,
+            predict=options.predict,
+            grids=options.grid,
+            draws=options.draws,
         )
     )
 
@@ -165,27 +186,81 @@ def warn_of_unused_schedules(options: SweepOptions, cells: Sequence[Cell]) -> No
 def objective_of(record: TrainingRecord) -> Objective:
     """The objective that `record` names, with its schedule."""
     schedule = parse_schedule(record.schedule) if record.schedule else None
-    return make_objective(record.objective, schedule, record.time_sampling or "stratified")  # pyright: ignore[reportArgumentType]
+    times = record.time_sampling or "stratified"
+    return make_objective(record.objective, schedule, times, record.prediction)
 
 
-def _methods(grid: Grid) -> list[tuple[str, str | None, Objective]]:
-    """(objective, canonical schedule or None, the objective itself), each once, in the order asked for."""
-    objectives = list(_unique(grid.objectives))
+class _Method(NamedTuple):
+    """An objective with its canonical schedule and prediction, which are None where it has no such choice, or
+    predicts the velocity."""
+
+    objective: Objective
+    schedule: str | None
+    prediction: str | None
+
+
+def _methods(grid: Grid) -> list[_Method]:
+    """The ways of training, each once, in the order asked for."""
+    names = list(_unique(grid.objectives))
     schedules: list[str] = []
     for name in grid.schedules:
         is_objective = name in plugins.available("objectives") and name not in plugins.available("schedules")
         if is_objective and not plugins.load("objectives", name).uses_schedule:
-            objectives.append(name)
+            names.append(name)
         else:
             schedules.append(parse_schedule(name).name)
-    methods: dict[tuple[str, str | None], Objective] = {}
-    for name in _unique(objectives):
-        if plugins.load("objectives", name).uses_schedule:
-            for schedule in _unique(schedules):
-                methods[name, schedule] = make_objective(name, parse_schedule(schedule), grid.time_sampling)
-        else:
-            methods[name, None] = make_objective(name, None)
-    return [(name, schedule, objective) for (name, schedule), objective in methods.items()]
+    objectives = {name: plugins.load("objectives", name) for name in _unique(names)}
+    predictions = [parse_prediction(name).name for name in _unique(grid.predict)]
+    others = [name for name in predictions if name != VELOCITY]
+    if others and not any(objective.uses_prediction for objective in objectives.values()):
+        raise UsageError(
+            f"--predict {_listed(others)}: {_listed(objectives)} has no choice of prediction; flow, "
+            "consistency and shortcut have."
+        )
+    methods: list[_Method] = []
+    for name, objective in objectives.items():
+        over = product(
+            _unique(schedules) if objective.uses_schedule else [None],
+            _unique(predictions) if objective.uses_prediction else [VELOCITY],
+        )
+        for schedule, prediction in over:
+            times = parse_schedule(schedule) if schedule else None
+            says = None if prediction == VELOCITY else prediction
+            methods.append(_Method(make_objective(name, times, grid.time_sampling, says), schedule, says))
+    return methods
+
+
+class _Decodings:
+    """The decodings that a plan asks for, of one objective after the other."""
+
+    def __init__(self, grid: Grid, objectives: Sequence[Objective]) -> None:
+        self.steps = sorted(set(grid.steps))
+        self.samplers = [parse_sampler(name).name for name in _unique(grid.samplers)]
+        self.grids = [parse_grid(name) for name in _unique(grid.grids)]
+        self.draws = sorted(set(grid.draws))
+        for draws in self.draws:
+            check_draws(draws)
+        names = _listed(_unique(objective.name for objective in objectives))
+        if max(self.draws, default=1) > 1 and not any(objective.uses_noise for objective in objectives):
+            raise UsageError(f"--draws: {names} decodes without noise, so there is nothing to average.")
+        if any(each.name != "uniform" for each in self.grids) and not any(o.uses_grid for o in objectives):
+            raise UsageError(
+                f"--grid: {names} has steps of its own; flow, consistency and meanflow take a grid."
+            )
+        self._record = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
+
+    def of(self, objective: Objective, test_set: str) -> tuple[EvaluationRecord, ...]:
+        """Those that `objective` can be decoded in."""
+        samplers = self.samplers if objective.uses_sampler else [None]
+        grids = self.grids if objective.uses_grid else [TimeGrid()]
+        draws = self.draws if objective.uses_noise else [1]
+        return tuple(
+            self._record(sampler, steps, 0, test_set, None if grid.name == "uniform" else grid.name, many)
+            for sampler, grid in product(samplers, grids)
+            for steps in ([grid.steps] if grid.steps else self.steps)
+            if objective.can_decode(steps)
+            for many in draws
+        )
 
 
 def varied_options(options: Sequence[Mapping[str, str]]) -> set[str]:

@@ -39,7 +39,8 @@ def print_plan(
     timing: Timing = estimates,
 ) -> None:
     """Show the cells by what they have in common and which exist; then what the rest will take, from a short
-    trial of each distinct kind."""
+    trial of each distinct kind. Raises UsageError where `store` holds results of another task."""
+    store.check_task(cells[0].training.task)
     kinds = _kinds(cells, store)
     console.print(_plan_table(kinds, len(cells), store))
     if (hidden := len({kind.name for kind in kinds}) - MOST_ROWS) > 0:
@@ -134,7 +135,7 @@ def _taken(missing: dict[_Kind, Cell], runner: Runner, timing: Timing) -> dict[_
 
 def _work_of(cell: Cell) -> str:
     """Equal where cells take the same time: where they differ only in their schedule or seed."""
-    decodings = [(evaluation.sampler, evaluation.steps) for evaluation in cell.evaluations]
+    decodings = [(e.sampler, e.steps, e.draws) for e in cell.evaluations]
     return repr((cell.training.alike, cell.training.recipe, decodings))
 
 

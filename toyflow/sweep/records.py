@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any, get_args, get_origin, get_type_hints
 
 from toyflow.atomic import DamagedError
+from toyflow.flow.decoding import Decoding, decoding_label
 
 TEST_SET = "test"
 """The name of a task's own test set, which its data options decide."""
@@ -23,16 +25,25 @@ RECIPE_VERSION = 2
 """Raised by hand when a change of the code alters what a training record's numbers mean."""
 
 
+_LATER: Mapping[str, Any] = {"data": {}, "prediction": None, "grid": None, "draws": 1}
+"""Fields that records of earlier versions do not have, with what those mean. A field is left out of the JSON,
+and so of the key, where it has this value."""
+
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+def name_of_task(identity: str) -> str:
+    """The name of a task, without the version that `Subject.identity` adds to it: `dial` of `dial-v2`."""
+    return re.sub(r"-v\d+$", "", identity)
 
 
 class _Record:
     """A frozen dataclass of JSON values with a key."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as JSON values; `data` only where there is any, as records from before it have none."""
+        """The fields as JSON values, without those of `_LATER` at the value that older records mean."""
         values = ((name, getattr(self, name)) for name in _kinds(type(self)))
-        return {name: value for name, value in values if name != "data" or value}
+        return {name: value for name, value in values if name not in _LATER or value != _LATER[name]}
 
     @cached_property
     def key(self) -> str:
@@ -43,7 +54,7 @@ class _Record:
     def from_dict(cls, values: Any) -> Any:
         """The record with these fields. Raises DamagedError where they are not exactly its own."""
         kinds = _kinds(cls)
-        if not isinstance(values, dict) or {*values, "data"} != {*kinds, "data"}:
+        if not isinstance(values, dict) or not {*kinds} - {*_LATER} <= {*values} <= {*kinds}:
             raise DamagedError(f"a record must have the fields {', '.join(kinds)}")
         for name, value in values.items():
             if not _fits(value, kinds[name]):
@@ -82,6 +93,9 @@ class TrainingRecord(_Record):
     recipe_version: int = RECIPE_VERSION
     data: Mapping[str, str] = field(default_factory=dict)
     """The task's data options: what the examples are."""
+    prediction: str | None = None
+    """What the model says, see `toyflow.flow.predictions`; None for the velocity, and where there is no
+    choice."""
 
     @property
     def alike(self) -> str:
@@ -91,10 +105,13 @@ class TrainingRecord(_Record):
 
     @property
     def label(self) -> str:
-        """What tables and figures call it: the schedule for `flow`, else the objective (and its schedule)."""
+        """What tables and figures call it: the schedule for `flow`, `data(shift:4)` where that predicts the
+        data, else the objective with both: `consistency(beta)`, `consistency-data(beta)`."""
+        said = [] if self.objective == "flow" else [self.objective]
+        said += [] if self.prediction is None else [self.prediction]
         if self.schedule is None:
-            return self.objective
-        return self.schedule if self.objective == "flow" else f"{self.objective}({self.schedule})"
+            return "-".join(said)
+        return f"{'-'.join(said)}({self.schedule})" if said else self.schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +123,17 @@ class EvaluationRecord(_Record):
     steps: int
     noise_seed: int = 0
     test_set: str = TEST_SET
+    grid: str | None = None
+    """Name of the times of the steps; None for equal steps."""
+    draws: int = 1
+    """Number of noises whose answers are averaged."""
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the model is asked for a sample."""
+        return Decoding(self.steps, self.sampler, self.grid, self.draws)
 
     @property
     def label(self) -> str:
-        """Name for progress and messages: `K=4`, `heun K=4`."""
-        return f"K={self.steps}" if self.sampler in (None, "euler") else f"{self.sampler} K={self.steps}"
+        """Name for progress and messages: `K=4`, `heun K=4`, `K=1 M=8`."""
+        return decoding_label(self.steps, self.sampler, self.grid, self.draws)

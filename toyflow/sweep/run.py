@@ -38,8 +38,9 @@ def run_missing(
         on_ready: is called with the missing cells, if any, once nothing is in the way of their start.
 
     Raises:
-        UsageError: the store cannot be written to; nothing was started.
+        UsageError: the store cannot be written to, or holds results of another task; nothing was started.
     """
+    store.check_task(cells[0].training.task)
     missing = missing_cells(cells, store)
     for warning in warnings_of_reuse(cells, store, runner):
         LOG.warning("%s", warning)

@@ -39,7 +39,7 @@ from toyflow.atomic import (
     write_sealed,
 )
 from toyflow.errors import UsageError
-from toyflow.sweep.records import EvaluationRecord, TrainingRecord
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord, name_of_task
 from toyflow.sweep.stored import (
     EVALUATIONS,
     WEIGHTS,
@@ -88,6 +88,19 @@ class Store:
             raise UsageError(
                 f"cannot write to {self.root}: {error.strerror or error}. Choose another folder with --out."
             ) from error
+
+    def check_task(self, task: str) -> None:
+        """Raise UsageError where the folder holds results of another task than `task`, as records name it;
+        looks at one result that can be read."""
+        for folder in self.cells.glob("[!.]*"):
+            with suppress(DamagedError):
+                held = self.training(folder.name).record.task
+                if name_of_task(held) != name_of_task(task):
+                    raise UsageError(
+                        f"{self.root} holds results of task {held}, so those of {task} need a folder of "
+                        "their own: choose another --out."
+                    )
+                return
 
     def training_folder(self, training: TrainingRecord) -> Path:
         """Where a trained model is or will be."""
@@ -189,14 +202,19 @@ class Store:
             yield self.training(folder.name)
 
     def evaluations(self, training: StoredTraining) -> Iterator[StoredEvaluation]:
-        """All decodings of a trained model, by sampler and steps."""
+        """All decodings of a trained model, by sampler, grid, steps and draws."""
         found: list[StoredEvaluation] = []
         for folder in (training.folder / EVALUATIONS).glob("[!.]*"):
             config = _read_config(folder, EvaluationRecord)
             found.append(
                 StoredEvaluation(folder, training, config["record"], config["details"], config["environment"])
             )
-        yield from sorted(found, key=lambda e: (e.record.sampler or "", e.record.steps, e.record.noise_seed))
+
+        def order(stored: StoredEvaluation) -> tuple[Any, ...]:
+            record = stored.record
+            return record.sampler or "", record.grid or "", record.steps, record.draws, record.noise_seed
+
+        yield from sorted(found, key=order)
 
     def remove(self, key: str, decoding: str | None = None) -> None:
         """Delete one decoding, or the trained model with all: first hidden by one rename, then deleted."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 from toyflow import plugins
-from toyflow.errors import UsageError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.optionset import OptionSet, check_names
-from toyflow.sweep.records import TEST_SET, TrainingRecord
+from toyflow.sweep.records import TEST_SET, TrainingRecord, name_of_task
 from toyflow.sweep.sweep_options import SweepOptions
 
 
@@ -113,10 +112,26 @@ def check_current(subject: type[Subject]) -> None:
             )
 
 
+def options_of(record: TrainingRecord) -> tuple[dict[str, str], dict[str, str]]:
+    """(data options, model options) of `record`, with those that it leaves out as they are at their default
+    (`toyflow/optionset.py`, `added=True`). Where its task is not installed, what the record itself says."""
+    try:
+        subject = subject_of(record)
+    except ToyflowError:  # results are read without what made them
+        return dict(record.data), dict(record.model)
+    return _completed(record.data, subject.data_options), _completed(record.model, subject.model_options)
+
+
+def _completed(texts: Mapping[str, str], options: type[OptionSet]) -> dict[str, str]:
+    added = options.added()
+    older = {name: text for name, text in texts.items() if name not in added}
+    return older | {name: texts.get(name, default) for name, default in added.items()}
+
+
 def subject_of(record: TrainingRecord) -> type[Subject]:
     """The subject that `record` names. Raises UsageError where it is not installed."""
     installed = plugins.available("tasks")
-    name = record.task if record.task in installed else re.sub(r"-v\d+$", "", record.task)
+    name = record.task if record.task in installed else name_of_task(record.task)
     if name not in installed:
         raise UsageError(
             f"the task of these results, {record.task!r}, is not installed; there is: "

@@ -27,6 +27,9 @@ class SweepOptions:
         steps: numbers K of denoising steps to decode in.
         seeds: training seeds.
         samplers: names of the samplers.
+        predict: names of what the model says: `velocity`, `data`, ...
+        grid: names of the times of the steps: `uniform`, a schedule's name, or times such as `0:0.9:1`.
+        draws: numbers M of noises whose answers are averaged: 1 or even.
         set: values of the task's own options by name; every combination is run.
         variants: further options of the task, one setting each, on top of `set`; in presets only.
         iterations, batch_size, learning_rate: the recipe; None is the task's own.
@@ -48,6 +51,9 @@ class SweepOptions:
     steps: tuple[int, ...] = (1, 10)
     seeds: tuple[int, ...] = (0, 1, 2)
     samplers: tuple[str, ...] = ("euler",)
+    predict: tuple[str, ...] = ("velocity",)
+    grid: tuple[str, ...] = ("uniform",)
+    draws: tuple[int, ...] = (1,)
     set: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: tuple[Mapping[str, str], ...] = ()
     iterations: int | None = None
@@ -169,6 +175,9 @@ _PARSERS: dict[str, Any] = {
     "steps": parse_steps,
     "seeds": parse_numbers,
     "samplers": _names,
+    "predict": _names,
+    "grid": _names,
+    "draws": parse_numbers,
     "set": _settings,
     "variants": _variants,
     "iterations": _count,

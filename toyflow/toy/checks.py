@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
+from typing import Any
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -33,15 +35,21 @@ def check_test_set(task: Task, batch: Batch) -> Batch:
     return batch
 
 
-def check_scores(task: Task, scores: Mapping[str, Tensor], examples: int) -> None:
+def check_scores(task: Task, scores: Any, examples: int) -> None:
     """Raise ToyflowError unless there is a number for each of `examples`, under the names of the task's
     metrics in their order, and the first metric is 0 or 1."""
+    _check_mapping(task, scores, "score")
     if list(scores) != list(task.metrics):
         raise ToyflowError(
             f"task {task.name!r}: score must return {', '.join(task.metrics)}, in this order; it returned "
             f"{', '.join(scores) or 'nothing'}."
         )
     for name, values in scores.items():
+        if not isinstance(values, Tensor):
+            raise ToyflowError(
+                f"task {task.name!r}: score must give {name} as a tensor, a number for each of {examples} "
+                f"examples, not as {type(values).__name__}."
+            )
         if values.shape != (examples,):
             raise ToyflowError(
                 f"task {task.name!r}: score must give one {name} for each of {examples} examples, not a "
@@ -60,16 +68,29 @@ def check_scores(task: Task, scores: Mapping[str, Tensor], examples: int) -> Non
         )
 
 
-def check_set_scores(task: Task, scores: Mapping[str, float]) -> None:
+def check_set_scores(task: Task, scores: Any) -> None:
     """Raise ToyflowError unless there is a number under the name of each of the task's set metrics."""
+    _check_mapping(task, scores, "score_set")
     if not set(task.set_metrics) <= set(scores):
         raise ToyflowError(
             f"task {task.name!r}: score_set must return {', '.join(task.set_metrics)}; it returned "
             f"{', '.join(scores) or 'nothing'}."
         )
     for name, value in scores.items():
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise ToyflowError(
+                f"task {task.name!r}: score_set must give {name} as a float, not as {type(value).__name__}."
+            )
         if value != value:
             raise ToyflowError(f"task {task.name!r}: the score {name} of the test set is nan.")
+
+
+def _check_mapping(task: Task, scores: object, method: str) -> None:
+    if not isinstance(scores, Mapping):
+        raise ToyflowError(
+            f"task {task.name!r}: {method} must return a dictionary of scores by name, not "
+            f"{type(scores).__name__}."
+        )
 
 
 def _count(bad: Bool[Tensor, "batch ..."]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from toyflow.flow import parse_sampler, parse_schedule
+from toyflow.flow import Mixture, parse_prediction, parse_sampler, parse_schedule
 from toyflow.sweep.code_hash import hash_of, hash_of_attribute, is_foreign
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -34,6 +34,11 @@ def _plug_ins(record: TrainingRecord, evaluation: EvaluationRecord | None) -> It
     """(name, class or function) of those that a result depends on."""
     yield f"objective {record.objective}", type(objective_of(record))
     if record.schedule and evaluation is None:
-        yield f"schedule {record.schedule}", type(parse_schedule(record.schedule))
+        schedule = parse_schedule(record.schedule)
+        mixed = [part for _, part in schedule.parts] if isinstance(schedule, Mixture) else [schedule]
+        for part in mixed:
+            yield f"schedule {part.name}", type(part)
+    if record.prediction:
+        yield f"prediction {record.prediction}", type(parse_prediction(record.prediction))
     if evaluation is not None and evaluation.sampler:
         yield f"sampler {evaluation.sampler}", parse_sampler(evaluation.sampler).step

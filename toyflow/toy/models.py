@@ -11,7 +11,7 @@ from torch import Tensor
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
-from toyflow.flow import Model, Objective, Sampler, parse_sampler
+from toyflow.flow import Model, Objective, draw_noise, euler
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
@@ -34,9 +34,11 @@ def task_of(record: TrainingRecord, task: Task | None = None, data_dir: str | No
         task = make_task(subject_of(record).name, record.data, data_dir)
     if task.identity() != record.task:
         raise UsageError(f"these results are of task {record.task}; this is {task.identity()}.")
-    data = task.data.record()
-    if {**data, **record.data} != data:
-        asked = ", ".join(f"{option}={value}" for option, value in record.data.items())
+    known = record.data.keys() <= task.data_options.values().keys()
+    if not known or task.data_options.parse(record.data) != task.data:
+        asked = (
+            ", ".join(f"{option}={value}" for option, value in record.data.items()) or "options by default"
+        )
         raise UsageError(f"these results are of {record.task} with {asked}, not of this task's options.")
     return task
 
@@ -87,18 +89,19 @@ def decode(
     model: Model, objective: Objective, test: Batch, record: EvaluationRecord
 ) -> tuple[Float[Tensor, "examples ..."], float, float]:
     """(sample, seconds to encode the condition, seconds to decode from it), over the whole test set."""
-    sampler = sampler_of(record)
+    decoding, target = record.decoding, test.target
     source = generator(record.noise_seed, "test noise")
-    noise = torch.randn(test.target.shape, generator=source).to(test.target)
+    noise = draw_noise(decoding.draws, lambda: torch.randn(target.shape, generator=source)).to(target)
     samples: list[Tensor] = []
     encode_seconds = decode_seconds = 0.0
-    for start in range(0, len(noise), EVALUATION_BATCH):
+    for start in range(0, len(target), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)
         observation = test.part(part).observation
         began = now(noise.device)
         condition = model.encode(observation)
         encoded = now(noise.device)
-        samples.append(objective.decode(model, condition, noise[part], record.steps, sampler))
+        own = noise[part] if decoding.draws == 1 else noise[:, part]
+        samples.append(decoding.sample(objective, model, condition, own))
         decode_seconds += now(noise.device) - encoded
         encode_seconds += encoded - began
     return torch.cat(samples), encode_seconds, decode_seconds
@@ -109,12 +112,7 @@ def warm_up(model: Model, objective: Objective, test: Batch) -> None:
     """One call outside the clock: the first one pays for allocations and kernels."""
     first = test.part(slice(0, EVALUATION_BATCH))
     condition = model.encode(first.observation)
-    objective.decode(model, condition, torch.zeros_like(first.target), 1, parse_sampler("euler"))
-
-
-def sampler_of(record: EvaluationRecord) -> Sampler:
-    """The sampler of a decoding; Euler where the objective uses none."""
-    return parse_sampler(record.sampler or "euler")
+    objective.decode(model, condition, torch.zeros_like(first.target), 1, euler)
 
 
 def now(device: torch.device) -> float:

@@ -41,7 +41,7 @@ class Task(Subject):
 
     Raises:
         UsageError: an option that does not exist, or a value out of its range; for a subclass, on its
-            definition, a headline metric that `lower_is_better` names.
+            definition, no metrics, or a headline metric that `lower_is_better` names.
 
     >>> from toyflow.networks import VectorModel
     >>> class Copy(Task):
@@ -64,7 +64,13 @@ class Task(Subject):
     runner = "toy"
 
     def __init_subclass__(cls) -> None:
-        if getattr(cls, "metrics", ("",))[0] in cls.lower_is_better:
+        metrics = getattr(cls, "metrics", ("",))
+        if isinstance(metrics, str) or not metrics:
+            raise UsageError(
+                f"task {cls.__name__}: metrics must be names of scores, the headline first, such as "
+                f'("close",); it is {metrics!r}.'
+            )
+        if metrics[0] in cls.lower_is_better:
             raise UsageError(f"task {cls.__name__}: the headline metric must be better when higher.")
 
     def __init__(self, data: Mapping[str, str] | None = None, data_dir: str | None = None) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.flow import parse_sampler
 from toyflow.machine import choose_device, device_name
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.plan import objective_of
@@ -28,7 +27,6 @@ from toyflow.toy.models import (
     decode,
     load_model,
     now,
-    sampler_of,
     task_of,
     warm_up,
 )
@@ -116,7 +114,7 @@ class ToyRunner(Runner):
             details = {
                 "metrics": {**means, **set_scores},
                 "examples": len(outcomes),
-                "model_calls": objective.model_calls(record.steps, sampler_of(record)),
+                "model_calls": record.decoding.model_calls(objective),
                 "encode_seconds": encode_seconds,
                 "decode_seconds": decode_seconds,
             }
@@ -134,10 +132,8 @@ class ToyRunner(Runner):
         first = test.part(slice(0, EVALUATION_BATCH)).to(device)
         warm_up(model.eval(), objective, first)
         _, encode, one_step = decode(model, objective, first, EvaluationRecord("euler", 1))
-        calls = sum(objective.model_calls(e.steps, sampler_of(e)) for e in evaluations)
-        call = one_step / objective.model_calls(
-            1, parse_sampler("euler")
-        )  # several with an autoregressive one
+        calls = sum(e.draws * e.decoding.model_calls(objective) for e in evaluations)
+        call = one_step / objective.model_calls()  # several with an autoregressive one
         decoding = len(test.target) / len(first.target) * (encode * len(evaluations) + call * calls)
 
         def run(size: int) -> Iterator[float]:

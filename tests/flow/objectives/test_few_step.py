@@ -353,7 +353,9 @@ def test_a_model_that_cannot_serve_an_objective_is_refused_in_one_line():
         UsageError, match=r"'meanflow' calls .* add a parameter r=None to Timeless\.forward\."
     ):
         made("meanflow").attach(Timeless(2, 2), (2,))
-    with pytest.raises(UsageError, match=r"needs targets \[tokens, classes\], not \[2\]"):
+    with pytest.raises(
+        UsageError, match=r"needs targets \[tokens, classes\] with 2 classes or more, not \[2\]"
+    ):
         made("autoregressive").attach(VectorModel(2, 2), (2,))
     with pytest.raises(UsageError, match="VectorModel has no causal form"):
         made("autoregressive").attach(VectorModel(2, 2), (2, 2))

@@ -26,8 +26,8 @@ class Autoregressive(Objective):
     `attach` makes a `Model` causal. Any other model must be so by itself.
 
     Raises:
-        UsageError: in `attach`, the target is not [tokens, classes], or a `Model` has no causal form; in
-            `model_calls`, nothing was attached, so that the number of tokens is not known.
+        UsageError: in `attach`, the target is not [tokens, classes] with 2 classes or more, or a `Model` has
+            no causal form; in `model_calls`, nothing was attached, so that the number of tokens is not known.
 
     Example:
         >>> import torch
@@ -44,6 +44,7 @@ class Autoregressive(Objective):
 
     name = "autoregressive"
     source = "the paper's baseline; the factorisation is the chain rule"
+    uses_noise = False
 
     def __init__(self) -> None:
         self.tokens: int | None = None
@@ -52,9 +53,10 @@ class Autoregressive(Objective):
         self, model: Predictor, target: tuple[int, ...], generator: torch.Generator | None = None
     ) -> None:
         super().attach(model, target, generator)
-        if len(target) != 2:
+        if len(target) != 2 or target[1] < 2:
             raise UsageError(
-                f"objective 'autoregressive' needs targets [tokens, classes], not {list(target)}."
+                "objective 'autoregressive' needs targets [tokens, classes] with 2 classes or more, not "
+                f"{list(target)}."
             )
         if isinstance(model, Model):
             model.make_causal()

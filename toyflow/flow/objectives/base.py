@@ -16,8 +16,11 @@ from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow.model import Predictor
 from toyflow.flow.objectives.loss import Loss
+from toyflow.flow.predictions import Prediction, VelocityPrediction, parse_prediction
 from toyflow.flow.samplers import Sampler, euler, uniform_grid
 from toyflow.flow.schedules.base import Schedule, TimeSampling
+
+_WHO_PREDICTS = "flow, consistency and shortcut have the choice"
 
 
 class Drawn(NamedTuple):
@@ -84,11 +87,20 @@ class Objective(ABC):
     """Whether training draws its time from a schedule; if not, it is built without one."""
     uses_sampler: ClassVar[bool] = False
     """Whether `decode` integrates with the sampler that it is given."""
+    uses_grid: ClassVar[bool] = False
+    """Whether `decode` takes the times of its steps as an argument `grid`."""
+    uses_noise: ClassVar[bool] = True
+    """Whether what `decode` returns depends on the noise that it is given."""
+    uses_prediction: ClassVar[bool] = False
+    """Whether what the model says is a choice, see `Prediction`; if so, it is built with an argument
+    `prediction`."""
     uses_second_time: ClassVar[bool] = False
     """Whether it calls the model with a second time r: model(x, t, condition, r)."""
     has_velocity: ClassVar[bool] = False
-    """Whether its model predicts a velocity at every (x, t): see `velocity`."""
+    """Whether its model implies a velocity at every (x, t): see `velocity`."""
     training_passes: ClassVar[Passes] = Passes(1, 1)
+    prediction: Prediction = VelocityPrediction()
+    """What the model says, where the objective has a velocity."""
 
     def attach(
         self, model: Predictor, target: tuple[int, ...], generator: torch.Generator | None = None
@@ -178,13 +190,33 @@ class Objective(ABC):
             noise: x0 ~ N(0, I) of the target's shape.
             steps: K, a number that `can_decode` admits.
             sampler: of the integration, where the objective `uses_sampler`.
+
+        An objective that `uses_grid` takes a further argument: `grid`, the K + 1 times of the steps from 0 to
+        1, None for equal steps.
         """
 
     def velocity(
         self, model: Predictor, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
     ) -> Float[Tensor, "batch ..."]:
-        """dx/dt at (x, t) as the model has learned it; only where `has_velocity`."""
-        return model(x, t, condition)
+        """dx/dt at (x, t) as the model has learned it; only where `has_velocity`.
+
+        Raises:
+            UsageError: some t is 1, where the velocity that the model's prediction implies is not defined.
+        """
+        if not self.prediction.ends and bool((t >= 1).any()):
+            raise UsageError(
+                f"a model that predicts {self.prediction.key} has no velocity at t = 1, where "
+                "(x1 - x) / (1 - t) is 0/0; ask at times below 1."
+            )
+        return self.prediction.velocity(model(x, t, condition), x, t)
+
+    def implied_velocity(self, model: Predictor) -> Predictor:
+        """The velocity that `model` implies, as a function of the same arguments."""
+
+        def velocity(x: Tensor, t: Tensor, *rest: Any) -> Tensor:
+            return self.prediction.velocity(model(x, t, *rest), x, t)
+
+        return velocity
 
     def can_decode(self, steps: int) -> bool:
         """Whether `decode` is defined for this number of steps. Here: for one step only."""
@@ -201,6 +233,7 @@ class ScheduledObjective(Objective):
     Args:
         schedule: distribution of the training time.
         time_sampling: see `Schedule.sample`.
+        prediction: what the model says, where the objective `uses_prediction`.
 
     Example:
         >>> import torch
@@ -212,9 +245,15 @@ class ScheduledObjective(Objective):
 
     uses_schedule = True
 
-    def __init__(self, schedule: Schedule, time_sampling: TimeSampling = "stratified") -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        time_sampling: TimeSampling = "stratified",
+        prediction: Prediction = VelocityPrediction(),  # noqa: B008, which is frozen
+    ) -> None:
         self.schedule = schedule
         self.time_sampling: TimeSampling = time_sampling
+        self.prediction = prediction
 
     def draw(
         self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None
@@ -225,9 +264,14 @@ class ScheduledObjective(Objective):
 
 
 def jump(
-    model: Predictor, condition: Any, noise: Float[Tensor, "batch ..."], steps: int
+    model: Predictor,
+    condition: Any,
+    noise: Float[Tensor, "batch ..."],
+    steps: int,
+    grid: Float[Tensor, "points"] | None = None,
 ) -> Float[Tensor, "batch ..."]:
-    """x += (r - t) model(x, t, c, r) over `steps` equal steps from t to r, for mean velocities.
+    """x += (r - t) model(x, t, c, r) over the steps from t to r, `steps` equal ones or those of `grid`, for
+    mean velocities.
 
     Example:
         >>> import torch
@@ -235,8 +279,8 @@ def jump(
         >>> jump(lambda x, t, condition, r: torch.full_like(x, 3), None, torch.ones(1, 2), steps=4)
         tensor([[4., 4.]])
     """
-    x = noise
-    for t, r in itertools.pairwise(uniform_grid(steps, noise.device)):
+    x, times = noise, uniform_grid(steps, noise.device) if grid is None else grid.to(noise.device)
+    for t, r in itertools.pairwise(times):
         x = x + (r - t) * model(x, t.expand(len(x)), condition, r.expand(len(x)))
     return x
 
@@ -263,12 +307,21 @@ def normal_like(
 
 
 def make_objective(
-    name: str, schedule: Schedule | None = None, time_sampling: str = "stratified"
+    name: str,
+    schedule: Schedule | None = None,
+    time_sampling: str = "stratified",
+    prediction: str | None = None,
 ) -> Objective:
-    """The objective called `name`, with the schedule of its training time where it takes one.
+    """The objective called `name`, with the schedule of its training time and the prediction where it takes
+    them.
+
+    Args:
+        prediction: name of what the model says, see `parse_prediction`; None for the velocity, or what an
+            objective without a choice has.
 
     Raises:
-        UsageError: no such objective, or it needs a schedule and none is given.
+        UsageError: no such objective, it needs a schedule and none is given, or it has no use for the
+            prediction.
 
     Example:
         >>> from toyflow import make_objective, parse_schedule
@@ -278,8 +331,13 @@ def make_objective(
         False
     """
     objective = plugins.load("objectives", name)
+    predicts = None if prediction is None else parse_prediction(prediction)
+    if predicts is not None and not objective.uses_prediction:
+        raise UsageError(f"objective {name!r} has no use for prediction {predicts.name!r}: {_WHO_PREDICTS}.")
     if not objective.uses_schedule:
         return objective()
     if schedule is None:
         raise UsageError(f"objective {name!r} needs a schedule, such as parse_schedule('shift:4').")
-    return objective(schedule, time_sampling)
+    if predicts is None:
+        return objective(schedule, time_sampling)
+    return objective(schedule, time_sampling, prediction=predicts)

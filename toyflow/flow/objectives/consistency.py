@@ -10,7 +10,7 @@ from torch import Tensor
 
 from toyflow.flow.model import Predictor
 from toyflow.flow.objectives.base import Drawn, Passes, ScheduledObjective
-from toyflow.flow.objectives.loss import Loss, squared_error
+from toyflow.flow.objectives.loss import Loss, weighted_mean
 from toyflow.flow.path import broadcast_time, interpolate
 from toyflow.flow.samplers import Sampler, euler, uniform_grid
 
@@ -25,13 +25,15 @@ class Consistency(ScheduledObjective):
         v(x_t, t, c) -> sg (x_t' + (1 - t') v(x_t', t', c) - x_t) / (1 - t),   t' = min(t + 1/16, 1),
 
     with t from the schedule, x_t and x_t' on the line between the same x0 and x1, and sg without gradient. At
-    t' = 1 the goal is x1 itself. The teacher is the model itself, no average of it (Song and Dhariwal 2023
-    found that better). Decoding in K steps answers, puts the starting noise back to the next time of the
-    grid, and answers again; the published sampler draws that noise afresh.
+    t' = 1 the goal is x1 itself. A model that predicts the data gives x_t + (1 - t) v at once. The teacher is
+    the model itself, no average of it (Song and Dhariwal 2023 found that better). Decoding in K steps
+    answers, puts the starting noise back to the next time of the grid, and answers again; the published
+    sampler draws that noise afresh.
 
     Args:
         schedule: distribution of t.
         time_sampling: see `Schedule.sample`.
+        prediction: what the model says, and by which loss it learns to.
 
     Example:
         >>> import torch
@@ -45,6 +47,8 @@ class Consistency(ScheduledObjective):
 
     name = "consistency"
     source = "Song et al. 2303.01469; improved, 2310.14189; ECT, Geng et al. 2406.14548"
+    uses_grid = True
+    uses_prediction = True
     training_passes = Passes(2, 1)
 
     def loss(
@@ -61,8 +65,8 @@ class Consistency(ScheduledObjective):
         x = interpolate(noise, target, t)
         with torch.no_grad():
             answer = self._answer(model, interpolate(noise, target, later), later, condition)
-        goal = (answer - x) / broadcast_time(1 - t, x)
-        return squared_error(model(x, t, condition), goal, t, weight)
+        goal = self.prediction.answer((answer - x) / broadcast_time(1 - t, x), x, t)
+        return weighted_mean(self.prediction.error(model(x, t, condition), goal, t), t, weight)
 
     def decode(
         self,
@@ -71,18 +75,19 @@ class Consistency(ScheduledObjective):
         noise: Float[Tensor, "batch ..."],
         steps: int = 1,
         sampler: Sampler = euler,
+        grid: Float[Tensor, "points"] | None = None,
     ) -> Float[Tensor, "batch ..."]:
-        x = noise
-        for t in uniform_grid(steps, noise.device)[:-1]:
-            times = t.expand(len(noise))
-            x = self._answer(model, x if t == 0 else interpolate(noise, x, times), times, condition)
+        x, times = noise, uniform_grid(steps, noise.device) if grid is None else grid.to(noise.device)
+        for t in times[:-1]:
+            now = t.expand(len(noise))
+            x = self._answer(model, x if t == 0 else interpolate(noise, x, now), now, condition)
         return x
 
     def _answer(
         self, model: Predictor, x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"], condition: Any
     ) -> Float[Tensor, "batch ..."]:
         """The target that the model sees from x_t: x_t + (1 - t) v."""
-        return x + broadcast_time(1 - t, x) * model(x, t, condition)
+        return self.prediction.data(model(x, t, condition), x, t)
 
     def can_decode(self, steps: int) -> bool:
         return steps >= 1

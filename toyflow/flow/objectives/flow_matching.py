@@ -9,7 +9,7 @@ from torch import Tensor
 
 from toyflow.flow.model import Predictor
 from toyflow.flow.objectives.base import Drawn, ScheduledObjective
-from toyflow.flow.objectives.loss import Loss, squared_error
+from toyflow.flow.objectives.loss import Loss, weighted_mean
 from toyflow.flow.path import interpolate, path_velocity
 from toyflow.flow.samplers import Sampler, euler, uniform_grid
 
@@ -17,11 +17,13 @@ from toyflow.flow.samplers import Sampler, euler, uniform_grid
 class FlowMatching(ScheduledObjective):
     """E || v(x_t, t, c) - (x1 - x0) ||^2 with x_t = t x1 + (1 - t) x0 and t from the schedule.
 
-    The model predicts a velocity. Decoding integrates dx/dt = v(x, t, c) from x0 in K steps of a sampler.
+    The model predicts the velocity, or what implies one, see `Prediction`. Decoding integrates
+    dx/dt = v(x, t, c) from x0 in K steps of a sampler.
 
     Args:
         schedule: distribution of t.
         time_sampling: see `Schedule.sample`.
+        prediction: what the model says, and by which loss it learns to.
 
     Example: where the target is the condition, the velocity is known, and one step is exact.
         >>> import torch
@@ -39,6 +41,8 @@ class FlowMatching(ScheduledObjective):
     name = "flow"
     source = "Lipman et al. 2210.02747, Liu et al. 2209.03003; pi0 2410.24164"
     uses_sampler = True
+    uses_grid = True
+    uses_prediction = True
     has_velocity = True
 
     def loss(
@@ -50,8 +54,9 @@ class FlowMatching(ScheduledObjective):
         weight: Float[Tensor, "batch ..."] | None = None,
     ) -> Loss:
         noise, t = self.ensure_drawn(target, drawn)
-        prediction = model(interpolate(noise, target, t), t, condition)
-        return squared_error(prediction, path_velocity(noise, target), t, weight)
+        x = interpolate(noise, target, t)
+        goal = self.prediction.answer(path_velocity(noise, target), x, t)
+        return weighted_mean(self.prediction.error(model(x, t, condition), goal, t), t, weight)
 
     def decode(
         self,
@@ -60,12 +65,16 @@ class FlowMatching(ScheduledObjective):
         noise: Float[Tensor, "batch ..."],
         steps: int = 1,
         sampler: Sampler = euler,
+        grid: Float[Tensor, "points"] | None = None,
     ) -> Float[Tensor, "batch ..."]:
-        grid = uniform_grid(steps, noise.device)
-        return sampler(lambda x, t: model(x, t, condition), noise, grid)
+        times = uniform_grid(steps, noise.device) if grid is None else grid.to(noise.device)
+        velocity = self.prediction.velocity
+        return sampler(
+            lambda x, t: velocity(model(x, t, condition), x, t), noise, times, not self.prediction.ends
+        )
 
     def can_decode(self, steps: int) -> bool:
         return steps >= 1
 
     def model_calls(self, steps: int = 1, sampler: Sampler = euler) -> int:
-        return steps * sampler.calls_per_step
+        return sampler.calls(steps, not self.prediction.ends)

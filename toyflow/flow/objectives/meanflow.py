@@ -30,7 +30,8 @@ class MeanFlow(Objective):
     each sample's squared error e^2 (a sum over elements) weighted by sg 1 / (e^2 + 1e-3). Two times are drawn
     for each sample and sorted, logit(t) ~ N(0.4, 1); 3 of 4 samples have r = t. Decoding in K steps:
     x += (r - t) u(x, t, r), so one step is x0 + u(x0, 0, 1). In the source the signs are mirrored, as its
-    time runs from data to noise. The model must be differentiable in forward mode.
+    time runs from data to noise. The model must be differentiable in forward mode. It has no choice of
+    prediction: the velocity that a prediction of the data implies has no bounded derivative by t near t = 1.
 
     Example: where the target is the condition, the mean velocity is the velocity.
         >>> import torch
@@ -47,6 +48,7 @@ class MeanFlow(Objective):
     name = "meanflow"
     source = "Geng et al., Mean Flows for One-step Generative Modeling, arXiv 2505.13447"
     uses_second_time = True
+    uses_grid = True
     has_velocity = True
     training_passes = Passes(2, 1)
 
@@ -82,8 +84,9 @@ class MeanFlow(Objective):
         noise: Float[Tensor, "batch ..."],
         steps: int = 1,
         sampler: Sampler = euler,
+        grid: Float[Tensor, "points"] | None = None,
     ) -> Float[Tensor, "batch ..."]:
-        return jump(model, condition, noise, steps)
+        return jump(model, condition, noise, steps, grid)
 
     def can_decode(self, steps: int) -> bool:
         return steps >= 1

@@ -38,6 +38,7 @@ class MIP(Objective):
 
     name = "mip"
     source = "minimal iterative policy: Pan et al., Much Ado About Noising, arXiv 2512.01809"
+    uses_noise = False
     training_passes = Passes(2, 2)
 
     def draw(

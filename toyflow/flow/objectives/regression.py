@@ -29,6 +29,7 @@ class Regression(Objective):
 
     name = "regression"
     source = "the control that the paper leaves out"
+    uses_noise = False
     power: ClassVar[int] = 2
     """The error's power: 2 aims at the mean of x1 given c, 1 at its median."""
 

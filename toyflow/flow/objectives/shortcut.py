@@ -34,6 +34,7 @@ class Shortcut(ScheduledObjective):
     Args:
         schedule: distribution of t in the flow part.
         time_sampling: see `Schedule.sample`.
+        prediction: what the model says, and by which loss it learns to; s is the velocity that it implies.
 
     Example: where the target is the condition, all steps have the same velocity.
         >>> import torch
@@ -50,6 +51,7 @@ class Shortcut(ScheduledObjective):
     name = "shortcut"
     source = "Frans et al., One Step Diffusion via Shortcut Models, arXiv 2410.12557"
     uses_second_time = True
+    uses_prediction = True
     has_velocity = True
     training_passes = Passes(1 + 2 * BOOTSTRAP_SHARE, 1)
 
@@ -79,7 +81,8 @@ class Shortcut(ScheduledObjective):
         if long:
             part = tree_map(lambda tensor: tensor[:long], condition)
             goal[:long] = self.two_half_steps(model, x[:long], t[:long], r[:long], part)
-        return weighted_mean((model(x, t, condition, r) - goal).square(), t, weight)
+        error = self.prediction.error(model(x, t, condition, r), self.prediction.answer(goal, x, t), t)
+        return weighted_mean(error, t, weight)
 
     @torch.no_grad()
     def two_half_steps(
@@ -93,9 +96,10 @@ class Shortcut(ScheduledObjective):
         """Mean velocity over two steps of half the length, of infinitesimal ones for the shortest."""
         middle = (t + r) / 2
         shortest = r - t <= 2.0**-HALVINGS
-        first = model(x, t, condition, torch.where(shortest, t, middle))
+        velocity = self.implied_velocity(model)
+        first = velocity(x, t, condition, torch.where(shortest, t, middle))
         x = x + broadcast_time(middle - t, x) * first
-        return (first + model(x, middle, condition, torch.where(shortest, middle, r))) / 2
+        return (first + velocity(x, middle, condition, torch.where(shortest, middle, r))) / 2
 
     def decode(
         self,
@@ -105,7 +109,7 @@ class Shortcut(ScheduledObjective):
         steps: int = 1,
         sampler: Sampler = euler,
     ) -> Float[Tensor, "batch ..."]:
-        return jump(model, condition, noise, steps)
+        return jump(self.implied_velocity(model), condition, noise, steps)
 
     def can_decode(self, steps: int) -> bool:
         return steps in [2**k for k in range(HALVINGS + 1)]

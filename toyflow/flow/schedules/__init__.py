@@ -1,6 +1,7 @@
-"""Schedules: distributions of the training time. See `base` for what one is, `families` for toyflow's own."""
+"""Schedules: distributions of the training time. See `base` for what one is, `families` for toyflow's own,
+`mixture` for mixtures of them, `names` for how a name is read."""
 
-from toyflow.flow.schedules.base import TIME_SAMPLINGS, Schedule, TimeSampling, parse_schedule
+from toyflow.flow.schedules.base import TIME_SAMPLINGS, Schedule, TimeSampling
 from toyflow.flow.schedules.families import (
     Beta,
     Edm,
@@ -12,6 +13,8 @@ from toyflow.flow.schedules.families import (
     Shift,
     Uniform,
 )
+from toyflow.flow.schedules.mixture import Mixture, PointMass
+from toyflow.flow.schedules.names import parse_schedule
 
 __all__ = [
     "TIME_SAMPLINGS",
@@ -20,8 +23,10 @@ __all__ = [
     "Groot",
     "GrootN17",
     "LogitNormal",
+    "Mixture",
     "Mode",
     "Pi0",
+    "PointMass",
     "Schedule",
     "Shift",
     "TimeSampling",

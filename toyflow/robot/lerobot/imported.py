@@ -63,6 +63,7 @@ def import_checkpoint(
         recipe={},
         data=data,
     )
+    store.check_task(record.task)
     store.prepare()
     if not store.has_training(record):
         trained = _copied(checkpoint, known) if known else _referred(checkpoint, cameras)

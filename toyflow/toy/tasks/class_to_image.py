@@ -2,6 +2,9 @@
 
 A weak condition (ten labels) and a high-dimensional target (784 or 3072 numbers): the label says little about
 the image, and the mean of all images of a class is not one of them. Here one step should not be enough.
+
+`split=validation` compares with held-out training images, for all that is tuned. The classifier that judges
+has seen them, so compare its numbers with each other and not with those of the test images.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from toyflow.networks.denoiser import Reading
 from toyflow.optionset import OptionSet, choice
 from toyflow.toy.features import Classifier, frechet_distance, load_classifier
 from toyflow.toy.images import CLASSES, IMAGE_SETS, Images
+from toyflow.toy.splits import SPLITS, testing_part, training_part
 from toyflow.toy.task import Task
 from toyflow.training import Batch
 
@@ -65,9 +69,10 @@ class ImageDenoiser(DenoisingModel):
 
 @dataclass(frozen=True)
 class ImageData(OptionSet):
-    """The images to learn: their data set."""
+    """The images to learn: their data set, and which of them test."""
 
     dataset: str = choice(*IMAGE_SETS)
+    split: str = choice(*SPLITS, added=True)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class ClassToImage(Task):
     @cached_property
     def training_images(self) -> Images:
         """What training batches are drawn from."""
-        return self.image_set.load(train=True, data_dir=self.data_dir)
+        return training_part(self._load, self.data.split)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -123,7 +128,7 @@ class ClassToImage(Task):
 
     def test_set(self) -> Batch:
         """Real test images, 200 of each class, the classes in turn: the first of a fixed permutation."""
-        test = self.image_set.load(train=False, data_dir=self.data_dir)
+        test = testing_part(self._load, self.data.split)
         order = torch.randperm(len(test.labels), generator=torch.Generator().manual_seed(0))
         of_class = [order[test.labels[order] == label][:TEST_PER_CLASS] for label in range(CLASSES)]
         return self._batch(test, torch.stack(of_class, dim=1).flatten())
@@ -143,6 +148,9 @@ class ClassToImage(Task):
         """The Fréchet distance to the real test images."""
         samples, real = (self.classifier.features(images.cpu()) for images in (sample, test.target))
         return {"frechet_distance": frechet_distance(samples, real)}
+
+    def _load(self, train: bool) -> Images:
+        return self.image_set.load(train, self.data_dir)
 
     def _batch(self, images: Images, index: Int64[Tensor, "batch"]) -> Batch:
         return Batch(images.labels[index], self.image_set.normalised(images.pixels[index]))

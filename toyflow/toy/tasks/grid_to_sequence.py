@@ -1,7 +1,9 @@
 """`grid-to-sequence`: a 4x4 grid of MNIST digits to its 16 digits, row by row.
 
 A rich condition (the images all but determine the answer) and a compact target: 16 tokens of 10 numbers. Two
-options make it harder: the grid's side, 2 to 6, and noise on the images.
+options make it harder: the grid's side, 2 to 6, and noise on the images. `code=scalar` writes a digit as one
+number instead of ten (`toyflow/toy/codes.py`); `split=validation` tests on held-out training digits, for all
+that is tuned: the test digits are for final numbers.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
 from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
 from toyflow.networks.denoiser import Reading
 from toyflow.optionset import OptionSet, choice, number
-from toyflow.toy.codes import CLASSES, CODES
+from toyflow.toy.codes import DIGIT_CODES, DigitCode
 from toyflow.toy.encoder import ENCODERS, TileEncoder
 from toyflow.toy.mnist import Digits, load_digits, unpack_mnist
+from toyflow.toy.splits import SPLITS, testing_part, training_part
 from toyflow.toy.task import Task
 from toyflow.training import Batch
 
@@ -37,11 +40,11 @@ DECODERS = {
 class GridReader(DenoisingModel):
     """Tile CNN and denoiser. A tile and the target token at its place share one position embedding."""
 
-    def __init__(self, tiles: int, encoder: str, decoder: str, attention: AttentionKind) -> None:
+    def __init__(self, target: tuple[int, int], encoder: str, decoder: str, attention: AttentionKind) -> None:
         super().__init__()
         size = DECODERS[decoder]
         self.encoder = TileEncoder(ENCODERS[encoder], size.width)
-        self.denoiser = Denoiser(tiles, CLASSES, size, attention)
+        self.denoiser = Denoiser(*target, size, attention)
 
     def encode(self, observation: UInt8[Tensor, "batch tiles 28 28"]) -> Reading:
         """What the denoiser needs of the tiles."""
@@ -50,10 +53,12 @@ class GridReader(DenoisingModel):
 
 @dataclass(frozen=True)
 class GridData(OptionSet):
-    """How hard the grid is to read."""
+    """How hard the grid is to read, how its digits are written, and which test."""
 
     side: int = number(4, low=2, high=6)
     condition_noise: float = number(0.0, low=0, high=2)
+    code: str = choice(*DIGIT_CODES, added=True)
+    split: str = choice(*SPLITS, added=True)
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,19 @@ class GridToSequence(Task):
         return self.data.side**2
 
     @property
-    def target_shape(self) -> tuple[int, ...]:
+    def target_shape(self) -> tuple[int, int]:
         """A code for each tile."""
-        return self.tiles, CLASSES
+        return self.tiles, self.code.length
+
+    @property
+    def code(self) -> DigitCode:
+        """How digits are written."""
+        return DIGIT_CODES[self.data.code]
 
     @cached_property
     def digits(self) -> Digits:
         """What training grids are made of."""
-        return load_digits(train=True)
+        return training_part(load_digits, self.data.split)
 
     def prepare(self) -> None:
         """Unpack MNIST."""
@@ -99,19 +109,21 @@ class GridToSequence(Task):
         return self._grids(self.digits, index, generator)
 
     def test_set(self) -> Batch:
-        """Disjoint grids, 625 of side 4: every test digit at most once, dealt by a fixed permutation."""
+        """Disjoint grids, 625 of side 4: every digit that tests at most once, dealt by a fixed
+        permutation."""
+        digits = testing_part(load_digits, self.data.split)
         generator = torch.Generator().manual_seed(0)
-        order = torch.randperm(10_000, generator=generator)
+        order = torch.randperm(len(digits.labels), generator=generator)
         whole = len(order) // self.tiles * self.tiles
-        return self._grids(load_digits(train=False), order[:whole].reshape(-1, self.tiles), generator)
+        return self._grids(digits, order[:whole].reshape(-1, self.tiles), generator)
 
     def build_model(self, options: GridModel) -> Model:
         """A `GridReader`."""
-        return GridReader(self.tiles, options.encoder, options.decoder, options.attention)
+        return GridReader(self.target_shape, options.encoder, options.decoder, options.attention)
 
     def score(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> dict[str, Tensor]:
-        """The code nearest to each token is read as its digit; of equal-length codes it is the argmax."""
-        right = (sample.argmax(-1) == test.target.argmax(-1)).float()
+        """The code nearest to each token is read as its digit."""
+        right = (self.code.read(sample) == self.code.read(test.target)).float()
         return {"exact_match": right.amin(1), "digit_accuracy": right.mean(1)}
 
     def _grids(
@@ -121,4 +133,4 @@ class GridToSequence(Task):
         if level:
             noise = level * 255 * torch.randn(images.shape, generator=generator)
             images = (images + noise).clamp(0, 255).to(torch.uint8)
-        return Batch(images, CODES[digits.labels[index]])
+        return Batch(images, self.code.write(digits.labels[index]))
