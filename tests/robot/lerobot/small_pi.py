@@ -1,5 +1,5 @@
-"""pi0 and pi05 of a few layers with random weights. Their own tokeniser is on the hub; here it is one of a few
-words."""
+"""pi0 and pi05 of a few layers with random weights. Their own tokeniser is on the hub; here it is one of a
+few words."""
 
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +12,8 @@ from robot.lerobot.small_smolvla import word_tokeniser
 from robot.lerobot_policies import features, save
 
 OPTIONS = {
-    "chunk_size": 6, "n_action_steps": 6, "image_resolution": (56, 56), "dtype": "float32", "compile_model": False,
+    "chunk_size": 6, "n_action_steps": 6, "image_resolution": (56, 56), "dtype": "float32",
+    "compile_model": False,
 }  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def save_pi(folder: Path, kind: str, patch: pytest.MonkeyPatch) -> Path:
 
 
 def shrink(kind: str, patch: pytest.MonkeyPatch) -> None:
-    """Let LeRobot build policies of type `pi0` or `pi05` small, and find no tokeniser but that of a few words."""
+    """Let LeRobot build policies of type `pi0` or `pi05` small, with a tokeniser of a few words."""
     from lerobot.processor import tokenizer_processor
 
     module: Any = import_module(f"lerobot.policies.{kind}.modeling_{kind}")

@@ -19,6 +19,7 @@ from robot.lerobot_robot import install
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
+from toyflow.flow import Decoding
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.interface import Observation
 from toyflow.robot.lerobot.adapt import set_steps
@@ -96,8 +97,8 @@ def test_there_and_back_it_plans_the_same(cell, tmp_path):
     assert back.record.label == "shift:4" and back.record.key != stored.record.key
     ours = open_planner(back, CPU)
     for steps in (1, 10):
-        planner.set_num_steps(steps)
-        ours.set_num_steps(steps)
+        planner.set_decoding(Decoding(steps))
+        ours.set_decoding(Decoding(steps))
         np.testing.assert_array_equal(ours.plan([observation()], [3]), planner.plan([observation()], [3]))
     with pytest.raises(UsageError, match="exported exists; name a new folder"):
         export_policy(stored, tmp_path / "exported")
@@ -151,7 +152,7 @@ def test_lerobot_plans_the_same(cell, tmp_path):
     noise = torch.randn(1, 10, 32, generator=torch.Generator().manual_seed(3))
     for steps in (1, 10):
         set_steps(policy, steps)
-        planner.set_num_steps(steps)
+        planner.set_decoding(Decoding(steps))
         ours = planner.plan([seen], [3])
         chunk = after(policy.predict_action_chunk(before(dict(batch)), noise=noise))
         np.testing.assert_allclose(chunk.numpy(), ours, rtol=0, atol=1e-6)
@@ -219,7 +220,7 @@ def test_lerobot_drives_a_robot_in_one_step(cell, tmp_path):
         )  # fmt: skip
         assert DataSet(str(data)).frames == len(sent.read_text().splitlines())
     actions = np.loadtxt(sent)
-    planner.set_num_steps(1)
+    planner.set_decoding(Decoding())
     assert len(actions) > planner.horizon and np.isfinite(actions).all()
     spread = np.asarray(stored.details["normalisation"]["action"]["scale"])
     assert (np.abs(actions - stored.details["normalisation"]["action"]["centre"]) < 20 * spread).all()

@@ -54,7 +54,11 @@ def test_later_noise_is_nested_too():
 
 def test_mean_and_deviation_are_kept():
     with SeededNoise([1], 2):
-        plain, moved, placed = torch.randn(2, 3), torch.normal(5.0, 2.0, (2, 3)), torch.zeros(2, 3).normal_(5, 2)
+        plain, moved, placed = (
+            torch.randn(2, 3),
+            torch.normal(5.0, 2.0, (2, 3)),
+            torch.zeros(2, 3).normal_(5, 2),
+        )
     assert not torch.equal(plain, moved)
     with SeededNoise([1], 2):
         torch.randn(2, 3)
@@ -83,9 +87,7 @@ class Denoiser(nn.Module):
 
 
 def diffusion(unet) -> SimpleNamespace:
-    return SimpleNamespace(
-        config=SimpleNamespace(type="diffusion"), diffusion=SimpleNamespace(unet=unet)
-    )
+    return SimpleNamespace(config=SimpleNamespace(type="diffusion"), diffusion=SimpleNamespace(unet=unet))
 
 
 def test_a_denoiser_repeats_what_has_fewer_rows():

@@ -62,6 +62,7 @@ def import_checkpoint(
         seed=0,
         recipe={},
         data=data,
+        prediction=known.prediction if known else None,
     )
     store.check_task(record.task)
     store.prepare()

@@ -96,27 +96,23 @@ class LeRobotPlanner(Planner):
         set_steps(self.policy, decoding.steps)
         self.decoding, self.model_calls = decoding, decoding.steps
 
-    @torch.inference_mode()
     def plan(
         self, observations: Sequence[Observation], seeds: Sequence[int]
     ) -> Float32[np.ndarray, "batch horizon action"]:
-        """See `Planner`. Draws are averaged before LeRobot's postprocessor turns them into the robot's units:
-        the same where that is affine, as all its normalisations are, and right where it is not. All time
+        """See `Planner`. The draws are averaged before LeRobot's postprocessor, not after: the same for its
+        normalisations, all of which are affine, but angles, say, have no mean in the robot's units. All time
         counts as `decoding`: LeRobot does not separate the condition."""
         began = time.perf_counter()
-        chunks = self._decode(observations, seeds, self.decoding.draws)
-        actions = self._after(chunks.mean(0)).float().cpu().numpy()
+        actions = self._in_units(self._decode(observations, seeds, self.decoding.draws).mean(0))
         self.stage_seconds["decoding"] += time.perf_counter() - began
         return actions
 
-    @torch.inference_mode()
     def answers(
         self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
     ) -> Float32[np.ndarray, "draws batch horizon action"]:
         """See `Planner`."""
         self._check_draws(draws)
-        chunks = self._decode(observations, seeds, draws)
-        return np.stack([self._after(each).float().cpu().numpy() for each in chunks])
+        return np.stack([self._in_units(each) for each in self._decode(observations, seeds, draws)])
 
     def latency(self) -> Latency:
         """See `Planner`. T_step is half the difference between plans of 3 and of 1 steps; T_condition is a
@@ -124,23 +120,23 @@ class LeRobotPlanner(Planner):
         T_step is 0."""
         observation = self.any_observation()
 
-        def plan_in(steps: int) -> Callable[[], object]:
+        def plan_in(decoding: Decoding) -> Callable[[], object]:
             def call() -> None:
-                self.set_decoding(replace(asked, steps=steps))
+                self.set_decoding(decoding)
                 self.plan([observation], [0])
 
             return call
 
         asked, seconds = self.decoding, self.stage_seconds.copy()
-        wait = partial(synchronise, str(self.device))
-        several = (3,) if can_decode(self.checkpoint.kind, 3) else ()
-        times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, *several, asked.steps))}, wait)
+        one, three = replace(asked, steps=1), replace(asked, steps=3)
+        told = [one, asked, Decoding(), *([three] if can_decode(self.checkpoint.kind, 3) else [])]
+        times = timed({each.label: plan_in(each) for each in told}, partial(synchronise, str(self.device)))
         self.set_decoding(asked)
         self.stage_seconds = seconds
-        one, three = times["1"], times.get("3", times["1"])
-        step = Times(*(round((b - a) / 2, 4) for a, b in zip(_pair(one), _pair(three), strict=True)))
-        condition = Times(*(round(a - b, 4) for a, b in zip(_pair(one), _pair(step), strict=True)))
-        return Latency(condition, step, {asked.steps: times[str(asked.steps)]})
+        in_one, in_three = _pair(times[one.label]), _pair(times.get(three.label, times[one.label]))
+        step = Times(*(round((b - a) / 2, 4) for a, b in zip(in_one, in_three, strict=True)))
+        condition = Times(*(round(a - b, 4) for a, b in zip(in_one, _pair(step), strict=True)))
+        return Latency(condition, step, times[asked.label], times[Decoding().label])
 
     @property
     def _stacks(self) -> bool:
@@ -166,18 +162,25 @@ class LeRobotPlanner(Planner):
             self._predict([self.any_observation()] * 2, noise)
         except Exception as error:
             raise UsageError(
-                f"{self.checkpoint.where}, a LeRobot policy of type {self.checkpoint.kind}, cannot plan for two "
-                f"observations at once, which averaging needs: {first_line(error)}"
+                f"{self.checkpoint.where}, a LeRobot policy of type {self.checkpoint.kind}, cannot plan for "
+                f"two observations at once, which averaging needs: {first_line(error)}"
             ) from error
         return noise.answered > 0
 
     def _check_draws(self, draws: int) -> None:
         if draws > 1 and not self._takes_noise:
             raise UsageError(
-                f"a LeRobot policy of type {self.checkpoint.kind} takes no noise: there is nothing to average "
-                f"over {draws} draws."
+                f"a LeRobot policy of type {self.checkpoint.kind} takes no noise: there is nothing to "
+                f"average over {draws} draws."
             )
 
+    @torch.inference_mode()
+    def _in_units(
+        self, chunks: Float[Tensor, "batch horizon action"]
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        return self._after(chunks).float().cpu().numpy()
+
+    @torch.inference_mode()
     def _decode(
         self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
     ) -> Float[Tensor, "draws batch horizon action"]:
@@ -186,9 +189,12 @@ class LeRobotPlanner(Planner):
             rows = self._predict(observations, SeededNoise(seeds, draws))
         else:
             each = zip(observations, seeds, strict=True)
-            rows = torch.cat([self._predict([seen] * draws, SeededNoise([seed], draws)) for seen, seed in each])
+            rows = torch.cat(
+                [self._predict([seen] * draws, SeededNoise([seed], draws)) for seen, seed in each]
+            )
         return rows.float().unflatten(0, (len(observations), draws)).transpose(0, 1)
 
+    @torch.inference_mode()
     def _predict(self, observations: Sequence[Observation], noise: SeededNoise) -> Tensor:
         """The answer to each row of noise; where the policy does not encode an observation once for its rows,
         it is given once for each."""

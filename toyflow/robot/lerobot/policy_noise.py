@@ -44,8 +44,8 @@ class SeededNoise(TorchFunctionMode):
     As a context, it answers whatever asks torch for normal noise with as many rows: `torch.randn`,
     `torch.randn_like`, `torch.normal` and `Tensor.normal_`. So a policy that takes no noise as an argument
     has it anyhow, and a sampler that adds noise in its steps (DDPM) adds -z to the second of a pair where
-    the first has z. Each pair has a generator of its own, so that the first row of a seed meets the same noise
-    whatever the number of draws.
+    the first has z. Each pair has a generator of its own, so that the first row of a seed meets the same
+    noise whatever the number of draws.
 
     Args:
         seeds: one per observation.
