@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from toyflow.errors import UsageError, first_line
-from toyflow.flow.decoding import Decoding
+from toyflow.flow import Decoding
 from toyflow.machine import synchronise
 from toyflow.robot.data.data_set import CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from toyflow.flow.decoding import draw_noise
+from toyflow.flow import draw_noise
 
 DENOISERS = {
     "diffusion": "diffusion.unet.forward",
