@@ -12,6 +12,7 @@ from toyflow.flow import Model, Objective
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.data.moments import spread_frames
 from toyflow.robot.data.resize import resized
 from toyflow.robot.policy.checkpoint import load_policy
 from toyflow.robot.policy.policy import Policy, PolicyInput
@@ -47,7 +48,7 @@ def bench_of(
             f"not {asked}); name that with --data-dir."
         )
     policy, _ = load_policy(training)
-    frames = _moments(data, policy.spec.horizon, examples)
+    frames = spread_frames(data, policy.spec.horizon, examples)
     chunks = data.chunks(frames, policy.spec.horizon)
     images = _images(data, policy.spec, frames)
     observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts))
@@ -87,12 +88,6 @@ class TrainedDimensions(Model):
         """See `Policy.forward`."""
         dims = x.shape[-1]
         return self.policy(pad(x, (0, ACTION_WIDTH - dims)), t, condition, r)[..., :dims]
-
-
-def _moments(data: DataSet, horizon: int, count: int) -> Tensor:
-    every = torch.arange(data.frames)
-    whole = every[~data.chunks(every, horizon).is_pad.any(1)]
-    return whole[torch.linspace(0, len(whole) - 1, min(count, len(whole))).round().long()]
 
 
 def _images(data: DataSet, spec: PolicySpec, frames: Tensor) -> dict[str, Tensor]:

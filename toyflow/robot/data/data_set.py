@@ -85,6 +85,15 @@ class DataSet:
         return self._meta.total_episodes
 
     @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """What each number of an action is called; `0`, `1`, ... where the data set does not say."""
+        names = self._meta.features[ACTION].get("names")
+        if isinstance(names, Mapping):  # {"motors": [...]} in many data sets
+            names = [name for group in names.values() if isinstance(group, list) for name in group]
+        dims = self.interface.action_dim
+        return tuple(map(str, names if names and len(names) == dims else range(dims)))
+
+    @cached_property
     def fingerprint(self) -> str:
         """First 12 hexadecimal digits of a hash of its description, statistics, states and actions."""
         digest = hashlib.sha256()
@@ -126,6 +135,19 @@ class DataSet:
         prompts = [self._prompts[int(task)] for task in columns.task[frames]]
         return Chunks(columns.state[frames], prompts, columns.actions[ahead.clamp(max=last)], ahead > last)
 
+    def whole(self, horizon: int) -> Int64[Tensor, "frames"]:
+        """The frames with `horizon` actions of their episode ahead, their own included."""
+        every = torch.arange(self.frames)
+        return every[every + horizon - 1 <= self._columns.last_frame]
+
+    def episode_of(self, frames: Int64[Tensor, "batch"]) -> Int64[Tensor, "batch"]:
+        """The number of each frame's episode."""
+        return self._columns.episode[frames]
+
+    def first_frame_of(self, frames: Int64[Tensor, "batch"]) -> Int64[Tensor, "batch"]:
+        """The first frame of each frame's episode."""
+        return torch.searchsorted(self._columns.last_frame, self._columns.last_frame[frames])
+
     def image(self, frame: int, camera: str) -> UInt8[Tensor, "3 height width"]:
         """The image of a camera at a frame, decoded, in 0..255."""
         return self.images(frame)[camera]
@@ -165,6 +187,7 @@ class DataSet:
             _floats(table[STATE]),
             _floats(table[ACTION]),
             torch.from_numpy(np.asarray(table["task_index"]).astype(np.int64)),
+            torch.from_numpy(episode.astype(np.int64)),
             torch.from_numpy(last.astype(np.int64)),
         )
         for name, column in ((STATE, columns.state), (ACTION, columns.actions)):
@@ -178,6 +201,7 @@ class _Columns(NamedTuple):
     state: Float[Tensor, "frames state"]
     actions: Float[Tensor, "frames action"]
     task: Int64[Tensor, "frames"]
+    episode: Int64[Tensor, "frames"]
     last_frame: Int64[Tensor, "frames"]
     """The last frame of each frame's episode."""
 
