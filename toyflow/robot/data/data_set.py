@@ -140,9 +140,10 @@ class DataSet:
         every = torch.arange(self.frames)
         return every[every + horizon - 1 <= self._columns.last_frame]
 
-    def episode_of(self, frames: Int64[Tensor, "batch"]) -> Int64[Tensor, "batch"]:
-        """The number of each frame's episode."""
-        return self._columns.episode[frames]
+    @property
+    def episode_numbers(self) -> Int64[Tensor, "frames"]:
+        """For each frame the number of its episode, from 0."""
+        return torch.unique(self._columns.last_frame, return_inverse=True)[1]
 
     def first_frame_of(self, frames: Int64[Tensor, "batch"]) -> Int64[Tensor, "batch"]:
         """The first frame of each frame's episode."""
@@ -187,7 +188,6 @@ class DataSet:
             _floats(table[STATE]),
             _floats(table[ACTION]),
             torch.from_numpy(np.asarray(table["task_index"]).astype(np.int64)),
-            torch.from_numpy(episode.astype(np.int64)),
             torch.from_numpy(last.astype(np.int64)),
         )
         for name, column in ((STATE, columns.state), (ACTION, columns.actions)):
@@ -201,7 +201,6 @@ class _Columns(NamedTuple):
     state: Float[Tensor, "frames state"]
     actions: Float[Tensor, "frames action"]
     task: Int64[Tensor, "frames"]
-    episode: Int64[Tensor, "frames"]
     last_frame: Int64[Tensor, "frames"]
     """The last frame of each frame's episode."""
 

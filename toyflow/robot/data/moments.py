@@ -37,7 +37,7 @@ def spread_frames(
             raise UsageError(
                 f"{where} has episodes 0 to {data.episodes - 1}, and no episode {listed_ranges(absent)}."
             )
-        whole = whole[torch.isin(data.episode_of(whole), torch.tensor(sorted(episodes)))]
+        whole = whole[torch.isin(data.episode_numbers[whole], torch.tensor(sorted(episodes)))]
         where = f"none of the episodes {listed_ranges(sorted(episodes))} of {where}"
     if not len(whole):
         raise UsageError(

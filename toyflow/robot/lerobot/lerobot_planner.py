@@ -151,10 +151,13 @@ class LeRobotPlanner(Planner):
             return config.horizon, config.action_feature.shape[0]
         return config.chunk_size, config.max_action_dim
 
+    @property
+    def takes_noise(self) -> bool:
+        """See `Planner`; for a type of policy that is not known, plans of a blank observation tell."""
+        return self._answers_differ
+
     @cached_property
-    def _takes_noise(self) -> bool:
-        """Whether noise decides its plans; for a type that is not known, a plan of a blank observation
-        tells."""
+    def _answers_differ(self) -> bool:
         if self._encodes_once:
             return True
         noise = SeededNoise([0], draws=2)
@@ -168,7 +171,7 @@ class LeRobotPlanner(Planner):
         return noise.answered > 0
 
     def _check_draws(self, draws: int) -> None:
-        if draws > 1 and not self._takes_noise:
+        if draws > 1 and not self.takes_noise:
             raise UsageError(
                 f"a LeRobot policy of type {self.checkpoint.kind} takes no noise: there is nothing to "
                 f"average over {draws} draws."
