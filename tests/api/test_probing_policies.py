@@ -21,7 +21,7 @@ from robot.lerobot_policies import save, save_act
 from toyflow.api.probing_policies import probe_planner, probe_policy
 from toyflow.errors import UsageError
 from toyflow.flow import draw_noise
-from toyflow.report.policy_probe import anatomy_by_part, errors_by_part, policy_sentences
+from toyflow.report.policy_probe import anatomy_frame, errors_frame, policy_sentences
 from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
@@ -130,7 +130,8 @@ def test_a_known_leak_is_covered_through_the_whole_command(many, tmp_path, monke
 
     monkeypatch.setattr(Policy, "forward", leaky)
     found = probed(cell(tmp_path, many, "pure-noise"), str(many))
-    rows = anatomy_by_part(found).set_index(["of", "name"])
+    rows = anatomy_frame(found)
+    rows = rows[rows["of"] == "actions"].set_index(["part", "name"])
     for part in (("whole chunk", "whole chunk"), ("joint", "action_0"), ("joint", "action_1"), ("time", "3")):
         row = rows.loc[part]
         assert row["leak_low"] < a**2 < row["leak_high"] and row["leak"] == pytest.approx(a**2, rel=0.1)
@@ -157,7 +158,11 @@ def test_one_step_against_ten_is_paired(many):
     """Both have the same leak, so that all of the difference is what ten steps add."""
     data = DataSet(str(many))
     found = probe_planner(Known(data, 0.3, off=0.1, worse=0.05), data, steps=[1, 10], draws=[1, 8])
-    rows = errors_by_part(found).set_index(["of", "name", "unit", "steps", "draws"])
+    rows = errors_frame(found)
+    moves = rows[(rows["of"] == "moves") & (rows["name"] == "action_1") & (rows["unit"] == "rms moves")]
+    white = moves[moves["draws"] == 1]["rms"]  # as the data's actions are: an offset moves nothing
+    assert len(white) == 2 and white.tolist() == pytest.approx([0.3, 0.3], rel=0.05)
+    rows = rows[rows["of"] == "actions"].set_index(["part", "name", "unit", "steps", "draws"])
     one, ten = (rows.loc[("joint", "action_1", "standard deviations", steps, 1)] for steps in (1, 10))
     assert one["rms"] == pytest.approx(np.hypot(0.3, 0.1), rel=0.03)
     assert ten["rms"] == pytest.approx(np.hypot(0.3, 0.55), rel=0.03)
@@ -166,21 +171,19 @@ def test_one_step_against_ten_is_paired(many):
     eight = rows.loc[("joint", "action_1", "standard deviations", 1, 8)]
     assert eight["rms"] == pytest.approx(0.1, rel=0.03)
     deviation = data.statistics("action")["std"][1]
-    robot = rows.loc[("joint", "action_1", "robot", 1, 1)]
+    robot = rows.loc[("joint", "action_1", "robot's units", 1, 1)]
     assert robot["rms"] == pytest.approx(one["rms"] * deviation, rel=1e-4)
-    assert rows.loc[("joint", "action_0", "robot", 1, 1)]["rms"] == pytest.approx(0, abs=1e-6)
-    assert rows.loc[("joint", "action_2", "robot", 10, 1)]["rms"] == pytest.approx(0, abs=1e-6)
+    assert rows.loc[("joint", "action_0", "robot's units", 1, 1)]["rms"] == pytest.approx(0, abs=1e-6)
+    assert rows.loc[("joint", "action_2", "robot's units", 10, 1)]["rms"] == pytest.approx(0, abs=1e-6)
     said = policy_sentences(found)
-    assert any(
-        line.startswith("In one step actions err by") and "not worse, but better" in line for line in said
-    )
+    assert any(line.startswith("In one step actions err by") and ": better by" in line for line in said)
     assert "is not known" in said[-1]
 
 
 def test_a_plan_of_several_draws_errs_as_their_mean(many):
     data = DataSet(str(many))
     found = probe_planner(Known(data, 0.4), data, steps=[1], draws=[1, 4, 16], examples=30)
-    rms = {each.draws: np.sqrt(found.deviations(each).mean()) for each in found.squares}
+    rms = {each.draws: np.sqrt(found.actions.scaled(each).mean()) for each in found.decodings}
     assert rms[1] == pytest.approx(0.4 / 2**0.5, rel=0.05)
     assert rms[4] < 1e-6 and rms[16] < 1e-6  # pairs of noise cancel
 
@@ -209,7 +212,7 @@ def test_what_is_written_and_said(many, tmp_path):
         assert set(frame["frames_are"]) == {"frames of training"} and set(frame["episodes"]) == {12}
         assert set(frame["interval"]) == {"t over episodes"} and set(frame["frames"]) == {40}
     summary = json.loads(written[2].read_text())
-    assert summary["frames_are"] == "frames of training" and list(summary["rms_in_deviations"]) == [
+    assert summary["frames_are"] == "frames of training" and list(summary["actions"]["rms"]) == [
         "K=1", "K=1 M=8", "K=10", "K=10 M=8",
     ]  # fmt: skip
     first = [path.read_bytes() for path in written]
@@ -231,10 +234,10 @@ def test_what_is_written_and_said(many, tmp_path):
 def test_a_regression_has_no_leak_and_errs_all_the_same(many, tmp_path):
     policy = cell(tmp_path, many, "regression")
     found = probed(policy, examples=24)
-    assert [each.label for each in found.squares] == ["K=1"] and found.model.steps is None
+    assert [each.label for each in found.decodings] == ["K=1"] and found.model.steps is None
     assert float(found.model.anatomy.leak.abs().max()) == 0
     assert "leak is 0 by construction" in policy_sentences(found)[1]
-    assert errors_by_part(found)["rms"].max() > 0 and len(write_policy_probe(found, tmp_path)) == 5
+    assert errors_frame(found)["rms"].max() > 0 and len(write_policy_probe(found, tmp_path)) == 5
     with pytest.raises(UsageError, match="takes no noise: its leak is 0 by construction"):
         probed(policy, draws=[1, 8])
 
@@ -276,7 +279,7 @@ def test_episodes_that_lerobot_did_not_train_on(smolvla, small, tmp_path):
 
 def test_an_act_of_random_weights(small, tmp_path):
     found = probed(save_act(tmp_path / "act"), str(small[0]), examples=4, out=tmp_path)
-    assert not found.takes_noise and [each.label for each in found.squares] == ["K=1"]
+    assert not found.takes_noise and [each.label for each in found.decodings] == ["K=1"]
     assert "leak is 0 by construction" in policy_sentences(found)[1]
 
 

@@ -8,9 +8,10 @@ the frames of a data set. No simulator is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -22,7 +23,7 @@ from toyflow.flow import Decoding, VelocityPrediction
 from toyflow.flow.anatomy import MANY_STEPS, ONE_STEP_DRAWS, SAMPLE_DRAWS, Anatomy, dissect
 from toyflow.machine import choose_device, cores
 from toyflow.report.anatomy_report import DissectedModel
-from toyflow.report.policy_probe import Origin, ProbedPolicy
+from toyflow.report.policy_probe import Origin, PlanErrors, ProbedPolicy
 from toyflow.robot.data.data_set import ACTION, DataSet
 from toyflow.robot.data.data_source import open_data_set, short_name
 from toyflow.robot.data.moments import observations_at, spread_frames
@@ -123,9 +124,10 @@ def probe_planner(
 ) -> ProbedPolicy:
     """Probe any `Planner`, such as that of a policy of your own.
 
-    Every frame is decoded from the same noises in each number of steps. The anatomy is of answers in one step
-    and of samples in the largest number of steps, in units of each action's standard deviation over the data
-    set; actions that never change have none, and are left out of it.
+    Every frame is decoded from the same noises in each number of steps. Errors are measured of actions, in
+    units of each number's standard deviation over the data set, and of moves from one action to the next, in
+    units of the data's root mean square move. Numbers that never change have no unit, and are left out of the
+    anatomy, which is that of answers in one step and of samples in the largest number of steps.
 
     Args:
         planner: the policy; it is left in another decoding.
@@ -139,8 +141,7 @@ def probe_planner(
     """
     _check_fits(planner, data, fps)
     scaling = scaling_of(f"data set {data.where}, action statistics", data.statistics(ACTION))
-    moving = torch.tensor([place for place, scale in enumerate(scaling.scale) if scale], dtype=torch.long)
-    if not len(moving):
+    if not any(scaling.scale):
         raise UsageError(f"the actions of data set {data.where} never change, so there is nothing to probe.")
     counts = _steps(planner, steps)
     averaged = _draws(planner, draws)
@@ -153,36 +154,35 @@ def probe_planner(
         )
     decoded = _decoded(planner, data, frames, _noises(planner, counts, averaged), on_progress)
     actions = data.chunks(frames, planner.horizon).actions.double()
-    scale = torch.tensor(scaling.scale, dtype=torch.float64)[moving]
-
-    def in_deviations(chunks: Tensor) -> Tensor:
-        return chunks[..., moving].double() / scale
-
+    decoded = {count: found.double() for count, found in decoded.items()}
     sampled = max(counts) if planner.takes_noise and max(counts) > 1 else None
-    anatomy = _anatomy(
-        in_deviations(decoded[1]),
-        in_deviations(actions),
-        None if sampled is None else in_deviations(decoded[sampled]),
-        groups,
-    )
-    common = min(len(decoded[count]) for count in counts)
-    squares = {
-        Decoding(count, draws=many): _squared_errors(decoded[count][:common], many, actions)
-        for count in counts
-        for many in averaged
-    }
+    may_predict_data = _may_predict_data(planner)
+
+    def errors_of(
+        of: Literal["actions", "moves"], scale: tuple[float, ...], changed: Callable[[Tensor], Tensor]
+    ) -> PlanErrors:
+        """The errors of what `changed` makes of chunks."""
+        answers = {count: changed(found) for count, found in decoded.items()}
+        targets = changed(actions)
+        anatomy = _anatomy(answers, targets, scale, sampled, groups)
+        return PlanErrors(
+            of,
+            DissectedModel(label, "", None, anatomy, 1.0, sampled, may_predict_data, key),
+            scale,
+            _squared_errors(answers, targets, averaged),
+        )
+
+    steps_of_data = _moves(actions).square().flatten(0, 1)
+    moved = tuple(steps_of_data.mean(0).sqrt().tolist()) if len(steps_of_data) else ()
     return ProbedPolicy(
-        model=DissectedModel(
-            label, "", None, anatomy, 1.0, sampled, _may_predict_data(planner), key
-        ),
+        actions=errors_of("actions", scaling.scale, lambda chunks: chunks),
+        moves=errors_of("moves", moved, _moves) if any(moved) else None,
         takes_noise=planner.takes_noise,
         dataset=short_name(data.where),
         fingerprint=data.fingerprint,
         origin=origin,
         joints=data.action_names,
-        scale=scaling.scale,
-        squares=squares,
-    )  # fmt: skip
+    )
 
 
 def origin_of(
@@ -305,24 +305,47 @@ def _decoded(
     return {count: torch.cat(found, dim=1) for count, found in answers.items()}
 
 
+def _moves(chunks: Float[Tensor, "*batch horizon action"]) -> Float[Tensor, "*batch moves action"]:
+    """The change from each action of a chunk to the next."""
+    return chunks[..., 1:, :] - chunks[..., :-1, :]
+
+
 def _anatomy(
-    answers: Float[Tensor, "draws frames horizon moving"],
-    actions: Float[Tensor, "frames horizon moving"],
-    samples: Float[Tensor, "samples frames horizon moving"] | None,
+    answers: Mapping[int, Float[Tensor, "draws frames times action"]],
+    targets: Float[Tensor, "frames times action"],
+    scale: tuple[float, ...],
+    sampled: int | None,
     groups: Int64[Tensor, "frames"],
 ) -> Anatomy:
-    if len(answers) == 1:  # without noise, two pairs would be four times the same
-        answers = answers.expand(4, *answers.shape[1:])
-    return dissect(answers, targets=actions[None], samples=samples, groups=groups)
+    """The anatomy of one step in units of `scale`, without the numbers that have none."""
+    scales = torch.tensor(scale, dtype=torch.float64)
+    moving = scales > 0
+
+    def scaled(chunks: Tensor) -> Tensor:
+        return chunks[..., moving] / scales[moving]
+
+    once = scaled(answers[1])
+    if len(once) == 1:  # without noise, two pairs would be four times the same
+        once = once.expand(4, *once.shape[1:])
+    samples = None if sampled is None else scaled(answers[sampled])
+    return dissect(once, targets=scaled(targets)[None], samples=samples, groups=groups)
 
 
 def _squared_errors(
-    answers: Float[Tensor, "draws frames horizon action"], draws: int, actions: Tensor
-) -> Float[Tensor, "frames horizon action"]:
-    """E (plan - action)^2 of plans that average `draws` answers, over all such plans of these answers."""
-    whole = len(answers) // draws * draws
-    plans = answers[:whole].double().unflatten(0, (-1, draws)).mean(1)
-    return (plans - actions).square().mean(0)
+    answers: Mapping[int, Float[Tensor, "draws frames times action"]],
+    targets: Float[Tensor, "frames times action"],
+    averaged: Sequence[int],
+) -> dict[Decoding, Float[Tensor, "frames times action"]]:
+    """E (plan - target)^2 of plans that average M answers, over all such plans of the noises from which every
+    number of steps was decoded."""
+    common = min(map(len, answers.values()))
+    found: dict[Decoding, Tensor] = {}
+    for count, every in answers.items():
+        for draws in averaged:
+            whole = common // draws * draws
+            plans = every[:whole].unflatten(0, (-1, draws)).mean(1)
+            found[Decoding(count, draws=draws)] = (plans - targets).square().mean(0)
+    return found
 
 
 def _may_predict_data(planner: Planner) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -9,102 +10,100 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from toyflow.report.anatomy_report import anatomy_figure
-from toyflow.report.policy_probe import DEVIATIONS, TIME, ProbedPolicy, anatomy_rows, errors_of
+from toyflow.report.policy_probe import (
+    ROBOT,
+    TIME,
+    PartErrors,
+    PlanErrors,
+    ProbedPolicy,
+    dissected_parts,
+    error_parts,
+)
 from toyflow.report.style import Style, legend
-from toyflow.stats import Interval, rms_over_conditions
+from toyflow.stats import Interval
 
 
 def anatomy_figure_by_joint(probed: ProbedPolicy) -> Figure:
-    """A bar for the whole chunk and for each joint: one step's error as leak, bias^2 + spread, and a diamond
-    for the variance of the model's samples."""
-    figure = anatomy_figure([row for kind, _, row in anatomy_rows(probed) if kind != TIME])
-    figure.suptitle(f"What one step's error is made of: {probed.model.label}\n{probed.where}", fontsize=10)
+    """A bar for the whole chunk and for each joint: one step's error of actions as leak and bias^2 + spread,
+    and a diamond for the variance of the model's samples."""
+    parts = dissected_parts(probed, probed.actions)
+    figure = anatomy_figure([part.row for part in parts if part.kind != TIME])
+    title = f"What one step's error of actions is made of: {probed.model.label}"
+    figure.suptitle(f"{title}\n{probed.where}", fontsize=10)
     figure.axes[-1].set_xlabel("mean square, in variances of each joint (95 % intervals over episodes)")
     return figure
 
 
 def errors_figure(probed: ProbedPolicy) -> Figure:
-    """Action errors by joint, their differences from the reference by joint, errors by time of the chunk, and
-    the anatomy by time."""
-    size = (12.5, 4.2 + 0.32 * max(4, len(probed.moving)))
+    """A column of panels for actions and one for moves: errors of each decoding by joint, by time of the
+    chunk, and the anatomy of one step by time."""
+    columns, joints = len(probed.errors), len(probed.actions.moving) + 1
+    heights = [0.3 * joints + 0.9, 2.9, 2.9]
     figure, grid = plt.subplots(
-        2,
-        2,
-        figsize=size,
-        layout="constrained",
-        gridspec_kw={"height_ratios": [0.32 * len(probed.moving) + 1, 3]},
-    )
-    style = Style([each.label for each in probed.squares])
-    _by_joint(grid[0, 0], grid[0, 1], probed, style)
-    _by_time(grid[1, 0], probed, style)
-    legend(figure, "outside lower center", ncols=len(probed.squares))
-    _anatomy_by_time(grid[1, 1], probed)
-    figure.suptitle(
-        f"Action error of {probed.model.label} (95 % intervals over episodes)\n{probed.where}", fontsize=11
-    )
+        3, columns, figsize=(6.2 * columns, sum(heights) + 1), squeeze=False, layout="constrained",
+        gridspec_kw={"height_ratios": heights},
+    )  # fmt: skip
+    style = Style([each.label for each in probed.decodings])
+    for errors, (by_joint, by_time, _) in zip(probed.errors, grid.T, strict=True):
+        _by_joint(by_joint, probed, errors, style)
+        _by_time(by_time, probed, errors, style)
+    legend(figure, "outside lower center", ncols=len(probed.decodings))
+    for errors, axes in zip(probed.errors, grid[2], strict=True):
+        _anatomy_by_time(axes, probed, errors)
+    title = f"Plans of {probed.model.label} against the data set's actions (95 % intervals over episodes)"
+    figure.suptitle(f"{title}\n{probed.where}", fontsize=11)
     sns.despine(figure)
     return figure
 
 
-def _by_joint(errors: Axes, differences: Axes, probed: ProbedPolicy, style: Style) -> None:
-    parts = [
-        (name, squares)
-        for kind, name, unit, squares in errors_of(probed)
-        if kind != TIME and unit == DEVIATIONS
-    ]
-    count = len(probed.squares)
-    for number, decoding in enumerate(probed.squares):
+def _by_joint(axes: Axes, probed: ProbedPolicy, errors: PlanErrors, style: Style) -> None:
+    parts = [part for part in error_parts(probed, errors) if part.kind != TIME and part.unit != ROBOT]
+    for number, decoding in enumerate(probed.decodings):
         look = {**style.line(decoding.label), "linestyle": "none", "capsize": 2, "markersize": 4.5}
-        places = np.arange(len(parts)) + 0.16 * (number - (count - 1) / 2)
-        found = [rms_over_conditions(squares(decoding), groups=probed.groups) for _, squares in parts]
-        _dots(errors, found, places, look)
-        if decoding != probed.reference:
-            less = [rms_over_conditions(of(decoding), of(probed.reference), probed.groups) for _, of in parts]
-            _dots(differences, less, places, look)
-    for axes in (errors, differences):
-        axes.set_yticks(range(len(parts)), [name for name, _ in parts])
-        axes.set_ylim(len(parts) - 0.5, -0.5)
-        axes.axhline(0.5, color="0.7", linewidth=0.8)
-        axes.grid(axis="x", alpha=0.35)
-    errors.set_xlim(left=0)
-    errors.set_xlabel("rms action error, in standard deviations of the joint")
-    differences.axvline(0, color="0.3", linewidth=1)
-    differences.set_xlabel(f"rms less that of {probed.reference.label}, same frames and noises")
-    differences.set_visible(count > 1)
+        places = np.arange(len(parts)) + 0.16 * (number - (len(probed.decodings) - 1) / 2)
+        found = [part.rms(probed, decoding) for part in parts]
+        half = [part.high - part.estimate for part in found]
+        axes.errorbar([part.estimate for part in found], places, xerr=half, **look)
+    axes.set_yticks(range(len(parts)), [part.name for part in parts])
+    axes.set_ylim(len(parts) - 0.5, -0.5)
+    axes.axhline(0.5, color="0.7", linewidth=0.8)
+    axes.set_xlim(left=0)
+    if errors.of == "moves":
+        axes.axvline(1, color="0.3", linewidth=1, linestyle=(0, (1, 1.5)))  # as large as the data's moves
+    axes.set_xlabel(f"rms error of {errors.of}, in {_units(errors)}")
+    axes.grid(axis="x", alpha=0.35)
 
 
-def _dots(axes: Axes, found: list[Interval], places: np.ndarray, look: dict[str, Any]) -> None:
-    middle = np.array([part.estimate for part in found])
-    half = np.array([part.high - part.estimate for part in found])
-    axes.errorbar(middle, places, xerr=half, **look)
+def _by_time(axes: Axes, probed: ProbedPolicy, errors: PlanErrors, style: Style) -> None:
+    times = [part for part in error_parts(probed, errors) if part.kind == TIME]
+    for decoding in probed.decodings:
+        look = {**style.sparse(decoding.label), "label": f"_{decoding.label}"}  # named by the panel above
+        _band(axes, [part.rms(probed, decoding) for part in times], look)
+    axes.set_ylabel(f"rms error of {errors.of}")
+    _of_time(axes, times)
 
 
-def _by_time(axes: Axes, probed: ProbedPolicy, style: Style) -> None:
-    times = [squares for kind, _, _, squares in errors_of(probed) if kind == TIME]
-    for decoding in probed.squares:
-        found = [rms_over_conditions(squares(decoding), groups=probed.groups) for squares in times]
-        look = {**style.sparse(decoding.label), "label": "_" + decoding.label}
-        _band(axes, found, look)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("time of the action chunk, in actions")
-    axes.set_ylabel("rms action error, in standard deviations")
-    axes.grid(axis="y", alpha=0.35)
-
-
-def _anatomy_by_time(axes: Axes, probed: ProbedPolicy) -> None:
-    rows = [row.parts for kind, _, row in anatomy_rows(probed) if kind == TIME]
+def _anatomy_by_time(axes: Axes, probed: ProbedPolicy, errors: PlanErrors) -> None:
+    rows = [part.row.parts for part in dissected_parts(probed, errors) if part.kind == TIME]
     words = {"leak": "leak", "bias_and_spread": "bias² + spread"}
-    if probed.model.steps:
-        words["model_spread"] = f"variance of samples, K={probed.model.steps}"
+    if errors.model.steps:
+        words["model_spread"] = f"variance of samples, K={errors.model.steps}"
     style = Style(words.values())
     for measure, label in words.items():
         _band(axes, [parts[measure] for parts in rows], style.sparse(label))
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("time of the action chunk, in actions")
-    axes.set_ylabel("one step's error, in variances")
+    axes.set_ylabel(f"one step's error of {errors.of}, squared")
     axes.legend(frameon=False, fontsize=9)
+    _of_time(axes, rows)
+
+
+def _of_time(axes: Axes, times: Sequence[PartErrors] | Sequence[Any]) -> None:
+    axes.set_xlim(-0.02 * len(times), len(times) - 1 + 0.02 * len(times))
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("time of the action chunk, in actions")
     axes.grid(axis="y", alpha=0.35)
 
 
@@ -113,3 +112,7 @@ def _band(axes: Axes, found: list[Interval], look: dict[str, Any]) -> None:
     axes.plot(times, [part.estimate for part in found], **look)
     low, high = [part.low for part in found], [part.high for part in found]
     axes.fill_between(times, low, high, color=look["color"], alpha=0.15, linewidth=0)
+
+
+def _units(errors: PlanErrors) -> str:
+    return "standard deviations of the joint" if errors.of == "actions" else "rms moves of the joint"
