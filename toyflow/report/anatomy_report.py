@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +18,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow.flow.anatomy import DRAWS, MEASURES, Anatomy, averaged
-from toyflow.report.diagnosis import NEGLIGIBLE, Diagnosis, diagnose
+from toyflow.report.diagnosis import NEGLIGIBLE, Diagnosis, diagnose, shown
 from toyflow.report.style import in_lines
 from toyflow.stats import Interval
 
-PAIR, EIGHT, LEFT, BIAS, SPREAD, BOTH = "#1f5f99", "#5b9bd0", "#a9cdea", "#d98e3b", "#d9d9d9", "#e6c9a3"
+PAIR, EIGHT, LEFT, BIAS, SPREAD, BOTH = "#1f5f99", "#5b9bd0", "#a9cdea", "#d98e3b", "#f4f4f4", "#e6c9a3"
 """Colours of the parts of a bar, which differ in grey, too."""
+ROUNDING = 1e-9
+"""A smaller leak, as a share of the targets' variance, is rounding: no share of it is removed by draws."""
+NOTHING = Interval(math.nan, math.nan, math.nan)
+BOTH_LOOK: Any = {"color": BOTH, "hatch": "\\\\"}
 BAR: Any = {"height": 0.52, "edgecolor": "white", "linewidth": 0.4}
 LOSE_NOTHING: Any = {"color": "0.25", "linestyle": (0, (1, 1.5)), "linewidth": 1.2}
 SAMPLED: Any = {
@@ -79,6 +84,8 @@ def over_seeds(models: Sequence[DissectedModel]) -> list[DissectedLabel]:
     for (label, variant), group in groups.items():
         first, mean = group[0], averaged([model.anatomy for model in group])
         parts = mean.intervals()
+        if parts["leak"].estimate < ROUNDING * first.variance:
+            parts |= {name: NOTHING for name in parts if name.startswith("removed")}
         advice = diagnose(parts, first.variance, first.steps, first.may_predict_data)
         seeds = sum(model.seed is not None for model in group)
         found.append(
@@ -119,14 +126,14 @@ def anatomy_sentences(labels: Sequence[DissectedLabel]) -> list[str]:
 
 def anatomy_table(labels: Sequence[DissectedLabel]) -> Table:
     """Table for a terminal, a line per label and variant."""
-    split = any("bias" in each.parts for each in labels)
+    split, whole = _split(labels)
     steps = _steps(labels)
     columns = {
         "error": "error",
         "leak": "leak",
         "removed_by_2": "removed\nby 2",
         "removed_by_8": "removed\nby 8",
-        "bias_and_spread": "bias²\n+ spread",
+        **({"bias_and_spread": "bias²\n+ spread"} if whole else {}),
         **({"bias": "bias²", "spread": "spread"} if split else {}),
         **({"model_spread": f"spread\nK={steps}", "sample_error": f"error\nK={steps}"} if steps else {}),
     }
@@ -187,17 +194,18 @@ def _bar(axes: Axes, place: int, each: DissectedLabel) -> None:
     """The bar of one model. Estimates below 0 are drawn as 0."""
     parts, left = each.parts, 0.0
     leak = max(0.0, parts["leak"].estimate)
-    shares = [0.0, *(parts[f"removed_by_{draws}"].estimate if leak else 0.0 for draws in (2, 8)), 1.0]
+    removed = [parts[f"removed_by_{draws}"].estimate for draws in (2, 8)]
+    shares = [0.0, *(0.0 if math.isnan(share) else share for share in removed), 1.0]
     looks = ((PAIR, "////"), (EIGHT, "...."), (LEFT, ""))
     for (colour, hatch), low, high in zip(looks, shares[:-1], shares[1:], strict=True):
         axes.barh(place, leak * max(0.0, high - low), left=leak * low, color=colour, hatch=hatch, **BAR)
     left = leak
     _whisker(axes, left, place, parts["leak"])
-    rest = (("bias", BIAS, ""), ("spread", SPREAD, ""))
-    for name, colour, hatch in rest if "bias" in parts else (("bias_and_spread", BOTH, "\\\\"),):
+    told = {"bias": {"color": BIAS}, "spread": {"color": SPREAD, "edgecolor": "0.4"}}
+    for name, look in (told if "bias" in parts else {"bias_and_spread": BOTH_LOOK}).items():
         if name in parts:
             width = max(0.0, parts[name].estimate)
-            axes.barh(place, width, left=left, color=colour, hatch=hatch, **BAR)
+            axes.barh(place, width, left=left, **{**BAR, **look})
             left += width
             _whisker(axes, left, place, parts[name])
     if "model_spread" in parts:
@@ -207,7 +215,7 @@ def _bar(axes: Axes, place: int, each: DissectedLabel) -> None:
         drawn.lines[0].set_clip_on(False)  # one at 0 is whole
     last = parts.get("error", parts["leak"])
     end = (left + last.high - last.estimate, place - 0.1)
-    axes.annotate(f"{last.estimate:.2g}", end, (5, 0), textcoords="offset points", fontsize=8, va="center")
+    axes.annotate(shown(last.estimate), end, (5, 0), textcoords="offset points", fontsize=8, va="center")
 
 
 def _whisker(axes: Axes, end: float, place: int, part: Interval) -> None:
@@ -216,15 +224,17 @@ def _whisker(axes: Axes, end: float, place: int, part: Interval) -> None:
 
 
 def _legend(figure: Figure, labels: Sequence[DissectedLabel]) -> None:
-    split = any("bias" in each.parts for each in labels)
-    whole = any("bias_and_spread" in each.parts and "bias" not in each.parts for each in labels)
+    split, whole = _split(labels)
     handles: list[Any] = [
         Patch(facecolor=PAIR, hatch="////", edgecolor="white", label="leak that 2 draws remove"),
         Patch(facecolor=EIGHT, hatch="....", edgecolor="white", label="further leak that 8 draws remove"),
         Patch(facecolor=LEFT, edgecolor="white", label="leak that 8 draws leave"),
     ]
     if split:
-        handles += [Patch(facecolor=BIAS, label="bias²"), Patch(facecolor=SPREAD, label="the task's spread")]
+        handles += [
+            Patch(facecolor=BIAS, label="bias²"),
+            Patch(facecolor=SPREAD, edgecolor="0.4", label="the task's spread"),
+        ]
     if whole:
         handles.append(Patch(facecolor=BOTH, hatch="\\\\", edgecolor="white", label="bias² + spread"))
     steps = _steps(labels)
@@ -240,6 +250,12 @@ def _reach(each: DissectedLabel) -> float:
     return max(parts[name].high for name in ("error", "leak", "model_spread") if name in parts)
 
 
+def _split(labels: Sequence[DissectedLabel]) -> tuple[bool, bool]:
+    """Whether bias^2 and spread are told apart for some model, and whether they are not for some model."""
+    told = ["bias" in each.parts for each in labels if "bias_and_spread" in each.parts]
+    return any(told), not all(told)
+
+
 def _steps(labels: Sequence[DissectedLabel]) -> str:
     """K of the samples: `10`, or `8, 10` where models differ."""
     return ", ".join(map(str, sorted({each.steps for each in labels if each.steps is not None})))
@@ -251,7 +267,7 @@ def _variances(labels: Sequence[DissectedLabel]) -> str:
 
 
 def _cell(part: Interval | None, name: str) -> str:
-    if part is None or part.estimate != part.estimate:
+    if part is None or math.isnan(part.estimate):
         return "[dim]n/a[/]"
     half = part.high - part.estimate
     if name.startswith("removed"):

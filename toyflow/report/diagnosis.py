@@ -57,11 +57,11 @@ class Diagnosis:
     def sentence(self, label: str) -> str:
         """What is to be said of the model called `label`, in one sentence."""
         if not self.losses:
-            small = f"{self.error:.2g} of the targets' variance {self.variance:.2g}"
+            small = f"{shown(self.error)} of the targets' variance {shown(self.variance)}"
             return f"{label}: one step loses nothing to speak of ({small}): keep one step and one draw."
         first, *others = self.losses
-        words = [f"{first.size:.2g} (of {self.error:.2g}) to {_NAMES[first.part]}: {first.remedy}"]
-        words += [f"{loss.size:.2g} to {_NAMES[loss.part]}: {loss.remedy}" for loss in others]
+        words = [f"{shown(first.size)} (of {shown(self.error)}) to {_NAMES[first.part]}: {first.remedy}"]
+        words += [f"{shown(loss.size)} to {_NAMES[loss.part]}: {loss.remedy}" for loss in others]
         return f"{label}: one step loses {'; '.join(words)}."
 
 
@@ -72,6 +72,11 @@ _NAMES: dict[Part, str] = {
     "sampled spread": "spread, by the model's own samples",
     "bias or spread": "bias or the task's own spread",
 }
+
+
+def shown(size: float) -> str:
+    """A mean square as it is written: `0.12`, or `<0.0001`."""
+    return f"{size:.2g}" if size >= 1e-4 else "<0.0001"
 
 
 def diagnose(
@@ -126,7 +131,7 @@ def diagnose(
         if matters(bias, "bias" if "bias" in sizes else "bias_and_spread"):
             if steps is not None and sizes.get("sample_error", rest) <= HELPED * rest:
                 taken = steps
-                remedy = f"{steps} steps err by {sizes['sample_error']:.2g}, so keep them, or train longer"
+                remedy = f"{steps} steps err by {shown(sizes['sample_error'])}, so keep them, or train longer"
             else:
                 remedy = "neither draws nor steps help, so train longer or a larger model"
             losses.append(Loss("bias", bias, remedy))
@@ -135,7 +140,7 @@ def diagnose(
             remedy = "this objective has one step, which cannot tell them apart; compare with flow in several"
         else:
             remedy = (
-                f"{steps} steps add more noise of their own ({sampled:.2g}), so keep one and train longer"
+                f"{steps} steps add more noise of their own ({shown(sampled)}), so keep one and train longer"
             )
         losses.append(Loss("bias or spread", rest, remedy))
     losses.sort(key=lambda loss: -loss.size)

@@ -14,6 +14,7 @@ from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.data.moments import spread_frames
 from toyflow.robot.data.resize import resized
+from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.policy.checkpoint import load_policy
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
@@ -30,7 +31,8 @@ its normalised unit."""
 def bench_of(
     training: StoredTraining, examples: int, device: torch.device, where: str | None = None
 ) -> Bench:
-    """Up to `examples` evenly spread frames with a whole chunk ahead, and noise to start from.
+    """Up to `examples` evenly spread frames with a whole chunk ahead, and noise to start from. They are of
+    the episodes that were held out of the training, where some were.
 
     Args:
         where: the demonstrations, if they have moved since training.
@@ -48,7 +50,8 @@ def bench_of(
             f"not {asked}); name that with --data-dir."
         )
     policy, _ = load_policy(training)
-    frames = spread_frames(data, policy.spec.horizon, examples)
+    held_out = held_out_episodes(data.episodes, Demonstrations.parse(training.record.data).hold_out)
+    frames = spread_frames(data, policy.spec.horizon, examples, held_out or None)
     chunks = data.chunks(frames, policy.spec.horizon)
     images = _images(data, policy.spec, frames)
     observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts))

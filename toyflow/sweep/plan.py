@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -23,10 +23,11 @@ from toyflow.flow import (
 )
 from toyflow.flow.decoding import check_draws
 from toyflow.flow.schedules import TIME_SAMPLINGS
+from toyflow.optionset import number_text
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import ResolvedOptions, Subject, load_subject
-from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES, SweepOptions
+from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES, RECIPE_NUMBERS, SweepOptions
 
 VELOCITY = "velocity"
 """The default prediction, which records leave out."""
@@ -57,6 +58,13 @@ class Cell:
         return replace(self, evaluations=left) if left else None
 
 
+class Setting(NamedTuple):
+    """What is trained and evaluated, and how long and how fast it is trained."""
+
+    options: ResolvedOptions
+    recipe: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Grid:
     """The options of a sweep; its cells are their product."""
@@ -67,8 +75,7 @@ class Grid:
     steps: Sequence[int]
     seeds: Sequence[int]
     samplers: Sequence[str]
-    settings: Sequence[ResolvedOptions]
-    recipe: Mapping[str, float]
+    settings: Sequence[Setting]
     time_sampling: str = "stratified"
     predict: Sequence[str] = ("velocity",)
     grids: Sequence[str] = ("uniform",)
@@ -98,28 +105,31 @@ def plan_cells(grid: Grid) -> list[Cell]:
     if grid.time_sampling not in TIME_SAMPLINGS:
         raise UsageError(f"time sampling is {' or '.join(TIME_SAMPLINGS)}, not {grid.time_sampling!r}.")
     methods = _methods(grid)
-    decodings = _Decodings(grid, [method.objective for method in methods])
+    decodings = Decodings(
+        grid.steps,
+        grid.samplers,
+        grid.grids,
+        grid.draws,
+        [Decodable.by(method.objective) for method in methods],
+    )
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
-    varied = varied_options([{**settings.data, **settings.model} for settings in grid.settings])
     configurations: list[_Configuration] = []
-    for settings, method in product(grid.settings, methods):
+    for (setting, told), method in product(_told(grid), methods):
+        options, on = setting.options, setting.options.test_set
         training = TrainingRecord(
             task=grid.task,
-            model=dict(settings.model),
+            model=dict(options.model),
             objective=method.objective.name,
             schedule=method.schedule,
             time_sampling=grid.time_sampling if method.schedule else None,
             seed=0,
-            recipe=dict(grid.recipe),
-            data=dict(settings.data),
+            recipe=dict(setting.recipe),
+            data=dict(options.data),
             prediction=method.prediction,
         )
-        on = settings.test_set
-        evaluations = decodings.of(method.objective, on) if on else ()
-        options = {**settings.data, **settings.model}
-        told = [f"{key}={value}" for key, value in options.items() if key in varied]
+        evaluations = decodings.records(Decodable.by(method.objective), on) if on else ()
         if evaluations or not on:
             name = " ".join([training.label, *told])
             configurations.append(_Configuration(name, training, evaluations))
@@ -134,6 +144,26 @@ def plan_cells(grid: Grid) -> list[Cell]:
         able = "; ".join(f"{name} decodes in {steps}" for name, steps in named.items())
         raise UsageError(f"nothing to run in {_listed(grid.steps)} steps: {able}.")
     return list(cells.values())
+
+
+def _told(grid: Grid) -> list[tuple[Setting, list[str]]]:
+    """The settings, each with what tells it from the others: options, and numbers of the recipe that are not
+    the same for all settings of equal options."""
+    every = [{**options.data, **options.model} for options, _ in grid.settings]
+    recipes = [_varying(recipe) for _, recipe in grid.settings]
+    alike: dict[str, list[Mapping[str, str]]] = {}
+    for options, recipe in zip(every, recipes, strict=True):
+        alike.setdefault(repr(options), []).append(recipe)
+    varied = varied_options(every).union(*map(varied_options, alike.values()))
+    return [
+        (setting, [f"{name}={text}" for name, text in {**options, **recipe}.items() if name in varied])
+        for setting, options, recipe in zip(grid.settings, every, recipes, strict=True)
+    ]
+
+
+def _varying(recipe: Mapping[str, float]) -> dict[str, str]:
+    """The numbers of a recipe that a sweep may vary, as text by the name of their flag."""
+    return {name.replace("_", "-"): number_text(recipe[name]) for name in RECIPE_NUMBERS if name in recipe}
 
 
 def _product(configurations: Sequence[_Configuration], seeds: Sequence[int]) -> dict[str, Cell]:
@@ -163,8 +193,11 @@ def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = 
             steps=options.steps,
             seeds=options.seeds,
             samplers=options.samplers,
-            settings=[subject.choose(choice) for choice in options.choices()],
-            recipe=subject.recipe(options),
+            settings=[
+                Setting(chosen, subject.recipe(chosen.model, changes))
+                for chosen in map(subject.choose, options.choices())
+                for changes in options.recipes()
+            ],
             time_sampling=options.time_sampling,
             predict=options.predict,
             grids=options.grid,
@@ -230,35 +263,68 @@ def _methods(grid: Grid) -> list[_Method]:
     return methods
 
 
-class _Decodings:
-    """The decodings that a plan asks for, of one objective after the other."""
+class Decodable(NamedTuple):
+    """In which ways a trained model can be decoded, as its objective says, or its kind of LeRobot policy."""
 
-    def __init__(self, grid: Grid, objectives: Sequence[Objective]) -> None:
-        self.steps = sorted(set(grid.steps))
-        self.samplers = [parse_sampler(name).name for name in _unique(grid.samplers)]
-        self.grids = [parse_grid(name) for name in _unique(grid.grids)]
-        self.draws = sorted(set(grid.draws))
-        for draws in self.draws:
-            check_draws(draws)
-        names = _listed(_unique(objective.name for objective in objectives))
-        if max(self.draws, default=1) > 1 and not any(objective.uses_noise for objective in objectives):
+    name: str
+    can_decode: Callable[[int], bool]
+    uses_sampler: bool
+    uses_grid: bool
+    uses_noise: bool
+
+    @classmethod
+    def by(cls, objective: Objective) -> Decodable:
+        """How a model of this objective can be decoded."""
+        uses = objective.uses_sampler, objective.uses_grid, objective.uses_noise
+        return cls(objective.name, objective.can_decode, *uses)
+
+
+class Decodings:
+    """The decodings that are asked for, the product of these lists, of one model after the other.
+
+    Args:
+        steps, samplers, grids, draws: as in `SweepOptions`.
+        of: what they are asked of.
+
+    Raises:
+        UsageError: a name or number that does not exist, or a grid or draws of which none of `of` has a use.
+    """
+
+    def __init__(
+        self,
+        steps: Iterable[int],
+        samplers: Iterable[str],
+        grids: Iterable[str],
+        draws: Iterable[int],
+        of: Sequence[Decodable],
+    ) -> None:
+        self.steps = sorted(set(steps))
+        self.samplers = [parse_sampler(name).name for name in _unique(samplers)]
+        self.grids = [parse_grid(name) for name in _unique(grids)]
+        self.draws = sorted(set(draws))
+        for each in self.draws:
+            check_draws(each)
+        names = _listed(_unique(each.name for each in of))
+        if max(self.draws, default=1) > 1 and not any(each.uses_noise for each in of):
             raise UsageError(f"--draws: {names} decodes without noise, so there is nothing to average.")
-        if any(each.name != "uniform" for each in self.grids) and not any(o.uses_grid for o in objectives):
+        if any(each.name != "uniform" for each in self.grids) and not any(each.uses_grid for each in of):
             raise UsageError(
                 f"--grid: {names} has steps of its own; flow, consistency and meanflow take a grid."
             )
         self._record = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
 
-    def of(self, objective: Objective, test_set: str) -> tuple[EvaluationRecord, ...]:
-        """Those that `objective` can be decoded in."""
-        samplers = self.samplers if objective.uses_sampler else [None]
-        grids = self.grids if objective.uses_grid else [TimeGrid()]
-        draws = self.draws if objective.uses_noise else [1]
+    def records(self, of: Decodable, test_set: str, noise_seed: int = 0) -> tuple[EvaluationRecord, ...]:
+        """Those that `of` can be decoded in."""
+        samplers = self.samplers if of.uses_sampler else [None]
+        grids = self.grids if of.uses_grid else [TimeGrid()]
+        draws = self.draws if of.uses_noise else [1]
         return tuple(
-            self._record(sampler, steps, 0, test_set, None if grid.name == "uniform" else grid.name, many)
+            self._record(
+                sampler, steps, noise_seed, test_set, None if grid.name == "uniform" else grid.name, many
+            )
             for sampler, grid in product(samplers, grids)
             for steps in ([grid.steps] if grid.steps else self.steps)
-            if objective.can_decode(steps)
+            if of.can_decode(steps)
             for many in draws
         )
 
