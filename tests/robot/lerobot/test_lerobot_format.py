@@ -163,7 +163,7 @@ def test_a_config_of_an_earlier_version_predicts_the_velocity(cell, tmp_path):
     (tmp_path / "earlier/config.json").write_text(json.dumps(config))
     assert imported(tmp_path / "earlier", tmp_path / "out").record.prediction is None
     assert loaded(tmp_path / "earlier").objective.prediction.name == "velocity"
-    with pytest.raises(UsageError, match="unknown prediction 'dta'. Did you mean 'data'"):
+    with pytest.raises(UsageError, match=r"unknown prediction 'dta'\. Did you mean 'data'"):
         decoded({**config, "predict": "dta"})
 
 
