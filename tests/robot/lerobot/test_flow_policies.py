@@ -40,8 +40,8 @@ KINDS = ("smolvla", pytest.param("pi0", marks=needs_modern), pytest.param("pi05"
 
 @pytest.fixture(params=KINDS)
 def folder(request, monkeypatch, tmp_path):
-    """A policy of this kind for `points`, in LeRobot's files; in this process alone, those of pi0 and pi05 can
-    be loaded."""
+    """A policy of this kind for `points`, in LeRobot's files; those of pi0 and pi05 can be loaded in this
+    process alone."""
     if request.param == "smolvla":
         return save(tmp_path / "policy", "smolvla", **options(save_vlm(tmp_path / "vlm")))
     return save_pi(tmp_path / "policy", request.param, monkeypatch)
@@ -66,11 +66,10 @@ def test_a_plan_of_several_draws_is_the_mean_of_their_answers(folder, steps):
     plans = planner(folder, steps)
     single, answers = plans.plan(seen, [3, 4]), plans.answers(seen, [3, 4], 8)
     assert answers.shape == (8, 2, 6, 2) and answers.std(0).min() > 0.01
-    close = {"atol": 2e-3}  # SmolVLA attends in bfloat16
-    np.testing.assert_allclose(answers[0], single, **close)
-    np.testing.assert_allclose(answers[:2, 1:], plans.answers(seen[1:], [4], 2), **close)
+    np.testing.assert_allclose(answers[0], single, atol=2e-3)  # SmolVLA attends in bfloat16
+    np.testing.assert_allclose(answers[:2, 1:], plans.answers(seen[1:], [4], 2), atol=2e-3)
     plans.set_decoding(Decoding(steps, draws=8))
-    np.testing.assert_allclose(plans.plan(seen, [3, 4]), answers.mean(0), **close)
+    np.testing.assert_allclose(plans.plan(seen, [3, 4]), answers.mean(0), atol=2e-3)
 
 
 def test_answers_are_lerobots_own_from_each_noise(folder):

@@ -230,7 +230,7 @@ def test_options_that_make_no_sense_are_one_line(options, said, cell, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def loaded(folder: Path, **options):
+def loaded(folder: Path, **options) -> Any:
     """LeRobot's policy from a folder, with other options, as --policy.NAME=VALUE gives them."""
     from lerobot.configs.policies import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class

@@ -21,7 +21,7 @@ from toyflow.machine import synchronise
 from toyflow.robot.data.data_set import CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times, timed
-from toyflow.robot.lerobot.adapt import can_decode, set_steps
+from toyflow.robot.lerobot.adapt import set_steps, steps_at
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.policy_noise import SeededNoise, encode_once
 from toyflow.robot.planner import Planner
@@ -129,7 +129,7 @@ class LeRobotPlanner(Planner):
 
         asked, seconds = self.decoding, self.stage_seconds.copy()
         one, three = replace(asked, steps=1), replace(asked, steps=3)
-        told = [one, asked, Decoding(), *([three] if can_decode(self.checkpoint.kind, 3) else [])]
+        told = [one, asked, Decoding(), *([three] if steps_at(self.policy) else [])]
         times = timed({each.label: plan_in(each) for each in told}, partial(synchronise, str(self.device)))
         self.set_decoding(asked)
         self.stage_seconds = seconds
@@ -152,9 +152,13 @@ class LeRobotPlanner(Planner):
         return config.chunk_size, config.max_action_dim
 
     @cached_property
-    def _takes_noise(self) -> bool:
-        """Whether noise decides its plans; for a type that is not known, a plan of a blank observation
-        tells."""
+    def takes_noise(self) -> bool:
+        """Whether normal noise decides its plans, so that draws can be averaged; for a type that is not
+        known, a plan of a blank observation tells.
+
+        Raises:
+            UsageError: it cannot plan for a batch.
+        """
         if self._encodes_once:
             return True
         noise = SeededNoise([0], draws=2)
@@ -168,7 +172,7 @@ class LeRobotPlanner(Planner):
         return noise.answered > 0
 
     def _check_draws(self, draws: int) -> None:
-        if draws > 1 and not self._takes_noise:
+        if draws > 1 and not self.takes_noise:
             raise UsageError(
                 f"a LeRobot policy of type {self.checkpoint.kind} takes no noise: there is nothing to "
                 f"average over {draws} draws."
