@@ -53,7 +53,7 @@ class RobotRunner(Runner):
         out: the results folder.
         data_sets: folders or hub names of the demonstrations, by fingerprint.
         simulators: simulators that run at a time, for each cell.
-        videos: episodes of each task and K that are filmed.
+        videos: episodes of each task and decoding that are filmed.
         wandb: a project of Weights & Biases to log to, or None.
         cluster: where simulators run, with a copy of the policy each; None for this machine.
         accumulate: parts into which a batch, or a process's share of it, is split to save memory.
@@ -151,14 +151,14 @@ class RobotRunner(Runner):
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
     ) -> Iterator[Evaluated]:
-        """Run every evaluation's episodes: the same initial states and noise for each K."""
+        """Run every evaluation's episodes: the same initial states and noise for each decoding."""
         torch.set_num_threads(self.threads)
         planner = open_planner(training, self._device)
         for record in evaluations:
             trials = Trials.parse(record.test_set)
             interface = load_environment(trials.environment).interface
             interface.check_serves(planner.interface, trials.environment)
-            planner.set_num_steps(record.steps, record.sampler)
+            planner.set_decoding(record.decoding)
             latency = planner.latency()
             planner.stage_seconds.clear()
 
@@ -180,7 +180,7 @@ class RobotRunner(Runner):
                 "model_calls": planner.model_calls,
                 "encode_seconds": planner.stage_seconds["condition"],
                 "decode_seconds": planner.stage_seconds["decoding"],
-                "latency_ms": asdict(latency),
+                "latency_ms": {**asdict(latency), "plan": {record.label: asdict(latency.plan)}},
                 "trials": vars(trials),
                 "tasks": by_task(outcomes),
                 **({"workers": sorted(workers)} if workers else {}),
@@ -240,7 +240,7 @@ class RobotRunner(Runner):
         if self.cluster is None:
             return partial(run_episodes, planner=planner, workers=self.simulators)
         self.cluster.connect()
-        policy = SentPolicy.of(training, self.device, self.threads, record.steps, record.sampler)
+        policy = SentPolicy.of(training, self.device, self.threads, record.decoding)
         return partial(run_shards, self.cluster, policy, planner.stage_seconds, workers)
 
     @property
