@@ -44,9 +44,8 @@ def save_vlm(folder: Path) -> Path:
     )  # fmt: skip
     config.save_pretrained(folder)
     images = SmolVLMImageProcessor()
-    processor = SmolVLMProcessor(  # pyright: ignore[reportCallIssue]
-        images, word_tokeniser(), video_processor=SmolVLMVideoProcessor()
-    )
+    videos: Any = SmolVLMVideoProcessor
+    processor = SmolVLMProcessor(images, word_tokeniser(), video_processor=videos())
     processor.save_pretrained(folder)
     return folder
 

@@ -15,7 +15,7 @@ from toyflow.errors import UsageError
 from toyflow.flow import Decoding
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import Latency, Times
-from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
+from toyflow.robot.lerobot.imported import can_act_in, can_average, import_checkpoint, open_imported
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner, _renamed
 from toyflow.sweep.store import Store
@@ -178,13 +178,19 @@ class Unseen(torch.nn.Module):
     """A policy of a type that toyflow does not know: it leaks a third of the noise that it draws itself, and
     looks at one moment."""
 
-    def __init__(self, draw=torch.randn_like, most=99):
+    def __init__(self, draw=torch.randn_like, most=99, **config):
         super().__init__()
         self.draw, self.most, self.rows = draw, most, []
         shapes = {"robot_state_feature": (4,), "action_feature": (2,)}
         features = {name: SimpleNamespace(shape=shape) for name, shape in shapes.items()}
         self.config = SimpleNamespace(
-            type="unseen", image_features={}, n_obs_steps=1, n_action_steps=5, chunk_size=5, **features
+            type="unseen",
+            image_features={},
+            n_obs_steps=1,
+            n_action_steps=5,
+            chunk_size=5,
+            **features,
+            **config,
         )
 
     def reset(self):
@@ -198,8 +204,8 @@ class Unseen(torch.nn.Module):
         return told + self.draw(told) / 3
 
 
-def unseen(*given):
-    policy = Unseen(*given)
+def unseen(*given, **config):
+    policy = Unseen(*given, **config)
     loaded = (policy, lambda batch: batch, lambda chunk: chunk)
     parts = {"kind": "unseen", "load": lambda self, device: loaded}
     checkpoint = type("Theirs", (LeRobotCheckpoint,), parts)("theirs", Path())
@@ -218,6 +224,15 @@ def test_the_noise_of_a_type_never_seen_is_averaged_too():
     np.testing.assert_allclose(answers[:2, 1], 0.5 + np.stack([noise, -noise]) / 3, atol=1e-6)
     plans.set_decoding(Decoding())
     np.testing.assert_allclose(plans.plan([one, two], [3, 4]), answers[0], atol=1e-6)
+
+
+def test_the_steps_of_a_type_never_seen_are_those_of_its_configuration():
+    plans, policy = unseen(num_inference_steps=10)
+    assert policy.config.num_inference_steps == 1 == plans.decoding.steps
+    plans.set_decoding(Decoding(5))
+    assert policy.config.num_inference_steps == 5
+    with pytest.raises(UsageError, match="type unseen decodes in one call, not in 5 steps"):
+        unseen()[0].set_decoding(Decoding(5))
 
 
 def test_a_type_never_seen_that_cannot_be_averaged_says_so():
@@ -290,6 +305,11 @@ def test_an_imported_policy_is_a_cell_that_knows_its_weights(diffusion, tmp_path
     store = Store(tmp_path / "out")
     cell = import_checkpoint(checkpoint, {}, store)
     assert cell.record.label == "lerobot:diffusion" and cell.weights() == {}
+    assert cell.record.prediction is None
+    imported = cell.details["imported"]
+    assert can_average(imported) and can_act_in(imported, 10)
+    earlier = {name: imported[name] for name in imported if name not in ("steps_at", "takes_noise")}
+    assert can_average(earlier) and can_act_in(earlier, 10)
     assert import_checkpoint(checkpoint, {}, store).folder == cell.folder
     np.testing.assert_array_equal(
         open_imported(cell, CPU).plan([observation(9, (9,))], [3]),
@@ -305,6 +325,10 @@ def test_an_imported_policy_is_a_cell_that_knows_its_weights(diffusion, tmp_path
     shutil.move(moved, folder)
     import_checkpoint(checkpoint, {}, store)
     other = save_act(tmp_path / "other")
+    one_call = LeRobotCheckpoint.found(str(other))
+    assert one_call is not None
+    imported = import_checkpoint(one_call, {}, store).details["imported"]
+    assert not can_average(imported) and can_act_in(imported, 1) and not can_act_in(imported, 2)
     shutil.rmtree(folder)
     with pytest.raises(UsageError, match="holds no policy any more"):
         open_imported(cell, CPU)

@@ -21,7 +21,7 @@ from toyflow.machine import synchronise
 from toyflow.robot.data.data_set import CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times, timed
-from toyflow.robot.lerobot.adapt import can_decode, set_steps
+from toyflow.robot.lerobot.adapt import set_steps, steps_at
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.policy_noise import SeededNoise, encode_once
 from toyflow.robot.planner import Planner
@@ -129,7 +129,7 @@ class LeRobotPlanner(Planner):
 
         asked, seconds = self.decoding, self.stage_seconds.copy()
         one, three = replace(asked, steps=1), replace(asked, steps=3)
-        told = [one, asked, Decoding(), *([three] if can_decode(self.checkpoint.kind, 3) else [])]
+        told = [one, asked, Decoding(), *([three] if steps_at(self.policy) else [])]
         times = timed({each.label: plan_in(each) for each in told}, partial(synchronise, str(self.device)))
         self.set_decoding(asked)
         self.stage_seconds = seconds
@@ -153,7 +153,12 @@ class LeRobotPlanner(Planner):
 
     @property
     def takes_noise(self) -> bool:
-        """See `Planner`; for a type of policy that is not known, plans of a blank observation tell."""
+        """See `Planner`: whether normal noise decides its plans. For a type that is not known, a plan of a blank
+        observation tells.
+
+        Raises:
+            UsageError: it cannot plan for a batch.
+        """
         return self._answers_differ
 
     @cached_property

@@ -166,7 +166,8 @@ def _like(function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, 
         return args[0]
     if function is torch.normal:
         size = named.get("size", args[2] if len(args) > 2 else None)
-        return sum(_moments(args, named)) if size is None else torch.empty(**{**options, "size": size})
+        mean, std = _moments(args, named)
+        return mean + std if size is None else torch.empty(**{**options, "size": size})
     return None
 
 
