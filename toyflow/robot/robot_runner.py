@@ -19,6 +19,7 @@ from toyflow.machine import choose_device, cores, device_name
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set
 from toyflow.robot.data.frames import open_frames
+from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.card import write_card
 from toyflow.robot.policy.checkpoint import build_policy
@@ -105,6 +106,7 @@ class RobotRunner(Runner):
             lambda done, total: on_progress("decoding images", done, total, None),
             readers=self.group.local_world_size,
         )
+        held_out = Demonstrations.parse(record.data).hold_out
         example = next(batches(policy, data, frames, replace(recipe, batch_size=1), record.seed))
         cost = measure_cost(policy, objective, (example.observation, example.target))
         with ExitStack() as stack:
@@ -120,7 +122,9 @@ class RobotRunner(Runner):
             trainer = train_policy(
                 policy,
                 objective,
-                lambda start: batches(policy, data, frames, recipe, record.seed, start, self.group.own),
+                lambda start: batches(
+                    policy, data, frames, recipe, record.seed, start, self.group.own, held_out
+                ),
                 recipe,
                 generator(record.seed, "noise"),
                 self._work(record.key),
@@ -142,6 +146,7 @@ class RobotRunner(Runner):
             "motion": data.motion(),
             "frames": data.frames,
             "episodes": data.episodes,
+            "held_out_episodes": sorted(held_out_episodes(data.episodes, held_out)),
             "prompts": list(data.prompts),
             "made_of": source.as_dict() if (source := demo_source(self._place(record))) else {},
             "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
