@@ -3,7 +3,7 @@
     python benchmarks/time_to_accuracy.py [--schedules beta,shift:4@beta] [--iterations 190,250]
     python benchmarks/time_to_accuracy.py --split validation --draws 2
 
-Each schedule and number of iterations is a separate training whose learning rate decays to zero within it. All
+Each schedule and number of iterations is a separate training whose learning rate decays to zero. All
 take turns seed by seed, so that other work on the machine falls on all alike. Choose by the validation split;
 the test grids are for what was chosen. Exit code 1 if none reaches the accuracy.
 """
