@@ -4,12 +4,14 @@
 
 `Preconditioned` is EDM's form on the straight path, for data of variance 1. With S = t^2 + (1 - t)^2,
 
-    x1 = t/S x_t + (1 - t)/sqrt(S) f,  so  v = (2t - 1)/S x_t + f/sqrt(S),  f* = ((1 - t) x1 - t x0)/sqrt(S)
+    x1 = t/S x_t + (1-t)/sqrt(S) f,  so  v = (2t-1)/S x_t + f/sqrt(S),  f* = ((1-t) x1 - t x0)/sqrt(S)
 
 The network's goal f* has variance 1 at every t. It is the v of progressive distillation (2202.00512) but for
-its sign; at t = 0 it is the data. Written down before the first run: toyflow keeps it only if, in one step, its
-mean over seeds is above both others', each under the better of two schedules, on at least 3 of these 5 tasks.
-Uniform and shift:4, 3 seeds, 300 iterations (the wave 1000; two arms: shift:4, one seed, the size's own number).
+its sign; at t = 0 it is the data.
+
+Written down before the first run: toyflow keeps it only if, in one step, its mean over seeds is above both
+others', each under the better of two schedules, on at least 3 of these 5 tasks. Uniform and shift:4, 3 seeds,
+300 iterations (the wave 1000; two arms: shift:4, one seed, the size's own number).
 Can be stopped and resumed. Writes OUT/preconditioned.csv.
 """
 
@@ -49,7 +51,7 @@ METRICS = {"scalar digits": "digit_accuracy"}
 
 @dataclass(frozen=True)
 class Preconditioned(Prediction):
-    """v = (2t - 1)/S x_t + f/sqrt(S), S = t^2 + (1 - t)^2."""
+    """v = (2t-1)/S x_t + f/sqrt(S), S = t^2 + (1 - t)^2."""
 
     key = "preconditioned"
     source = "EDM, Karras et al. 2206.00364, on the straight path"

@@ -72,7 +72,7 @@ def grid(**knobs: str) -> SweepOptions:
 
 
 def dial(**knobs: str) -> SweepOptions:
-    return replace(grid(**knobs), task="dial", batch_size=64)
+    return replace(grid(**knobs), task="dial", batch_size=(64,))
 
 
 SETTINGS = (

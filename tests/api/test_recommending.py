@@ -105,6 +105,10 @@ def test_a_damaged_cell_of_another_setting_does_not_stop_it(toyflow, recommended
         (("--margin", "-1"), "--margin must be a number above 0, got -1."),
         (("--metric", "clos"), "unknown metric of points 'clos'"),
         (("--task", "dial", "--set", "modes=2,10"), "recommend looks at one setting; give modes one value"),
+        (
+            ("--learning-rate", "0.001,0.004"),
+            "recommend looks at one recipe; give iterations, batch size and",
+        ),
         (("--task", "robot"), "recommend supports toy tasks only, not 'robot'."),
         (("--schedules", "shift"), "shift"),
         (("--against", "nowhere"), "nowhere"),

@@ -3,12 +3,14 @@ from dataclasses import replace
 import pytest
 
 from toyflow.errors import UsageError
-from toyflow.sweep.plan import Grid, plan_cells
+from toyflow.sweep.plan import Grid, Setting, plan_cells, plan_sweep
 from toyflow.sweep.subject import ResolvedOptions
+from toyflow.sweep.sweep_options import SweepOptions
+from toyflow.training import OneCycle
 
 GRID = Grid(
     task="points", schedules=["beta", "uniform"], objectives=["flow"], steps=[10, 1], seeds=[0, 1],
-    samplers=["euler"], settings=[ResolvedOptions({}, {})], recipe={"iterations": 5},
+    samplers=["euler"], settings=[Setting(ResolvedOptions({}, {}), {"iterations": 5})],
 )  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def test_a_decoding_without_a_sampler_is_one_record_whatever_samplers_are_asked_
 
 def test_labels_tell_cells_of_one_plan_apart():
     settings = [
-        ResolvedOptions({"side": side}, {"attention": kind, "encoder": "base"})
+        Setting(ResolvedOptions({"side": side}, {"attention": kind, "encoder": "base"}), {})
         for side in ("2", "3")
         for kind in ("cross", "joint")
     ]
@@ -68,8 +70,37 @@ def test_labels_tell_cells_of_one_plan_apart():
     assert [cell.training.data for cell in plan_cells(grid)][2:] == [{"side": "3"}] * 2
 
 
+def test_every_combination_of_the_recipe_is_a_setting():
+    options = SweepOptions(
+        task="dial", schedules=("beta",), seeds=(0,), iterations=(300, 1000), batch_size=(64,),
+        learning_rate=(0.001, 0.004), set={"modes": ("2", "3")},
+    )  # fmt: skip
+    cells = plan_sweep(options)
+    assert [cell.name for cell in cells] == [
+        f"beta modes={modes} iterations={iterations} learning-rate={rate}"
+        for modes in "23"
+        for iterations in (300, 1000)
+        for rate in ("0.001", "0.004")
+    ]
+    recipes = [cell.training.recipe for cell in cells[:4]]
+    assert [(r["iterations"], r["learning_rate"]) for r in recipes] == [
+        (300, 0.001), (300, 0.004), (1000, 0.001), (1000, 0.004),
+    ]  # fmt: skip
+    assert {r["batch_size"] for r in recipes} == {64}
+    assert recipes[3] == {**vars(OneCycle()), "batch_size": 64}  # whatever is not named is the task's own
+    [single] = plan_sweep(replace(options, iterations=(1000,), learning_rate=None, set={"modes": ("2",)}))
+    assert single.training.key == cells[3].training.key and single.name == "beta"
+
+
+def test_recipes_that_differ_with_the_model_are_told_by_the_model():
+    """As those of a policy do with its size."""
+    sizes = [Setting(ResolvedOptions({}, {"size": s}), {"iterations": n}) for s, n in (("a", 5), ("b", 9))]
+    grid = replace(GRID, schedules=["beta"], seeds=[0], settings=sizes)
+    assert [cell.name for cell in plan_cells(grid)] == ["beta size=a", "beta size=b"]
+
+
 def test_settings_that_differ_in_their_test_set_share_a_model():
-    settings = [ResolvedOptions({}, {}, test_set) for test_set in ("near", "far", "near")]
+    settings = [Setting(ResolvedOptions({}, {}, test_set), {}) for test_set in ("near", "far", "near")]
     [cell] = plan_cells(replace(GRID, settings=settings, seeds=[0], schedules=["beta"]))
     decodings = [(e.test_set, e.steps) for e in cell.evaluations]
     assert decodings == [("near", 1), ("near", 10), ("far", 1), ("far", 10)]
@@ -96,3 +127,46 @@ def test_only_one_step_objectives_with_many_steps_is_an_error():
 def test_what_does_not_exist_is_refused(change, words):
     with pytest.raises(UsageError, match=words):
         plan_cells(replace(GRID, **change))
+
+
+def test_predictions_grids_and_draws_are_crossed_where_an_objective_has_the_choice():
+    grid = replace(
+        GRID, schedules=["uniform"], objectives=["flow", "pure-noise", "regression"], seeds=[0], steps=[1, 2],
+        predict=["velocity", "data", "data:data-loss"], grids=["uniform", "0:0.9:1"], draws=[8, 1],
+    )  # fmt: skip
+    cells = plan_cells(grid)
+    assert [(cell.name, cell.training.prediction) for cell in cells] == [
+        ("uniform", None), ("data(uniform)", "data"), ("pure-noise", None), ("regression", None),
+    ]  # fmt: skip
+    by_name = {cell.name: [(e.steps, e.grid, e.draws) for e in cell.evaluations] for cell in cells}
+    uniform = [(1, None, 1), (1, None, 8), (2, None, 1), (2, None, 8)]
+    assert by_name["data(uniform)"] == [*uniform, (2, "0:0.9:1", 1), (2, "0:0.9:1", 8)]
+    assert by_name["pure-noise"] == [(1, None, 1), (1, None, 8)]
+    assert by_name["regression"] == [(1, None, 1)]
+
+
+def test_the_default_prediction_grid_and_draws_leave_keys_as_they_were():
+    old = plan_cells(GRID)
+    new = plan_cells(replace(GRID, predict=["velocity"], grids=["uniform"], draws=[1]))
+    assert [(c.training.key, [e.key for e in c.evaluations]) for c in old] == [
+        (c.training.key, [e.key for e in c.evaluations]) for c in new
+    ]
+    assert "prediction" not in old[0].training.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"predict": ["noise"]}, "says nothing of the data"),
+        ({"predict": ["data"], "objectives": ["mip"]}, "--predict data: mip has no choice"),
+        ({"draws": [3]}, "1 or an even number"),
+        ({"draws": [2], "objectives": ["regression"]}, "nothing to average"),
+        ({"grids": ["0.5:1"]}, "rise from 0 to 1"),
+        ({"grids": ["shift:3"], "objectives": ["shortcut"]}, "steps of its own"),
+        ({"schedules": ["0.5:point:0+0.4:uniform"]}, "sum to 0.9"),
+    ],
+)
+def test_choices_that_mean_nothing_are_refused_in_one_line(change, message):
+    with pytest.raises(UsageError, match=message) as error:
+        plan_cells(replace(GRID, **change))
+    assert "\n" not in str(error.value)

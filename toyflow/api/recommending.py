@@ -48,7 +48,7 @@ def recommend(
     task: Task | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Recommendation:
-    """Train each of `options.schedules` for a `fraction` of `options.iterations`, decode, and choose a
+    """Train each of `options.schedules` for a `fraction` of the recipe's iterations, decode, and choose a
     schedule and a number of steps by the scores. A probe and a comparison are added as evidence. Writes
     OUT/recommendation.json; finished cells of OUT are kept.
 
@@ -79,13 +79,18 @@ def recommend(
             raise UsageError(
                 f"recommend looks at one setting; give {name} one value, not {', '.join(values)}."
             )
+    if len(options.recipes()) > 1:
+        raise UsageError(
+            "recommend looks at one recipe; give iterations, batch size and learning rate one value."
+        )
     subject: Any = load_subject(options.task) if task is None else task
     if subject.runner != Task.runner:
         raise UsageError(f"recommend supports toy tasks only, not {options.task!r}.")
     yardstick = yardstick_of(subject, metric, margin)
     others = [yardstick_of(subject, name, None) for name in _metrics(subject) if name != yardstick.metric]
-    iterations = int(subject.recipe(options)["iterations"])
-    short = replace(options, iterations=max(1, round(fraction * iterations)))
+    iterations = int(plan_study(options, task)[0].training.recipe["iterations"])
+    shorter = max(1, round(fraction * iterations))
+    short = replace(options, iterations=(shorter,))
     cells = plan_study(short, task)
     store = Store(short.out)
     device = choose_device(short.device)
@@ -119,7 +124,7 @@ def recommend(
             "schedules": [cell.training.label for cell in cells if cell.training.seed == record.seed],
             "recipe": dict(record.recipe) | {"iterations": iterations},
             "iterations": iterations,
-            "short_iterations": short.iterations,
+            "short_iterations": shorter,
             "steps": list(short.steps),
             "seeds": list(short.seeds),
             "margin": margin,

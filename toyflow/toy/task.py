@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -14,11 +14,12 @@ from torch import Tensor
 from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Model
+from toyflow.flow.anatomy import Moments
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.seeds import generator
 from toyflow.sweep.subject import Subject, check_current
-from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training import Batch, OneCycle
+from toyflow.training.batch import as_batch
 
 
 class Task(Subject):
@@ -26,8 +27,9 @@ class Task(Subject):
 
     A subclass gives `name`, `metrics`, `train_batch`, `test_set`, `build_model` and `score`. It may also give
     `data_options` and `model_options` (dataclasses of options, see `toyflow/optionset.py`), `set_metrics`
-    with `score_set`, `prepare`, and `optimal_velocity`. Hand an instance to `toyflow.run_study`, or declare
-    the class under the entry point group `toyflow.tasks` for `toyflow sweep --task NAME`.
+    with `score_set`, `prepare`, `optimal_velocity` and `conditional_moments`. Hand an instance to
+    `toyflow.run_study`, or declare the class under the entry point group `toyflow.tasks` for `toyflow sweep
+    --task NAME`.
 
     Results are kept by the task's name, version and options. Raise `version` when you change what the numbers
     mean; a sweep warns where the code has changed and the version has not.
@@ -81,7 +83,15 @@ class Task(Subject):
     @property
     def target_shape(self) -> tuple[int, ...]:
         """Shape of one target, without the batch. Taken from a batch of one; give it where that is costly."""
-        return tuple(self.train_batch(1, torch.Generator().manual_seed(0)).target.shape[1:])
+        return tuple(self.checked_batch(1, torch.Generator().manual_seed(0)).target.shape[1:])
+
+    def checked_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """A `train_batch`. Raises UsageError where it is no batch."""
+        return as_batch(self.train_batch(size, generator), f"task {self.name!r}: train_batch")
+
+    def checked_test_set(self) -> Batch:
+        """The `test_set`. Raises UsageError where it is no batch."""
+        return as_batch(self.test_set(), f"task {self.name!r}: test_set")
 
     def prepare(self) -> None:
         """Unpack or fetch what the task needs, once, before any cell starts."""
@@ -121,16 +131,15 @@ class Task(Subject):
         of shape (batch,), where it is known in closed form; else None. `toyflow probe` compares with it."""
         return None
 
+    def conditional_moments(self, observation: Any) -> Moments | None:
+        """E[x1 | c] and Var[x1 | c], element by element and of the targets' shape, where they are known; else
+        None. With them `toyflow probe` tells a model's bias from the task's own spread."""
+        return None
+
     @classmethod
-    def recipe(cls, options: SweepOptions) -> Mapping[str, float]:
-        """See `Subject`: a one-cycle recipe."""
-        asked = {
-            "iterations": options.iterations,
-            "batch_size": options.batch_size,
-            "learning_rate": options.learning_rate,
-        }
-        given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        return vars(OneCycle(**given))
+    def recipe(cls, model: Mapping[str, str], changes: Mapping[str, float]) -> Mapping[str, float]:
+        """See `Subject`: a one-cycle recipe, the same for all models."""
+        return vars(replace(OneCycle(), **changes))
 
     @classmethod
     @torch.inference_mode()

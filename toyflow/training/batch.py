@@ -39,6 +39,27 @@ class Batch(NamedTuple):
         return Batch(part_of(self.observation, samples), self.target[samples])
 
 
+def as_batch(given: Any, origin: str) -> Batch:
+    """`given`, which has to be a batch. Raises UsageError, which begins with `origin`, where it is none.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.training.batch import as_batch
+        >>> as_batch((torch.zeros(2), torch.zeros(2)), "train_batch")
+        Traceback (most recent call last):
+            ...
+        toyflow.errors.UsageError: train_batch must give a toyflow.Batch(observation, target), not a tuple.
+    """
+    if not isinstance(given, Batch):
+        kind = type(given).__name__
+        raise UsageError(f"{origin} must give a toyflow.Batch(observation, target), not a {kind}.")
+    if not isinstance(given.target, Tensor):
+        raise UsageError(
+            f"{origin} must give a target that is a tensor, not a {type(given.target).__name__}."
+        )
+    return given
+
+
 def part_of(batch: Any, samples: slice) -> Any:
     """Some samples of tensors with the batch first, or of mappings and tuples of such.
 

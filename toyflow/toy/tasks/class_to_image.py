@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from toyflow.flow import Model
+from toyflow.flow.anatomy import Moments
 from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
 from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
 from toyflow.networks.denoiser import Reading
 from toyflow.optionset import OptionSet, choice
 from toyflow.toy.features import Classifier, frechet_distance, load_classifier
 from toyflow.toy.images import CLASSES, IMAGE_SETS, Images
-from toyflow.toy.splits import SPLITS, testing_part, training_part
+from toyflow.toy.splits import SPLITS, examples_to_test, examples_to_train
 from toyflow.toy.task import Task
 from toyflow.training import Batch
 
@@ -109,7 +110,7 @@ class ClassToImage(Task):
     @cached_property
     def training_images(self) -> Images:
         """What training batches are drawn from."""
-        return training_part(self._load, self.data.split)
+        return examples_to_train(self._load, self.data.split)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -128,7 +129,7 @@ class ClassToImage(Task):
 
     def test_set(self) -> Batch:
         """Real test images, 200 of each class, the classes in turn: the first of a fixed permutation."""
-        test = testing_part(self._load, self.data.split)
+        test = examples_to_test(self._load, self.data.split)
         order = torch.randperm(len(test.labels), generator=torch.Generator().manual_seed(0))
         of_class = [order[test.labels[order] == label][:TEST_PER_CLASS] for label in range(CLASSES)]
         return self._batch(test, torch.stack(of_class, dim=1).flatten())
@@ -148,6 +149,19 @@ class ClassToImage(Task):
         """The Fréchet distance to the real test images."""
         samples, real = (self.classifier.features(images.cpu()) for images in (sample, test.target))
         return {"frechet_distance": frechet_distance(samples, real)}
+
+    def conditional_moments(self, observation: Int64[Tensor, "batch"]) -> Moments:
+        """Of all training images of the class: an estimate, whose mean is off by spread / 5000 or so."""
+        mean, variance = (moment.to(observation.device)[observation] for moment in self._class_moments)
+        return Moments(mean, variance)
+
+    @cached_property
+    def _class_moments(self) -> Moments:
+        """Of each class, in the order of labels."""
+        images = self.training_images
+        classes = [self._batch(images, (images.labels == label).nonzero()[:, 0]) for label in range(CLASSES)]
+        means = torch.stack([batch.target.mean(0) for batch in classes])
+        return Moments(means, torch.stack([batch.target.var(0) for batch in classes]))
 
     def _load(self, train: bool) -> Images:
         return self.image_set.load(train, self.data_dir)
