@@ -123,7 +123,7 @@ def probed(checkpoint: Path, *args, **named):
 
 def test_a_known_leak_is_covered_through_the_whole_command(many, tmp_path, monkeypatch):
     """Pure noise with a network that looks through x_0 alone is regression; a x_0 is added to its answer."""
-    a, regression = 0.3, Policy.forward
+    a, regression = 0.6, Policy.forward
 
     def leaky(self, x, t, condition, r=None):
         return regression(self, torch.zeros_like(x), t, condition, r) + a * x * self.supervised
@@ -192,9 +192,9 @@ def test_what_is_written_and_said(many, tmp_path):
     policy = cell(tmp_path, many)
     seen = []
     found, out = probe_policy(
-        str(policy), examples=40, device="cpu", threads=1, on_progress=lambda *each: seen.append(each)
+        str(policy), examples=24, device="cpu", threads=1, on_progress=lambda *each: seen.append(each)
     )
-    assert out == tmp_path and seen[-1] == (40, 40)
+    assert out == tmp_path and seen[-1] == (24, 24)
     written = write_policy_probe(found, out)
     assert [path.name for path in written] == [
         "anatomy.csv",
@@ -210,13 +210,11 @@ def test_what_is_written_and_said(many, tmp_path):
     for table in written[:2]:
         frame = pd.read_csv(table)
         assert set(frame["frames_are"]) == {"frames of training"} and set(frame["episodes"]) == {12}
-        assert set(frame["interval"]) == {"t over episodes"} and set(frame["frames"]) == {40}
+        assert set(frame["interval"]) == {"t over episodes"} and set(frame["frames"]) == {24}
     summary = json.loads(written[2].read_text())
     assert summary["frames_are"] == "frames of training" and list(summary["actions"]["rms"]) == [
         "K=1", "K=1 M=8", "K=10", "K=10 M=8",
     ]  # fmt: skip
-    first = [path.read_bytes() for path in written]
-    assert [path.read_bytes() for path in write_policy_probe(found, out)] == first
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     show_policy_probe(found, console)
     text = " ".join(console.export_text().split())
@@ -236,8 +234,8 @@ def test_a_regression_has_no_leak_and_errs_all_the_same(many, tmp_path):
     found = probed(policy, examples=24)
     assert [each.label for each in found.decodings] == ["K=1"] and found.model.steps is None
     assert float(found.model.anatomy.leak.abs().max()) == 0
-    assert "leak is 0 by construction" in policy_sentences(found)[1]
-    assert errors_frame(found)["rms"].max() > 0 and len(write_policy_probe(found, tmp_path)) == 5
+    assert any("leak is 0 by construction" in sentence for sentence in policy_sentences(found))
+    assert errors_frame(found)["rms"].max() > 0 and "one step and one draw" in policy_sentences(found)[-2]
     with pytest.raises(UsageError, match="takes no noise: its leak is 0 by construction"):
         probed(policy, draws=[1, 8])
 
@@ -280,7 +278,7 @@ def test_episodes_that_lerobot_did_not_train_on(smolvla, small, tmp_path):
 def test_an_act_of_random_weights(small, tmp_path):
     found = probed(save_act(tmp_path / "act"), str(small[0]), examples=4, out=tmp_path)
     assert not found.takes_noise and [each.label for each in found.decodings] == ["K=1"]
-    assert "leak is 0 by construction" in policy_sentences(found)[1]
+    assert any("leak is 0 by construction" in sentence for sentence in policy_sentences(found))
 
 
 def test_a_pi0_of_random_weights(small, tmp_path, monkeypatch):

@@ -115,4 +115,8 @@ def _band(axes: Axes, found: list[Interval], look: dict[str, Any]) -> None:
 
 
 def _units(errors: PlanErrors) -> str:
-    return "standard deviations of the joint" if errors.of == "actions" else "rms moves of the joint"
+    return (
+        "standard deviations of the joint"
+        if errors.of == "actions"
+        else "rms moves of the joint (1: as large as the data's)"
+    )

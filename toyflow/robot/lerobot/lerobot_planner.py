@@ -153,8 +153,8 @@ class LeRobotPlanner(Planner):
 
     @property
     def takes_noise(self) -> bool:
-        """See `Planner`: whether normal noise decides its plans. For a type that is not known, a plan of a blank
-        observation tells.
+        """See `Planner`: whether normal noise decides its plans. For a type that is not known, a plan of a
+        blank observation tells.
 
         Raises:
             UsageError: it cannot plan for a batch.
