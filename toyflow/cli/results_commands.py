@@ -183,7 +183,7 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         chosen = selections or []
-        if dataset is not None or (len(chosen) == 1 and Path(chosen[0]).is_dir()):
+        if dataset is not None or (len(chosen) == 1 and _is_policy(chosen[0])):
             _probe_policy(
                 chosen, dataset, episodes, steps, draws, most, device, threads, fps, rename,
                 out or ROBOT_OUT,
@@ -230,6 +230,12 @@ def add_commands(app: typer.Typer) -> None:
             paths = write_pages(out, PAPER)
         for path in paths:
             console.print(escape(str(path)), style="green")
+
+
+def _is_policy(name: str) -> bool:
+    """Whether this is a checkpoint's folder."""
+    path = Path(name)
+    return any((folder / "config.json").is_file() for folder in (path, path / "pretrained_model"))
 
 
 def _probe_policy(
