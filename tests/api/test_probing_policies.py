@@ -25,6 +25,7 @@ from toyflow.report.policy_probe import anatomy_frame, errors_frame, policy_sent
 from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.data.training_part import held_out_episodes
 from toyflow.robot.interface import Interface
 from toyflow.robot.latency import Latency, Times
 from toyflow.robot.planner import Planner
@@ -143,13 +144,12 @@ def test_a_known_leak_is_covered_through_the_whole_command(many, tmp_path, monke
 @pytest.mark.parametrize(("leak", "off"), [(0.3, 0.0), (0.2, 0.5)])
 def test_intervals_cover_what_is_known(many, leak, off):
     data = DataSet(str(many))
-    covered = []
+    covered, parts = 0, {}
     for seed in range(30):
         found = probe_planner(Known(data, leak, off, seed=seed), data, steps=[1], draws=[1, 2], examples=60)
         parts = found.model.anatomy.intervals()
-        covered.append(parts["leak"].low <= leak**2 / 2 <= parts["leak"].high)
-    assert sum(covered) >= 26
-    parts = found.model.anatomy.intervals()
+        covered += parts["leak"].low <= leak**2 / 2 <= parts["leak"].high
+    assert covered >= 26
     assert parts["bias_and_spread"].estimate == pytest.approx(off**2 / 2, abs=0.01)
 
 
@@ -239,12 +239,19 @@ def test_a_regression_has_no_leak_and_errs_all_the_same(many, tmp_path):
         probed(policy, draws=[1, 8])
 
 
-def test_frames_are_what_the_checkpoint_says(many, small, tmp_path):
+def test_frames_are_what_the_checkpoint_says(many, tmp_path):
     policy = cell(tmp_path, many)
     short = {"examples": 12, "steps": [1], "draws": [1]}
     assert probed(policy, **short).origin == "frames of training"
     named = probed(policy, episodes=[3, 7], **short)
     assert named.origin == "frames of training" and set(named.groups) == {3, 7}
+    policy, kept = cell(tmp_path, many, **{"hold-out": "0.25"}), set(held_out_episodes(12, 0.25))
+    held_out = probed(policy, **short)
+    assert held_out.origin == "held-out episodes" and set(held_out.groups) == kept and len(kept) == 3
+    assert policy_sentences(held_out)[-1].endswith("data: held-out episodes.")
+    others = sorted({*range(12)} - kept)
+    assert probed(policy, episodes=others, **short).origin == "frames of training"
+    assert probed(policy, episodes=[*kept, others[0]], **short).origin == "frames of training"
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from toyflow.robot.data.data_set import ACTION, DataSet
 from toyflow.robot.data.data_source import open_data_set, short_name
 from toyflow.robot.data.moments import observations_at, spread_frames
 from toyflow.robot.data.normalisation import scaling_of
+from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.flow_planner import FlowPlanner
@@ -90,7 +91,7 @@ def probe_policy(
     training = find_policy(checkpoint, rename, Path(out))
     data = open_data_set(dataset or _own_data(training, checkpoint))
     if episodes is None and _is_of_training(training, data):
-        episodes = _held_out(training) or None
+        episodes = _held_out(training, data) or None
     planner = open_planner(training, torch.device(choose_device(device)))
     found = probe_planner(
         planner,
@@ -202,7 +203,7 @@ def _trained_on(training: StoredTraining, planner: Planner, data: DataSet) -> se
     """The episodes of `data` that the policy was trained on; None where that is not known."""
     every = set(range(data.episodes))
     if "dataset_path" in training.details:
-        return every - set(_held_out(training)) if _is_of_training(training, data) else None
+        return every - set(_held_out(training, data)) if _is_of_training(training, data) else None
     if not isinstance(planner, LeRobotPlanner):
         return None
     try:  # what lerobot-train writes beside the weights
@@ -215,9 +216,9 @@ def _trained_on(training: StoredTraining, planner: Planner, data: DataSet) -> se
         return None
 
 
-def _held_out(training: StoredTraining) -> tuple[int, ...]:
-    """The episodes of its data set that `robot-train --hold-out` kept out of training."""
-    return tuple(training.details.get("held_out_episodes", ()))
+def _held_out(training: StoredTraining, data: DataSet) -> list[int]:
+    """The episodes of the data set of the training that `robot-train --hold-out` kept out of it."""
+    return held_out_episodes(data.episodes, Demonstrations.parse(training.record.data).hold_out)
 
 
 def _is_of_training(training: StoredTraining, data: DataSet) -> bool:
