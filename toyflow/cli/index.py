@@ -24,8 +24,8 @@ INDEX = {
         "plot": "Draw the figures of a results folder, and write its tables as CSV.",
         "compare": "Compare results over training seeds: differences with intervals, and a sentence for "
         "each.",
-        "probe": "Measure learned velocity fields: their error by noise level, how straight sampled paths "
-        "are, and how far one step lands from many.",
+        "probe": "Say what one step loses, and what to do about it: the anatomy of every model's one-step "
+        "error.",
         "report": "Write report.html, one self-contained page, and report.md: the paper's claims beside "
         "these results.",
     },
@@ -40,10 +40,9 @@ INDEX = {
     },
     "runs_commands": {"runs": "List, show and prune the cells of a results folder."},
     "policy_commands": {
-        "robot-train": "Train a policy on demonstrations, and evaluate it in closed loop with every number "
-        "of steps.",
+        "robot-train": "Train a policy on demonstrations, and evaluate it in closed loop in every decoding.",
         "robot-eval": "Evaluate a policy in closed loop, from the same initial states and noise for every "
-        "number of steps.",
+        "decoding: all combinations of --steps, --draws and --grid.",
         "robot-export": "Write a policy in LeRobot's files, for lerobot-eval, lerobot-record and "
         "lerobot-rollout.",
     },
@@ -60,7 +59,7 @@ INDEX = {
         "robot-replay": "Summarise and draw a run's log: actions asked for and sent, timing, interventions.",
     },
 }
-"""What each command does, in a sentence, by module and name. The command's own help says more."""
+"""What each command does, by module and name: the first paragraph of its own help."""
 
 
 class Commands(TyperGroup):
