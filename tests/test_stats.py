@@ -16,11 +16,13 @@ from toyflow.stats import (
     equivalence_power,
     has_spread,
     holm,
+    mean_over_conditions,
     mean_zero_p,
     over_seeds,
     paired_proportions,
     pooled_difference,
     proportion_over_seeds,
+    ratio_over_conditions,
     seed_test,
     seeds_needed,
     t_test_power,
@@ -393,3 +395,41 @@ def test_more_seeds_than_anyone_trains_are_not_counted():
     assert seeds_needed(0.0, 1.0, 0.01) == seeds_needed(0.01, 1.0, 0.01)
     assert seeds_needed(0.0, 1.0, 0.01).to_differ is None
     assert seeds_needed(1e4, 1.0, 1e4).to_differ == seeds_needed(1e4, 1.0, 1e4).to_be_equivalent == 2
+
+
+def test_a_mean_over_conditions_is_students():
+    values = np.random.default_rng(0).normal(size=40)
+    found, expected = mean_over_conditions(values), over_seeds(values.tolist())
+    assert (found.low, found.estimate, found.high) == pytest.approx(
+        (expected.low, expected.estimate, expected.high)
+    )
+    alike = mean_over_conditions(np.full(5, 2.0))
+    assert (alike.low, alike.high) == (2, 2)
+
+
+def test_conditions_that_come_in_groups_count_as_one_each():
+    """Groups of equal values are as many values, however often each is repeated."""
+    values = np.random.default_rng(0).normal(size=12)
+    alone = mean_over_conditions(values)
+    grouped = mean_over_conditions(np.repeat(values, 7), np.repeat(np.arange(12) * 3 + 5, 7))
+    assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high))
+
+
+@pytest.mark.parametrize("group", [1, 5])
+def test_intervals_over_conditions_cover_means_and_ratios_of_skewed_values(group):
+    """Exponential values that share half of their variance within a group; the ratio of two means."""
+    draw, covered, times = np.random.default_rng(1), np.zeros(2), 2000
+    groups = np.repeat(np.arange(100), group)
+    for _ in range(times):
+        shared = draw.exponential(size=100)[groups]
+        whole = shared + draw.exponential(size=100 * group)
+        part = whole * draw.uniform(size=100 * group)  # half of it, in the mean
+        mean, ratio = mean_over_conditions(whole, groups), ratio_over_conditions(part, whole, groups)
+        covered += [mean.low < 2 < mean.high, ratio.low < 0.5 < ratio.high]
+    assert covered / times == pytest.approx([0.945, 0.945], abs=0.02)
+
+
+def test_what_has_no_interval_over_conditions():
+    assert math.isnan(ratio_over_conditions(np.zeros(3), np.zeros(3)).estimate)
+    with pytest.raises(ValueError, match="two conditions"):
+        mean_over_conditions(np.ones(4), np.zeros(4, int))

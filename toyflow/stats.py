@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import scipy  # whose parts load when they are first used
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 
 POWER = 0.8
 """The chance with which `seeds_needed` wants a true difference, or its absence, to be shown."""
@@ -30,6 +30,7 @@ ROUNDING = 1e-6
 """Relative difference below which values are equal: metrics are means in float32."""
 
 T = "t over seeds"
+OVER_CONDITIONS = "t over conditions"
 RESOLUTION = "test set's resolution"
 WILSON = "Wilson"
 NEWCOMBE, POOLED_NEWCOMBE = "Newcombe", "Newcombe over all seeds"
@@ -117,6 +118,56 @@ def over_seeds(values: Sequence[float], confidence: float = 0.95) -> Interval:
     mean, error = float(np.mean(values)), float(scipy.stats.sem(values))
     half = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
     return Interval(mean, mean - half, mean + half, T)
+
+
+def mean_over_conditions(
+    values: Float[np.ndarray, "n"], groups: Int[np.ndarray, "n"] | None = None, confidence: float = 0.95
+) -> Interval:
+    """Mean of one value per condition with Student's t-interval over the conditions; needs two or more.
+
+    It speaks of one trained model on new conditions. t and not the bootstrap: the mean of hundreds of values
+    is near normal, and t gives the same bounds at every call.
+
+    Args:
+        values: one per condition.
+        groups: the number of each condition's group, such as its episode; conditions of a group are not
+            independent, so that the interval is over groups (the cluster-robust one). None: each is its own.
+
+    Example:
+        >>> import numpy as np
+        >>> from toyflow import stats
+        >>> found = stats.mean_over_conditions(np.array([1.0, 2.0, 3.0]))
+        >>> f"{found.estimate:g} [{found.low:.2f}, {found.high:.2f}]"
+        '2 [-0.48, 4.48]'
+    """
+    return ratio_over_conditions(values, np.ones_like(values), groups, confidence)
+
+
+def ratio_over_conditions(
+    values: Float[np.ndarray, "n"],
+    of: Float[np.ndarray, "n"],
+    groups: Int[np.ndarray, "n"] | None = None,
+    confidence: float = 0.95,
+) -> Interval:
+    """sum(values) / sum(of), such as the share of a mean, with an interval over conditions by the delta
+    method: Student's t on the residuals values - ratio * of. All NaN where sum(of) is not above 0.
+
+    Args:
+        values: one per condition.
+        of: one per condition, what `values` are a part of.
+        groups: as for `mean_over_conditions`.
+    """
+    numbers = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(numbers.max()) + 1
+    if count < 2:
+        raise ValueError("an interval over conditions needs two conditions, or groups of them, or more")
+    if not of.sum() > 0:
+        return Interval(math.nan, math.nan, math.nan, OVER_CONDITIONS)
+    ratio = float(values.sum() / of.sum())
+    residuals = np.bincount(numbers, values - ratio * of)
+    error = math.sqrt(count / (count - 1) * float(np.square(residuals).sum())) / float(of.sum())
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    return Interval(ratio, ratio - half, ratio + half, OVER_CONDITIONS)
 
 
 def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence: float = 0.95) -> Interval:

@@ -157,3 +157,12 @@ def test_another_data_set_is_taken_from_the_folder_that_is_named(tmp_path: Path,
 def test_unknown_data_sets_are_refused_with_a_guess():
     with pytest.raises(UsageError, match=r"unknown dataset 'cifar10'. Did you mean 'cifar-10'"):
         ClassToImage.choose({"dataset": "cifar10"})
+
+
+def test_moments_of_a_class_are_those_of_its_training_images_and_near_those_of_others(task, test):
+    moments = task.conditional_moments(torch.tensor([7, 1, 7]))
+    assert moments.mean.shape == moments.variance.shape == (3, 1, 28, 28)
+    assert torch.equal(moments.mean[0], moments.mean[2]) and not torch.equal(moments.mean[0], moments.mean[1])
+    sevens = test.target[test.observation == 7]
+    residual = (sevens - moments.mean[0]).square().mean()
+    assert float(residual) == pytest.approx(float(moments.variance[0].mean()), rel=0.05)

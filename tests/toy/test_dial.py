@@ -143,6 +143,21 @@ def test_a_task_without_a_closed_form_has_no_such_scores():
     assert GridToSequence.ideal_scores({}, steps=1) is None
 
 
+@pytest.mark.parametrize(("modes", "certainty"), [("1", "0"), ("3", "0.3")])
+@pytest.mark.parametrize("coupling", ["coupled", "independent"])
+def test_the_known_moments_are_those_of_many_throws(coupling, modes, certainty, generator):
+    task = made(coupling=coupling, modes=modes, certainty=certainty)
+    batch = task.train_batch(60_000, generator)
+    moments = task.conditional_moments(batch.observation)
+    residual = batch.target - moments.mean
+    assert float(residual.mean((0, 1)).abs().max()) < 0.03
+    torch.testing.assert_close(
+        residual.square().mean((0, 1)), moments.variance.mean((0, 1)), atol=0.03, rtol=0
+    )
+    velocity = task.optimal_velocity(0 * batch.target, torch.zeros(60_000), batch.observation)
+    torch.testing.assert_close(velocity, moments.mean)  # which one ideal step from pure noise returns
+
+
 def test_validation_tests_on_as_many_other_examples():
     test, validation = made().test_set(), made(split="validation").test_set()
     assert validation.target.shape == test.target.shape

@@ -65,6 +65,9 @@ def run_study(
     steps: Sequence[int] = (1, 10),
     seeds: Sequence[int] = (0, 1, 2),
     samplers: Sequence[str] = ("euler",),
+    predict: Sequence[str] = ("velocity",),
+    grid: Sequence[str] = ("uniform",),
+    draws: Sequence[int] = (1,),
     iterations: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -86,6 +89,9 @@ def run_study(
         steps: numbers K of denoising steps to decode with.
         seeds: training seeds.
         samplers: `euler`, `midpoint`, `heun` or a plug-in's.
+        predict: what the network says: `velocity`, `data`, see `toyflow.Prediction`.
+        grid: times of the steps: `uniform`, a schedule's name, or times such as `0:0.9:1`.
+        draws: numbers M of noises whose answers are averaged, see `toyflow.Decoding`.
         iterations, batch_size, learning_rate: of the training; None for the task's own.
         time_sampling: how the training times of a batch are drawn, `stratified` or `iid`.
         model: the task's model options, by name.
@@ -111,6 +117,9 @@ def run_study(
             "steps": list(steps),
             "seeds": list(seeds),
             "samplers": list(samplers),
+            "predict": list(predict),
+            "grid": list(grid),
+            "draws": list(draws),
             "iterations": iterations,
             "batch_size": batch_size,
             "learning_rate": learning_rate,

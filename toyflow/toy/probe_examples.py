@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from toyflow.flow import Model, Objective
+from toyflow.flow.anatomy import Moments
 from toyflow.seeds import generator
 from toyflow.sweep.stored import StoredTraining
 from toyflow.toy.models import load_model
@@ -21,12 +22,18 @@ def bench_of(task: Task, examples: int, device: torch.device) -> Bench:
     part = slice(0, examples)
     test, noise = whole.part(part).to(device), noise[part].to(device)
     first = slice(0, 1)
-    known = task.optimal_velocity(noise[first], noise.new_zeros(1), test.part(first).observation) is not None
+    one = test.part(first).observation
+    known = task.optimal_velocity(noise[first], noise.new_zeros(1), one) is not None
 
     def optimal(x: Tensor, t: Tensor, observation: object) -> Tensor:
         velocity = task.optimal_velocity(x, t, observation)
         assert velocity is not None
         return velocity
+
+    def moments(observation: object) -> Moments:
+        known = task.conditional_moments(observation)
+        assert known is not None
+        return known
 
     def load(training: StoredTraining) -> tuple[Model, Objective]:
         model, objective = load_model(task, training)
@@ -35,4 +42,18 @@ def bench_of(task: Task, examples: int, device: torch.device) -> Bench:
     def outcome(sample: Tensor) -> Tensor:
         return task.score(sample, test)[task.metrics[0]]
 
-    return Bench(test, noise, load, outcome, optimal if known else None)
+    return Bench(
+        test, noise, load, outcome,
+        optimal=optimal if known else None,
+        moments=None if task.conditional_moments(one) is None else moments,
+        groups=_equal(test.observation),
+    )  # fmt: skip
+
+
+def _equal(observation: object) -> Tensor | None:
+    """A number for each different observation, where some but not all are equal, such as labels of classes;
+    else None."""
+    if not isinstance(observation, Tensor):
+        return None
+    values, numbers = observation.cpu().reshape(len(observation), -1).unique(dim=0, return_inverse=True)
+    return numbers if 1 < len(values) < len(numbers) else None

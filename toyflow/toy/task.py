@@ -14,6 +14,7 @@ from torch import Tensor
 from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Model
+from toyflow.flow.anatomy import Moments
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.seeds import generator
 from toyflow.sweep.subject import Subject, check_current
@@ -26,8 +27,9 @@ class Task(Subject):
 
     A subclass gives `name`, `metrics`, `train_batch`, `test_set`, `build_model` and `score`. It may also give
     `data_options` and `model_options` (dataclasses of options, see `toyflow/optionset.py`), `set_metrics`
-    with `score_set`, `prepare`, and `optimal_velocity`. Hand an instance to `toyflow.run_study`, or declare
-    the class under the entry point group `toyflow.tasks` for `toyflow sweep --task NAME`.
+    with `score_set`, `prepare`, `optimal_velocity` and `conditional_moments`. Hand an instance to
+    `toyflow.run_study`, or declare the class under the entry point group `toyflow.tasks` for `toyflow sweep
+    --task NAME`.
 
     Results are kept by the task's name, version and options. Raise `version` when you change what the numbers
     mean; a sweep warns where the code has changed and the version has not.
@@ -119,6 +121,11 @@ class Task(Subject):
     ) -> Float[Tensor, "batch ..."] | None:
         """The velocity of a perfect model, E[x1 - x0 | x_t, c], for x_t of shape (batch, *target_shape) and t
         of shape (batch,), where it is known in closed form; else None. `toyflow probe` compares with it."""
+        return None
+
+    def conditional_moments(self, observation: Any) -> Moments | None:
+        """E[x1 | c] and Var[x1 | c], element by element and of the targets' shape, where they are known; else
+        None. With them `toyflow probe` tells a model's bias from the task's own spread."""
         return None
 
     @classmethod

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from toyflow.flow import Model, Objective
+from toyflow.flow.anatomy import Moments
 from toyflow.training.batch import Batch
 
 OptimalVelocity = Callable[[Tensor, Tensor, Any], Tensor]
@@ -25,9 +26,11 @@ class Bench:
         noise: x0 of each example.
         load: maps a stored training to (model, objective), the model on the device.
         outcome: maps samples of all examples to the result of each, such as the digit that it is read as;
-        tells
-            whether more steps change it.
+            tells whether more steps change it.
         optimal: the optimal velocity, where it is known in closed form.
+        moments: maps observations to mean and variance of their targets, where these are known.
+        groups: the number of each example's group, such as its episode, where examples of a group are not
+            independent; intervals are then over groups.
 
     Example:
         >>> import torch
@@ -48,3 +51,5 @@ class Bench:
     load: Callable[[Any], tuple[Model, Objective]]
     outcome: Callable[[Tensor], Float[Tensor, "examples"]]
     optimal: OptimalVelocity | None = None
+    moments: Callable[[Any], Moments] | None = None
+    groups: Int[Tensor, "examples"] | None = None

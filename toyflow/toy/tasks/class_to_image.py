@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from toyflow.flow import Model
+from toyflow.flow.anatomy import Moments
 from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
 from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
 from toyflow.networks.denoiser import Reading
@@ -148,6 +149,19 @@ class ClassToImage(Task):
         """The Fréchet distance to the real test images."""
         samples, real = (self.classifier.features(images.cpu()) for images in (sample, test.target))
         return {"frechet_distance": frechet_distance(samples, real)}
+
+    def conditional_moments(self, observation: Int64[Tensor, "batch"]) -> Moments:
+        """Of all training images of the class: an estimate, whose mean is off by spread / 5000 or so."""
+        mean, variance = (moment.to(observation.device)[observation] for moment in self._class_moments)
+        return Moments(mean, variance)
+
+    @cached_property
+    def _class_moments(self) -> Moments:
+        """Of each class, in the order of labels."""
+        images = self.training_images
+        classes = [self._batch(images, (images.labels == label).nonzero()[:, 0]) for label in range(CLASSES)]
+        means = torch.stack([batch.target.mean(0) for batch in classes])
+        return Moments(means, torch.stack([batch.target.var(0) for batch in classes]))
 
     def _load(self, train: bool) -> Images:
         return self.image_set.load(train, self.data_dir)

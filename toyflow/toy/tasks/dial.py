@@ -23,6 +23,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from toyflow.flow import Model
+from toyflow.flow.anatomy import Moments
 from toyflow.flow.path import broadcast_time
 from toyflow.networks import Denoiser, DenoisingModel
 from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
@@ -162,8 +163,7 @@ class Dial(Task):
         """(E[x1 | x_t, c] - x_t) / (1 - t), where the posterior of a mode m is proportional to
         p(m) exp(-|x_t - t m|^2 / (2 (1 - t)^2)), over all tiles at once if they share the die."""
         probabilities = self.probabilities.to(x)
-        moved = observation[:, None] + torch.arange(len(probabilities), device=x.device)[:, None]
-        modes = ONE_HOT.codes.to(x)[moved % CLASSES]
+        modes = self._modes(observation).to(x)
         left = broadcast_time((1 - t).clamp(min=CLOSEST), x)
         squared = (x[:, None] - broadcast_time(t, modes) * modes).square().sum(-1, keepdim=True)
         if self.coupled:
@@ -171,6 +171,18 @@ class Dial(Task):
         log_prior = probabilities.log()[None, :, None, None]
         posterior = (log_prior - squared / (2 * left.square()[:, None])).softmax(1)
         return ((posterior * modes).sum(1) - x) / left
+
+    def conditional_moments(self, observation: Int64[Tensor, "batch tiles"]) -> Moments:
+        """Of the codes of all faces, with their probabilities. The same for both couplings."""
+        modes = self._modes(observation)
+        weight = self.probabilities.to(modes)[:, None, None]
+        mean = (weight * modes).sum(1)
+        return Moments(mean, (weight * (modes - mean[:, None]).square()).sum(1))
+
+    def _modes(self, observation: Int64[Tensor, "batch tiles"]) -> Float[Tensor, "batch modes tiles code"]:
+        """The target that each face of the die would give, on the observation's device."""
+        moved = observation[:, None] + torch.arange(self.data.modes, device=observation.device)[:, None]
+        return ONE_HOT.codes.to(observation.device)[moved % CLASSES]
 
     def _faces(self, sample: Float[Tensor, "batch tiles code"], test: Batch) -> Int64[Tensor, "batch tiles"]:
         """The number of places that each decoded digit was moved, which is the die's face."""

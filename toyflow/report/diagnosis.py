@@ -1,0 +1,139 @@
+"""From the anatomy of a one-step error to what to do: the rule behind the sentences of `toyflow probe`.
+
+The constants are judgements, made before the rule was used. An anatomy speaks of squared errors: whether a
+spread has joint modes, of which the mean is none, it cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from toyflow.flow.anatomy import DRAWS
+from toyflow.stats import Interval
+
+NEGLIGIBLE = 0.005
+"""Largest part of the targets' variance that is nothing to lose: 7 % of their standard deviation."""
+MINOR = 0.1
+"""Largest share of the error that is not worth naming beside others."""
+LEFT = 1 / 8
+"""Share of the leak that the advised number of draws may leave."""
+HELPED = 0.8
+"""Several steps help against bias where they err by at most this share of bias^2 + spread."""
+
+Part = Literal["leak", "bias", "spread", "sampled spread", "bias or spread"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A part of a one-step error that is worth naming."""
+
+    part: Part
+    size: float
+    """Mean square per number of the target."""
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What one step loses, and what to do."""
+
+    error: float
+    """The one-step error, mean square per number; without targets its leak, and the model's own spread in
+    place of the rest."""
+    variance: float
+    """Of the targets."""
+    losses: tuple[Loss, ...]
+    """The largest first; none where there is nothing to lose."""
+    draws: int
+    """How many draws to average: 1 where leak is not worth naming."""
+    steps: int
+    """How many steps to take."""
+
+    def sentence(self, label: str) -> str:
+        """What is to be said of the model called `label`, in one sentence."""
+        if not self.losses:
+            small = f"{self.error:.2g} of the targets' variance {self.variance:.2g}"
+            return f"{label}: one step loses nothing to speak of ({small}): keep one step and one draw."
+        first, *others = self.losses
+        words = [f"{first.size:.2g} (of {self.error:.2g}) to {_NAMES[first.part]}: {first.remedy}"]
+        words += [f"{loss.size:.2g} to {_NAMES[loss.part]}: {loss.remedy}" for loss in others]
+        return f"{label}: one step loses {'; '.join(words)}."
+
+
+_NAMES: dict[Part, str] = {
+    "leak": "leaked noise",
+    "bias": "bias",
+    "spread": "the task's own spread",
+    "sampled spread": "spread, by the model's own samples",
+    "bias or spread": "bias or the task's own spread",
+}
+
+
+def diagnose(
+    parts: Mapping[str, Interval], variance: float, steps: int | None, may_predict_data: bool
+) -> Diagnosis:
+    """What one step loses: the parts above `NEGLIGIBLE` of the variance and `MINOR` of the error, and above 0
+    by their interval.
+
+    - leak: the least of `DRAWS` that leaves at most `LEFT` of it, or another prediction.
+    - spread, as known; else the model's own, at most bias^2 + spread: several steps.
+    - bias, the rest: neither draws nor steps, unless samples in several steps err less.
+
+    Args:
+        parts: of `Anatomy.intervals`.
+        variance: of the targets (their mean over elements).
+        steps: K of the samples in several steps; None where the model has none.
+        may_predict_data: whether the model could be trained with `--predict data`, and was not.
+
+    Example:
+        >>> from toyflow.report.diagnosis import diagnose
+        >>> from toyflow.stats import Interval
+        >>> measured = {"leak": 0.122, "error": 0.125, "bias_and_spread": 0.003, "model_spread": 0.004}
+        >>> measured |= {"removed_by_2": 0.85, "removed_by_4": 0.92}
+        >>> parts = {name: Interval(value, value, value) for name, value in measured.items()}
+        >>> print(diagnose(parts, 0.5, 10, may_predict_data=True).sentence("uniform"))
+        uniform: one step loses 0.12 (of 0.12) to leaked noise: average 4 draws or train with --predict data.
+    """
+    sizes = {name: part.estimate for name, part in parts.items()}
+    sampled = max(0.0, sizes.get("model_spread", 0.0))
+    rest = sizes.get("bias_and_spread", sampled)
+    error = sizes["leak"] + rest
+
+    def matters(size: float, measured: str) -> bool:
+        certain = measured not in parts or parts[measured].low > 0
+        return certain and size > NEGLIGIBLE * variance and size > MINOR * error
+
+    losses: list[Loss] = []
+    draws, taken = 1, 1
+    if matters(sizes["leak"], "leak"):
+        draws = _enough_draws(sizes)
+        training = " or train with --predict data" if may_predict_data else ""
+        losses.append(Loss("leak", sizes["leak"], f"average {draws} draws{training}"))
+    if "spread" in sizes or steps is not None:
+        spread = sizes.get("spread", min(sampled, max(0.0, rest)))
+        if matters(spread, "spread" if "spread" in sizes else "model_spread"):
+            taken = steps or 1
+            remedy = "train flow and take several steps" if steps is None else f"keep {steps} steps"
+            losses.append(Loss("spread" if "spread" in sizes else "sampled spread", spread, remedy))
+        bias = sizes.get("bias", rest - spread)
+        if matters(bias, "bias" if "bias" in sizes else "bias_and_spread"):
+            helped = steps is not None and sizes.get("sample_error", rest) <= HELPED * rest
+            if helped:
+                taken = steps or 1
+                remedy = f"{steps} steps err by {sizes['sample_error']:.2g}, so keep them, or train longer"
+            else:
+                remedy = "neither draws nor steps help, so train longer or a larger model"
+            losses.append(Loss("bias", bias, remedy))
+    elif matters(rest, "bias_and_spread"):
+        remedy = "this objective has one step, which cannot tell them apart; compare with flow in several"
+        losses.append(Loss("bias or spread", rest, remedy))
+    losses.sort(key=lambda loss: -loss.size)
+    return Diagnosis(error, variance, tuple(losses), draws, taken)
+
+
+def _enough_draws(sizes: Mapping[str, float]) -> int:
+    """The least of `DRAWS` that leaves at most `LEFT` of the leak."""
+    able = (draws for draws in DRAWS if sizes[f"removed_by_{draws}"] >= 1 - LEFT)
+    return next(able, DRAWS[-1])
