@@ -96,3 +96,46 @@ def test_only_one_step_objectives_with_many_steps_is_an_error():
 def test_what_does_not_exist_is_refused(change, words):
     with pytest.raises(UsageError, match=words):
         plan_cells(replace(GRID, **change))
+
+
+def test_predictions_grids_and_draws_are_crossed_where_an_objective_has_the_choice():
+    grid = replace(
+        GRID, schedules=["uniform"], objectives=["flow", "pure-noise", "regression"], seeds=[0], steps=[1, 2],
+        predict=["velocity", "data", "data:data-loss"], grids=["uniform", "0:0.9:1"], draws=[8, 1],
+    )  # fmt: skip
+    cells = plan_cells(grid)
+    assert [(cell.name, cell.training.prediction) for cell in cells] == [
+        ("uniform", None), ("data(uniform)", "data"), ("pure-noise", None), ("regression", None),
+    ]  # fmt: skip
+    by_name = {cell.name: [(e.steps, e.grid, e.draws) for e in cell.evaluations] for cell in cells}
+    uniform = [(1, None, 1), (1, None, 8), (2, None, 1), (2, None, 8)]
+    assert by_name["data(uniform)"] == [*uniform, (2, "0:0.9:1", 1), (2, "0:0.9:1", 8)]
+    assert by_name["pure-noise"] == [(1, None, 1), (1, None, 8)]
+    assert by_name["regression"] == [(1, None, 1)]
+
+
+def test_the_default_prediction_grid_and_draws_leave_keys_as_they_were():
+    old = plan_cells(GRID)
+    new = plan_cells(replace(GRID, predict=["velocity"], grids=["uniform"], draws=[1]))
+    assert [(c.training.key, [e.key for e in c.evaluations]) for c in old] == [
+        (c.training.key, [e.key for e in c.evaluations]) for c in new
+    ]
+    assert "prediction" not in old[0].training.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"predict": ["noise"]}, "says nothing of the data"),
+        ({"predict": ["data"], "objectives": ["mip"]}, "--predict data: mip has no choice"),
+        ({"draws": [3]}, "1 or an even number"),
+        ({"draws": [2], "objectives": ["regression"]}, "nothing to average"),
+        ({"grids": ["0.5:1"]}, "rise from 0 to 1"),
+        ({"grids": ["shift:3"], "objectives": ["shortcut"]}, "steps of its own"),
+        ({"schedules": ["0.5:point:0+0.4:uniform"]}, "sum to 0.9"),
+    ],
+)
+def test_choices_that_mean_nothing_are_refused_in_one_line(change, message):
+    with pytest.raises(UsageError, match=message) as error:
+        plan_cells(replace(GRID, **change))
+    assert "\n" not in str(error.value)

@@ -27,7 +27,8 @@ from toyflow.flow.path import broadcast_time
 OWN_LOSS, VELOCITY_LOSS, DATA_LOSS = "", "velocity-loss", "data-loss"
 LOSSES = (VELOCITY_LOSS, DATA_LOSS)
 CLIP = 0.05
-"""A velocity loss divides by max(1 - t, CLIP)^2: times nearer to the data weigh no more than t = 0.95."""
+"""A velocity loss divides by max(1 - t, CLIP)^2, as JiT does: times nearer to the data weigh no more than
+t = 0.95."""
 NEAR_DATA = 1e-4
 """Implied velocities divide by max(1 - t, NEAR_DATA)."""
 

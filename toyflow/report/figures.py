@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from toyflow import stats
 from toyflow.report.dial_figure import dial_figure
-from toyflow.report.results import Results, set_metrics_of
+from toyflow.report.results import Results, in_number_order, set_metrics_of, variants
 from toyflow.report.style import PANEL, Style, in_lines, legend, of_proportions, save
 from toyflow.report.tables import in_words, summary
 from toyflow.report.training_figures import schedule_densities, training_curves
@@ -43,7 +43,27 @@ def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) 
 
 def score_by_steps(results: Results, style: Style) -> Figure:
     """Score against denoising steps, a line per schedule with 95 % intervals, a panel per variant."""
-    table = summary(results)
+    return _scores(results, style, "steps", "denoising steps K")
+
+
+def score_by_draws(results: Results, style: Style) -> Figure | None:
+    """Score against the number of draws whose answers are averaged, a line per schedule with 95 % intervals,
+    a panel per variant and K. None where nothing was averaged."""
+    frame = results.frame
+    if frame["draws"].max() == 1:
+        return None
+    others = variants(results.evaluations, without=["draws"])
+    panels = [
+        ", ".join(filter(None, (other, f"K = {k}"))) for other, k in zip(others, frame["steps"], strict=True)
+    ]
+    by_draws = replace(results, frame=frame.assign(variant=panels, steps=frame["draws"]))
+    return _scores(by_draws, style, "draws", "draws M, whose answers are averaged")
+
+
+def _scores(results: Results, style: Style, by: str, axis: str) -> Figure:
+    """Score against the column `steps`, a panel per variant."""
+    table = summary(results).sort_values("steps", kind="stable")
+    table = table.sort_values("variant", key=lambda names: names.map(in_number_order), kind="stable")
     steps = sorted(table["steps"].unique())
     positions = {k: i for i, k in enumerate(steps)}
 
@@ -61,11 +81,11 @@ def score_by_steps(results: Results, style: Style) -> Figure:
                 axes.scatter(dots, seeds["score"], s=7, color="0.25", zorder=3, linewidths=0)
         axes.set_xticks(range(len(steps)), [str(k) for k in steps])
         axes.set_xlim(-0.5, len(steps) - 0.5)
-        axes.set_xlabel("denoising steps K")
+        axes.set_xlabel(axis)
         axes.set_ylabel(in_words(results.metric))
         axes.grid(axis="y", alpha=0.35)
 
-    title = f"{in_words(results.metric).capitalize()} by steps ({_interval_text(table)})"
+    title = f"{in_words(results.metric).capitalize()} by {by} ({_interval_text(table)})"
     return _panels(table, draw, title)
 
 
@@ -174,6 +194,11 @@ DRAWINGS = (
     Drawing(
         "score_by_steps", score_by_steps, "{metric} by steps",
         "Line chart: {metric} against denoising steps K for {labels}. The table of scores has the numbers.",
+    ),
+    Drawing(
+        "score_by_draws", score_by_draws, "{metric} by draws",
+        "Line chart: {metric} against the number of draws whose answers are averaged, for {labels}.",
+        most_variants=12,
     ),
     Drawing(
         "set_metrics_by_steps", set_metrics_by_steps, "Set metrics by steps",

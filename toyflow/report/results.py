@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,10 +106,13 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     frame = pd.DataFrame([_row(evaluation) for evaluation in stored])
     frame.insert(1, "variant", variants(stored))
     frame["rank"] = [rank(evaluation) for evaluation in stored]
-    order = frame.sort_values(["variant", "rank", "label", "seed", "steps"], kind="stable").index
+    frame["place"] = frame["variant"].map(in_number_order)
+    order = frame.sort_values(["place", "rank", "label", "seed", "steps"], kind="stable").index
     metric = next(iter(stored[0].details["metrics"]))
     return Results(
-        frame.loc[order].drop(columns="rank").reset_index(drop=True), [stored[i] for i in order], metric
+        frame.loc[order].drop(columns=["rank", "place"]).reset_index(drop=True),
+        [stored[i] for i in order],
+        metric,
     )
 
 
@@ -156,9 +160,16 @@ def set_metrics_of(evaluation: StoredEvaluation) -> tuple[str, ...]:
     return tuple(name for name in evaluation.details["metrics"] if name not in of_each)
 
 
-def variants(stored: Sequence[StoredEvaluation]) -> list[str]:
-    """What differs among the results besides schedule, seed and steps: `encoder=small, sampler=heun`."""
+def in_number_order(text: str) -> str:
+    """`text` with whole numbers padded, so that draws=2 sorts before draws=16."""
+    return re.sub(r"(?<![\d.])\d+", lambda number: number[0].zfill(12), text)
+
+
+def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) -> list[str]:
+    """What differs among the results besides schedule, seed and steps: `encoder=small, sampler=heun`. Names
+    in `without` are left out."""
     described = [description(evaluation) for evaluation in stored]
+    described = [{key: each[key] for key in each if key not in without} for each in described]
     values: dict[str, set[Any]] = {}
     for each in described:
         for key, value in each.items():

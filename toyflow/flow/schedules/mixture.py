@@ -77,7 +77,7 @@ class Mixture(Schedule):
 
     parts: tuple[tuple[float, Schedule], ...]
     key: ClassVar[str] = "mixture"
-    source: ClassVar[str] = "much-ado-about-noising trains on two times, DenseJump (2509.13574) on a mixture"
+    source: ClassVar[str] = "Much Ado About Noising (2512.01809) trains on two times; a share at pure noise is ours"
 
     def __post_init__(self) -> None:
         weights: dict[str, float] = {}
