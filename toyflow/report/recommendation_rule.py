@@ -14,9 +14,9 @@ as means over elements of the target:
 The rule, in this order:
 
     1. S >= 0.25 V and J >= 0.25: ten steps, one draw. The mean of the modes is none of them.
-    2. S >= 0.25 V, or B > 0.9 V: unclear. Either every token varies alone, or this training was too short to
-       learn what couples them, or to learn anything. The model is trained for all iterations, once, and the
-       rule begins anew; the second time this line is skipped.
+    2. S >= 0.25 V, or B >= 0.25 V: unclear. Either every token varies alone, or this training was too short
+       to learn what couples them, or that there is a spread, or the mean. The model is trained for all
+       iterations, once, and the rule begins anew; the second time this line is skipped.
     3. B > 0.9 V: nothing was learned, so nothing is said: the constant choice, ten steps and one draw.
     4. Else one step, and the fewest of 1, 2 and 8 draws with L(M) <= 0.02 B.
 
@@ -37,7 +37,7 @@ FEW, MANY = 1, 10
 DRAWS = (1, 2, 8)
 """Numbers of draws to choose from, in one step."""
 SPREAD = 0.25
-"""Least S / V that may ask for many steps."""
+"""Least S / V that may ask for many steps, and least B / V that a longer training has to explain."""
 JOINT = 0.25
 """Least J at which the spread counts as joint: tokens correlate by half or more."""
 LEARNED = 0.1
@@ -75,6 +75,11 @@ class Choice:
     steps: int = MANY
     draws: int = 1
 
+    @property
+    def label(self) -> str:
+        """What tables call its training: `data(shift:4)`."""
+        return f"{self.prediction}({self.schedule})"
+
 
 def apply_rule(evidence: Evidence, last: bool) -> tuple[Choice | None, Reason]:
     """The choice and its reason, by the rule above; no choice where a longer training has to tell.
@@ -89,10 +94,11 @@ def apply_rule(evidence: Evidence, last: bool) -> tuple[Choice | None, Reason]:
         (Choice(schedule='shift:4', prediction='data', steps=1, draws=2), 'one step')
     """
     spreads = evidence.spread >= SPREAD * evidence.variance
+    misses = evidence.rest >= SPREAD * evidence.variance
     learned = evidence.rest <= (1 - LEARNED) * evidence.variance
     if spreads and evidence.joint >= JOINT:
         return Choice(), "joint spread"
-    if not last and (spreads or not learned):
+    if not last and (spreads or misses):
         return None, "unclear"
     if not learned:
         return Choice(), "nothing learned"

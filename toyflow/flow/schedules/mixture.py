@@ -77,7 +77,9 @@ class Mixture(Schedule):
 
     parts: tuple[tuple[float, Schedule], ...]
     key: ClassVar[str] = "mixture"
-    source: ClassVar[str] = "Much Ado About Noising (2512.01809) trains on two times; a share at pure noise is ours"
+    source: ClassVar[str] = (
+        "Much Ado About Noising (2512.01809) trains on two times; a share at pure noise is ours"
+    )
 
     def __post_init__(self) -> None:
         weights: dict[str, float] = {}
