@@ -1,23 +1,36 @@
 """Is the rule of `toyflow recommend` any good? Compare its choices with full sweeps of the same settings.
 
-    python benchmarks/recommend.py [--out results/recommend] [--only NAME,...] [--sweeps]
+    python benchmarks/recommend.py [--out results/recommend] [--only NAME,...] [--parts sweeps,rules,table]
 
-The full sweep of a setting (`recommend_settings.py`) trains every schedule and prediction and decodes each in
-every K and number of draws. Can be stopped and resumed.
+For each setting (`recommend_settings.py`) the full sweep trains every schedule and prediction and decodes
+each in several steps and draws, on the test split. The rules see the validation split and other seeds. The
+regret of a choice is the score of the full sweep's best minus its own, on the same seeds. Beside the rule
+stand every constant choice, the first rule of `recommend`, and one that reads the scores of the same training.
+Can be stopped and resumed; the last part writes OUT/regret.csv. About 40 minutes of one core.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 from recommend_settings import SETTINGS, Setting
 from rich.console import Console
+from rich.table import Table
 
+from toyflow import stats
+from toyflow.api.recommending import FILE, recommend, seconds_of, yardstick_of
 from toyflow.api.study import plan_study
+from toyflow.atomic import atomic_file
+from toyflow.report.recommendation import name_of
+from toyflow.report.recommendation_rule import Choice
+from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.run import run_missing, show_on
@@ -29,25 +42,46 @@ SCHEDULES = ("uniform", "shift:4", "shift:8", "0.5:point:0+0.5:uniform")
 PREDICTIONS = ("velocity", "data")
 DECODINGS = (((1,), (1, 2, 8)), ((2,), (1, 2)), ((4, 10), (1,)))
 """Steps and draws that are decoded together."""
+RULE, FIRST, BY_SCORE = "toyflow recommend", "the first rule", "by the short training's scores"
+CONSTANT = name_of(Choice())
+"""The constant choice that did best on the development settings."""
+MARGIN = 0.02
+"""Of the rules that read scores: how far below the best a cheaper decoding may score."""
+FIRST_SCHEDULES, FIRST_STEPS, FIRST_SEEDS, FIRST_FRACTION = SCHEDULES[:3], (1, 2, 4, 10), (100, 101), 0.25
+"""Of the first rule, which had shift:3 where the full sweeps have shift:4."""
+PARTS = ("sweeps", "rules", "table")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/recommend"))
     parser.add_argument("--only", default="", help="names of settings, e.g. wave,push-t")
-    parser.add_argument("--sweeps", action="store_true", help="run the full sweeps and nothing else")
+    parser.add_argument("--parts", default=",".join(PARTS))
     arguments = parser.parse_args()
     only = [name.strip() for name in arguments.only.split(",") if name.strip()]
+    parts = arguments.parts.split(",")
     torch.set_num_threads(1)
     console = Console()
+    rows: list[dict[str, object]] = []
     for setting in SETTINGS:
         if only and setting.name not in only:
             continue
         if setting.needs and not os.environ.get(setting.needs):
             console.print(f"{setting.name}: left out, as ${setting.needs} does not say where its data are.")
             continue
-        console.rule(setting.name)
-        sweep(setting, arguments.out, console)
+        if "sweeps" in parts:
+            console.rule(f"{setting.name}: full sweep")
+            run(setting, "test", full_cells(setting), arguments.out / setting.folder / "full", console)
+        if "rules" in parts:
+            console.rule(f"{setting.name}: rules")
+            run_rules(setting, arguments.out, console)
+        if "table" in parts:
+            rows += measured(setting, arguments.out, console)
+    if rows:
+        frame = pd.DataFrame(rows)
+        with atomic_file(arguments.out / "regret.csv") as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.6g")
+        show(frame, console)
 
 
 def full_cells(setting: Setting) -> list[Cell]:
@@ -65,12 +99,153 @@ def full_cells(setting: Setting) -> list[Cell]:
     return list(cells.values())
 
 
-def sweep(setting: Setting, out: Path, console: Console) -> None:
-    """Run what is missing of the full sweep."""
-    task, cells = setting.task("test"), full_cells(setting)
+def first_cells(setting: Setting) -> list[Cell]:
+    """The short trainings of the first rule."""
+    options = SweepOptions(
+        schedules=FIRST_SCHEDULES, steps=FIRST_STEPS, seeds=FIRST_SEEDS, batch_size=setting.batch_size,
+        iterations=max(1, round(FIRST_FRACTION * setting.iterations)),
+    )  # fmt: skip
+    return plan_study(options, setting.task("validation"), setting.model)
+
+
+def run(setting: Setting, split: str, cells: list[Cell], out: Path, console: Console) -> None:
+    """Run what is missing of `cells`."""
+    task = setting.task(split)
     runner = ToyRunner(task.name, "cpu", task=task)
-    if run_missing(cells, runner, Store(out / setting.folder / "full"), DebugExecutor(), show_on(console)):
+    if run_missing(cells, runner, Store(out), DebugExecutor(), show_on(console)):
         raise SystemExit(f"{setting.name}: trainings failed; the same command tries them again.")
+
+
+def run_rules(setting: Setting, out: Path, console: Console) -> None:
+    """The short trainings of the rule, and of the first rule."""
+    folder = out / setting.folder
+    options = SweepOptions(
+        iterations=setting.iterations, batch_size=setting.batch_size, seeds=FIRST_SEEDS[:1], device="cpu",
+        set={name: (value,) for name, value in setting.model.items()}, out=str(folder / "rule"),
+    )  # fmt: skip
+    recommend(
+        options, DebugExecutor(), show_on(console), metric=setting.metric, task=setting.task("validation")
+    )
+    run(setting, "validation", first_cells(setting), folder / "first", console)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a rule would do, named as the full sweep names it, and the seconds that it took."""
+
+    name: str
+    seconds: float = 0.0
+    note: str = ""
+
+
+def choices(setting: Setting, out: Path) -> dict[str, Chosen]:
+    """What each rule says of a setting."""
+    folder = out / setting.folder
+    found = json.loads((folder / "rule" / FILE).read_text())
+    own = {key: found[key] for key in ("schedule", "prediction", "steps", "draws")}
+    short, note = found["trainings"][0], f"{found['reason']}, {len(found['trainings'])}"
+    scores = {
+        name_of(replace(Choice(), steps=each["steps"], draws=each["draws"])): each["score"]
+        for each in short["scores"]
+    }
+    first = load_results(Store(folder / "first"), first_cells(setting))
+    yardstick = yardstick_of(setting.task("test"), setting.metric)
+    means = yardstick.scores(first).groupby(["steps", "label"], sort=False)["value"].mean()
+    by_steps = {f"{label} K={steps}": value for (steps, label), value in means.items()}  # pyright: ignore[reportGeneralTypeIssues]
+    return {
+        RULE: Chosen(name_of(Choice(**own)), found["setting"]["seconds"], note),
+        BY_SCORE: Chosen(cheapest(scores)),
+        FIRST: Chosen(first_rule(by_steps), seconds_of(first)),
+    }
+
+
+def cheapest(scores: Mapping[str, float]) -> str:
+    """The first of `scores`, which are in the order of their cost, that is within the margin of the best."""
+    best = max(scores.values())
+    return next(name for name, score in scores.items() if score >= best - MARGIN)
+
+
+def first_rule(scores: Mapping[str, float]) -> str:
+    """The fewest steps in which some schedule is within the margin of the best; then the best of these."""
+    steps = cheapest(dict(sorted(scores.items(), key=lambda item: _steps(item[0])))).partition(" ")[2]
+    return max((name for name in scores if name.endswith(f" {steps}")), key=lambda name: scores[name])
+
+
+def _steps(name: str) -> int:
+    return int(name.partition("K=")[2].partition(" ")[0])
+
+
+def measured(setting: Setting, out: Path, console: Console) -> list[dict[str, object]]:
+    """A row for every rule and every constant choice; none where the sweep or a rule is not complete."""
+    store, cells = Store(out / setting.folder / "full"), full_cells(setting)
+    if any(cell.missing(store) for cell in cells) or not (out / setting.folder / "rule" / FILE).exists():
+        console.print(f"{setting.name}: not complete, left out of the table.")
+        return []
+    full = load_results(store, cells)
+    names = [f"{e.training.record.label} {e.record.label}" for e in full.evaluations]
+    yardstick = yardstick_of(setting.task("test"), setting.metric)
+    scores = yardstick.scores(full).assign(name=names).pivot(index="seed", columns="name", values="value")
+    best, budget = str(scores.mean().idxmax()), seconds_of(full)
+    others = [scores.drop(index=seed).mean().idxmax() for seed in scores.index]
+    unlucky = [scores.loc[seed, name] for seed, name in zip(scores.index, others, strict=True)]
+    every = {**choices(setting, out), **{str(name): Chosen(str(name)) for name in scores.columns}}
+    return [
+        {
+            "setting": setting.name,
+            "development": setting.development,
+            "metric": yardstick.metric,
+            "rule": rule,
+            "choice": chosen.name,
+            "score": scores[chosen.name].mean(),
+            "score_by_seed": " ".join(f"{value:.4f}" for value in scores[chosen.name]),
+            "regret": float((scores[best] - scores[chosen.name]).mean()),
+            "regret_by_seed": " ".join(f"{value:.4f}" for value in scores[best] - scores[chosen.name]),
+            "regret_of_other_seeds_best": float((unlucky - scores[chosen.name]).mean()),
+            "best": best,
+            "cost_share": chosen.seconds / budget,
+            "note": chosen.note,
+        }
+        for rule, chosen in every.items()
+    ]
+
+
+def show(frame: pd.DataFrame, console: Console) -> None:
+    """Print the choices of the rule, and the mean regret of every rule over the settings that test it."""
+    table = Table(
+        "setting", "metric", "choice of the rule", "why", "best of the full sweep", "regret", "cost"
+    )
+    for _, line in frame[frame["rule"] == RULE].iterrows():
+        mark = " (development)" if line["development"] else ""
+        table.add_row(
+            line["setting"] + mark, line["metric"], line["choice"], line["note"], line["best"],
+            f"{100 * line['regret']:.1f} ({100 * line['regret_of_other_seeds_best']:+.1f})",
+            f"{line['cost_share']:.0%}",
+        )  # fmt: skip
+    table.caption = "Regret in points: against the best mean, and (against the best by the other seeds)."
+    console.print(table)
+    console.print(summary(frame))
+
+
+def summary(frame: pd.DataFrame) -> Table:
+    """Mean regret of every rule over the settings that test it, and paired with the rule."""
+    tests = frame[~frame["development"]]
+    regrets = tests.pivot(index="setting", columns="rule", values="regret")
+    steps = tests.assign(steps=tests["choice"].map(_steps)).groupby("rule")["steps"].mean()
+    table = Table("rule", "mean regret", "median", "worst", "mean K", "minus recommend [95 %]")
+    for rule in regrets.mean().sort_values().index:
+        values, more = regrets[rule], ""
+        if rule != RULE and len(values) > 1 and (values != regrets[RULE]).any():
+            over = stats.over_seeds((values - regrets[RULE]).tolist())
+            more = f"{100 * over.estimate:+.1f} [{100 * over.low:+.1f}, {100 * over.high:+.1f}]"
+        table.add_row(
+            str(rule), f"{100 * values.mean():.1f}", f"{100 * values.median():.1f}",
+            f"{100 * values.max():.1f}", f"{steps[rule]:.1f}", more,
+        )  # fmt: skip
+    table.caption = (
+        f"Points of each setting's metric, over {len(regrets)} settings that the rule was not made on; "
+        "t-intervals over settings."
+    )
+    return table
 
 
 if __name__ == "__main__":
