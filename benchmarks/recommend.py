@@ -5,8 +5,8 @@
 For each setting (`recommend_settings.py`) the full sweep trains every schedule and prediction and decodes
 each in several steps and draws, on the test split. The rules see the validation split and other seeds. The
 regret of a choice is the score of the full sweep's best minus its own, on the same seeds. Beside the rule
-stand every constant choice, the first rule of `recommend`, and one that reads the scores of the same training.
-Can be stopped and resumed; the last part writes OUT/regret.csv. About 40 minutes of one core.
+stand every constant choice, the first rule of `recommend`, and one that reads the same training's scores. Can
+be stopped and resumed; the last part writes OUT/regret.csv. About 40 minutes of one core.
 """
 
 from __future__ import annotations

@@ -97,8 +97,8 @@ class Chunks(Task):
 
     def __init__(self, data: Mapping[str, str] | None = None) -> None:
         super().__init__(data)
-        state, action, episode = (torch.as_tensor(part) for part in self.read())
-        last = torch.tensor([int((episode == number).nonzero().max()) for number in episode])
+        state, action, episode = (torch.tensor(part) for part in self.read())
+        last = episode.bincount().cumsum(0)[episode] - 1  # episodes are numbered from 0, one after the other
         chosen = torch.minimum(torch.arange(len(state))[:, None] + torch.arange(self.horizon), last[:, None])
         left = episode.max() - episode  # episodes after this one
         trains = left >= 2 * self.held_out

@@ -164,10 +164,11 @@ def recommend_and_check(
 
 def on_validation(options: SweepOptions, subject: Any) -> SweepOptions:
     """`options` with `split=validation`, where the task has such a split and `options` name none."""
-    if "split" in options.set:
+    values = subject.data_options.values().get("split")
+    if "split" in options.set or values is None:
         return options
     try:
-        subject.data_options.parse({"split": "validation"})
+        values.parse("split", "validation")
     except UsageError:
         return options
     return replace(options, set={**options.set, "split": ("validation",)})
