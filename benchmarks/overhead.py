@@ -1,19 +1,20 @@
-"""Measure toyflow's overhead over bare PyTorch, as ratios of alternating runs in one process.
+"""Measure toyflow's overhead over bare PyTorch and a bare command line, as ratios of alternating runs.
 
     python benchmarks/overhead.py
 
-Prints for each comparison the median ratio with its quartiles over the pairs, and its limit.
-Exit code 1 if a median is above its limit.
+Both sides of a comparison take turns within one process, step by step, and every other turn in reverse order,
+so that other work on the machine falls on both alike; what counts is CPU time. Prints for each comparison the
+median ratio with its quartiles, and its limit. Exit code 1 if a median is above its limit.
 """
 
 from __future__ import annotations
 
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 import torch
 from rich.console import Console
@@ -24,28 +25,37 @@ from torch.nn.functional import mse_loss
 from toyflow.flow import Model, make_objective, parse_sampler, parse_schedule
 from toyflow.toy.models import EVALUATION_BATCH, batches
 from toyflow.toy.task import Task, make_task
-from toyflow.training import Batch, OneCycle, train
+from toyflow.training import Batch, OneCycle, Trainer
 from toyflow.training.muon import Muon
 
-ITERATIONS = 48
-POINTS = 3
-"""Points of the training curve: one every 16 iterations, as in a sweep."""
+BLOCK = 16
+"""Training steps of one ratio; a point of the curve is among them, as in a sweep."""
+BLOCKS = 40
 STEPS = 10
-PAIRS = 15
+DECODINGS = 60
+COMMANDS = 20
+BARE_COMMAND = """
+import typer
+app = typer.Typer()
+@app.command()
+def bare(): pass
+app(["--help"])
+"""
 
 
 def main() -> int:
     torch.set_num_threads(1)
     task = make_task("grid-to-sequence")
     rows = [
-        ("training step / bare PyTorch loop", 1.05, list(training_ratios(task))),
-        (f"{STEPS}-step decoding / {STEPS} bare forward passes", 1.03, list(sampling_ratios(task))),
-        ("toyflow --help, seconds", 0.5, list(help_seconds())),
+        ("training step / step of a bare PyTorch loop", 1.02, list(training_ratios(task))),
+        (f"{STEPS}-step decoding / {STEPS} bare forward passes", 1.02, list(sampling_ratios(task))),
+        ("toyflow --help / help of a bare Typer command", 1.3, list(help_ratios())),
     ]
-    table = Table("what", "median", "quartiles", "limit", title=f"{PAIRS} pairs each, 1 thread, CPU")
+    table = Table("what", "ratios", "median", "quartiles", "limit", title="CPU time, 1 thread")
     for what, limit, values in rows:
         low, middle, high = statistics.quantiles(values, n=4)
-        table.add_row(what, f"{middle:.3f}", f"{low:.3f} to {high:.3f}", f"{limit:g}")
+        shown = f"{middle:.3f}", f"{low:.3f} to {high:.3f}", f"{limit:g}"
+        table.add_row(what, str(len(values)), *shown)
     Console().print(table)
     return int(any(statistics.median(values) > limit for _, limit, values in rows))
 
@@ -53,27 +63,18 @@ def main() -> int:
 def training_ratios(task: Task) -> Iterator[float]:
     """toyflow's training loop, its curve included, against the same steps in plain PyTorch."""
     objective = make_objective("flow", parse_schedule("beta"))
-    recipe = OneCycle(iterations=ITERATIONS)
-    device = torch.device("cpu")
-    for pair in range(PAIRS + 1):
-        seconds = in_turn(
-            pair,
-            lambda: train(
-                model(task),
-                objective,
-                batches(task, recipe.batch_size, 0, device),
-                recipe,
-                torch.Generator(),
-                points=POINTS,
-            ),
-            lambda: bare_loop(model(task), batches(task, recipe.batch_size, 0, device), recipe),
-        )
-        if pair:
+    recipe = OneCycle(iterations=BLOCK * (BLOCKS + 1))
+    first, second = (batches(task, recipe.batch_size, 0, torch.device("cpu")) for _ in range(2))
+    trainer = Trainer(model(task), objective, recipe, torch.Generator(), points=BLOCKS + 1)
+    ours, bare = trainer.steps(first), bare_steps(model(task), second, recipe)
+    for block in range(BLOCKS + 1):
+        seconds = in_turn(BLOCK, lambda: next(ours), lambda: next(bare))
+        if block:  # the first warms up
             yield seconds[0] / seconds[1]
 
 
-def bare_loop(net: Model, data: Iterator[Batch], recipe: OneCycle) -> None:
-    """Flow matching under Beta(1, 1.5) as one would write it in a notebook."""
+def bare_steps(net: Model, data: Iterator[Batch], recipe: OneCycle) -> Iterator[None]:
+    """Flow matching under Beta(1, 1.5) as one would write it in a notebook, a training step at a time."""
     net.train()
     kernels = [p for p in net.parameters() if p.ndim > 2]
     decay, plain = [p for p in net.parameters() if p.ndim == 2], [p for p in net.parameters() if p.ndim <= 1]
@@ -84,7 +85,7 @@ def bare_loop(net: Model, data: Iterator[Batch], recipe: OneCycle) -> None:
         fused=True,
     )
     muon = Muon(kernels, recipe.kernel_learning_rate, recipe.beta1)
-    for iteration, (tiles, target) in enumerate(islice(data, recipe.iterations)):
+    for iteration, (tiles, target) in enumerate(data):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * (1 - iteration / recipe.iterations)
         muon.param_groups[0]["lr"] = recipe.kernel_learning_rate * (1 - iteration / recipe.iterations)
@@ -97,6 +98,7 @@ def bare_loop(net: Model, data: Iterator[Batch], recipe: OneCycle) -> None:
         nn.utils.clip_grad_norm_(net.parameters(), recipe.clip_norm)
         optimiser.step()
         muon.step()
+        yield
 
 
 @torch.inference_mode()
@@ -116,29 +118,41 @@ def sampling_ratios(task: Task) -> Iterator[float]:
         for _ in range(STEPS):
             net(noise, t, condition)
 
-    for pair in range(PAIRS + 1):
-        seconds = in_turn(pair, lambda: objective.decode(net, condition, noise, STEPS, euler), bare)
-        if pair:
+    for turn in range(DECODINGS // 2 + 1):
+        seconds = in_turn(2, lambda: objective.decode(net, condition, noise, STEPS, euler), bare)
+        if turn:
             yield seconds[0] / seconds[1]
 
 
-def help_seconds() -> Iterator[float]:
-    """Seconds of a whole process of `toyflow --help`, from start to end."""
-    for _ in range(PAIRS):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "toyflow", "--help"], check=True, stdout=subprocess.DEVNULL)
-        yield time.perf_counter() - start
+def help_ratios() -> Iterator[float]:
+    """Whole processes: `toyflow --help` against the help of a command that has nothing to it."""
+    python, quiet = sys.executable, subprocess.DEVNULL
+    ours, bare = [python, "-m", "toyflow", "--help"], [python, "-c", BARE_COMMAND]
+    for turn in range(COMMANDS // 2 + 1):
+        seconds = in_turn(
+            2,
+            lambda: subprocess.run(ours, check=True, stdout=quiet),
+            lambda: subprocess.run(bare, check=True, stdout=quiet),
+        )
+        if turn:
+            yield seconds[0] / seconds[1]
 
 
-def in_turn(pair: int, *actions: Callable[[], object]) -> list[float]:
-    """CPU-seconds of each action; every other pair runs them in reverse order."""
+def in_turn(turns: int, *actions: Callable[[], object]) -> list[float]:
+    """CPU-seconds of each action over some turns, of this process and of those that it waited for."""
     seconds = [0.0] * len(actions)
-    order = range(len(actions)) if pair % 2 == 0 else reversed(range(len(actions)))
-    for index in order:
-        start = time.process_time()
-        actions[index]()
-        seconds[index] = time.process_time() - start
+    for turn in range(turns):
+        order = range(len(actions)) if turn % 2 == 0 else reversed(range(len(actions)))
+        for index in order:
+            start = cpu_seconds()
+            actions[index]()
+            seconds[index] += cpu_seconds() - start
     return seconds
+
+
+def cpu_seconds() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def model(task: Task) -> Model:

@@ -75,7 +75,7 @@ def main() -> None:
 
 def planned(iterations: int, count: int, first_seed: int) -> list[Cell]:
     options = SweepOptions(
-        schedules=("beta",), seeds=tuple(range(first_seed, first_seed + count)), iterations=iterations
+        schedules=("beta",), seeds=tuple(range(first_seed, first_seed + count)), iterations=(iterations,)
     )
     return plan_sweep(options)
 

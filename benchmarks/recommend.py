@@ -90,7 +90,7 @@ def full_cells(setting: Setting) -> list[Cell]:
     for steps, draws in DECODINGS:
         options = SweepOptions(
             schedules=SCHEDULES, predict=PREDICTIONS, steps=steps, draws=draws, seeds=setting.seeds,
-            iterations=setting.iterations, batch_size=setting.batch_size,
+            iterations=(setting.iterations,), batch_size=(setting.batch_size,),
         )  # fmt: skip
         for cell in plan_study(options, setting.task("test"), setting.model):
             key = cell.training.key
@@ -102,8 +102,8 @@ def full_cells(setting: Setting) -> list[Cell]:
 def first_cells(setting: Setting) -> list[Cell]:
     """The short trainings of the first rule."""
     options = SweepOptions(
-        schedules=FIRST_SCHEDULES, steps=FIRST_STEPS, seeds=FIRST_SEEDS, batch_size=setting.batch_size,
-        iterations=max(1, round(FIRST_FRACTION * setting.iterations)),
+        schedules=FIRST_SCHEDULES, steps=FIRST_STEPS, seeds=FIRST_SEEDS, batch_size=(setting.batch_size,),
+        iterations=(max(1, round(FIRST_FRACTION * setting.iterations)),),
     )  # fmt: skip
     return plan_study(options, setting.task("validation"), setting.model)
 
@@ -120,7 +120,8 @@ def run_rules(setting: Setting, out: Path, console: Console) -> None:
     """The short trainings of the rule, and of the first rule."""
     folder = out / setting.folder
     options = SweepOptions(
-        iterations=setting.iterations, batch_size=setting.batch_size, seeds=FIRST_SEEDS[:1], device="cpu",
+        iterations=(setting.iterations,), batch_size=(setting.batch_size,), device="cpu",
+        seeds=FIRST_SEEDS[:1],
         set={name: (value,) for name, value in setting.model.items()}, out=str(folder / "rule"),
     )  # fmt: skip
     recommend(

@@ -5,8 +5,10 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -16,7 +18,8 @@ import typer
 from commands import start
 
 from toyflow import plugins
-from toyflow.cli import app
+from toyflow.cli import app, index
+from toyflow.cli.index import INDEX, load
 from toyflow.report.results import load_results
 from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.sweep.store import FORMAT, Store
@@ -333,7 +336,7 @@ def test_bad_input_of_the_other_commands(toyflow, tmp_path, swept):
 
 def test_the_examples_of_compare_on_our_own_results_work(toyflow, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[1])
-    epilogs = [command.epilog for command in app.registered_commands if command.epilog]
+    epilogs = [command.epilog for command in commands().values() if command.epilog]
     lines = [line.strip() for epilog in epilogs for line in epilog.splitlines()]
     ours = [line for line in lines if line.startswith("toyflow compare") and "results/reference" in line]
     assert len(ours) == 2
@@ -458,12 +461,28 @@ def test_presets_are_listed_with_what_they_show_and_cost(toyflow):
 
 def commands() -> dict[str, click.Command]:
     """Every command by what a user types."""
-    group = typer.main.get_command(app)
     found: dict[str, click.Command] = {}
-    for name, command in group.commands.items():  # pyright: ignore[reportAttributeAccessIssue]
+    for name in typer.main.get_group(app).commands:
+        command = load(name)
         inner = getattr(command, "commands", None)
         found |= {name: command} if inner is None else {f"{name} {sub}": of for sub, of in inner.items()}
     return found
+
+
+def test_the_index_names_the_commands_of_each_module():
+    for module, sentences in INDEX.items():
+        added = typer.Typer()
+        import_module(f"toyflow.cli.{module}").add_commands(added)
+        assert list(typer.main.get_group(added).commands) == list(sentences)
+    files = {path.stem for path in Path(index.__file__).parent.glob("*.py")}
+    assert files - set(INDEX) == {"__init__", "index", "options", "terminal"}
+
+
+def test_help_imports_no_command():
+    code = "import sys, toyflow.cli\ntry:\n    toyflow.cli.main()\nfinally:\n    print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    assert "Draw the figures" in done.stdout and "toyflow.cli.index" in done.stdout
+    assert not any(f"toyflow.cli.{module}" in done.stdout.split() for module in INDEX)
 
 
 def test_every_command_has_examples_which_it_can_parse():

@@ -4,6 +4,7 @@ import pkgutil
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -77,10 +78,11 @@ def commands_in(code: str) -> list[list[str]]:
 
 def check_command(words: list[str], whole: bool) -> None:
     """Parse the words as the command line would. A command that is not `whole` may lack required words."""
-    command, said = typer.main.get_command(app), list(words)
+    command: Any = typer.main.get_command(app)
+    said = list(words)
     while said and (commands := getattr(command, "commands", None)) and not said[0].startswith("-"):
         assert said[0] in commands, f"toyflow {' '.join(words)}: no command {said[0]}"
-        command = commands[said.pop(0)]
+        _, command, said = command.resolve_command(command.context_class(command), said)
     try:
         if whole:
             command.make_context(words[0], said)

@@ -79,9 +79,8 @@ class Numbers(Values):
         raise self._refusal(option, text)
 
     def text(self, value: float) -> str:
-        """See `Values`. Six digits where they are exact, else all."""
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
+        """See `Values`."""
+        return number_text(value)
 
     @property
     def _whole(self) -> bool:
@@ -164,6 +163,16 @@ class FreeText(Values):
 
     def __str__(self) -> str:
         return f"[bold]{self.default}[/] ({self.meaning})"
+
+
+def number_text(value: float) -> str:
+    """A number as text: six digits where they are exact, else all.
+
+    >>> number_text(4e-3), number_text(0.12345678)
+    ('0.004', '0.12345678')
+    """
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def number(default: float, low: float, high: float, *, added: bool = False) -> Any:

@@ -16,9 +16,10 @@ from toyflow.api.probing import probe
 from toyflow.api.study import run_study
 from toyflow.errors import UsageError
 from toyflow.flow.samplers import euler
-from toyflow.report.probe_report import IDEAL, Probed, over_models, probe_table, velocity_error, write_probe
+from toyflow.report.probe_report import IDEAL, Probed, over_models, show_probe, velocity_error, write_probe
 from toyflow.report.style import Style
 from toyflow.sweep.inspection import existing_store
+from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Trained
 from toyflow.toy.models import decode, load_model, task_of
@@ -44,14 +45,15 @@ def points(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory) -> Probed:
-    """Of two settings of `dial`, and a model of another task."""
-    out = tmp_path_factory.mktemp("mixed")
-    for task, model in (
-        (Dial({"modes": "1"}), {"decoder": "small"}),
-        (Dial({"modes": "2"}), {"decoder": "small"}),
-        (make_task("points"), None),
+    """Of two settings of `dial`, and a model of another task, which only an older version puts beside it."""
+    out, other = (tmp_path_factory.mktemp(name) for name in ("mixed", "other"))
+    for task, model, folder in (
+        (Dial({"modes": "1"}), {"decoder": "small"}, out),
+        (Dial({"modes": "2"}), {"decoder": "small"}, out),
+        (make_task("points"), None, other),
     ):
-        run_study(task, schedules=["beta"], seeds=[0], iterations=2, model=model, out=out, **STUDY)
+        run_study(task, schedules=["beta"], seeds=[0], iterations=2, model=model, out=folder, **STUDY)
+    shutil.copytree(other / "cells", out / "cells", dirs_exist_ok=True)
     return probe(out, **SMALL)
 
 
@@ -62,7 +64,7 @@ def probed(points) -> Probed:
 
 def shown(probed: Probed) -> str:
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(probe_table(probed))
+    show_probe(probed, console)
     return " ".join(console.export_text().split())
 
 
@@ -79,6 +81,68 @@ def test_every_model_with_a_velocity_is_probed(probed):
     assert "regression" in probed.labels
     assert len(probed.errors) == 20 * 6 and "excess" not in probed.errors
     assert probed.errors["noise_level"].min() == 0.05 and set(probed.errors["examples"]) == {60}
+
+
+def test_every_model_is_taken_apart(points, probed):
+    assert {model.label for model in probed.anatomies} == set(probed.labels)
+    assert len(probed.anatomies) == 7
+    by_label = {model.label: model for model in probed.anatomies}
+    steps = {label: model.steps for label, model in by_label.items()}
+    assert steps == {
+        "uniform": 10, "shift:4@beta": 10, "shortcut(uniform)": 8, "shortcut(shift:4@beta)": 8,
+        "regression": None,
+    }  # fmt: skip
+    assert all(model.may_predict_data for label, model in by_label.items() if label != "regression")
+    silent = by_label["regression"].anatomy
+    assert float(silent.leak.abs().max()) == 0 and silent.model_spread is None
+    assert float(by_label["uniform"].anatomy.leak.mean()) > 0.01
+    assert by_label["uniform"].variance == pytest.approx(1, abs=0.3)
+
+
+def test_the_anatomy_adds_up_to_the_error_of_decodings(points):
+    """The one-step error again, of 16 noises that the anatomy does not use."""
+    found = probe(points, ["uniform"], **{**SMALL, "examples": 100}).anatomies[0]
+    task = make_task("points")
+    model, objective = load_model(task, existing_store(points).training(found.key))
+    test = task.test_set()
+    samples = [
+        decode(model, objective, test, EvaluationRecord("euler", 1, noise_seed=seed))[0]
+        for seed in range(2, 18)
+    ]
+    error = torch.stack([(sample - test.target).square().mean() for sample in samples]).mean()
+    assert found.anatomy.error is not None
+    assert float(found.anatomy.error.mean()) == pytest.approx(float(error), rel=0.05)
+    variance = torch.stack(samples).var(0).mean()
+    assert float(found.anatomy.leak.mean()) == pytest.approx(float(variance), rel=0.1)
+
+
+def test_the_dial_tells_bias_from_spread(mixed):
+    """Of the optimal velocity no error is left but the spread, which two equally likely faces have."""
+    found = {(model.label, model.variant): model.anatomy for model in mixed.anatomies}
+    for (label, variant), anatomy in found.items():
+        if "points" in variant:
+            assert anatomy.spread is None and anatomy.bias_and_spread is not None
+            continue
+        assert anatomy.spread is not None and anatomy.bias is not None and anatomy.groups is None
+        expected = 0.0 if "modes=1" in variant else 2 * (10 / 3) ** 2 / 4 / 10
+        assert float(anatomy.spread.mean()) == pytest.approx(expected, abs=1e-4)
+        if label == IDEAL:
+            assert float(anatomy.leak.abs().max()) < 1e-6 and float(anatomy.bias.abs().max()) < 1e-4
+            assert anatomy.model_spread is not None
+            assert float(anatomy.model_spread.mean()) == pytest.approx(expected, rel=0.25, abs=1e-4)
+    assert len(found) == 5
+
+
+def test_equal_conditions_are_a_group():
+    class Classes(Dial):
+        name = "classes"
+
+        def test_set(self):
+            batch = super().test_set()
+            return batch._replace(observation=batch.observation[:, :1] % 5, target=batch.target[:, :1])
+
+    groups = bench_of(Classes({"tiles": "1"}), 60, torch.device("cpu")).groups
+    assert groups is not None and len(groups) == 60 and len(groups.unique()) == 5
 
 
 def test_the_numbers_are_of_the_models_own_samples(points, probed):
@@ -169,26 +233,25 @@ def test_excess_is_what_the_error_has_above_the_ideal(mixed):
 def test_what_is_written(probed, tmp_path):
     written = write_probe(probed, tmp_path)
     assert [p.relative_to(tmp_path).as_posix() for p in written] == [
+        "probe/anatomy.csv", "probe/anatomy.png",
         "probe/velocity_error.csv", "probe/paths.csv", "probe/velocity_error.png",
     ]  # fmt: skip
-    errors, paths = (pd.read_csv(path) for path in written[:2])
+    anatomy, errors, paths = (pd.read_csv(path) for path in (written[0], *written[2:4]))
     assert {"mse", "mse_low", "mse_high", "cosine_error", "noise_level", "interval"} <= set(errors)
     assert len(errors) == 20 * 4 and len(paths) == 4 and set(paths["steps"]) == {4}
-    pixels = np.asarray(Image.open(written[2]).convert("L"))
-    assert min(pixels.shape) > 400 and pixels.std() > 10
-    first = written[2].read_bytes()
-    assert write_probe(probed, tmp_path)[2].read_bytes() == first
+    assert len(anatomy) == 5 and set(anatomy["conditions"]) == {60}
+    for figure in (written[1], written[4]):
+        pixels = np.asarray(Image.open(figure).convert("L"))
+        assert min(pixels.shape) > 400 and pixels.std() > 10
+    first = [path.read_bytes() for path in written]
+    assert [path.read_bytes() for path in write_probe(probed, tmp_path)] == first
     text = shown(probed)
     assert "Student's t over seeds; normal over examples" in text and "variant" not in text
 
 
 @pytest.mark.parametrize(
     ("selection", "message"),
-    [
-        (["regression"], "regression has no velocity to probe; these have: .*uniform, shift:4@beta"),
-        (["shfit:4@beta"], "Did you mean 'shift:4@beta'"),
-        ([""], "matches 7 keys"),
-    ],
+    [(["shfit:4@beta"], "Did you mean 'shift:4@beta'"), ([""], "matches 7 keys")],
 )
 def test_what_cannot_be_probed_is_said(points, selection, message):
     with pytest.raises(UsageError, match=message) as error:
@@ -196,18 +259,30 @@ def test_what_cannot_be_probed_is_said(points, selection, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_key_without_a_velocity_is_refused(points):
-    with pytest.raises(UsageError, match="regression has no velocity"):
-        probe(points, [key_of(points, "regression")], **SMALL)
-
-
-def test_a_folder_without_velocities_or_results(points, tmp_path):
+def test_a_folder_without_velocities_has_an_anatomy(points, tmp_path):
     with pytest.raises(UsageError, match="holds no results"):
         probe(tmp_path, **SMALL)
     key = key_of(points, "regression")
     shutil.copytree(points / "cells" / key, tmp_path / "cells" / key)
-    with pytest.raises(UsageError, match=r"no model in .* has a velocity field"):
+    probed = probe(tmp_path, **SMALL)
+    assert probed.paths.empty and [model.key for model in probed.anatomies] == [key]
+    assert [path.name for path in write_probe(probed, tmp_path)] == ["anatomy.csv", "anatomy.png"]
+    text = shown(probed)
+    assert "velocity" not in text and "regression: one step loses" in text
+
+
+def test_models_of_objectives_that_are_not_installed_are_passed_over(points, tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    training = existing_store(points).training(key_of(points, "regression"))
+    foreign = replace(training.record, objective="imported")
+    store.write_training(foreign, Trained(training.weights(), training.curve(), dict(training.details)), {})
+    with pytest.raises(UsageError, match=r"no model in .* is of an objective that is installed"):
         probe(tmp_path, **SMALL)
+    shutil.copytree(training.folder, tmp_path / "cells" / training.record.key)
+    assert [model.label for model in probe(tmp_path, **SMALL).anatomies] == ["regression"]
+    with pytest.raises(UsageError, match="objective of imported is not installed; these can be probed: reg"):
+        probe(tmp_path, ["imported"], **SMALL)
 
 
 def test_models_of_another_recipe_version_are_passed_over(points, tmp_path):

@@ -127,6 +127,10 @@ def test_a_training_that_has_learned_nothing_is_followed_by_the_full_one_and_sai
         (("--fraction", "0"), "--fraction must be above 0 and at most 1, got 0."),
         (("--metric", "clos"), "unknown metric of points 'clos'"),
         (("--task", "dial", "--set", "modes=2,10"), "recommend looks at one setting; give modes one value"),
+        (
+            ("--learning-rate", "0.001,0.004"),
+            "recommend looks at one recipe; give iterations, batch size and",
+        ),
         (("--task", "robot"), "recommend supports toy tasks only, not 'robot'; for a policy, `toyflow probe"),
         (("--against", "nowhere"), "nowhere"),
     ],

@@ -33,3 +33,13 @@ def test_an_evaluation_runs_here_or_on_ray():
     assert cluster is not None and cluster.address == "auto"
     with pytest.raises(UsageError, match=r"unknown executor 'debug'.*Available: local, ray"):
         evaluation_cluster("debug", None, 1, 0)
+
+
+def test_several_policies_at_once_are_refused(small, tmp_path):
+    options = ROBOT_TRAIN.updated({"learning_rate": "0.001,0.004", "out": str(tmp_path)}, "flags")
+    with pytest.raises(UsageError, match="robot-train trains one policy, so each of its options takes one"):
+        train_policy(
+            options, Console(quiet=True), dataset=str(small[0]), policy=PolicyOptions(),
+            trials=TrialOptions(suite="none"),
+        )  # fmt: skip
+    assert not any(tmp_path.iterdir())

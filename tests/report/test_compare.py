@@ -127,6 +127,14 @@ def test_results_of_the_validation_split_are_told_from_older_ones_and_never_pair
     assert "matches several variants; add split=test or validation" in refused(tmp_path, "uniform", chosen[1])
 
 
+@pytest.mark.parametrize("name", ["learning-rate", "learning_rate", "learning rate"])
+def test_a_number_of_the_recipe_is_chosen_by_the_name_of_its_flag_too(tmp_path, name):
+    for rate, rights in ((0.001, UNIFORM), (0.004, SHIFT)):
+        add(tmp_path, "uniform", rights, recipe={"learning_rate": rate})
+    [pair] = compare(tmp_path, [f"uniform,{name}={rate}" for rate in ("4e-3", "0.001")]).pairs
+    assert pair.first == "uniform (learning rate=0.004)" and pair.second == "uniform (learning rate=0.001)"
+
+
 def test_the_table_has_the_numbers(out):
     text = printed(compare(out, ["shift:4", "uniform"]))
     for shown in (

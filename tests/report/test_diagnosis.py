@@ -57,8 +57,13 @@ def test_known_spread_dominates():
 def test_spread_by_the_models_own_samples():
     told = found(leak=0.0, bias_and_spread=0.5, model_spread=0.48, sample_error=1.0)
     assert [loss.part for loss in told.losses] == ["sampled spread"] and told.steps == 10
-    noisy = found(leak=0.0, bias_and_spread=0.02, model_spread=0.3, sample_error=0.3)  # steps that add noise
-    assert [(loss.part, loss.size) for loss in noisy.losses] == [("sampled spread", 0.02)]
+
+
+def test_samples_that_vary_by_more_than_the_task_can_tell_no_spread():
+    """As those of the wave under shift:8, whose ten steps are worse than one."""
+    told = found(leak=0.018, bias_and_spread=0.0054, model_spread=0.062, sample_error=0.07)
+    assert [loss.part for loss in told.losses] == ["leak", "bias or spread"] and told.steps == 1
+    assert "10 steps add more noise of their own (0.062), so keep one" in told.sentence("shift:8")
 
 
 def test_bias_dominates():

@@ -45,6 +45,7 @@ def test_a_fingerprint_is_told_only_where_the_name_does_not_tell(sets, told):
 def test_an_option_that_older_results_do_not_have_tells_them_from_newer_ones():
     older, newer = {"modes": "3"}, {"modes": "3", "split": "validation"}
     assert variants([stored("dial", **older)] * 2) == ["", ""]
+    assert variants([stored("dial", **older), stored("dial", **newer)], without=["split"]) == ["", ""]
     assert variants([stored("dial", **older), stored("dial", **newer)]) == ["split=test", "split=validation"]
     assert variants([stored("of-mine", **older), stored("of-mine", **newer)]) == ["", "split=validation"]
 

@@ -9,8 +9,10 @@ from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.policy.checkpoint import policy_interface
 from toyflow.robot.policy.policy_options import PolicyOptions
+from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask
+from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.sweep_options import SweepOptions
 
 pytest.importorskip("lerobot")
@@ -80,3 +82,17 @@ def test_statistics_that_are_no_numbers_are_refused_before_anything_starts(still
     path.write_text(json.dumps(statistics))
     with pytest.raises(UsageError, match="action statistics: mean of dimension 0 is nan"):
         RobotTask.choose({"dataset": still, **NO_TRIALS})
+
+
+def test_each_size_has_its_recipe_in_one_sweep(small):
+    options = SweepOptions(
+        task="robot", schedules=("beta",), seeds=(0,), learning_rate=(1e-6, 1e-3),
+        set={"dataset": (str(small[0]),), "size": ("nano", "tiny"), "suite": ("none",)},
+    )  # fmt: skip
+    cells = plan_sweep(options, RobotTask)
+    assert [cell.name for cell in cells] == [
+        f"beta size={size} learning-rate={rate}" for size in ("nano", "tiny") for rate in ("1e-06", "0.001")
+    ]
+    assert [(c.training.recipe["iterations"], c.training.recipe["final_learning_rate"]) for c in cells] == [
+        (RECIPES[size].iterations, rate) for size in ("nano", "tiny") for rate in (1e-6, 1e-5)
+    ]  # the rate never ends above its peak

@@ -3,12 +3,14 @@ from dataclasses import replace
 import pytest
 
 from toyflow.errors import UsageError
-from toyflow.sweep.plan import Grid, plan_cells
+from toyflow.sweep.plan import Grid, Setting, plan_cells, plan_sweep
 from toyflow.sweep.subject import ResolvedOptions
+from toyflow.sweep.sweep_options import SweepOptions
+from toyflow.training import OneCycle
 
 GRID = Grid(
     task="points", schedules=["beta", "uniform"], objectives=["flow"], steps=[10, 1], seeds=[0, 1],
-    samplers=["euler"], settings=[ResolvedOptions({}, {})], recipe={"iterations": 5},
+    samplers=["euler"], settings=[Setting(ResolvedOptions({}, {}), {"iterations": 5})],
 )  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def test_a_decoding_without_a_sampler_is_one_record_whatever_samplers_are_asked_
 
 def test_labels_tell_cells_of_one_plan_apart():
     settings = [
-        ResolvedOptions({"side": side}, {"attention": kind, "encoder": "base"})
+        Setting(ResolvedOptions({"side": side}, {"attention": kind, "encoder": "base"}), {})
         for side in ("2", "3")
         for kind in ("cross", "joint")
     ]
@@ -68,8 +70,37 @@ def test_labels_tell_cells_of_one_plan_apart():
     assert [cell.training.data for cell in plan_cells(grid)][2:] == [{"side": "3"}] * 2
 
 
+def test_every_combination_of_the_recipe_is_a_setting():
+    options = SweepOptions(
+        task="dial", schedules=("beta",), seeds=(0,), iterations=(300, 1000), batch_size=(64,),
+        learning_rate=(0.001, 0.004), set={"modes": ("2", "3")},
+    )  # fmt: skip
+    cells = plan_sweep(options)
+    assert [cell.name for cell in cells] == [
+        f"beta modes={modes} iterations={iterations} learning-rate={rate}"
+        for modes in "23"
+        for iterations in (300, 1000)
+        for rate in ("0.001", "0.004")
+    ]
+    recipes = [cell.training.recipe for cell in cells[:4]]
+    assert [(r["iterations"], r["learning_rate"]) for r in recipes] == [
+        (300, 0.001), (300, 0.004), (1000, 0.001), (1000, 0.004),
+    ]  # fmt: skip
+    assert {r["batch_size"] for r in recipes} == {64}
+    assert recipes[3] == {**vars(OneCycle()), "batch_size": 64}  # whatever is not named is the task's own
+    [single] = plan_sweep(replace(options, iterations=(1000,), learning_rate=None, set={"modes": ("2",)}))
+    assert single.training.key == cells[3].training.key and single.name == "beta"
+
+
+def test_recipes_that_differ_with_the_model_are_told_by_the_model():
+    """As those of a policy do with its size."""
+    sizes = [Setting(ResolvedOptions({}, {"size": s}), {"iterations": n}) for s, n in (("a", 5), ("b", 9))]
+    grid = replace(GRID, schedules=["beta"], seeds=[0], settings=sizes)
+    assert [cell.name for cell in plan_cells(grid)] == ["beta size=a", "beta size=b"]
+
+
 def test_settings_that_differ_in_their_test_set_share_a_model():
-    settings = [ResolvedOptions({}, {}, test_set) for test_set in ("near", "far", "near")]
+    settings = [Setting(ResolvedOptions({}, {}, test_set), {}) for test_set in ("near", "far", "near")]
     [cell] = plan_cells(replace(GRID, settings=settings, seeds=[0], schedules=["beta"]))
     decodings = [(e.test_set, e.steps) for e in cell.evaluations]
     assert decodings == [("near", 1), ("near", 10), ("far", 1), ("far", 10)]

@@ -40,6 +40,17 @@ def test_a_plan_has_a_row_for_each_configuration_and_times_each_kind_once(tmp_pa
     assert timed == ["beta"]
 
 
+def test_recipes_that_differ_in_length_or_rate_are_timed_once(tmp_path):
+    def estimates(cells, runner):
+        assert [cell.training.recipe["iterations"] for cell in cells] == [10]
+        return [SECOND]
+
+    text = shown(
+        tmp_path, estimates, schedules=("beta",), seeds=(0,), iterations=(10, 30), learning_rate=(0.1, 0.2)
+    )
+    assert "4 cells to run: about 8.0 s of work" in text  # 1 + 1 + 3 + 3
+
+
 def test_a_range_of_time_is_shown_as_one(tmp_path):
     wide = Estimate(Seconds(600, 1200), Seconds(0, 300))
     text = shown(tmp_path, lambda cells, runner: [wide], schedules=("beta",), seeds=(0,))

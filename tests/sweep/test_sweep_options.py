@@ -17,7 +17,7 @@ def test_flags_override_a_preset_which_overrides_the_defaults(tmp_path):
     path.write_text('schedules = ["shift:4"]\nsteps = [1, 2]\nbatch-size = 4\n')
     options = SweepOptions().updated(load_preset(str(path)), "preset mine")
     options = options.updated({"steps": "5", "seeds": None}, "flags")
-    assert (options.schedules, options.steps, options.batch_size) == (("shift:4",), (5,), 4)
+    assert (options.schedules, options.steps, options.batch_size) == (("shift:4",), (5,), (4,))
     assert options.seeds == SweepOptions().seeds
 
 
@@ -32,6 +32,15 @@ def test_lists_and_ranges():
     assert options.seeds == (0, 1, 2, 7) and options.steps == (1, 10)
 
 
+@pytest.mark.parametrize("given", ["300, 1000,300", [300, 1000], (300, 1000)])
+def test_numbers_of_the_recipe_are_one_or_several(given):
+    assert SweepOptions().updated({"iterations": given}, "flags").iterations == (300, 1000)
+    assert SweepOptions().updated({"batch_size": 16, "learning_rate": "1e-3"}, "flags").recipes() == [
+        {"batch_size": 16, "learning_rate": 0.001}
+    ]
+    assert SweepOptions().recipes() == [{}]
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -44,6 +53,11 @@ def test_lists_and_ranges():
         ({"jobs": 0}, "--jobs must be a whole number of 1 or more"),
         ({"iterations": -3}, "--iterations must be"),
         ({"learning_rate": float("nan")}, "--learning-rate must be a number above 0"),
+        ({"learning_rate": "0.001,fast"}, "--learning-rate must be a number above 0, got 'fast'"),
+        ({"learning_rate": "inf"}, "--learning-rate must be a number above 0, got inf"),
+        ({"iterations": "300,"}, "--iterations must be a whole number of 1 or more, got ''"),
+        ({"iterations": "1.5"}, "--iterations must be a whole number of 1 or more, got 1.5"),
+        ({"batch_size": []}, "--batch-size is empty"),
     ],
 )
 def test_bad_flags_are_named(values, words):

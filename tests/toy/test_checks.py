@@ -87,6 +87,22 @@ def test_a_nan_observation_is_named(tmp_path):
     )
 
 
+@pytest.mark.parametrize("method", ["train_batch", "test_set"])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            (torch.zeros(4, 2), torch.zeros(4, 2)),
+            "must give a toyflow.Batch(observation, target), not a tuple.",
+        ),
+        (Batch(torch.zeros(4, 2), [0.0]), "must give a target that is a tensor, not a list."),
+    ],
+)
+def test_what_is_no_batch_is_named(tmp_path, method, given, words):
+    broken = type("Broken", (Copy,), {method: lambda self, *_: given})
+    assert refusal(broken(), tmp_path) == f"task 'copy': {method} {words}"
+
+
 def test_an_observation_that_is_no_tensor_is_named(tmp_path):
     class Spoilt(Copy):
         def test_set(self):

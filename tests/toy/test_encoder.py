@@ -1,6 +1,6 @@
 import torch
 
-from toyflow.toy.encoder import ENCODERS, TileEncoder, _shifted
+from toyflow.toy.encoder import ENCODERS, TileEncoder, TokenOfMaps, _shifted
 
 
 def test_shifted_tiles_keep_their_ink_and_move_by_every_offset():
@@ -34,3 +34,22 @@ def test_only_the_shifted_encoder_moves_tiles_and_only_in_training():
         assert torch.equal(one, other) == (name != "large-shifted")
         encoder.eval()
         assert torch.equal(encoder(tiles), encoder(tiles))
+
+
+def test_the_token_of_maps_is_that_of_flatten_and_a_linear_layer_and_so_are_its_gradients(generator):
+    layer = TokenOfMaps(64 * 4 * 4, 96)
+    maps = torch.randn(7, 64, 4, 4, generator=generator).to(memory_format=torch.channels_last)
+    by_hand, own = maps.clone().requires_grad_(), maps.clone().requires_grad_()
+    expected = torch.nn.functional.linear(by_hand.flatten(1), layer.weight, layer.bias)
+    token = layer(own)
+    torch.testing.assert_close(token, expected)
+    inputs = torch.autograd.grad(expected.square().sum(), [by_hand, layer.weight])
+    for found, right in zip(
+        torch.autograd.grad(token.square().sum(), [own, layer.weight]), inputs, strict=True
+    ):
+        torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_keep_the_names_of_0_1_0():
+    names = TileEncoder(ENCODERS["base"], 96).state_dict()
+    assert {name.split(".")[1] for name in names} == {"0", "1", "3", "4", "6", "7", "10"}

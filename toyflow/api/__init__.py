@@ -5,6 +5,7 @@ sweeping          toyflow sweep
 study             run_study: a sweep of your own task, in this process
 recommending      toyflow recommend
 probing           toyflow probe
+probe_selection   which models it measures
 comparing         toyflow compare
 pruning           toyflow runs prune
 robot_training    toyflow robot-train, robot-eval and robot-export

@@ -1,6 +1,6 @@
-"""`toyflow probe`: measure the velocity fields of the models in a results folder.
+"""`toyflow probe`: the anatomy of one-step errors, and velocity fields, of the models in a results folder.
 
-Over 300 lines, as choosing the models and measuring them share the bench of each setting.
+Over 300 lines, as both are measured in one pass over the examples, for which conditions are encoded once.
 """
 
 from __future__ import annotations
@@ -8,26 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toyflow import plugins
-from toyflow.errors import UsageError, unknown
-from toyflow.flow import Model, Objective, parse_schedule
+from toyflow.api.probe_selection import choose_models
+from toyflow.errors import UsageError
+from toyflow.flow import FlowMatching, Model, Objective, Predictor, Uniform, VelocityPrediction, draw_noise
+from toyflow.flow.anatomy import ONE_STEP_DRAWS, Anatomy, dissect_model, joined, many_steps
 from toyflow.flow.diagnostics import distance, error_by_noise_level, euler_paths, noise_levels
 from toyflow.flow.samplers import Velocity, euler
 from toyflow.machine import choose_device
+from toyflow.report.anatomy_report import DissectedModel
 from toyflow.report.probe_report import IDEAL, STANDARD_ERROR, Probed
-from toyflow.report.results import rank, variants
-from toyflow.sweep.inspection import ambiguous_key, existing_store
-from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord
+from toyflow.seeds import generator
+from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.runner import load_runner
-from toyflow.sweep.store import Store
-from toyflow.sweep.stored import WEIGHTS, StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import WEIGHTS, StoredTraining
 from toyflow.sweep.subject import subject_of
 from toyflow.training import Bench
 
@@ -40,8 +40,6 @@ PROBE_BATCH = 125
 
 BenchOf = Callable[[StoredTraining, int, torch.device], Bench]
 """Maps (trained model, number of examples, device) to the examples that the model is probed on."""
-Field = Callable[[Any, Tensor], tuple[Velocity, Tensor]]
-"""Maps (observation, noise) to a velocity field and the one-step samples that start from the noise."""
 OnProgress = Callable[[int, int], None]
 """(done, total)."""
 
@@ -57,14 +55,15 @@ def probe(
     data_dir: str | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Probed:
-    """Measure the velocity fields of trained models: error by noise level, straightness of sampled paths, and
-    distance of one step from many. All models start from the noise of their decodings; models of another
-    recipe version are left out.
+    """Take the one-step errors of trained models apart, into leak, bias and spread (see
+    `toyflow.flow.anatomy`). Of models with a velocity measure its error by noise level, the straightness of
+    sampled paths, and the distance of one step from many. All models start from the same noise; models of
+    another recipe version are left out.
 
     Args:
         out: a results folder.
         selection: schedules or objectives as tables show them, keys of cells, or how a key begins; none for
-            every model that has a velocity.
+            every model.
         steps: number K of steps of the paths, and of the samples that one-step samples are compared with.
         device: auto, cpu, cuda or mps.
         examples: most examples to probe on.
@@ -73,15 +72,15 @@ def probe(
         on_progress: called with (parts done, parts in all).
 
     Raises:
-        UsageError: a selection that names nothing or a model without a velocity, or a task that is not
-            installed.
+        UsageError: a selection that names nothing or a model of an objective that is not installed, or a task
+            that is not.
         DamagedError: a model's weights are missing or altered.
 
     Example:
         found = probe("results/sweep", ["beta", "uniform"], steps=20)
         print(found.paths[["label", "seed", "straightness"]])
     """
-    by_variant, labels = _choose(existing_store(Path(out)), selection)
+    by_variant, labels = choose_models(existing_store(Path(out)), selection)
     return _probe(by_variant, labels, steps, device, examples, bench_of, data_dir, on_progress)
 
 
@@ -151,13 +150,28 @@ def _probe(
         done += 1
         on_progress(done, total)
 
-    errors, paths = [], []
+    errors, paths, anatomies = [], [], []
     for variant, bench, trainings in plan:
-        for name, field in _fields(bench, trainings):
-            by_level, on_paths = measure(bench, field, steps, on_part)
-            errors.append(by_level.assign(variant=variant, **name))
-            paths.append(on_paths.assign(variant=variant, **name))
-    return Probed(pd.concat(errors, ignore_index=True), pd.concat(paths, ignore_index=True), labels)
+        for model in _models(bench, trainings):
+            found = measure(bench, model, steps, on_part)
+            names = {"variant": variant, "label": model.label, "seed": model.seed, "key": model.key}
+            if found.errors is not None and found.paths is not None:
+                errors.append(found.errors.assign(**names))
+                paths.append(found.paths.assign(**names))
+            anatomies.append(
+                DissectedModel(
+                    **names,
+                    anatomy=found.anatomy,
+                    variance=float(bench.test.target.double().var(0).mean()),
+                    steps=many_steps(model.objective),
+                    may_predict_data=model.may_predict_data,
+                )
+            )
+    return Probed(_joined(errors), _joined(paths), anatomies, labels)
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def _parts(bench: Bench) -> int:
@@ -165,32 +179,72 @@ def _parts(bench: Bench) -> int:
     return -(-len(bench.noise) // PROBE_BATCH)
 
 
+@dataclass(frozen=True)
+class _ProbedModel:
+    """A trained model, or the optimal velocity, with what names it."""
+
+    label: str
+    seed: int | None
+    key: str
+    objective: Objective
+    bind: Callable[[Any], tuple[Predictor, Any]]
+    """Maps an observation to a model and the condition that it is to be given."""
+    may_predict_data: bool = False
+
+
+class _Measured(NamedTuple):
+    """What `measure` found of one model, as means over examples with standard errors; None without a
+    velocity."""
+
+    errors: pd.DataFrame | None
+    """A row per noise level."""
+    paths: pd.DataFrame | None
+    """One row."""
+    anatomy: Anatomy
+
+
 @torch.inference_mode()
 def measure(
-    bench: Bench, field: Field, steps: int, on_part: Callable[[], None] = lambda: None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Measure one velocity field, as means over examples with standard errors.
+    bench: Bench, probed: _ProbedModel, steps: int, on_part: Callable[[], None] = lambda: None
+) -> _Measured:
+    """Measure one model.
+
+    The velocity is that of an infinitesimal step; the one-step sample is the objective's own, which for
+    `meanflow` and `shortcut` is more than one step along the velocity.
 
     Args:
         bench: the examples, their noise and, where it is known, the optimal field.
-        field: the velocity field.
+        probed: the model.
         steps: number K of steps of the paths.
         on_part: called after each part of the examples.
-
-    Returns:
-        A frame with a row per noise level, and a frame with one row on the paths.
     """
-    errors, paths, one_step = [], [], []
+    objective = probed.objective
+    errors, paths, one_step, anatomies = [], [], [], []
     levels, has_optimal = noise_levels(LEVELS), bench.optimal is not None
+    source = generator(1, "test noise")
+    drawn = draw_noise(ONE_STEP_DRAWS, lambda: torch.randn(bench.noise.shape, generator=source))
     for start in range(0, len(bench.noise), PROBE_BATCH):
         part = slice(start, start + PROBE_BATCH)
         noise, (observation, target) = bench.noise[part], bench.test.part(part)
-        velocity, samples = field(observation, noise)
-        optimal = _optimal(bench, observation) if has_optimal else None
-        errors.append(error_by_noise_level(velocity, noise, target, levels, optimal))
-        paths.append(euler_paths(velocity, noise, steps))
-        one_step.append(samples)
+        model, condition = probed.bind(observation)
+        anatomies.append(
+            dissect_model(
+                objective, model, condition, drawn[:, part].to(noise),
+                targets=target[None],
+                moments=None if bench.moments is None else bench.moments(observation),
+                groups=None if bench.groups is None else bench.groups[part],
+                steps=many_steps(objective),
+            )
+        )  # fmt: skip
+        if objective.has_velocity:
+            velocity = _velocity(objective, model, condition)
+            optimal = _optimal(bench, observation) if has_optimal else None
+            errors.append(error_by_noise_level(velocity, noise, target, levels, optimal))
+            paths.append(euler_paths(velocity, noise, steps))
+            one_step.append(objective.decode(model, condition, noise, 1, euler))
         on_part()
+    if not errors:
+        return _Measured(None, None, joined(anatomies))
     by_level = {"mse": [e.mse for e in errors], "cosine_error": [e.cosine_error for e in errors]}
     if has_optimal:
         by_level["excess"] = [e.excess for e in errors]
@@ -205,7 +259,7 @@ def measure(
         "outcome_changed": changed.float(),
     }
     examples = len(bench.noise)
-    return (
+    return _Measured(
         pd.DataFrame(
             {
                 "examples": examples,
@@ -214,7 +268,12 @@ def measure(
             }
         ),
         pd.DataFrame({"examples": examples, "steps": steps, **_over_examples(on_paths)}, index=[0]),
+        joined(anatomies),
     )
+
+
+def _velocity(objective: Objective, model: Predictor, condition: Any) -> Velocity:
+    return lambda x, t: objective.velocity(model, x, t, condition)
 
 
 def _optimal(bench: Bench, observation: Any) -> Velocity:
@@ -223,111 +282,26 @@ def _optimal(bench: Bench, observation: Any) -> Velocity:
     return lambda x, t: optimal(x, t, observation)
 
 
-def _ideal(bench: Bench) -> Field:
-    """The optimal velocity field, and its one step."""
-
-    def field(observation: Any, noise: Float[Tensor, "batch ..."]) -> tuple[Velocity, Tensor]:
-        velocity = _optimal(bench, observation)
-        return velocity, noise + velocity(noise, noise.new_zeros(len(noise)))
-
-    return field
-
-
-def _choose(store: Store, selection: Sequence[str]) -> tuple[dict[str, list[StoredTraining]], list[str]]:
-    """The models that `selection` names, by variant, and all labels of the folder, in reports' order."""
-    everything = list(store.trainings())
-    # Weights of another version may fit the model that this one builds, and mean something else in it.
-    current = [training for training in everything if training.record.recipe_version == RECIPE_VERSION]
-    if everything and not current:
-        raise UsageError(
-            f"the models in {store.root} are of recipe version {everything[0].record.recipe_version}, and "
-            f"this toyflow builds version {RECIPE_VERSION}; train new ones: toyflow sweep."
-        )
-    # Reports order and describe decodings; these models may have none, or several.
-    stored = [
-        StoredEvaluation(training.folder, training, EvaluationRecord(None, 1), {}) for training in current
-    ]
-    stored.sort(key=lambda m: (rank(m), m.training.record.label, m.training.record.seed))
-    chosen = _with_velocity(store, [model.training for model in stored], selection)
-    several_tasks = len({training.record.task for training in chosen}) > 1
-    models = [model for model in stored if model.training in chosen]
-    by_variant: dict[str, list[StoredTraining]] = {}
-    for model, differing in zip(models, variants(models), strict=True):
-        words = [model.training.record.task] * several_tasks + [differing] * bool(differing)
-        by_variant.setdefault(", ".join(words), []).append(model.training)
-    labels = dict.fromkeys(model.training.record.label for model in stored)
-    return dict(sorted(by_variant.items())), list(labels)
-
-
-def _with_velocity(
-    store: Store, stored: Sequence[StoredTraining], selection: Sequence[str]
-) -> list[StoredTraining]:
-    """The models that `selection` names. Raises UsageError where one of them has no velocity."""
-    able = [training for training in stored if _has_velocity(training.record.objective)]
-    could = ", ".join(dict.fromkeys(training.record.label for training in able))
-    if not able:
-        raise UsageError(f"no model in {store.root} has a velocity field, as those of `flow` do.")
-    chosen: list[StoredTraining] = []
-    for name in selection:
-        named = _named(store, stored, name)
-        for training in named:
-            if training not in able:
-                raise UsageError(f"{training.record.label} has no velocity to probe; these have: {could}.")
-        chosen += [training for training in named if training not in chosen]
-    return chosen or able
-
-
-def _has_velocity(objective: str) -> bool:
-    """Whether an objective has a velocity; False for those of imported models, which toyflow lacks."""
-    ours = objective in plugins.available("objectives")
-    return ours and plugins.load("objectives", objective).has_velocity
-
-
-def _named(store: Store, stored: Sequence[StoredTraining], name: str) -> list[StoredTraining]:
-    """The models of a label, or the one whose key begins so. Raises UsageError."""
-    by_label = [training for training in stored if training.record.label in (name, _canonical(name))]
-    by_key = [training for training in stored if training.record.key.startswith(name)]
-    if by_label or len(by_key) == 1:
-        return by_label or by_key
-    if by_key:
-        raise ambiguous_key(name, len(by_key), store)
-    raise unknown(
-        f"schedule, objective or key of recipe version {RECIPE_VERSION} in {store.root},",
-        name,
-        {training.record.label for training in stored},
-    )
-
-
-def _canonical(name: str) -> str:
-    """The name of a schedule in records: `beta` for `beta:1:1.5`."""
-    try:
-        return parse_schedule(name).name
-    except UsageError:
-        return name
-
-
-def _fields(bench: Bench, trainings: Sequence[StoredTraining]) -> Iterator[tuple[dict[str, Any], Field]]:
-    """Each model's field, then the ideal one where it is known, with the columns that name them."""
+def _models(bench: Bench, trainings: Sequence[StoredTraining]) -> Iterator[_ProbedModel]:
+    """Each trained model, then the optimal velocity where it is known."""
     for training in trainings:
         record = training.record
-        names = {"label": record.label, "seed": record.seed, "key": record.key}
-        yield names, _Learned(*bench.load(training))
+        model, objective = bench.load(training)
+        yield _ProbedModel(
+            record.label, record.seed, record.key, objective, _encoding(model),
+            may_predict_data=objective.uses_prediction and objective.prediction.key == VelocityPrediction.key,
+        )  # fmt: skip
     if bench.optimal is not None:
-        yield {"label": IDEAL, "seed": None, "key": ""}, _ideal(bench)
+
+        def bind(observation: Any) -> tuple[Predictor, Any]:
+            optimal = _optimal(bench, observation)
+            return lambda x, t, condition: optimal(x, t), None
+
+        yield _ProbedModel(IDEAL, None, "", FlowMatching(Uniform()), bind)
 
 
-@dataclass(frozen=True)
-class _Learned:
-    """A trained model's field. The velocity is that of an infinitesimal step; the one-step sample is the
-    objective's own, which for `meanflow` and `shortcut` is more than one step along the velocity."""
-
-    model: Model
-    objective: Objective
-
-    def __call__(self, observation: Any, noise: Float[Tensor, "batch ..."]) -> tuple[Velocity, Tensor]:
-        condition = self.model.encode(observation)
-        one_step = self.objective.decode(self.model, condition, noise, 1, euler)
-        return lambda x, t: self.objective.velocity(self.model, x, t, condition), one_step
+def _encoding(model: Model) -> Callable[[Any], tuple[Predictor, Any]]:
+    return lambda observation: (model, model.encode(observation))
 
 
 def _over_examples(measures: Mapping[str, Float[Tensor, "*levels examples"]]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def recommend(
         ToyflowError: a training failed.
 
     Example:
-        options = replace(recommend_options({}), task="wave", iterations=400)
+        options = replace(recommend_options({}), task="wave", iterations=(400,))
         found = recommend(options, DebugExecutor(), show_on(Console()), task=Wave())
         print(found.choice)
     """
@@ -97,16 +97,20 @@ def recommend(
             raise UsageError(
                 f"recommend looks at one setting; give {name} one value, not {', '.join(values)}."
             )
+    if len(options.recipes()) > 1:
+        raise UsageError(
+            "recommend looks at one recipe; give iterations, batch size and learning rate one value."
+        )
     subject = _toy_task(options, task)
     yardstick = yardstick_of(subject, metric)
     if task is None:
         options = on_validation(options, subject)
-    iterations = int(subject.recipe(options)["iterations"])
+    iterations = int(_planned(options, task)[0].training.recipe["iterations"])
     lengths = sorted({max(1, round(fraction * iterations)), iterations})
     stages: list[Stage] = []
     spent, choice, reason = 0.0, None, "unclear"
     while choice is None:
-        cells = _planned(replace(options, iterations=lengths[len(stages)]), task)
+        cells = _planned(replace(options, iterations=(lengths[len(stages)],)), task)
         results = _trained(cells, options, executor, audience, task)
         began = time.perf_counter()
         stages.append(_stage(results, yardstick, options, task))

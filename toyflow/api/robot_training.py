@@ -96,11 +96,16 @@ def train_policy(
                 "pass --dataset FOLDER."
             )
         dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
-        options = replace(options, iterations=options.iterations or FIRST_ITERATIONS)
+        options = replace(options, iterations=options.iterations or (FIRST_ITERATIONS,))
     waived = Waivers(constant_dims="keep" if keep_constant else Waivers.constant_dims)
     chosen = {"dataset": dataset, **policy.record(), **trials.record(), **waived.record()}
     options = replace(options, set={name: (value,) for name, value in chosen.items()})
-    [cell] = plan_sweep(options, RobotTask)
+    cell, *others = plan_sweep(options, RobotTask)
+    if others:
+        raise UsageError(
+            "robot-train trains one policy, so each of its options takes one value; "
+            "`toyflow sweep --task robot` takes several."
+        )
     check_split(int(cell.training.recipe["batch_size"]), here.world_size, accumulate)
     runner = RobotRunner.from_options(RobotTask, replace(options, threads=threads or cores()))
     runner = replace(

@@ -68,9 +68,9 @@ def run_study(
     predict: Sequence[str] = ("velocity",),
     grid: Sequence[str] = ("uniform",),
     draws: Sequence[int] = (1,),
-    iterations: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
+    iterations: int | Sequence[int] | None = None,
+    batch_size: int | Sequence[int] | None = None,
+    learning_rate: float | Sequence[float] | None = None,
     time_sampling: TimeSampling = "stratified",
     model: Mapping[str, str] | None = None,
     device: str = "auto",
@@ -92,7 +92,7 @@ def run_study(
         predict: what the network says: `velocity`, `data`, see `toyflow.Prediction`.
         grid: times of the steps: `uniform`, a schedule's name, or times such as `0:0.9:1`.
         draws: numbers M of noises whose answers are averaged, see `toyflow.Decoding`.
-        iterations, batch_size, learning_rate: of the training; None for the task's own.
+        iterations, batch_size, learning_rate: of the training, one or several; None for the task's own.
         time_sampling: how the training times of a batch are drawn, `stratified` or `iid`.
         model: the task's model options, by name.
         device: `auto`, `cpu`, `cuda` or `mps`.

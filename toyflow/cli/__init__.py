@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import signal
 import sys
@@ -12,22 +11,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow.cli import (
-    catalogue_commands,
-    policy_commands,
-    results_commands,
-    robot_control,
-    runs_commands,
-    serve_commands,
-    simulator_commands,
-    sweep_commands,
-)
+from toyflow.cli.index import Commands
 from toyflow.errors import ToyflowError
 from toyflow.launch import launch
 from toyflow.version import __version__
 
 app = typer.Typer(
     name="toyflow",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -36,15 +27,6 @@ app = typer.Typer(
     "the training time, decode them in any number of steps, and compare them with error bars.",
     epilog="Start with [bold]toyflow sweep[/], then [bold]toyflow plot[/]. Trouble: [bold]toyflow doctor[/].",
 )
-
-for commands in (
-    sweep_commands, results_commands, catalogue_commands, runs_commands, policy_commands, serve_commands,
-    simulator_commands, robot_control,
-):  # fmt: skip
-    commands.add_commands(app)
-for command in app.registered_commands:  # Typer keeps a docstring's line breaks, which fit no terminal
-    paragraphs = inspect.getdoc(command.callback) or ""
-    command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs.split("\n\n"))
 
 
 @app.callback(invoke_without_command=True)

@@ -101,7 +101,7 @@ def add_commands(app: typer.Typer) -> None:
     def probe(
         selections: Annotated[
             list[str] | None,
-            typer.Argument(help="Schedules, objectives or keys; none for every model with a velocity."),
+            typer.Argument(help="Schedules, objectives or keys; none for every model."),
         ] = None,
         steps: Annotated[int, typer.Option(help="Number K of steps of the sampled paths.", min=2)] = 50,
         device: Device = "auto",
@@ -113,20 +113,23 @@ def add_commands(app: typer.Typer) -> None:
         ] = None,
         out: Out = OUT,
     ) -> None:
-        """Measure learned velocity fields: their error by noise level, how straight sampled paths are, and
-        how far one step lands from many.
+        """Say what one step loses, and what to do about it: the anatomy of every model's one-step error.
 
-        Where a task knows the optimal field in closed form, it is measured too.
+        The error of one step is noise that leaks through the network (which averaged draws or --predict data
+        remove), bias (which training removes), and the task's own spread (for which several steps are there).
+        Where a model has a velocity, its error by noise level is measured, too, how straight its sampled
+        paths are, and how far one step lands from many. Where a task knows the optimal field in closed form,
+        that is measured as well.
         """
         check_torch()
         from toyflow.api.probing import probe as probed
-        from toyflow.report.probe_report import probe_table, write_probe
+        from toyflow.report.probe_report import show_probe, write_probe
 
         with progress("probing") as on_progress:
             found = probed(
                 out, selections or [], steps=steps, device=device, data_dir=data_dir, on_progress=on_progress
             )
-        console.print(probe_table(found))
+        show_probe(found, console)
         for path in write_probe(found, out):
             console.print(escape(str(path)), style="green")
 

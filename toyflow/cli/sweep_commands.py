@@ -20,16 +20,16 @@ DataDir = Annotated[
     str | None, typer.Option(help="Folder of the data sets that toyflow does not carry, such as CIFAR-10.")
 ]
 BatchSize = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        help="Examples per iteration.",
+        help="Examples per iteration; one number, or for a sweep several.",
         show_default="16 for toy tasks; for robot by size: 64 nano, 64 tiny, 256 full",
     ),
 ]
 LearningRate = Annotated[
-    float | None,
+    str | None,
     typer.Option(
-        help="Peak of the learning rate.",
+        help="Peak of the learning rate; one number, or for a sweep several.",
         show_default="0.004 for toy tasks; for robot by size: 0.001 nano, 0.0001 tiny, 0.0002 full",
     ),
 ]
@@ -134,9 +134,9 @@ def add_commands(app: typer.Typer) -> None:
         ] = None,
         data_dir: DataDir = None,
         iterations: Annotated[
-            int | None,
+            str | None,
             typer.Option(
-                help="Training iterations.",
+                help="Training iterations; one number or several.",
                 show_default="1000 for toy tasks; for robot by size: 4000 nano, 50000 tiny, 150000 full",
             ),
         ] = None,
@@ -257,7 +257,7 @@ def add_commands(app: typer.Typer) -> None:
         ] = None,
         data_dir: DataDir = None,
         iterations: Annotated[
-            int | None,
+            str | None,
             typer.Option(help="Iterations of the full training.", show_default="1000 for toy tasks"),
         ] = None,
         batch_size: BatchSize = None,

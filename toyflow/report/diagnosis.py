@@ -21,6 +21,9 @@ LEFT = 1 / 8
 """Share of the leak that the advised number of draws may leave."""
 HELPED = 0.8
 """Several steps help against bias where they err by at most this share of bias^2 + spread."""
+OVERDISPERSED = 1.5
+"""The task's spread is at most bias^2 + spread. A model whose samples vary by more than this many times that
+adds noise of its own in several steps, and does not tell the spread."""
 
 Part = Literal["leak", "bias", "spread", "sampled spread", "bias or spread"]
 
@@ -54,11 +57,11 @@ class Diagnosis:
     def sentence(self, label: str) -> str:
         """What is to be said of the model called `label`, in one sentence."""
         if not self.losses:
-            small = f"{self.error:.2g} of the targets' variance {self.variance:.2g}"
+            small = f"{shown(self.error)} of the targets' variance {shown(self.variance)}"
             return f"{label}: one step loses nothing to speak of ({small}): keep one step and one draw."
         first, *others = self.losses
-        words = [f"{first.size:.2g} (of {self.error:.2g}) to {_NAMES[first.part]}: {first.remedy}"]
-        words += [f"{loss.size:.2g} to {_NAMES[loss.part]}: {loss.remedy}" for loss in others]
+        words = [f"{shown(first.size)} (of {shown(self.error)}) to {_NAMES[first.part]}: {first.remedy}"]
+        words += [f"{shown(loss.size)} to {_NAMES[loss.part]}: {loss.remedy}" for loss in others]
         return f"{label}: one step loses {'; '.join(words)}."
 
 
@@ -71,6 +74,11 @@ _NAMES: dict[Part, str] = {
 }
 
 
+def shown(size: float) -> str:
+    """A mean square as it is written: `0.12`, or `<0.0001`."""
+    return f"{size:.2g}" if size >= 1e-4 else "<0.0001"
+
+
 def diagnose(
     parts: Mapping[str, Interval], variance: float, steps: int | None, may_predict_data: bool
 ) -> Diagnosis:
@@ -78,8 +86,9 @@ def diagnose(
     by their interval.
 
     - leak: the least of `DRAWS` that leaves at most `LEFT` of it, or another prediction.
-    - spread, as known; else the model's own, at most bias^2 + spread: several steps.
+    - spread, as known; else the model's own, where this is possible: several steps.
     - bias, the rest: neither draws nor steps, unless samples in several steps err less.
+    - bias or spread, where neither known moments nor the model's samples tell them apart.
 
     Args:
         parts: of `Anatomy.intervals`.
@@ -111,23 +120,28 @@ def diagnose(
         draws = _enough_draws(sizes)
         training = " or train with --predict data" if may_predict_data else ""
         losses.append(Loss("leak", sizes["leak"], f"average {draws} draws{training}"))
-    if "spread" in sizes or steps is not None:
-        spread = sizes.get("spread", min(sampled, max(0.0, rest)))
-        if matters(spread, "spread" if "spread" in sizes else "model_spread"):
+    known, tells = "spread" in sizes, steps is not None and sampled <= OVERDISPERSED * rest
+    if known or tells:
+        spread = sizes["spread"] if known else min(sampled, rest)
+        if matters(spread, "spread" if known else "model_spread"):
             taken = steps or 1
             remedy = "train flow and take several steps" if steps is None else f"keep {steps} steps"
-            losses.append(Loss("spread" if "spread" in sizes else "sampled spread", spread, remedy))
+            losses.append(Loss("spread" if known else "sampled spread", spread, remedy))
         bias = sizes.get("bias", rest - spread)
         if matters(bias, "bias" if "bias" in sizes else "bias_and_spread"):
-            helped = steps is not None and sizes.get("sample_error", rest) <= HELPED * rest
-            if helped:
-                taken = steps or 1
-                remedy = f"{steps} steps err by {sizes['sample_error']:.2g}, so keep them, or train longer"
+            if steps is not None and sizes.get("sample_error", rest) <= HELPED * rest:
+                taken = steps
+                remedy = f"{steps} steps err by {shown(sizes['sample_error'])}, so keep them, or train longer"
             else:
                 remedy = "neither draws nor steps help, so train longer or a larger model"
             losses.append(Loss("bias", bias, remedy))
     elif matters(rest, "bias_and_spread"):
-        remedy = "this objective has one step, which cannot tell them apart; compare with flow in several"
+        if steps is None:
+            remedy = "this objective has one step, which cannot tell them apart; compare with flow in several"
+        else:
+            remedy = (
+                f"{steps} steps add more noise of their own ({shown(sampled)}), so keep one and train longer"
+            )
         losses.append(Loss("bias or spread", rest, remedy))
     losses.sort(key=lambda loss: -loss.size)
     return Diagnosis(error, variance, tuple(losses), draws, taken)

@@ -149,7 +149,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
     task = task_of(evaluation)
     setting = {
         "task version": record.task.removeprefix(task),
-        **{name.replace("_", " "): f"{value:g}" for name, value in record.recipe.items()},
+        **record.recipe_texts,
         "recipe version": record.recipe_version,
         "noise seed": evaluation.record.noise_seed,
         "test set": evaluation.record.test_set,

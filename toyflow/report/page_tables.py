@@ -199,7 +199,6 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
     records = [training.record for training in trainings]
     decodings = [evaluation.record for evaluation in results.evaluations]
     options = [options_of(record) for record in records]
-    recipes = [{name.replace("_", " "): f"{v:g}" for name, v in record.recipe.items()} for record in records]
     values: dict[str, Iterable[Any]] = {
         "task": [record.task for record in records],
         "schedules": results.frame["label"].unique(),
@@ -209,7 +208,7 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
         "times": [record.time_sampling for record in records],
         **_by_name([data for data, _ in options]),
         **_by_name([model for _, model in options]),
-        **_by_name(recipes),
+        **_by_name([record.recipe_texts for record in records]),
         "recipe version": [record.recipe_version for record in records],
         "test set": [record.test_set for record in decodings],
         "noise seed": [record.noise_seed for record in decodings],

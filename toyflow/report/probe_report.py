@@ -13,10 +13,19 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
+from toyflow.report.anatomy_report import (
+    DissectedModel,
+    anatomy_figure,
+    anatomy_frame,
+    anatomy_sentences,
+    anatomy_table,
+    over_seeds,
+)
 from toyflow.report.results import CELL
 from toyflow.report.style import Style, in_lines, legend, save
 from toyflow.report.write import write_csv
@@ -39,34 +48,47 @@ INTERVALS = {
 class Probed:
     """What `toyflow probe` measured.
 
-    `errors` has a row per model and noise level: mse, cosine_error and, where the optimal velocity is
-    known, excess. `paths` has a row per model: straightness, length_ratio, one_step_gap,
+    `errors` has a row per noise level of each model with a velocity: mse, cosine_error and, where the optimal
+    velocity is known, excess. `paths` has a row per such model: straightness, length_ratio, one_step_gap,
     one_step_gap_rms, outcome_changed. See `toyflow.flow.diagnostics` for what they are. Each is a mean over
     examples; its standard error has the ending `_se`. Both have `label`, `variant`, `seed`, `key`,
-    `examples`; the optimal velocity is a model named `ideal`.
+    `examples`; the optimal velocity is a model named `ideal`. Both are empty where no model has a velocity.
     """
 
     errors: pd.DataFrame
     paths: pd.DataFrame
+    anatomies: Sequence[DissectedModel]
+    """Of every model, with a velocity or not."""
     labels: Sequence[str]
     """All labels of the results folder, so that a schedule looks the same in all of its figures."""
 
 
 def write_probe(probed: Probed, out: Path) -> list[Path]:
-    """Write OUT/probe/velocity_error.csv, paths.csv and velocity_error.png; the files, in order."""
+    """Write OUT/probe/anatomy.csv and anatomy.png and, where a model has a velocity, velocity_error.csv,
+    paths.csv and velocity_error.png; the files, in order."""
     folder = out / "probe"
     folder.mkdir(parents=True, exist_ok=True)
-    errors = over_models(probed.errors)
+    sns.set_theme(context="paper", style="ticks", font_scale=1.1)
+    labels = over_seeds(probed.anatomies)
     written = [
+        write_csv(anatomy_frame(labels), folder / "anatomy.csv"),
+        _drawn(anatomy_figure(labels), folder / "anatomy.png"),
+    ]
+    if probed.paths.empty:
+        return written
+    errors = over_models(probed.errors)
+    return [
+        *written,
         write_csv(errors, folder / "velocity_error.csv"),
         write_csv(over_models(probed.paths), folder / "paths.csv"),
-        folder / "velocity_error.png",
+        _drawn(velocity_error(errors, Style(probed.labels)), folder / "velocity_error.png"),
     ]
-    sns.set_theme(context="paper", style="ticks", font_scale=1.1)
-    figure = velocity_error(errors, Style(probed.labels))
-    save(figure, written[-1])
+
+
+def _drawn(figure: Figure, path: Path) -> Path:
+    save(figure, path)
     plt.close(figure)
-    return written
+    return path
 
 
 def over_models(frame: pd.DataFrame) -> pd.DataFrame:
@@ -96,8 +118,18 @@ def over_models(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def probe_table(probed: Probed) -> Table:
-    """Table of a probe for a terminal, a line per schedule and variant."""
+def show_probe(probed: Probed, console: Console) -> None:
+    """Print the tables of a probe, then a sentence per schedule and variant."""
+    if not probed.paths.empty:
+        console.print(velocity_table(probed))
+    labels = over_seeds(probed.anatomies)
+    console.print(anatomy_table(labels))
+    for sentence in anatomy_sentences(labels):
+        console.print(f"\n{escape(sentence)}")
+
+
+def velocity_table(probed: Probed) -> Table:
+    """Table of the velocity fields for a terminal, a line per schedule and variant."""
     errors, paths = over_models(probed.errors), over_models(probed.paths)
     levels = sorted(errors["noise_level"].unique())
     ends = (levels[-1], min(levels, key=lambda s: abs(s - 0.5)), levels[0])

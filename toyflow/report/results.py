@@ -174,7 +174,7 @@ def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) ->
     for each in described:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
-    for key in {name for evaluation in stored for name in evaluation.training.record.data}:
+    for key in values.keys() & {name for each in stored for name in each.training.record.data}:
         values[key] |= {each.get(key) for each in described}  # a task's option that some results do not have
     differing = [key for key, found in values.items() if len(found) > 1]
     content = {(each.get("dataset"), each.get("fingerprint")) for each in described}
@@ -248,7 +248,7 @@ def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     described = {
         **data,
         **model,
-        **{key.replace("_", " "): f"{value:g}" for key, value in record.recipe.items()},
+        **record.recipe_texts,
         "times": record.time_sampling,
         "recipe version": record.recipe_version,
         "sampler": evaluation.record.sampler,

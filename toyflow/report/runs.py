@@ -18,7 +18,8 @@ from toyflow.sweep.subject import options_of
 
 
 def cells_table(out: Path) -> Table:
-    """A row per cell, with the options that not all share; a damaged one is a row that says so."""
+    """A row per cell, with the options and the numbers of the recipe that not all share; a damaged one is a
+    row that says so."""
     store = existing_store(out)
     table = Table(title=escape(f"cells of {out}"), title_justify="left")
     table.add_column("key", no_wrap=True)
@@ -41,7 +42,7 @@ def cells_table(out: Path) -> Table:
             continue
         training, evaluations = cell
         record, options = training.record, _options(training.record)
-        shown = " ".join(f"{name}={value}" for name, value in options.items() if name in told)
+        shown = ", ".join(f"{name}={value}" for name, value in options.items() if name in told)
         scores = ", ".join(f"{e.record.label}: {e.score:.1%}" for e in evaluations)
         megabytes = sum(f.stat().st_size for f in training.folder.rglob("*") if f.is_file()) / 1e6
         row = (key, record.label, shown, str(record.seed), scores, f"{training.details['seconds']:.0f}")
@@ -51,7 +52,7 @@ def cells_table(out: Path) -> Table:
 
 def _options(record: TrainingRecord) -> dict[str, str]:
     data, model = options_of(record)
-    return {**data, **model}
+    return {**data, **model, **record.recipe_texts}
 
 
 def show_cell(out: Path, key: str) -> tuple[Group, bool]:

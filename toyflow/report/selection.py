@@ -10,6 +10,7 @@ from pathlib import Path
 from toyflow.errors import UsageError, unknown
 from toyflow.report.results import Results, description
 from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.sweep_options import RECIPE_NUMBERS
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Selector:
             raise UsageError(
                 f"{text!r} is not of the form [FOLDER::]SCHEDULE[,NAME=VALUE]..., as beta,K=10 is."
             )
-        chosen = {"K" if name == "steps" else name.replace("_", " "): value for name, value in named}
+        chosen = {_condition(name): value for name, value in named}
         if len(chosen) < len(named):
             raise UsageError(f"{text!r} names a condition twice.")
         steps = chosen.pop("K", "")
@@ -85,6 +86,12 @@ def select(results: Results, selector: Selector) -> Selection:
         several = ", ".join(f"{name}={' or '.join(values)}" for name, values in choices.items())
         raise UsageError(f"{named} at K = {selector.steps} matches several variants; add {several}.")
     return Selection(selector, found[0][0], {e.training.record.seed: e for _, e in found})
+
+
+def _condition(name: str) -> str:
+    """What a description calls it: K for steps, and a number of the recipe also by the name of its flag."""
+    of_recipe = name.replace("-", "_") in RECIPE_NUMBERS
+    return "K" if name == "steps" else re.sub("[-_]" if of_recipe else "_", " ", name)
 
 
 def _described(evaluation: StoredEvaluation) -> dict[str, str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from toyflow.errors import UsageError, unknown
+from toyflow.errors import UsageError
 from toyflow.optionset import OptionSet, choice, text
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
@@ -17,7 +16,6 @@ from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.robot.simulation.trials import trials_of
 from toyflow.sweep.subject import ResolvedOptions, Subject
-from toyflow.sweep.sweep_options import SweepOptions
 
 
 @dataclass(frozen=True)
@@ -67,20 +65,9 @@ class RobotTask(Subject):
         )
 
     @classmethod
-    def recipe(cls, options: SweepOptions) -> Mapping[str, float]:
-        """See `Subject`: the recipe of the policy's size, with the changes that `options` name."""
-        size, *others = {choice.get("size", PolicyOptions().size) for choice in options.choices()}
-        if others:
-            raise UsageError("each size has a recipe of its own: give a sweep one size.")
-        if size not in RECIPES:
-            raise unknown("size", size, RECIPES)
-        asked = {
-            "iterations": options.iterations,
-            "batch_size": options.batch_size,
-            "learning_rate": options.learning_rate,
-        }
-        given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        recipe = replace(RECIPES[size], **given)
+    def recipe(cls, model: Mapping[str, str], changes: Mapping[str, float]) -> Mapping[str, float]:
+        """See `Subject`: the recipe of the policy's size. The learning rate never ends above its peak."""
+        recipe = replace(RECIPES[PolicyOptions.parse(model).size], **changes)
         floor = min(recipe.final_learning_rate, recipe.learning_rate)
         return vars(replace(recipe, final_learning_rate=floor))
 

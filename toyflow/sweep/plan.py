@@ -23,10 +23,11 @@ from toyflow.flow import (
 )
 from toyflow.flow.decoding import check_draws
 from toyflow.flow.schedules import TIME_SAMPLINGS
+from toyflow.optionset import number_text
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import ResolvedOptions, Subject, load_subject
-from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES, SweepOptions
+from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES, RECIPE_NUMBERS, SweepOptions
 
 VELOCITY = "velocity"
 """The default prediction, which records leave out."""
@@ -57,6 +58,13 @@ class Cell:
         return replace(self, evaluations=left) if left else None
 
 
+class Setting(NamedTuple):
+    """What is trained and evaluated, and how long and how fast it is trained."""
+
+    options: ResolvedOptions
+    recipe: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Grid:
     """The options of a sweep; its cells are their product."""
@@ -67,8 +75,7 @@ class Grid:
     steps: Sequence[int]
     seeds: Sequence[int]
     samplers: Sequence[str]
-    settings: Sequence[ResolvedOptions]
-    recipe: Mapping[str, float]
+    settings: Sequence[Setting]
     time_sampling: str = "stratified"
     predict: Sequence[str] = ("velocity",)
     grids: Sequence[str] = ("uniform",)
@@ -102,24 +109,21 @@ def plan_cells(grid: Grid) -> list[Cell]:
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
-    varied = varied_options([{**settings.data, **settings.model} for settings in grid.settings])
     configurations: list[_Configuration] = []
-    for settings, method in product(grid.settings, methods):
+    for (setting, told), method in product(_told(grid), methods):
+        options, on = setting.options, setting.options.test_set
         training = TrainingRecord(
             task=grid.task,
-            model=dict(settings.model),
+            model=dict(options.model),
             objective=method.objective.name,
             schedule=method.schedule,
             time_sampling=grid.time_sampling if method.schedule else None,
             seed=0,
-            recipe=dict(grid.recipe),
-            data=dict(settings.data),
+            recipe=dict(setting.recipe),
+            data=dict(options.data),
             prediction=method.prediction,
         )
-        on = settings.test_set
         evaluations = decodings.of(method.objective, on) if on else ()
-        options = {**settings.data, **settings.model}
-        told = [f"{key}={value}" for key, value in options.items() if key in varied]
         if evaluations or not on:
             name = " ".join([training.label, *told])
             configurations.append(_Configuration(name, training, evaluations))
@@ -134,6 +138,26 @@ def plan_cells(grid: Grid) -> list[Cell]:
         able = "; ".join(f"{name} decodes in {steps}" for name, steps in named.items())
         raise UsageError(f"nothing to run in {_listed(grid.steps)} steps: {able}.")
     return list(cells.values())
+
+
+def _told(grid: Grid) -> list[tuple[Setting, list[str]]]:
+    """The settings, each with what tells it from the others: options, and numbers of the recipe that are not
+    the same for all settings of equal options."""
+    every = [{**options.data, **options.model} for options, _ in grid.settings]
+    recipes = [_varying(recipe) for _, recipe in grid.settings]
+    alike: dict[str, list[Mapping[str, str]]] = {}
+    for options, recipe in zip(every, recipes, strict=True):
+        alike.setdefault(repr(options), []).append(recipe)
+    varied = varied_options(every).union(*map(varied_options, alike.values()))
+    return [
+        (setting, [f"{name}={text}" for name, text in {**options, **recipe}.items() if name in varied])
+        for setting, options, recipe in zip(grid.settings, every, recipes, strict=True)
+    ]
+
+
+def _varying(recipe: Mapping[str, float]) -> dict[str, str]:
+    """The numbers of a recipe that a sweep may vary, as text by the name of their flag."""
+    return {name.replace("_", "-"): number_text(recipe[name]) for name in RECIPE_NUMBERS if name in recipe}
 
 
 def _product(configurations: Sequence[_Configuration], seeds: Sequence[int]) -> dict[str, Cell]:
@@ -163,8 +187,11 @@ def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = 
             steps=options.steps,
             seeds=options.seeds,
             samplers=options.samplers,
-            settings=[subject.choose(choice) for choice in options.choices()],
-            recipe=subject.recipe(options),
+            settings=[
+                Setting(chosen, subject.recipe(chosen.model, changes))
+                for chosen in map(subject.choose, options.choices())
+                for changes in options.recipes()
+            ],
             time_sampling=options.time_sampling,
             predict=options.predict,
             grids=options.grid,

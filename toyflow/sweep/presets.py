@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from toyflow.errors import UsageError, unknown
-from toyflow.machine import PACKAGE
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ def load_preset(name: str, quick: bool = False) -> dict[str, Any]:
 
 def available_presets() -> dict[str, Path]:
     """Presets that come with toyflow, by name, in a checkout as in an installed package."""
+    from toyflow.machine import PACKAGE  # later than the command line starts
+
     for folder in (PACKAGE / "experiments", PACKAGE.parent / "experiments"):
         if folder.is_dir():
             return {path.stem: path for path in sorted(folder.glob("*.toml"))}

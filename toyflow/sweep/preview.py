@@ -116,8 +116,9 @@ def _plan_table(kinds: Sequence[_Kind], count: int, store: Store) -> Table:
 
 
 def _taken(missing: dict[_Kind, Cell], runner: Runner, timing: Timing) -> dict[_Kind, Seconds] | None:
-    """What a cell of each kind takes. Those alike but for the schedule are timed once; those that there was
-    no time for are taken to lie between the others. None where there was no time for any."""
+    """What a cell of each kind takes. Those alike but for the schedule, the learning rate or the number of
+    iterations are timed once; those that there was no time for are taken to lie between the others. None
+    where there was no time for any."""
     distinct: dict[str, Cell] = {}
     for cell in missing.values():
         distinct.setdefault(_work_of(cell), cell)
@@ -125,7 +126,9 @@ def _taken(missing: dict[_Kind, Cell], runner: Runner, timing: Timing) -> dict[_
     known: dict[_Kind, Seconds] = {}
     for kind, cell in missing.items():
         if (estimate := timed[_work_of(cell)]) is not None:
-            seconds = estimate.decoding if kind.trained else estimate.training + estimate.decoding
+            training, decoding = estimate
+            longer = _iterations(cell) / _iterations(distinct[_work_of(cell)])
+            seconds = decoding if kind.trained else training.times(longer) + decoding
             known[kind] = Seconds(seconds.low / MARGIN, seconds.high * MARGIN)
     if not known:
         return None
@@ -134,9 +137,13 @@ def _taken(missing: dict[_Kind, Cell], runner: Runner, timing: Timing) -> dict[_
 
 
 def _work_of(cell: Cell) -> str:
-    """Equal where cells take the same time: where they differ only in their schedule or seed."""
+    """Equal where an iteration and a decoding of cells take the same time."""
     decodings = [(e.sampler, e.steps, e.draws) for e in cell.evaluations]
-    return repr((cell.training.alike, cell.training.recipe, decodings))
+    return repr((cell.training.alike, cell.training.recipe.get("batch_size"), decodings))
+
+
+def _iterations(cell: Cell) -> float:
+    return cell.training.recipe.get("iterations", 1)
 
 
 def _span(seconds: Seconds) -> str:

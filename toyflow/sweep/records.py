@@ -17,6 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from toyflow.atomic import DamagedError
 from toyflow.flow.decoding import Decoding, decoding_label
+from toyflow.optionset import number_text
 
 TEST_SET = "test"
 """The name of a task's own test set, which its data options decide."""
@@ -102,6 +103,11 @@ class TrainingRecord(_Record):
         """Equal where records differ only in their schedule, seed or recipe: their data and models are built
         in the same way."""
         return repr((self.task, self.data, self.model, self.objective))
+
+    @property
+    def recipe_texts(self) -> dict[str, str]:
+        """The recipe as text by name, as tables show it: `learning rate`, 0.004."""
+        return {name.replace("_", " "): number_text(value) for name, value in self.recipe.items()}
 
     @property
     def label(self) -> str:

@@ -10,7 +10,6 @@ from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.optionset import OptionSet, check_names
 from toyflow.sweep.records import TEST_SET, TrainingRecord, name_of_task
-from toyflow.sweep.sweep_options import SweepOptions
 
 
 class ResolvedOptions(NamedTuple):
@@ -70,8 +69,9 @@ class Subject(ABC):
 
     @classmethod
     @abstractmethod
-    def recipe(cls, options: SweepOptions) -> Mapping[str, float]:
-        """The recipe that `options` ask for, as training records keep it."""
+    def recipe(cls, model: Mapping[str, str], changes: Mapping[str, float]) -> Mapping[str, float]:
+        """The recipe of a model with these options, as training records keep it; `changes` are numbers in
+        place of the recipe's own, of `RECIPE_NUMBERS`."""
 
     @classmethod
     def ideal_scores(cls, data: Mapping[str, str], steps: int) -> dict[str, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any
@@ -13,6 +13,8 @@ from toyflow.parsing import parse_numbers, parse_steps
 
 EXECUTORS = ("local", "debug", "ray")
 DEFAULT_SCHEDULES = ("beta", "uniform")
+RECIPE_NUMBERS = ("iterations", "batch_size", "learning_rate")
+"""Numbers of a recipe that a sweep may vary."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class SweepOptions:
         draws: numbers M of noises whose answers are averaged: 1 or even.
         set: values of the task's own options by name; every combination is run.
         variants: further options of the task, one setting each, on top of `set`; in presets only.
-        iterations, batch_size, learning_rate: the recipe; None is the task's own.
+        iterations, batch_size, learning_rate: numbers of the recipe; every combination is run. None is the
+            task's own.
         time_sampling: how the times of a batch are drawn: stratified or iid.
         device: auto, cpu, cuda or mps.
         executor: where cells run: local, debug or ray.
@@ -56,9 +59,9 @@ class SweepOptions:
     draws: tuple[int, ...] = (1,)
     set: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     variants: tuple[Mapping[str, str], ...] = ()
-    iterations: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
+    iterations: tuple[int, ...] | None = None
+    batch_size: tuple[int, ...] | None = None
+    learning_rate: tuple[float, ...] | None = None
     time_sampling: str = "stratified"
     device: str = "auto"
     executor: str = "local"
@@ -98,6 +101,16 @@ class SweepOptions:
             for variant in self.variants or ({},)
         ]
 
+    def recipes(self) -> list[dict[str, float]]:
+        """Every combination of the numbers of the recipe that are named, by field.
+
+        Example:
+            >>> SweepOptions(batch_size=(16, 64), learning_rate=(0.001,)).recipes()
+            [{'batch_size': 16, 'learning_rate': 0.001}, {'batch_size': 64, 'learning_rate': 0.001}]
+        """
+        given = {name: values for name in RECIPE_NUMBERS if (values := getattr(self, name)) is not None}
+        return [dict(zip(given, numbers, strict=True)) for numbers in product(*given.values())]
+
 
 def _names(value: Any, where: str) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
@@ -119,6 +132,30 @@ def _positive(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
         raise UsageError(f"{where} must be a number above 0, got {value!r}.")
     return float(value)
+
+
+def _each(check: Callable[[Any, str], Any]) -> Callable[[Any, str], tuple[Any, ...]]:
+    """The parser of one value or several that pass `check`: `300,1000`, a list, or a number."""
+
+    def parse(value: Any, where: str) -> tuple[Any, ...]:
+        items = value.split(",") if isinstance(value, str) else value
+        items = items if isinstance(items, Sequence) else [items]
+        numbers = tuple(dict.fromkeys(check(_number(item), where) for item in items))
+        if not numbers:
+            raise UsageError(f"{where} is empty.")
+        return numbers
+
+    return parse
+
+
+def _number(item: Any) -> Any:
+    """The number that text stands for, or `item` itself."""
+    for kind in (int, float) if isinstance(item, str) else ():
+        try:
+            return kind(item)
+        except ValueError:
+            continue
+    return item
 
 
 def _executor(value: Any, where: str) -> str:
@@ -180,9 +217,9 @@ _PARSERS: dict[str, Any] = {
     "draws": parse_numbers,
     "set": _settings,
     "variants": _variants,
-    "iterations": _count,
-    "batch_size": _count,
-    "learning_rate": _positive,
+    "iterations": _each(_count),
+    "batch_size": _each(_count),
+    "learning_rate": _each(_positive),
     "time_sampling": _one_name,
     "device": _one_name,
     "executor": _executor,

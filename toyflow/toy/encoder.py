@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 
 from toyflow.toy.mnist import MEAN, STD
 
@@ -42,8 +42,8 @@ class TileEncoder(nn.Module):
             *_convolution(1, first, kernel=4, stride=2),
             *_convolution(first, second, kernel=3, stride=2),
             *_convolution(second, third, kernel=3, stride=1),
-            nn.Flatten(),
-            nn.Linear(third * 4 * 4, width),
+            nn.Identity(),  # keeps the names of the weights: the maps were flattened here
+            TokenOfMaps(third * 4 * 4, width),
         )
         # Tokens start as large as the position embeddings that are added to them.
         nn.init.orthogonal_(self.layers[-1].weight, gain=nn.init.calculate_gain("relu"))  # pyright: ignore
@@ -58,6 +58,21 @@ class TileEncoder(nn.Module):
         return self.layers(pixels).unflatten(0, tiles.shape[:2])
 
 
+class TokenOfMaps(nn.Linear):
+    """A linear map of feature maps, flattened channel by channel, as nn.Flatten and nn.Linear would.
+
+    The maps lie in memory with the channels last. The weight is brought into their order, not the maps
+    into its: it is smaller, and the gradient comes back as the layers below are fast in.
+    """
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, maps: Float[Tensor, "tiles channels rows columns"]
+    ) -> Float[Tensor, "tiles width"]:
+        """One token for the maps of each tile."""
+        weight = self.weight.unflatten(1, maps.shape[1:]).permute(0, 2, 3, 1)
+        return linear(maps.permute(0, 2, 3, 1).flatten(1), weight.flatten(1), self.bias)
+
+
 def _shifted(tiles: UInt8[Tensor, "tiles 28 28"], most: int) -> UInt8[Tensor, "tiles 28 28"]:
     """Each tile moved by its own random offset, up to `most` pixels down and across; what enters is empty."""
     count, side, _ = tiles.shape
@@ -68,4 +83,8 @@ def _shifted(tiles: UInt8[Tensor, "tiles 28 28"], most: int) -> UInt8[Tensor, "t
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, kernel, stride, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return [
+        nn.Conv2d(inputs, outputs, kernel, stride, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]

@@ -81,7 +81,7 @@ def batches(task: Task, size: int, seed: int, device: torch.device) -> Iterator[
     """Training batches without end, the same for every schedule under one seed."""
     source = generator(seed, "data")
     while True:
-        yield task.train_batch(size, source).to(device)
+        yield task.checked_batch(size, source).to(device)
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from toyflow.training import Bench
 def bench_of(task: Task, examples: int, device: torch.device) -> Bench:
     """The first test examples and, as in decoding, their first noise."""
     task.prepare()
-    whole = task.test_set()
+    whole = task.checked_test_set()
     noise = torch.randn(whole.target.shape, generator=generator(0, "test noise")).to(whole.target)
     part = slice(0, examples)
     test, noise = whole.part(part).to(device), noise[part].to(device)

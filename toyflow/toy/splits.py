@@ -19,21 +19,21 @@ HELD_OUT = 10_000
 Examples = TypeVar("Examples", bound=tuple[torch.Tensor, ...])
 
 
-def training_part(load: Callable[[bool], Examples], split: str) -> Examples:
+def examples_to_train(load: Callable[[bool], Examples], split: str) -> Examples:
     """What training batches are drawn from; `load(train)` gives all training or all test examples, as tensors
     with the example first.
 
     Example:
         >>> from toyflow.toy.mnist import load_digits
-        >>> len(training_part(load_digits, "validation").labels)
+        >>> len(examples_to_train(load_digits, "validation").labels)
         50000
     """
     examples = load(True)
     return examples if split == "test" else _chosen(examples, ~_held_out(len(examples[0])))
 
 
-def testing_part(load: Callable[[bool], Examples], split: str) -> Examples:
-    """What the test set is made of; `load` as in `training_part`."""
+def examples_to_test(load: Callable[[bool], Examples], split: str) -> Examples:
+    """What the test set is made of; `load` as in `examples_to_train`."""
     if split == "test":
         return load(False)
     examples = load(True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -18,8 +18,8 @@ from toyflow.flow.anatomy import Moments
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.seeds import generator
 from toyflow.sweep.subject import Subject, check_current
-from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training import Batch, OneCycle
+from toyflow.training.batch import as_batch
 
 
 class Task(Subject):
@@ -83,7 +83,15 @@ class Task(Subject):
     @property
     def target_shape(self) -> tuple[int, ...]:
         """Shape of one target, without the batch. Taken from a batch of one; give it where that is costly."""
-        return tuple(self.train_batch(1, torch.Generator().manual_seed(0)).target.shape[1:])
+        return tuple(self.checked_batch(1, torch.Generator().manual_seed(0)).target.shape[1:])
+
+    def checked_batch(self, size: int, generator: torch.Generator) -> Batch:
+        """A `train_batch`. Raises UsageError where it is no batch."""
+        return as_batch(self.train_batch(size, generator), f"task {self.name!r}: train_batch")
+
+    def checked_test_set(self) -> Batch:
+        """The `test_set`. Raises UsageError where it is no batch."""
+        return as_batch(self.test_set(), f"task {self.name!r}: test_set")
 
     def prepare(self) -> None:
         """Unpack or fetch what the task needs, once, before any cell starts."""
@@ -129,15 +137,9 @@ class Task(Subject):
         return None
 
     @classmethod
-    def recipe(cls, options: SweepOptions) -> Mapping[str, float]:
-        """See `Subject`: a one-cycle recipe."""
-        asked = {
-            "iterations": options.iterations,
-            "batch_size": options.batch_size,
-            "learning_rate": options.learning_rate,
-        }
-        given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        return vars(OneCycle(**given))
+    def recipe(cls, model: Mapping[str, str], changes: Mapping[str, float]) -> Mapping[str, float]:
+        """See `Subject`: a one-cycle recipe, the same for all models."""
+        return vars(replace(OneCycle(), **changes))
 
     @classmethod
     @torch.inference_mode()

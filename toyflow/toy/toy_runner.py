@@ -70,7 +70,7 @@ class ToyRunner(Runner):
         code = self.code(record)  # before the work, in which files may be edited
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
-        cost = measure_cost(model, objective, task.train_batch(1, generator(0, "data")).to(device))
+        cost = measure_cost(model, objective, task.checked_batch(1, generator(0, "data")).to(device))
         with global_state(record.seed, "network", device):  # dropout draws from it
             curve = train(
                 model,
@@ -102,7 +102,7 @@ class ToyRunner(Runner):
         codes = [self.code(training.record, record) for record in evaluations]  # before files may be edited
         model, objective = load_model(task, training)
         model.to(device)
-        test = check_test_set(task, task.test_set()).to(device)
+        test = check_test_set(task, task.checked_test_set()).to(device)
         warm_up(model, objective, test)
         for done, (record, code) in enumerate(zip(evaluations, codes, strict=True), 1):
             sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
@@ -128,7 +128,7 @@ class ToyRunner(Runner):
         task, recipe = self._task(record), OneCycle(**record.recipe)  # pyright: ignore[reportArgumentType]
         objective = objective_of(record)
         model = build_model(task, objective, record).to(device)
-        test = task.test_set()
+        test = task.checked_test_set()
         first = test.part(slice(0, EVALUATION_BATCH)).to(device)
         warm_up(model.eval(), objective, first)
         _, encode, one_step = decode(model, objective, first, EvaluationRecord("euler", 1))

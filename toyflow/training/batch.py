@@ -11,6 +11,9 @@ from torch import Tensor
 
 from toyflow.errors import UsageError
 
+ALL = slice(0, None, 1)
+"""All samples of a batch."""
+
 
 class Batch(NamedTuple):
     """Observations and their targets.
@@ -36,6 +39,27 @@ class Batch(NamedTuple):
         return Batch(part_of(self.observation, samples), self.target[samples])
 
 
+def as_batch(given: Any, origin: str) -> Batch:
+    """`given`, which has to be a batch. Raises UsageError, which begins with `origin`, where it is none.
+
+    Example:
+        >>> import torch
+        >>> from toyflow.training.batch import as_batch
+        >>> as_batch((torch.zeros(2), torch.zeros(2)), "train_batch")
+        Traceback (most recent call last):
+            ...
+        toyflow.errors.UsageError: train_batch must give a toyflow.Batch(observation, target), not a tuple.
+    """
+    if not isinstance(given, Batch):
+        kind = type(given).__name__
+        raise UsageError(f"{origin} must give a toyflow.Batch(observation, target), not a {kind}.")
+    if not isinstance(given.target, Tensor):
+        raise UsageError(
+            f"{origin} must give a target that is a tensor, not a {type(given.target).__name__}."
+        )
+    return given
+
+
 def part_of(batch: Any, samples: slice) -> Any:
     """Some samples of tensors with the batch first, or of mappings and tuples of such.
 
@@ -45,6 +69,8 @@ def part_of(batch: Any, samples: slice) -> Any:
         >>> part_of({"state": torch.arange(4)}, slice(1, 3))
         {'state': tensor([1, 2])}
     """
+    if samples == ALL:
+        return batch
     return _mapped(batch, lambda tensor: tensor[samples])
 
 
@@ -80,7 +106,7 @@ class DataCheck:
         for name, tensor in (("target", target), ("weight", weight)):
             if tensor is not None and tensor.is_floating_point():
                 words = f"{name} of iteration {iteration} contains NaN or infinity"
-                self._keep(words, ~tensor.isfinite().all())
+                self._keep(words, (tensor - tensor).any())  # NaN, which counts as true, where not finite
 
     def first_fault(self) -> str | None:
         """The first part of a batch that cannot be trained on, in words."""

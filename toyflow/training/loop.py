@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -177,14 +177,14 @@ class Trainer:
         parts = [slice(start, None, self.accumulate) for start in range(self.accumulate)]
         for part, share in zip(parts, self._shares(weight, parts), strict=True):
             with nullcontext() if part is parts[-1] else self.group.apart(self._loss):
-                with torch.autocast(target.device.type, self.precision, self.precision is not None):
+                with self._arithmetic(target.device):
                     loss = self._loss(
                         part_of(observation, part),
-                        target[part],
+                        part_of(target, part),
                         part_of(drawn, part),
-                        None if weight is None else weight[part],
+                        None if weight is None else part_of(weight, part),
                     )
-                (loss.value * share).backward()
+                (loss.value if share is None else loss.value * share).backward()
             self._window.add(loss)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         share = self.recipe.rate(self.iteration)
@@ -196,11 +196,16 @@ class Trainer:
             self._average.update_parameters(self.model)
         self.iteration += 1
 
-    def _shares(self, weight: Tensor | None, parts: list[slice]) -> list[float] | list[Tensor]:
+    def _arithmetic(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Inside, the model computes in `precision`."""
+        return nullcontext() if self.precision is None else torch.autocast(device.type, self.precision)
+
+    def _shares(self, weight: Tensor | None, parts: list[slice]) -> list[None] | list[float] | list[Tensor]:
         """What to scale the loss of each part by, so that the mean of all processes' gradients is that of
-        the whole batch; parts with more padding count less, and all count 0 where all is padding."""
+        the whole batch; parts with more padding count less, and all count 0 where all is padding. None
+        scales by 1."""
         if weight is None:
-            return [1 / len(parts) for _ in parts]
+            return [None] if len(parts) == 1 else [1 / len(parts) for _ in parts]
         masses = torch.stack([self.objective.mass(weight[part]) for part in parts])
         return list(masses * self.group.world_size / nonzero(self.group.total(masses.sum())))
 

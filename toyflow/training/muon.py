@@ -67,5 +67,6 @@ def orthogonal(matrix: Float[Tensor, "rows columns"], iterations: int = 5) -> Fl
     x = matrix / (matrix.norm() + 1e-7)
     for _ in range(iterations):
         square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        factor = torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        x = torch.addmm(x, factor, x, beta=3.4445)  # 3.4445 x + (-4.7750 s + 2.0315 s^2) x with s = x x^T
     return x

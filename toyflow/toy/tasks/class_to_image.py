@@ -26,7 +26,7 @@ from toyflow.networks.denoiser import Reading
 from toyflow.optionset import OptionSet, choice
 from toyflow.toy.features import Classifier, frechet_distance, load_classifier
 from toyflow.toy.images import CLASSES, IMAGE_SETS, Images
-from toyflow.toy.splits import SPLITS, testing_part, training_part
+from toyflow.toy.splits import SPLITS, examples_to_test, examples_to_train
 from toyflow.toy.task import Task
 from toyflow.training import Batch
 
@@ -110,7 +110,7 @@ class ClassToImage(Task):
     @cached_property
     def training_images(self) -> Images:
         """What training batches are drawn from."""
-        return training_part(self._load, self.data.split)
+        return examples_to_train(self._load, self.data.split)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -129,7 +129,7 @@ class ClassToImage(Task):
 
     def test_set(self) -> Batch:
         """Real test images, 200 of each class, the classes in turn: the first of a fixed permutation."""
-        test = testing_part(self._load, self.data.split)
+        test = examples_to_test(self._load, self.data.split)
         order = torch.randperm(len(test.labels), generator=torch.Generator().manual_seed(0))
         of_class = [order[test.labels[order] == label][:TEST_PER_CLASS] for label in range(CLASSES)]
         return self._batch(test, torch.stack(of_class, dim=1).flatten())

@@ -23,7 +23,7 @@ from toyflow.optionset import OptionSet, choice, number
 from toyflow.toy.codes import DIGIT_CODES, DigitCode
 from toyflow.toy.encoder import ENCODERS, TileEncoder
 from toyflow.toy.mnist import Digits, load_digits, unpack_mnist
-from toyflow.toy.splits import SPLITS, testing_part, training_part
+from toyflow.toy.splits import SPLITS, examples_to_test, examples_to_train
 from toyflow.toy.task import Task
 from toyflow.training import Batch
 
@@ -97,7 +97,7 @@ class GridToSequence(Task):
     @cached_property
     def digits(self) -> Digits:
         """What training grids are made of."""
-        return training_part(load_digits, self.data.split)
+        return examples_to_train(load_digits, self.data.split)
 
     def prepare(self) -> None:
         """Unpack MNIST."""
@@ -111,7 +111,7 @@ class GridToSequence(Task):
     def test_set(self) -> Batch:
         """Disjoint grids, 625 of side 4: every digit that tests at most once, dealt by a fixed
         permutation."""
-        digits = testing_part(load_digits, self.data.split)
+        digits = examples_to_test(load_digits, self.data.split)
         generator = torch.Generator().manual_seed(0)
         order = torch.randperm(len(digits.labels), generator=generator)
         whole = len(order) // self.tiles * self.tiles

@@ -1,0 +1,92 @@
+"""Which commands there are, in the order of `toyflow --help`, and the module that adds each.
+
+`toyflow --help` prints this index. The module of a command is imported when the command is used: with all of
+them, help takes half as long again.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+INDEX = {
+    "sweep_commands": {
+        "sweep": "Train a model per schedule, objective and seed, and decode each in every number of steps.",
+        "recommend": "Recommend a schedule and a number of steps K for a task, from short trainings of each "
+        "schedule.",
+    },
+    "results_commands": {
+        "plot": "Draw the figures of a results folder, and write its tables as CSV.",
+        "compare": "Compare results over training seeds: differences with intervals, and a sentence for "
+        "each.",
+        "probe": "Measure learned velocity fields: their error by noise level, how straight sampled paths "
+        "are, and how far one step lands from many.",
+        "report": "Write report.html, one self-contained page, and report.md: the paper's claims beside "
+        "these results.",
+    },
+    "catalogue_commands": {
+        "schedules": "Print schedules of the training time: density, mass at the noise end, source and its "
+        "direction of time.",
+        "objectives": "Print training objectives: formula, source, steps they decode in, and model calls per "
+        "iteration.",
+        "tasks": "Print tasks: their metrics, and the options that `sweep --set` takes.",
+        "presets": "Print the sweeps that come with toyflow: what each shows and what it costs.",
+        "doctor": "Print versions, devices, data and plug-ins, and say what is missing.",
+    },
+    "runs_commands": {"runs": "List, show and prune the cells of a results folder."},
+    "policy_commands": {
+        "robot-train": "Train a policy on demonstrations, and evaluate it in closed loop with every number "
+        "of steps.",
+        "robot-eval": "Evaluate a policy in closed loop, from the same initial states and noise for every "
+        "number of steps.",
+        "robot-export": "Write a policy in LeRobot's files, for lerobot-eval, lerobot-record and "
+        "lerobot-rollout.",
+    },
+    "serve_commands": {
+        "robot-serve": "Serve a policy to robots over openpi's websocket protocol; openpi clients work "
+        "unchanged.",
+    },
+    "simulator_commands": {
+        "robot-demos": "Record demonstrations of a scripted expert as a LeRobot data set (v3.0).",
+        "robot-setup": "Install a simulator: its packages, OpenGL and assets; then render a frame.",
+    },
+    "robot_control": {
+        "robot-run": "Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.",
+        "robot-replay": "Summarise and draw a run's log: actions asked for and sent, timing, interventions.",
+    },
+}
+"""What each command does, in a sentence, by module and name. The command's own help says more."""
+
+
+class Commands(TyperGroup):
+    """toyflow's commands: those of the index, of which the one that is used is imported."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for sentences in INDEX.values():
+            for name, sentence in sentences.items():
+                self.commands[name] = TyperCommand(name, help=sentence)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """(name, command, the other words) of the words of a command line."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        if listed is None:
+            return name, None, rest
+        assert listed.name
+        return name, load(listed.name), rest
+
+
+def load(name: str) -> Any:
+    """The command, or group of commands, that is called `name`."""
+    module = next(module for module, sentences in INDEX.items() if name in sentences)
+    app = typer.Typer(rich_markup_mode="rich")
+    import_module(f"toyflow.cli.{module}").add_commands(app)
+    for command in app.registered_commands:  # Typer keeps a docstring's line breaks, which fit no terminal
+        paragraphs = inspect.getdoc(command.callback) or ""
+        command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs.split("\n\n"))
+    return typer.main.get_group(app).commands[name]
