@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
-from recommend_settings import SETTINGS, Setting
+from recommend_settings import DEVELOPMENT, SETTINGS, Setting
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +31,7 @@ from toyflow.api.recommending import FILE, recommend, seconds_of, yardstick_of
 from toyflow.api.study import plan_study
 from toyflow.atomic import atomic_file
 from toyflow.report.recommendation import name_of
-from toyflow.report.recommendation_rule import Choice
+from toyflow.report.recommendation_rule import Choice, Evidence, apply_rule
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor
 from toyflow.sweep.plan import Cell
@@ -42,7 +44,8 @@ SCHEDULES = ("uniform", "shift:4", "shift:8", "0.5:point:0+0.5:uniform")
 PREDICTIONS = ("velocity", "data")
 DECODINGS = (((1,), (1, 2, 8)), ((2,), (1, 2)), ((4, 10), (1,)))
 """Steps and draws that are decoded together."""
-RULE, FIRST, BY_SCORE = "toyflow recommend", "the first rule", "by the short training's scores"
+RULE, BEFORE = "toyflow recommend", "toyflow recommend without its line 4"
+FIRST, BY_SCORE = "the first rule", "by the short training's scores"
 CONSTANT = name_of(Choice())
 """The constant choice that did best on the development settings."""
 MARGIN = 0.02
@@ -144,6 +147,10 @@ def choices(setting: Setting, out: Path) -> dict[str, Chosen]:
     folder = out / setting.folder
     found = json.loads((folder / "rule" / FILE).read_text())
     own = {key: found[key] for key in ("schedule", "prediction", "steps", "draws")}
+    every = [_evidence(training) for training in found["trainings"]]
+    blind = [replace(evidence, sample_error=math.inf) for evidence in every]
+    told = (apply_rule(e, last=e.iterations == setting.iterations)[0] for e in blind)
+    before = next(choice for choice in told if choice)
     short, note = found["trainings"][0], f"{found['reason']}, {len(found['trainings'])}"
     scores = {
         name_of(replace(Choice(), steps=each["steps"], draws=each["draws"])): each["score"]
@@ -155,9 +162,17 @@ def choices(setting: Setting, out: Path) -> dict[str, Chosen]:
     by_steps = {f"{label} K={steps}": value for (steps, label), value in means.items()}  # pyright: ignore[reportGeneralTypeIssues]
     return {
         RULE: Chosen(name_of(Choice(**own)), found["setting"]["seconds"], note),
+        BEFORE: Chosen(name_of(before), found["setting"]["seconds"]),
         BY_SCORE: Chosen(cheapest(scores)),
         FIRST: Chosen(first_rule(by_steps), seconds_of(first)),
     }
+
+
+def _evidence(training: Mapping[str, Any]) -> Evidence:
+    named = {field.name: training[field.name] for field in fields(Evidence)}
+    leak = {int(draws): left for draws, left in training["leak"].items()}
+    joint = math.nan if named["joint"] is None else named["joint"]
+    return Evidence(**{**named, "leak": leak, "joint": joint})
 
 
 def cheapest(scores: Mapping[str, float]) -> str:
@@ -193,7 +208,7 @@ def measured(setting: Setting, out: Path, console: Console) -> list[dict[str, ob
     return [
         {
             "setting": setting.name,
-            "development": setting.development,
+            "seen": setting.seen,
             "metric": yardstick.metric,
             "rule": rule,
             "choice": chosen.name,
@@ -216,7 +231,7 @@ def show(frame: pd.DataFrame, console: Console) -> None:
         "setting", "metric", "choice of the rule", "why", "best of the full sweep", "regret", "cost"
     )
     for _, line in frame[frame["rule"] == RULE].iterrows():
-        mark = " (development)" if line["development"] else ""
+        mark = f" ({line['seen']})" if line["seen"] else ""
         table.add_row(
             line["setting"] + mark, line["metric"], line["choice"], line["note"], line["best"],
             f"{100 * line['regret']:.1f} ({100 * line['regret_of_other_seeds_best']:+.1f})",
@@ -224,26 +239,26 @@ def show(frame: pd.DataFrame, console: Console) -> None:
         )  # fmt: skip
     table.caption = "Regret in points: against the best mean, and (against the best by the other seeds)."
     console.print(table)
-    console.print(summary(frame))
+    console.print(summary(frame[frame["seen"] == ""], RULE))
+    console.print(summary(frame[frame["seen"] != DEVELOPMENT], BEFORE))
 
 
-def summary(frame: pd.DataFrame) -> Table:
-    """Mean regret of every rule over the settings that test it, and paired with the rule."""
-    tests = frame[~frame["development"]]
+def summary(tests: pd.DataFrame, against: str) -> Table:
+    """Mean regret of every rule over the settings that test it, and paired with one of them."""
     regrets = tests.pivot(index="setting", columns="rule", values="regret")
     steps = tests.assign(steps=tests["choice"].map(_steps)).groupby("rule")["steps"].mean()
-    table = Table("rule", "mean regret", "median", "worst", "mean K", "minus recommend [95 %]")
+    table = Table("rule", "mean regret", "median", "worst", "mean K", f"minus {against} [95 %]")
     for rule in regrets.mean().sort_values().index:
         values, more = regrets[rule], ""
-        if rule != RULE and len(values) > 1 and (values != regrets[RULE]).any():
-            over = stats.over_seeds((values - regrets[RULE]).tolist())
+        if rule != against and len(values) > 1 and (values != regrets[against]).any():
+            over = stats.over_seeds((values - regrets[against]).tolist())
             more = f"{100 * over.estimate:+.1f} [{100 * over.low:+.1f}, {100 * over.high:+.1f}]"
         table.add_row(
             str(rule), f"{100 * values.mean():.1f}", f"{100 * values.median():.1f}",
             f"{100 * values.max():.1f}", f"{steps[rule]:.1f}", more,
         )  # fmt: skip
     table.caption = (
-        f"Points of each setting's metric, over {len(regrets)} settings that the rule was not made on; "
+        f"Points of each setting's metric, over {len(regrets)} settings on which that rule was not made; "
         "t-intervals over settings."
     )
     return table

@@ -250,6 +250,7 @@ def measure(training: StoredTraining, device: str, task: Task | None, data_dir: 
         rest=float(found.bias_and_spread.mean()),
         leak={draws: float(found.left(draws).mean()) for draws in DRAWS},
         spread=float(samples.double().var(0).mean()),
+        sample_error=float((samples - test.target).double().square().mean()),
         joint=joint_share(samples.cpu()),
         iterations=int(training.record.recipe["iterations"]),
     )
@@ -311,7 +312,10 @@ def mean_evidence(every: Sequence[Evidence]) -> Evidence:
         return sum(values) / len(values)
 
     return Evidence(
-        **{name: mean([getattr(e, name) for e in every]) for name in ("variance", "rest", "spread", "joint")},
+        **{
+            name: mean([getattr(e, name) for e in every])
+            for name in ("variance", "rest", "spread", "sample_error", "joint")
+        },
         leak={draws: mean([e.leak[draws] for e in every]) for draws in DRAWS},
         iterations=every[0].iterations,
     )
