@@ -143,7 +143,7 @@ def test_two_trainings_are_said_and_a_spread_is_explained():
 def test_what_ten_steps_correct_is_said():
     sentences = recommendation_sentences(recommended(replace(DETERMINED, sample_error=0.04)))
     assert sentences[1].startswith(
-        "Ten steps: their samples err by 0.04, and one step by 0.05 even as the mean of 8"
+        "Ten steps: their samples err by 0.04, one step by 0.05 even as the mean of 8"
     )
 
 

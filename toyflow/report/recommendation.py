@@ -195,8 +195,8 @@ def _steps(reason: Reason, e: Evidence) -> str:
     if reason == "correction":
         one = e.rest + e.leak[DRAWS[-1]]
         return (
-            f"Ten steps: their samples err by {e.sample_error:.2g}, and one step by {one:.2g} even as the mean "
-            f"of {DRAWS[-1]} draws: they correct what it misses."
+            f"Ten steps: their samples err by {e.sample_error:.2g}, one step by {one:.2g} even as the mean "
+            f"of {DRAWS[-1]} draws; they correct what it misses."
         )
     if reason == "nothing learned":
         return (
