@@ -171,8 +171,7 @@ def choices(setting: Setting, out: Path) -> dict[str, Chosen]:
 def _evidence(training: Mapping[str, Any]) -> Evidence:
     named = {field.name: training[field.name] for field in fields(Evidence)}
     leak = {int(draws): left for draws, left in training["leak"].items()}
-    joint = math.nan if named["joint"] is None else named["joint"]
-    return Evidence(**{**named, "leak": leak, "joint": joint})
+    return Evidence(**{**named, "leak": leak})
 
 
 def cheapest(scores: Mapping[str, float]) -> str:

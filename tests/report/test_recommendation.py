@@ -43,7 +43,7 @@ def chosen(evidence: Evidence, last: bool = False) -> tuple[tuple[int, int] | No
 
 def test_one_step_is_enough_where_samples_do_not_vary():
     assert chosen(DETERMINED) == ((1, 1), "one step")
-    assert chosen(replace(DETERMINED, joint=float("nan"))) == ((1, 1), "one step")
+    assert chosen(replace(DETERMINED, joint=None)) == ((1, 1), "one step")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,12 @@ def test_ten_steps_are_kept_where_they_correct_what_one_misses():
 
 def test_a_joint_spread_keeps_ten_steps_whether_or_not_more_training_follows():
     assert chosen(COIN) == chosen(COIN, last=True) == ((10, 1), "joint spread")
+
+
+def test_a_spread_of_plain_numbers_counts_as_joint():
+    numbers = replace(COIN, joint=None)
+    assert chosen(numbers) == ((10, 1), "joint spread")
+    assert "the mean of numbers, which one step returns" in recommendation_sentences(recommended(numbers))[1]
 
 
 def test_a_spread_that_is_not_joint_is_unclear_until_the_training_is_full():

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from rich.console import Console
+from torch import Tensor
 
 from toyflow.api.command_options import RECOMMEND_FRACTION
 from toyflow.api.study import plan_study
@@ -251,9 +253,17 @@ def measure(training: StoredTraining, device: str, task: Task | None, data_dir: 
         leak={draws: float(found.left(draws).mean()) for draws in DRAWS},
         spread=float(samples.double().var(0).mean()),
         sample_error=float((samples - test.target).double().square().mean()),
-        joint=joint_share(samples.cpu()),
+        joint=_joint(samples),
         iterations=int(training.record.recipe["iterations"]),
     )
+
+
+def _joint(samples: Float[Tensor, "samples conditions ..."]) -> float | None:
+    """The joint share where targets are codes, [tokens, code], and samples vary."""
+    if samples.ndim != 4 or samples.shape[3] == 1:
+        return None
+    share = joint_share(samples.cpu())
+    return share if math.isfinite(share) else None
 
 
 def _toy_task(options: SweepOptions, task: Task | None) -> Any:
@@ -311,11 +321,13 @@ def mean_evidence(every: Sequence[Evidence]) -> Evidence:
     def mean(values: Sequence[float]) -> float:
         return sum(values) / len(values)
 
+    joint = [e.joint for e in every if e.joint is not None]
     return Evidence(
         **{
             name: mean([getattr(e, name) for e in every])
-            for name in ("variance", "rest", "spread", "sample_error", "joint")
+            for name in ("variance", "rest", "spread", "sample_error")
         },
+        joint=mean(joint) if joint else None,
         leak={draws: mean([e.leak[draws] for e in every]) for draws in DRAWS},
         iterations=every[0].iterations,
     )
@@ -329,7 +341,6 @@ def _as_json(found: Recommendation) -> Mapping[str, object]:
         "trainings": [
             {
                 **asdict(stage.evidence),
-                "joint": stage.evidence.joint if math.isfinite(stage.evidence.joint) else None,
                 "scores": [
                     {"steps": steps, "draws": draws, "score": score}
                     for (steps, draws), score in stage.scores.items()

@@ -145,7 +145,8 @@ def recommendation_table(found: Recommendation) -> Table:
             e.sample_error,
         )
         shown = [found.yardstick.shown(stage.scores[pair]) for pair in decodings]
-        table.add_row(str(e.iterations), *(f"{value:.2g}" for value in measures), *shown)
+        numbers = ("[dim]n/a[/]" if value is None else f"{value:.2g}" for value in measures)
+        table.add_row(str(e.iterations), *numbers, *shown)
     table.caption = (
         "Mean squares per number of the target. Joint share: 0 where every token varies alone, 1 where one "
         "hidden variable moves all. The rule does not read the scores."
@@ -187,6 +188,11 @@ _SPLITS = {
 
 def _steps(reason: Reason, e: Evidence) -> str:
     share = f"{e.spread / e.variance:.0%} of the targets' variance"
+    if reason == "joint spread" and e.joint is None:
+        return (
+            f"Ten steps: its samples vary by {share} under one condition, and the mean of numbers, which one "
+            "step returns, need not be one of them."
+        )
     if reason == "joint spread":
         return (
             f"Ten steps: its samples vary by {share} under one condition, and over the target together "
@@ -204,7 +210,7 @@ def _steps(reason: Reason, e: Evidence) -> str:
             "targets' variance, so it has learned nothing that could be taken apart. Train longer "
             "(--iterations)."
         )
-    if e.spread >= SPREAD * e.variance:
+    if e.spread >= SPREAD * e.variance:  # so that joint is known
         return (
             f"One step: samples vary by {share} under one condition, but every token on its own (joint share "
             f"{e.joint:.2f}, below {JOINT:g}), so that the mean is read as the likeliest of each."
