@@ -78,7 +78,7 @@ clean:
 		{ echo "LeRobot 0.6 needs Python 3.12 or newer; name one: make PYTHON312=PATH $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON312) -m venv .venv-lerobot-0.6
 	.venv-lerobot-0.6/bin/pip install --quiet "lerobot[training,pi,smolvla,diffusion]>=0.6,<0.7" \
-		-e . pytest pytest-timeout hypothesis beartype
+		-e . pytest pytest-timeout hypothesis beartype websockets msgpack prometheus-client
 	.venv-lerobot-0.6/bin/pip install --quiet --no-deps -e lerobot_policy_toyflow
 	@touch $@
 

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from toyflow.flow import make_objective, parse_schedule
+from toyflow.flow import Decoding, make_objective, parse_schedule
 from toyflow.machine import choose_device
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
@@ -62,15 +62,15 @@ def main() -> None:
         acting = planner(size, device)
         rows = []
         for _ in range(options.rounds):
-            acting.set_num_steps(1)
+            acting.set_decoding(Decoding(1))
             one = acting.latency()
-            acting.set_num_steps(10)
+            acting.set_decoding(Decoding(10))
             ten = acting.latency()
             condition = (one.condition.p50 + ten.condition.p50) / 2
             step = (one.step.p50 + ten.step.p50) / 2
-            whole = ten.plan[10].p50 / one.plan[1].p50
+            whole = ten.plan.p50 / one.plan.p50
             parts = (condition + 10 * step) / (condition + step)
-            rows.append((condition, step, one.plan[1].p50, ten.plan[10].p50, whole, parts, whole / parts))
+            rows.append((condition, step, one.plan.p50, ten.plan.p50, whole, parts, whole / parts))
         medians = [statistics.median(column) for column in zip(*rows, strict=True)]
         shares = [row[-1] for row in rows]
         table.add_row(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
     from toyflow.errors import ToyflowError, UsageError
     from toyflow.flow import (
         MIP,
+        Anatomy,
         Autoregressive,
         Beta,
         Consistency,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
         Mixture,
         Mode,
         Model,
+        Moments,
         Objective,
         Pi0,
         PointMass,
@@ -47,6 +49,8 @@ if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
         TimeGrid,
         Uniform,
         VelocityPrediction,
+        dissect,
+        dissect_model,
         draw_noise,
         euler,
         heun,
@@ -69,6 +73,7 @@ if TYPE_CHECKING:  # what `__getattr__` does, for editors and type checkers
 
 __all__ = [
     "MIP",
+    "Anatomy",
     "Autoregressive",
     "Batch",
     "Beta",
@@ -85,6 +90,7 @@ __all__ = [
     "Mixture",
     "Mode",
     "Model",
+    "Moments",
     "Objective",
     "OptionSet",
     "Pi0",
@@ -109,6 +115,8 @@ __all__ = [
     "VectorModel",
     "VelocityPrediction",
     "__version__",
+    "dissect",
+    "dissect_model",
     "draw_noise",
     "euler",
     "heun",

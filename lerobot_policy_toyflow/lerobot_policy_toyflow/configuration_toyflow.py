@@ -25,11 +25,15 @@ class ToyflowConfig(PreTrainedConfig):
 
     Args:
         size: nano, tiny or full.
-        schedule: training-time schedule, a name that `toyflow schedules` lists.
+        schedule: training-time schedule, a name that `toyflow schedules` lists, or a mixture of such:
+            0.5:point:0+0.5:uniform.
         objective: training objective, a name that `toyflow objectives` lists.
+        predict: what the network says: velocity, or data; see `toyflow.Prediction`.
         time_sampling: how a batch of training times is drawn: stratified or iid.
         num_steps: denoising steps at inference, K.
         sampler: euler, midpoint or heun.
+        grid: times of the steps: uniform, a schedule's name such as shift:3, or times such as 0:0.9:1.
+        draws: number M of noises that a chunk is averaged over, 1 or even; see `toyflow.Decoding`.
         chunk_size: actions of a chunk, the horizon.
         n_action_steps: actions of a chunk that are executed before the next plan.
         attention: how the action head reads images and prompt: joint, cross or full.
@@ -55,9 +59,12 @@ class ToyflowConfig(PreTrainedConfig):
     size: str = POLICY.size
     schedule: str = ROBOT_SCHEDULE
     objective: str = ROBOT_TRAIN.objectives[0]
+    predict: str = ROBOT_TRAIN.predict[0]
     time_sampling: str = ROBOT_TRAIN.time_sampling
     num_steps: int = 1
     sampler: str = ROBOT_TRAIN.samplers[0]
+    grid: str = ROBOT_TRAIN.grid[0]
+    draws: int = ROBOT_TRAIN.draws[0]
     chunk_size: int = POLICY.horizon
     n_action_steps: int = POLICY.horizon
     attention: str = POLICY.attention

@@ -12,7 +12,7 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from torch import Tensor
 
 from lerobot_policy_toyflow.configuration_toyflow import ToyflowConfig
-from toyflow.flow import make_objective, parse_sampler, parse_schedule
+from toyflow.flow import Decoding, draw_noise, make_objective, parse_schedule
 from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
@@ -52,7 +52,10 @@ class ToyflowPolicy(PreTrainedPolicy):
             config.fps = float(dataset_meta.fps)
         checkpoint = decoded(_fields(config))
         schedule = parse_schedule(config.schedule)
-        self.objective = make_objective(config.objective, schedule, config.time_sampling)
+        self.objective = make_objective(
+            config.objective, schedule, config.time_sampling, checkpoint.prediction
+        )
+        self._decoding.check(self.objective)
         self.model = Policy(checkpoint.spec, checkpoint.normalisation)
         # Kernels lie channels last, and LeRobot's optimiser state can only be saved as tensors that do not.
         for parameter in self.model.parameters():
@@ -86,15 +89,20 @@ class ToyflowPolicy(PreTrainedPolicy):
 
     @torch.no_grad()
     def predict_action_chunk(self, batch: dict[str, Any], noise: Tensor | None = None, **_: Any) -> Tensor:
-        """Actions [batch, chunk, action] in `config.num_steps` steps, from `noise` [batch, chunk, 32] if it
-        is given."""
+        """Actions [batch, chunk, action] in `config.num_steps` steps, averaged over `config.draws` draws.
+
+        Args:
+            noise: to start from, [batch, chunk, 32] for one draw, else [draws, batch, chunk, 32], see
+                `toyflow.draw_noise`; None draws it from torch's global generator.
+        """
         self.eval()
         condition = self.model.encode(self._seen(batch))
         if noise is None:
             shape = (len(batch[next(iter(self.config.input_features or {}))]), self.config.chunk_size)
-            noise = torch.randn(*shape, ACTION_WIDTH, device=self._device)
-        sampler = parse_sampler(self.config.sampler)
-        sample = self.objective.decode(self.model, condition, noise, self.config.num_steps, sampler)
+            noise = draw_noise(
+                self.config.draws, lambda: torch.randn(*shape, ACTION_WIDTH, device=self._device)
+            )
+        sample = self._decoding.sample(self.objective, self.model, condition, noise)
         return self.model.actions(sample).float()
 
     @torch.no_grad()
@@ -122,6 +130,13 @@ class ToyflowPolicy(PreTrainedPolicy):
         if self._generator is None:
             self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         return self._generator
+
+    @property
+    def _decoding(self) -> Decoding:
+        """As the configuration says now: steps may be set between plans."""
+        config = self.config
+        grid = None if config.grid == "uniform" else config.grid
+        return Decoding(config.num_steps, config.sampler, grid, config.draws)
 
     @property
     def _device(self) -> torch.device:

@@ -70,11 +70,12 @@ def test_bias_dominates():
     told = found(leak=0.01, bias_and_spread=0.4, model_spread=0.02, sample_error=0.41)
     assert told.sentence("uniform") == (
         "uniform: one step loses 0.38 (of 0.41) to bias: neither draws nor steps help, so train longer or a "
-        "larger model."
+        "larger model, or with --predict data."
     )
     assert (told.draws, told.steps) == (1, 1)
-    known = found(leak=0.0, bias=0.4, spread=0.0, steps=None)
+    known = found(leak=0.0, bias=0.4, spread=0.0, steps=None, data=False)
     assert [loss.part for loss in known.losses] == ["bias"]
+    assert known.sentence("regression").endswith("so train longer or a larger model.")
 
 
 def test_steps_that_do_help_against_bias_are_kept():

@@ -27,7 +27,8 @@ def save(folder: Path, kind: str, **options) -> Path:
     config = make_policy_config(kind, **features(32), device="cpu", push_to_hub=False, **options)
     policy = get_policy_class(kind)(config)
     policy.save_pretrained(folder)
-    spread = {"mean": torch.zeros(1), "std": torch.ones(1), "min": -torch.ones(1), "max": torch.ones(1)}
+    one = torch.ones(1)
+    spread = {"mean": 0 * one, "std": one, "min": -one, "max": one, "q01": -one, "q99": one}
     statistics = {
         "observation.images.front": {name: value.reshape(1, 1, 1) for name, value in spread.items()},
         "observation.state": {name: value.expand(4) for name, value in spread.items()},
@@ -38,12 +39,12 @@ def save(folder: Path, kind: str, **options) -> Path:
     return folder
 
 
-def save_diffusion(folder: Path) -> Path:
-    """A small diffusion policy, which looks at two moments."""
+def save_diffusion(folder: Path, scheduler: str = "DDIM") -> Path:
+    """A small diffusion policy, which looks at two moments; its sampler is DDIM or DDPM."""
     return save(
         folder, "diffusion", horizon=8, n_action_steps=4, down_dims=(16, 32),
         pretrained_backbone_weights=None, num_train_timesteps=20, crop_shape=None,
-        spatial_softmax_num_keypoints=4, noise_scheduler_type="DDIM",
+        spatial_softmax_num_keypoints=4, noise_scheduler_type=scheduler,
         use_group_norm=True, use_separate_rgb_encoder_per_camera=False,  # defaults differ among versions
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask
+
+if TYPE_CHECKING:
+    from toyflow.flow import Decoding
 
 SUITES = ("points", "slow", "clumsy", "hopeless", "blind")
 FAULTS = ("dies", "hangs", "raises")
@@ -113,12 +117,14 @@ class StraightPlanner(Planner):
         self.stage_seconds = defaultdict(float)
         self.seeds: list[int] = []
         self.batches: list[int] = []
-        self.set_num_steps(1)
+        from toyflow.flow import Decoding  # not at the top, as simulators' processes do without torch
 
-    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
-        self.steps = self.model_calls = steps
+        self.set_decoding(Decoding())
 
-    def plan(self, observations: Sequence[Observation], seeds: Sequence[int]) -> np.ndarray:
+    def set_decoding(self, decoding: Decoding) -> None:
+        self.decoding, self.model_calls = decoding, decoding.steps
+
+    def answers(self, observations: Sequence[Observation], seeds: Sequence[int], draws: int) -> np.ndarray:
         self.seeds += seeds
         self.batches.append(len(seeds))
         chunks = []
@@ -128,7 +134,7 @@ class StraightPlanner(Planner):
                 chunk.append(straight(state))
                 state[:2] += REACH * chunk[-1]
             chunks.append(chunk)
-        return np.array(chunks, np.float32)
+        return np.stack([np.array(chunks, np.float32)] * draws)
 
     def latency(self) -> Latency:
-        return Latency(Times(0, 0), Times(0, 0), {self.steps: Times(0, 0)})
+        return Latency(Times(0, 0), Times(0, 0), Times(0, 0))

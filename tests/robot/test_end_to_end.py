@@ -216,7 +216,7 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(line):
         done = line(*words, "--out", "imported")
         assert done.returncode == 0, done.stderr
     done = line("probe", "--steps", "4", "--out", "imported")
-    assert done.returncode == 2 and "has a velocity field" in done.stderr
+    assert done.returncode == 2 and "is of an objective that is installed" in done.stderr
 
 
 @pytest.mark.parametrize(

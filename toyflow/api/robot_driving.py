@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow.flow import Decoding
 from toyflow.machine import cores
 from toyflow.robot.limits import Limits
 from toyflow.robot.policy_opening import compile_planner, find_policy_for_robot, ready_planner, warnings_about
@@ -42,12 +44,11 @@ def run_policy(
     settings: Mapping[str, Any],
     console: Console,
     *,
-    steps: int,
+    decoding: Decoding,
     replan: int | None,
     handover: str,
     latency_steps: int,
     noise_seed: int,
-    sampler: str,
     device: str,
     threads: int | None,
     compiled: bool,
@@ -62,12 +63,11 @@ def run_policy(
         options: the robot, and how long and how fast it is driven.
         settings: fields of `RobotSettings` other than `policy`; those left out keep their defaults.
         console: prints warnings, how episodes ended and the summary.
-        steps: number K of denoising steps.
+        decoding: steps, sampler, grid and draws.
         replan: control steps between two plans; None for the default, see `choose_replan`.
         handover: how one action chunk follows another: switch, blend:STEPS or ensemble:DECAY.
         latency_steps: for simulators only: control steps that pass while a plan is computed.
         noise_seed: seed of the noise that plans start from.
-        sampler: euler, midpoint or heun.
         device: auto, cpu, cuda or mps.
         threads: processor threads of the policy; None for all processors but one.
         compiled: whether PyTorch compiles the policy first, which takes a minute or more.
@@ -83,16 +83,16 @@ def run_policy(
 
     Example:
         run_policy(
-            "results/robot/cells/KEY", DriveOptions("libero"), {"suite": "libero_object"}, Console(), steps=1,
-            replan=None, handover="blend", latency_steps=0, noise_seed=0, sampler="euler", device="auto",
-            threads=None, compiled=False, rename=None, out=Path("results/robot"),
+            "results/robot/cells/KEY", DriveOptions("libero"), {"suite": "libero_object"}, Console(),
+            decoding=Decoding(steps=1), replan=None, handover="blend", latency_steps=0, noise_seed=0,
+            device="auto", threads=None, compiled=False, rename=None, out=Path("results/robot"),
         )
     """
     way = parse_handover(handover)
     training, cameras = find_policy_for_robot(checkpoint, rename, out)
     # A processor is left to the control loop.
-    planner = ready_planner(training, steps, sampler, device, threads or max(1, cores() - 1))
-    _warn(console, warnings_about(training, planner, sampler))
+    planner = ready_planner(training, decoding, device, threads or max(1, cores() - 1))
+    _warn(console, warnings_about(training, planner))
     # A simulator renders images of the policy's size.
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
@@ -105,7 +105,7 @@ def run_policy(
             compile_planner(planner, 1)
     planning = start_planning(robot, planner, latency_steps)
     header = {
-        "settings": settings, "checkpoint": checkpoint, "steps": steps, "sampler": sampler, "replan": due,
+        "settings": settings, "checkpoint": checkpoint, **asdict(decoding), "replan": due,
         "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,
         "horizon": planner.horizon,
     }  # fmt: skip

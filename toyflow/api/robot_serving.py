@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow.flow import Decoding
 from toyflow.machine import cores
 from toyflow.robot.latency import Times
 from toyflow.robot.policy_opening import compile_planner, find_policy, ready_planner, warnings_about
@@ -19,8 +20,7 @@ def serve_one(
     checkpoint: str,
     console: Console,
     *,
-    steps: int,
-    sampler: str,
+    decoding: Decoding,
     host: str,
     port: int,
     key_file: Path | None,
@@ -41,8 +41,7 @@ def serve_one(
         checkpoint: the folder of a trained policy, OUT/cells/KEY; or a LeRobot policy, a folder or a name on
             the hub.
         console: prints warnings, the address, and at the end a summary.
-        steps: number K of denoising steps.
-        sampler: euler, midpoint or heun.
+        decoding: steps, sampler, grid and draws.
         host: address to listen on; one that other machines can reach needs an API key.
         port: port to listen on; 0 for any free one.
         key_file: file with the API key that clients must send; None for `$TOYFLOW_API_KEY`, if set.
@@ -59,7 +58,7 @@ def serve_one(
         out: results folder for a LeRobot policy.
 
     Raises:
-        UsageError: no such checkpoint, K, camera or address, or no key where one is required.
+        UsageError: no such checkpoint, decoding, camera or address, or no key where one is required.
         Fault: the policy cannot plan.
     """
     check_packages()
@@ -77,12 +76,12 @@ def serve_one(
     key, chosen = read_key(key_file, KEY_VARIABLE), parse_keys(keys)
     check_host(host, key, KEY_VARIABLE)
     training = find_policy(checkpoint, rename, out)
-    planner = ready_planner(training, steps, sampler, device, threads or cores())
+    planner = ready_planner(training, decoding, device, threads or cores())
     if compiled:
         with console.status("compiling the policy; a minute or more"):
             compile_planner(planner, limits["batch"])
     reader = ObservationReader(planner.interface, Keys.of(planner.interface, chosen), prompt)
-    for warning in [*warnings_about(training, planner, sampler), *serving_warnings(planner)]:
+    for warning in [*warnings_about(training, planner), *serving_warnings(planner)]:
         console.print(f"[yellow]{escape(warning)}[/]")
     options = replace(ServerOptions(host, port, key, noise_seed, timeout), **limits)
     names = reader.keys.as_dict()
@@ -92,7 +91,7 @@ def serve_one(
         inputs = [f"{key} (camera {camera})" for camera, key in names["cameras"].items()]
         inputs += [names["state"]] * bool(planner.interface.state_dim) + [names["prompt"]]
         console.print(
-            f"[bold]{escape(training.record.label)}[/], K = {steps}, is served at "
+            f"[bold]{escape(training.record.label)}[/], {decoding.label}, is served at "
             f"[bold]ws://{_in_url(host)}:{port}[/]"
             f"{' to clients with the API key' if key else ''}; a plan takes {plan.p50:.1f} ms (p95 "
             f"{plan.p95:.1f})."

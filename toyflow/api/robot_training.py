@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +17,9 @@ from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.launch import launch, wants_bfloat16
 from toyflow.machine import check_device_name, choose_device, cores, free_memory
-from toyflow.parsing import parse_steps
 from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
+from toyflow.robot.data.training_part import Demonstrations
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.adapt import can_decode
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
@@ -34,8 +33,7 @@ from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
-from toyflow.sweep.plan import Cell, objective_of, plan_sweep
-from toyflow.sweep.records import EvaluationRecord
+from toyflow.sweep.plan import Cell, Decodable, Decodings, objective_of, plan_sweep
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredTraining
@@ -51,6 +49,7 @@ def train_policy(
     policy: PolicyOptions = PolicyOptions(),  # noqa: B008, which is frozen
     trials: TrialOptions | None = None,
     keep_constant: bool = False,
+    hold_out: float = 0.0,
     threads: int | None = None,
     accumulate: int = 1,
     simulators: int | None = None,
@@ -69,10 +68,11 @@ def train_policy(
         policy: what the policy is.
         trials: what it is evaluated on; None for the defaults, see `trial_options`.
         keep_constant: accept numbers of state or action that never change.
+        hold_out: share of episodes that is kept out of training, to test the policy on; 0 for none.
         threads: threads of each process; None for all processors, which processes of one machine share.
         accumulate: parts that a batch is computed in, for less memory.
         simulators: processes that simulate; None for one per processor.
-        videos: episodes to film, of each task and number of steps.
+        videos: episodes to film, of each task and decoding.
         wandb: a project of Weights & Biases to log to.
 
     Raises:
@@ -98,7 +98,8 @@ def train_policy(
         dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
         options = replace(options, iterations=options.iterations or (FIRST_ITERATIONS,))
     waived = Waivers(constant_dims="keep" if keep_constant else Waivers.constant_dims)
-    chosen = {"dataset": dataset, **policy.record(), **trials.record(), **waived.record()}
+    demonstrations = Demonstrations(dataset, float(hold_out))
+    chosen = {**demonstrations.record(), **policy.record(), **trials.record(), **waived.record()}
     options = replace(options, set={name: (value,) for name, value in chosen.items()})
     cell, *others = plan_sweep(options, RobotTask)
     if others:
@@ -134,6 +135,8 @@ def evaluate_checkpoint(
     trials: TrialOptions,
     steps: str,
     sampler: str,
+    draws: str = "1",
+    grid: str = "uniform",
     noise_seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -152,11 +155,13 @@ def evaluate_checkpoint(
         trials: what it is evaluated on.
         steps: numbers of denoising steps K, such as 1,2,10 or 1-4.
         sampler: euler, midpoint or heun.
+        draws: numbers M of noises whose answers are averaged, such as 1,8.
+        grid: names of the times of the steps, such as uniform,shift:3.
         noise_seed: seed of the noise that plans start from.
         device: auto, cpu, cuda or mps.
         threads: processor threads of the policy; None for all processors, on a cluster for one.
         simulators: processes that simulate; None for one per processor.
-        videos: episodes to film, of each task and K.
+        videos: episodes to film, of each task and decoding.
         rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=SIMULATOR_CAMERA, ...; None for none.
         cluster: where simulators run; None for this machine.
 
@@ -170,28 +175,29 @@ def evaluate_checkpoint(
             sampler="euler", out=Path("results/robot"),
         )
     """
-    asked = parse_steps(steps, "--steps")
+    asked = SweepOptions().updated(
+        {"steps": steps, "samplers": sampler, "draws": draws, "grid": grid}, "flags"
+    )
     training = find_policy(checkpoint, rename, out)
     out = training.folder.parent.parent
-    decoding = _decoding(training)
+    kind = _plan_kind(training)
     if trials.replan == WHOLE_HORIZON:
-        trials = replace(trials, replan=str(decoding.replan))
-    asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), decoding.horizon)
+        trials = replace(trials, replan=str(kind.replan))
+    asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), kind.horizon)
     if asked_for is None:
         raise UsageError(
             "name a suite to evaluate on, such as --suite libero_object; --suite none works only with "
             "robot-train."
         )
     where = asked_for.environment
-    load_environment(where).interface.check_serves(decoding.interface, where)
-    able = [k for k in asked if decoding.can_decode(k)]
-    if not able:
-        raise UsageError(f"{training.record.objective} cannot decode in {', '.join(map(str, asked))} steps.")
-    if left_out := [k for k in asked if k not in able]:
-        listed = ", ".join(map(str, left_out))
-        console.print(f"[yellow]{training.record.label} cannot be decoded in {listed} steps.[/]")
-    used = sampler if decoding.uses_sampler else None
-    evaluations = tuple(EvaluationRecord(used, k, noise_seed, str(asked_for)) for k in able)
+    load_environment(where).interface.check_serves(kind.interface, where)
+    decodings = Decodings(asked.steps, asked.samplers, asked.grid, asked.draws, [kind.decodable])
+    evaluations = decodings.records(kind.decodable, str(asked_for), noise_seed)
+    left_out = ", ".join(str(k) for k in asked.steps if not kind.decodable.can_decode(k))
+    if not evaluations:
+        raise UsageError(f"{training.record.objective} cannot decode in {left_out} steps.")
+    if left_out:
+        console.print(f"[yellow]{training.record.label} cannot be decoded in {left_out} steps.[/]")
     cell = Cell(training.record, evaluations, training.record.label)
     if cluster is not None:
         if videos:
@@ -209,26 +215,26 @@ def evaluate_checkpoint(
     _run(cell, runner, str(out), console)
 
 
-class _Decoding(NamedTuple):
+class _PlanKind(NamedTuple):
     """What a policy's plans are like."""
 
     interface: Interface
     horizon: int
     replan: int
     """Actions executed before the next plan, unless asked otherwise."""
-    can_decode: Callable[[int], bool]
-    uses_sampler: bool
+    decodable: Decodable
 
 
-def _decoding(training: StoredTraining) -> _Decoding:
+def _plan_kind(training: StoredTraining) -> _PlanKind:
     imported = training.details.get("imported")
     if imported and "policy" not in training.details:
-        interface = Interface.from_dict(imported["interface"])
-        able = partial(can_decode, imported["type"])
-        return _Decoding(interface, imported["horizon"], imported["replan"], able, uses_sampler=False)
-    spec = spec_of(training)
-    objective = objective_of(training.record)
-    return _Decoding(spec.interface, spec.horizon, spec.horizon, objective.can_decode, objective.uses_sampler)
+        interface, kind = Interface.from_dict(imported["interface"]), imported["type"]
+        decodable = Decodable(
+            kind, partial(can_decode, kind), uses_sampler=False, uses_grid=False, uses_noise=False
+        )
+        return _PlanKind(interface, imported["horizon"], imported["replan"], decodable)
+    spec, objective = spec_of(training), objective_of(training.record)
+    return _PlanKind(spec.interface, spec.horizon, spec.horizon, Decodable.by(objective))
 
 
 def evaluation_cluster(

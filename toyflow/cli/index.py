@@ -24,8 +24,8 @@ INDEX = {
         "plot": "Draw the figures of a results folder, and write its tables as CSV.",
         "compare": "Compare results over training seeds: differences with intervals, and a sentence for "
         "each.",
-        "probe": "Measure learned velocity fields: their error by noise level, how straight sampled paths "
-        "are, and how far one step lands from many.",
+        "probe": "Say what one step loses, and what to do about it: the anatomy of every model's one-step "
+        "error.",
         "report": "Write report.html, one self-contained page, and report.md: the paper's claims beside "
         "these results.",
     },

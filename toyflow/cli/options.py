@@ -25,7 +25,24 @@ Checkpoint = Annotated[
     ),
 ]
 LeRobotOut = Annotated[Path, typer.Option("--out", help="Results folder that a LeRobot policy is added to.")]
-StepCount = Annotated[int, typer.Option("--steps", help="Number K of denoising steps.", min=1)]
+StepCount = Annotated[
+    int | None,
+    typer.Option(
+        "--steps", help="Number K of denoising steps.", show_default="1, or what --grid names", min=1
+    ),
+]
+TimeGrid = Annotated[
+    str | None,
+    typer.Option(
+        "--grid", help="Times of the steps: a schedule's name, or times 0:0.9:1.", show_default="equal steps"
+    ),
+]
+DrawCount = Annotated[
+    int,
+    typer.Option(
+        "--draws", help="Noises whose answers are averaged, in one batch: 1, or an even number.", min=1
+    ),
+]
 Sampler = Annotated[str, typer.Option(help="Sampler: euler, midpoint or heun.")]
 NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that plans start from.", min=0)]
 Compile = Annotated[

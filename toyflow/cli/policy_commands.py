@@ -31,6 +31,15 @@ from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
 
 STEPS = shown(ROBOT_TRAIN.steps)
 Steps = Annotated[str, typer.Option(help="Numbers K of denoising steps to evaluate with.")]
+DRAWS, GRIDS = shown(ROBOT_TRAIN.draws), shown(ROBOT_TRAIN.grid)
+Draws = Annotated[
+    str,
+    typer.Option(help="Numbers M of noises whose answers are averaged, such as 1,8: 1, or even numbers."),
+]
+Grids = Annotated[
+    str,
+    typer.Option(help="Times of the steps: uniform, a schedule's name, or times such as 0:0.9:1."),
+]
 Suite = Annotated[
     str | None,
     typer.Option(help="Suite to evaluate on; none to train only.", show_default="the suite of the data"),
@@ -101,6 +110,12 @@ def add_commands(app: typer.Typer) -> None:
         objective: Annotated[
             str, typer.Option(help="Training objective; see `toyflow objectives`.")
         ] = ROBOT_TRAIN.objectives[0],
+        predict: Annotated[
+            str,
+            typer.Option(
+                help="What the policy says: velocity or data; data:velocity-loss learns by the other's loss."
+            ),
+        ] = ROBOT_TRAIN.predict[0],
         horizon: Annotated[int, flag(PolicyOptions, "horizon", "Actions of a chunk")] = PolicyOptions.horizon,
         attention: Annotated[
             str,
@@ -155,6 +170,12 @@ def add_commands(app: typer.Typer) -> None:
                 "--keep-constant", help="Accept numbers of the state or the action that never change."
             ),
         ] = False,
+        hold_out: Annotated[
+            float,
+            typer.Option(
+                help="Share of episodes kept out of training, to test the policy on.", min=0, max=0.9
+            ),
+        ] = 0.0,
         iterations: Annotated[
             int | None,
             typer.Option(
@@ -174,6 +195,8 @@ def add_commands(app: typer.Typer) -> None:
             int, typer.Option(help="Seed of the weights, the data's order and the noise.", min=0)
         ] = ROBOT_TRAIN.seeds[0],
         steps: Steps = STEPS,
+        draws: Draws = DRAWS,
+        grid: Grids = GRIDS,
         suite: Suite = None,
         tasks: Tasks = None,
         states: States = None,
@@ -192,7 +215,7 @@ def add_commands(app: typer.Typer) -> None:
         ] = None,
         out: Annotated[Path, typer.Option(help="Results folder.")] = ROBOT_OUT,
     ) -> None:
-        """Train a policy on demonstrations, and evaluate it in closed loop with every number of steps.
+        """Train a policy on demonstrations, and evaluate it in closed loop in every decoding.
 
         Without --dataset it first makes a few demonstrations of one task, and trains and evaluates less: a
         quarter of an hour in all. If it is stopped, the same command goes on from the last checkpoint. Under
@@ -208,9 +231,9 @@ def add_commands(app: typer.Typer) -> None:
             "rendering": rendering,
         }, first=dataset is None)  # fmt: skip
         flags = {
-            "schedules": schedule, "objectives": objective, "steps": steps, "seeds": str(seed),
-            "iterations": iterations, "batch_size": batch_size, "learning_rate": learning_rate,
-            "device": device, "out": str(out),
+            "schedules": schedule, "objectives": objective, "predict": predict, "steps": steps,
+            "draws": draws, "grid": grid, "seeds": str(seed), "iterations": iterations,
+            "batch_size": batch_size, "learning_rate": learning_rate, "device": device, "out": str(out),
         }  # fmt: skip
         options = ROBOT_TRAIN.updated(flags, "flags")
         start_workers(options.task)
@@ -219,13 +242,14 @@ def add_commands(app: typer.Typer) -> None:
 
         train_policy(
             options, console, dataset=dataset, policy=policy, trials=trials,
-            keep_constant=keep_constant, threads=threads, accumulate=accumulate, simulators=simulators,
-            videos=videos, wandb=wandb,
+            keep_constant=keep_constant, hold_out=hold_out, threads=threads, accumulate=accumulate,
+            simulators=simulators, videos=videos, wandb=wandb,
         )  # fmt: skip
 
     @app.command("robot-eval", epilog=examples(
         "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --states 50",
         "toyflow robot-eval results/robot/cells/KEY --steps 1,2,4,10 --replan 5 --videos 2",
+        "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --draws 1,8",
         "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
         "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
         "toyflow robot-eval results/robot/cells/KEY --states 50 --executor ray --address auto",
@@ -233,6 +257,8 @@ def add_commands(app: typer.Typer) -> None:
     def robot_eval(
         checkpoint: Checkpoint,
         steps: Steps = STEPS,
+        draws: Draws = DRAWS,
+        grid: Grids = GRIDS,
         suite: Suite = None,
         tasks: Tasks = None,
         states: States = None,
@@ -270,7 +296,8 @@ def add_commands(app: typer.Typer) -> None:
             float, typer.Option(help="GPUs per simulator, on Ray: 1, or a share such as 0.25.", min=0)
         ] = 0.0,
     ) -> None:
-        """Evaluate a policy in closed loop, from the same initial states and noise for every number of steps.
+        """Evaluate a policy in closed loop, from the same initial states and noise for every decoding: all
+        combinations of --steps, --draws and --grid.
 
         Finished episodes are kept: the same command goes on where it stopped, and more states or tasks extend
         it.
@@ -284,8 +311,9 @@ def add_commands(app: typer.Typer) -> None:
             "rendering": rendering,
         })  # fmt: skip
         evaluate_checkpoint(
-            checkpoint, console, trials=trials, steps=steps, sampler=sampler, noise_seed=noise_seed,
-            device=device, threads=threads, simulators=simulators, videos=videos, rename=rename, out=out,
+            checkpoint, console, trials=trials, steps=steps, sampler=sampler, draws=draws, grid=grid,
+            noise_seed=noise_seed, device=device, threads=threads, simulators=simulators, videos=videos,
+            rename=rename, out=out,
             cluster=evaluation_cluster(executor, address, cpus_per_simulator, gpus_per_simulator),
         )  # fmt: skip
 

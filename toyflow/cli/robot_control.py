@@ -12,10 +12,12 @@ from toyflow.cli.options import (
     Checkpoint,
     Compile,
     Device,
+    DrawCount,
     LeRobotOut,
     NoiseSeed,
     Sampler,
     StepCount,
+    TimeGrid,
     examples,
 )
 from toyflow.cli.terminal import check_torch, console
@@ -87,7 +89,9 @@ def add_commands(app: typer.Typer) -> None:
     def robot_run(
         checkpoint: Checkpoint,
         robot: RobotName,
-        steps: StepCount = 1,
+        steps: StepCount = None,
+        draws: DrawCount = 1,
+        grid: TimeGrid = None,
         replan: Annotated[
             int | None,
             typer.Option(
@@ -149,13 +153,14 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.api.robot_driving import DriveOptions, run_policy  # imports torch
+        from toyflow.flow.decoding import parse_decoding
 
         code = run_policy(
             checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run),
-            _settings(suite, task, states, seed, image_size, prompt, options), console, steps=steps,
-            replan=replan, handover=handover, latency_steps=latency_steps, noise_seed=noise_seed,
-            sampler=sampler, device=device, threads=threads, compiled=compiled,
-            rename=rename, out=out,
+            _settings(suite, task, states, seed, image_size, prompt, options), console,
+            decoding=parse_decoding(steps, sampler, grid, draws), replan=replan, handover=handover,
+            latency_steps=latency_steps, noise_seed=noise_seed, device=device, threads=threads,
+            compiled=compiled, rename=rename, out=out,
         )  # fmt: skip
         raise typer.Exit(code)
 

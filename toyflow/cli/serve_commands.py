@@ -13,11 +13,13 @@ from toyflow.cli.options import (
     Checkpoint,
     Compile,
     Device,
+    DrawCount,
     LeRobotOut,
     NoiseSeed,
     Sampler,
     StepCount,
     Threads,
+    TimeGrid,
     examples,
 )
 from toyflow.cli.terminal import check_torch, console
@@ -40,7 +42,7 @@ def add_commands(app: typer.Typer) -> None:
 
     @app.command("robot-serve", epilog=examples(
         "toyflow robot-serve results/robot/cells/KEY",
-        "toyflow robot-serve results/robot/cells/KEY --steps 4 --port 9000 --prompt 'fold the towel'",
+        "toyflow robot-serve results/robot/cells/KEY --draws 8 --port 9000 --prompt 'fold the towel'",
         "toyflow robot-serve results/robot/cells/KEY --host 0.0.0.0 --api-key-file key.txt",
         "toyflow robot-serve lerobot/smolvla_base --rename camera1=front --keys front=images/cam_high",
         "toyflow robot-serve CHECKPOINT --keys exterior=observation/exterior_image_1_left,"
@@ -48,7 +50,9 @@ def add_commands(app: typer.Typer) -> None:
     ) + _CLIENT)  # fmt: skip
     def robot_serve(
         checkpoint: Checkpoint,
-        steps: StepCount = 1,
+        steps: StepCount = None,
+        draws: DrawCount = 1,
+        grid: TimeGrid = None,
         host: Annotated[
             str, typer.Option(help="Address to listen on; one that others can reach needs an API key.")
         ] = "127.0.0.1",
@@ -97,10 +101,11 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.api.robot_serving import serve_one  # imports torch
+        from toyflow.flow.decoding import parse_decoding
 
         serve_one(
-            checkpoint, console, steps=steps, sampler=sampler, host=host, port=port, key_file=api_key_file,
-            keys=keys, prompt=prompt, noise_seed=noise_seed, timeout=timeout,
+            checkpoint, console, decoding=parse_decoding(steps, sampler, grid, draws), host=host, port=port,
+            key_file=api_key_file, keys=keys, prompt=prompt, noise_seed=noise_seed, timeout=timeout,
             limits={"connections": connections, "message_bytes": message_mb << 20, "batch": batch},
             device=device, threads=threads, compiled=compiled, rename=rename, out=out,
         )  # fmt: skip

@@ -14,6 +14,7 @@ In a training loop of one's own, with any callable as the model:
     >>> sample = objective.decode(model, condition, torch.randn(16, 8), steps=1)
 """
 
+from toyflow.flow.anatomy import Anatomy, Moments, dissect, dissect_model
 from toyflow.flow.decoding import Decoding, draw_noise
 from toyflow.flow.grids import TimeGrid, parse_grid
 from toyflow.flow.objectives import (
@@ -63,6 +64,7 @@ from toyflow.flow.schedules import (
 __all__ = [
     "MIP",
     "TIME_SAMPLINGS",
+    "Anatomy",
     "Autoregressive",
     "Beta",
     "Consistency",
@@ -78,6 +80,7 @@ __all__ = [
     "Mixture",
     "Mode",
     "Model",
+    "Moments",
     "Objective",
     "Passes",
     "Pi0",
@@ -100,6 +103,8 @@ __all__ = [
     "Velocity",
     "VelocityPrediction",
     "broadcast_time",
+    "dissect",
+    "dissect_model",
     "draw_noise",
     "euler",
     "heun",

@@ -127,6 +127,32 @@ class Decoding:
         return parse_sampler(self.sampler or euler.name)
 
 
+def parse_decoding(
+    steps: int | None = None, sampler: str | None = None, grid: str | None = None, draws: int = 1
+) -> Decoding:
+    """The decoding that these ask for, of one policy.
+
+    Args:
+        steps: K; None for 1, or for the number that the grid's times make.
+        sampler: its name; None for Euler.
+        grid: its name; `uniform` and None are equal steps.
+        draws: M.
+
+    Raises:
+        UsageError: as `Decoding`.
+
+    Example:
+        >>> from toyflow.flow.decoding import parse_decoding
+        >>> parse_decoding(grid="0:0.90:1").label
+        'K=2 grid=0:0.9:1'
+        >>> parse_decoding(steps=4, grid="uniform").grid is None
+        True
+    """
+    times = parse_grid(grid or "uniform")
+    name = None if times.name == "uniform" else times.name
+    return Decoding(times.steps or 1 if steps is None else steps, sampler, name, draws)
+
+
 def decoding_label(steps: int, sampler: str | None, grid: str | None, draws: int) -> str:
     """Name of a decoding for progress and messages, see `Decoding.label`; nothing is checked.
 

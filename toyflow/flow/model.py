@@ -67,7 +67,7 @@ class Model(nn.Module, ABC):
 
 def repeat_condition(condition: Any, times: int) -> Any:
     """Every tensor of `condition` (a tensor, or tuples, lists and dictionaries of such), repeated `times`
-    times along its first axis, the batch. A batch of one is not copied.
+    times along its first axis, the batch. A batch of one, and one repeated once, are not copied.
 
     Example:
         >>> import torch
@@ -82,4 +82,4 @@ def repeat_condition(condition: Any, times: int) -> Any:
         shape = part.shape[1:]
         return part.expand(times, *shape) if len(part) == 1 else part.repeat(times, *(1,) * len(shape))
 
-    return tree_map(repeated, condition)
+    return condition if times == 1 else tree_map(repeated, condition)

@@ -133,7 +133,8 @@ def diagnose(
                 taken = steps
                 remedy = f"{steps} steps err by {shown(sizes['sample_error'])}, so keep them, or train longer"
             else:
-                remedy = "neither draws nor steps help, so train longer or a larger model"
+                training = ", or with --predict data" if may_predict_data else ""
+                remedy = f"neither draws nor steps help, so train longer or a larger model{training}"
             losses.append(Loss("bias", bias, remedy))
     elif matters(rest, "bias_and_spread"):
         if steps is None:

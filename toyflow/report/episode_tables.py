@@ -43,7 +43,8 @@ def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
     names, rows = _names(evaluations), []
     for name, evaluation in zip(names, evaluations, strict=True):
         times = evaluation.details["latency_ms"]
-        parts = (times["condition"], times["step"], times["plan"][str(evaluation.record.steps)])
+        [plan] = times["plan"].values()  # by the number of steps in older results
+        parts = (times["condition"], times["step"], plan)
         told = (f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)
         sum_of_parts = times["condition"]["p50"] + evaluation.details["model_calls"] * times["step"]["p50"]
         rows.append([*name, *told, f"{sum_of_parts:.2f}"])

@@ -1,4 +1,4 @@
-"""How long a plan takes, as a whole and by its parts: T(K) = T_condition + K T_step."""
+"""How long a plan takes, as a whole and by its parts: T(K, M) = T_condition + K T_step(M) for M draws."""
 
 from __future__ import annotations
 
@@ -37,13 +37,16 @@ class Latency:
 
     Attributes:
         condition: T_condition, from the observation to the encoded condition.
-        step: T_step, one denoising step.
-        plan: condition and decoding together, by K.
+        step: T_step, one denoising step of all draws.
+        plan: condition and decoding together.
+        one_step: a plan in one step of one draw, timed in turns with `plan`; None where the policy cannot
+            decode so.
     """
 
     condition: Times
     step: Times
-    plan: dict[int, Times]
+    plan: Times
+    one_step: Times | None = None
 
 
 def timed(calls: Mapping[str, Callable[[], object]], synchronise: Callable[[], None]) -> dict[str, Times]:

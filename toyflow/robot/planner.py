@@ -1,10 +1,11 @@
-"""The planner: a trained policy that turns observations into chunks of actions in K denoising steps."""
+"""The planner: a trained policy that turns observations into chunks of actions, in K steps from M noises."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -13,15 +14,18 @@ from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency
 
+if TYPE_CHECKING:  # it loads torch, which the processes of simulators do without
+    from toyflow.flow import Decoding
+
 
 class Planner(ABC):
-    """A trained policy with a number of denoising steps. Evaluation, robots and the server use it through
-    this.
+    """A trained policy with a way to decode. Evaluation, robots and the server use it through this.
 
     It promises:
         - `plan` gives one chunk [horizon, action] for each observation, in the robot's units, not clipped:
           the caller enforces limits, and carries out as many of its actions as it likes.
-        - A plan is a function of its observation, its seed, K and sampler. No state is kept between plans,
+        - With M draws, `plan` gives the mean of the M `answers` from M noises: M / 2 pairs x0, -x0.
+        - A plan is a function of its observation, its seed and the decoding. No state is kept between plans,
           and the plans of [a, b] are those of [a] and of [b], up to rounding. Numbers may be nan or inf where
           the network gives such: the caller checks (on a robot, `runtime.control.safety`).
         - An observation that lacks a camera or has a state of another length raises UsageError in one line.
@@ -30,32 +34,34 @@ class Planner(ABC):
     Subclasses: `FlowPlanner` for toyflow's policies, `LeRobotPlanner` for LeRobot's.
 
     Attributes:
-        steps: K, the number of denoising steps; set by `set_num_steps`.
+        decoding: steps, sampler, grid and draws; set by `set_decoding`.
         interface: the cameras, state and action that it was trained on.
         image_size: side in pixels of the images that the network sees; others are resized.
         horizon: actions of a chunk.
         replan: actions of a chunk to execute before the next plan, unless the user chooses another number.
         history: number of observations that it reads, the present one included; see `Observation.before`.
-        model_calls: calls of the network for one plan.
+        model_calls: calls of the network for one plan; draws share a call.
         stage_seconds: seconds by stage, summed over all plans: `condition` and `decoding`, or one of them.
 
+    >>> from toyflow.flow import Decoding
     >>> from toyflow.robot.latency import Times
     >>> class Still(Planner):
     ...     interface, image_size, horizon, replan = Interface((), 2, 2, fps=10), 1, 5, 5
     ...     stage_seconds = defaultdict(float)
-    ...     def set_num_steps(self, steps, sampler=None):
-    ...         self.steps = self.model_calls = steps
-    ...     def plan(self, observations, seeds):
-    ...         return np.stack([np.tile(each.state, (self.horizon, 1)) for each in observations])
+    ...     def set_decoding(self, decoding):
+    ...         self.decoding, self.model_calls = decoding, decoding.steps
+    ...     def answers(self, observations, seeds, draws):
+    ...         one = np.stack([np.tile(each.state, (self.horizon, 1)) for each in observations])
+    ...         return np.stack([one] * draws)
     ...     def latency(self):
-    ...         return Latency(Times(0, 0), Times(0, 0), {self.steps: Times(0, 0)})
+    ...         return Latency(Times(0, 0), Times(0, 0), Times(0, 0))
     >>> planner = Still()
-    >>> planner.set_num_steps(1)
+    >>> planner.set_decoding(Decoding(steps=1, draws=2))
     >>> planner.plan([planner.any_observation()], seeds=[0]).shape
     (1, 5, 2)
     """
 
-    steps: int
+    decoding: Decoding
     interface: Interface
     image_size: int
     horizon: int
@@ -65,15 +71,14 @@ class Planner(ABC):
     stage_seconds: defaultdict[str, float]
 
     @abstractmethod
-    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
-        """Decode in `steps` steps from now on.
+    def set_decoding(self, decoding: Decoding) -> None:
+        """Decode in this way from now on.
 
         Args:
-            steps: K, 1 or more.
-            sampler: its name where the objective uses one; None is euler, or the policy's own.
+            decoding: steps, sampler, grid and draws; a sampler of None is euler, or the policy's own.
 
         Raises:
-            UsageError: the policy cannot decode in so many steps, or there is no such sampler.
+            UsageError: the policy cannot decode so: the number of steps, the grid, or draws without noise.
         """
 
     def compile(self) -> None:
@@ -85,11 +90,11 @@ class Planner(ABC):
         """
         raise UsageError("--compile supports toyflow policies only.")
 
-    @abstractmethod
     def plan(
         self, observations: Sequence[Observation], seeds: Sequence[int]
     ) -> Float32[np.ndarray, "batch horizon action"]:
-        """A chunk of actions for each observation, in the robot's units.
+        """A chunk of actions for each observation, in the robot's units: the mean of `answers` over the draws
+        of the decoding.
 
         Args:
             observations: a batch of one or more observations, which need not belong together.
@@ -97,6 +102,25 @@ class Planner(ABC):
 
         Raises:
             UsageError: an observation lacks something; in one line.
+        """
+        answers = self.answers(observations, seeds, self.decoding.draws)
+        return answers.mean(0, dtype=np.float64).astype(np.float32)  # exact where the answers are equal
+
+    @abstractmethod
+    def answers(
+        self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
+    ) -> Float32[np.ndarray, "draws batch horizon action"]:
+        """The chunk that the policy decodes from each of `draws` noises, in the robot's units.
+
+        The noises of a seed are pairs x0, -x0, see `draw_noise`: the first is that of one draw, the first two
+        are those of two draws, and so on.
+
+        Args:
+            observations, seeds: as for `plan`.
+            draws: 1 or an even number, in place of that of the decoding.
+
+        Raises:
+            UsageError: an observation lacks something, or several draws of a policy that takes no noise.
         """
 
     def any_observation(self) -> Observation:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from toyflow.errors import UsageError, first_line
+from toyflow.flow import Decoding
 from toyflow.machine import choose_device
 from toyflow.parsing import parse_pairs
 from toyflow.robot.lerobot import lerobot_format
@@ -17,7 +19,6 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.simulation.trials import Trials
-from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredTraining
 
@@ -35,7 +36,7 @@ def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTrainin
 
     Example:
         training = find_policy("results/robot/cells/KEY", None, Path("results/robot"))
-        planner = ready_planner(training, steps=1, sampler="euler", device="cpu", threads=1)
+        planner = ready_planner(training, Decoding(steps=1), device="cpu", threads=1)
     """
     cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
     if cameras and lerobot is None:
@@ -65,7 +66,7 @@ def find_policy_for_robot(
 
 
 def open_planner(training: StoredTraining, device: torch.device) -> Planner:
-    """Load a trained or imported policy. It plans in one denoising step; `set_num_steps` changes that.
+    """Load a trained or imported policy. It plans in one denoising step; `set_decoding` changes that.
 
     Args:
         training: the policy, from `find_policy`.
@@ -81,23 +82,22 @@ def open_planner(training: StoredTraining, device: torch.device) -> Planner:
     return FlowPlanner(policy.to(device), objective)
 
 
-def ready_planner(training: StoredTraining, steps: int, sampler: str, device: str, threads: int) -> Planner:
+def ready_planner(training: StoredTraining, decoding: Decoding, device: str, threads: int) -> Planner:
     """Load a policy as it will act.
 
     Args:
         training: the policy, from `find_policy`.
-        steps: number K of denoising steps.
-        sampler: euler, midpoint or heun.
+        decoding: steps, sampler, grid and draws.
         device: auto, cpu, cuda or mps.
         threads: processor threads of this process.
 
     Raises:
-        UsageError: it cannot be loaded here, or not be decoded in so many steps.
+        UsageError: it cannot be loaded here, or not be decoded so.
         DamagedError: its weights are missing or altered.
     """
     torch.set_num_threads(threads)
     planner = open_planner(training, torch.device(choose_device(device)))
-    planner.set_num_steps(steps, sampler)
+    planner.set_decoding(decoding)
     return planner
 
 
@@ -124,23 +124,25 @@ def compile_planner(planner: Planner, largest_batch: int) -> None:
             ) from error
 
 
-def warnings_about(training: StoredTraining, planner: Planner, sampler: str) -> list[str]:
-    """Warnings, a line each, before a policy moves a robot: not evaluated with these steps, or on stand-in
-    assets only.
+def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
+    """Warnings, a line each, before a policy moves a robot: not evaluated in this decoding, or on
+    stand-in assets only.
 
     Args:
         training: the policy.
         planner: the policy as it will act.
-        sampler: what it decodes with.
     """
+    asked = planner.decoding
     done = [each.record for each in Store(training.folder.parent.parent).evaluations(training)]
-    same = [each for each in done if each.steps == planner.steps and each.sampler in (None, sampler)]
+    same = [each for each in done if replace(each.decoding, sampler=each.sampler or asked.sampler) == asked]
     if not same:
         others = ", ".join(dict.fromkeys(each.label for each in done))
-        label = EvaluationRecord(sampler, planner.steps).label
+        draws = f" --draws {asked.draws}" if asked.draws > 1 else ""
+        grid = f" --grid {asked.grid}" if asked.grid else ""
         return [
-            f"This policy was never evaluated with {label}{f', only with {others}' if others else ''}: try "
-            f"`toyflow robot-eval {training.folder} --steps {planner.steps}` before it moves a robot."
+            f"This policy was never evaluated with {asked.label}{f', only with {others}' if others else ''}: "
+            f"try `toyflow robot-eval {training.folder} --steps {asked.steps}{grid}{draws}` before it moves "
+            "a robot."
         ]
     if all(Trials.parse(each.test_set).assets != "own" for each in same):
         return ["This policy was evaluated on stand-in assets only; its scores are not the suite's."]

@@ -13,6 +13,7 @@ from toyflow.networks.denoiser import Reading
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.data.resize import resized
+from toyflow.robot.data.training_part import Demonstrations, held_out_frames
 from toyflow.robot.policy.checkpoint import load_policy
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
@@ -29,7 +30,8 @@ its normalised unit."""
 def bench_of(
     training: StoredTraining, examples: int, device: torch.device, where: str | None = None
 ) -> Bench:
-    """Up to `examples` evenly spread frames with a whole chunk ahead, and noise to start from.
+    """Up to `examples` evenly spread frames with a whole chunk ahead, and noise to start from. They are of
+    the episodes that were held out of the training, where some were.
 
     Args:
         where: the demonstrations, if they have moved since training.
@@ -47,7 +49,9 @@ def bench_of(
             f"not {asked}); name that with --data-dir."
         )
     policy, _ = load_policy(training)
-    frames = _moments(data, policy.spec.horizon, examples)
+    held_out = held_out_frames(data, Demonstrations.parse(training.record.data).hold_out)
+    among = held_out if len(held_out) else torch.arange(data.frames)
+    frames = _moments(data, policy.spec.horizon, examples, among)
     chunks = data.chunks(frames, policy.spec.horizon)
     images = _images(data, policy.spec, frames)
     observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts))
@@ -89,9 +93,8 @@ class TrainedDimensions(Model):
         return self.policy(pad(x, (0, ACTION_WIDTH - dims)), t, condition, r)[..., :dims]
 
 
-def _moments(data: DataSet, horizon: int, count: int) -> Tensor:
-    every = torch.arange(data.frames)
-    whole = every[~data.chunks(every, horizon).is_pad.any(1)]
+def _moments(data: DataSet, horizon: int, count: int, among: Tensor) -> Tensor:
+    whole = among[~data.chunks(among, horizon).is_pad.any(1)]
     return whole[torch.linspace(0, len(whole) - 1, min(count, len(whole))).round().long()]
 
 

@@ -19,6 +19,7 @@ from toyflow.machine import choose_device, cores, device_name
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set
 from toyflow.robot.data.frames import open_frames
+from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.card import write_card
 from toyflow.robot.policy.checkpoint import build_policy
@@ -53,7 +54,7 @@ class RobotRunner(Runner):
         out: the results folder.
         data_sets: folders or hub names of the demonstrations, by fingerprint.
         simulators: simulators that run at a time, for each cell.
-        videos: episodes of each task and K that are filmed.
+        videos: episodes of each task and decoding that are filmed.
         wandb: a project of Weights & Biases to log to, or None.
         cluster: where simulators run, with a copy of the policy each; None for this machine.
         accumulate: parts into which a batch, or a process's share of it, is split to save memory.
@@ -105,6 +106,7 @@ class RobotRunner(Runner):
             lambda done, total: on_progress("decoding images", done, total, None),
             readers=self.group.local_world_size,
         )
+        held_out = Demonstrations.parse(record.data).hold_out
         example = next(batches(policy, data, frames, replace(recipe, batch_size=1), record.seed))
         cost = measure_cost(policy, objective, (example.observation, example.target))
         with ExitStack() as stack:
@@ -120,7 +122,9 @@ class RobotRunner(Runner):
             trainer = train_policy(
                 policy,
                 objective,
-                lambda start: batches(policy, data, frames, recipe, record.seed, start, self.group.own),
+                lambda start: batches(
+                    policy, data, frames, recipe, record.seed, start, self.group.own, held_out
+                ),
                 recipe,
                 generator(record.seed, "noise"),
                 self._work(record.key),
@@ -142,6 +146,7 @@ class RobotRunner(Runner):
             "motion": data.motion(),
             "frames": data.frames,
             "episodes": data.episodes,
+            "held_out_episodes": sorted(held_out_episodes(data.episodes, held_out)),
             "prompts": list(data.prompts),
             "made_of": source.as_dict() if (source := demo_source(self._place(record))) else {},
             "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
@@ -151,14 +156,14 @@ class RobotRunner(Runner):
     def evaluate(
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
     ) -> Iterator[Evaluated]:
-        """Run every evaluation's episodes: the same initial states and noise for each K."""
+        """Run every evaluation's episodes: the same initial states and noise for each decoding."""
         torch.set_num_threads(self.threads)
         planner = open_planner(training, self._device)
         for record in evaluations:
             trials = Trials.parse(record.test_set)
             interface = load_environment(trials.environment).interface
             interface.check_serves(planner.interface, trials.environment)
-            planner.set_num_steps(record.steps, record.sampler)
+            planner.set_decoding(record.decoding)
             latency = planner.latency()
             planner.stage_seconds.clear()
 
@@ -180,7 +185,7 @@ class RobotRunner(Runner):
                 "model_calls": planner.model_calls,
                 "encode_seconds": planner.stage_seconds["condition"],
                 "decode_seconds": planner.stage_seconds["decoding"],
-                "latency_ms": asdict(latency),
+                "latency_ms": {**asdict(latency), "plan": {record.label: asdict(latency.plan)}},
                 "trials": vars(trials),
                 "tasks": by_task(outcomes),
                 **({"workers": sorted(workers)} if workers else {}),
@@ -240,7 +245,7 @@ class RobotRunner(Runner):
         if self.cluster is None:
             return partial(run_episodes, planner=planner, workers=self.simulators)
         self.cluster.connect()
-        policy = SentPolicy.of(training, self.device, self.threads, record.steps, record.sampler)
+        policy = SentPolicy.of(training, self.device, self.threads, record.decoding)
         return partial(run_shards, self.cluster, policy, planner.stage_seconds, workers)
 
     @property

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from toyflow.errors import UsageError
-from toyflow.optionset import OptionSet, choice, text
+from toyflow.optionset import OptionSet, choice
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
+from toyflow.robot.data.training_part import Demonstrations
 from toyflow.robot.policy.checkpoint import normalisation_of, policy_interface
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
@@ -16,13 +17,6 @@ from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.robot.simulation.trials import trials_of
 from toyflow.sweep.subject import ResolvedOptions, Subject
-
-
-@dataclass(frozen=True)
-class Demonstrations(OptionSet):
-    """What a policy is trained on: the option `dataset`."""
-
-    dataset: str = text("", "a LeRobot data set: a folder, or a name on the hub")
 
 
 @dataclass(frozen=True)
@@ -48,18 +42,19 @@ class RobotTask(Subject):
         """See `Subject`. Opens the data set, checks it, and looks up the trials in the simulator."""
         cls.check_names(options)
         policy = PolicyOptions.parse(options)
-        where = Demonstrations.parse(options).dataset
+        asked = Demonstrations.parse(options)
+        where = asked.dataset
         if not where:
             raise UsageError("name the demonstrations to train on: dataset=FOLDER_OR_HUB_NAME.")
         data = open_data_set(where)
         if Waivers.parse(options).constant_dims == "refuse":
-            check_moves(data, policy)
+            check_moves(data, policy, asked.hold_out)
         trials = trials_of(TrialOptions.parse(options), demo_source(where), policy.horizon)
         if trials:
             simulator = load_environment(trials.environment)
             simulator.interface.check_serves(policy_interface(data, policy), trials.environment)
         return ResolvedOptions(
-            {"dataset": short_name(where), "fingerprint": data.fingerprint},
+            {**asked.record(), "dataset": short_name(where), "fingerprint": data.fingerprint},
             policy.record(),
             str(trials) if trials else "",
         )
@@ -72,10 +67,10 @@ class RobotTask(Subject):
         return vars(replace(recipe, final_learning_rate=floor))
 
 
-def check_moves(data: DataSet, policy: PolicyOptions) -> None:
+def check_moves(data: DataSet, policy: PolicyOptions, hold_out: float = 0.0) -> None:
     """Raise UsageError where a dimension of the action, or of a state that the policy sees, is constant in
-    `data`, or a statistic is missing or not a number."""
-    if still := normalisation_of(data, policy).constant(state=policy.state):
+    the training part of `data`, or a statistic is missing or not a number."""
+    if still := normalisation_of(data, policy, hold_out).constant(state=policy.state):
         raise UsageError(
             f"data set {data.where}: {still} (counted from 0) never changes, so a policy "
             "can learn nothing from it or about it. If it is meant so: --keep-constant, in a sweep "

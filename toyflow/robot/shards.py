@@ -23,6 +23,7 @@ from toyflow.cluster import (
     scratch_folder,
 )
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.flow import Decoding
 from toyflow.machine import choose_device, device_name
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy_opening import open_planner
@@ -38,19 +39,16 @@ EPISODES = 5
 
 @dataclass(frozen=True)
 class SentPolicy:
-    """A policy as it is sent to workers, with device, threads, steps and sampler to act with there."""
+    """A policy as it is sent to workers, with device, threads and decoding to act with there."""
 
     record: TrainingRecord
     trained: Trained
     device: str
     threads: int
-    steps: int
-    sampler: str | None
+    decoding: Decoding
 
     @classmethod
-    def of(
-        cls, training: StoredTraining, device: str, threads: int, steps: int, sampler: str | None
-    ) -> SentPolicy:
+    def of(cls, training: StoredTraining, device: str, threads: int, decoding: Decoding) -> SentPolicy:
         """The policy of a cell. Raises UsageError where the cell refers to a LeRobot checkpoint on this
         machine."""
         if "policy" not in training.details:
@@ -58,7 +56,7 @@ class SentPolicy:
                 f"{training.folder} refers to a LeRobot policy on this machine, which others do not have: "
                 "evaluate it with --executor local."
             )
-        return cls(training.record, training.trained(), device, threads, steps, sampler)
+        return cls(training.record, training.trained(), device, threads, decoding)
 
     def open(self) -> Planner:
         """The policy, ready to act on the machine that calls this."""
@@ -68,7 +66,7 @@ class SentPolicy:
             store.prepare()
             store.write_training(self.record, self.trained, {})
             planner = open_planner(store.training(self.record.key), torch.device(choose_device(self.device)))
-        planner.set_num_steps(self.steps, self.sampler)
+        planner.set_decoding(self.decoding)
         return planner
 
 

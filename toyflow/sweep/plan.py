@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -105,7 +105,13 @@ def plan_cells(grid: Grid) -> list[Cell]:
     if grid.time_sampling not in TIME_SAMPLINGS:
         raise UsageError(f"time sampling is {' or '.join(TIME_SAMPLINGS)}, not {grid.time_sampling!r}.")
     methods = _methods(grid)
-    decodings = _Decodings(grid, [method.objective for method in methods])
+    decodings = Decodings(
+        grid.steps,
+        grid.samplers,
+        grid.grids,
+        grid.draws,
+        [Decodable.by(method.objective) for method in methods],
+    )
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
@@ -123,7 +129,7 @@ def plan_cells(grid: Grid) -> list[Cell]:
             data=dict(options.data),
             prediction=method.prediction,
         )
-        evaluations = decodings.of(method.objective, on) if on else ()
+        evaluations = decodings.records(Decodable.by(method.objective), on) if on else ()
         if evaluations or not on:
             name = " ".join([training.label, *told])
             configurations.append(_Configuration(name, training, evaluations))
@@ -257,35 +263,68 @@ def _methods(grid: Grid) -> list[_Method]:
     return methods
 
 
-class _Decodings:
-    """The decodings that a plan asks for, of one objective after the other."""
+class Decodable(NamedTuple):
+    """In which ways a trained model can be decoded, as its objective says, or its kind of LeRobot policy."""
 
-    def __init__(self, grid: Grid, objectives: Sequence[Objective]) -> None:
-        self.steps = sorted(set(grid.steps))
-        self.samplers = [parse_sampler(name).name for name in _unique(grid.samplers)]
-        self.grids = [parse_grid(name) for name in _unique(grid.grids)]
-        self.draws = sorted(set(grid.draws))
-        for draws in self.draws:
-            check_draws(draws)
-        names = _listed(_unique(objective.name for objective in objectives))
-        if max(self.draws, default=1) > 1 and not any(objective.uses_noise for objective in objectives):
+    name: str
+    can_decode: Callable[[int], bool]
+    uses_sampler: bool
+    uses_grid: bool
+    uses_noise: bool
+
+    @classmethod
+    def by(cls, objective: Objective) -> Decodable:
+        """How a model of this objective can be decoded."""
+        uses = objective.uses_sampler, objective.uses_grid, objective.uses_noise
+        return cls(objective.name, objective.can_decode, *uses)
+
+
+class Decodings:
+    """The decodings that are asked for, the product of these lists, of one model after the other.
+
+    Args:
+        steps, samplers, grids, draws: as in `SweepOptions`.
+        of: what they are asked of.
+
+    Raises:
+        UsageError: a name or number that does not exist, or a grid or draws of which none of `of` has a use.
+    """
+
+    def __init__(
+        self,
+        steps: Iterable[int],
+        samplers: Iterable[str],
+        grids: Iterable[str],
+        draws: Iterable[int],
+        of: Sequence[Decodable],
+    ) -> None:
+        self.steps = sorted(set(steps))
+        self.samplers = [parse_sampler(name).name for name in _unique(samplers)]
+        self.grids = [parse_grid(name) for name in _unique(grids)]
+        self.draws = sorted(set(draws))
+        for each in self.draws:
+            check_draws(each)
+        names = _listed(_unique(each.name for each in of))
+        if max(self.draws, default=1) > 1 and not any(each.uses_noise for each in of):
             raise UsageError(f"--draws: {names} decodes without noise, so there is nothing to average.")
-        if any(each.name != "uniform" for each in self.grids) and not any(o.uses_grid for o in objectives):
+        if any(each.name != "uniform" for each in self.grids) and not any(each.uses_grid for each in of):
             raise UsageError(
                 f"--grid: {names} has steps of its own; flow, consistency and meanflow take a grid."
             )
         self._record = cache(EvaluationRecord)  # a sweep of many cells has few different decodings
 
-    def of(self, objective: Objective, test_set: str) -> tuple[EvaluationRecord, ...]:
-        """Those that `objective` can be decoded in."""
-        samplers = self.samplers if objective.uses_sampler else [None]
-        grids = self.grids if objective.uses_grid else [TimeGrid()]
-        draws = self.draws if objective.uses_noise else [1]
+    def records(self, of: Decodable, test_set: str, noise_seed: int = 0) -> tuple[EvaluationRecord, ...]:
+        """Those that `of` can be decoded in."""
+        samplers = self.samplers if of.uses_sampler else [None]
+        grids = self.grids if of.uses_grid else [TimeGrid()]
+        draws = self.draws if of.uses_noise else [1]
         return tuple(
-            self._record(sampler, steps, 0, test_set, None if grid.name == "uniform" else grid.name, many)
+            self._record(
+                sampler, steps, noise_seed, test_set, None if grid.name == "uniform" else grid.name, many
+            )
             for sampler, grid in product(samplers, grids)
             for steps in ([grid.steps] if grid.steps else self.steps)
-            if objective.can_decode(steps)
+            if of.can_decode(steps)
             for many in draws
         )
 

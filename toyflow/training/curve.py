@@ -73,19 +73,19 @@ class LossWindow:
 
     def __init__(self) -> None:
         self.losses: list[Tensor] = []
-        self.levels: list[Tensor] = []
+        self.times: list[Tensor] = []
 
     def add(self, loss: Loss) -> None:
         """Take in the loss of a batch."""
         self.losses.append(loss.per_sample.detach())
-        self.levels.append(noise_level(loss.t))
+        self.times.append(loss.t)
 
     def close(self, group: ProcessGroup) -> tuple[float, list[float]]:
         """(mean loss, mean loss in each bin of s) of all processes' samples; the window is empty again."""
-        losses, levels = (group.gathered(torch.cat(each)).cpu() for each in (self.losses, self.levels))
+        losses, t = (group.gathered(torch.cat(each)).cpu() for each in (self.losses, self.times))
         losses = losses.double()
-        self.losses, self.levels = [], []
-        index = (levels * LOSS_BINS).long().clamp(0, LOSS_BINS - 1)
+        self.losses, self.times = [], []
+        index = (noise_level(t) * LOSS_BINS).long().clamp(0, LOSS_BINS - 1)
         total = torch.zeros(LOSS_BINS, dtype=torch.float64).index_add_(0, index, losses)
         count = torch.zeros(LOSS_BINS, dtype=torch.float64).index_add_(0, index, torch.ones_like(losses))
         return float(losses.mean()), (total / count).tolist()
@@ -95,7 +95,7 @@ class LossWindow:
         none."""
         if not self.losses:
             return {}
-        return {"window.losses": torch.cat(self.losses), "window.levels": torch.cat(self.levels)}
+        return {"window.losses": torch.cat(self.losses), "window.levels": noise_level(torch.cat(self.times))}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], own: slice, device: torch.device) -> LossWindow:
@@ -103,5 +103,5 @@ class LossWindow:
         window = cls()
         if "window.losses" in tensors:
             losses, levels = (tensors[f"window.{name}"][own].to(device) for name in ("losses", "levels"))
-            window.losses, window.levels = [losses], [levels]
+            window.losses, window.times = [losses], [noise_level(levels)]
         return window

@@ -1,16 +1,41 @@
-"""pi0 and pi05 of a few layers with random weights. Their tokeniser is on the hub: batches bring tokens."""
+"""pi0 and pi05 of a few layers with random weights. Their own tokeniser is on the hub; here it is one of a
+few words."""
 
 from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from robot.lerobot_policies import features
+from robot.lerobot.small_smolvla import word_tokeniser
+from robot.lerobot_policies import features, save
+
+OPTIONS = {
+    "chunk_size": 6, "n_action_steps": 6, "image_resolution": (56, 56), "dtype": "float32",
+    "compile_model": False,
+}  # fmt: skip
 
 
 def small_pi(kind: str, patch: pytest.MonkeyPatch) -> Any:
     """A policy of type `pi0` or `pi05` for one camera of 56 pixels, states of 4 numbers, actions of 2."""
     from lerobot.policies.factory import get_policy_class, make_policy_config
+
+    shrink(kind, patch)
+    torch.manual_seed(0)
+    config = make_policy_config(kind, **features(56), device="cpu", push_to_hub=False, **OPTIONS)
+    return get_policy_class(kind)(config)
+
+
+def save_pi(folder: Path, kind: str, patch: pytest.MonkeyPatch) -> Path:
+    """Such a policy in LeRobot's files, for `points`; it can be loaded as long as `patch` holds."""
+    shrink(kind, patch)
+    return save(folder, kind, **OPTIONS)
+
+
+def shrink(kind: str, patch: pytest.MonkeyPatch) -> None:
+    """Let LeRobot build policies of type `pi0` or `pi05` small, with a tokeniser of a few words."""
+    from lerobot.processor import tokenizer_processor
 
     module: Any = import_module(f"lerobot.policies.{kind}.modeling_{kind}")
     size = module.GemmaConfig(width=32, depth=2, mlp_dim=32, num_heads=8, num_kv_heads=1, head_dim=16)
@@ -19,14 +44,8 @@ def small_pi(kind: str, patch: pytest.MonkeyPatch) -> Any:
     patch.setattr(module, "get_gemma_config", lambda variant: size)
     patch.setattr(module, name, lambda config: vision_and_language(_shrunk(config)))
     patch.setattr(module, "PiGemmaForCausalLM", lambda config: expert(_few_words(config)))
-    torch.manual_seed(0)
-    config = make_policy_config(
-        kind,
-        **features(56),
-        device="cpu", push_to_hub=False, chunk_size=6, n_action_steps=6, image_resolution=(56, 56),
-        dtype="float32", compile_model=False,
-    )  # fmt: skip
-    return get_policy_class(kind)(config)
+    hub = SimpleNamespace(from_pretrained=lambda name: word_tokeniser())
+    patch.setattr(tokenizer_processor, "AutoTokenizer", hub)
 
 
 def _shrunk(config: Any) -> Any:

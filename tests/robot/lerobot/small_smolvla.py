@@ -1,18 +1,13 @@
 """A SmolVLA of a few layers with random weights, made from configurations alone."""
 
 from pathlib import Path
+from typing import Any
 
 
-def save_vlm(folder: Path) -> Path:
-    """Configuration and processor of a small SmolVLM; nothing is downloaded."""
+def word_tokeniser() -> Any:
+    """A tokeniser of transformers that knows a few words."""
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        PreTrainedTokenizerFast,
-        SmolVLMConfig,
-        SmolVLMImageProcessor,
-        SmolVLMProcessor,
-    )
-    from transformers.models.smolvlm.video_processing_smolvlm import SmolVLMVideoProcessor
+    from transformers import PreTrainedTokenizerFast
 
     special = ["<pad>", "<unk>", "<s>", "</s>", "<fake_token_around_image>", "<image>", "<global-img>"]
     spoken = ["go", "to", "goal", "0", "1", "2", "pick", "up", "the", "\n"]
@@ -20,7 +15,7 @@ def save_vlm(folder: Path) -> Path:
     words = {word: place for place, word in enumerate(dict.fromkeys(vocabulary))}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>",
         extra_special_tokens={
             "fake_image_token": "<fake_token_around_image>",
@@ -29,6 +24,13 @@ def save_vlm(folder: Path) -> Path:
             "end_of_utterance_token": "<end_of_utterance>",
         },
     )  # fmt: skip
+
+
+def save_vlm(folder: Path) -> Path:
+    """Configuration and processor of a small SmolVLM; nothing is downloaded."""
+    from transformers import SmolVLMConfig, SmolVLMImageProcessor, SmolVLMProcessor
+    from transformers.models.smolvlm.video_processing_smolvlm import SmolVLMVideoProcessor
+
     config = SmolVLMConfig(
         text_config={
             "model_type": "llama", "vocab_size": 64, "hidden_size": 64, "intermediate_size": 64,
@@ -42,7 +44,8 @@ def save_vlm(folder: Path) -> Path:
     )  # fmt: skip
     config.save_pretrained(folder)
     images = SmolVLMImageProcessor()
-    processor = SmolVLMProcessor(images, fast, video_processor=SmolVLMVideoProcessor())  # pyright: ignore[reportCallIssue]
+    videos: Any = SmolVLMVideoProcessor
+    processor = SmolVLMProcessor(images, word_tokeniser(), video_processor=videos())
     processor.save_pretrained(folder)
     return folder
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from robot.lerobot_robot import install
 
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
+from toyflow.flow import Decoding, draw_noise
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.interface import Observation
 from toyflow.robot.lerobot.adapt import set_steps
@@ -49,13 +52,14 @@ def cell(small, tmp_path_factory):
     return untrained("shift:4", small[0], tmp_path_factory.mktemp("cell"))
 
 
-def untrained(schedule: str, data_set: Path, out: Path):
+def untrained(schedule: str, data_set: Path, out: Path, predict: str = "velocity"):
     import pandas as pd
 
     options = SweepOptions().updated(
         {
             "task": "robot",
             "schedules": schedule,
+            "predict": predict,
             "seeds": "0",
             "set": {"dataset": [str(data_set)], "suite": ["none"]},
         },
@@ -96,8 +100,8 @@ def test_there_and_back_it_plans_the_same(cell, tmp_path):
     assert back.record.label == "shift:4" and back.record.key != stored.record.key
     ours = open_planner(back, CPU)
     for steps in (1, 10):
-        planner.set_num_steps(steps)
-        ours.set_num_steps(steps)
+        planner.set_decoding(Decoding(steps))
+        ours.set_decoding(Decoding(steps))
         np.testing.assert_array_equal(ours.plan([observation()], [3]), planner.plan([observation()], [3]))
     with pytest.raises(UsageError, match="exported exists; name a new folder"):
         export_policy(stored, tmp_path / "exported")
@@ -132,6 +136,37 @@ def test_limits_that_make_no_sense_are_damage(cell, tmp_path, values):
         decoded({**config, **values})
 
 
+@pytest.mark.parametrize("predict", ["data", "data:velocity-loss"])
+def test_a_prediction_and_a_mixture_come_back(predict, small, tmp_path):
+    stored, planner = untrained("0.5:point:0+0.5:uniform", small[0], tmp_path / "cell", predict)
+    export_policy(stored, tmp_path / "exported")
+    config = json.loads((tmp_path / "exported/config.json").read_text())
+    assert config["predict"] == predict and config["schedule"] == "0.5:point:0+0.5:uniform"
+    back = imported(tmp_path / "exported", tmp_path / "out")
+    assert back.record.prediction == predict and back.record.label == stored.record.label
+    ours = open_planner(back, CPU)
+    for decoding in (Decoding(), Decoding(3, "heun", draws=4)):
+        planner.set_decoding(decoding)
+        ours.set_decoding(decoding)
+        np.testing.assert_array_equal(ours.plan([observation()], [3]), planner.plan([observation()], [3]))
+
+
+def test_a_config_of_an_earlier_version_predicts_the_velocity(cell, tmp_path):
+    export_policy(cell[0], tmp_path / "exported")
+    file = tmp_path / "exported/config.json"
+    config = json.loads(file.read_text())
+    for later in ("predict", "grid", "draws"):
+        del config[later]
+    assert decoded(config).prediction is None
+    shutil.copytree(tmp_path / "exported", tmp_path / "earlier")
+    (tmp_path / "earlier/manifest.json").unlink()
+    (tmp_path / "earlier/config.json").write_text(json.dumps(config))
+    assert imported(tmp_path / "earlier", tmp_path / "out").record.prediction is None
+    assert loaded(tmp_path / "earlier").objective.prediction.name == "velocity"
+    with pytest.raises(UsageError, match=r"unknown prediction 'dta'\. Did you mean 'data'"):
+        decoded({**config, "predict": "dta"})
+
+
 def test_what_needs_no_schedule_comes_back_without_one(small, tmp_path):
     stored, _ = untrained("regression", small[0], tmp_path / "cell")
     export_policy(stored, tmp_path / "exported")
@@ -145,19 +180,72 @@ def test_lerobot_plans_the_same(cell, tmp_path):
     export_policy(stored, tmp_path / "exported")
     policy = get_policy_class("toyflow").from_pretrained(tmp_path / "exported")
     before, after = make_pre_post_processors(policy.config, pretrained_path=str(tmp_path / "exported"))
-    seen = observation()
-    batch = {f"observation.images.{name}": torch.full((1, 3, 64, 64), 90 / 255) for name in seen.images}
-    batch |= {"observation.state": torch.from_numpy(seen.state)[None], "task": [seen.prompt]}
+    seen, batch = observation(), batch_of_one()
     noise = torch.randn(1, 10, 32, generator=torch.Generator().manual_seed(3))
     for steps in (1, 10):
         set_steps(policy, steps)
-        planner.set_num_steps(steps)
+        planner.set_decoding(Decoding(steps))
         ours = planner.plan([seen], [3])
         chunk = after(policy.predict_action_chunk(before(dict(batch)), noise=noise))
         np.testing.assert_allclose(chunk.numpy(), ours, rtol=0, atol=1e-6)
         policy.reset()
         taken = [policy.select_action(before(dict(batch)), noise=noise).numpy() for _ in range(10)]
         np.testing.assert_allclose(np.stack(taken, 1), ours, rtol=0, atol=1e-6)
+
+
+def test_lerobot_averages_draws(cell, tmp_path):
+    stored, planner = cell
+    export_policy(stored, tmp_path / "exported")
+    policy = loaded(tmp_path / "exported", draws=4, grid="0:0.9:1", num_steps=2)
+    planner.set_decoding(Decoding(2, grid="0:0.9:1", draws=4))
+    generator = torch.Generator().manual_seed(3)
+    noise = draw_noise(4, lambda: torch.randn(1, 10, 32, generator=generator))
+    batch = batch_of_one()
+    ours = planner.plan([observation()], [3])
+    np.testing.assert_allclose(policy.predict_action_chunk(dict(batch), noise=noise), ours, rtol=0, atol=1e-6)
+    taken = [policy.select_action(dict(batch), noise=noise).numpy() for _ in range(10)]
+    np.testing.assert_allclose(np.stack(taken, 1), ours, rtol=0, atol=1e-6)
+    torch.manual_seed(5)
+    drawn = policy.predict_action_chunk(dict(batch))
+    torch.manual_seed(5)
+    noise = draw_noise(4, lambda: torch.randn(1, 10, 32))
+    torch.testing.assert_close(drawn, policy.predict_action_chunk(dict(batch), noise=noise))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"draws": 3}, "draws must be 1 or an even number"),
+        ({"grid": "0:0.9:1"}, "grid 0:0.9:1 makes 2 steps, not 1"),
+        ({"predict": "noise"}, "prediction 'noise' cannot be decoded from t = 0"),
+        ({"objective": "regression", "draws": 2}, "objective 'regression' decodes without noise"),
+        ({"objective": "regression", "predict": "data"}, "objective 'regression' has no use for prediction"),
+        ({"schedule": "0.5:point:0+0.6:uniform"}, "sum to"),
+    ],
+)
+def test_options_that_make_no_sense_are_one_line(options, said, cell, tmp_path):
+    export_policy(cell[0], tmp_path / "exported")
+    with pytest.raises(UsageError, match=said) as caught:
+        loaded(tmp_path / "exported", **options)
+    assert "\n" not in str(caught.value)
+
+
+def loaded(folder: Path, **options) -> Any:
+    """LeRobot's policy from a folder, with other options, as --policy.NAME=VALUE gives them."""
+    from lerobot.configs.policies import PreTrainedConfig
+    from lerobot.policies.factory import get_policy_class
+
+    config = PreTrainedConfig.from_pretrained(folder)
+    for name, value in options.items():
+        setattr(config, name, value)
+    return get_policy_class("toyflow").from_pretrained(folder, config=config)
+
+
+def batch_of_one() -> dict[str, Any]:
+    """`observation()` as LeRobot hands it over."""
+    seen = observation()
+    images = {f"observation.images.{name}": torch.full((1, 3, 64, 64), 90 / 255) for name in seen.images}
+    return {**images, "observation.state": torch.from_numpy(seen.state)[None], "task": [seen.prompt]}
 
 
 def test_what_cannot_be_moved_says_so(cell, tmp_path):
@@ -177,7 +265,8 @@ def test_lerobot_trains_stops_and_goes_on(small, tmp_path):
     data = f"--dataset.root={folder}"
     run(
         "lerobot-train", "--policy.type=toyflow", *TRAIN, data, f"--output_dir={out}", "--steps=4",
-        "--save_freq=2", "--policy.schedule=shift:4", "--policy.image_size=32",
+        "--save_freq=2", "--policy.schedule=0.5:point:0+0.5:shift:4", "--policy.image_size=32",
+        "--policy.predict=data",
     )  # fmt: skip
     first = out / "checkpoints/000002/pretrained_model"
     whole = (out / "checkpoints/000004/pretrained_model/model.safetensors").read_bytes()
@@ -187,7 +276,8 @@ def test_lerobot_trains_stops_and_goes_on(small, tmp_path):
         "--resume=true", "--steps=6",
     )  # fmt: skip
     trained = imported(out / "checkpoints" / "last", tmp_path / "cells")
-    assert trained.record.schedule == "shift:4" and trained.details["policy"]["interface"]["fps"] == 10
+    assert trained.record.label == "data(0.5:point:0+0.5:shift:4)"
+    assert trained.details["policy"]["interface"]["fps"] == 10
     assert open_planner(trained, CPU).plan([observation()], [0]).shape == (1, 10, 2)
     export_policy(trained, tmp_path / "exported")
     run(
@@ -219,7 +309,7 @@ def test_lerobot_drives_a_robot_in_one_step(cell, tmp_path):
         )  # fmt: skip
         assert DataSet(str(data)).frames == len(sent.read_text().splitlines())
     actions = np.loadtxt(sent)
-    planner.set_num_steps(1)
+    planner.set_decoding(Decoding())
     assert len(actions) > planner.horizon and np.isfinite(actions).all()
     spread = np.asarray(stored.details["normalisation"]["action"]["scale"])
     assert (np.abs(actions - stored.details["normalisation"]["action"]["centre"]) < 20 * spread).all()

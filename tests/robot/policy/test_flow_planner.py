@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from toyflow.flow import make_objective, parse_schedule
+from toyflow.errors import UsageError
+from toyflow.flow import Decoding, make_objective, parse_schedule
+from toyflow.networks.attention_kinds import AttentionKind
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.flow_planner import FlowPlanner
@@ -15,12 +17,13 @@ from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
 
 
-def made() -> FlowPlanner:
+def made(objective: str = "flow", attention: AttentionKind = "joint") -> FlowPlanner:
     torch.manual_seed(0)
     unit = {"mean": [0.0] * 2, "std": [1.0] * 2}
-    spec = PolicySpec("nano", Interface(("front",), state_dim=2, action_dim=2, fps=10), image_size=32)
+    robot = Interface(("front",), state_dim=2, action_dim=2, fps=10)
+    spec = PolicySpec("nano", robot, image_size=32, attention=attention)
     policy = Policy(spec, Normalisation.from_statistics(unit, unit))
-    return FlowPlanner(policy.eval(), make_objective("flow", parse_schedule("shift:4")))
+    return FlowPlanner(policy.eval(), make_objective(objective, parse_schedule("shift:4")))
 
 
 def compare() -> None:
@@ -28,11 +31,52 @@ def compare() -> None:
     compiled.compile()
     seen = plain.any_observation()
     for steps in (1, 10):
-        plain.set_num_steps(steps)
-        compiled.set_num_steps(steps)
+        plain.set_decoding(Decoding(steps))
+        compiled.set_decoding(Decoding(steps))
         ours, theirs = (planner.plan([seen], [3]) for planner in (plain, compiled))
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 1
+
+
+@pytest.mark.parametrize("attention", ["cross", "joint", "full"])
+def test_answers_are_nested_pairs_and_a_plan_is_their_mean(attention):
+    planner, steps = made(attention=attention), 2
+    seen = [planner.any_observation(), planner.any_observation()._replace(state=np.ones(2, np.float32))]
+    planner.set_decoding(Decoding(steps))
+    one = planner.plan(seen, [3, 4])
+    answers = planner.answers(seen, [3, 4], 8)
+    assert answers.shape == (8, 2, planner.horizon, 2) and answers.dtype == np.float32
+    np.testing.assert_allclose(answers[0], one, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(planner.answers(seen, [3, 4], 2), answers[:2], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(planner.answers(seen[1:], [4], 8)[:, 0], answers[:, 1], rtol=0, atol=1e-5)
+    assert np.abs(answers[0] - answers[1]).max() > 0.1
+    planner.set_decoding(Decoding(steps, draws=8))
+    np.testing.assert_allclose(planner.plan(seen, [3, 4]), answers.mean(0), rtol=0, atol=1e-5)
+    assert planner.model_calls == steps
+
+
+def test_the_second_of_a_pair_starts_from_the_mirrored_noise():
+    planner = made()
+    noise = planner._noise([3, 4], 4)
+    assert torch.equal(noise[1], -noise[0]) and torch.equal(noise[3], -noise[2])
+    alone = torch.randn(noise.shape[2:], generator=torch.Generator().manual_seed(4))
+    assert torch.equal(noise[0, 1], alone)
+
+
+def test_a_policy_without_noise_has_nothing_to_draw():
+    planner = made("regression")
+    with pytest.raises(UsageError, match="'regression' decodes without noise"):
+        planner.set_decoding(Decoding(draws=2))
+    with pytest.raises(UsageError, match="'regression' decodes without noise"):
+        planner.answers([planner.any_observation()], [0], 2)
+
+
+def test_latency_compares_with_one_step_of_one_draw(monkeypatch):
+    monkeypatch.setattr("toyflow.robot.latency.REPEATS", 2)
+    planner = made()
+    planner.set_decoding(Decoding(4, draws=2))
+    latency = planner.latency()
+    assert latency.one_step is not None and 0 < latency.one_step.p50 < latency.plan.p50
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from toyflow.robot.data.augmentation import Augmentation
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.normalisation import Normalisation
+from toyflow.robot.data.training_part import training_frames
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.policy_training import batches, frame_order, train_policy
 from toyflow.robot.policy.spec import PolicySpec
@@ -58,6 +59,17 @@ def test_batches_are_a_function_of_seed_and_number(parts):
         for camera in one.observation.images:
             assert torch.equal(one.observation.images[camera], other.observation.images[camera])
     assert not torch.equal(whole[0].target, whole[7].target)
+
+
+def test_no_batch_has_a_frame_of_a_held_out_episode(parts, small, monkeypatch):
+    policy, _ = parts
+    data, shown = DataSet(str(small[0])), []
+    whole = data.chunks
+    monkeypatch.setattr(data, "chunks", lambda frames, *args: shown.extend(frames) or whole(frames, *args))
+    stream = batches(policy, data, open_frames(data, data.interface.cameras, 32), RECIPE, 0, hold_out=0.1)
+    for _ in itertools.islice(stream, 30):
+        pass
+    assert {int(frame) for frame in shown} == {*training_frames(data, 0.1).tolist()}
 
 
 def test_a_pass_shows_every_frame_once():

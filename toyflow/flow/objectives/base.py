@@ -142,6 +142,8 @@ class Objective(ABC):
     def ensure_drawn(self, target: Float[Tensor, "batch ..."], drawn: Any) -> Any:
         """`drawn` on `target`'s device; where it is None, what `draw` gives for this batch."""
         drawn = self.draw(target) if drawn is None else drawn
+        if isinstance(drawn, tuple) and all(getattr(each, "device", None) == target.device for each in drawn):
+            return drawn  # as on every CPU; a tree_map would cost more than the draw
         return tree_map(lambda tensor: tensor.to(target.device), drawn)
 
     @abstractmethod

@@ -109,6 +109,20 @@ class DataSet:
                 f"...) to numbers: {error}."
             ) from error
 
+    def statistics_of(self, feature: str, frames: Int64[Tensor, "batch"]) -> dict[str, list[float]]:
+        """Mean, std and the quantiles q01 and q99 of the state or the action over these frames alone, one
+        number per dimension."""
+        column = self._columns.state if feature == STATE else self._columns.actions
+        values = column[frames].double().numpy()
+        low, high = np.quantile(values, [0.01, 0.99], axis=0)
+        found = {"mean": values.mean(0), "std": values.std(0), "q01": low, "q99": high}
+        return {name: numbers.tolist() for name, numbers in found.items()}
+
+    @property
+    def episode_numbers(self) -> Int64[Tensor, "frames"]:
+        """For each frame the number of its episode, from 0."""
+        return torch.unique(self._columns.last_frame, return_inverse=True)[1]
+
     def motion(self) -> dict[str, list[float]]:
         """The range of its actions, one number per dimension: `lower`, `upper`, and `step`, the largest
         change between consecutive actions of an episode."""

@@ -33,12 +33,22 @@ STEPS_ARE_AT = {
     "toyflow": "config.num_steps",
     "xvla": "config.num_denoising_steps",
 }
-"""Where a policy of each type keeps its number of steps; other types have none, and decode in one call."""
+"""Where a policy of each type keeps its number of steps."""
+_NAMES_OF_STEPS = ("num_steps", "num_inference_steps", "num_denoising_steps", "num_inference_timesteps")
+"""What the configuration of any other type may call it."""
 
 
-def can_decode(kind: str, steps: int) -> bool:
-    """Whether a LeRobot policy of this type can act in `steps` steps."""
-    return steps == 1 or (steps > 1 and kind in STEPS_ARE_AT)
+def steps_at(policy: Any) -> str | None:
+    """Where a LeRobot policy keeps its number of steps; None for one that decodes in one call. For types that
+    are not in `STEPS_ARE_AT`, the configuration is searched for a name that other types use."""
+    found = [name for name in _NAMES_OF_STEPS if getattr(policy.config, name, None) is not None]
+    return STEPS_ARE_AT.get(policy.config.type) or (f"config.{found[0]}" if found else None)
+
+
+def can_decode(kind: str, steps: int, at: str | None = None) -> bool:
+    """Whether a LeRobot policy of this type can act in `steps` steps, which it keeps `at` a place of its own
+    if its type is not in `STEPS_ARE_AT`."""
+    return steps == 1 or (steps > 1 and (kind in STEPS_ARE_AT or at is not None))
 
 
 def set_steps(policy: Any, steps: int) -> None:
@@ -60,12 +70,14 @@ def set_steps(policy: Any, steps: int) -> None:
     """
     if steps < 1:
         raise UsageError(f"steps must be 1 or more, not {steps}.")
-    kind = policy.config.type
-    if not can_decode(kind, steps):
-        raise UsageError(f"a LeRobot policy of type {kind} decodes in one call, not in {steps} steps.")
-    if kind not in STEPS_ARE_AT:
+    place = steps_at(policy)
+    if place is None:
+        if steps > 1:
+            raise UsageError(
+                f"a LeRobot policy of type {policy.config.type} decodes in one call, not in {steps} steps."
+            )
         return
-    *parents, last = STEPS_ARE_AT[kind].split(".")
+    *parents, last = place.split(".")
     for name in parents:
         policy = getattr(policy, name)
     setattr(policy, last, steps)

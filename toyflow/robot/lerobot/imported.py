@@ -15,9 +15,10 @@ from toyflow.errors import UsageError
 from toyflow.machine import installed_version
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot import lerobot_format
-from toyflow.robot.lerobot.adapt import schedule_of
+from toyflow.robot.lerobot.adapt import can_decode, schedule_of, steps_at
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
+from toyflow.robot.lerobot.policy_noise import DENOISERS
 from toyflow.robot.policy.card import write_card
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store
@@ -62,6 +63,7 @@ def import_checkpoint(
         seed=0,
         recipe={},
         data=data,
+        prediction=known.prediction if known else None,
     )
     store.check_task(record.task)
     store.prepare()
@@ -78,6 +80,20 @@ def import_checkpoint(
     place.parent.mkdir(exist_ok=True)
     write_sealed(place, {"folder": str(checkpoint.folder.resolve())})
     return stored
+
+
+def can_act_in(imported: Mapping[str, Any], steps: int) -> bool:
+    """Whether the policy of a cell can act in `steps` steps.
+
+    Args:
+        imported: the cell's `details["imported"]`.
+    """
+    return can_decode(imported["type"], steps, imported.get("steps_at"))
+
+
+def can_average(imported: Mapping[str, Any]) -> bool:
+    """Whether draws of the policy of a cell can be averaged; `imported` as for `can_act_in`."""
+    return imported.get("takes_noise", imported["type"] in DENOISERS)
 
 
 def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlanner:
@@ -116,9 +132,18 @@ def _referred(checkpoint: LeRobotCheckpoint, cameras: Mapping[str, str]) -> Trai
         "cameras": planner.cameras,
         "image_size": planner.image_size,
         "replan": planner.replan,
+        "steps_at": steps_at(planner.policy),
+        "takes_noise": _takes_noise(planner),
     }
     details = {"imported": imported, "parameters": planner.parameters, "seconds": 0.0, "made_of": {}}
     return Trained({}, _NO_CURVE, details)
+
+
+def _takes_noise(planner: LeRobotPlanner) -> bool:
+    try:
+        return planner.takes_noise
+    except UsageError:
+        return False
 
 
 def _copied(checkpoint: LeRobotCheckpoint, known: lerobot_format.Decoded) -> Trained:

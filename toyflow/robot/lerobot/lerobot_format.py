@@ -16,10 +16,12 @@ from torch import Tensor
 
 from toyflow import plugins
 from toyflow.atomic import DamagedError
+from toyflow.flow.predictions import parse_prediction
 from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.spec import PolicySpec
+from toyflow.sweep.plan import VELOCITY
 from toyflow.sweep.records import TrainingRecord
 
 TYPE = "toyflow"
@@ -36,6 +38,7 @@ class Decoded(NamedTuple):
 
     Attributes:
         schedule, time_sampling: None where the objective uses none.
+        prediction: as in `TrainingRecord`; None for the velocity, too.
         motion: the range of the training data's actions, see `DataSet.motion`; None for a policy that LeRobot
             trained from scratch. A policy that LeRobot fine-tuned has that of its first data.
     """
@@ -45,6 +48,7 @@ class Decoded(NamedTuple):
     objective: str
     schedule: str | None
     time_sampling: str | None
+    prediction: str | None
     motion: dict[str, list[float]] | None
 
 
@@ -88,12 +92,19 @@ def decoded(config: Mapping[str, Any], where: str = "config.json of a toyflow po
         uses_schedule = plugins.load("objectives", objective).uses_schedule
         return Decoded(
             spec, normalisation, objective, *(times if uses_schedule else (None, None)),
+            prediction=_prediction(config),
             motion=_motion(config, interface.action_dim),
         )  # fmt: skip
     except KeyError as error:
         raise DamagedError(f"{where} has no {error}.", HINT) from error
     except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
         raise DamagedError(f"{where} has a value of the wrong type: {error}.", HINT) from error
+
+
+def _prediction(config: Mapping[str, Any]) -> str | None:
+    """The prediction of a config.json, where those of earlier versions have none. Raises UsageError."""
+    name = parse_prediction(config.get("predict", VELOCITY)).name
+    return None if name == VELOCITY else name
 
 
 def _motion(config: Mapping[str, Any], dims: int) -> dict[str, list[float]] | None:
@@ -120,6 +131,7 @@ def encoded(
         "size": spec.size,
         "schedule": record.schedule or "uniform",
         "objective": record.objective,
+        "predict": record.prediction or VELOCITY,
         "time_sampling": record.time_sampling or "stratified",
         "chunk_size": spec.horizon,
         "n_action_steps": spec.horizon,

@@ -5,30 +5,39 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 
-from toyflow.errors import UsageError
+from toyflow.errors import UsageError, first_line
+from toyflow.flow import Decoding
 from toyflow.machine import synchronise
 from toyflow.robot.data.data_set import CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency, Times, timed
-from toyflow.robot.lerobot.adapt import can_decode, set_steps
+from toyflow.robot.lerobot.adapt import set_steps, steps_at
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.policy_noise import SeededNoise, encode_once
 from toyflow.robot.planner import Planner
 
 
 class LeRobotPlanner(Planner):
     """A LeRobot policy with its pre- and postprocessor.
 
-    Policies that take their noise as an argument (pi0, pi05, smolvla) plan for all observations in one batch;
-    others one by one, with torch's generator seeded for each. Either way, different K start from the same
-    noise.
+    Types of policy that toyflow knows to take noise (pi0, pi05, smolvla, diffusion) plan for all observations
+    and all draws in one batch, and encode each observation once. Others plan for one observation after the
+    other, with all draws of it in one batch, and encode it once for each. Either way, different K and M start
+    from the same noise.
+
+    Averaging where the policy samples with noise of its own in every step (diffusion with DDPM and K > 1):
+    what is averaged is whole samples, and the second of a pair has the first's noise negated in every step.
+    With DDIM, and with flow policies, a sample is a function of its first noise alone.
 
     Args:
         cameras: {policy camera: robot camera}, where the names differ.
@@ -70,27 +79,40 @@ class LeRobotPlanner(Planner):
         self.history = config.n_obs_steps
         self.parameters = sum(p.numel() for p in self.policy.parameters())
         self.stage_seconds = defaultdict(float)
-        self.set_num_steps(1)
+        self._encodes_once = encode_once(self.policy)
+        self.set_decoding(Decoding())
 
-    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
-        """See `Planner`; `sampler` is ignored, LeRobot's policies have their own."""
-        set_steps(self.policy, steps)
-        self.steps = self.model_calls = steps
+    def set_decoding(self, decoding: Decoding) -> None:
+        """See `Planner`; the sampler is ignored, as LeRobot's policies have their own.
 
-    @torch.inference_mode()
+        Raises:
+            UsageError: also for a grid, and for several draws of a policy that takes no noise.
+        """
+        if decoding.grid is not None:
+            raise UsageError(
+                f"a LeRobot policy of type {self.checkpoint.kind} has a grid of its own, not {decoding.grid}."
+            )
+        self._check_draws(decoding.draws)
+        set_steps(self.policy, decoding.steps)
+        self.decoding, self.model_calls = decoding, decoding.steps
+
     def plan(
         self, observations: Sequence[Observation], seeds: Sequence[int]
     ) -> Float32[np.ndarray, "batch horizon action"]:
-        """See `Planner`. All time counts as `decoding`: LeRobot does not separate the condition."""
+        """See `Planner`. The draws are averaged before LeRobot's postprocessor, not after: the same for its
+        normalisations, all of which are affine, but angles, say, have no mean in the robot's units. All time
+        counts as `decoding`: LeRobot does not separate the condition."""
         began = time.perf_counter()
-        if self._takes_noise:
-            chunks = self._decode(observations, noise=self._noise(seeds))
-        else:
-            each = zip(observations, seeds, strict=True)
-            chunks = torch.cat([self._decode_seeded(observation, seed) for observation, seed in each])
-        actions = self._after(chunks).float().cpu().numpy()
+        actions = self._in_units(self._decode(observations, seeds, self.decoding.draws).mean(0))
         self.stage_seconds["decoding"] += time.perf_counter() - began
         return actions
+
+    def answers(
+        self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
+    ) -> Float32[np.ndarray, "draws batch horizon action"]:
+        """See `Planner`."""
+        self._check_draws(draws)
+        return np.stack([self._in_units(each) for each in self._decode(observations, seeds, draws)])
 
     def latency(self) -> Latency:
         """See `Planner`. T_step is half the difference between plans of 3 and of 1 steps; T_condition is a
@@ -98,52 +120,99 @@ class LeRobotPlanner(Planner):
         T_step is 0."""
         observation = self.any_observation()
 
-        def plan_in(steps: int) -> Callable[[], object]:
+        def plan_in(decoding: Decoding) -> Callable[[], object]:
             def call() -> None:
-                self.set_num_steps(steps)
+                self.set_decoding(decoding)
                 self.plan([observation], [0])
 
             return call
 
-        asked, seconds = self.steps, self.stage_seconds.copy()
-        wait = partial(synchronise, str(self.device))
-        if can_decode(self.checkpoint.kind, 3):
-            times = timed({str(k): plan_in(k) for k in dict.fromkeys((1, 3, asked))}, wait)
-        else:
-            times = timed({"1": lambda: self.plan([observation], [0])}, wait)
-        self.set_num_steps(asked)
+        asked, seconds = self.decoding, self.stage_seconds.copy()
+        one, three = replace(asked, steps=1), replace(asked, steps=3)
+        told = [one, asked, Decoding(), *([three] if steps_at(self.policy) else [])]
+        times = timed({each.label: plan_in(each) for each in told}, partial(synchronise, str(self.device)))
+        self.set_decoding(asked)
         self.stage_seconds = seconds
-        one, three = times["1"], times.get("3", times["1"])
-        step = Times(*(round((b - a) / 2, 4) for a, b in zip(_pair(one), _pair(three), strict=True)))
-        condition = Times(*(round(a - b, 4) for a, b in zip(_pair(one), _pair(step), strict=True)))
-        return Latency(condition, step, {asked: times[str(asked)]})
-
-    @property
-    def _takes_noise(self) -> bool:
-        return hasattr(getattr(self.policy, "model", None), "sample_noise")
+        in_one, in_three = _pair(times[one.label]), _pair(times.get(three.label, times[one.label]))
+        step = Times(*(round((b - a) / 2, 4) for a, b in zip(in_one, in_three, strict=True)))
+        condition = Times(*(round(a - b, 4) for a, b in zip(in_one, _pair(step), strict=True)))
+        return Latency(condition, step, times[asked.label], times[Decoding().label])
 
     @property
     def _stacks(self) -> bool:
         """Whether it plans from a queue of observations, as LeRobot's diffusion policy does."""
         return self.checkpoint.kind == "diffusion"
 
-    def _noise(self, seeds: Sequence[int]) -> Tensor:
-        shape = (self.policy.config.chunk_size, self.policy.config.max_action_dim)
-        draws = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return torch.stack(draws).to(self.device)
+    @property
+    def _noise_shape(self) -> tuple[int, int]:
+        """Of one row of the noise that a policy of a type of `DENOISERS` takes."""
+        config = self.policy.config
+        if self._stacks:
+            return config.horizon, config.action_feature.shape[0]
+        return config.chunk_size, config.max_action_dim
 
-    def _decode_seeded(self, observation: Observation, seed: int) -> Tensor:
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
-            return self._decode([observation])
+    @cached_property
+    def takes_noise(self) -> bool:
+        """Whether normal noise decides its plans, so that draws can be averaged; for a type that is not
+        known, a plan of a blank observation tells.
 
-    def _decode(self, observations: Sequence[Observation], **options: Tensor) -> Tensor:
+        Raises:
+            UsageError: it cannot plan for a batch.
+        """
+        if self._encodes_once:
+            return True
+        noise = SeededNoise([0], draws=2)
+        try:
+            self._predict([self.any_observation()] * 2, noise)
+        except Exception as error:
+            raise UsageError(
+                f"{self.checkpoint.where}, a LeRobot policy of type {self.checkpoint.kind}, cannot plan for "
+                f"two observations at once, which averaging needs: {first_line(error)}"
+            ) from error
+        return noise.answered > 0
+
+    def _check_draws(self, draws: int) -> None:
+        if draws > 1 and not self.takes_noise:
+            raise UsageError(
+                f"a LeRobot policy of type {self.checkpoint.kind} takes no noise: there is nothing to "
+                f"average over {draws} draws."
+            )
+
+    @torch.inference_mode()
+    def _in_units(
+        self, chunks: Float[Tensor, "batch horizon action"]
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        return self._after(chunks).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _decode(
+        self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
+    ) -> Float[Tensor, "draws batch horizon action"]:
+        """The policy's answers, as its postprocessor takes them, from each of the draws."""
+        if self._encodes_once:
+            rows = self._predict(observations, SeededNoise(seeds, draws))
+        else:
+            each = zip(observations, seeds, strict=True)
+            rows = torch.cat(
+                [self._predict([seen] * draws, SeededNoise([seed], draws)) for seen, seed in each]
+            )
+        return rows.float().unflatten(0, (len(observations), draws)).transpose(0, 1)
+
+    @torch.inference_mode()
+    def _predict(self, observations: Sequence[Observation], noise: SeededNoise) -> Tensor:
+        """The answer to each row of noise; where the policy does not encode an observation once for its rows,
+        it is given once for each."""
         self.policy.reset()
         batch = self._prepared(observations)
         if self._stacks:
             self._queue([*self._earlier(observations), batch])
-        return self.policy.predict_action_chunk(batch, **options)[:, : self.horizon]
+        # What a policy draws other than normal noise is seeded by the first row. A policy that takes all
+        # its noise may be compiled, which a mode of torch would hinder.
+        options = {"noise": noise.rows(self._noise_shape).to(self.device)} if self._encodes_once else {}
+        mode = noise if self._stacks or not self._encodes_once else nullcontext()
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []), mode:
+            torch.manual_seed(noise.seeds[0])
+            return self.policy.predict_action_chunk(batch, **options)[:, : self.horizon]
 
     def _earlier(self, observations: Sequence[Observation]) -> Iterator[dict[str, Any]]:
         for place in range(max(len(observation.before) for observation in observations)):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from toyflow.atomic import atomic_file
+from toyflow.parsing import listed_ranges
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.stats import wilson
 from toyflow.sweep.store import Store
@@ -58,16 +62,22 @@ def _trained(training: StoredTraining) -> list[str]:
         f"{_on(policy['language'])}, state {_on(policy['state'])}; {interface['fps']:g} actions a second",
         f"- data: {record.data.get('dataset')}, {details['episodes']} demonstrations, "
         f"{details['frames']} frames, fingerprint {record.data.get('fingerprint')}",
+        *_held_out(details),
         f"- normalisation: {normalisation.kind}; constant dimensions: {normalisation.constant() or 'none'}",
         f"- recipe: {', '.join(f'{name} {value:g}' for name, value in record.recipe.items())}; seed "
         f"{record.seed}; {details['seconds']:.0f} s of training on {training.environment.get('device_name')}",
     ]
 
 
+def _held_out(details: Mapping[str, Any]) -> list[str]:
+    kept = details.get("held_out_episodes")  # older results have none
+    return [f"- held out of training: episodes {listed_ranges(kept)} (counted from 0)"] if kept else []
+
+
 def _row(evaluation: StoredEvaluation) -> str:
     details, trials = evaluation.details, evaluation.details["trials"]
     interval = wilson(round(evaluation.score * details["examples"]), details["examples"])
-    plan = details["latency_ms"]["plan"][str(evaluation.record.steps)]
+    [plan] = details["latency_ms"]["plan"].values()  # by the number of steps in older results
     tasks = ", ".join(map(str, trials["tasks"]))
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
     standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""

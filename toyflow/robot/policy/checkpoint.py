@@ -12,6 +12,7 @@ from toyflow.errors import UsageError
 from toyflow.flow import Objective
 from toyflow.robot.data.data_set import ACTION, CAMERA, STATE, DataSet
 from toyflow.robot.data.normalisation import Normalisation
+from toyflow.robot.data.training_part import Demonstrations, training_frames
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.policy_options import ALL_CAMERAS, NO_CAMERAS, PolicyOptions
@@ -43,15 +44,19 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
         tokeniser="paligemma" if options.pretrained else "hashed",
         pretrained=options.pretrained,
     )
-    return _built(record, spec, normalisation_of(data, options))
+    held_out = Demonstrations.parse(record.data).hold_out
+    return _built(record, spec, normalisation_of(data, options, held_out))
 
 
-def normalisation_of(data: DataSet, options: PolicyOptions) -> Normalisation:
-    """The normalisation by the data set's statistics. Raises UsageError where these are missing or not
-    numbers."""
-    return Normalisation.from_statistics(
-        data.statistics(STATE), data.statistics(ACTION), kind=options.normalisation
-    )
+def normalisation_of(data: DataSet, options: PolicyOptions, hold_out: float = 0.0) -> Normalisation:
+    """The normalisation by the data set's statistics; by those of the training episodes where some are held
+    out. Raises UsageError where statistics are missing or not numbers."""
+    if hold_out:
+        frames = training_frames(data, hold_out)
+        state, action = (data.statistics_of(feature, frames) for feature in (STATE, ACTION))
+    else:
+        state, action = data.statistics(STATE), data.statistics(ACTION)
+    return Normalisation.from_statistics(state, action, kind=options.normalisation)
 
 
 def spec_of(training: StoredTraining) -> PolicySpec:

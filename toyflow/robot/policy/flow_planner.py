@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,40 +13,36 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from toyflow.errors import UsageError
-from toyflow.flow import Objective
-from toyflow.flow.samplers import parse_sampler
+from toyflow.flow import Decoding, Objective, draw_noise
 from toyflow.machine import synchronise
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import Latency, timed
 from toyflow.robot.planner import Planner
-from toyflow.robot.policy.policy import Policy
+from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
 
 
 class FlowPlanner(Planner):
-    """A `Policy` that acts: encodes each observation once, then decodes in K steps.
+    """A `Policy` that acts: encodes each observation once, then decodes in K steps from M noises.
 
     Args:
         policy: on its device, in evaluation mode; see `load_policy`.
         objective: the one it was trained with.
-        steps: K; see `set_num_steps`.
+        decoding: see `set_decoding`; by default one Euler step.
     """
 
-    def __init__(self, policy: Policy, objective: Objective, steps: int = 1) -> None:
+    def __init__(self, policy: Policy, objective: Objective, decoding: Decoding | None = None) -> None:
         self.policy, self.objective = policy, objective
         self.interface, self.horizon = policy.spec.interface, policy.spec.horizon
         self.replan = self.horizon
         self.image_size = policy.spec.image_size
         self.stage_seconds = defaultdict(float)
-        self.set_num_steps(steps)
+        self.set_decoding(decoding or Decoding())
 
-    def set_num_steps(self, steps: int, sampler: str | None = None) -> None:
+    def set_decoding(self, decoding: Decoding) -> None:
         """See `Planner`."""
-        if not self.objective.can_decode(steps):
-            raise UsageError(f"a policy trained by {self.objective.name} cannot decode in {steps} steps.")
-        self.steps, self.sampler = steps, parse_sampler(sampler or "euler")
-        self.model_calls = self.objective.model_calls(steps, self.sampler)
+        decoding.check(self.objective)
+        self.decoding, self.model_calls = decoding, decoding.model_calls(self.objective)
 
     def compile(self) -> None:
         """See `Planner`; encoding and denoising step are compiled separately."""
@@ -53,18 +50,17 @@ class FlowPlanner(Planner):
         self.policy.compile()
 
     @torch.inference_mode()
-    def plan(
-        self, observations: Sequence[Observation], seeds: Sequence[int]
-    ) -> Float32[np.ndarray, "batch horizon action"]:
-        """See `Planner`."""
+    def answers(
+        self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
+    ) -> Float32[np.ndarray, "draws batch horizon action"]:
+        """See `Planner`. All draws are decoded in one batch; each observation is encoded once."""
+        decoding = replace(self.decoding, draws=draws)
+        decoding.check(self.objective)
         began = time.perf_counter()
         condition = self.policy.encode(self.policy.prepare(observations))
         synchronise(str(self._device))
         encoded = time.perf_counter()
-        shape = (self.horizon, ACTION_WIDTH)
-        noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        start = torch.stack(noise).to(self._device)
-        sample = self.objective.decode(self.policy, condition, start, self.steps, self.sampler)
+        sample = decoding.answers(self.objective, self.policy, condition, self._noise(seeds, draws))
         actions = self.policy.actions(sample).float().cpu().numpy()
         self.stage_seconds["condition"] += encoded - began
         self.stage_seconds["decoding"] += time.perf_counter() - encoded
@@ -72,25 +68,39 @@ class FlowPlanner(Planner):
 
     @torch.inference_mode()
     def latency(self) -> Latency:
-        """See `Planner`. T_condition is `encode` of inputs on the device, T_step is one model call; both and
-        a whole plan are timed separately, in turns."""
+        """See `Planner`. T_condition is `encode` of inputs on the device, T_step is one model call for all
+        draws; these and whole plans are timed separately, in turns."""
         seen = self.policy.prepare([self.any_observation()])
-        noise = torch.zeros(1, self.horizon, ACTION_WIDTH, device=self._device)
         condition = self.policy.encode(seen)
-        t = noise.new_zeros(1)
-
-        def plan() -> Float[Tensor, "batch horizon width"]:
-            return self.objective.decode(
-                self.policy, self.policy.encode(seen), noise, self.steps, self.sampler
-            )
-
+        repeated = self.policy.repeat(condition, self.decoding.draws)
+        x, t = self._noise([0], self.decoding.draws).flatten(0, 1), torch.zeros(1, device=self._device)
         calls: dict[str, Callable[[], object]] = {
             "condition": lambda: self.policy.encode(seen),
-            "step": lambda: self.policy(noise, t, condition),
-            "plan": plan,
+            "step": lambda: self.policy(x, t.expand(len(x)), repeated),
+            "plan": self._plan_of(seen, self.decoding),
         }
+        if self.objective.can_decode(1):
+            calls["one step"] = self._plan_of(seen, Decoding())
         times = timed(calls, partial(synchronise, str(self._device)))
-        return Latency(times["condition"], times["step"], {self.steps: times["plan"]})
+        return Latency(times["condition"], times["step"], times["plan"], times.get("one step"))
+
+    def _plan_of(self, seen: PolicyInput, decoding: Decoding) -> Callable[[], object]:
+        """A plan from inputs on the device, for timing."""
+        noise = self._noise([0], decoding.draws)
+
+        def plan() -> object:
+            return decoding.answers(self.objective, self.policy, self.policy.encode(seen), noise).mean(0)
+
+        return plan
+
+    def _noise(self, seeds: Sequence[int], draws: int) -> Float[Tensor, "draws batch horizon width"]:
+        """The noises that plans start from, by `draw_noise`; each seed's are a function of that seed."""
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        shape = (self.horizon, ACTION_WIDTH)
+        noise = draw_noise(
+            draws, lambda: torch.stack([torch.randn(shape, generator=each) for each in generators])
+        )
+        return noise.reshape(draws, len(seeds), *shape).to(self._device)
 
     @property
     def _device(self) -> torch.device:

@@ -117,7 +117,7 @@ class Policy(DenoisingModel):
         """A robot's actions, normalised and padded: what the network learns to generate."""
         return pad(self.normalise_action(actions), (0, ACTION_WIDTH - actions.shape[-1]))
 
-    def actions(self, x: Float[Tensor, "batch horizon 32"]) -> Float[Tensor, "batch horizon action"]:
+    def actions(self, x: Float[Tensor, "*batch horizon 32"]) -> Float[Tensor, "*batch horizon action"]:
         """The inverse of `target`: the network's actions in the robot's units, not clipped."""
         return self.normalise_action.inverse(x[..., : self.spec.interface.action_dim])
 

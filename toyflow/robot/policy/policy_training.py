@@ -31,6 +31,7 @@ from toyflow.atomic import (
 from toyflow.flow import Objective
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.frames import Frames
+from toyflow.robot.data.training_part import training_frames
 from toyflow.robot.planner import any_observation
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.tensors import save_tensors
@@ -61,10 +62,12 @@ def batches(
     seed: int,
     start: int = 0,
     own: slice = slice(None),
+    hold_out: float = 0.0,
 ) -> Iterator[PolicyBatch]:
     """Endless training batches. Each is a function of the seed and its number alone.
 
     Args:
+        hold_out: share of episodes that no batch has a frame of, see `held_out_episodes`.
         start: number of the first batch, from 0.
         own: samples of each batch that this process takes; only their images are read.
     """
@@ -74,8 +77,9 @@ def batches(
     device = next(policy.parameters()).device
     augmentation = Augmentation(recipe.augment_shift, recipe.augment_colour)
     size = recipe.batch_size
+    among = training_frames(data, hold_out)
     order, ahead = (  # the same twice: images are read ahead
-        (batch[own] for batch in frame_order(data.frames, size, seed, start)) for _ in range(2)
+        (among[batch[own]] for batch in frame_order(len(among), size, seed, start)) for _ in range(2)
     )
     for iteration, (indices, images) in enumerate(zip(order, frames.batches(ahead), strict=False), start):
         chunks = data.chunks(indices, policy.spec.horizon)

@@ -16,6 +16,7 @@ from PIL import Image
 from robot.points import Points
 from robot.runtime.robots.fakes import FakeRobot
 
+from toyflow.flow import Decoding
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy import Policy
@@ -88,7 +89,7 @@ def test_with_its_defaults_it_does_on_a_simulator_what_evaluation_does(toyflow, 
     assert done.returncode == 0, done.stderr
     points = Points("points", 0, image_size=32)
     points.reset(0, 3)
-    planner = ready_planner(find_policy(checkpoint, None, toyflow.folder), 1, "euler", "cpu", 1)
+    planner = ready_planner(find_policy(checkpoint, None, toyflow.folder), Decoding(), "cpu", 1)
     seed, expected = episode_seed(0, "points", 0, 3), []
     for plan in range(6):
         [chunk] = planner.plan([points.observe()], [seed + plan])

@@ -52,14 +52,14 @@ class Planner(StraightPlanner):
 
 
 class HangingPlanner(Planner):
-    """Answers `answers` times, and then not before it is released."""
+    """Plans `most` times, and then not before it is released."""
 
-    def __init__(self, answers: int) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()
-        self.answers, self.is_hanging, self.released = answers, threading.Event(), threading.Event()
+        self.most, self.is_hanging, self.released = most, threading.Event(), threading.Event()
 
     def plan(self, observations, seeds):
-        if self.plans == self.answers:
+        if self.plans == self.most:
             self.is_hanging.set()
             assert self.released.wait(30)
         return super().plan(observations, seeds)
@@ -209,7 +209,7 @@ def test_late_plans_are_counted_and_their_passed_actions_dropped(tmp_path):
 
 
 def test_a_planner_that_hangs_is_not_waited_for(tmp_path):
-    robot = ReleasingRobot(planner := HangingPlanner(answers=1))
+    robot = ReleasingRobot(planner := HangingPlanner(most=1))
     rig = Rig(tmp_path, robot, planner, planning=PromptPlanning(planner), replan=2, seconds=5)
     with pytest.raises(SafetyStop, match=r"no fresh action for 3.. ms"):
         rig.run()
@@ -219,14 +219,14 @@ def test_a_planner_that_hangs_is_not_waited_for(tmp_path):
 
 
 def test_a_first_plan_that_never_comes_stops_it_too(tmp_path):
-    robot = ReleasingRobot(planner := HangingPlanner(answers=0))
+    robot = ReleasingRobot(planner := HangingPlanner(most=0))
     with pytest.raises(SafetyStop):
         Rig(tmp_path, robot, planner, planning=PromptPlanning(planner), replan=2, seconds=5).run()
     assert robot.sent == [] and robot.did[-1] == "stop"
 
 
 def test_what_a_planner_raises_in_its_thread_ends_the_run(tmp_path):
-    planner, robot = HangingPlanner(answers=9), FakeRobot(stepped=False)
+    planner, robot = HangingPlanner(most=9), FakeRobot(stepped=False)
     planner.fault = "raises"
     rig = Rig(tmp_path, robot, planner, planning=PromptPlanning(planner), replan=2, seconds=5)
     with pytest.raises(RuntimeError, match="out of memory"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from toyflow.flow import Decoding
 from toyflow.machine import cache_folder
 from toyflow.robot.interface import Interface
 from toyflow.robot.latency import Latency, Times
@@ -48,17 +49,18 @@ class Libero(Planner):
 
     def __init__(self) -> None:
         self.stage_seconds, self.seen = defaultdict(float), []
-        self.set_num_steps(1)
+        self.set_decoding(Decoding())
 
-    def set_num_steps(self, steps, sampler=None):
-        self.steps = self.model_calls = steps
+    def set_decoding(self, decoding):
+        self.decoding, self.model_calls = decoding, decoding.steps
 
-    def plan(self, observations, seeds):
+    def answers(self, observations, seeds, draws):
         self.seen += observations
-        return np.stack([o.state[:7] + np.arange(5, dtype=np.float32)[:, None] for o in observations])
+        chunks = [o.state[:7] + np.arange(5, dtype=np.float32)[:, None] for o in observations]
+        return np.stack([np.stack(chunks)] * draws)
 
     def latency(self) -> Latency:
-        return Latency(Times(0, 0), Times(0, 0), {})
+        return Latency(Times(0, 0), Times(0, 0), Times(0, 0))
 
 
 def test_openpis_client_runs_unchanged(serving, robot_python):

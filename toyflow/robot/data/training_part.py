@@ -1,0 +1,70 @@
+"""Which demonstrations of a data set train a policy, and which are held out: never trained on, so that its
+answers there can be called a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from toyflow.errors import UsageError
+from toyflow.optionset import OptionSet, number, text
+from toyflow.robot.data.data_set import DataSet
+
+
+@dataclass(frozen=True)
+class Demonstrations(OptionSet):
+    """What a policy is trained on.
+
+    Attributes:
+        dataset: the data set; records name it by `short_name`.
+        hold_out: share of its episodes that is kept out of training, see `held_out_episodes`.
+    """
+
+    dataset: str = text("", "a LeRobot data set: a folder, or a name on the hub")
+    hold_out: float = number(0.0, low=0, high=0.9, added=True)
+
+
+def held_out_episodes(episodes: int, share: float) -> list[int]:
+    """The episodes of a data set that are kept out of training: `share` of them, rounded, and at least one.
+
+    A fixed permutation chooses them, whatever the training seed, and a larger share holds out those of a
+    smaller one as well.
+
+    Args:
+        episodes: number of episodes of the data set.
+        share: from 0, which holds out none, to below 1.
+
+    Raises:
+        UsageError: no episode would be left to train on.
+
+    >>> held_out_episodes(10, 0.1), held_out_episodes(10, 0.3)
+    ([5], [5, 6, 1])
+    """
+    count = max(1, round(share * episodes)) if share else 0
+    if count and count >= episodes:
+        raise UsageError(
+            f"holding out {count} of {episodes} episodes leaves none to train on: record more, or leave "
+            "hold-out at 0."
+        )
+    return torch.randperm(episodes, generator=torch.Generator().manual_seed(1))[:count].tolist()
+
+
+def held_out_frames(data: DataSet, share: float) -> Int64[Tensor, "frames"]:
+    """The frames of the held-out episodes, in order; none for a share of 0.
+
+    Example: `held_out_frames(data, Demonstrations.parse(training.record.data).hold_out)`.
+    """
+    return _is_held_out(data, share).nonzero()[:, 0]
+
+
+def training_frames(data: DataSet, share: float) -> Int64[Tensor, "frames"]:
+    """The frames that train, in order: all others."""
+    return (~_is_held_out(data, share)).nonzero()[:, 0]
+
+
+def _is_held_out(data: DataSet, share: float) -> Tensor:
+    episodes = torch.tensor(held_out_episodes(data.episodes, share), dtype=torch.long)
+    return torch.isin(data.episode_numbers, episodes)
