@@ -85,6 +85,7 @@ def main() -> None:
         with atomic_file(arguments.out / "regret.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")
         show(frame, console)
+        draw(frame, arguments.out / "regret.png")
 
 
 def full_cells(setting: Setting) -> list[Cell]:
@@ -240,6 +241,35 @@ def show(frame: pd.DataFrame, console: Console) -> None:
     console.print(table)
     console.print(summary(frame[frame["seen"] == ""], RULE))
     console.print(summary(frame[frame["seen"] != DEVELOPMENT], BEFORE))
+
+
+def draw(frame: pd.DataFrame, path: Path) -> None:
+    """The regret of some rules and constant choices, setting by setting."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = {
+        CONSTANT: ("D", "#1f4e9c"), f"{Choice().label} K=1 M=8": ("s", "#e07a1f"),
+        "shift:8 K=1": ("^", "#b02a5b"), FIRST: ("x", "#777777"), RULE: ("o", "#000000"),
+    }  # fmt: skip
+    settings = list(dict.fromkeys(frame["setting"]))
+    seen = frame.groupby("setting")["seen"].first()
+    figure, axes = plt.subplots(figsize=(7.5, 0.32 * len(settings) + 1.3), layout="constrained")
+    for rule, (marker, colour) in shown.items():
+        regrets = frame[frame["rule"] == rule].set_index("setting")["regret"].reindex(settings)
+        ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6} if rule == RULE else {}
+        axes.plot(100 * regrets, range(len(settings)), marker, color=colour, label=rule, **ring)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(-0.1, 110)
+    axes.set_xticks([0, 1, 3, 10, 30, 100], ["0", "1", "3", "10", "30", "100"])
+    axes.set_yticks(range(len(settings)), [f"{n} *" if seen[n] else n for n in settings])
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel("regret, points below the best of the full sweep (* the rule was made on it)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncol=2, fontsize=8, frameon=False)
+    figure.savefig(path, dpi=150)
 
 
 def summary(tests: pd.DataFrame, against: str) -> Table:
