@@ -30,7 +30,7 @@ from toyflow import stats
 from toyflow.api.recommending import FILE, recommend, seconds_of, yardstick_of
 from toyflow.api.study import plan_study
 from toyflow.atomic import atomic_file
-from toyflow.report.recommendation import name_of
+from toyflow.report.recommendation import MARGIN, cheapest, name_of
 from toyflow.report.recommendation_rule import Choice, Evidence, apply_rule
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor
@@ -48,8 +48,6 @@ RULE, BEFORE = "toyflow recommend", "toyflow recommend without its line 4"
 FIRST, BY_SCORE = "the first rule", "by the short training's scores"
 CONSTANT = name_of(Choice())
 """The constant choice that did best on the development settings."""
-MARGIN = 0.02
-"""Of the rules that read scores: how far below the best a cheaper decoding may score."""
 FIRST_SCHEDULES, FIRST_STEPS, FIRST_SEEDS, FIRST_FRACTION = SCHEDULES[:3], (1, 2, 4, 10), (100, 101), 0.25
 """Of the first rule, which had shift:3 where the full sweeps have shift:4."""
 PARTS = ("sweeps", "rules", "table")
@@ -164,7 +162,7 @@ def choices(setting: Setting, out: Path) -> dict[str, Chosen]:
     return {
         RULE: Chosen(name_of(Choice(**own)), found["setting"]["seconds"], note),
         BEFORE: Chosen(name_of(before), found["setting"]["seconds"]),
-        BY_SCORE: Chosen(cheapest(scores)),
+        BY_SCORE: Chosen(cheapest(scores, MARGIN)),
         FIRST: Chosen(first_rule(by_steps), seconds_of(first)),
     }
 
@@ -175,15 +173,10 @@ def _evidence(training: Mapping[str, Any]) -> Evidence:
     return Evidence(**{**named, "leak": leak})
 
 
-def cheapest(scores: Mapping[str, float]) -> str:
-    """The first of `scores`, which are in the order of their cost, that is within the margin of the best."""
-    best = max(scores.values())
-    return next(name for name, score in scores.items() if score >= best - MARGIN)
-
-
 def first_rule(scores: Mapping[str, float]) -> str:
     """The fewest steps in which some schedule is within the margin of the best; then the best of these."""
-    steps = cheapest(dict(sorted(scores.items(), key=lambda item: _steps(item[0])))).partition(" ")[2]
+    in_order = dict(sorted(scores.items(), key=lambda item: _steps(item[0])))
+    steps = cheapest(in_order, MARGIN).partition(" ")[2]
     return max((name for name in scores if name.endswith(f" {steps}")), key=lambda name: scores[name])
 
 

@@ -121,13 +121,16 @@ def recommended(evidence: Evidence, *before: Evidence) -> Recommendation:
 
 def test_the_advice_is_said_with_its_reasons_what_it_was_found_on_and_its_cost():
     leaky = replace(DETERMINED, leak={1: 0.02, 2: 0.0008, 8: 0.0001})
-    advice, steps, draws, always, found_on, cost = recommendation_sentences(recommended(leaky))
+    advice, steps, draws, by_scores, always, found_on, cost = recommendation_sentences(recommended(leaky))
     assert (
         advice == "Train with --schedules shift:4 --predict data and decode in 1 step, the mean of 2 draws."
     )
     assert steps.startswith("One step: samples in 10 steps vary by 0% of the targets' variance")
     assert draws.startswith("2 draws: noise leaks 0.02 into an answer, beside 0.05 that no average removes;")
     assert draws.endswith("their mean keeps 0.0008.")
+    assert by_scores == (
+        "By exact match, which the rule does not read, it would be K=10: 90.0 %, where the best has 90.0 %."
+    )
     assert "always shift:4 and data" in always
     assert found_on == "Found on the validation split; seeds 100."
     assert cost.startswith("Cost: a training of 150 iterations (of 300) for each seed, 3 s of work")
@@ -151,6 +154,19 @@ def test_what_ten_steps_correct_is_said():
     assert sentences[1].startswith(
         "Ten steps: their samples err by 0.04, one step by 0.05 even as the mean of 8"
     )
+
+
+def test_scores_choose_the_cheapest_within_two_points_or_a_tenth_of_a_distance():
+    found = recommended(DETERMINED)
+    stage = replace(found.stages[0], scores={(1, 1): 0.87, (1, 2): 0.89, (10, 1): 0.91})
+    said = recommendation_sentences(replace(found, stages=[stage]))
+    assert any("it would be K=1 M=2: 89.0 %, where the best has 91.0 %." in sentence for sentence in said)
+    far = replace(stage, scores={(1, 1): 45.0, (10, 1): 40.0})
+    said = recommendation_sentences(replace(found, stages=[far], yardstick=DISTANCE))
+    assert any("By distance, which the rule does not read, it would be K=10: 40," in each for each in said)
+    near = replace(stage, scores={(1, 1): 43.0, (10, 1): 40.0})
+    said = recommendation_sentences(replace(found, stages=[near], yardstick=DISTANCE))
+    assert any("it would be the same: 43, where the best has 40." in sentence for sentence in said)
 
 
 def test_that_nothing_was_learned_is_said():

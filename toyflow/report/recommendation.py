@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from rich.table import Table
@@ -14,6 +14,10 @@ from toyflow.flow.decoding import decoding_label
 from toyflow.report.recommendation_rule import DRAWS, FEW, JOINT, MANY, SPREAD, Choice, Evidence, Reason
 from toyflow.report.results import Results
 from toyflow.report.tables import in_words
+
+Pair = TypeVar("Pair")
+MARGIN, ROUNDING = 0.02, 1e-9
+"""How far below the best a cheaper decoding may score, where it is chosen by scores: 2 points of a share."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,18 @@ def regret_sentence(found: Regret | None, yardstick: Yardstick) -> str:
     )
 
 
+def cheapest(scores: Mapping[Pair, float], margin: float) -> Pair:
+    """The first of `scores`, which are in the order of their cost, that is within `margin` of the highest.
+
+    Example:
+        >>> from toyflow.report.recommendation import cheapest
+        >>> cheapest({"K=1": 0.87, "K=2": 0.895, "K=10": 0.91}, margin=0.02)
+        'K=2'
+    """
+    enough = max(scores.values()) - margin - ROUNDING
+    return next(pair for pair, score in scores.items() if score >= enough)
+
+
 def recommendation_table(found: Recommendation) -> Table:
     """Table for a terminal: a line per training that the rule looked at, and the scores beside."""
     metric = in_words(found.yardstick.metric)
@@ -169,6 +185,7 @@ def recommendation_sentences(found: Recommendation) -> list[str]:
     sentences.append(_steps(found.reason, last))
     if found.reason == "one step":
         sentences.append(_draws(choice, last))
+    sentences.append(_by_scores(found))
     trainings = ", ".join(str(stage.evidence.iterations) for stage in found.stages)
     threads = f"{ran['threads']} thread{'s' * (ran['threads'] > 1)}"
     sentences += [
@@ -178,6 +195,21 @@ def recommendation_sentences(found: Recommendation) -> list[str]:
         f"{ran['seconds']:.0f} s of work with decoding ({threads} on {ran['device']}).",
     ]
     return sentences
+
+
+def _by_scores(found: Recommendation) -> str:
+    """What the scores of the last training would choose."""
+    yardstick, scores = found.yardstick, found.stages[-1].scores
+    signed = {pair: yardstick.sign * score for pair, score in scores.items()}
+    best = max(signed.values())
+    margin = MARGIN if yardstick.share else abs(best) / 10
+    pair = cheapest(signed, margin)
+    alike = pair == (found.choice.steps, found.choice.draws)
+    chosen = "the same" if alike else decoding_label(pair[0], None, None, pair[1])
+    return (
+        f"By {in_words(yardstick.metric)}, which the rule does not read, it would be {chosen}: "
+        f"{yardstick.shown(scores[pair])}, where the best has {yardstick.shown(yardstick.sign * best)}."
+    )
 
 
 _SPLITS = {
