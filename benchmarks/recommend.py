@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
-from recommend_settings import DEVELOPMENT, SETTINGS, Setting
+from recommend_settings import SETTINGS, Setting
 from rich.console import Console
 from rich.table import Table
 
@@ -30,8 +28,9 @@ from toyflow import stats
 from toyflow.api.recommending import FILE, recommend, seconds_of, yardstick_of
 from toyflow.api.study import plan_study
 from toyflow.atomic import atomic_file
+from toyflow.flow.decoding import decoding_label
 from toyflow.report.recommendation import MARGIN, cheapest, name_of
-from toyflow.report.recommendation_rule import Choice, Evidence, apply_rule
+from toyflow.report.recommendation_rule import Choice
 from toyflow.report.results import load_results
 from toyflow.sweep.executors import DebugExecutor
 from toyflow.sweep.plan import Cell
@@ -44,12 +43,18 @@ SCHEDULES = ("uniform", "shift:4", "shift:8", "0.5:point:0+0.5:uniform")
 PREDICTIONS = ("velocity", "data")
 DECODINGS = (((1,), (1, 2, 8)), ((2,), (1, 2)), ((4, 10), (1,)))
 """Steps and draws that are decoded together."""
-RULE, BEFORE = "toyflow recommend", "toyflow recommend without its line 4"
-FIRST, BY_SCORE = "the first rule", "by the short training's scores"
+RULE, FIRST, BY_SCORE = "toyflow recommend", "the first rule", "by the short training's scores"
+IN_FULL = {
+    f"{label}, steps and draws by the trained model's scores": label
+    for label in ("data(shift:4)", "data(shift:8)", "shift:8", "uniform")
+}
+"""The cheapest decoding within the margin of the best of one training, by its scores on the other seeds."""
 CONSTANT = name_of(Choice())
 """The constant choice that did best on the development settings."""
 FIRST_SCHEDULES, FIRST_STEPS, FIRST_SEEDS, FIRST_FRACTION = SCHEDULES[:3], (1, 2, 4, 10), (100, 101), 0.25
 """Of the first rule, which had shift:3 where the full sweeps have shift:4."""
+SHOWN = 12
+"""How many of the best rules and constant choices are printed; regret.csv has all."""
 PARTS = ("sweeps", "rules", "table")
 
 
@@ -146,10 +151,6 @@ def choices(setting: Setting, out: Path) -> dict[str, Chosen]:
     folder = out / setting.folder
     found = json.loads((folder / "rule" / FILE).read_text())
     own = {key: found[key] for key in ("schedule", "prediction", "steps", "draws")}
-    every = [_evidence(training) for training in found["trainings"]]
-    blind = [replace(evidence, sample_error=math.inf) for evidence in every]
-    told = (apply_rule(e, last=e.iterations == setting.iterations)[0] for e in blind)
-    before = next(choice for choice in told if choice)
     short, note = found["trainings"][0], f"{found['reason']}, {len(found['trainings'])}"
     scores = {
         name_of(replace(Choice(), steps=each["steps"], draws=each["draws"])): each["score"]
@@ -161,16 +162,9 @@ def choices(setting: Setting, out: Path) -> dict[str, Chosen]:
     by_steps = {f"{label} K={steps}": value for (steps, label), value in means.items()}  # pyright: ignore[reportGeneralTypeIssues]
     return {
         RULE: Chosen(name_of(Choice(**own)), found["setting"]["seconds"], note),
-        BEFORE: Chosen(name_of(before), found["setting"]["seconds"]),
         BY_SCORE: Chosen(cheapest(scores, MARGIN)),
         FIRST: Chosen(first_rule(by_steps), seconds_of(first)),
     }
-
-
-def _evidence(training: Mapping[str, Any]) -> Evidence:
-    named = {field.name: training[field.name] for field in fields(Evidence)}
-    leak = {int(draws): left for draws, left in training["leak"].items()}
-    return Evidence(**{**named, "leak": leak})
 
 
 def first_rule(scores: Mapping[str, float]) -> str:
@@ -195,26 +189,47 @@ def measured(setting: Setting, out: Path, console: Console) -> list[dict[str, ob
     yardstick = yardstick_of(setting.task("test"), setting.metric)
     scores = yardstick.scores(full).assign(name=names).pivot(index="seed", columns="name", values="value")
     best, budget = str(scores.mean().idxmax()), seconds_of(full)
-    others = [scores.drop(index=seed).mean().idxmax() for seed in scores.index]
-    unlucky = [scores.loc[seed, name] for seed, name in zip(scores.index, others, strict=True)]
-    every = {**choices(setting, out), **{str(name): Chosen(str(name)) for name in scores.columns}}
+    others = {seed: scores.drop(index=seed).mean() for seed in scores.index}
+    unlucky = pd.Series({seed: scores.loc[seed, means.idxmax()] for seed, means in others.items()})
+    told = {rule: dict.fromkeys(scores.index, each.name) for rule, each in choices(setting, out).items()}
+    told |= {str(name): dict.fromkeys(scores.index, str(name)) for name in scores.columns}
+    for rule, label in IN_FULL.items():
+        by_cost = [f"{label} {decoding}" for decoding in _by_cost()]
+        told[rule] = {s: cheapest(dict(means[by_cost]), MARGIN) for s, means in others.items()}
+    rows: list[dict[str, object]] = []
+    for rule, names_by_seed in told.items():
+        own = pd.Series({seed: scores.loc[seed, name] for seed, name in names_by_seed.items()})
+        regrets = (scores[best] - own).tolist()
+        over = stats.over_seeds(regrets) if stats.has_spread(regrets) else None
+        chosen = choices(setting, out).get(rule, Chosen(""))
+        rows.append(
+            {
+                "setting": setting.name,
+                "metric": yardstick.metric,
+                "rule": rule,
+                "choice": " or ".join(dict.fromkeys(names_by_seed.values())),
+                "steps": sum(map(_steps, names_by_seed.values())) / len(names_by_seed),
+                "score": own.mean(),
+                "score_by_seed": " ".join(f"{value:.4f}" for value in own),
+                "regret": sum(regrets) / len(regrets),
+                "regret_low": over.low if over else None,
+                "regret_high": over.high if over else None,
+                "regret_of_other_seeds_best": float((unlucky - own).mean()),
+                "best": best,
+                "cost_share": chosen.seconds / budget,
+                "note": chosen.note,
+            }
+        )
+    return rows
+
+
+def _by_cost() -> list[str]:
+    """The decodings of the full sweep, the cheapest first."""
     return [
-        {
-            "setting": setting.name,
-            "seen": setting.seen,
-            "metric": yardstick.metric,
-            "rule": rule,
-            "choice": chosen.name,
-            "score": scores[chosen.name].mean(),
-            "score_by_seed": " ".join(f"{value:.4f}" for value in scores[chosen.name]),
-            "regret": float((scores[best] - scores[chosen.name]).mean()),
-            "regret_by_seed": " ".join(f"{value:.4f}" for value in scores[best] - scores[chosen.name]),
-            "regret_of_other_seeds_best": float((unlucky - scores[chosen.name]).mean()),
-            "best": best,
-            "cost_share": chosen.seconds / budget,
-            "note": chosen.note,
-        }
-        for rule, chosen in every.items()
+        decoding_label(steps, None, None, draws)
+        for every_steps, every_draws in DECODINGS
+        for steps in every_steps
+        for draws in every_draws
     ]
 
 
@@ -224,7 +239,7 @@ def show(frame: pd.DataFrame, console: Console) -> None:
         "setting", "metric", "choice of the rule", "why", "best of the full sweep", "regret", "cost"
     )
     for _, line in frame[frame["rule"] == RULE].iterrows():
-        mark = f" ({line['seen']})" if line["seen"] else ""
+        mark = " (development)" if line["development"] else ""
         table.add_row(
             line["setting"] + mark, line["metric"], line["choice"], line["note"], line["best"],
             f"{100 * line['regret']:.1f} ({100 * line['regret_of_other_seeds_best']:+.1f})",
@@ -232,8 +247,7 @@ def show(frame: pd.DataFrame, console: Console) -> None:
         )  # fmt: skip
     table.caption = "Regret in points: against the best mean, and (against the best by the other seeds)."
     console.print(table)
-    console.print(summary(frame[frame["seen"] == ""], RULE))
-    console.print(summary(frame[frame["seen"] != DEVELOPMENT], BEFORE))
+    console.print(summary(frame[~frame["development"]]))
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
@@ -248,7 +262,7 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         "shift:8 K=1": ("^", "#b02a5b"), FIRST: ("x", "#777777"), RULE: ("o", "#000000"),
     }  # fmt: skip
     settings = list(dict.fromkeys(frame["setting"]))
-    seen = frame.groupby("setting")["seen"].first()
+    seen = frame.groupby("setting")["development"].first()
     figure, axes = plt.subplots(figsize=(7.5, 0.32 * len(settings) + 1.3), layout="constrained")
     for rule, (marker, colour) in shown.items():
         regrets = frame[frame["rule"] == rule].set_index("setting")["regret"].reindex(settings)
@@ -265,22 +279,25 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def summary(tests: pd.DataFrame, against: str) -> Table:
-    """Mean regret of every rule over the settings that test it, and paired with one of them."""
+def summary(tests: pd.DataFrame) -> Table:
+    """Mean regret of every rule over the settings that test it, and paired with the rule."""
     regrets = tests.pivot(index="setting", columns="rule", values="regret")
-    steps = tests.assign(steps=tests["choice"].map(_steps)).groupby("rule")["steps"].mean()
-    table = Table("rule", "mean regret", "median", "worst", "mean K", f"minus {against} [95 %]")
-    for rule in regrets.mean().sort_values().index:
+    steps = tests.groupby("rule")["steps"].mean()
+    table = Table("rule", "mean regret", "median", "worst", "mean K", "minus recommend [95 %]")
+    named = (RULE, BY_SCORE, FIRST, CONSTANT, "shift:8 K=1", *IN_FULL)
+    for place, rule in enumerate(regrets.mean().sort_values().index):
+        if place >= SHOWN and rule not in named:
+            continue
         values, more = regrets[rule], ""
-        if rule != against and len(values) > 1 and (values != regrets[against]).any():
-            over = stats.over_seeds((values - regrets[against]).tolist())
+        if rule != RULE and len(values) > 1 and (values != regrets[RULE]).any():
+            over = stats.over_seeds((values - regrets[RULE]).tolist())
             more = f"{100 * over.estimate:+.1f} [{100 * over.low:+.1f}, {100 * over.high:+.1f}]"
         table.add_row(
             str(rule), f"{100 * values.mean():.1f}", f"{100 * values.median():.1f}",
             f"{100 * values.max():.1f}", f"{steps[rule]:.1f}", more,
         )  # fmt: skip
     table.caption = (
-        f"Points of each setting's metric, over {len(regrets)} settings on which that rule was not made; "
+        f"Points of each setting's metric, over {len(regrets)} settings that the rule was not made on; "
         "t-intervals over settings."
     )
     return table

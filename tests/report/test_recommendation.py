@@ -26,13 +26,9 @@ from toyflow.sweep.stored import Evaluated, Trained
 
 HEADLINE = Yardstick("exact_match", headline=True, share=True, lower_is_better=False)
 DISTANCE = Yardstick("distance", headline=False, share=False, lower_is_better=True)
-DETERMINED = Evidence(
-    1.0, 0.05, {1: 0.0004, 2: 0.0001, 8: 0.0}, spread=0.001, sample_error=0.05, joint=0.9, iterations=150
-)
+DETERMINED = Evidence(1.0, 0.05, {1: 0.0004, 2: 0.0001, 8: 0.0}, spread=0.001, joint=0.9, iterations=150)
 """Of a target that the condition determines, and no leak worth naming."""
-COIN = Evidence(
-    1.0, 0.55, {1: 0.009, 2: 0.0005, 8: 0.0001}, spread=0.55, sample_error=1.1, joint=0.95, iterations=150
-)
+COIN = Evidence(1.0, 0.55, {1: 0.009, 2: 0.0005, 8: 0.0001}, spread=0.55, joint=0.95, iterations=150)
 """Of one coin that moves all tokens."""
 
 
@@ -51,15 +47,7 @@ def test_one_step_is_enough_where_samples_do_not_vary():
     [({1: 0.001, 2: 0.0, 8: 0.0}, 1), ({1: 0.02, 2: 0.001, 8: 0.0}, 2), ({1: 0.2, 2: 0.1, 8: 0.02}, 8)],
 )
 def test_the_fewest_draws_that_leave_little_leak_beside_the_rest(leak, draws):
-    assert chosen(replace(DETERMINED, leak=leak, sample_error=0.07)) == ((1, draws), "one step")
-
-
-def test_ten_steps_are_kept_where_they_correct_what_one_misses():
-    assert chosen(replace(DETERMINED, sample_error=0.04)) == ((10, 1), "correction")
-    leaky = replace(DETERMINED, leak={1: 0.2, 2: 0.01, 8: 0.001}, sample_error=0.06)
-    assert chosen(leaky) == ((1, 8), "one step")  # than one draw they are better, not than eight
-    apart = replace(COIN, joint=0.0, sample_error=0.4)  # errors of samples that vary say nothing of one step
-    assert chosen(apart, last=True) == ((1, 1), "one step")
+    assert chosen(replace(DETERMINED, leak=leak)) == ((1, draws), "one step")
 
 
 def test_a_joint_spread_keeps_ten_steps_whether_or_not_more_training_follows():
@@ -91,14 +79,13 @@ def test_a_model_that_has_learned_nothing_gives_no_advice():
 
 
 def test_the_rule_does_not_depend_on_the_unit_of_the_targets():
-    for evidence in (DETERMINED, COIN, replace(COIN, joint=0.0), replace(DETERMINED, sample_error=0.04)):
+    for evidence in (DETERMINED, COIN, replace(COIN, joint=0.0)):
         scaled = replace(
             evidence,
             variance=9 * evidence.variance,
             rest=9 * evidence.rest,
             leak={m: 9 * leak for m, leak in evidence.leak.items()},
             spread=9 * evidence.spread,
-            sample_error=9 * evidence.sample_error,
         )
         assert chosen(scaled) == chosen(evidence)
 
@@ -147,13 +134,6 @@ def test_two_trainings_are_said_and_a_spread_is_explained():
     assert not any("draw" in sentence for sentence in sentences)
     apart = recommendation_sentences(recommended(replace(early, iterations=300), early))
     assert "every token on its own (joint share 0.10, below 0.25)" in apart[2]
-
-
-def test_what_ten_steps_correct_is_said():
-    sentences = recommendation_sentences(recommended(replace(DETERMINED, sample_error=0.04)))
-    assert sentences[1].startswith(
-        "Ten steps: their samples err by 0.04, one step by 0.05 even as the mean of 8"
-    )
 
 
 def test_scores_choose_the_cheapest_within_two_points_or_a_tenth_of_a_distance():

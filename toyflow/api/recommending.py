@@ -252,7 +252,6 @@ def measure(training: StoredTraining, device: str, task: Task | None, data_dir: 
         rest=float(found.bias_and_spread.mean()),
         leak={draws: float(found.left(draws).mean()) for draws in DRAWS},
         spread=float(samples.double().var(0).mean()),
-        sample_error=float((samples - test.target).double().square().mean()),
         joint=_joint(samples),
         iterations=int(training.record.recipe["iterations"]),
     )
@@ -323,10 +322,7 @@ def mean_evidence(every: Sequence[Evidence]) -> Evidence:
 
     joint = [e.joint for e in every if e.joint is not None]
     return Evidence(
-        **{
-            name: mean([getattr(e, name) for e in every])
-            for name in ("variance", "rest", "spread", "sample_error")
-        },
+        **{name: mean([getattr(e, name) for e in every]) for name in ("variance", "rest", "spread")},
         joint=mean(joint) if joint else None,
         leak={draws: mean([e.leak[draws] for e in every]) for draws in DRAWS},
         iterations=every[0].iterations,

@@ -145,7 +145,7 @@ def recommendation_table(found: Recommendation) -> Table:
     metric = in_words(found.yardstick.metric)
     table = Table(title="Anatomy of the short training", title_justify="left")
     heads = ("iterations", "variance", "bias^2 +\nspread", "leak", *(f"leak\nM={m}" for m in DRAWS[1:]))
-    for head in (*heads, f"spread\nK={MANY}", "joint\nshare", f"error\nK={MANY}"):
+    for head in (*heads, f"spread\nK={MANY}", "joint\nshare"):
         table.add_column(head, justify="right", no_wrap=True)
     decodings = list(found.stages[0].scores)
     for steps, draws in decodings:
@@ -158,7 +158,6 @@ def recommendation_table(found: Recommendation) -> Table:
             *(e.leak[draws] for draws in DRAWS),
             e.spread,
             e.joint,
-            e.sample_error,
         )
         shown = [found.yardstick.shown(stage.scores[pair]) for pair in decodings]
         numbers = ("[dim]n/a[/]" if value is None else f"{value:.2g}" for value in measures)
@@ -229,12 +228,6 @@ def _steps(reason: Reason, e: Evidence) -> str:
         return (
             f"Ten steps: its samples vary by {share} under one condition, and over the target together "
             f"(joint share {e.joint:.2f}), so that the mean, which one step returns, is none of them."
-        )
-    if reason == "correction":
-        one = e.rest + e.leak[DRAWS[-1]]
-        return (
-            f"Ten steps: their samples err by {e.sample_error:.2g}, one step by {one:.2g} even as the mean "
-            f"of {DRAWS[-1]} draws; they correct what it misses."
         )
     if reason == "nothing learned":
         return (

@@ -8,7 +8,6 @@ as means over elements of the target:
     B      bias^2 + spread of a one-step answer
     L(M)   what noise leaks into the mean of M one-step answers
     S      variance of samples in ten steps under one condition, the model's own spread
-    E      mean squared error of these samples
     J      how far this spread is joint, for targets of codes, [tokens, code]: 0 where every token varies
            alone, so that the mean is nearest to the likeliest code of each, 1 where one hidden variable moves
            all tokens (`toyflow/flow/joint_spread.py`). Of plain numbers the mean is none of the modes, joint
@@ -21,15 +20,12 @@ The rule, in this order:
        to learn what couples them, or that there is a spread, or the mean. The model is trained for all
        iterations, once, and the rule begins anew; the second time this line is skipped.
     3. B > 0.9 V: nothing was learned, so nothing is said: the constant choice, ten steps and one draw.
-    4. S < 0.25 V and E < 0.9 (B + L(8)): ten steps, one draw. They correct what one step misses.
-    5. Else one step, and the fewest of 1, 2 and 8 draws with L(M) <= 0.02 B.
+    4. Else one step, and the fewest of 1, 2 and 8 draws with L(M) <= 0.02 B.
 
-Schedule and prediction are `shift:4` and `data` always: no short training told where another is better.
-
-The rule without line 4 was made on four settings (grid of side 2, grid of side 3 in scalars, dial with a fair
-coin, wave) and fixed before any other was looked at. Four of the others (waves of 32 points, of frequency 3
-and of a narrow network; two arms) led to line 4, which was fixed before any of the rest was looked at. README
-says how both did. (That plain numbers have no J was settled later; it changed no choice in any of these.)
+Schedule and prediction are `shift:4` and `data` always: no short training told where another is better. All
+of this was made on four settings (grid of side 2, grid of side 3 in scalars, dial with a fair coin, wave) and
+fixed before any other was looked at; README says how it did on the others. (That plain numbers have no J was
+settled later; it changed no choice in any of these.)
 """
 
 from __future__ import annotations
@@ -51,10 +47,8 @@ LEARNED = 0.1
 """Least share of the variance that a model that has learned explains, 1 - B / V."""
 LEAK = 0.02
 """Largest L(M) / B that needs no more draws."""
-HELPED = 0.9
-"""Largest E / (B + L(8)) at which many steps correct what one step misses."""
 
-Reason = Literal["joint spread", "unclear", "nothing learned", "correction", "one step"]
+Reason = Literal["joint spread", "unclear", "nothing learned", "one step"]
 
 
 @dataclass(frozen=True)
@@ -69,8 +63,6 @@ class Evidence:
     """L(M) by M, for `DRAWS`."""
     spread: float
     """S."""
-    sample_error: float
-    """E."""
     joint: float | None
     """J; None for targets of plain numbers, and where samples do not vary."""
     iterations: int
@@ -102,7 +94,7 @@ def apply_rule(evidence: Evidence, last: bool) -> tuple[Choice | None, Reason]:
     Example: an answer with little leak and no spread takes one step, and a pair.
         >>> from toyflow.report.recommendation_rule import Evidence, apply_rule
         >>> leak = {1: 0.005, 2: 0.0004, 8: 0.0001}
-        >>> apply_rule(Evidence(1.0, 0.05, leak, 0.001, 0.05, 0.0, 150), last=False)
+        >>> apply_rule(Evidence(1.0, 0.05, leak, 0.001, 0.0, 150), last=False)
         (Choice(schedule='shift:4', prediction='data', steps=1, draws=2), 'one step')
     """
     spreads = evidence.spread >= SPREAD * evidence.variance
@@ -114,7 +106,5 @@ def apply_rule(evidence: Evidence, last: bool) -> tuple[Choice | None, Reason]:
         return None, "unclear"
     if not learned:
         return Choice(), "nothing learned"
-    if not spreads and evidence.sample_error < HELPED * (evidence.rest + evidence.leak[DRAWS[-1]]):
-        return Choice(), "correction"
     enough = (draws for draws in DRAWS if evidence.leak[draws] <= LEAK * evidence.rest)
     return Choice(steps=FEW, draws=next(enough, DRAWS[-1])), "one step"
