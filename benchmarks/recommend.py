@@ -6,7 +6,7 @@ For each setting (`recommend_settings.py`) the full sweep trains every schedule 
 each in several steps and draws, on the test split. The rules see the validation split and other seeds. The
 regret of a choice is the score of the full sweep's best minus its own, on the same seeds. Beside the rule
 stand every constant choice, the first rule of `recommend`, and one that reads the same training's scores. Can
-be stopped and resumed; the last part writes OUT/regret.csv. About 40 minutes of one core.
+be stopped and resumed; the last part writes OUT/regret.csv. An hour of one core.
 """
 
 from __future__ import annotations
@@ -205,6 +205,7 @@ def measured(setting: Setting, out: Path, console: Console) -> list[dict[str, ob
         rows.append(
             {
                 "setting": setting.name,
+                "development": setting.development,
                 "metric": yardstick.metric,
                 "rule": rule,
                 "choice": " or ".join(dict.fromkeys(names_by_seed.values())),
@@ -258,7 +259,7 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     shown = {
-        CONSTANT: ("D", "#1f4e9c"), f"{Choice().label} K=1 M=8": ("s", "#e07a1f"),
+        CONSTANT: ("D", "#1f4e9c"), "data(shift:8) K=1 M=8": ("s", "#e07a1f"),
         "shift:8 K=1": ("^", "#b02a5b"), FIRST: ("x", "#777777"), RULE: ("o", "#000000"),
     }  # fmt: skip
     settings = list(dict.fromkeys(frame["setting"]))
