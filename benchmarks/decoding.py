@@ -32,6 +32,7 @@ from robot.lerobot.small_smolvla import options as small  # pyright: ignore[repo
 from robot.lerobot.small_smolvla import save_vlm  # pyright: ignore[reportMissingImports]
 from robot.lerobot_policies import save  # pyright: ignore[reportMissingImports]
 
+from toyflow.flow import Decoding
 from toyflow.flow.samplers import euler, uniform_grid
 
 STEPS, LIMIT = 10, 1.05
@@ -60,8 +61,8 @@ def main() -> int:
     compiled.plan([seen], [0])
     seconds = time.perf_counter() - began
     for steps in (1, STEPS):
-        eager.set_num_steps(steps)
-        compiled.set_num_steps(steps)
+        eager.set_decoding(Decoding(steps))
+        compiled.set_decoding(Decoding(steps))
         what = f"{asked.size}, a plan in {steps} step{'s' * (steps > 1)}: compiled / not"
         added(table, what, lambda: compiled.plan([seen], [0]), lambda: eager.plan([seen], [0]), asked.pairs)
     Console().print(table)

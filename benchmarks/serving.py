@@ -29,7 +29,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.sync.client import ClientConnection, connect
 
-from toyflow.flow import make_objective, parse_schedule
+from toyflow.flow import Decoding, make_objective, parse_schedule
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.planner import Planner
@@ -93,7 +93,7 @@ def made(asked: argparse.Namespace) -> Planner:
         )
     else:
         planner = open_planner(find_checkpoint(asked.checkpoint), torch.device("cpu"))
-    planner.set_num_steps(asked.steps)
+    planner.set_decoding(Decoding(asked.steps))
     return planner
 
 

@@ -469,11 +469,13 @@ def commands() -> dict[str, click.Command]:
     return found
 
 
-def test_the_index_names_the_commands_of_each_module():
+def test_the_index_names_the_commands_of_each_module_and_what_their_help_begins_with():
     for module, sentences in INDEX.items():
         added = typer.Typer()
         import_module(f"toyflow.cli.{module}").add_commands(added)
         assert list(typer.main.get_group(added).commands) == list(sentences)
+        for name, sentence in sentences.items():
+            assert load(name).help.split("\n\n")[0] == sentence
     files = {path.stem for path in Path(index.__file__).parent.glob("*.py")}
     assert files - set(INDEX) == {"__init__", "index", "options", "terminal"}
 

@@ -170,6 +170,41 @@ def ratio_over_conditions(
     return Interval(ratio, ratio - half, ratio + half, OVER_CONDITIONS)
 
 
+def rms_over_conditions(
+    squares: Float[np.ndarray, "n"],
+    less: Float[np.ndarray, "n"] | None = None,
+    groups: Int[np.ndarray, "n"] | None = None,
+    confidence: float = 0.95,
+) -> Interval:
+    """A root mean square sqrt(mean(squares)), or the difference sqrt(mean(squares)) - sqrt(mean(less)) of two
+    on the same conditions, with an interval over conditions by the delta method.
+
+    Args:
+        squares: squared errors, one per condition.
+        less: those of another method; the same conditions in the same order.
+        groups: as for `mean_over_conditions`.
+
+    Example: all squares of one are 4, of the other 1.
+        >>> import numpy as np
+        >>> from toyflow import stats
+        >>> stats.rms_over_conditions(np.full(5, 4.0), np.full(5, 1.0)).estimate
+        1.0
+    """
+    root, tangent = _root(squares)
+    if less is not None:
+        other, other_tangent = _root(less)
+        root, tangent = root - other, tangent - other_tangent
+    mean = mean_over_conditions(tangent, groups, confidence)
+    half = mean.high - mean.estimate
+    return Interval(root, root - half, root + half, OVER_CONDITIONS)
+
+
+def _root(squares: Float[np.ndarray, "n"]) -> tuple[float, Float[np.ndarray, "n"]]:
+    """r = sqrt(mean(squares)), and squares / (2 r), which vary as r does with each of the squares."""
+    root = math.sqrt(float(squares.mean()))
+    return root, squares / (2 * root) if root else np.zeros_like(squares)
+
+
 def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence: float = 0.95) -> Interval:
     """Mean over seeds of a proportion with an interval inside [0, 1] that always has a width.
 

@@ -108,7 +108,7 @@ def test_a_velocity_loss_is_clipped_near_the_data_and_finite_at_t_1():
 
 def test_the_loss_of_the_velocity_is_unchanged():
     objective, target = FlowMatching(Shift(4)), torch.randn(16, 4)
-    drawn = objective.draw(target)
+    drawn = Drawn(*objective.draw(target))
     answer = torch.randn(16, 4)
     loss = objective.loss(lambda x, t, c: answer, None, target, drawn)
     assert torch.equal(loss.value, (answer - (target - drawn[0])).square().flatten(1).mean(1).mean())

@@ -121,6 +121,10 @@ class StraightPlanner(Planner):
 
         self.set_decoding(Decoding())
 
+    @property
+    def takes_noise(self) -> bool:
+        return False
+
     def set_decoding(self, decoding: Decoding) -> None:
         self.decoding, self.model_calls = decoding, decoding.steps
 

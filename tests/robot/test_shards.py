@@ -7,6 +7,7 @@ import pytest
 
 from toyflow.cluster import ATTEMPTS, Cluster, TaskFailed, TaskLost
 from toyflow.errors import ToyflowError
+from toyflow.flow import Decoding
 from toyflow.robot import shards
 from toyflow.robot.shards import EPISODES, PolicySeconds, SentPolicy, run_shards
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup
@@ -14,7 +15,7 @@ from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.stored import Trained
 
 RECORD = TrainingRecord("robot", {}, "flow", "beta", "stratified", 0, {})
-POLICY = SentPolicy(RECORD, Trained({}, pd.DataFrame(), {}), "cpu", 1, 1, None)
+POLICY = SentPolicy(RECORD, Trained({}, pd.DataFrame(), {}), "cpu", 1, Decoding())
 TODO = [Episode(task, state, 0, 60) for task in (1, 0) for state in range(EPISODES + 1)]
 
 

@@ -67,7 +67,8 @@ def test_damage_in_any_file_is_named_when_it_is_read(store, name, damage):
         path.unlink()
     with pytest.raises(DamagedError, match=path.name):
         training = store.training(TRAINING.key)
-        training.weights(), training.curve()
+        training.weights()
+        training.curve()
         for decoding in store.evaluations(training):
             decoding.outcomes()
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -95,7 +95,10 @@ def test_a_nan_observation_is_named(tmp_path):
             (torch.zeros(4, 2), torch.zeros(4, 2)),
             "must give a toyflow.Batch(observation, target), not a tuple.",
         ),
-        (Batch(torch.zeros(4, 2), [0.0]), "must give a target that is a tensor, not a list."),
+        (
+            Batch(torch.zeros(4, 2), cast(torch.Tensor, [0.0])),
+            "must give a target that is a tensor, not a list.",
+        ),
     ],
 )
 def test_what_is_no_batch_is_named(tmp_path, method, given, words):

@@ -5,6 +5,7 @@ sweeping          toyflow sweep
 study             run_study: a sweep of your own task, in this process
 recommending      toyflow recommend
 probing           toyflow probe
+probing_policies  toyflow probe of a policy, on a data set
 probe_selection   which models it measures
 comparing         toyflow compare
 pruning           toyflow runs prune

@@ -21,7 +21,7 @@ from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
 from toyflow.robot.data.training_part import Demonstrations
 from toyflow.robot.interface import Interface
-from toyflow.robot.lerobot.adapt import can_decode
+from toyflow.robot.lerobot.imported import can_act_in, can_average
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy_opening import find_policy
@@ -228,9 +228,13 @@ class _PlanKind(NamedTuple):
 def _plan_kind(training: StoredTraining) -> _PlanKind:
     imported = training.details.get("imported")
     if imported and "policy" not in training.details:
-        interface, kind = Interface.from_dict(imported["interface"]), imported["type"]
+        interface = Interface.from_dict(imported["interface"])
         decodable = Decodable(
-            kind, partial(can_decode, kind), uses_sampler=False, uses_grid=False, uses_noise=False
+            imported["type"],
+            partial(can_act_in, imported),
+            uses_sampler=False,
+            uses_grid=False,
+            uses_noise=can_average(imported),
         )
         return _PlanKind(interface, imported["horizon"], imported["replan"], decodable)
     spec, objective = spec_of(training), objective_of(training.record)

@@ -17,8 +17,8 @@ from typer.core import TyperCommand, TyperGroup
 INDEX = {
     "sweep_commands": {
         "sweep": "Train a model per schedule, objective and seed, and decode each in every number of steps.",
-        "recommend": "Recommend a schedule and a number of steps K for a task, from short trainings of each "
-        "schedule.",
+        "recommend": "Recommend prediction, schedule, number of steps and draws for a task, from one short "
+        "training.",
     },
     "results_commands": {
         "plot": "Draw the figures of a results folder, and write its tables as CSV.",
@@ -40,10 +40,9 @@ INDEX = {
     },
     "runs_commands": {"runs": "List, show and prune the cells of a results folder."},
     "policy_commands": {
-        "robot-train": "Train a policy on demonstrations, and evaluate it in closed loop with every number "
-        "of steps.",
+        "robot-train": "Train a policy on demonstrations, and evaluate it in closed loop in every decoding.",
         "robot-eval": "Evaluate a policy in closed loop, from the same initial states and noise for every "
-        "number of steps.",
+        "decoding: all combinations of --steps, --draws and --grid.",
         "robot-export": "Write a policy in LeRobot's files, for lerobot-eval, lerobot-record and "
         "lerobot-rollout.",
     },
@@ -60,7 +59,7 @@ INDEX = {
         "robot-replay": "Summarise and draw a run's log: actions asked for and sent, timing, interventions.",
     },
 }
-"""What each command does, in a sentence, by module and name. The command's own help says more."""
+"""What each command does, by module and name: the first paragraph of its own help."""
 
 
 class Commands(TyperGroup):

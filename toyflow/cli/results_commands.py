@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from toyflow.cli.options import OUT, Device, Out, examples
+from toyflow.cli.options import OUT, ROBOT_OUT, Device, Out, Threads, examples
 from toyflow.cli.terminal import check_torch, console, progress
+from toyflow.errors import UsageError
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -96,22 +98,77 @@ def add_commands(app: typer.Typer) -> None:
             "toyflow probe --out results/finding-1",
             "toyflow probe shift:4@beta uniform --steps 100",
             "toyflow probe 3f2a",
+            "toyflow probe results/robot/cells/KEY --dataset data/demos/libero_object",
+            "toyflow probe lerobot/smolvla_libero --dataset HuggingFaceVLA/libero --episodes 1600-1690",
+            "toyflow probe outputs/train/checkpoints/last --dataset my/robot --steps 1,2,10 --draws 1,8",
         )
     )
     def probe(
         selections: Annotated[
             list[str] | None,
-            typer.Argument(help="Schedules, objectives or keys; none for every model."),
+            typer.Argument(
+                help="Schedules, objectives or keys; none for every model. Or a policy: its folder, "
+                "OUT/cells/KEY, or a LeRobot policy, a folder or a name on the hub."
+            ),
         ] = None,
-        steps: Annotated[int, typer.Option(help="Number K of steps of the sampled paths.", min=2)] = 50,
+        dataset: Annotated[
+            str | None,
+            typer.Option(
+                help="Probe a policy on this LeRobot data set: a folder, or a name on the hub.",
+                show_default="of a policy's folder, what it was trained on",
+            ),
+        ] = None,
+        episodes: Annotated[
+            str | None,
+            typer.Option(
+                help="Episodes of the data set, such as 40-49.", show_default="held-out ones, else all"
+            ),
+        ] = None,
+        steps: Annotated[
+            str | None,
+            typer.Option(
+                help="Number K of steps of the sampled paths; of a policy, the numbers to compare.",
+                show_default="50; of a policy 1,10",
+            ),
+        ] = None,
+        draws: Annotated[
+            str | None,
+            typer.Option(
+                help="Of a policy: numbers of noises whose answers are averaged.", show_default="1,8"
+            ),
+        ] = None,
+        most: Annotated[
+            int, typer.Option("--examples", help="Most examples, or frames of the data set.")
+        ] = 500,
         device: Device = "auto",
+        threads: Threads = None,
         data_dir: Annotated[
             str | None,
             typer.Option(
                 help="Data sets of a toy task, or the demonstrations of a policy if they have moved."
             ),
         ] = None,
-        out: Out = OUT,
+        fps: Annotated[
+            float | None,
+            typer.Option(
+                help="Of a policy: actions per second at which the data were recorded.",
+                show_default="as the data set states",
+            ),
+        ] = None,
+        rename: Annotated[
+            str | None,
+            typer.Option(
+                help="Renamed cameras of a LeRobot policy: POLICY_CAMERA=DATA_CAMERA, ..., such as "
+                "front=image,wrist=eye."
+            ),
+        ] = None,
+        out: Annotated[
+            Path | None,
+            typer.Option(
+                help="Results folder; for a LeRobot policy, the one that it is added to.",
+                show_default=f"{OUT}, or {ROBOT_OUT}",
+            ),
+        ] = None,
     ) -> None:
         """Say what one step loses, and what to do about it: the anatomy of every model's one-step error.
 
@@ -120,17 +177,41 @@ def add_commands(app: typer.Typer) -> None:
         Where a model has a velocity, its error by noise level is measured, too, how straight its sampled
         paths are, and how far one step lands from many. Where a task knows the optimal field in closed form,
         that is measured as well.
+
+        A policy is probed on frames of a data set, without a simulator: its anatomy by joint and by time of
+        the action chunk, and its action errors in one step against several.
         """
         check_torch()
+        chosen = selections or []
+        if dataset is not None or (len(chosen) == 1 and _is_policy(chosen[0])):
+            _probe_policy(
+                chosen, dataset, episodes, steps, draws, most, device, threads, fps, rename,
+                out or ROBOT_OUT,
+            )  # fmt: skip
+            return
+        for flag, value in {
+            "--episodes": episodes, "--draws": draws, "--fps": fps, "--rename": rename,
+        }.items():  # fmt: skip
+            if value is not None:
+                raise UsageError(f"{flag} is for a policy: name its folder, and a data set by --dataset D.")
         from toyflow.api.probing import probe as probed
+        from toyflow.parsing import parse_steps
         from toyflow.report.probe_report import show_probe, write_probe
 
+        count, *others = parse_steps(steps or "50", "--steps")
+        if others:
+            raise UsageError(f"--steps takes one number for the models of a results folder, not {steps}.")
+        if threads is not None:
+            import torch  # heavy
+
+            torch.set_num_threads(threads)
         with progress("probing") as on_progress:
             found = probed(
-                out, selections or [], steps=steps, device=device, data_dir=data_dir, on_progress=on_progress
-            )
+                out or OUT, chosen, steps=count, device=device, examples=most, data_dir=data_dir,
+                on_progress=on_progress,
+            )  # fmt: skip
         show_probe(found, console)
-        for path in write_probe(found, out):
+        for path in write_probe(found, out or OUT):
             console.print(escape(str(path)), style="green")
 
     @app.command(
@@ -149,3 +230,46 @@ def add_commands(app: typer.Typer) -> None:
             paths = write_pages(out, PAPER)
         for path in paths:
             console.print(escape(str(path)), style="green")
+
+
+def _is_policy(name: str) -> bool:
+    """Whether this is a checkpoint's folder."""
+    path = Path(name)
+    return any((folder / "config.json").is_file() for folder in (path, path / "pretrained_model"))
+
+
+def _probe_policy(
+    policies: list[str],
+    dataset: str | None,
+    episodes: str | None,
+    steps: str | None,
+    draws: str | None,
+    examples: int,
+    device: str,
+    threads: int | None,
+    fps: float | None,
+    rename: str | None,
+    out: Path,
+) -> None:
+    """`toyflow probe CHECKPOINT --dataset D`."""
+    if len(policies) != 1:
+        raise UsageError(
+            f"--dataset probes one policy, and {len(policies)} were named: toyflow probe CHECKPOINT "
+            "--dataset D."
+        )
+    from toyflow.api.probing_policies import probe_policy  # imports torch
+    from toyflow.parsing import parse_numbers, parse_steps
+    from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
+
+    with progress("probing") as on_progress:
+        found, results = probe_policy(
+            policies[0], dataset,
+            episodes=None if episodes is None else parse_numbers(episodes, "--episodes"),
+            steps=None if steps is None else parse_steps(steps, "--steps"),
+            draws=None if draws is None else parse_numbers(draws, "--draws"),
+            examples=examples, device=device, threads=threads, fps=fps, rename=rename, out=out,
+            on_progress=on_progress,
+        )  # fmt: skip
+    show_policy_probe(found, console)
+    for path in write_policy_probe(found, results):
+        console.print(escape(str(path)), style="green")

@@ -228,7 +228,7 @@ def add_commands(app: typer.Typer) -> None:
             "toyflow recommend",
             "toyflow recommend --task dial --set certainty=0.4 --batch-size 64",
             "toyflow recommend --task class-to-image --metric frechet_distance --iterations 3500",
-            "toyflow recommend --against results/finding-1",
+            "toyflow recommend --against results/mine",
         )
     )
     def recommend(

@@ -70,6 +70,11 @@ class Planner(ABC):
     model_calls: int
     stage_seconds: defaultdict[str, float]
 
+    @property
+    def takes_noise(self) -> bool:
+        """Whether a plan depends on noise, so that the answers of several draws differ."""
+        return True
+
     @abstractmethod
     def set_decoding(self, decoding: Decoding) -> None:
         """Decode in this way from now on.

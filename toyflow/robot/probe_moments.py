@@ -12,8 +12,9 @@ from toyflow.flow import Model, Objective
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.data.moments import spread_frames
 from toyflow.robot.data.resize import resized
-from toyflow.robot.data.training_part import Demonstrations, held_out_frames
+from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.policy.checkpoint import load_policy
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
@@ -49,9 +50,8 @@ def bench_of(
             f"not {asked}); name that with --data-dir."
         )
     policy, _ = load_policy(training)
-    held_out = held_out_frames(data, Demonstrations.parse(training.record.data).hold_out)
-    among = held_out if len(held_out) else torch.arange(data.frames)
-    frames = _moments(data, policy.spec.horizon, examples, among)
+    held_out = held_out_episodes(data.episodes, Demonstrations.parse(training.record.data).hold_out)
+    frames = spread_frames(data, policy.spec.horizon, examples, held_out or None)
     chunks = data.chunks(frames, policy.spec.horizon)
     images = _images(data, policy.spec, frames)
     observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts))
@@ -91,11 +91,6 @@ class TrainedDimensions(Model):
         """See `Policy.forward`."""
         dims = x.shape[-1]
         return self.policy(pad(x, (0, ACTION_WIDTH - dims)), t, condition, r)[..., :dims]
-
-
-def _moments(data: DataSet, horizon: int, count: int, among: Tensor) -> Tensor:
-    whole = among[~data.chunks(among, horizon).is_pad.any(1)]
-    return whole[torch.linspace(0, len(whole) - 1, min(count, len(whole))).round().long()]
 
 
 def _images(data: DataSet, spec: PolicySpec, frames: Tensor) -> dict[str, Tensor]:

@@ -85,6 +85,15 @@ class DataSet:
         return self._meta.total_episodes
 
     @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """What each number of an action is called; `0`, `1`, ... where the data set does not say."""
+        names = self._meta.features[ACTION].get("names")
+        if isinstance(names, Mapping):  # {"motors": [...]} in many data sets
+            names = [name for group in names.values() if isinstance(group, list) for name in group]
+        dims = self.interface.action_dim
+        return tuple(map(str, names if names and len(names) == dims else range(dims)))
+
+    @cached_property
     def fingerprint(self) -> str:
         """First 12 hexadecimal digits of a hash of its description, statistics, states and actions."""
         digest = hashlib.sha256()
@@ -118,11 +127,6 @@ class DataSet:
         found = {"mean": values.mean(0), "std": values.std(0), "q01": low, "q99": high}
         return {name: numbers.tolist() for name, numbers in found.items()}
 
-    @property
-    def episode_numbers(self) -> Int64[Tensor, "frames"]:
-        """For each frame the number of its episode, from 0."""
-        return torch.unique(self._columns.last_frame, return_inverse=True)[1]
-
     def motion(self) -> dict[str, list[float]]:
         """The range of its actions, one number per dimension: `lower`, `upper`, and `step`, the largest
         change between consecutive actions of an episode."""
@@ -139,6 +143,20 @@ class DataSet:
         last = columns.last_frame[frames][:, None]
         prompts = [self._prompts[int(task)] for task in columns.task[frames]]
         return Chunks(columns.state[frames], prompts, columns.actions[ahead.clamp(max=last)], ahead > last)
+
+    def whole(self, horizon: int) -> Int64[Tensor, "frames"]:
+        """The frames with `horizon` actions of their episode ahead, their own included."""
+        every = torch.arange(self.frames)
+        return every[every + horizon - 1 <= self._columns.last_frame]
+
+    @property
+    def episode_numbers(self) -> Int64[Tensor, "frames"]:
+        """For each frame the number of its episode, from 0."""
+        return torch.unique(self._columns.last_frame, return_inverse=True)[1]
+
+    def first_frame_of(self, frames: Int64[Tensor, "batch"]) -> Int64[Tensor, "batch"]:
+        """The first frame of each frame's episode."""
+        return torch.searchsorted(self._columns.last_frame, self._columns.last_frame[frames])
 
     def image(self, frame: int, camera: str) -> UInt8[Tensor, "3 height width"]:
         """The image of a camera at a frame, decoded, in 0..255."""

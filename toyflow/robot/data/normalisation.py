@@ -73,8 +73,8 @@ class Normalisation:
         quantile = kind == "quantile"
         return cls(
             "quantile" if quantile else "mean-std",
-            _scaling("state statistics", state, quantile),
-            _scaling("action statistics", action, quantile),
+            scaling_of("state statistics", state, quantile),
+            scaling_of("action statistics", action, quantile),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -142,7 +142,9 @@ class Normaliser(nn.Module):
         return self.centre + self.scale * normal
 
 
-def _scaling(where: str, statistics: Mapping[str, Any], quantile: bool) -> Scaling:
+def scaling_of(where: str, statistics: Mapping[str, Any], quantile: bool = False) -> Scaling:
+    """A data set's scaling by mean and standard deviation, or by quantiles; see `Normalisation`. Raises
+    UsageError that begins with `where`."""
     centre = list(_numbers(where, statistics, "mean"))
     scale = list(_numbers(where, statistics, "std", len(centre)))
     for i, spread in enumerate(scale):

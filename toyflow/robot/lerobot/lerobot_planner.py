@@ -151,14 +151,18 @@ class LeRobotPlanner(Planner):
             return config.horizon, config.action_feature.shape[0]
         return config.chunk_size, config.max_action_dim
 
-    @cached_property
+    @property
     def takes_noise(self) -> bool:
-        """Whether normal noise decides its plans, so that draws can be averaged; for a type that is not
-        known, a plan of a blank observation tells.
+        """See `Planner`: whether normal noise decides its plans. For a type that is not known, a plan of a
+        blank observation tells.
 
         Raises:
             UsageError: it cannot plan for a batch.
         """
+        return self._answers_differ
+
+    @cached_property
+    def _answers_differ(self) -> bool:
         if self._encodes_once:
             return True
         noise = SeededNoise([0], draws=2)

@@ -39,6 +39,11 @@ class FlowPlanner(Planner):
         self.stage_seconds = defaultdict(float)
         self.set_decoding(decoding or Decoding())
 
+    @property
+    def takes_noise(self) -> bool:
+        """See `Planner`."""
+        return self.objective.uses_noise
+
     def set_decoding(self, decoding: Decoding) -> None:
         """See `Planner`."""
         decoding.check(self.objective)

@@ -101,7 +101,7 @@ def test_stand_in_assets_are_told(tmp_path):
     for assets, said in (("own", []), ("stand-in", ["stand-in assets only"])):
         training = find_checkpoint(made_policy(tmp_path / assets, assets=assets))
         planner = open_planner(training, torch.device("cpu"))
-        warnings = warnings_about(training, planner, "euler")
+        warnings = warnings_about(training, planner)
         assert len(warnings) == len(said) and all(a in b for a, b in zip(said, warnings, strict=True))
 
 

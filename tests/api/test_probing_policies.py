@@ -1,0 +1,355 @@
+"""`toyflow probe CHECKPOINT --dataset D` on small data sets, and planners whose errors are known."""
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+pytest.importorskip("lerobot")
+
+from robot.lerobot.small_pi import save_pi
+from robot.lerobot.small_smolvla import options, save_vlm
+from robot.lerobot_policies import save, save_act
+
+from toyflow.api.probing_policies import probe_planner, probe_policy
+from toyflow.errors import UsageError
+from toyflow.flow import draw_noise
+from toyflow.report.policy_probe import anatomy_frame, errors_frame, policy_sentences
+from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.data.training_part import held_out_episodes
+from toyflow.robot.interface import Interface
+from toyflow.robot.latency import Latency, Times
+from toyflow.robot.planner import Planner
+from toyflow.robot.policy.checkpoint import build_policy
+from toyflow.robot.policy.policy import Policy
+from toyflow.robot.robot_task import RobotTask
+from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Trained
+from toyflow.sweep.sweep_options import SweepOptions
+
+HORIZON = 5
+ROBOT = Interface((), state_dim=4, action_dim=3, fps=10)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """12 episodes of 20 frames without cameras; of the 3 numbers of an action the last never changes, and the
+    second varies 10 times as much as the first."""
+    from toyflow.robot.data.demos.data_set_writer import Demonstration, write_data_set
+    from toyflow.robot.data.demos.recording import Trajectory
+
+    generator = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("many") / "data"
+    folder.mkdir()
+
+    def demonstration(episode: int) -> Demonstration:
+        state = generator.normal(size=(20, 4)).astype(np.float32)
+        action = generator.normal(size=(20, 3)).astype(np.float32) * np.array([1, 10, 0], np.float32)
+        return Demonstration("go", Trajectory({}, state, action + np.array([3, 0, 2], np.float32)))
+
+    write_data_set(folder, [demonstration(episode) for episode in range(12)], ROBOT, 32)
+    return folder
+
+
+class Known(Planner):
+    """Answers with the data set's actions, plus `off`, `steps - 1` times `worse`, and `leak` times noise, in
+    standard deviations of the second number of an action."""
+
+    interface, image_size, horizon, replan, stage_seconds = ROBOT, 1, HORIZON, HORIZON, defaultdict(float)
+
+    def __init__(self, data: DataSet, leak: float = 0.0, off: float = 0.0, worse: float = 0.0, seed: int = 0):
+        every = data.chunks(torch.arange(data.frames), HORIZON)
+        self.actions = {state.tobytes(): each for state, each in zip(every.state.numpy(), every.actions)}  # noqa: B905
+        self.scale = torch.tensor([0, data.statistics("action")["std"][1], 0])
+        self.leak, self.off, self.worse, self.seed = leak, off, worse, seed
+
+    def set_decoding(self, decoding):
+        self.decoding = decoding
+
+    def answers(self, observations, seeds, draws):
+        truth = torch.stack([self.actions[seen.state.tobytes()] for seen in observations])
+        generators = [torch.Generator().manual_seed(10_000 * self.seed + seed) for seed in seeds]
+        shape = (HORIZON, 3)
+        noise = draw_noise(
+            draws, lambda: torch.stack([torch.randn(shape, generator=each) for each in generators])
+        )
+        error = self.leak * noise.reshape(draws, *truth.shape) + self.off
+        error += self.worse * (self.decoding.steps - 1)
+        return (truth + error * self.scale).float().numpy()
+
+    def latency(self):
+        return Latency(Times(0, 0), Times(0, 0), Times(0, 0))
+
+
+def cell(out: Path, data: Path, objective: str = "flow", **set_: str) -> Path:
+    """An untrained nano policy as a cell."""
+    given = {
+        "dataset": str(data), "suite": "none", "constant-dims": "keep", "horizon": str(HORIZON),
+        "language": "off", "cameras": "none", **set_,
+    }  # fmt: skip
+    options = SweepOptions().updated(
+        {
+            "task": "robot", "schedules": "shift:4", "objectives": objective, "seeds": "0", "steps": "1",
+            "out": str(out),
+        },
+        "flags",
+    )  # fmt: skip
+    options = replace(options, set={name: (value,) for name, value in given.items()})
+    [planned] = plan_sweep(options, RobotTask)
+    policy, _ = build_policy(planned.training, open_data_set(str(data)))
+    details = {
+        "policy": policy.spec.as_dict(), "normalisation": policy.normalisation.as_dict(),
+        "dataset_path": str(data), "parameters": 1, "seconds": 0.0, "made_of": {},
+    }  # fmt: skip
+    store = Store(out)
+    store.prepare()
+    weights = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
+    store.write_training(planned.training, Trained(weights, pd.DataFrame({"loss": []}), details), {})
+    return store.training(planned.training.key).folder
+
+
+def probed(checkpoint: Path, *args, **named):
+    return probe_policy(str(checkpoint), *args, device="cpu", threads=1, **named)[0]
+
+
+def test_a_known_leak_is_covered_through_the_whole_command(many, tmp_path, monkeypatch):
+    """Pure noise with a network that looks through x_0 alone is regression; a x_0 is added to its answer."""
+    a, regression = 0.6, Policy.forward
+
+    def leaky(self, x, t, condition, r=None):
+        return regression(self, torch.zeros_like(x), t, condition, r) + a * x * self.supervised
+
+    monkeypatch.setattr(Policy, "forward", leaky)
+    found = probed(cell(tmp_path, many, "pure-noise"), str(many))
+    rows = anatomy_frame(found)
+    rows = rows[rows["of"] == "actions"].set_index(["part", "name"])
+    assert rows["leak"].tolist() == pytest.approx([a**2] * len(rows), rel=0.1)
+    assert ((rows["leak_low"] < a**2) & (a**2 < rows["leak_high"])).sum() >= len(rows) - 2
+    assert rows.loc["whole chunk"]["removed_by_2"].item() == pytest.approx(1)
+    assert ("joint", "action_2") not in rows.index and len(rows) == 1 + 2 + HORIZON
+    assert set(rows["frames_are"]) == {"frames of training"}
+    assert "leaked noise: average 2 draws" in policy_sentences(found)[0]
+
+
+@pytest.mark.parametrize(("leak", "off"), [(0.3, 0.0), (0.2, 0.5)])
+def test_intervals_cover_what_is_known(many, leak, off):
+    data = DataSet(str(many))
+    covered, parts = 0, {}
+    for seed in range(30):
+        found = probe_planner(Known(data, leak, off, seed=seed), data, steps=[1], draws=[1, 2], examples=60)
+        parts = found.model.anatomy.intervals()
+        covered += parts["leak"].low <= leak**2 / 2 <= parts["leak"].high
+    assert covered >= 26
+    assert parts["bias_and_spread"].estimate == pytest.approx(off**2 / 2, abs=0.01)
+
+
+def test_one_step_against_ten_is_paired(many):
+    """Both have the same leak, so that all of the difference is what ten steps add."""
+    data = DataSet(str(many))
+    found = probe_planner(Known(data, 0.3, off=0.1, worse=0.05), data, steps=[1, 10], draws=[1, 8])
+    rows = errors_frame(found)
+    moves = rows[(rows["of"] == "moves") & (rows["name"] == "action_1") & (rows["unit"] == "rms moves")]
+    white = moves[moves["draws"] == 1]["rms"]  # as the data's actions are: an offset moves nothing
+    assert len(white) == 2 and white.tolist() == pytest.approx([0.3, 0.3], rel=0.05)
+    rows = rows[rows["of"] == "actions"].set_index(["part", "name", "unit", "steps", "draws"])
+    one, ten = (rows.loc[("joint", "action_1", "standard deviations", steps, 1)] for steps in (1, 10))
+    assert one["rms"] == pytest.approx(np.hypot(0.3, 0.1), rel=0.03)
+    assert ten["rms"] == pytest.approx(np.hypot(0.3, 0.55), rel=0.03)
+    assert one["minus"] == "K=10" and one["difference"] == pytest.approx(one["rms"] - ten["rms"], rel=1e-6)
+    assert one["difference_high"] < 0 and one["difference_high"] - one["difference_low"] < 0.05
+    eight = rows.loc[("joint", "action_1", "standard deviations", 1, 8)]
+    assert eight["rms"] == pytest.approx(0.1, rel=0.03)
+    deviation = data.statistics("action")["std"][1]
+    robot = rows.loc[("joint", "action_1", "robot's units", 1, 1)]
+    assert robot["rms"] == pytest.approx(one["rms"] * deviation, rel=1e-4)
+    assert rows.loc[("joint", "action_0", "robot's units", 1, 1)]["rms"] == pytest.approx(0, abs=1e-6)
+    assert rows.loc[("joint", "action_2", "robot's units", 10, 1)]["rms"] == pytest.approx(0, abs=1e-6)
+    said = policy_sentences(found)
+    assert any(line.startswith("In one step actions err by") and ": better by" in line for line in said)
+    assert "is not known" in said[-1]
+
+
+def test_a_plan_of_several_draws_errs_as_their_mean(many):
+    data = DataSet(str(many))
+    found = probe_planner(Known(data, 0.4), data, steps=[1], draws=[1, 4, 16], examples=30)
+    rms = {each.draws: np.sqrt(found.actions.scaled(each).mean()) for each in found.decodings}
+    assert rms[1] == pytest.approx(0.4 / 2**0.5, rel=0.05)
+    assert rms[4] < 1e-6 and rms[16] < 1e-6  # pairs of noise cancel
+
+
+def test_what_is_written_and_said(many, tmp_path):
+    policy = cell(tmp_path, many)
+    seen = []
+    found, out = probe_policy(
+        str(policy), examples=24, device="cpu", threads=1, on_progress=lambda *each: seen.append(each)
+    )
+    assert out == tmp_path and seen[-1] == (24, 24)
+    written = write_policy_probe(found, out)
+    assert [path.name for path in written] == [
+        "anatomy.csv",
+        "errors.csv",
+        "probe.json",
+        "anatomy.png",
+        "errors.png",
+    ]
+    assert {path.parent for path in written} == {tmp_path / "probe" / f"{policy.name}-data"}
+    for figure in written[3:]:
+        pixels = np.asarray(Image.open(figure).convert("L"))
+        assert min(pixels.shape) > 300 and pixels.std() > 10
+    for table in written[:2]:
+        frame = pd.read_csv(table)
+        assert set(frame["frames_are"]) == {"frames of training"} and set(frame["episodes"]) == {12}
+        assert set(frame["interval"]) == {"t over episodes"} and set(frame["frames"]) == {24}
+    summary = json.loads(written[2].read_text())
+    assert summary["frames_are"] == "frames of training" and list(summary["actions"]["rms"]) == [
+        "K=1", "K=1 M=8", "K=10", "K=10 M=8",
+    ]  # fmt: skip
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    show_policy_probe(found, console)
+    text = " ".join(console.export_text().split())
+    for words in (
+        "t over episodes",
+        "frames of training",
+        "no test",
+        "one step loses",
+        "In one step actions",
+    ):
+        assert words in text
+    assert "test frames" not in text
+
+
+def test_a_regression_has_no_leak_and_errs_all_the_same(many, tmp_path):
+    policy = cell(tmp_path, many, "regression")
+    found = probed(policy, examples=24)
+    assert [each.label for each in found.decodings] == ["K=1"] and found.model.steps is None
+    assert float(found.model.anatomy.leak.abs().max()) == 0
+    assert any("leak is 0 by construction" in sentence for sentence in policy_sentences(found))
+    assert errors_frame(found)["rms"].max() > 0 and "one step and one draw" in policy_sentences(found)[-2]
+    with pytest.raises(UsageError, match="takes no noise: its leak is 0 by construction"):
+        probed(policy, draws=[1, 8])
+
+
+def test_frames_are_what_the_checkpoint_says(many, tmp_path):
+    policy = cell(tmp_path, many)
+    short = {"examples": 12, "steps": [1], "draws": [1]}
+    assert probed(policy, **short).origin == "frames of training"
+    named = probed(policy, episodes=[3, 7], **short)
+    assert named.origin == "frames of training" and set(named.groups) == {3, 7}
+    policy, kept = cell(tmp_path, many, **{"hold-out": "0.25"}), set(held_out_episodes(12, 0.25))
+    held_out = probed(policy, **short)
+    assert held_out.origin == "held-out episodes" and set(held_out.groups) == kept and len(kept) == 3
+    assert policy_sentences(held_out)[-1].endswith("data: held-out episodes.")
+    others = sorted({*range(12)} - kept)
+    assert probed(policy, episodes=others, **short).origin == "frames of training"
+    assert probed(policy, episodes=[*kept, others[0]], **short).origin == "frames of training"
+
+
+@pytest.fixture(scope="module")
+def smolvla(tmp_path_factory):
+    pytest.importorskip("num2words", reason="SmolVLA's processor needs num2words")
+    folder = tmp_path_factory.mktemp("smolvla")
+    return save(folder / "policy", "smolvla", **options(save_vlm(folder / "vlm")))
+
+
+def test_a_smolvla_of_random_weights(smolvla, small, tmp_path):
+    found = probed(smolvla, str(small[0]), examples=4, steps=[1, 2], draws=[1, 2], out=tmp_path)
+    assert found.takes_noise and found.model.label.startswith("lerobot:smolvla")
+    assert found.origin == "frames that may be of training" and found.model.steps == 2
+    assert float(found.model.anatomy.leak.mean()) > 0.1  # one step keeps most of the noise
+    assert len(write_policy_probe(found, tmp_path)) == 5
+
+
+def test_episodes_that_lerobot_did_not_train_on(smolvla, small, tmp_path):
+    said = {"dataset": {"repo_id": "local/small", "root": str(small[0]), "episodes": [0, 1]}}
+    (smolvla / "train_config.json").write_text(json.dumps(said))
+    short = {"examples": 2, "steps": [1], "draws": [1], "out": tmp_path}
+    try:
+        assert probed(smolvla, str(small[0]), episodes=[0, 2], **short).origin == "frames of training"
+        with pytest.raises(UsageError, match="at least 2 episodes"):
+            probed(smolvla, str(small[0]), episodes=[2], **short)
+    finally:
+        (smolvla / "train_config.json").unlink()
+
+
+def test_an_act_of_random_weights(small, tmp_path):
+    found = probed(save_act(tmp_path / "act"), str(small[0]), examples=4, out=tmp_path)
+    assert not found.takes_noise and [each.label for each in found.decodings] == ["K=1"]
+    assert any("leak is 0 by construction" in sentence for sentence in policy_sentences(found))
+
+
+def test_a_pi0_of_random_weights(small, tmp_path, monkeypatch):
+    from importlib.metadata import version
+
+    from packaging.version import Version
+
+    if Version(version("lerobot")) < Version("0.6"):
+        pytest.skip("pi0 needs LeRobot 0.6: 0.4 wants a patched transformers")
+    folder = save_pi(tmp_path / "pi0", "pi0", monkeypatch)
+    found = probed(folder, str(small[0]), examples=4, steps=[1, 2], draws=[1, 2], out=tmp_path)
+    assert found.takes_noise and found.model.steps == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"examples": 1}, "at least 2 frames, got --examples 1"),
+        ({"episodes": [4]}, "at least 2 episodes"),
+        ({"episodes": [11, 12, 13]}, "has episodes 0 to 11, and no episode 12-13"),
+        ({"draws": [3]}, "draws must be 1 or an even number"),
+        ({"steps": [0]}, "steps must be a whole number of 1 or more"),
+        ({"fps": 20.0}, "runs at 20 steps per second, the policy was made for 10"),
+    ],
+)
+def test_bad_input(many, tmp_path, given, message):
+    policy = cell(tmp_path, many)
+    with pytest.raises(UsageError, match=message) as error:
+        probed(policy, **{"examples": 12, **given})
+    assert "\n" not in str(error.value)
+
+
+def test_data_that_do_not_fit(many, small, smolvla, tmp_path):
+    policy = cell(tmp_path, many)
+    with pytest.raises(UsageError, match="has actions of 2 numbers, the policy was made for 3"):
+        probed(policy, str(small[0]))
+    with pytest.raises(UsageError, match="has no camera front, which the policy uses; it has none"):
+        probed(smolvla, str(many), out=tmp_path)
+    with pytest.raises(UsageError, match="does not say what it was trained on: name a data set by --dataset"):
+        probed(smolvla, out=tmp_path)
+    long = cell(tmp_path, many, horizon="30")
+    with pytest.raises(UsageError, match=r"no episode of .* is as long as a chunk of 30 actions"):
+        probed(long)
+
+
+def test_the_command(many, tmp_path, toyflow):
+    policy = cell(tmp_path, many)
+    done = toyflow(
+        "probe", str(policy), "--dataset", str(many), "--examples", "12", "--steps", "1", "--draws", "1,2",
+        "--threads", "1", "--device", "cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "frames of training" in done.stdout and "So: " in done.stdout
+    assert len(list((tmp_path / "probe").glob("*/*"))) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("uniform", "--episodes", "4-5"), "--episodes is for a policy: name its folder"),
+        (("uniform", "--steps", "1,10"), "--steps takes one number for the models of a results folder"),
+        (("one", "two", "--dataset", "d"), "--dataset probes one policy, and 2 were named"),
+        (("nowhere", "--dataset", "d"), "nowhere is no checkpoint"),
+    ],
+)
+def test_bad_input_of_the_command(toyflow, words, message):
+    done = toyflow("probe", *words)
+    assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
