@@ -138,6 +138,14 @@ def test_two_trainings_are_said_and_a_spread_is_explained():
     assert "every token on its own (joint share 0.10, below 0.25)" in apart[2]
 
 
+def test_that_a_spread_may_not_be_learned_yet_is_said():
+    early = replace(COIN, spread=0.001)
+    sentences = recommendation_sentences(recommended(early, early))
+    assert "too little to lose. But one step misses 55%, so a spread may not be learned yet." in sentences[2]
+    assert "But" not in recommendation_sentences(recommended(DETERMINED))[1]
+    assert "Cost: a training of 150 and one of 150 iterations" in sentences[-1]
+
+
 def test_scores_choose_the_cheapest_within_two_points_or_a_tenth_of_a_distance():
     found = recommended(DETERMINED)
     stage = replace(found.stages[0], scores={(1, 1): 0.87, (1, 2): 0.89, (10, 1): 0.91})

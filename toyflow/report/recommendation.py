@@ -189,7 +189,7 @@ def recommendation_sentences(found: Recommendation) -> list[str]:
     if found.reason == "one step":
         sentences.append(_draws(choice, last))
     sentences.append(_by_scores(found))
-    trainings = ", ".join(str(stage.evidence.iterations) for stage in found.stages)
+    trainings = " and one of ".join(str(stage.evidence.iterations) for stage in found.stages)
     threads = f"{ran['threads']} thread{'s' * (ran['threads'] > 1)}"
     sentences += [
         f"Schedule and prediction are always {choice.schedule} and {choice.prediction}. {TESTED}",
@@ -244,7 +244,10 @@ def _steps(reason: Reason, e: Evidence) -> str:
             f"One step: samples vary by {share} under one condition, but every token on its own (joint share "
             f"{e.joint:.2f}, below {JOINT:g}), so that the mean is read as the likeliest of each."
         )
-    return f"One step: samples in {MANY} steps vary by {share} under one condition: too little to lose."
+    little = f"One step: samples in {MANY} steps vary by {share} under one condition: too little to lose."
+    if e.rest < SPREAD * e.variance:
+        return little
+    return f"{little} But one step misses {e.rest / e.variance:.0%}, so a spread may not be learned yet."
 
 
 def _draws(choice: Choice, e: Evidence) -> str:
