@@ -65,7 +65,8 @@ def recommend(
         on_progress: of the probe.
 
     Raises:
-        UsageError: several settings at once, a fraction outside (0, 1], a metric that does not exist.
+        UsageError: several settings, grids or draws at once, a fraction outside (0, 1], a metric that does
+            not exist.
         ToyflowError: a training failed, or the metric is not a number.
 
     Example:
@@ -83,6 +84,8 @@ def recommend(
         raise UsageError(
             "recommend looks at one recipe; give iterations, batch size and learning rate one value."
         )
+    if len(options.grid) > 1 or len(options.draws) > 1:
+        raise UsageError("recommend looks at one decoding but for its steps; give grid and draws one value.")
     subject: Any = load_subject(options.task) if task is None else task
     if subject.runner != Task.runner:
         raise UsageError(f"recommend supports toy tasks only, not {options.task!r}.")
