@@ -11,7 +11,7 @@ import numpy as np
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import load_results, set_metrics_of
+from toyflow.report.results import load_results, prediction_of, set_metrics_of
 from toyflow.report.selection import Selection, Selector, select, values_that_vary
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
@@ -203,7 +203,8 @@ def _pooled(
 def _confounded(a: Selection, b: Selection) -> dict[str, tuple[str, str]]:
     """See `Pair.confounded`. What only one of the two has, as a sampler, comes with its objective."""
     settings = [
-        {"objective": each.objective, "schedule": each.schedule} | dict(selection.description)
+        {"objective": each.objective, "schedule": each.schedule, "prediction": prediction_of(each)}
+        | dict(selection.description)
         for selection in (a, b)
         for each in [next(iter(selection.by_seed.values())).training.record]
     ]
