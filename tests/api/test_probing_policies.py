@@ -18,9 +18,12 @@ from robot.lerobot.small_pi import save_pi
 from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import save, save_act
 
+from toyflow.api.probing import probe
 from toyflow.api.probing_policies import probe_planner, probe_policy
 from toyflow.errors import UsageError
 from toyflow.flow import draw_noise
+from toyflow.report.anatomy_report import anatomy_frame as dissected_frame
+from toyflow.report.anatomy_report import anatomy_table, over_seeds
 from toyflow.report.policy_probe import anatomy_frame, errors_frame, policy_sentences
 from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
 from toyflow.robot.data.data_set import DataSet
@@ -252,6 +255,24 @@ def test_frames_are_what_the_checkpoint_says(many, tmp_path):
     others = sorted({*range(12)} - kept)
     assert probed(policy, episodes=others, **short).origin == "frames of training"
     assert probed(policy, episodes=[*kept, others[0]], **short).origin == "frames of training"
+
+
+def test_a_results_folder_of_policies_is_probed_over_episodes(many, tmp_path):
+    """Each on frames of its own horizon, with intervals over episodes, and what the frames were to it."""
+    cell(tmp_path, many)
+    cell(tmp_path, many, horizon="8", **{"hold-out": "0.25"})
+    cell(tmp_path, many, horizon="9")
+    found = probe(tmp_path, steps=2, examples=24, device="cpu").anatomies
+    by_horizon = {model.anatomy.leak.shape[1]: model for model in found}
+    assert {horizon: model.origin for horizon, model in by_horizon.items()} == {
+        5: "frames of training", 8: "held-out episodes", 9: "frames of training",
+    }  # fmt: skip
+    groups = [by_horizon[horizon].anatomy.groups for horizon in (5, 8)]
+    assert {len(each.unique()) for each in groups if each is not None} == {12, 3}
+    rows = over_seeds(found)
+    assert {(each.groups, each.conditions) for each in rows} == {(12, 24), (3, 24)}
+    assert "12 groups of 24 conditions (frames of training)" in str(anatomy_table(rows).caption)
+    assert set(dissected_frame(rows)["conditions_are"]) == {"frames of training", "held-out episodes"}
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from toyflow.report.anatomy_report import DissectedModel
 from toyflow.report.policy_probe import Origin, PlanErrors, ProbedPolicy
 from toyflow.robot.data.data_set import ACTION, DataSet
 from toyflow.robot.data.data_source import open_data_set, short_name
-from toyflow.robot.data.moments import observations_at, spread_frames
+from toyflow.robot.data.moments import episodes_of, observations_at, spread_frames
 from toyflow.robot.data.normalisation import scaling_of
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
@@ -147,12 +147,7 @@ def probe_planner(
     counts = _steps(planner, steps)
     averaged = _draws(planner, draws)
     frames = spread_frames(data, planner.horizon, examples, episodes)
-    groups = data.episode_numbers[frames]
-    if len(groups.unique()) < 2:
-        raise UsageError(
-            f"a probe needs frames of at least 2 episodes, as intervals are over episodes; the {len(frames)} "
-            f"of data set {data.where} are all of episode {int(groups[0])}. Name others by --episodes."
-        )
+    groups = episodes_of(data, frames)
     decoded = _decoded(planner, data, frames, _noises(planner, counts, averaged), on_progress)
     actions = data.chunks(frames, planner.horizon).actions.double()
     decoded = {count: found.double() for count, found in decoded.items()}
