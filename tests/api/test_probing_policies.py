@@ -21,7 +21,7 @@ from robot.lerobot_policies import save, save_act
 from toyflow.api.probing import probe
 from toyflow.api.probing_policies import probe_planner, probe_policy
 from toyflow.errors import UsageError
-from toyflow.flow import draw_noise
+from toyflow.flow import Decoding, draw_noise
 from toyflow.report.anatomy_report import anatomy_frame as dissected_frame
 from toyflow.report.anatomy_report import anatomy_table, over_seeds
 from toyflow.report.policy_probe import anatomy_frame, errors_frame, policy_sentences
@@ -188,6 +188,55 @@ def test_a_plan_of_several_draws_errs_as_their_mean(many):
     rms = {each.draws: np.sqrt(found.actions.scaled(each).mean()) for each in found.decodings}
     assert rms[1] == pytest.approx(0.4 / 2**0.5, rel=0.05)
     assert rms[4] < 1e-6 and rms[16] < 1e-6  # pairs of noise cancel
+
+
+class Fading(Known):
+    """The more steps, the smaller its error: a leak that a pair of draws cancels, and a small bias."""
+
+    def answers(self, observations, seeds, draws):
+        truth = np.stack([self.actions[seen.state.tobytes()].numpy() for seen in observations])
+        return truth + (super().answers(observations, seeds, draws) - truth) / self.decoding.steps
+
+
+class Coin(Known):
+    """In one step 0, where the data's actions are +-1 away; in several, one of both."""
+
+    def answers(self, observations, seeds, draws):
+        truth = np.stack([self.actions[seen.state.tobytes()].numpy() for seen in observations])
+        side = np.sign(super().answers(observations, seeds, draws) - truth)[..., :1, :]
+        truly = np.array([1 - 2 * (seed % 2) for seed in seeds])[:, None, None]
+        away = -truly + (side if self.decoding.steps > 1 else 0)
+        return (truth + away * self.scale.numpy()).astype(np.float32)
+
+
+def test_steps_are_kept_where_draws_leave_one_step_worse(many):
+    """Draws take all of the leak; what they leave is too small for the anatomy, but more than ten steps'."""
+    data = DataSet(str(many))
+    found = probe_planner(Fading(data, 0.6, off=0.1), data, steps=[1, 10], draws=[1, 8])
+    assert found.one_step == Decoding(draws=2) in found.decodings
+    assert [each.label for each in found.decodings] == ["K=1", "K=1 M=2", "K=1 M=8", "K=10", "K=10 M=8"]
+    assert all(errors.diagnosis.steps == 1 for errors in found.errors)
+    assert set(found.worse) == {"actions"} and found.advice == Decoding(10)
+    said = policy_sentences(found)
+    assert said[-2].startswith(
+        "So: keep 10 steps: the mean of 2 draws removes most of the leak, but one step still errs by more than "
+        "these in actions (by 0.02"
+    )
+    [two] = [line for line in said if line.startswith("In one step with the mean of 2 draws")]
+    assert "worse by" in two.split("; ")[0] and "better by" in two.split("; ")[1]
+    enough = probe_planner(Fading(data, 0.6), data, steps=[1, 10], draws=[1])
+    assert enough.advice == Decoding(draws=2) and not enough.worse
+    assert policy_sentences(enough)[-2] == "So: one step, with the mean of 2 draws."
+
+
+def test_a_mean_of_two_ways_is_not_called_better(many):
+    data = DataSet(str(many))
+    found = probe_planner(Coin(data, 1.0), data, steps=[1, 10], draws=[1])
+    assert found.actions.diagnosis.steps == 10 and found.advice == Decoding(10)
+    said = policy_sentences(found)
+    [one] = [line for line in said if line.startswith("In one step actions")]
+    assert "as averages do where demonstrations differ" in one and "better" not in one
+    assert said[-2] == "So: keep 10 steps."
 
 
 def test_what_is_written_and_said(many, tmp_path):

@@ -67,7 +67,8 @@ def probe_policy(
         episodes: numbers of the episodes to take frames of; None for those that were held out of the training
             of a policy of toyflow, where some were, else for all.
         steps: numbers K of steps whose action errors are compared; None for 1 and 10 where the policy can.
-        draws: numbers M of averaged draws; None for 1 and 8 where the policy takes noise.
+        draws: numbers M of averaged draws; None for 1 and 8 where the policy takes noise. What the anatomy
+            advises is added, in one step.
         examples: most frames.
         fps: actions per second at which the data were recorded; None for what the data set says or, of the
             data that the policy was trained on, what the training was told.
@@ -155,9 +156,12 @@ def probe_planner(
     may_predict_data = _may_predict_data(planner)
 
     def errors_of(
-        of: Literal["actions", "moves"], scale: tuple[float, ...], changed: Callable[[Tensor], Tensor]
+        of: Literal["actions", "moves"],
+        scale: tuple[float, ...],
+        changed: Callable[[Tensor], Tensor],
+        once: Sequence[int],
     ) -> PlanErrors:
-        """The errors of what `changed` makes of chunks."""
+        """The errors of what `changed` makes of chunks, of plans in one step that average `once` draws."""
         answers = {count: changed(found) for count, found in decoded.items()}
         targets = changed(actions)
         anatomy = _anatomy(answers, targets, scale, sampled, groups)
@@ -165,20 +169,26 @@ def probe_planner(
             of,
             DissectedModel(label, "", None, anatomy, 1.0, sampled, may_predict_data, key),
             scale,
-            _squared_errors(answers, targets, averaged),
+            _squared_errors(answers, targets, averaged, once),
         )
 
     steps_of_data = _moves(actions).square().flatten(0, 1)
     moved = tuple(steps_of_data.mean(0).sqrt().tolist()) if len(steps_of_data) else ()
-    return ProbedPolicy(
-        actions=errors_of("actions", scaling.scale, lambda chunks: chunks),
-        moves=errors_of("moves", moved, _moves) if any(moved) else None,
-        takes_noise=planner.takes_noise,
-        dataset=short_name(data.where),
-        fingerprint=data.fingerprint,
-        origin=origin,
-        joints=data.action_names,
-    )
+
+    def measured(once: Sequence[int]) -> ProbedPolicy:
+        return ProbedPolicy(
+            actions=errors_of("actions", scaling.scale, lambda chunks: chunks, once),
+            moves=errors_of("moves", moved, _moves, once) if any(moved) else None,
+            takes_noise=planner.takes_noise,
+            dataset=short_name(data.where),
+            fingerprint=data.fingerprint,
+            origin=origin,
+            joints=data.action_names,
+        )
+
+    found = measured(averaged)
+    advised = found.one_step.draws  # is measured, too
+    return found if advised in averaged else measured(sorted({*averaged, advised}))
 
 
 def origin_of(
@@ -331,14 +341,15 @@ def _squared_errors(
     answers: Mapping[int, Float[Tensor, "draws frames times action"]],
     targets: Float[Tensor, "frames times action"],
     averaged: Sequence[int],
+    once: Sequence[int],
 ) -> dict[Decoding, Float[Tensor, "frames times action"]]:
-    """E (plan - target)^2 of plans that average M answers, over all such plans of the noises from which every
-    number of steps was decoded."""
+    """E (plan - target)^2 of plans that average M answers, for M of `averaged` or, in one step, of `once`; over
+    all such plans of the noises from which every number of steps was decoded, or one plan of more."""
     common = min(map(len, answers.values()))
     found: dict[Decoding, Tensor] = {}
     for count, every in answers.items():
-        for draws in averaged:
-            whole = common // draws * draws
+        for draws in once if count == 1 else averaged:
+            whole = max(common // draws, 1) * draws
             plans = every[:whole].unflatten(0, (-1, draws)).mean(1)
             found[Decoding(count, draws=draws)] = (plans - targets).square().mean(0)
     return found

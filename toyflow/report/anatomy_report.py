@@ -106,7 +106,7 @@ def over_seeds(models: Sequence[DissectedModel]) -> list[DissectedLabel]:
                 first.steps,
                 parts,
                 advice,
-            )  # fmt: skip
+            )
         )
     return found
 

@@ -58,8 +58,8 @@ def episodes_of(data: DataSet, frames: Int64[Tensor, "frames"]) -> Int64[Tensor,
     if len(episodes.unique()) < 2:
         raise UsageError(
             f"a probe needs frames of at least 2 episodes, as intervals are over episodes; the {len(frames)} "
-            f"of data set {data.where} are all of episode {int(episodes[0])}. Probe the policy by its folder, "
-            "and name others by --episodes."
+            f"of data set {data.where} are all of episode {int(episodes[0])}. Probe the policy by its "
+            "folder, and name others by --episodes."
         )
     return episodes
 
