@@ -205,7 +205,7 @@ class Coin(Known):
         truth = np.stack([self.actions[seen.state.tobytes()].numpy() for seen in observations])
         side = np.sign(super().answers(observations, seeds, draws) - truth)[..., :1, :]
         truly = np.array([1 - 2 * (seed % 2) for seed in seeds])[:, None, None]
-        away = -truly + (side if self.decoding.steps > 1 else 0)
+        away = -truly + side * (self.decoding.steps > 1)
         return (truth + away * self.scale.numpy()).astype(np.float32)
 
 
@@ -219,8 +219,8 @@ def test_steps_are_kept_where_draws_leave_one_step_worse(many):
     assert set(found.worse) == {"actions"} and found.advice == Decoding(10)
     said = policy_sentences(found)
     assert said[-2].startswith(
-        "So: keep 10 steps: the mean of 2 draws removes most of the leak, but one step still errs by more than "
-        "these in actions (by 0.02"
+        "So: keep 10 steps: the mean of 2 draws removes most of the leak, but one step still errs by more "
+        "than these in actions (by 0.02"
     )
     [two] = [line for line in said if line.startswith("In one step with the mean of 2 draws")]
     assert "worse by" in two.split("; ")[0] and "better by" in two.split("; ")[1]
@@ -264,7 +264,7 @@ def test_what_is_written_and_said(many, tmp_path):
         assert set(frame["interval"]) == {"t over episodes"} and set(frame["frames"]) == {24}
     summary = json.loads(written[2].read_text())
     assert summary["frames_are"] == "frames of training" and list(summary["actions"]["rms"]) == [
-        "K=1", "K=1 M=8", "K=10", "K=10 M=8",
+        "K=1", "K=1 M=2", "K=1 M=8", "K=10", "K=10 M=8",
     ]  # fmt: skip
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     show_policy_probe(found, console)

@@ -343,8 +343,8 @@ def _squared_errors(
     averaged: Sequence[int],
     once: Sequence[int],
 ) -> dict[Decoding, Float[Tensor, "frames times action"]]:
-    """E (plan - target)^2 of plans that average M answers, for M of `averaged` or, in one step, of `once`; over
-    all such plans of the noises from which every number of steps was decoded, or one plan of more."""
+    """E (plan - target)^2 of plans that average M answers, M of `averaged` or, in one step, of `once`: over
+    all such plans of the noises from which every number of steps was decoded, or over one plan of more."""
     common = min(map(len, answers.values()))
     found: dict[Decoding, Tensor] = {}
     for count, every in answers.items():

@@ -145,8 +145,8 @@ class ProbedPolicy:
 
     @property
     def advice(self) -> Decoding:
-        """The most steps that the anatomy of actions or moves asks for; else the reference's, where `one_step`
-        is worse; else `one_step`."""
+        """The most steps that the anatomy of actions or moves asks for; where that is one, the reference's if
+        `one_step` is worse, else `one_step`."""
         steps = max(errors.diagnosis.steps for errors in self.errors)
         if steps == 1 and self.worse:
             steps = self.reference.steps
@@ -316,9 +316,8 @@ def _advice(probed: ProbedPolicy) -> str:
         draws = probed.one_step.draws
         but = f"the mean of {draws} draws removes most of the leak, but " if draws > 1 else ""
         training = ", or train with --predict data" if probed.model.may_predict_data else ""
-        return (
-            f"So: keep {advice.steps} steps{training}: {but}one step still errs by more than these in {worse}."
-        )
+        still = f"{but}one step still errs by more than these in {worse}"
+        return f"So: keep {advice.steps} steps{training}: {still}."
     if advice.draws > 1:
         return f"So: one step, with the mean of {advice.draws} draws."
     return "So: one step and one draw."
