@@ -40,6 +40,20 @@ def test_a_sample_is_the_mean_of_the_answers_each_alone(draws):
     torch.testing.assert_close(got, one_by_one.mean(0))
 
 
+def test_more_draws_than_one_batch_takes_are_decoded_in_parts(monkeypatch):
+    condition, noise = torch.randn(6, 3), noise_of(8)
+    whole = Decoding(draws=8).answers(PureNoise(), leaky, condition, noise)
+    rows = []
+
+    def counted(x, t, condition):
+        rows.append(len(x))
+        return leaky(x, t, condition)
+
+    monkeypatch.setattr("toyflow.flow.decoding.MOST_ROWS", 20)
+    torch.testing.assert_close(Decoding(draws=8).answers(PureNoise(), counted, condition, noise), whole)
+    assert rows == [18, 18, 12]
+
+
 def test_a_pair_removes_the_odd_leak_and_keeps_the_even_one():
     condition, noise = torch.zeros(6, 3), noise_of(2)
     got = Decoding(draws=2).sample(PureNoise(), leaky, condition, noise)
@@ -77,7 +91,7 @@ def test_grids_are_a_schedule_s_quantiles_or_times_one_by_one():
     assert parse_grid("uniform").points(2).tolist() == [0, 0.5, 1]
     assert parse_grid("shift:3").points(2).tolist() == [0, 0.25, 1]
     assert parse_grid("0:0.9:1").points(2).tolist() == pytest.approx([0, 0.9, 1])
-    assert parse_grid("0:0.9:1.0").name == "0:0.9:1" and parse_grid("0:0.9:1").steps == 2
+    assert parse_grid("-0:0.9:1.0").name == "0:0.9:1" and parse_grid("0:0.9:1").steps == 2
     torch.testing.assert_close(
         parse_grid("beta").points(4).double(),
         parse_schedule("beta").icdf(torch.linspace(0, 1, 5).double()),
@@ -115,6 +129,15 @@ def test_a_model_is_asked_at_the_times_of_the_grid(name):
         (lambda: parse_grid("point:0"), "runs from 0 to 0"),
         (lambda: parse_grid("nonsense"), "nonsense"),
         (lambda: Decoding(3, grid="0.5:point:0+0.5:uniform"), "names a time twice"),
+        (lambda: parse_grid("0:0.999999999:1").points(2), "names a time twice"),
+        (
+            lambda: Decoding(draws=8).sample(PureNoise(), leaky, torch.zeros(6, 3), noise_of(2)),
+            "8 draws need",
+        ),
+        (
+            lambda: Decoding(draws=8).sample(PureNoise(), leaky, torch.zeros(6, 3), noise_of(1)),
+            "8 draws need",
+        ),
         (lambda: Decoding(draws=2).check(Regression()), "nothing to average"),
         (lambda: Decoding(2).check(PureNoise()), "cannot decode in 2 steps"),
         (lambda: Decoding(2, grid="shift:3").check(Shortcut(Uniform())), "steps of its own"),

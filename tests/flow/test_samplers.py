@@ -5,9 +5,26 @@ import pytest
 import torch
 
 from toyflow.errors import UsageError
-from toyflow.flow import parse_sampler, uniform_grid
+from toyflow.flow import Sampler, parse_sampler, uniform_grid
 
 NAMES = ["euler", "midpoint", "heun"]
+
+
+def test_a_sampler_finds_out_whether_it_asks_at_the_end():
+    assert [parse_sampler(name).asks_end for name in NAMES] == [False, False, True]
+
+    def step(velocity, x, t, h):
+        return x + h * velocity(x, t + h)  # implicit in form only
+
+    theirs = Sampler("theirs", step, order=1, calls_per_step=1, source="a plug-in that declares nothing")
+    asked = []
+
+    def field(x, t):
+        asked.append(float(t[0]))
+        return torch.ones_like(x)
+
+    theirs(field, torch.zeros(1, 1), uniform_grid(4), open_end=True)
+    assert max(asked) < 1
 
 
 @pytest.mark.parametrize("name", NAMES)

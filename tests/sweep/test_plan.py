@@ -154,9 +154,16 @@ def test_the_default_prediction_grid_and_draws_leave_keys_as_they_were():
     assert "prediction" not in old[0].training.as_dict()
 
 
+def test_equal_times_are_one_decoding_whatever_the_grid_is_called():
+    grids = ["uniform", "shift:3", "0:1", "0:0.5:1"]
+    [cell] = plan_cells(replace(GRID, schedules=["uniform"], seeds=[0], steps=[1, 2], grids=grids))
+    assert [(e.steps, e.grid) for e in cell.evaluations] == [(1, None), (2, None), (2, "shift:3")]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"grids": ["0.5:point:0+0.5:uniform"]}, "names a time twice"),
         ({"predict": ["noise"]}, "says nothing of the data"),
         ({"predict": ["data"], "objectives": ["mip"]}, "--predict data: mip has no choice"),
         ({"draws": [3]}, "1 or an even number"),

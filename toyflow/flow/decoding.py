@@ -16,6 +16,9 @@ from toyflow.flow.model import Model, Predictor, repeat_condition
 from toyflow.flow.objectives import Objective
 from toyflow.flow.samplers import Sampler, euler, parse_sampler
 
+MOST_ROWS = 4096
+"""Most rows, draws x batch, of one call of a model."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -98,9 +101,17 @@ class Decoding:
             model, condition: as for `Objective.decode`; with several draws the condition is a tensor, or
                 tuples, lists and dictionaries of tensors, the batch first.
             noise: x0 ~ N(0, I), [batch, ...] for one draw, else [draws, batch, ...], see `draw_noise`.
+
+        Raises:
+            UsageError: noise for another number of draws.
         """
         if self.draws == 1:
             return self._decode(objective, model, condition, noise)
+        if len(noise) != self.draws:
+            raise UsageError(
+                f"{self.draws} draws need noise [{self.draws}, batch, ...], got {list(noise.shape)}; see "
+                "toyflow.draw_noise."
+            )
         return self.answers(objective, model, condition, noise).mean(0)
 
     def answers(
@@ -110,11 +121,17 @@ class Decoding:
         condition: Any,
         noise: Float[Tensor, "draws batch ..."],
     ) -> Float[Tensor, "draws batch ..."]:
-        """The answer from each noise, in one batched call; see `sample`."""
-        draws, batch = noise.shape[:2]
+        """The answer from each noise; see `sample`. All draws are one batch, unless that had more than
+        `MOST_ROWS` rows."""
         repeat = model.repeat if isinstance(model, Model) else repeat_condition
-        answers = self._decode(objective, model, repeat(condition, draws), noise.flatten(0, 1))
-        return answers.unflatten(0, (draws, batch))
+        at_once = max(1, MOST_ROWS // max(1, noise.shape[1]))
+        answers = [
+            self._decode(objective, model, repeat(condition, len(part)), part.flatten(0, 1)).unflatten(
+                0, part.shape[:2]
+            )
+            for part in noise.split(at_once)
+        ]
+        return answers[0] if len(answers) == 1 else torch.cat(answers)
 
     def _decode(self, objective: Objective, model: Predictor, condition: Any, noise: Tensor) -> Tensor:
         if self.grid is None:

@@ -42,6 +42,7 @@ class TimeGrid:
 
     def __post_init__(self) -> None:
         if self.times:
+            object.__setattr__(self, "times", tuple(t + 0.0 for t in self.times))  # -0.0 is 0
             rises = all(a < b for a, b in pairwise(self.times))
             if not (rises and self.times[0] == 0 and self.times[-1] == 1):
                 raise ValueError("times must rise from 0 to 1")
@@ -50,6 +51,19 @@ class TimeGrid:
     def name(self) -> str:
         """`uniform`, `shift:3` or `0:0.9:1`; `parse_grid` takes it back."""
         return ":".join(map(plain, self.times)) if self.times else self.schedule.name
+
+    def name_at(self, steps: int) -> str | None:
+        """The name for K steps; None where the times are those of equal steps, as always for K = 1.
+
+        Raises:
+            UsageError: as `points`.
+
+        Example:
+            >>> from toyflow import parse_grid
+            >>> parse_grid("shift:3").name_at(1), parse_grid("shift:3").name_at(2)
+            (None, 'shift:3')
+        """
+        return None if torch.equal(self.points(steps), uniform_grid(steps)) else self.name
 
     @property
     def steps(self) -> int | None:
@@ -65,13 +79,14 @@ class TimeGrid:
         """
         if self.steps not in (None, steps):
             raise UsageError(f"grid {self.name} makes {self.steps} steps, not {steps}.")
-        if self.times:
-            return torch.tensor(self.times, device=device)
         uniform = uniform_grid(steps, device)
-        if self.schedule == Uniform():
+        if self.times:
+            points = torch.tensor(self.times, device=device)
+        elif self.schedule == Uniform():
             return uniform
-        points = self.schedule.icdf(uniform.double()).float()
-        points[0], points[-1] = 0.0, 1.0
+        else:
+            points = self.schedule.icdf(uniform.double()).float()
+            points[0], points[-1] = 0.0, 1.0
         if not bool((points.diff() > 0).all()):
             raise UsageError(f"grid {self.name} names a time twice in {steps} steps; take fewer steps.")
         return points

@@ -77,7 +77,7 @@ def repeat_condition(condition: Any, times: int) -> Any:
     """
 
     def repeated(part: Any) -> Any:
-        if not isinstance(part, Tensor):
+        if not isinstance(part, Tensor) or part.ndim == 0:
             return part
         shape = part.shape[1:]
         return part.expand(times, *shape) if len(part) == 1 else part.repeat(times, *(1,) * len(shape))

@@ -27,6 +27,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from toyflow.errors import UsageError
 from toyflow.flow import Model
 from toyflow.networks.attention_kinds import AttentionKind
+from toyflow.networks.linear import Linear, many_rows
 
 
 class Memory(NamedTuple):
@@ -36,7 +37,14 @@ class Memory(NamedTuple):
     values: Float[Tensor, "batch heads tokens dim"]
 
 
-Reading = list[Memory] | Float[Tensor, "batch condition_tokens width"]
+class Draws(NamedTuple):
+    """A `Reading` that several draws share, not copied for each; see `Denoiser.repeat`."""
+
+    reading: list[Memory] | Float[Tensor, "batch condition_tokens width"]
+    number: int
+
+
+Reading = list[Memory] | Float[Tensor, "batch condition_tokens width"] | Draws
 """What the denoising steps need of the condition: keys and values for every block; for `full`, the condition
 tokens."""
 
@@ -63,9 +71,9 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(width, 2 * width)
+        self.out = Linear(width, width)
         for weight in (self.query.weight, *self.key_value.weight.chunk(2), self.out.weight):
             nn.init.orthogonal_(weight)
 
@@ -222,6 +230,11 @@ class Denoiser(nn.Module):
             memories.append(block.memory(condition))
         return memories
 
+    def repeat(self, condition: Reading, times: int) -> Reading:
+        """The reading for `times` draws of each example of the batch, draw by draw."""
+        assert not isinstance(condition, Draws)
+        return condition if times == 1 else Draws(condition, times)
+
     def forward(
         self,
         x: Float[Tensor, "batch tokens dim"],
@@ -240,6 +253,9 @@ class Denoiser(nn.Module):
         Returns:
             The prediction, of `x`'s shape.
         """
+        if isinstance(condition, Draws):
+            with many_rows(x.shape[0] * x.shape[1]):
+                return self(x, t, _repeated(*condition), r)
         hidden = self.embed(x) + self.position + self.time(t, t if r is None else r)[:, None]
         if isinstance(condition, Tensor):
             tokens = torch.cat([condition, hidden], dim=1)
@@ -286,6 +302,10 @@ class DenoisingModel(Model):
 
     denoiser: Denoiser
 
+    def repeat(self, condition: Reading, times: int) -> Reading:
+        """See `Denoiser.repeat`."""
+        return self.denoiser.repeat(condition, times)
+
     def forward(
         self,
         x: Float[Tensor, "batch tokens dim"],
@@ -299,6 +319,18 @@ class DenoisingModel(Model):
     def make_causal(self) -> None:
         """See `Denoiser.make_causal`."""
         self.denoiser.make_causal()
+
+
+def _repeated(reading: list[Memory] | Tensor, times: int) -> list[Memory] | Tensor:
+    """Keys and values, or tokens, once for each draw; those of a single example are not copied."""
+
+    def repeated(part: Tensor) -> Tensor:
+        shape = part.shape[1:]
+        return part.expand(times, *shape) if len(part) == 1 else part.repeat(times, *(1,) * len(shape))
+
+    if isinstance(reading, Tensor):
+        return repeated(reading)
+    return [Memory(repeated(keys), repeated(values)) for keys, values in reading]
 
 
 class TimeEmbedding(nn.Module):
@@ -327,6 +359,4 @@ class TimeEmbedding(nn.Module):
 
 
 def _mlp(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-    )
+    return nn.Sequential(nn.LayerNorm(width), Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))

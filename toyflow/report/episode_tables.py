@@ -22,7 +22,7 @@ def robot_views(results: Results) -> list[TableView]:
 
 
 def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
-    """A row per model and K, a column per task: solved of all episodes; then Wilson's interval of all."""
+    """A row per model and decoding, a column per task: solved of all episodes; Wilson's interval of all."""
     tasks = sorted({row["task"] for evaluation in evaluations for row in evaluation.details["tasks"]})
     names = _names(evaluations)
     rows = []
@@ -39,7 +39,8 @@ def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
 
 
 def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
-    """A row per model and K: milliseconds of the condition, of a step, of a plan, and of its parts' sum."""
+    """A row per model and decoding: milliseconds of the condition, of a step, of a plan and of its parts'
+    sum, T_condition + K T_step; and the plan as a multiple of one step of one draw."""
     names, rows = _names(evaluations), []
     for name, evaluation in zip(names, evaluations, strict=True):
         times = evaluation.details["latency_ms"]
@@ -47,11 +48,16 @@ def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
         parts = (times["condition"], times["step"], plan)
         told = (f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)
         sum_of_parts = times["condition"]["p50"] + evaluation.details["model_calls"] * times["step"]["p50"]
-        rows.append([*name, *told, f"{sum_of_parts:.2f}"])
+        one_step = times.get("one_step")  # older results have none
+        ratio = f"{plan['p50'] / one_step['p50']:.2f}" if one_step else "-"
+        rows.append([*name, *told, f"{sum_of_parts:.2f}", ratio])
     devices = {str(evaluation.environment.get("device_name")): None for evaluation in evaluations}
-    note = f"One observation, weights loaded and warm, on {', '.join(devices)}."
-    columns = [*_heads(names), "condition", "step", "plan", "condition + steps"]
-    return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 4, note)
+    note = (
+        f"One observation, weights loaded and warm, on {', '.join(devices)}. Last column: the plan as a "
+        "multiple of one in one step of one draw, timed in turns with it."
+    )
+    columns = [*_heads(names), "condition", "step", "plan", "condition + steps", "/ one step"]
+    return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 5, note)
 
 
 def for_terminal(view: TableView) -> Table:
@@ -65,22 +71,22 @@ def for_terminal(view: TableView) -> Table:
 
 
 def _names(evaluations: Sequence[StoredEvaluation]) -> list[list[str]]:
-    """Schedule, variant where there are several, seed and K."""
-    differing = variants(evaluations)
+    """Schedule, variant where there are several, seed and decoding."""
+    differing = variants(evaluations, without=("sampler", "grid", "draws"))
     several = len(set(differing)) > 1
     return [
         [
             e.training.record.label,
             *([variant] if several else []),
             str(e.training.record.seed),
-            str(e.record.steps),
+            e.record.label,
         ]
         for e, variant in zip(evaluations, differing, strict=True)
     ]
 
 
 def _heads(names: Sequence[Sequence[str]]) -> list[str]:
-    return ["schedule", *(["variant"] if len(names[0]) > 3 else []), "seed", "K"]
+    return ["schedule", *(["variant"] if len(names[0]) > 3 else []), "seed", "decoding"]
 
 
 def _notes(evaluations: Sequence[StoredEvaluation]) -> str:

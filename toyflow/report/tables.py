@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
-from toyflow.report.results import CELL, Results
+from toyflow.report.results import CELL, Results, variants
+from toyflow.sweep.stored import StoredEvaluation
 
 MOST_MODELS = 20
 """Most models of one schedule that the paired table lists; with more it has a line over all seeds only."""
+PAIR = ("decoding", "against")
+"""What `paired_decodings` calls the two decodings of a row."""
 MARGIN = 0.02
 """Two scores within this of each other count as equivalent, unless said otherwise."""
 MANY = 10
@@ -83,39 +88,72 @@ def paired(results: Results, few: int = 1, many: int = MANY, margin: float = MAR
     for places in decodings.values():
         if few not in places or many not in places:
             continue
-        one, other = (
-            results.evaluations[places[k]].outcomes()[results.metric].to_numpy() > 0.5 for k in (few, many)
-        )
-        test = stats.paired_proportions(one, other)
         shown = results.frame.iloc[places[few]]
-        rows.append(
-            {
-                "label": shown["label"],
-                "variant": shown["variant"],
-                "seed": str(shown["seed"]),
-                "examples": test.examples,
-                "both_right": test.both,
-                f"only_K{few}_right": test.first_only,
-                f"only_K{many}_right": test.second_only,
-                "difference": test.difference.estimate,
-                "low_90": test.difference.low,
-                "high_90": test.difference.high,
-                "mcnemar_p": test.p_value,
-                "margin": margin,
-                "verdict": (
-                    verdict(test.difference, margin, test.p_value) if (one | other).any() else "none right"
-                ),
-            }
-        )
+        named = {"label": shown["label"], "variant": shown["variant"], "seed": str(shown["seed"])}
+        pair = results.evaluations[places[few]], results.evaluations[places[many]]
+        rows.append(named | _pair(results, *pair, (f"K{few}", f"K{many}"), margin))
     return pd.DataFrame(rows)
 
 
-def paired_over_seeds(models: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `paired` by schedule: the mean difference over seeds with its 90 % interval, whose method is in
-    the column `interval` (see `toyflow.stats.difference_over_seeds`), and the p of a t-test over seeds, empty
-    where these show no spread. Schedules with one seed are left out."""
+def paired_decodings(results: Results, many: int = MANY, margin: float = MARGIN) -> pd.DataFrame:
+    """A row per trained model and decoding with several draws or a grid of its own, against the plain
+    decoding (one draw, equal steps) of the same model in as many steps, and against that in `many`.
+
+    Columns as of `paired`, but `decoding` and `against` name the two, and `only_decoding_right` and
+    `only_against_right` count. `variant` leaves out what these names say.
+
+    Raises:
+        DamagedError: a file of outcomes is missing or altered.
+    """
+    apart = variants(results.evaluations, without=("grid", "draws"))
+    models: dict[str, list[tuple[StoredEvaluation, str]]] = {}
+    for evaluation, variant in zip(results.evaluations, apart, strict=True):
+        plain = replace(evaluation.record, steps=1, grid=None, draws=1)
+        models.setdefault(f"{evaluation.training.record.key} {plain.key}", []).append((evaluation, variant))
     rows = []
-    for (label, variant), group in models.groupby(CELL, sort=False):
+    for decodings in models.values():
+        plain = {e.record.steps: e for e, _ in decodings if e.record.draws == 1 and e.record.grid is None}
+        for one, variant in decodings:
+            if one in plain.values():
+                continue
+            record = one.training.record
+            for steps in dict.fromkeys((one.record.steps, many)):
+                if steps in plain:
+                    names = one.record.label, plain[steps].record.label
+                    named = {"label": record.label, "variant": variant, "seed": str(record.seed)}
+                    named |= dict(zip(PAIR, names, strict=True))
+                    rows.append(named | _pair(results, one, plain[steps], PAIR, margin))
+    return pd.DataFrame(rows)
+
+
+def _pair(
+    results: Results, one: StoredEvaluation, other: StoredEvaluation, names: Sequence[str], margin: float
+) -> dict[str, Any]:
+    """McNemar's test and the difference of two decodings on the same examples, as columns of `paired`."""
+    right, others = (each.outcomes()[results.metric].to_numpy() > 0.5 for each in (one, other))
+    test = stats.paired_proportions(right, others)
+    return {
+        "examples": test.examples,
+        "both_right": test.both,
+        f"only_{names[0]}_right": test.first_only,
+        f"only_{names[1]}_right": test.second_only,
+        "difference": test.difference.estimate,
+        "low_90": test.difference.low,
+        "high_90": test.difference.high,
+        "mcnemar_p": test.p_value,
+        "margin": margin,
+        "verdict": (
+            verdict(test.difference, margin, test.p_value) if (right | others).any() else "none right"
+        ),
+    }
+
+
+def paired_over_seeds(models: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
+    """Rows of `paired` by schedule and variant, or by other columns: the mean difference over seeds with its
+    90 % interval, whose method is in the column `interval` (see `toyflow.stats.difference_over_seeds`), and
+    the p of a t-test over seeds, empty where these show no spread. Those with one seed are left out."""
+    rows = []
+    for names, group in models.groupby([*by], sort=False):
         if len(group) < 2:
             continue
         differences, margin = group["difference"].tolist(), group["margin"].iloc[0]
@@ -123,8 +161,7 @@ def paired_over_seeds(models: pd.DataFrame) -> pd.DataFrame:
         p_value = stats.mean_zero_p(differences)
         rows.append(
             {
-                "label": label,
-                "variant": variant,
+                **dict(zip(by, names, strict=True)),
                 "seed": f"all {len(group)}",
                 "difference": interval.estimate,
                 "low_90": interval.low,
@@ -201,13 +238,34 @@ def paired_table(models: pd.DataFrame, few: int = 1, many: int = MANY) -> Table:
     return table
 
 
+def decodings_table(models: pd.DataFrame) -> Table:
+    """`paired_decodings` for a terminal: a line per trained model, and one per schedule over seeds."""
+    table = Table(title="draws and grids against one draw and equal steps, same model", title_justify="left")
+    names = ["label", *(["variant"] if models["variant"].nunique() > 1 else []), *PAIR]
+    for name, head in zip(names, ["schedule", *names[1:]], strict=True):
+        table.add_column(head, no_wrap=name != "variant")
+    for column in ("seed", "only", "only\nagainst", "difference\n\\[90 %]", "p", "is"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for _, group in models.groupby([*CELL, *PAIR], sort=False):
+        for _, row in group.iterrows() if len(group) <= MOST_MODELS else ():
+            alone = [str(row[f"only_{each}_right"]) for each in PAIR]
+            cells = [*row[names], row["seed"], *alone]
+            table.add_row(*map(escape, cells), *_difference(row, "mcnemar_p"))
+        for _, row in paired_over_seeds(group, [*CELL, *PAIR]).iterrows():
+            cells = [*row[names], row["seed"], "", ""]
+            table.add_row(*map(escape, cells), *_difference(row, "t_test_p"), style="bold")
+    table.caption = "difference in points, p and verdict as of K = 1 against K = 10: McNemar's exact test."
+    table.caption_justify = "left"
+    return table
+
+
 def _test(row: pd.Series) -> stats.PairedTest:
     """What a row of `paired` was made from."""
-    few_only, many_only = (int(row[name]) for name in map(str, row.index) if name.startswith("only_K"))
+    first, second = (int(row[name]) for name in map(str, row.index) if name.startswith("only_"))
     return stats.PairedTest(
         both=int(row["both_right"]),
-        first_only=few_only,
-        second_only=many_only,
+        first_only=first,
+        second_only=second,
         examples=int(row["examples"]),
         difference=stats.Interval(row["difference"], row["low_90"], row["high_90"], stats.NEWCOMBE),
         p_value=row["mcnemar_p"],

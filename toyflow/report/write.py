@@ -31,6 +31,7 @@ def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | No
     contents = {
         "summary": tables.summary(results),
         "one_against_ten_steps": models,
+        "draws_and_grids_against_none": tables.paired_decodings(results),
         "one_against_ten_steps_over_seeds": tables.paired_over_seeds(models) if len(models) else models,
     }
     if paper is not None:

@@ -318,15 +318,14 @@ class Decodings:
         samplers = self.samplers if of.uses_sampler else [None]
         grids = self.grids if of.uses_grid else [TimeGrid()]
         draws = self.draws if of.uses_noise else [1]
-        return tuple(
-            self._record(
-                sampler, steps, noise_seed, test_set, None if grid.name == "uniform" else grid.name, many
-            )
+        records = (
+            self._record(sampler, steps, noise_seed, test_set, grid.name_at(steps), many)
             for sampler, grid in product(samplers, grids)
             for steps in ([grid.steps] if grid.steps else self.steps)
             if of.can_decode(steps)
             for many in draws
         )
+        return tuple(dict.fromkeys(records))
 
 
 def varied_options(options: Sequence[Mapping[str, str]]) -> set[str]:

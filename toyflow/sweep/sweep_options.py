@@ -73,6 +73,11 @@ class SweepOptions:
     data_dir: str | None = None
     out: str = "results/sweep"
 
+    def __post_init__(self) -> None:
+        for name in ("iterations", "batch_size", "learning_rate"):  # a single number is a list of one
+            if isinstance(value := getattr(self, name), int | float):
+                object.__setattr__(self, name, (value,))  # the class is frozen
+
     def updated(self, values: Mapping[str, Any], origin: str) -> SweepOptions:
         """These options with `values` in their place; None leaves one as it is. `origin` is where they
         were written ("--steps" is for flags), for the message.

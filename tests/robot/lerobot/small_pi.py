@@ -33,6 +33,20 @@ def save_pi(folder: Path, kind: str, patch: pytest.MonkeyPatch) -> Path:
     return save(folder, kind, **OPTIONS)
 
 
+def install(folder: Path) -> Path:
+    """A plug-in that shrinks them in every process that has `folder` on its path and loads a policy."""
+    info = folder / "lerobot_policy_small_pi-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lerobot_policy_small_pi\nVersion: 1\n")
+    (folder / "lerobot_policy_small_pi.py").write_text(
+        "import pytest\n"
+        "from robot.lerobot.small_pi import shrink\n"
+        "for kind in ('pi0', 'pi05'):\n"
+        "    shrink(kind, pytest.MonkeyPatch())\n"
+    )
+    return folder
+
+
 def shrink(kind: str, patch: pytest.MonkeyPatch) -> None:
     """Let LeRobot build policies of type `pi0` or `pi05` small, with a tokeniser of a few words."""
     from lerobot.processor import tokenizer_processor

@@ -30,9 +30,9 @@ def compare() -> None:
     plain, compiled = made(), made()
     compiled.compile()
     seen = plain.any_observation()
-    for steps in (1, 10):
-        plain.set_decoding(Decoding(steps))
-        compiled.set_decoding(Decoding(steps))
+    for decoding in (Decoding(), Decoding(10), Decoding(draws=8)):
+        plain.set_decoding(decoding)
+        compiled.set_decoding(decoding)
         ours, theirs = (planner.plan([seen], [3]) for planner in (plain, compiled))
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 1

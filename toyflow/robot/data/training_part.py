@@ -27,6 +27,9 @@ class Demonstrations(OptionSet):
     hold_out: float = number(0.0, low=0, high=0.9, added=True)
 
 
+# Devices are named, as policies are also built with "meta" as the default one.
+
+
 def held_out_episodes(episodes: int, share: float) -> list[int]:
     """The episodes of a data set that are kept out of training: `share` of them, rounded, and at least one.
 
@@ -49,7 +52,8 @@ def held_out_episodes(episodes: int, share: float) -> list[int]:
             f"holding out {count} of {episodes} episodes leaves none to train on: record more, or leave "
             "hold-out at 0."
         )
-    return torch.randperm(episodes, generator=torch.Generator().manual_seed(1))[:count].tolist()
+    order = torch.randperm(episodes, generator=torch.Generator().manual_seed(1), device="cpu")
+    return order[:count].tolist()
 
 
 def held_out_frames(data: DataSet, share: float) -> Int64[Tensor, "frames"]:
@@ -66,5 +70,5 @@ def training_frames(data: DataSet, share: float) -> Int64[Tensor, "frames"]:
 
 
 def _is_held_out(data: DataSet, share: float) -> Tensor:
-    episodes = torch.tensor(held_out_episodes(data.episodes, share), dtype=torch.long)
+    episodes = torch.tensor(held_out_episodes(data.episodes, share), dtype=torch.long, device="cpu")
     return torch.isin(data.episode_numbers, episodes)

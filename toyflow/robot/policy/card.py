@@ -26,7 +26,10 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
     if not evaluations:
         lines.append("Not in closed loop yet.")
     else:
-        lines += ["| K | success [95 % interval] | episodes | on | plan, ms |", "|---|---|---|---|---|"]
+        lines += [
+            "| decoding | success [95 % interval] | episodes | on | plan, ms (of one step) |",
+            "|---|---|---|---|---|",
+        ]
         lines += [_row(evaluation) for evaluation in evaluations]
     return "\n".join(lines) + "\n"
 
@@ -78,6 +81,8 @@ def _row(evaluation: StoredEvaluation) -> str:
     details, trials = evaluation.details, evaluation.details["trials"]
     interval = wilson(round(evaluation.score * details["examples"]), details["examples"])
     [plan] = details["latency_ms"]["plan"].values()  # by the number of steps in older results
+    one_step = details["latency_ms"].get("one_step")  # older results have none
+    ratio = f" (x {plan['p50'] / one_step['p50']:.2f})" if one_step else ""
     tasks = ", ".join(map(str, trials["tasks"]))
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
     standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""
@@ -89,7 +94,7 @@ def _row(evaluation: StoredEvaluation) -> str:
     )
     return (
         f"| {evaluation.record.label} | {interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}] | "
-        f"{details['examples']} | {scene}{standing}{errors} | {plan['p50']:.1f} |"
+        f"{details['examples']} | {scene}{standing}{errors} | {plan['p50']:.1f}{ratio} |"
     )
 
 
