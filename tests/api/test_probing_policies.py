@@ -19,7 +19,8 @@ from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import save, save_act
 
 from toyflow.api.probing import probe
-from toyflow.api.probing_policies import probe_planner, probe_policy
+from toyflow.api.probing_policies import _moved, probe_planner, probe_policy
+from toyflow.api.study import run_study
 from toyflow.errors import UsageError
 from toyflow.flow import Decoding, draw_noise
 from toyflow.report.anatomy_report import anatomy_frame as dissected_frame
@@ -39,6 +40,7 @@ from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Trained
 from toyflow.sweep.sweep_options import SweepOptions
+from toyflow.toy.task import make_task
 
 HORIZON = 5
 ROBOT = Interface((), state_dim=4, action_dim=3, fps=10)
@@ -229,6 +231,26 @@ def test_steps_are_kept_where_draws_leave_one_step_worse(many):
     assert policy_sentences(enough)[-2] == "So: one step, with the mean of 2 draws."
 
 
+def test_a_policy_that_is_random_otherwise_has_no_leak_to_tell(many):
+    class Codes(Known):
+        takes_noise, is_random_otherwise = False, True
+
+    data = DataSet(str(many))
+    with pytest.raises(UsageError, match="random, but not by normal noise: it cannot be averaged in pairs"):
+        probe_planner(Codes(data), data)
+
+
+def test_moves_are_of_the_joints_that_move_by_more_than_rounding():
+    actions = torch.zeros(6, 5, 4, dtype=torch.float64)
+    time = torch.arange(5) % 2
+    actions[..., 0] += time
+    actions[..., 1] += 1e-9 * time + torch.arange(6)[:, None]  # another place in each episode
+    actions[..., 2] += 1 + 1e-8 * time
+    moved = _moved(actions, (0.5, 1.7, 0.0, 0.0))
+    assert moved == pytest.approx((1, 0, 0, 0)) and moved[1:] == (0, 0, 0)
+    assert _moved(actions[:, :1], (1.0,) * 4) == (0.0,) * 4
+
+
 def test_a_mean_of_two_ways_is_not_called_better(many):
     data = DataSet(str(many))
     found = probe_planner(Coin(data, 1.0), data, steps=[1, 10], draws=[1])
@@ -345,6 +367,11 @@ def test_episodes_that_lerobot_did_not_train_on(smolvla, small, tmp_path):
     short = {"examples": 2, "steps": [1], "draws": [1], "out": tmp_path}
     try:
         assert probed(smolvla, str(small[0]), episodes=[0, 2], **short).origin == "frames of training"
+        said["dataset"]["episodes"] = [0]
+        (smolvla / "train_config.json").write_text(json.dumps(said))
+        held_out = probed(smolvla, str(small[0]), episodes=[1, 2], **short)
+        assert held_out.origin == "episodes held out of its last training"
+        assert "an earlier training" in policy_sentences(held_out)[-1]
         with pytest.raises(UsageError, match="at least 2 episodes"):
             probed(smolvla, str(small[0]), episodes=[2], **short)
     finally:
@@ -385,6 +412,17 @@ def test_bad_input(many, tmp_path, given, message):
     with pytest.raises(UsageError, match=message) as error:
         probed(policy, **{"examples": 12, **given})
     assert "\n" not in str(error.value)
+
+
+def test_a_toy_model_is_sent_to_its_own_probe(tmp_path):
+    options = {"steps": [1], "batch_size": 8, "device": "cpu", "iterations": 2, "seeds": [0]}
+    run_study(make_task("points"), schedules=["uniform"], out=tmp_path, **options)
+    [toy] = (tmp_path / "cells").iterdir()
+    with pytest.raises(
+        UsageError, match=f"of task points: probe it by toyflow probe {toy.name} --out"
+    ) as error:
+        probed(toy)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_data_that_do_not_fit(many, small, smolvla, tmp_path):

@@ -27,7 +27,7 @@ from toyflow.report.policy_probe import Origin, PlanErrors, ProbedPolicy
 from toyflow.robot.data.data_set import ACTION, DataSet
 from toyflow.robot.data.data_source import open_data_set, short_name
 from toyflow.robot.data.moments import episodes_of, observations_at, spread_frames
-from toyflow.robot.data.normalisation import scaling_of
+from toyflow.robot.data.normalisation import CONSTANT, scaling_of
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Planner
@@ -83,13 +83,19 @@ def probe_policy(
 
     Raises:
         UsageError: the policy or the data set is not there, they do not fit each other, the policy cannot
-            decode so, or there are fewer than 2 episodes to take frames of.
+            decode so or is random other than by normal noise, or there are fewer than 2 episodes to take
+            frames of.
         DamagedError: a file of either is missing or altered.
     """
     if examples < 2:
         raise UsageError(f"a probe needs at least 2 frames, got --examples {examples}.")
     torch.set_num_threads(threads or cores())
     training = find_policy(checkpoint, rename, Path(out))
+    if not {"policy", "imported"} & training.details.keys():
+        raise UsageError(
+            f"{checkpoint} is a toy model, of task {training.record.task}: probe it by toyflow probe "
+            f"{training.record.key} --out {training.folder.parent.parent}"
+        )
     data = open_data_set(dataset or _own_data(training, checkpoint))
     if episodes is None and _is_of_training(training, data):
         episodes = _held_out(training, data) or None
@@ -142,6 +148,11 @@ def probe_planner(
         UsageError: as `probe_policy`.
     """
     _check_fits(planner, data, fps)
+    if planner.is_random_otherwise:
+        raise UsageError(
+            "this policy is random, but not by normal noise: it cannot be averaged in pairs, and its leak "
+            "cannot be told; compare its decodings by robot-eval."
+        )
     scaling = scaling_of(f"data set {data.where}, action statistics", data.statistics(ACTION))
     if not any(scaling.scale):
         raise UsageError(f"the actions of data set {data.where} never change, so there is nothing to probe.")
@@ -172,8 +183,7 @@ def probe_planner(
             _squared_errors(answers, targets, averaged, once),
         )
 
-    steps_of_data = _moves(actions).square().flatten(0, 1)
-    moved = tuple(steps_of_data.mean(0).sqrt().tolist()) if len(steps_of_data) else ()
+    moved = _moved(actions, scaling.scale)
 
     def measured(once: Sequence[int]) -> ProbedPolicy:
         return ProbedPolicy(
@@ -200,7 +210,8 @@ def origin_of(
         return "frames that may be of training"
     asked = set(range(data.episodes) if episodes is None else episodes)
     if not asked & trained:
-        return "held-out episodes"
+        ours = "dataset_path" in training.details
+        return "held-out episodes" if ours else "episodes held out of its last training"
     return "frames of training"
 
 
@@ -211,7 +222,7 @@ def _trained_on(training: StoredTraining, planner: Planner, data: DataSet) -> se
         return every - set(_held_out(training, data)) if _is_of_training(training, data) else None
     if not isinstance(planner, LeRobotPlanner):
         return None
-    try:  # what lerobot-train writes beside the weights
+    try:  # what lerobot-train writes beside the weights, of its last run alone
         said = read_json(planner.checkpoint.folder / "train_config.json")["dataset"]
         names = {said["repo_id"], said.get("root")}
         chosen = said.get("episodes")
@@ -314,6 +325,20 @@ def _decoded(
 def _moves(chunks: Float[Tensor, "*batch horizon action"]) -> Float[Tensor, "*batch moves action"]:
     """The change from each action of a chunk to the next."""
     return chunks[..., 1:, :] - chunks[..., :-1, :]
+
+
+def _moved(actions: Float[Tensor, "frames horizon action"], scale: tuple[float, ...]) -> tuple[float, ...]:
+    """The root mean square move of each number of an action; 0 for one that stays where it is up to rounding:
+    one without a `scale`, or whose moves are below `CONSTANT` times that or times its largest value."""
+    moves = _moves(actions).flatten(0, 1)
+    if not len(moves):
+        return (0.0,) * len(scale)
+    size = actions.abs().amax((0, 1)).tolist()
+    rms = moves.square().mean(0).sqrt().tolist()
+    return tuple(
+        0.0 if not unit or move < CONSTANT * max(unit, largest) else move
+        for move, unit, largest in zip(rms, scale, size, strict=True)
+    )
 
 
 def _anatomy(

@@ -25,11 +25,18 @@ from toyflow.report.anatomy_report import DissectedLabel, DissectedModel, over_s
 from toyflow.report.diagnosis import Diagnosis
 from toyflow.stats import Interval, rms_over_conditions
 
-Origin = Literal["frames of training", "held-out episodes", "frames that may be of training"]
+Origin = Literal[
+    "frames of training",
+    "held-out episodes",
+    "episodes held out of its last training",
+    "frames that may be of training",
+]
 """What the frames were to the policy that is probed on them."""
 CAVEATS: dict[Origin, str] = {
     "frames of training": "errors on frames of training show the fit, and are no test",
     "held-out episodes": "",
+    "episodes held out of its last training": "whether an earlier training, whose weights that one "
+    "began from, had them is not known",
     "frames that may be of training": "whether the policy was trained on these frames is not known, so that "
     "errors may show the fit, and are no test",
 }
