@@ -109,7 +109,9 @@ def _probe(
     plan: list[tuple[str, Bench, list[StoredTraining]]] = []
     for variant, trainings in by_variant.items():
         record = trainings[0].record
-        setting = repr((record.task, record.data))
+        setting = repr(
+            (record.task, record.data, record.model)
+        )  # a policy's inputs and targets differ by all
         if setting not in benches:
             benches[setting] = (
                 load_runner(subject_of(record)).bench(trainings[0], examples, where, data_dir)
@@ -142,6 +144,7 @@ def _probe(
                     variance=float(bench.test.target.double().var(0).mean()),
                     steps=many_steps(model.objective),
                     may_predict_data=model.may_predict_data,
+                    origin=bench.origin,
                 )
             )
     return Probed(_joined(errors), _joined(paths), anatomies, labels)
