@@ -113,6 +113,19 @@ def ray_nodes(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """A LeRobot data set of 3 episodes of 12, 7 and 9 frames: two cameras of 32 pixels, state 4, action 2."""
+    return small_data_set(tmp_path_factory, [(12, "go left"), (7, "go right"), (9, "go left")])
+
+
+@pytest.fixture(scope="session")
+def four(tmp_path_factory):
+    """As `small`, with an episode of 8 frames more: enough to hold out 2."""
+    return small_data_set(
+        tmp_path_factory, [(12, "go left"), (7, "go right"), (9, "go left"), (8, "go right")]
+    )
+
+
+def small_data_set(tmp_path_factory, episodes: list[tuple[int, str]]):
+    """The folder of a LeRobot data set of episodes of (frames, prompt), and what was written."""
     pytest.importorskip("lerobot")
     from toyflow.robot.data.demos.data_set_writer import Demonstration, write_data_set
     from toyflow.robot.data.demos.recording import Trajectory
@@ -130,6 +143,6 @@ def small(tmp_path_factory):
         state, action = (generator.normal(size=(length, dim)).astype(np.float32) for dim in (4, 2))
         return Demonstration(prompt, Trajectory(images, state, action))
 
-    made = [demonstration(12, "go left"), demonstration(7, "go right"), demonstration(9, "go left")]
+    made = [demonstration(length, prompt) for length, prompt in episodes]
     write_data_set(folder, made, Interface(("front", "wrist"), 4, 2, 10), 32)
     return folder, made

@@ -239,7 +239,8 @@ def test_what_is_written(probed, tmp_path):
     anatomy, errors, paths = (pd.read_csv(path) for path in (written[0], *written[2:4]))
     assert {"mse", "mse_low", "mse_high", "cosine_error", "noise_level", "interval"} <= set(errors)
     assert len(errors) == 20 * 4 and len(paths) == 4 and set(paths["steps"]) == {4}
-    assert len(anatomy) == 5 and set(anatomy["conditions"]) == {60}
+    assert len(anatomy) == 5 and set(anatomy["conditions"]) == set(anatomy["groups"]) == {60}
+    assert set(anatomy["conditions_are"]) == {"test set"}
     for figure in (written[1], written[4]):
         pixels = np.asarray(Image.open(figure).convert("L"))
         assert min(pixels.shape) > 400 and pixels.std() > 10

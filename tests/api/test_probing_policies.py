@@ -18,9 +18,13 @@ from robot.lerobot.small_pi import save_pi
 from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import save, save_act
 
-from toyflow.api.probing_policies import probe_planner, probe_policy
+from toyflow.api.probing import probe
+from toyflow.api.probing_policies import _moved, probe_planner, probe_policy
+from toyflow.api.study import run_study
 from toyflow.errors import UsageError
-from toyflow.flow import draw_noise
+from toyflow.flow import Decoding, draw_noise
+from toyflow.report.anatomy_report import anatomy_frame as dissected_frame
+from toyflow.report.anatomy_report import anatomy_table, over_seeds
 from toyflow.report.policy_probe import anatomy_frame, errors_frame, policy_sentences
 from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
 from toyflow.robot.data.data_set import DataSet
@@ -36,6 +40,7 @@ from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Trained
 from toyflow.sweep.sweep_options import SweepOptions
+from toyflow.toy.task import make_task
 
 HORIZON = 5
 ROBOT = Interface((), state_dim=4, action_dim=3, fps=10)
@@ -187,6 +192,75 @@ def test_a_plan_of_several_draws_errs_as_their_mean(many):
     assert rms[4] < 1e-6 and rms[16] < 1e-6  # pairs of noise cancel
 
 
+class Fading(Known):
+    """The more steps, the smaller its error: a leak that a pair of draws cancels, and a small bias."""
+
+    def answers(self, observations, seeds, draws):
+        truth = np.stack([self.actions[seen.state.tobytes()].numpy() for seen in observations])
+        return truth + (super().answers(observations, seeds, draws) - truth) / self.decoding.steps
+
+
+class Coin(Known):
+    """In one step 0, where the data's actions are +-1 away; in several, one of both."""
+
+    def answers(self, observations, seeds, draws):
+        truth = np.stack([self.actions[seen.state.tobytes()].numpy() for seen in observations])
+        side = np.sign(super().answers(observations, seeds, draws) - truth)[..., :1, :]
+        truly = np.array([1 - 2 * (seed % 2) for seed in seeds])[:, None, None]
+        away = -truly + side * (self.decoding.steps > 1)
+        return (truth + away * self.scale.numpy()).astype(np.float32)
+
+
+def test_steps_are_kept_where_draws_leave_one_step_worse(many):
+    """Draws take all of the leak; what they leave is too small for the anatomy, but more than ten steps'."""
+    data = DataSet(str(many))
+    found = probe_planner(Fading(data, 0.6, off=0.1), data, steps=[1, 10], draws=[1, 8])
+    assert found.one_step == Decoding(draws=2) in found.decodings
+    assert [each.label for each in found.decodings] == ["K=1", "K=1 M=2", "K=1 M=8", "K=10", "K=10 M=8"]
+    assert all(errors.diagnosis.steps == 1 for errors in found.errors)
+    assert set(found.worse) == {"actions"} and found.advice == Decoding(10)
+    said = policy_sentences(found)
+    assert said[-2].startswith(
+        "So: keep 10 steps: the mean of 2 draws removes most of the leak, but one step still errs by more "
+        "than these in actions (by 0.02"
+    )
+    [two] = [line for line in said if line.startswith("In one step with the mean of 2 draws")]
+    assert "worse by" in two.split("; ")[0] and "better by" in two.split("; ")[1]
+    enough = probe_planner(Fading(data, 0.6), data, steps=[1, 10], draws=[1])
+    assert enough.advice == Decoding(draws=2) and not enough.worse
+    assert policy_sentences(enough)[-2] == "So: one step, with the mean of 2 draws."
+
+
+def test_a_policy_that_is_random_otherwise_has_no_leak_to_tell(many):
+    class Codes(Known):
+        takes_noise, is_random_otherwise = False, True
+
+    data = DataSet(str(many))
+    with pytest.raises(UsageError, match="random, but not by normal noise: it cannot be averaged in pairs"):
+        probe_planner(Codes(data), data)
+
+
+def test_moves_are_of_the_joints_that_move_by_more_than_rounding():
+    actions = torch.zeros(6, 5, 4, dtype=torch.float64)
+    time = torch.arange(5) % 2
+    actions[..., 0] += time
+    actions[..., 1] += 1e-9 * time + torch.arange(6)[:, None]  # another place in each episode
+    actions[..., 2] += 1 + 1e-8 * time
+    moved = _moved(actions, (0.5, 1.7, 0.0, 0.0))
+    assert moved == pytest.approx((1, 0, 0, 0)) and moved[1:] == (0, 0, 0)
+    assert _moved(actions[:, :1], (1.0,) * 4) == (0.0,) * 4
+
+
+def test_a_mean_of_two_ways_is_not_called_better(many):
+    data = DataSet(str(many))
+    found = probe_planner(Coin(data, 1.0), data, steps=[1, 10], draws=[1])
+    assert found.actions.diagnosis.steps == 10 and found.advice == Decoding(10)
+    said = policy_sentences(found)
+    [one] = [line for line in said if line.startswith("In one step actions")]
+    assert "as averages do where demonstrations differ" in one and "better" not in one
+    assert said[-2] == "So: keep 10 steps."
+
+
 def test_what_is_written_and_said(many, tmp_path):
     policy = cell(tmp_path, many)
     seen = []
@@ -212,7 +286,7 @@ def test_what_is_written_and_said(many, tmp_path):
         assert set(frame["interval"]) == {"t over episodes"} and set(frame["frames"]) == {24}
     summary = json.loads(written[2].read_text())
     assert summary["frames_are"] == "frames of training" and list(summary["actions"]["rms"]) == [
-        "K=1", "K=1 M=8", "K=10", "K=10 M=8",
+        "K=1", "K=1 M=2", "K=1 M=8", "K=10", "K=10 M=8",
     ]  # fmt: skip
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     show_policy_probe(found, console)
@@ -254,6 +328,24 @@ def test_frames_are_what_the_checkpoint_says(many, tmp_path):
     assert probed(policy, episodes=[*kept, others[0]], **short).origin == "frames of training"
 
 
+def test_a_results_folder_of_policies_is_probed_over_episodes(many, tmp_path):
+    """Each on frames of its own horizon, with intervals over episodes, and what the frames were to it."""
+    cell(tmp_path, many)
+    cell(tmp_path, many, horizon="8", **{"hold-out": "0.25"})
+    cell(tmp_path, many, horizon="9")
+    found = probe(tmp_path, steps=2, examples=24, device="cpu").anatomies
+    by_horizon = {model.anatomy.leak.shape[1]: model for model in found}
+    assert {horizon: model.origin for horizon, model in by_horizon.items()} == {
+        5: "frames of training", 8: "held-out episodes", 9: "frames of training",
+    }  # fmt: skip
+    groups = [by_horizon[horizon].anatomy.groups for horizon in (5, 8)]
+    assert {len(each.unique()) for each in groups if each is not None} == {12, 3}
+    rows = over_seeds(found)
+    assert {(each.groups, each.conditions) for each in rows} == {(12, 24), (3, 24)}
+    assert "12 groups of 24 conditions (frames of training)" in str(anatomy_table(rows).caption)
+    assert set(dissected_frame(rows)["conditions_are"]) == {"frames of training", "held-out episodes"}
+
+
 @pytest.fixture(scope="module")
 def smolvla(tmp_path_factory):
     pytest.importorskip("num2words", reason="SmolVLA's processor needs num2words")
@@ -275,6 +367,11 @@ def test_episodes_that_lerobot_did_not_train_on(smolvla, small, tmp_path):
     short = {"examples": 2, "steps": [1], "draws": [1], "out": tmp_path}
     try:
         assert probed(smolvla, str(small[0]), episodes=[0, 2], **short).origin == "frames of training"
+        said["dataset"]["episodes"] = [0]
+        (smolvla / "train_config.json").write_text(json.dumps(said))
+        held_out = probed(smolvla, str(small[0]), episodes=[1, 2], **short)
+        assert held_out.origin == "episodes held out of its last training"
+        assert "an earlier training" in policy_sentences(held_out)[-1]
         with pytest.raises(UsageError, match="at least 2 episodes"):
             probed(smolvla, str(small[0]), episodes=[2], **short)
     finally:
@@ -315,6 +412,17 @@ def test_bad_input(many, tmp_path, given, message):
     with pytest.raises(UsageError, match=message) as error:
         probed(policy, **{"examples": 12, **given})
     assert "\n" not in str(error.value)
+
+
+def test_a_toy_model_is_sent_to_its_own_probe(tmp_path):
+    options = {"steps": [1], "batch_size": 8, "device": "cpu", "iterations": 2, "seeds": [0]}
+    run_study(make_task("points"), schedules=["uniform"], out=tmp_path, **options)
+    [toy] = (tmp_path / "cells").iterdir()
+    with pytest.raises(
+        UsageError, match=f"of task points: probe it by toyflow probe {toy.name} --out"
+    ) as error:
+        probed(toy)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_data_that_do_not_fit(many, small, smolvla, tmp_path):

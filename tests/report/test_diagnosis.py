@@ -27,7 +27,7 @@ def test_leak_dominates():
     told = found(leak=0.12, bias_and_spread=0.03, model_spread=0.02, sample_error=0.04)
     assert told.sentence("uniform") == (
         "uniform: one step loses 0.12 (of 0.15) to leaked noise: average 8 draws or train with --predict "
-        "data; 0.02 to spread, by the model's own samples: keep 10 steps."
+        "data; 0.02 to the model's own spread (its leak in several steps included): keep 10 steps."
     )
     assert (told.draws, told.steps) == (8, 10)
     already = found(leak=0.12, bias_and_spread=0.001, model_spread=0.001, data=False)
@@ -57,6 +57,21 @@ def test_known_spread_dominates():
 def test_spread_by_the_models_own_samples():
     told = found(leak=0.0, bias_and_spread=0.5, model_spread=0.48, sample_error=1.0)
     assert [loss.part for loss in told.losses] == ["sampled spread"] and told.steps == 10
+
+
+def test_leak_in_several_steps_is_no_spread():
+    """Of a deterministic task: what the samples vary by is all of their error."""
+    told = found(leak=0.019, bias_and_spread=0.0213, model_spread=0.012, sample_error=0.012)
+    assert [loss.part for loss in told.losses] == ["bias", "leak"]
+    assert told.losses[0].size == pytest.approx(0.0213) and "spread" not in told.sentence("uniform")
+    small = found(leak=0.019, bias_and_spread=0.0133, model_spread=0.012, sample_error=0.012)
+    assert (small.draws, small.steps) == (8, 1)
+
+
+def test_a_coin_keeps_ten_steps_without_known_moments():
+    told = found(leak=0.095, bias_and_spread=0.56, model_spread=0.466, sample_error=1.0)
+    assert told.losses[0].part == "sampled spread" and told.losses[0].size == pytest.approx(0.466)
+    assert told.losses[0].remedy == "keep 10 steps" and told.steps == 10
 
 
 def test_samples_that_vary_by_more_than_the_task_can_tell_no_spread():

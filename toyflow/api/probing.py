@@ -84,29 +84,6 @@ def probe(
     return _probe(by_variant, labels, steps, device, examples, bench_of, data_dir, on_progress)
 
 
-def probe_models(
-    trainings: Sequence[StoredTraining],
-    *,
-    steps: int = 50,
-    device: str = "auto",
-    examples: int = EXAMPLES,
-    bench_of: BenchOf | None = None,
-    data_dir: str | None = None,
-    on_progress: OnProgress = lambda done, total: None,
-) -> Probed:
-    """Probe models that differ in schedule or objective and seed only.
-
-    Args:
-        trainings: the models.
-        steps, device, examples, bench_of, data_dir, on_progress: as for `probe`.
-
-    Raises:
-        UsageError, DamagedError: as `probe`.
-    """
-    labels = list(dict.fromkeys(training.record.label for training in trainings))
-    return _probe({"": list(trainings)}, labels, steps, device, examples, bench_of, data_dir, on_progress)
-
-
 def _probe(
     by_variant: Mapping[str, list[StoredTraining]],
     labels: Sequence[str],
@@ -132,7 +109,9 @@ def _probe(
     plan: list[tuple[str, Bench, list[StoredTraining]]] = []
     for variant, trainings in by_variant.items():
         record = trainings[0].record
-        setting = repr((record.task, record.data))
+        setting = repr(
+            (record.task, record.data, record.model)
+        )  # a policy's inputs and targets differ by all
         if setting not in benches:
             benches[setting] = (
                 load_runner(subject_of(record)).bench(trainings[0], examples, where, data_dir)
@@ -165,6 +144,7 @@ def _probe(
                     variance=float(bench.test.target.double().var(0).mean()),
                     steps=many_steps(model.objective),
                     may_predict_data=model.may_predict_data,
+                    origin=bench.origin,
                 )
             )
     return Probed(_joined(errors), _joined(paths), anatomies, labels)

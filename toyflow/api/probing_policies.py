@@ -26,8 +26,8 @@ from toyflow.report.anatomy_report import DissectedModel
 from toyflow.report.policy_probe import Origin, PlanErrors, ProbedPolicy
 from toyflow.robot.data.data_set import ACTION, DataSet
 from toyflow.robot.data.data_source import open_data_set, short_name
-from toyflow.robot.data.moments import observations_at, spread_frames
-from toyflow.robot.data.normalisation import scaling_of
+from toyflow.robot.data.moments import episodes_of, observations_at, spread_frames
+from toyflow.robot.data.normalisation import CONSTANT, scaling_of
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Planner
@@ -67,7 +67,8 @@ def probe_policy(
         episodes: numbers of the episodes to take frames of; None for those that were held out of the training
             of a policy of toyflow, where some were, else for all.
         steps: numbers K of steps whose action errors are compared; None for 1 and 10 where the policy can.
-        draws: numbers M of averaged draws; None for 1 and 8 where the policy takes noise.
+        draws: numbers M of averaged draws; None for 1 and 8 where the policy takes noise. What the anatomy
+            advises is added, in one step.
         examples: most frames.
         fps: actions per second at which the data were recorded; None for what the data set says or, of the
             data that the policy was trained on, what the training was told.
@@ -82,13 +83,19 @@ def probe_policy(
 
     Raises:
         UsageError: the policy or the data set is not there, they do not fit each other, the policy cannot
-            decode so, or there are fewer than 2 episodes to take frames of.
+            decode so or is random other than by normal noise, or there are fewer than 2 episodes to take
+            frames of.
         DamagedError: a file of either is missing or altered.
     """
     if examples < 2:
         raise UsageError(f"a probe needs at least 2 frames, got --examples {examples}.")
     torch.set_num_threads(threads or cores())
     training = find_policy(checkpoint, rename, Path(out))
+    if not {"policy", "imported"} & training.details.keys():
+        raise UsageError(
+            f"{checkpoint} is a toy model, of task {training.record.task}: probe it by toyflow probe "
+            f"{training.record.key} --out {training.folder.parent.parent}"
+        )
     data = open_data_set(dataset or _own_data(training, checkpoint))
     if episodes is None and _is_of_training(training, data):
         episodes = _held_out(training, data) or None
@@ -141,18 +148,18 @@ def probe_planner(
         UsageError: as `probe_policy`.
     """
     _check_fits(planner, data, fps)
+    if planner.is_random_otherwise:
+        raise UsageError(
+            "this policy is random, but not by normal noise: it cannot be averaged in pairs, and its leak "
+            "cannot be told; compare its decodings by robot-eval."
+        )
     scaling = scaling_of(f"data set {data.where}, action statistics", data.statistics(ACTION))
     if not any(scaling.scale):
         raise UsageError(f"the actions of data set {data.where} never change, so there is nothing to probe.")
     counts = _steps(planner, steps)
     averaged = _draws(planner, draws)
     frames = spread_frames(data, planner.horizon, examples, episodes)
-    groups = data.episode_numbers[frames]
-    if len(groups.unique()) < 2:
-        raise UsageError(
-            f"a probe needs frames of at least 2 episodes, as intervals are over episodes; the {len(frames)} "
-            f"of data set {data.where} are all of episode {int(groups[0])}. Name others by --episodes."
-        )
+    groups = episodes_of(data, frames)
     decoded = _decoded(planner, data, frames, _noises(planner, counts, averaged), on_progress)
     actions = data.chunks(frames, planner.horizon).actions.double()
     decoded = {count: found.double() for count, found in decoded.items()}
@@ -160,9 +167,12 @@ def probe_planner(
     may_predict_data = _may_predict_data(planner)
 
     def errors_of(
-        of: Literal["actions", "moves"], scale: tuple[float, ...], changed: Callable[[Tensor], Tensor]
+        of: Literal["actions", "moves"],
+        scale: tuple[float, ...],
+        changed: Callable[[Tensor], Tensor],
+        once: Sequence[int],
     ) -> PlanErrors:
-        """The errors of what `changed` makes of chunks."""
+        """The errors of what `changed` makes of chunks, of plans in one step that average `once` draws."""
         answers = {count: changed(found) for count, found in decoded.items()}
         targets = changed(actions)
         anatomy = _anatomy(answers, targets, scale, sampled, groups)
@@ -170,20 +180,25 @@ def probe_planner(
             of,
             DissectedModel(label, "", None, anatomy, 1.0, sampled, may_predict_data, key),
             scale,
-            _squared_errors(answers, targets, averaged),
+            _squared_errors(answers, targets, averaged, once),
         )
 
-    steps_of_data = _moves(actions).square().flatten(0, 1)
-    moved = tuple(steps_of_data.mean(0).sqrt().tolist()) if len(steps_of_data) else ()
-    return ProbedPolicy(
-        actions=errors_of("actions", scaling.scale, lambda chunks: chunks),
-        moves=errors_of("moves", moved, _moves) if any(moved) else None,
-        takes_noise=planner.takes_noise,
-        dataset=short_name(data.where),
-        fingerprint=data.fingerprint,
-        origin=origin,
-        joints=data.action_names,
-    )
+    moved = _moved(actions, scaling.scale)
+
+    def measured(once: Sequence[int]) -> ProbedPolicy:
+        return ProbedPolicy(
+            actions=errors_of("actions", scaling.scale, lambda chunks: chunks, once),
+            moves=errors_of("moves", moved, _moves, once) if any(moved) else None,
+            takes_noise=planner.takes_noise,
+            dataset=short_name(data.where),
+            fingerprint=data.fingerprint,
+            origin=origin,
+            joints=data.action_names,
+        )
+
+    found = measured(averaged)
+    advised = found.one_step.draws  # is measured, too
+    return found if advised in averaged else measured(sorted({*averaged, advised}))
 
 
 def origin_of(
@@ -195,7 +210,8 @@ def origin_of(
         return "frames that may be of training"
     asked = set(range(data.episodes) if episodes is None else episodes)
     if not asked & trained:
-        return "held-out episodes"
+        ours = "dataset_path" in training.details
+        return "held-out episodes" if ours else "episodes held out of its last training"
     return "frames of training"
 
 
@@ -206,7 +222,7 @@ def _trained_on(training: StoredTraining, planner: Planner, data: DataSet) -> se
         return every - set(_held_out(training, data)) if _is_of_training(training, data) else None
     if not isinstance(planner, LeRobotPlanner):
         return None
-    try:  # what lerobot-train writes beside the weights
+    try:  # what lerobot-train writes beside the weights, of its last run alone
         said = read_json(planner.checkpoint.folder / "train_config.json")["dataset"]
         names = {said["repo_id"], said.get("root")}
         chosen = said.get("episodes")
@@ -311,6 +327,20 @@ def _moves(chunks: Float[Tensor, "*batch horizon action"]) -> Float[Tensor, "*ba
     return chunks[..., 1:, :] - chunks[..., :-1, :]
 
 
+def _moved(actions: Float[Tensor, "frames horizon action"], scale: tuple[float, ...]) -> tuple[float, ...]:
+    """The root mean square move of each number of an action; 0 for one that stays where it is up to rounding:
+    one without a `scale`, or whose moves are below `CONSTANT` times that or times its largest value."""
+    moves = _moves(actions).flatten(0, 1)
+    if not len(moves):
+        return (0.0,) * len(scale)
+    size = actions.abs().amax((0, 1)).tolist()
+    rms = moves.square().mean(0).sqrt().tolist()
+    return tuple(
+        0.0 if not unit or move < CONSTANT * max(unit, largest) else move
+        for move, unit, largest in zip(rms, scale, size, strict=True)
+    )
+
+
 def _anatomy(
     answers: Mapping[int, Float[Tensor, "draws frames times action"]],
     targets: Float[Tensor, "frames times action"],
@@ -336,14 +366,15 @@ def _squared_errors(
     answers: Mapping[int, Float[Tensor, "draws frames times action"]],
     targets: Float[Tensor, "frames times action"],
     averaged: Sequence[int],
+    once: Sequence[int],
 ) -> dict[Decoding, Float[Tensor, "frames times action"]]:
-    """E (plan - target)^2 of plans that average M answers, over all such plans of the noises from which every
-    number of steps was decoded."""
+    """E (plan - target)^2 of plans that average M answers, M of `averaged` or, in one step, of `once`: over
+    all such plans of the noises from which every number of steps was decoded, or over one plan of more."""
     common = min(map(len, answers.values()))
     found: dict[Decoding, Tensor] = {}
     for count, every in answers.items():
-        for draws in averaged:
-            whole = common // draws * draws
+        for draws in once if count == 1 else averaged:
+            whole = max(common // draws, 1) * draws
             plans = every[:whole].unflatten(0, (-1, draws)).mean(1)
             found[Decoding(count, draws=draws)] = (plans - targets).square().mean(0)
     return found

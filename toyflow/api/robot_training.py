@@ -68,7 +68,8 @@ def train_policy(
         policy: what the policy is.
         trials: what it is evaluated on; None for the defaults, see `trial_options`.
         keep_constant: accept numbers of state or action that never change.
-        hold_out: share of episodes that is kept out of training, to test the policy on; 0 for none.
+        hold_out: share of episodes that is kept out of training, at least 2, to test the policy on; 0 for
+            none.
         threads: threads of each process; None for all processors, which processes of one machine share.
         accumulate: parts that a batch is computed in, for less memory.
         simulators: processes that simulate; None for one per processor.

@@ -173,7 +173,9 @@ def add_commands(app: typer.Typer) -> None:
         hold_out: Annotated[
             float,
             typer.Option(
-                help="Share of episodes kept out of training, to test the policy on.", min=0, max=0.9
+                help="Share of episodes kept out of training, at least 2, to test the policy on.",
+                min=0,
+                max=0.9,
             ),
         ] = 0.0,
         iterations: Annotated[

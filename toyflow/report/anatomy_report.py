@@ -54,6 +54,8 @@ class DissectedModel:
     may_predict_data: bool
     """Whether the model could be trained with `--predict data`, and was not."""
     key: str = ""
+    origin: str = "test set"
+    """What the conditions were to the model: of the test set, or of training."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class DissectedLabel:
     variant: str
     seeds: int
     conditions: int
+    groups: int
+    """Number of groups of conditions, such as episodes, over which intervals are; as many as conditions where
+    each is its own."""
+    origin: str
     variance: float
     steps: int | None
     parts: dict[str, Interval]
@@ -89,9 +95,24 @@ def over_seeds(models: Sequence[DissectedModel]) -> list[DissectedLabel]:
         advice = diagnose(parts, first.variance, first.steps, first.may_predict_data)
         seeds = sum(model.seed is not None for model in group)
         found.append(
-            DissectedLabel(label, variant, seeds, len(mean.leak), first.variance, first.steps, parts, advice)
+            DissectedLabel(
+                label,
+                variant,
+                seeds,
+                len(mean.leak),
+                _groups(mean),
+                first.origin,
+                first.variance,
+                first.steps,
+                parts,
+                advice,
+            )
         )
     return found
+
+
+def _groups(anatomy: Anatomy) -> int:
+    return len(anatomy.leak) if anatomy.groups is None else len(anatomy.groups.unique())
 
 
 def anatomy_frame(labels: Sequence[DissectedLabel]) -> pd.DataFrame:
@@ -106,6 +127,8 @@ def _row(each: DissectedLabel) -> dict[str, Any]:
         "variant": each.variant,
         "seeds": each.seeds,
         "conditions": each.conditions,
+        "groups": each.groups,
+        "conditions_are": each.origin,
         "target_variance": each.variance,
         "steps": each.steps,
     }
@@ -156,7 +179,7 @@ def anatomy_table(labels: Sequence[DissectedLabel]) -> Table:
     table.caption = (
         f"per number of a target (variance {_variances(labels)}): error = leak + bias² + spread{unknown}; "
         "leak: variance of the answer over noise, and the share of it that the mean of 2 or 8 draws removes"
-        f"{sampled}; ±: t over {max(each.conditions for each in labels)} conditions, for these models"
+        f"{sampled}; ±: t over {_conditions(labels)}, for these models"
     )
     table.caption_justify = "left"
     return table
@@ -259,6 +282,17 @@ def _split(labels: Sequence[DissectedLabel]) -> tuple[bool, bool]:
 def _steps(labels: Sequence[DissectedLabel]) -> str:
     """K of the samples: `10`, or `8, 10` where models differ."""
     return ", ".join(map(str, sorted({each.steps for each in labels if each.steps is not None})))
+
+
+def _conditions(labels: Sequence[DissectedLabel]) -> str:
+    """What intervals are over: `500 conditions (test set)`, `50 groups of 500 conditions (frames of
+    training)`; the most of them, for each origin."""
+    words = []
+    for origin in dict.fromkeys(each.origin for each in labels):
+        most = max((each for each in labels if each.origin == origin), key=lambda each: each.conditions)
+        grouped = f"{most.groups} groups of " if most.groups < most.conditions else ""
+        words.append(f"{grouped}{most.conditions} conditions ({origin})")
+    return " and ".join(words)
 
 
 def _variances(labels: Sequence[DissectedLabel]) -> str:

@@ -69,7 +69,7 @@ _NAMES: dict[Part, str] = {
     "leak": "leaked noise",
     "bias": "bias",
     "spread": "the task's own spread",
-    "sampled spread": "spread, by the model's own samples",
+    "sampled spread": "the model's own spread (its leak in several steps included)",
     "bias or spread": "bias or the task's own spread",
 }
 
@@ -86,7 +86,9 @@ def diagnose(
     by their interval.
 
     - leak: the least of `DRAWS` that leaves at most `LEFT` of it, or another prediction.
-    - spread, as known; else the model's own, where this is possible: several steps.
+    - spread, as known; else the model's own, as far as it can be the task's: several steps. The error of
+      samples in K steps is their variance + bias_K^2 + spread, so that the spread is at most their error less
+      their variance, and at most bias^2 + spread.
     - bias, the rest: neither draws nor steps, unless samples in several steps err less.
     - bias or spread, where neither known moments nor the model's samples tell them apart.
 
@@ -122,7 +124,8 @@ def diagnose(
         losses.append(Loss("leak", sizes["leak"], f"average {draws} draws{training}"))
     known, tells = "spread" in sizes, steps is not None and sampled <= OVERDISPERSED * rest
     if known or tells:
-        spread = sizes["spread"] if known else min(sampled, rest)
+        beside = sizes.get("sample_error", sampled + rest) - sampled  # bias^2 of several steps + spread
+        spread = sizes["spread"] if known else max(0.0, min(sampled, rest, beside))
         if matters(spread, "spread" if known else "model_spread"):
             taken = steps or 1
             remedy = "train flow and take several steps" if steps is None else f"keep {steps} steps"

@@ -25,11 +25,18 @@ from toyflow.report.anatomy_report import DissectedLabel, DissectedModel, over_s
 from toyflow.report.diagnosis import Diagnosis
 from toyflow.stats import Interval, rms_over_conditions
 
-Origin = Literal["frames of training", "held-out episodes", "frames that may be of training"]
+Origin = Literal[
+    "frames of training",
+    "held-out episodes",
+    "episodes held out of its last training",
+    "frames that may be of training",
+]
 """What the frames were to the policy that is probed on them."""
 CAVEATS: dict[Origin, str] = {
     "frames of training": "errors on frames of training show the fit, and are no test",
     "held-out episodes": "",
+    "episodes held out of its last training": "whether an earlier training, whose weights that one "
+    "began from, had them is not known",
     "frames that may be of training": "whether the policy was trained on these frames is not known, so that "
     "errors may show the fit, and are no test",
 }
@@ -127,11 +134,30 @@ class ProbedPolicy:
         )
 
     @property
+    def one_step(self) -> Decoding:
+        """One step with the most draws that the leak of actions or moves asks for; among `decodings`."""
+        return Decoding(draws=max(errors.diagnosis.draws for errors in self.errors))
+
+    @cached_property
+    def worse(self) -> dict[str, Interval]:
+        """Of what errs by more in `one_step` than in the reference's several steps, `actions` or `moves`: the
+        difference. Its paired interval is above 0."""
+        if self.reference.steps == 1:
+            return {}
+        found = {
+            errors.of: next(error_parts(self, errors)).difference(self, self.one_step)
+            for errors in self.errors
+        }
+        return {of: difference for of, difference in found.items() if difference.low > 0}
+
+    @property
     def advice(self) -> Decoding:
-        """The most steps that actions or moves ask for or, where one is enough, the most draws."""
-        found = [errors.diagnosis for errors in self.errors]
-        steps = max(each.steps for each in found)
-        return Decoding(steps, draws=1 if steps > 1 else max(each.draws for each in found))
+        """The most steps that the anatomy of actions or moves asks for; where that is one, the reference's if
+        `one_step` is worse, else `one_step`."""
+        steps = max(errors.diagnosis.steps for errors in self.errors)
+        if steps == 1 and self.worse:
+            steps = self.reference.steps
+        return self.one_step if steps == 1 else Decoding(steps)
 
 
 class DissectedPart(NamedTuple):
@@ -264,17 +290,20 @@ def _verdict(probed: ProbedPolicy, decoding: Decoding) -> str:
     for errors in probed.errors:
         part = next(error_parts(probed, errors))
         rms = [part.rms(probed, each).estimate for each in (decoding, probed.reference)]
-        compared = _compared(part.difference(probed, decoding))
+        compared = _compared(part.difference(probed, decoding), errors.diagnosis.steps > 1)
         words.append(f"{errors.of} err by {rms[0]:.3g} {errors.unit}, {that} by {rms[1]:.3g}: {compared}")
     this = _in_words(decoding)
     return f"{this[0].upper()}{this[1:]} {'; '.join(words)}."
 
 
-def _compared(found: Interval) -> str:
+def _compared(found: Interval, keeps_steps: bool) -> str:
+    """The difference in words. Where the spread asks for several steps, a smaller error is not called better:
+    the mean of several ways has one, and may be none of them."""
     if found.low > 0:
         return f"worse by {found.estimate:.2g} [{found.low:.2g}, {found.high:.2g}]"
     if found.high < 0:
-        return f"better by {-found.estimate:.2g} [{-found.high:.2g}, {-found.low:.2g}]"
+        less = f"by {-found.estimate:.2g} [{-found.high:.2g}, {-found.low:.2g}]"
+        return f"less {less}, as averages do where demonstrations differ" if keeps_steps else f"better {less}"
     return (
         f"not worse by more than {found.high:.2g} ({found.estimate:.2g} [{found.low:.2g}, {found.high:.2g}])"
     )
@@ -287,8 +316,15 @@ def _in_words(decoding: Decoding) -> str:
 
 def _advice(probed: ProbedPolicy) -> str:
     advice = probed.advice
-    if advice.steps > 1:
+    if any(errors.diagnosis.steps > 1 for errors in probed.errors):
         return f"So: keep {advice.steps} steps."
+    if advice.steps > 1:
+        worse = " and ".join(f"{of} (by {found.estimate:.2g})" for of, found in probed.worse.items())
+        draws = probed.one_step.draws
+        but = f"the mean of {draws} draws removes most of the leak, but " if draws > 1 else ""
+        training = ", or train with --predict data" if probed.model.may_predict_data else ""
+        still = f"{but}one step still errs by more than these in {worse}"
+        return f"So: keep {advice.steps} steps{training}: {still}."
     if advice.draws > 1:
         return f"So: one step, with the mean of {advice.draws} draws."
     return "So: one step and one draw."

@@ -72,8 +72,14 @@ class Planner(ABC):
 
     @property
     def takes_noise(self) -> bool:
-        """Whether a plan depends on noise, so that the answers of several draws differ."""
+        """Whether a plan depends on normal noise, so that the answers of several draws differ."""
         return True
+
+    @property
+    def is_random_otherwise(self) -> bool:
+        """Whether plans differ between seeds though no normal noise decides them, as where a policy draws one
+        of several codes: such draws are no pairs x0, -x0, and are not averaged."""
+        return False
 
     @abstractmethod
     def set_decoding(self, decoding: Decoding) -> None:

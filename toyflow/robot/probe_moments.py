@@ -12,7 +12,7 @@ from toyflow.flow import Model, Objective
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
-from toyflow.robot.data.moments import spread_frames
+from toyflow.robot.data.moments import episodes_of, spread_frames
 from toyflow.robot.data.resize import resized
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.policy.checkpoint import load_policy
@@ -38,7 +38,8 @@ def bench_of(
         where: the demonstrations, if they have moved since training.
 
     Raises:
-        UsageError: the demonstrations are not found, or differ from those of the training.
+        UsageError: the demonstrations are not found, differ from those of the training, or have fewer than 2
+            episodes to take frames of.
     """
     if where is None and "dataset_path" not in training.details:
         raise UsageError(f"policy {training.record.key} does not know its data: name them with --data-dir.")
@@ -52,6 +53,7 @@ def bench_of(
     policy, _ = load_policy(training)
     held_out = held_out_episodes(data.episodes, Demonstrations.parse(training.record.data).hold_out)
     frames = spread_frames(data, policy.spec.horizon, examples, held_out or None)
+    groups = episodes_of(data, frames)
     chunks = data.chunks(frames, policy.spec.horizon)
     images = _images(data, policy.spec, frames)
     observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts))
@@ -66,7 +68,11 @@ def bench_of(
         close = (sample - test.target).abs()[..., : policy.spec.interface.action_dim] < TOLERANCE
         return close.flatten(1).all(1).float()
 
-    return Bench(test, noise, load, outcome)
+    if data.fingerprint != asked:
+        origin = "frames that may be of training"
+    else:
+        origin = "held-out episodes" if held_out else "frames of training"
+    return Bench(test, noise, load, outcome, groups=groups, origin=origin)
 
 
 class TrainedDimensions(Model):

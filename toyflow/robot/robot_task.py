@@ -9,7 +9,7 @@ from toyflow.errors import UsageError
 from toyflow.optionset import OptionSet, choice
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
-from toyflow.robot.data.training_part import Demonstrations
+from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.policy.checkpoint import normalisation_of, policy_interface
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
@@ -47,6 +47,7 @@ class RobotTask(Subject):
         if not where:
             raise UsageError("name the demonstrations to train on: dataset=FOLDER_OR_HUB_NAME.")
         data = open_data_set(where)
+        held_out_episodes(data.episodes, asked.hold_out)  # raises where too few would be left
         if Waivers.parse(options).constant_dims == "refuse":
             check_moves(data, policy, asked.hold_out)
         trials = trials_of(TrialOptions.parse(options), demo_source(where), policy.horizon)

@@ -31,6 +31,7 @@ class Bench:
         moments: maps observations to mean and variance of their targets, where these are known.
         groups: the number of each example's group, such as its episode, where examples of a group are not
             independent; intervals are then over groups.
+        origin: what the examples were to the models, as tables name them.
 
     Example:
         >>> import torch
@@ -53,3 +54,4 @@ class Bench:
     optimal: OptimalVelocity | None = None
     moments: Callable[[Any], Moments] | None = None
     groups: Int[Tensor, "examples"] | None = None
+    origin: str = "test set"

@@ -163,6 +163,7 @@ def test_draws_are_averaged_before_what_is_not_affine(diffusion):
 
 def test_what_cannot_be_averaged_or_has_its_own_grid_says_so(act, diffusion):
     plans = planner(act)
+    assert not plans.is_random_otherwise and not planner(diffusion).is_random_otherwise
     with pytest.raises(UsageError, match="type act takes no noise: there is nothing to average over 2 draws"):
         plans.set_decoding(Decoding(draws=2))
     with pytest.raises(UsageError, match="type act takes no noise"):
@@ -240,7 +241,8 @@ def test_a_type_never_seen_that_cannot_be_averaged_says_so():
     blank = [plans.any_observation()]
     np.testing.assert_array_equal(plans.plan(blank, [3]), plans.plan(blank, [3]))
     assert not np.array_equal(plans.plan(blank, [4]), plans.plan(blank, [3]))
-    with pytest.raises(UsageError, match="type unseen takes no noise"):
+    assert plans.is_random_otherwise and not plans.takes_noise
+    with pytest.raises(UsageError, match="random, but not by normal noise: it cannot be averaged in pairs"):
         plans.set_decoding(Decoding(draws=2))
     plans, _ = unseen(torch.randn_like, 1)
     with pytest.raises(

@@ -61,9 +61,9 @@ def test_batches_are_a_function_of_seed_and_number(parts):
     assert not torch.equal(whole[0].target, whole[7].target)
 
 
-def test_no_batch_has_a_frame_of_a_held_out_episode(parts, small, monkeypatch):
+def test_no_batch_has_a_frame_of_a_held_out_episode(parts, four, monkeypatch):
     policy, _ = parts
-    data, shown = DataSet(str(small[0])), []
+    data, shown = DataSet(str(four[0])), []
     whole = data.chunks
     monkeypatch.setattr(data, "chunks", lambda frames, *args: shown.extend(frames) or whole(frames, *args))
     stream = batches(policy, data, open_frames(data, data.interface.cameras, 32), RECIPE, 0, hold_out=0.1)

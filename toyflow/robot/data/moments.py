@@ -48,6 +48,22 @@ def spread_frames(
     return whole[torch.linspace(0, len(whole) - 1, min(most, len(whole))).round().long()]
 
 
+def episodes_of(data: DataSet, frames: Int64[Tensor, "frames"]) -> Int64[Tensor, "frames"]:
+    """The episode of each frame, over which a probe has its intervals.
+
+    Raises:
+        UsageError: they are all of one episode.
+    """
+    episodes = data.episode_numbers[frames]
+    if len(episodes.unique()) < 2:
+        raise UsageError(
+            f"a probe needs frames of at least 2 episodes, as intervals are over episodes; the {len(frames)} "
+            f"of data set {data.where} are all of episode {int(episodes[0])}. Probe the policy by its "
+            "folder, and name others by --episodes."
+        )
+    return episodes
+
+
 def observations_at(
     data: DataSet, frames: Int64[Tensor, "batch"], cameras: Sequence[str], history: int = 1
 ) -> list[Observation]:

@@ -27,11 +27,15 @@ class Demonstrations(OptionSet):
     hold_out: float = number(0.0, low=0, high=0.9, added=True)
 
 
+FEWEST = 2
+"""Fewest episodes to hold out, and to train on: a probe's intervals are over episodes."""
+
 # Devices are named, as policies are also built with "meta" as the default one.
 
 
 def held_out_episodes(episodes: int, share: float) -> list[int]:
-    """The episodes of a data set that are kept out of training: `share` of them, rounded, and at least one.
+    """The episodes of a data set that are kept out of training: `share` of them, rounded, and at least
+    `FEWEST`.
 
     A fixed permutation chooses them, whatever the training seed, and a larger share holds out those of a
     smaller one as well.
@@ -41,34 +45,24 @@ def held_out_episodes(episodes: int, share: float) -> list[int]:
         share: from 0, which holds out none, to below 1.
 
     Raises:
-        UsageError: no episode would be left to train on.
+        UsageError: fewer than `FEWEST` episodes would be left to train on.
 
     >>> held_out_episodes(10, 0.1), held_out_episodes(10, 0.3)
-    ([5], [5, 6, 1])
+    ([5, 6], [5, 6, 1])
     """
-    count = max(1, round(share * episodes)) if share else 0
-    if count and count >= episodes:
+    if not share:
+        return []
+    count = max(FEWEST, round(share * episodes))
+    if episodes - count < FEWEST:
         raise UsageError(
-            f"holding out {count} of {episodes} episodes leaves none to train on: record more, or leave "
-            "hold-out at 0."
+            f"holding out {count} of {episodes} episodes leaves {max(0, episodes - count)} to train on, and "
+            f"either part needs {FEWEST}: record more, or leave hold-out at 0."
         )
     order = torch.randperm(episodes, generator=torch.Generator().manual_seed(1), device="cpu")
     return order[:count].tolist()
 
 
-def held_out_frames(data: DataSet, share: float) -> Int64[Tensor, "frames"]:
-    """The frames of the held-out episodes, in order; none for a share of 0.
-
-    Example: `held_out_frames(data, Demonstrations.parse(training.record.data).hold_out)`.
-    """
-    return _is_held_out(data, share).nonzero()[:, 0]
-
-
 def training_frames(data: DataSet, share: float) -> Int64[Tensor, "frames"]:
-    """The frames that train, in order: all others."""
-    return (~_is_held_out(data, share)).nonzero()[:, 0]
-
-
-def _is_held_out(data: DataSet, share: float) -> Tensor:
-    episodes = torch.tensor(held_out_episodes(data.episodes, share), dtype=torch.long, device="cpu")
-    return torch.isin(data.episode_numbers, episodes)
+    """The frames that train, in order: those of all episodes but `held_out_episodes`."""
+    kept = torch.tensor(held_out_episodes(data.episodes, share), dtype=torch.long, device="cpu")
+    return (~torch.isin(data.episode_numbers, kept)).nonzero()[:, 0]

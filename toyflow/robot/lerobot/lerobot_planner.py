@@ -26,6 +26,9 @@ from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.policy_noise import SeededNoise, encode_once
 from toyflow.robot.planner import Planner
 
+SEEDS = range(4)
+"""Seeds whose plans tell whether a policy without normal noise is random. Two may draw the same code."""
+
 
 class LeRobotPlanner(Planner):
     """A LeRobot policy with its pre- and postprocessor.
@@ -175,12 +178,22 @@ class LeRobotPlanner(Planner):
             ) from error
         return noise.answered > 0
 
+    @cached_property
+    def is_random_otherwise(self) -> bool:
+        """See `Planner`: whether plans of a blank observation differ between seeds."""
+        if self.takes_noise:
+            return False
+        blank = [self.any_observation()]
+        first, *others = (self._predict(blank, SeededNoise([seed], draws=1)) for seed in SEEDS)
+        return not all(torch.allclose(first, other) for other in others)
+
     def _check_draws(self, draws: int) -> None:
-        if draws > 1 and not self.takes_noise:
-            raise UsageError(
-                f"a LeRobot policy of type {self.checkpoint.kind} takes no noise: there is nothing to "
-                f"average over {draws} draws."
-            )
+        if draws == 1 or self.takes_noise:
+            return
+        kind = f"a LeRobot policy of type {self.checkpoint.kind}"
+        if self.is_random_otherwise:
+            raise UsageError(f"{kind} is random, but not by normal noise: it cannot be averaged in pairs.")
+        raise UsageError(f"{kind} takes no noise: there is nothing to average over {draws} draws.")
 
     @torch.inference_mode()
     def _in_units(
