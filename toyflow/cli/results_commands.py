@@ -176,7 +176,8 @@ def add_commands(app: typer.Typer) -> None:
         remove), bias (which training removes), and the task's own spread (for which several steps are there).
         Where a model has a velocity, its error by noise level is measured, too, how straight its sampled
         paths are, and how far one step lands from many. Where a task knows the optimal field in closed form,
-        that is measured as well.
+        that is measured as well. Toy models are probed on the first examples of their test set: where the
+        number of draws or of steps is chosen by what is found, train and probe with --set split=validation.
 
         A policy is probed on frames of a data set, without a simulator: its anatomy by joint and by time of
         the action chunk, and its action errors in one step against several.

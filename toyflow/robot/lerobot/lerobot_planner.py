@@ -178,9 +178,13 @@ class LeRobotPlanner(Planner):
             ) from error
         return noise.answered > 0
 
-    @cached_property
+    @property
     def is_random_otherwise(self) -> bool:
         """See `Planner`: whether plans of a blank observation differ between seeds."""
+        return self._plans_differ
+
+    @cached_property
+    def _plans_differ(self) -> bool:
         if self.takes_noise:
             return False
         blank = [self.any_observation()]
