@@ -36,6 +36,7 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.robot_task import RobotTask
+from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Trained
@@ -334,7 +335,8 @@ def test_a_results_folder_of_policies_is_probed_over_episodes(many, tmp_path):
     cell(tmp_path, many, horizon="8", **{"hold-out": "0.25"})
     cell(tmp_path, many, horizon="9")
     found = probe(tmp_path, steps=2, examples=24, device="cpu").anatomies
-    by_horizon = {model.anatomy.leak.shape[1]: model for model in found}
+    store = existing_store(tmp_path)
+    by_horizon = {int(store.training(model.key).record.model["horizon"]): model for model in found}
     assert {horizon: model.origin for horizon, model in by_horizon.items()} == {
         5: "frames of training", 8: "held-out episodes", 9: "frames of training",
     }  # fmt: skip

@@ -204,6 +204,7 @@ class _Measured(NamedTuple):
     paths: pd.DataFrame | None
     """One row."""
     anatomy: Anatomy
+    """Over the elements of a target."""
 
 
 @torch.inference_mode()
@@ -237,7 +238,7 @@ def measure(
                 moments=None if bench.moments is None else bench.moments(observation),
                 groups=None if bench.groups is None else bench.groups[part],
                 steps=many_steps(objective),
-            )
+            ).over_elements()
         )  # fmt: skip
         if objective.has_velocity:
             velocity = _velocity(objective, model, condition)
