@@ -27,7 +27,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from jaxtyping import Float
-from recommend import Wave
+from recommend_settings import Wave
 from rich.console import Console
 from torch import Tensor
 

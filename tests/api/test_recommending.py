@@ -1,15 +1,20 @@
-"""`toyflow recommend`, whole, on the quick task of the test plug-in."""
+"""`toyflow recommend`, whole, on the quick task of the test plug-in and on the dial."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from subprocess import CompletedProcess
 
 import pytest
 from commands import start
 
-SHORT = ("--task", "points", "--iterations", "80", "--schedules", "uniform,shift:4", "--steps", "1,2")
+from toyflow.api.command_options import recommend_options
+from toyflow.api.recommending import on_validation
+from toyflow.sweep.subject import load_subject
+
+SHORT = ("--task", "points", "--iterations", "80")
 
 
 @pytest.fixture(scope="module")
@@ -32,45 +37,45 @@ def recommended(toyflow, first):
 def test_it_advises_with_evidence_and_cost_and_keeps_what_it_ran(toyflow, recommended):
     assert recommended.returncode == 0, recommended.stderr
     said = recommended.stdout
-    assert "Train with " in said and " and decode in " in said
-    assert "Schedule: " in said and "K: " in said
-    assert "these seeds" in said and "K: " in said
-    assert "Cost: 4 trainings of 20 iterations (of 80)" in said
+    assert "Train with --schedules shift:4 --predict data and decode in " in said
+    assert "Anatomy of the short training" in said and "Cost: a training of 40" in said
     file = toyflow.folder / "results/recommend/points/recommendation.json"
     advice = json.loads(file.read_text())
-    assert advice["schedule"] in ("uniform", "shift:4") and advice["steps"] in (1, 2)
-    assert {row["schedule"] for row in advice["candidates"]} == {"uniform", "shift:4"}
-    assert all(row["noise_end_mse"] > 0 and 0 <= row["K=1"] <= 1 for row in advice["candidates"])
+    assert advice["prediction"] == "data" and advice["steps"] in (1, 10) and advice["draws"] in (1, 2, 8)
+    assert [each["iterations"] for each in advice["trainings"]] in ([40], [40, 80])
+    short = advice["trainings"][0]
+    assert short["variance"] > 0 and short["spread"] >= 0 and set(short["leak"]) == {"1", "2", "8"}
+    assert {(s["steps"], s["draws"]) for s in short["scores"]} == {(1, 1), (1, 2), (1, 8), (10, 1)}
 
     again = toyflow("recommend", *SHORT, "--jobs", "1")
     assert "started" not in again.stdout  # nothing is trained twice
     once_more = json.loads(file.read_text())
     assert advice["setting"].pop("seconds") > 0 and once_more["setting"].pop("seconds") > 0
     assert once_more == advice
-    wider = toyflow("recommend", *SHORT, "--seeds", "100-102", "--jobs", "1")
-    assert wider.stdout.count("started") == 2  # one seed more of each
-    assert "of short trainings" in wider.stdout
-
-
-def test_a_control_without_a_velocity_may_stand_among_the_candidates(toyflow):
-    said = toyflow(
-        "recommend", "--task", "points", "--iterations", "40", "--schedules", "beta,regression",
-        "--steps", "1,2", "--jobs", "1",
-    )  # fmt: skip
-    assert said.returncode == 0, said.stderr
-    assert "n/a" in said.stdout
+    wider = toyflow("recommend", *SHORT, "--seeds", "100-101", "--jobs", "1")
+    assert wider.stdout.count("started") == len(json.loads(file.read_text())["trainings"])  # one seed more
 
 
 def test_it_is_held_against_a_full_sweep(toyflow, recommended):
-    full = ("--task", "points", "--iterations", "80", "--schedules", "uniform,shift:4", "--steps", "1,2")
-    toyflow("sweep", *full, "--jobs", "1", "--out", "full")
+    full = (
+        *SHORT,
+        "--predict",
+        "data",
+        "--schedules",
+        "shift:4,uniform",
+        "--steps",
+        "1,10",
+        "--draws",
+        "1,2,8",
+    )
+    toyflow("sweep", *full, "--seeds", "0,1", "--jobs", "1", "--out", "full")
     said = toyflow("recommend", *SHORT, "--jobs", "1", "--against", "full").stdout
-    assert "Held against the full sweep (3 seeds): its best is " in said
+    assert "Held against the full sweep (2 seeds): its best is " in said
 
 
-def test_it_is_not_held_against_other_recipes_or_the_trainings_that_chose(toyflow, recommended):
+def test_it_is_not_held_against_other_recipes_or_the_training_that_chose(toyflow, recommended):
     itself = toyflow("recommend", *SHORT, "--jobs", "1", "--against", "results/recommend/points")
-    assert itself.returncode == 2 and "on seeds other than 100, 101" in itself.stderr
+    assert itself.returncode == 2 and "on seeds other than 100" in itself.stderr
     other = (
         "--task",
         "points",
@@ -98,19 +103,35 @@ def test_a_damaged_cell_of_another_setting_does_not_stop_it(toyflow, recommended
     assert again.returncode == 0, again.stderr
 
 
+def test_a_task_with_a_validation_split_is_tuned_on_it_unless_another_is_named():
+    options = recommend_options({"task": "dial"})
+    dial, points = load_subject("dial"), load_subject("points")
+    assert on_validation(options, dial).set == {"split": ("validation",)}
+    named = replace(options, set={"split": ("test",)})
+    assert on_validation(named, dial) is named
+    assert on_validation(options, points) is options
+
+
+def test_a_training_that_has_learned_nothing_is_followed_by_the_full_one_and_said(toyflow):
+    tiny = ("--set", "modes=10", "--iterations", "2", "--batch-size", "4")
+    said = toyflow("recommend", "--task", "dial", *tiny, "--jobs", "1")
+    assert said.returncode == 0, said.stderr
+    text = " ".join(said.stdout.split())
+    assert "1 iterations were unclear, so the model was trained for all 2." in text
+    assert "This is no advice but the default" in text and "Found on the validation split" in text
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--fraction", "0"), "--fraction must be above 0 and at most 1, got 0."),
-        (("--margin", "-1"), "--margin must be a number above 0, got -1."),
         (("--metric", "clos"), "unknown metric of points 'clos'"),
         (("--task", "dial", "--set", "modes=2,10"), "recommend looks at one setting; give modes one value"),
         (
             ("--learning-rate", "0.001,0.004"),
             "recommend looks at one recipe; give iterations, batch size and",
         ),
-        (("--task", "robot"), "recommend supports toy tasks only, not 'robot'."),
-        (("--schedules", "shift"), "shift"),
+        (("--task", "robot"), "recommend supports toy tasks only, not 'robot'; for a policy, `toyflow probe"),
         (("--against", "nowhere"), "nowhere"),
     ],
 )

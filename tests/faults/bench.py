@@ -201,7 +201,7 @@ class Bench:
         if complete.exists():
             return world
         world.mkdir(exist_ok=True)
-        recommend = ("recommend", "--task", "points", "--schedules", "uniform,shift:3", "--steps", "1,2")
+        recommend = ("recommend", "--task", "points")
         for words in (
             SWEEP,
             *((name, "--out", "toy") for name in ("plot", "probe", "report")),

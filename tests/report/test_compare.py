@@ -304,6 +304,13 @@ def test_what_else_differs_is_said(out, tmp_path):
     assert note.endswith("this comparison cannot tell which of these is the cause.")
 
 
+def test_another_prediction_is_a_second_cause(out):
+    add(out, "data(shift:4)", SHIFT, schedule="shift:4", prediction="data")
+    [pair] = compare(out, ["data(shift:4)", "uniform"]).pairs
+    assert pair.confounded["prediction"] == ("data", "velocity")
+    assert not compare(out, ["data(shift:4)", "shift:4"]).pairs[0].confounded
+
+
 def test_what_comes_with_an_objective_is_not_told_as_a_second_cause(out):
     add(out, "regression", [800, 801, 799], sampler="none")
     add(out, "shift:4", SHIFT, steps=10)

@@ -11,11 +11,13 @@ from matplotlib import colors
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from toyflow.report.dial_figure import dial_figure
 from toyflow.report.figures import DRAWINGS
 from toyflow.report.paper import PAPER
 from toyflow.report.probe_report import IDEAL, velocity_error
 from toyflow.report.results import load_results
 from toyflow.report.style import Style
+from toyflow.report.training_figures import training_curves
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Evaluated, Trained
@@ -101,6 +103,26 @@ def test_every_figure_names_all_that_it_draws(folders, tmp_path, name):
     lines = [line for axes in figure.axes if axes.get_visible() for line in axes.get_lines()]
     assert {colors.to_hex(line.get_color()) for line in lines if np.size(line.get_xdata())} <= known
     plt.close(figure)
+
+
+def test_means_of_draws_are_neither_in_the_dials_figure_nor_panels_of_training_curves(tmp_path):
+    figures = {}
+    for draws in ((1,), (1, 8), (8,)):
+        store = Store(tmp_path / str(draws))
+        store.prepare()
+        for certainty in ("0", "0.5"):
+            data = {"certainty": certainty, "coupling": "coupled", "modes": "2", "tiles": "4"}
+            add(store, "dial", "uniform", data, draws=draws)
+        results = load_results(store)
+        figures[draws] = [dial_figure(results), training_curves(results, Style(["uniform"]))]
+    (plain, curves), (mixed, same), (averaged, _) = figures.values()
+    assert averaged is None and _dots(plain) == _dots(mixed) > 0
+    assert len(curves.axes) == len(same.axes) == 4, "two data options, by two parts of the loss"
+    plt.close("all")
+
+
+def _dots(figure):
+    return sum(len(each.get_offsets()) for axes in figure.axes for each in axes.collections)
 
 
 @pytest.mark.parametrize("hits", [0, 1, 50, 99, 100])

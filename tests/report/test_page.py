@@ -18,8 +18,9 @@ from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
 from toyflow.report import figures, page_figures
 from toyflow.report.page import write_pages
+from toyflow.report.page_tables import configuration, costs
 from toyflow.report.paper import PAPER
-from toyflow.report.results import results_folders
+from toyflow.report.results import load_results, results_folders
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Evaluated, Trained
@@ -42,12 +43,12 @@ def fill(folder, hostile=False, cost=True, seeds=2):
     return folder
 
 
-def add(store, schedule, seed, rates, encoder="base", cost=True):
+def add(store, schedule, seed, rates, encoder="base", cost=True, prediction=None, grid=None, draws=1):
     record = TrainingRecord(
         task="grid-to-sequence", model={"encoder": encoder, "decoder": "base", "attention": "cross"},
         objective="flow" if schedule else "regression", schedule=schedule,
         time_sampling="stratified" if schedule else None,
-        seed=seed, recipe={"iterations": 20.0, "batch_size": 8.0},
+        seed=seed, recipe={"iterations": 20.0, "batch_size": 8.0}, prediction=prediction,
     )  # fmt: skip
     curve = pd.DataFrame({"iteration": np.arange(1, 11), "loss": 0.1, "loss_s0.9": 0.2})
     details = {"parameters": 1234, "seconds": 2.0}
@@ -55,7 +56,8 @@ def add(store, schedule, seed, rates, encoder="base", cost=True):
         passes = {"forward": 1.5, "backward": 1}
         details |= {"encode_flops": 1e6, "call_flops": 2e6, "training_flops": 5e8, "training_passes": passes}
     environment = {"torch": "9.8.7", "commit": f"abc{seed}", "device_name": None}
-    store.write_training(record, Trained({"w": torch.zeros(1)}, curve, details), environment)
+    if not store.has_training(record):
+        store.write_training(record, Trained({"w": torch.zeros(1)}, curve, details), environment)
     for steps, rate in rates.items():
         right = (np.arange(N) < round(rate * N)).astype(float)
         outcomes = pd.DataFrame({"exact_match": right, "digit_accuracy": 0.99})
@@ -63,7 +65,8 @@ def add(store, schedule, seed, rates, encoder="base", cost=True):
             "metrics": {"exact_match": float(right.mean()), "digit_accuracy": 0.99}, "examples": N,
             "model_calls": steps, "encode_seconds": 0.1, "decode_seconds": 0.1 * steps,
         }  # fmt: skip
-        store.write_evaluation(record, EvaluationRecord("euler", steps), Evaluated(outcomes, details), {})
+        decoding = EvaluationRecord("euler", steps, grid=grid, draws=draws)
+        store.write_evaluation(record, decoding, Evaluated(outcomes, details), {})
 
 
 class Parsed(HTMLParser):
@@ -208,6 +211,23 @@ def test_tables_say_what_was_measured(written):
     assert "\u2013 \u2013 \u2013 2 1,234 \u2013 2.00" in text  # a folder from before costs were kept
     assert "9.8.7" in text and "abc0, abc1" in text and "20" in text
     assert "toyflow sweep --preset finding-1" in text
+
+
+def test_predictions_grids_and_draws_are_told_where_one_is_not_the_default(tmp_path):
+    results = load_results(fill(tmp_path / "r", seeds=1))
+    names = {"prediction", "grid", "draws"}
+    trainings = [evaluation.training for evaluation in results.evaluations]
+    assert not names & {name for name, _ in configuration(results, trainings).rows}
+    store = Store(tmp_path / "r")
+    add(store, "uniform", 0, {1: 0.7}, draws=8)
+    add(store, "uniform", 0, {2: 0.7}, prediction="data", grid="shift:3")
+    results = load_results(store)
+    found = {name: value for name, value in configuration(results, trainings).rows if name in names}
+    assert found == {"prediction": "data, velocity", "grid": "shift:3, uniform", "draws": "1, 8"}
+    table = costs(results)
+    [averaged] = [row for row in table.rows if "draws=8" in row[1]]
+    assert averaged[table.columns.index("decoding, MFLOP")] == "17.0", "a condition, and 8 draws of one call"
+    assert averaged[table.columns.index("NFE")] == "1"
 
 
 def test_markdown_links_only_to_figures_that_exist(written):

@@ -11,16 +11,11 @@ from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.sweep.presets import load_preset
 from toyflow.sweep.sweep_options import SweepOptions
 
-RECOMMEND = SweepOptions(
-    schedules=("uniform", "shift:3", "shift:8"),
-    steps=(1, 2, 4, 10),
-    seeds=(100, 101),
-    out="results/recommend",
-)
-"""Defaults of `toyflow recommend`. Its seeds differ from those of sweeps, which check it."""
+RECOMMEND = SweepOptions(seeds=(100,), out="results/recommend")
+"""Defaults of `toyflow recommend`. Its seed differs from those of sweeps, which check it."""
 
-RECOMMEND_FRACTION = 0.25
-"""Iterations of the short trainings of `toyflow recommend`, as a share of those of the full training."""
+RECOMMEND_FRACTION = 0.5
+"""Iterations of the short training of `toyflow recommend`, as a share of those of the full training."""
 
 ROBOT_SCHEDULE = "shift:4"
 """Default schedule of a policy."""

@@ -84,29 +84,6 @@ def probe(
     return _probe(by_variant, labels, steps, device, examples, bench_of, data_dir, on_progress)
 
 
-def probe_models(
-    trainings: Sequence[StoredTraining],
-    *,
-    steps: int = 50,
-    device: str = "auto",
-    examples: int = EXAMPLES,
-    bench_of: BenchOf | None = None,
-    data_dir: str | None = None,
-    on_progress: OnProgress = lambda done, total: None,
-) -> Probed:
-    """Probe models that differ in schedule or objective and seed only.
-
-    Args:
-        trainings: the models.
-        steps, device, examples, bench_of, data_dir, on_progress: as for `probe`.
-
-    Raises:
-        UsageError, DamagedError: as `probe`.
-    """
-    labels = list(dict.fromkeys(training.record.label for training in trainings))
-    return _probe({"": list(trainings)}, labels, steps, device, examples, bench_of, data_dir, on_progress)
-
-
 def _probe(
     by_variant: Mapping[str, list[StoredTraining]],
     labels: Sequence[str],

@@ -17,8 +17,8 @@ from typer.core import TyperCommand, TyperGroup
 INDEX = {
     "sweep_commands": {
         "sweep": "Train a model per schedule, objective and seed, and decode each in every number of steps.",
-        "recommend": "Recommend a schedule and a number of steps K for a task, from short trainings of each "
-        "schedule.",
+        "recommend": "Recommend prediction, schedule, number of steps and draws for a task, from one short "
+        "training.",
     },
     "results_commands": {
         "plot": "Draw the figures of a results folder, and write its tables as CSV.",

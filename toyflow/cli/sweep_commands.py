@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from toyflow.api.command_options import RECOMMEND, RECOMMEND_FRACTION, recommend_options, sweep_options
 from toyflow.cli.options import DEFAULTS, examples, shown
-from toyflow.cli.terminal import check_torch, console, progress, start_workers
+from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES
 
 TaskName = Annotated[
@@ -226,42 +226,29 @@ def add_commands(app: typer.Typer) -> None:
     @app.command(
         epilog=examples(
             "toyflow recommend",
-            "toyflow recommend --task dial --set certainty=0.4 --schedules uniform,shift:4,shift:8",
+            "toyflow recommend --task dial --set certainty=0.4 --batch-size 64",
             "toyflow recommend --task class-to-image --metric frechet_distance --iterations 3500",
-            "toyflow recommend --against results/finding-1",
+            "toyflow recommend --against results/mine",
         )
     )
     def recommend(
-        schedules: Annotated[
-            str | None,
-            typer.Option(help="Schedules to choose from.", show_default=shown(RECOMMEND.schedules)),
-        ] = None,
-        steps: Annotated[
-            str | None,
-            typer.Option(
-                help="Numbers K of denoising steps to choose from.", show_default=shown(RECOMMEND.steps)
-            ),
-        ] = None,
         seeds: Annotated[
             str | None,
-            typer.Option(help="Training seeds of each schedule.", show_default=shown(RECOMMEND.seeds)),
+            typer.Option(
+                help="Training seeds, over which the anatomy is averaged.",
+                show_default=shown(RECOMMEND.seeds),
+            ),
         ] = None,
         fraction: Annotated[
-            float, typer.Option(help="Length of the short trainings, as a share of --iterations.")
+            float, typer.Option(help="Length of the short training, as a share of --iterations.")
         ] = RECOMMEND_FRACTION,
         metric: Annotated[
-            str | None, typer.Option(help="Metric to choose by.", show_default="the task's headline")
-        ] = None,
-        margin: Annotated[
-            float | None,
-            typer.Option(
-                help="How much worse fewer steps may score, in points or the metric's unit.",
-                show_default="2 points, or a tenth of the best",
-            ),
+            str | None,
+            typer.Option(help="Metric to show; the rule reads none.", show_default="the task's headline"),
         ] = None,
         against: Annotated[
             Path | None,
-            typer.Option(help="Results folder with full trainings of these schedules, to check the choice."),
+            typer.Option(help="Results folder with full trainings of this setting, to check the choice."),
         ] = None,
         task: TaskName = None,
         settings: Annotated[
@@ -282,16 +269,17 @@ def add_commands(app: typer.Typer) -> None:
             str | None, typer.Option(help="Results folder.", show_default=f"{RECOMMEND.out}/SETTING")
         ] = None,
     ) -> None:
-        """Recommend a schedule and a number of steps K for a task, from short trainings of each schedule.
+        """Recommend prediction, schedule, number of steps and draws for a task, from one short training.
 
-        It takes the fewest steps that cost no more than the margin, then the schedule that scores best in
-        them. The output also says whether the seeds can tell the schedules apart, and what the probe found.
-        README says how often the choice was right where full sweeps are known.
+        A model that predicts the data is trained for a share of the iterations, and its one-step error taken
+        apart on the validation split: noise that leaks through, and spread of the samples. Spread that is
+        joint asks for ten steps, else one is enough; leak asks for draws. Where half of the training does
+        not tell, it is trained in full. README says how this did where full sweeps are known.
         """
         flags = {
-            "schedules": schedules, "steps": steps, "seeds": seeds, "task": task, "set": settings,
-            "data_dir": data_dir, "iterations": iterations, "batch_size": batch_size,
-            "learning_rate": learning_rate, "device": device, "jobs": jobs, "threads": threads, "out": out,
+            "seeds": seeds, "task": task, "set": settings, "data_dir": data_dir, "iterations": iterations,
+            "batch_size": batch_size, "learning_rate": learning_rate, "device": device, "jobs": jobs,
+            "threads": threads, "out": out,
         }  # fmt: skip
         options = recommend_options(flags)
         start_workers(options.task)
@@ -299,11 +287,9 @@ def add_commands(app: typer.Typer) -> None:
         from toyflow.api.recommending import recommend_and_check  # imports torch
         from toyflow.report.recommendation import recommendation_sentences, recommendation_table
 
-        with progress("probing") as on_progress:
-            found, checked = recommend_and_check(
-                options, console, fraction=fraction, metric=metric, margin=margin, against=against,
-                on_progress=on_progress,
-            )  # fmt: skip
+        found, checked = recommend_and_check(
+            options, console, fraction=fraction, metric=metric, against=against
+        )
         console.print(recommendation_table(found))
         for sentence in recommendation_sentences(found):
             console.print(f"\n{escape(sentence)}")

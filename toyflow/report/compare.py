@@ -11,7 +11,7 @@ import numpy as np
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import Results, load_results, set_metrics_of
+from toyflow.report.results import load_results, prediction_of, set_metrics_of
 from toyflow.report.selection import Selection, Selector, select, values_that_vary
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
@@ -107,7 +107,6 @@ def compare(
     steps: Sequence[int] = (1,),
     metric: str | None = None,
     margin: float | None = None,
-    results: Results | None = None,
 ) -> Comparison:
     """The first selection against each of the others; nothing is written.
 
@@ -116,7 +115,6 @@ def compare(
     Args:
         margin: in points for the headline, else in the metric's unit; where None, 2 points, else a tenth of
             the first's mean.
-        results: what stands in for all that `out` holds.
 
     Raises:
         UsageError: selections that name nothing, too much, or share no examples; no such metric.
@@ -130,10 +128,7 @@ def compare(
         raise UsageError(f"--margin must be a number above 0, got {margin:g}.")
     first, *others = (Selector.parse(text, out) for text in selectors)
     folders = {selector.folder for selector in (first, *others)}
-    stored = {
-        folder: results if results and folder == out else load_results(existing_store(folder))
-        for folder in folders
-    }
+    stored = {folder: load_results(existing_store(folder)) for folder in folders}
     headline = stored[first.folder].metric
     measure = Measure(headline if metric is None else metric, metric in (None, headline), MARGIN)
     pairs, set_metrics = [], ()
@@ -151,16 +146,13 @@ def compare(
     return Comparison(measure, pairs, set_metrics)
 
 
-def default_margin(share: bool, mean: float) -> float:
-    """2 points of a share; a tenth of the mean of another metric."""
-    return MARGIN if share else abs(mean) / 10 or math.ulp(0.0)
-
-
 def _margin(given: float | None, measure: Measure, first: Selection) -> float:
-    """The margin in the metric's unit."""
+    """The margin in the metric's unit; where none is given, 2 points, else a tenth of the first's mean."""
     if given is not None:
         return given / 100 if measure.headline else given
-    return default_margin(measure.headline, float(np.mean(first.values(measure.metric, first.by_seed))))
+    if measure.headline:
+        return MARGIN
+    return abs(float(np.mean(first.values(measure.metric, first.by_seed)))) / 10 or math.ulp(0.0)
 
 
 def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
@@ -211,7 +203,8 @@ def _pooled(
 def _confounded(a: Selection, b: Selection) -> dict[str, tuple[str, str]]:
     """See `Pair.confounded`. What only one of the two has, as a sampler, comes with its objective."""
     settings = [
-        {"objective": each.objective, "schedule": each.schedule} | dict(selection.description)
+        {"objective": each.objective, "schedule": each.schedule, "prediction": prediction_of(each)}
+        | dict(selection.description)
         for selection in (a, b)
         for each in [next(iter(selection.by_seed.values())).training.record]
     ]

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toyflow import plugins
-from toyflow.report.results import Results
+from toyflow.report.results import UNIFORM_GRID, Results
 from toyflow.report.style import legend
 from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.subject import options_of
@@ -37,19 +37,21 @@ LINES: Sequence[tuple[Any, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1
 
 def dial_figure(results: Results) -> Figure | None:
     """A panel per measure and kind of ambiguity, certainty along x: a line per schedule and K, the mean over
-    seeds with a dot per seed, and what the closed form's velocity reaches in as many steps. None where there
-    are no results of the dial, or models and decodings of several kinds."""
+    seeds with a dot per seed, and what the closed form's velocity reaches in as many steps. Decodings on
+    other grids or by several draws are left out. None where there are no results of the dial, or models and
+    decodings of several kinds."""
+    plain = (results.frame["grid"] == UNIFORM_GRID) & (results.frame["draws"] == 1)
+    evaluations = [e for e, drawn in zip(results.evaluations, plain, strict=True) if drawn]
     if any(
         evaluation.training.record.task != plugins.load("tasks", TASK).identity()
-        for evaluation in results.evaluations
+        for evaluation in evaluations
     ):
         return None
-    if len({_kind(evaluation) for evaluation in results.evaluations}) > 1:
+    if len({_kind(evaluation) for evaluation in evaluations}) != 1:
         return None
-    data = pd.DataFrame(
-        [options_of(e.training.record)[0] for e in results.evaluations], index=results.frame.index
-    )
-    frame = results.frame.join(data.astype({"certainty": float}))
+    frame = results.frame[plain]
+    data = pd.DataFrame([options_of(e.training.record)[0] for e in evaluations], index=frame.index)
+    frame = frame.join(data.astype({"certainty": float}))
     frame = frame[frame["steps"].isin((FEWEST, MOST))]
     if frame.empty or frame["certainty"].nunique() < 2:
         return None

@@ -14,14 +14,23 @@ import numpy as np
 import pandas as pd
 
 from toyflow import stats
-from toyflow.report.results import Results, task_of
+from toyflow.report.results import UNIFORM_GRID, Results, prediction_of, task_of
 from toyflow.report.tables import MANY
+from toyflow.sweep.plan import VELOCITY
 from toyflow.sweep.records import RECIPE_VERSION
 from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.subject import load_subject
 
 ANY = None
 """An argument of `Data.pick` that lets every value through."""
+
+PLAIN: Mapping[str, Any] = {
+    "prediction": lambda name: pd.isna(name) or name == VELOCITY,
+    "grid": UNIFORM_GRID,
+    "draws": 1,
+}
+"""What `Data.pick` takes where these are not named: the velocity or, where the objective has no choice, what
+that predicts; equal steps; one draw."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +43,10 @@ class Data:
 
     def pick(self, **wanted: Any) -> pd.DataFrame:
         """Rows in which each named column has the value, one of several values (a tuple), or passes a test
-        (a callable). `ANY` lets all through; options of the task that are not named are at their default."""
+        (a callable). `ANY` lets all through; options of the task that are not named are at their default, and
+        prediction, grid and draws as in `PLAIN`."""
         rows = self.rows
-        for column, value in {**self.defaults, **wanted}.items():
+        for column, value in {**PLAIN, **self.defaults, **wanted}.items():
             if value is ANY:
                 continue
             if column not in rows:
@@ -99,9 +109,10 @@ class Contrast:
 def tidy(folders: Mapping[str, Results], tasks: Collection[str]) -> pd.DataFrame:
     """A row per decoding of these tasks; one that lies in two folders is listed once.
 
-    Columns: folder, task, objective, schedule ("" for none), seed, steps, model_calls, score, the metrics,
-    the task's options by name, recipe and cell in words, training (the stored model) and keys. Models of one
-    cell differ only in their seed.
+    Columns: folder, task, objective, schedule ("" for none), prediction (None where the objective has no
+    choice), seed, steps, sampler, grid, draws, model_calls, score, the metrics, the task's options by name,
+    recipe and cell in words, training (the stored model) and keys. Rows of one cell differ only in seed, K,
+    sampler and recipe.
     """
     rows = [
         _row(name, evaluation)
@@ -155,6 +166,8 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "test set": evaluation.record.test_set,
     }
     options = {**defaults_of(task), **record.data, **record.model}
+    prediction = prediction_of(record)
+    grid, draws = evaluation.record.grid or UNIFORM_GRID, evaluation.record.draws
     return {
         **options,
         **evaluation.details["metrics"],
@@ -164,15 +177,18 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "task": task,
         "objective": record.objective,
         "schedule": record.schedule or "",
+        "prediction": prediction,
         "times": record.time_sampling or "stratified",
         "sampler": evaluation.record.sampler or "euler",
+        "grid": grid,
+        "draws": draws,
         "seed": record.seed,
         "steps": evaluation.record.steps,
         "model_calls": evaluation.details["model_calls"],
         "training_flops": training.details.get("training_flops", np.nan),
         "recipe": ", ".join(f"{name} {value}" for name, value in setting.items() if value != ""),
         "drawn": record.recipe.get("iterations", 0) * record.recipe.get("batch_size", 1),
-        "cell": repr((record.objective, record.schedule, sorted(options.items()))),
+        "cell": repr((record.objective, record.schedule, prediction, grid, draws, sorted(options.items()))),
         "training": training,
         "training_key": record.key,
         "evaluation_key": evaluation.record.key,

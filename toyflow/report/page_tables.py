@@ -12,8 +12,9 @@ import pandas as pd
 from toyflow import plugins, stats
 from toyflow.errors import ToyflowError
 from toyflow.report import tables
-from toyflow.report.results import CELL, Results, task_of
+from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
+from toyflow.sweep.plan import VELOCITY
 from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.subject import options_of
 
@@ -152,6 +153,7 @@ def costs(results: Results) -> TableView:
     recipes = [evaluation.training.record.recipe for evaluation in results.evaluations]
     drawn = [recipe.get("iterations", np.nan) * recipe.get("batch_size", 1) for recipe in recipes]
     passes = [training.get("training_passes", {}) for training in details]
+    calls_of_all_draws = results.frame["model_calls"] * results.frame["draws"]
     frame = results.frame.assign(
         forward=[each.get("forward", np.nan) for each in passes],
         backward=[each.get("backward", np.nan) for each in passes],
@@ -161,7 +163,7 @@ def costs(results: Results) -> TableView:
         ],
         decoding=[
             (training.get("encode_flops", np.nan) + calls * training.get("call_flops", np.nan)) / 1e6
-            for training, calls in zip(details, results.frame["model_calls"], strict=True)
+            for training, calls in zip(details, calls_of_all_draws, strict=True)
         ],
         ms=1000
         * (results.frame["encode_seconds"] + results.frame["decode_seconds"])
@@ -185,10 +187,12 @@ def costs(results: Results) -> TableView:
             NONE if np.isnan(means[name]) else write(means[name]) for name, (_, write) in columns.items()
         ]
         rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])
+    of_draws = " once and all draws" if frame["draws"].max() > 1 else ""
     note = (
         "Means over seeds, so that scores can be read at equal cost. NFE: model calls to decode. Passes: "
         "model calls per training example. Operations are counted on the model, decoding per example with "
-        f"its condition encoded; times are of the machines below, busy or not. {NONE}: not recorded."
+        f"its condition encoded{of_draws}; times are of the machines below, busy or not. {NONE}: not "
+        "recorded."
     )
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]
     return TableView("Cost beside score", heads, rows, len(names), note)
@@ -203,6 +207,7 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
         "task": [record.task for record in records],
         "schedules": results.frame["label"].unique(),
         "steps": [record.steps for record in decodings],
+        **_beyond_the_defaults(results),
         "seeds": [record.seed for record in records],
         "sampler": [record.sampler for record in decodings],
         "times": [record.time_sampling for record in records],
@@ -215,6 +220,13 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
     }
     rows = [[name, distinct(found)] for name, found in values.items()]
     return TableView("Configuration", ["what", "values"], rows, 2)
+
+
+def _beyond_the_defaults(results: Results) -> dict[str, Iterable[Any]]:
+    """Predictions, grids and draws, each where one is not the default."""
+    columns = ("prediction", VELOCITY), ("grid", UNIFORM_GRID), ("draws", 1)
+    found = {name: (results.frame[name].dropna(), default) for name, default in columns}
+    return {name: values.tolist() for name, (values, default) in found.items() if (values != default).any()}
 
 
 def versions(trainings: Sequence[StoredTraining]) -> TableView:

@@ -1,111 +1,89 @@
-"""`toyflow recommend`: the rule that chooses a schedule and a number of steps, its reasons, its check.
-
-Over 300 lines, as all three read the same table of candidates.
-"""
+"""`toyflow recommend` as a table and sentences, and its check by full trainings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
-from toyflow.errors import ToyflowError
-from toyflow.report.compare import compare, default_margin
-from toyflow.report.probe_report import Probed
+from toyflow.flow.decoding import decoding_label
+from toyflow.report.recommendation_rule import DRAWS, FEW, JOINT, MANY, SPREAD, Choice, Evidence, Reason
 from toyflow.report.results import Results
 from toyflow.report.tables import in_words
-from toyflow.report.verdicts import LEVEL, verdicts
 
-ROUNDING = 1e-9
-"""A score that falls short by the margin and no more is within it, whatever the last digit."""
+TESTED = (
+    "Where full sweeps are known (README), this rule was no better than always predicting the data in one "
+    "step with 8 draws. Where a model can be scored, let its scores choose steps and draws."
+)
+Pair = TypeVar("Pair")
+MARGIN, ROUNDING = 0.02, 1e-9
+"""How far below the best a cheaper decoding may score, where it is chosen by scores: 2 points of a share."""
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The metric to choose by. Shares, for which higher is better, are written in per cent and points."""
+    """The metric that is shown. Shares, for which higher is better, are written in per cent and points."""
 
     metric: str
     headline: bool
     share: bool
     lower_is_better: bool
-    margin: float | None = None
-    """Largest shortfall from the best that a schedule or a K may have, in the metric's unit; None for 2
-    points of a share, and a tenth of the best mean of another metric."""
 
     def scores(self, results: Results) -> pd.DataFrame:
-        """A row per decoding: label, steps, seed and `value`, for which higher is better."""
+        """A row per decoding: label, steps, draws, seed and `value`, for which higher is better."""
         frame = results.frame
         value = frame["score"] if self.headline else frame[self.metric]
-        return frame[["label", "steps", "seed"]].assign(value=self.sign * value)
+        return frame[["label", "steps", "draws", "seed"]].assign(value=self.sign * value)
 
     @property
     def sign(self) -> int:
         """1 or -1: multiplied by it, a value of `scores` is the metric's own."""
         return -1 if self.lower_is_better else 1
 
-    def allowed(self, best: float) -> float:
-        """The margin, where the best mean is `best`."""
-        return default_margin(self.share, best) if self.margin is None else self.margin
-
     def shown(self, value: float) -> str:
         """The metric as it is read: `87.1 %`."""
         return f"{100 * value:.1f} %" if self.share else f"{value:.4g}"
 
-    def size(self, difference: float) -> str:
-        """A difference: `2 points`."""
-        return f"{100 * difference:.3g} points" if self.share else f"{difference:.3g}"
-
 
 @dataclass(frozen=True)
-class ChosenPair:
-    """A schedule and a number of steps, beside the pair with the best mean; the means are the metric's."""
+class Stage:
+    """A training that the rule looked at."""
 
-    schedule: str
-    """The schedule's label in tables; the objective's where that is not flow."""
-    steps: int
-    mean: float
-    best_schedule: str
-    best_steps: int
-    best_mean: float
-    fewest_steps: int
-    """The fewest steps that were tried."""
+    evidence: Evidence
+    """Mean over the seeds."""
+    scores: Mapping[tuple[int, int], float]
+    """The metric by (steps, draws), mean over the seeds; the rule does not read it."""
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What short trainings say of a setting."""
+    """What to train for a setting, how to decode it, and why."""
 
     yardstick: Yardstick
-    choice: ChosenPair
-    candidates: pd.DataFrame
-    """A row per schedule: the metric's mean in each K (columns `K=1`, ...), and by the probe, where the
-    objective has a velocity, `noise_end_mse`, `one_step_gap_rms`, `outcome_changed`."""
-    sentences: Sequence[str]
-    """The choice beside what it was chosen from, and what the seeds can tell."""
+    choice: Choice
+    reason: Reason
+    stages: Sequence[Stage]
+    """The short training; and the full one, where the short one was unclear."""
     setting: Mapping[str, Any]
-    """What it holds for, and what was run: task, data, model, recipe, seeds, seconds, ..."""
-    probe_steps: int | None
-    """K of the probe's long paths; None where nothing was probed."""
+    """What it holds for, and what was run: task, data, model, split, recipe, seeds, seconds, ..."""
 
 
 @dataclass(frozen=True)
 class Regret:
     """A choice held against a full sweep of its setting."""
 
-    choice: ChosenPair
+    choice: Choice
     by_seed: Sequence[float]
-    """Regret for each seed: the score of the pair of schedule and K with the best mean over these seeds,
-    minus the chosen pair. The best is the luckiest too, so this is on the large side."""
-    best_schedule: str
-    best_steps: int
-    left_out: Sequence[tuple[str, int]]
-    """Pairs that lack one of the seeds, or have a value that is no number there."""
+    """Regret for each seed: the score of what has the best mean over these seeds, minus the choice's. The
+    best is the luckiest too, so this is on the large side."""
+    best: str
+    """What is best: label of the training, steps and draws."""
+    left_out: Sequence[str]
+    """What lacks one of the seeds, or has a value that is no number there."""
 
     @property
     def mean(self) -> float:
@@ -113,68 +91,25 @@ class Regret:
         return sum(self.by_seed) / len(self.by_seed)
 
 
-def choose(scores: pd.DataFrame, yardstick: Yardstick) -> ChosenPair:
-    """The rule: of all pairs of schedule and K, take the best mean over seeds; then the fewest steps K in
-    which some schedule comes within the margin of it; then the schedule that is best in that K.
-
-    So one step is asked for unless it costs more than the margin, and the schedule is that which suits the K.
-    `scores` has label, steps, seed, value, more being better; a pair with a value that is no number is out.
-
-    Raises:
-        ToyflowError: no pair is left.
-    """
-    means = scores.groupby(["steps", "label"], sort=False)["value"].agg(
-        lambda values: values.mean(skipna=False)
-    )
-    means = means[np.isfinite(means)]
-    if means.empty:
-        raise ToyflowError(f"no schedule has a {in_words(yardstick.metric)} that is a number on every seed.")
-    best = means.max()
-    top_steps, top_schedule = means.idxmax()  # pyright: ignore[reportGeneralTypeIssues]
-    tried = sorted(means.index.get_level_values("steps").unique())
-    enough = best - yardstick.allowed(best) - ROUNDING
-    steps = next(k for k in tried if means[k].max() >= enough)
-    at = means[steps]
-    mean, top_mean = yardstick.sign * at.max(), yardstick.sign * best
-    return ChosenPair(
-        str(at.idxmax()), int(steps), mean, str(top_schedule), int(top_steps), top_mean, int(tried[0])
-    )
+def name_of(choice: Choice) -> str:
+    """What tables call a choice: `data(shift:4) K=1 M=2`."""
+    return f"{choice.label} {decoding_label(choice.steps, None, None, choice.draws)}"
 
 
-def recommend_from(
-    results: Results,
-    probed: Probed | None,
-    yardstick: Yardstick,
-    others: Sequence[Yardstick],
-    setting: Mapping[str, Any],
-) -> Recommendation:
-    """The choice by `results` of short trainings of one setting, and what is said for it; also what the
-    `others` would have chosen."""
-    scores = yardstick.scores(results)
-    choice = choose(scores, yardstick)
-    candidates = yardstick.sign * scores.pivot_table("value", "label", "steps", sort=False)
-    candidates.columns = [f"K={steps}" for steps in candidates.columns]
-    if probed is not None:
-        candidates = candidates.join(_by_schedule(probed))
-    sentences = [_of_steps(choice, yardstick), *_of_schedules(results, choice, yardstick)]
-    sentences += [_by_another(results, choice, other) for other in others]
-    steps = None if probed is None else int(probed.paths["steps"].iloc[0])
-    return Recommendation(yardstick, choice, candidates, sentences, setting, steps)
-
-
-def regret(full: Results, choice: ChosenPair, yardstick: Yardstick) -> Regret | None:
-    """How far the choice falls short of the best of a full sweep, on the seeds that the chosen pair has
-    there; None if it has none."""
-    by_seed = yardstick.scores(full).pivot_table("value", "seed", ["label", "steps"], dropna=False)
-    chosen = (choice.schedule, choice.steps)
+def regret(full: Results, choice: Choice, yardstick: Yardstick) -> Regret | None:
+    """How far the choice falls short of the best of a full sweep, on the seeds that the choice has there;
+    None if it has none."""
+    names = [f"{e.training.record.label} {e.record.label}" for e in full.evaluations]
+    by_seed = yardstick.scores(full).assign(name=names).pivot_table("value", "seed", "name", dropna=False)
+    chosen = name_of(choice)
     if chosen not in by_seed or by_seed[chosen].isna().all():
         return None
     on_seeds = by_seed[by_seed[chosen].notna()]
     complete = on_seeds.dropna(axis=1)
-    schedule, steps = best = complete.mean().idxmax()  # pyright: ignore[reportGeneralTypeIssues]
+    best = str(complete.mean().idxmax())
     tried = by_seed.columns[by_seed.notna().any()]
-    left_out = [(str(schedule), int(steps)) for schedule, steps in tried.difference(complete.columns)]
-    return Regret(choice, (complete[best] - complete[chosen]).tolist(), str(schedule), int(steps), left_out)
+    left_out = [str(name) for name in tried.difference(complete.columns)]
+    return Regret(choice, (complete[best] - complete[chosen]).tolist(), best, left_out)
 
 
 def regret_sentence(found: Regret | None, yardstick: Yardstick) -> str:
@@ -182,125 +117,141 @@ def regret_sentence(found: Regret | None, yardstick: Yardstick) -> str:
     if found is None:
         return "The full sweep does not hold this choice, so nothing can be said of it."
     seeds = f"{len(found.by_seed)} seed{'s' * (len(found.by_seed) > 1)}"
-    missing = ", ".join(f"{schedule} at K = {steps}" for schedule, steps in found.left_out)
+    missing = ", ".join(found.left_out)
     note = f" Not on all of these seeds, so left out: {missing}." if missing else ""
     start = f"Held against the full sweep ({seeds}): "
-    if (found.best_schedule, found.best_steps) == (found.choice.schedule, found.choice.steps):
+    chosen = name_of(found.choice)
+    if found.best == chosen:
         return f"{start}its best is this choice.{note}"
     interval = stats.over_seeds(found.by_seed) if stats.has_spread(found.by_seed) else None
     scale, unit = (100, " points") if yardstick.share else (1, "")
     bounds = f" [{scale * interval.low:+.3g}, {scale * interval.high:+.3g}]" if interval else ""
     return (
-        f"{start}its best is {found.best_schedule} at K = {found.best_steps}; {found.choice.schedule} at K = "
-        f"{found.choice.steps} is {scale * found.mean:.3g}{unit}{bounds} short of that.{note}"
+        f"{start}its best is {found.best}; {chosen} is {scale * found.mean:.3g}{unit}{bounds} short of "
+        f"that.{note}"
     )
+
+
+def cheapest(scores: Mapping[Pair, float], margin: float) -> Pair:
+    """The first of `scores`, which are in the order of their cost, that is within `margin` of the highest.
+
+    Example:
+        >>> from toyflow.report.recommendation import cheapest
+        >>> cheapest({"K=1": 0.87, "K=2": 0.895, "K=10": 0.91}, margin=0.02)
+        'K=2'
+    """
+    enough = max(scores.values()) - margin - ROUNDING
+    return next(pair for pair, score in scores.items() if score >= enough)
 
 
 def recommendation_table(found: Recommendation) -> Table:
-    """Table for a terminal: a line per candidate, the chosen pair bold."""
-    yardstick, choice = found.yardstick, found.choice
-    table = Table(title=f"{in_words(yardstick.metric)} of short trainings", title_justify="left")
-    table.add_column("schedule", no_wrap=True)
-    heads = {
-        "noise_end_mse": "MSE\ns=1",
-        "one_step_gap_rms": "gap\nRMS",
-        "outcome_changed": "outcome\nchanged",
-    }
-    for name in found.candidates.columns:
-        table.add_column(heads.get(name, name.replace("=", " = ")), justify="right", no_wrap=True)
-    for schedule, row in found.candidates.iterrows():
-        cells = []
-        for name, value in row.items():
-            if pd.isna(value):
-                cells.append("[dim]n/a[/]")
-            elif name in heads:
-                cells.append(f"{value:.1%}" if name == "outcome_changed" else f"{value:.3f}")
-            else:
-                chosen = schedule == choice.schedule and name == f"K={choice.steps}"
-                cells.append(f"[bold green]{yardstick.shown(value)}[/]" if chosen else yardstick.shown(value))
-        table.add_row(escape(str(schedule)), *cells)
-    probe = (
-        " MSE: of the velocity at pure noise; gap: of a sample in 1 step from the one in "
-        f"{found.probe_steps}, per element, and how often the outcome differs."
+    """Table for a terminal: a line per training that the rule looked at, and the scores beside."""
+    metric = in_words(found.yardstick.metric)
+    table = Table(title="Anatomy of the short training", title_justify="left")
+    heads = ("iterations", "variance", "bias^2 +\nspread", "leak", *(f"leak\nM={m}" for m in DRAWS[1:]))
+    for head in (*heads, f"spread\nK={MANY}", "joint\nshare"):
+        table.add_column(head, justify="right", no_wrap=True)
+    decodings = list(found.stages[0].scores)
+    for steps, draws in decodings:
+        table.add_column(f"{metric}\n{decoding_label(steps, None, None, draws)}", justify="right")
+    for stage in found.stages:
+        e = stage.evidence
+        measures = (
+            e.variance,
+            e.rest,
+            *(e.leak[draws] for draws in DRAWS),
+            e.spread,
+            e.joint,
+        )
+        shown = [found.yardstick.shown(stage.scores[pair]) for pair in decodings]
+        numbers = ("[dim]n/a[/]" if value is None else f"{value:.2g}" for value in measures)
+        table.add_row(str(e.iterations), *numbers, *shown)
+    table.caption = (
+        "Mean squares per number of the target. Joint share: 0 where every token varies alone, 1 where one "
+        "hidden variable moves all. The rule does not read the scores."
     )
-    table.caption = "Means over seeds." + (probe if found.probe_steps else "")
     table.caption_justify = "left"
     return table
 
 
 def recommendation_sentences(found: Recommendation) -> list[str]:
-    """The advice, what is said for it, its cost."""
-    choice, ran = found.choice, found.setting
+    """The advice, its reasons, what it was found on, and its cost."""
+    choice, ran, last = found.choice, found.setting, found.stages[-1].evidence
+    how = f"decode in {choice.steps} step{'s' * (choice.steps > 1)}"
+    how += f", the mean of {choice.draws} draws" if choice.draws > 1 else ""
+    sentences = [f"Train with --schedules {choice.schedule} --predict {choice.prediction} and {how}."]
+    if len(found.stages) > 1:
+        first = found.stages[0].evidence.iterations
+        sentences.append(
+            f"{first} iterations were unclear, so the model was trained for all {last.iterations}."
+        )
+    sentences.append(_steps(found.reason, last))
+    if found.reason == "one step":
+        sentences.append(_draws(choice, last))
+    sentences.append(_by_scores(found))
+    trainings = " and one of ".join(str(stage.evidence.iterations) for stage in found.stages)
     threads = f"{ran['threads']} thread{'s' * (ran['threads'] > 1)}"
-    return [
-        f"Train with {choice.schedule} and decode in {choice.steps} step{'s' * (choice.steps > 1)}.",
-        *found.sentences,
-        f"Cost: {ran['trainings']} trainings of {ran['short_iterations']} iterations (of "
-        f"{ran['iterations']}), {ran['seconds']:.0f} s of work with decoding and probing ({threads} on "
-        f"{ran['device']}).",
+    sentences += [
+        f"Schedule and prediction are always {choice.schedule} and {choice.prediction}. {TESTED}",
+        f"Found on {_SPLITS.get(ran['split'], ran['split'])}; seeds {', '.join(map(str, ran['seeds']))}.",
+        f"Cost: a training of {trainings} iterations (of {ran['iterations']}) for each seed, "
+        f"{ran['seconds']:.0f} s of work with decoding ({threads} on {ran['device']}).",
     ]
+    return sentences
 
 
-def _of_steps(choice: ChosenPair, yardstick: Yardstick) -> str:
-    margin = yardstick.size(yardstick.allowed(choice.best_mean))
-    if (choice.schedule, choice.steps) == (choice.best_schedule, choice.best_steps):
-        start = (
-            f"K: {choice.schedule} at K = {choice.steps} scored best of all, {yardstick.shown(choice.mean)}"
+def _by_scores(found: Recommendation) -> str:
+    """What the scores of the last training would choose."""
+    yardstick, scores = found.yardstick, found.stages[-1].scores
+    signed = {pair: yardstick.sign * score for pair, score in scores.items()}
+    best = max(signed.values())
+    margin = MARGIN if yardstick.share else abs(best) / 10
+    pair = cheapest(signed, margin)
+    alike = pair == (found.choice.steps, found.choice.draws)
+    chosen = "the same" if alike else decoding_label(pair[0], None, None, pair[1])
+    return (
+        f"By {in_words(yardstick.metric)}, which the rule does not read, it would be {chosen}: "
+        f"{yardstick.shown(scores[pair])}, where the best has {yardstick.shown(yardstick.sign * best)}."
+    )
+
+
+_SPLITS = {
+    "test": "the task's test set, not a validation split: final numbers should be of other examples",
+    "validation": "the validation split",
+}
+
+
+def _steps(reason: Reason, e: Evidence) -> str:
+    share = f"{e.spread / e.variance:.0%} of the targets' variance"
+    if reason == "joint spread" and e.joint is None:
+        return (
+            f"Ten steps: its samples vary by {share} under one condition, and the mean of numbers, which one "
+            "step returns, need not be one of them."
         )
-    else:
-        start = (
-            f"K: the best was {choice.best_schedule} at K = {choice.best_steps}, "
-            f"{yardstick.shown(choice.best_mean)}; {choice.schedule} at K = {choice.steps}, "
-            f"{yardstick.shown(choice.mean)}, is within {margin} of it"
+    if reason == "joint spread":
+        return (
+            f"Ten steps: its samples vary by {share} under one condition, and over the target together "
+            f"(joint share {e.joint:.2f}), so that the mean, which one step returns, is none of them."
         )
-    fewer = f", and no schedule comes within {margin} of it in fewer steps"
-    return f"{start}{fewer if choice.steps > choice.fewest_steps else ''}."
-
-
-def _of_schedules(results: Results, choice: ChosenPair, yardstick: Yardstick) -> list[str]:
-    """What the seeds can tell of the chosen schedule and the others in the chosen K."""
-    at = yardstick.scores(results)
-    at = at[at["steps"] == choice.steps]
-    known = at.groupby("label", sort=False)["value"].agg(lambda values: bool(np.isfinite(values).all()))
-    odd = [f"Left out, as it has no number there: {label}." for label in known.index[~known]]
-    others = [str(label) for label in known.index[known] if label != choice.schedule]
-    if not others:
-        return [*odd, "Schedule: there was no other candidate in this K."]
-    margin = yardstick.allowed(choice.best_mean) * (100 if yardstick.headline else 1)
-    metric = None if yardstick.headline else yardstick.metric
-    folder = results.evaluations[0].training.folder.parent
-    comparison = compare(folder, [choice.schedule, *others], [choice.steps], metric, margin, results)
-    told = [p for p in comparison.pairs if p.test and p.p_value is not None and p.p_value < LEVEL]
-    if len(told) == len(others):
-        start = f"Schedule: these seeds tell {choice.schedule} from every other candidate"
-    elif told:
-        beaten = " and ".join(pair.second for pair in told)
-        start = f"Schedule: these seeds tell {choice.schedule} from {beaten} only"
-    else:
-        start = (
-            f"Schedule: {choice.schedule} has the best mean, but these seeds do not tell it from the others, "
-            "so it is a guess"
+    if reason == "nothing learned":
+        return (
+            f"This is no advice but the default: the model explains {1 - e.rest / e.variance:.0%} of the "
+            "targets' variance, so it has learned nothing that could be taken apart. Train longer "
+            "(--iterations)."
         )
-    chosen_by_them = "; it was chosen on the same seeds, which flatters it." if told else "."
-    return [*odd, start + chosen_by_them, *verdicts(comparison)]
+    if e.spread >= SPREAD * e.variance:  # so that joint is known
+        return (
+            f"One step: samples vary by {share} under one condition, but every token on its own (joint share "
+            f"{e.joint:.2f}, below {JOINT:g}), so that the mean is read as the likeliest of each."
+        )
+    little = f"One step: samples in {MANY} steps vary by {share} under one condition: too little to lose."
+    if e.rest < SPREAD * e.variance:
+        return little
+    return f"{little} But one step misses {e.rest / e.variance:.0%}, so a spread may not be learned yet."
 
 
-def _by_another(results: Results, choice: ChosenPair, other: Yardstick) -> str:
-    """What another metric of the task would have chosen."""
-    name = in_words(other.metric)
-    try:
-        found = choose(other.scores(results), other)
-    except ToyflowError as error:
-        return f"By {name}: {error}"
-    said = f"{found.schedule} at K = {found.steps} ({other.shown(found.mean)})"
-    alike = (found.schedule, found.steps) == (choice.schedule, choice.steps)
-    return f"By {name}{', too' if alike else ' it would be'}: {said}."
-
-
-def _by_schedule(probed: Probed) -> pd.DataFrame:
-    errors = probed.errors[probed.errors["seed"].notna()]
-    noise_end = errors[errors["noise_level"] == errors["noise_level"].max()]
-    paths = probed.paths[probed.paths["seed"].notna()].groupby("label")
-    measures = paths[["one_step_gap_rms", "outcome_changed"]].mean()
-    measures.insert(0, "noise_end_mse", noise_end.groupby("label")["mse"].mean())
-    return measures
+def _draws(choice: Choice, e: Evidence) -> str:
+    left = f"noise leaks {e.leak[FEW]:.2g} into an answer, beside {e.rest:.2g} that no average removes"
+    if choice.draws == 1:
+        return f"One draw: {left}."
+    return f"{choice.draws} draws: {left}; their mean keeps {e.leak[choice.draws]:.2g}."

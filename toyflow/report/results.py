@@ -21,6 +21,8 @@ from toyflow.sweep.subject import options_of
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
+UNIFORM_GRID = "uniform"
+"""The grid of equal steps, which records leave out."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "schedule": training.record.schedule,
         "prediction": prediction_of(training.record),
         "sampler": evaluation.record.sampler,
-        "grid": evaluation.record.grid or "uniform",
+        "grid": evaluation.record.grid or UNIFORM_GRID,
         "draws": evaluation.record.draws,
         "seed": training.record.seed,
         "steps": evaluation.record.steps,
@@ -252,7 +254,7 @@ def description(evaluation: StoredEvaluation) -> dict[str, Any]:
         "times": record.time_sampling,
         "recipe version": record.recipe_version,
         "sampler": evaluation.record.sampler,
-        "grid": evaluation.record.grid or "uniform",
+        "grid": evaluation.record.grid or UNIFORM_GRID,
         "draws": evaluation.record.draws,
         "noise seed": evaluation.record.noise_seed,
         **_test_set(evaluation.record.test_set),

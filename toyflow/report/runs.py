@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow.atomic import DamagedError
+from toyflow.report.results import UNIFORM_GRID
 from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
 from toyflow.sweep.plan import varied_options
 from toyflow.sweep.records import TrainingRecord
@@ -60,11 +61,18 @@ def show_cell(out: Path, key: str) -> tuple[Group, bool]:
     store = existing_store(out)
     [key] = find_cells(store, [key], None)
     training = store.training(key)
-    scores = Table("sampler", "K", "calls", "metrics", "decode s", title="decodings", title_justify="left")
+    heads = ("sampler", "K", "grid", "draws", "calls", "metrics", "decode s")
+    scores = Table(*heads, title="decodings", title_justify="left")
     for e in store.evaluations(training):
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in e.details["metrics"].items())
         calls, seconds = str(e.details["model_calls"]), f"{e.details['decode_seconds']:.2f}"
-        scores.add_row(e.record.sampler or "-", str(e.record.steps), calls, metrics, seconds)
+        how = (
+            e.record.sampler or "-",
+            str(e.record.steps),
+            e.record.grid or UNIFORM_GRID,
+            str(e.record.draws),
+        )
+        scores.add_row(*how, calls, metrics, seconds)
     parts = {
         "record": training.record.as_dict(),
         "details": dict(training.details),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from toyflow.errors import ToyflowError
 from toyflow.flow import parse_schedule
-from toyflow.report.results import Results
+from toyflow.report.results import Results, variants
 from toyflow.report.style import PANEL, Style, in_lines, legend
 from toyflow.training import LOSS_BINS
 
@@ -54,21 +54,24 @@ def schedule_densities(results: Results, style: Style) -> Figure | None:
 def training_curves(results: Results, style: Style) -> Figure | None:
     """Training loss, over all noise levels and at the noise end alone, mean over seeds; None where no model
     was trained here."""
+    trained = variants(results.evaluations, without=["grid", "draws"])  # which are no part of a training
     table = pd.concat(
-        evaluation.training.curve().assign(label=row["label"], variant=row["variant"], seed=row["seed"])
-        for evaluation, (_, row) in zip(results.evaluations, results.frame.iterrows(), strict=True)
+        evaluation.training.curve().assign(label=row["label"], variant=variant, seed=row["seed"])
+        for evaluation, variant, (_, row) in zip(
+            results.evaluations, trained, results.frame.iterrows(), strict=True
+        )
         if _is_first(results, row)
     )
     if table.empty:
         return None
     noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
-    variants = list(dict.fromkeys(table["variant"]))
+    panels = list(dict.fromkeys(table["variant"]))
     columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, s > 0.9"}
-    size = (PANEL[0] * 2, PANEL[1] * len(variants))
+    size = (PANEL[0] * 2, PANEL[1] * len(panels))
     figure, grid = plt.subplots(
-        len(variants), 2, figsize=size, squeeze=False, layout="constrained", sharey="row"
+        len(panels), 2, figsize=size, squeeze=False, layout="constrained", sharey="row"
     )
-    for line, variant in zip(grid, variants, strict=True):
+    for line, variant in zip(grid, panels, strict=True):
         for axes, (column, words) in zip(line, columns.items(), strict=True):
             part = table[table["variant"] == variant]
             for label in dict.fromkeys(part["label"]):
@@ -87,4 +90,4 @@ def training_curves(results: Results, style: Style) -> Figure | None:
 
 
 def _is_first(results: Results, row: pd.Series) -> bool:
-    return row.name == results.frame.index[results.frame["key"] == row["key"]][0]
+    return bool(row.name == results.frame.index[results.frame["key"] == row["key"]][0])

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from toyflow.errors import UsageError, first_line
-from toyflow.flow import Decoding
+from toyflow.flow import Decoding, euler
 from toyflow.machine import choose_device
 from toyflow.parsing import parse_pairs
 from toyflow.robot.lerobot import lerobot_format
@@ -134,7 +134,12 @@ def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
     """
     asked = planner.decoding
     done = [each.record for each in Store(training.folder.parent.parent).evaluations(training)]
-    same = [each for each in done if replace(each.decoding, sampler=each.sampler or asked.sampler) == asked]
+    sampler = asked.sampler or euler.name
+    same = [  # an objective that needs no sampler records none
+        each
+        for each in done
+        if each.sampler in (None, sampler) and replace(each.decoding, sampler=asked.sampler) == asked
+    ]
     if not same:
         others = ", ".join(dict.fromkeys(each.label for each in done))
         draws = f" --draws {asked.draws}" if asked.draws > 1 else ""

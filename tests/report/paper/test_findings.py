@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from toyflow.report.claims import judge_all
+from toyflow.report.evidence import ANY, Data, contrast, tidy
 from toyflow.report.paper.findings import CLAIMS
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -40,12 +41,15 @@ class Folder:
     ):
         """Models of a schedule, or (objective, schedule), with the score at each K."""
         rate = model.pop("rate", 0.004)
+        prediction = model.pop("prediction", None)
+        grid, draws = model.pop("grid", None), model.pop("draws", 1)
         objective, schedule = label if isinstance(label, tuple) else ("flow", label)
         options = {**OPTIONS, **model} if self.task == "grid-to-sequence" else model
         for seed in self.seeds if seeds is None else seeds:
             record = TrainingRecord(
                 self.task, options, objective, schedule, "stratified" if schedule else None, seed,
                 {"iterations": iterations, "batch_size": 8.0, "learning_rate": rate}, data=data or {},
+                prediction=prediction,
             )  # fmt: skip
             training = Made(Path(), record, {}, {"training_flops": 100.0, "read_at": read_at})
             for steps, score in scores.items():
@@ -55,7 +59,8 @@ class Folder:
                     metrics(drawn) if metrics else dict.fromkeys(METRICS.get(self.task, ("score",)), drawn)
                 )
                 details = {"metrics": found, "model_calls": steps}
-                evaluation = StoredEvaluation(Path(), training, EvaluationRecord("euler", steps), details)
+                decoding = EvaluationRecord("euler", steps, grid=grid, draws=draws)
+                evaluation = StoredEvaluation(Path(), training, decoding, details)
                 self.evaluations.append(evaluation)
         return self
 
@@ -108,6 +113,47 @@ def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
     assert f"+2.0 points [{2 - half:+.1f}, {2 + half:+.1f}]" in judgement.evidence
     assert "(3 seeds)" in judgement.evidence and judgement.folders == ("folder",)
     assert judgement.verdict == "undecided"
+
+
+def add_other_decodings(folder):
+    """What `--predict velocity,data --draws 1,8 --grid uniform,shift:3` adds, where all of it is far off."""
+    for schedule, score in (("uniform", 0.99), ("shift:4", 0.1)):
+        for steps in (1, 10):
+            for prediction in (None, "data"):
+                for grid, draws in ((None, 1), (None, 8), ("shift:3", 1)):
+                    if (prediction, grid, draws) != (None, None, 1):
+                        how = {"prediction": prediction, "grid": grid, "draws": draws}
+                        folder.add(schedule, {steps: score}, **how)
+    return folder
+
+
+def test_other_predictions_grids_and_draws_do_not_change_a_verdict(grid):
+    grid.add("uniform", {1: 0.70, 10: 0.85}).add("shift:4", {1: 0.90, 10: 0.90})
+    alone = [grid.judge(name) for name in ("1a", "1b", "1c")]
+    add_other_decodings(grid)
+    assert [grid.judge(name) for name in ("1a", "1b", "1c")] == alone
+    assert [judgement.verdict for judgement in alone] == ["agree"] * 3
+
+
+def test_rows_are_of_the_velocity_in_equal_steps_and_one_draw_unless_named(grid):
+    add_other_decodings(grid.add("uniform", {1: 0.7}).add(("regression", None), {1: 0.6}))
+    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS)
+    [plain] = data.flow("uniform", 1).groupby("cell")
+    assert len(plain[1]) == 3 and plain[1]["score"].mean() == pytest.approx(0.7, abs=SPREAD)
+    assert len(data.pick(objective="regression")) == 3, "which has no choice of a prediction"
+    named = data.flow("uniform", 1, prediction="data", draws=8)
+    assert set(zip(named["prediction"], named["grid"], named["draws"], strict=True)) == {
+        ("data", "uniform", 8)
+    }
+    every = data.flow("uniform", 1, prediction=ANY, grid=ANY, draws=ANY)
+    assert every["cell"].nunique() == 6 and set(every.groupby("cell").size()) == {3}
+
+
+def test_a_decoding_that_some_seed_lacks_is_left_out_of_a_contrast(grid):
+    grid.add("uniform", {1: 0.7}).add("uniform", {1: 0.1}, seeds=[0], draws=8).add("shift:4", {1: 0.9})
+    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS)
+    over = contrast(data.flow("uniform", 1, draws=ANY), data.flow("shift:4", 1))
+    assert over is not None and over.first.min() > 0.69
 
 
 def test_one_seed_decides_nothing():

@@ -16,6 +16,10 @@ def evaluation(
     hits=40,
     episodes=50,
     objective="flow",
+    prediction=None,
+    sampler="euler",
+    grid=None,
+    draws=1,
     **model,
 ):
     chosen = {
@@ -27,9 +31,11 @@ def evaluation(
         "trials": {"suite": suite, "assets": "own"},
         "examples": episodes,
     }
-    record = TrainingRecord("robot", chosen, objective, schedule, None, 0, {})
+    record = TrainingRecord("robot", chosen, objective, schedule, None, 0, {}, prediction=prediction)
     training = StoredTraining(Path(), record, {}, {})
-    return StoredEvaluation(Path(), training, EvaluationRecord("euler", steps), details)
+    return StoredEvaluation(
+        Path(), training, EvaluationRecord(sampler, steps, grid=grid, draws=draws), details
+    )
 
 
 def beside(*evaluations):
@@ -58,6 +64,15 @@ def test_the_studys_tables_are_all_there():
 def test_each_result_stands_beside_the_figure_of_its_setting(result, figures):
     found = beside(result)
     assert set(zip(found["table"], found["success"], strict=True)) == figures
+
+
+@pytest.mark.parametrize(
+    "how", [{"draws": 8}, {"grid": "shift:3"}, {"sampler": "heun"}, {"prediction": "data"}]
+)
+def test_what_is_predicted_or_decoded_otherwise_is_left_out(how):
+    assert beside(evaluation(**how)).empty
+    [row] = beside(evaluation(), evaluation(hits=0, **how)).to_dict("records")
+    assert (row["episodes"], row["ours"]) == (50, pytest.approx(80.0))
 
 
 def test_seeds_are_pooled_and_the_interval_is_wilsons():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toyflow.report.paper.story import story
+from toyflow.report.paper.story import story, story_parts
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining
@@ -18,7 +18,9 @@ SCORES = {
 }
 
 
-def results(task, schedules=("uniform",), seeds=(0, 1), data=None, iterations=100.0):
+def results(
+    task, schedules=("uniform",), seeds=(0, 1), data=None, iterations=100.0, draws=1, prediction=None
+):
     evaluations = [
         StoredEvaluation(
             Path(),
@@ -33,11 +35,12 @@ def results(task, schedules=("uniform",), seeds=(0, 1), data=None, iterations=10
                     seed,
                     {"iterations": iterations},
                     data=data or {},
+                    prediction=prediction,
                 ),
                 {},
                 {},
             ),
-            EvaluationRecord("euler", steps),
+            EvaluationRecord("euler", steps, draws=draws),
             {
                 "metrics": {name: value + 0.01 * seed for name, value in SCORES[task].items()},
                 "model_calls": steps,
@@ -70,6 +73,14 @@ def test_a_panel_per_task_with_its_metric_at_the_tasks_defaults():
     lines = [line for line in dial.get_lines() if line.get_label() == "uniform"]
     assert [np.asarray(line.get_ydata()).tolist() for line in lines] == [pytest.approx([0.505, 0.505])]
     assert sum(len(np.asarray(each.get_offsets())) for each in dial.collections) == 4  # a dot per seed and K
+
+
+def test_means_of_draws_and_other_predictions_are_not_in_the_lines():
+    folders = {"grid": results("grid-to-sequence"), "dial": results("dial")}
+    others = {"draws": results("dial", draws=8), "data": results("dial", prediction="data")}
+    parts = story_parts({**folders, **others})
+    assert [len(part) for part in parts.values()] == [4, 4]  # two seeds, two K
+    assert {folder for part in parts.values() for folder in part["folder"]} == {"grid", "dial"}
 
 
 def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():

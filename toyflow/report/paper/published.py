@@ -15,7 +15,9 @@ import pandas as pd
 
 from toyflow import stats
 from toyflow.report.page_tables import TableView
-from toyflow.report.results import Results
+from toyflow.report.results import Results, prediction_of
+from toyflow.sweep.plan import VELOCITY
+from toyflow.sweep.stored import StoredEvaluation
 
 SETTING = ["size", "horizon", "supervision", "condition", "schedule", "steps", "suite"]
 """What has to be the same for two numbers to be compared."""
@@ -31,13 +33,10 @@ def beside_published(results: Results) -> pd.DataFrame:
     """A row per number of the paper and the result of the same setting: `success` is the paper's in %, `ours`
     with Wilson's `low` and `high` of all `episodes` is these results'. Empty where nothing matches.
 
+    Other predictions than the velocity, other samplers than Euler's, grids and several draws are left out.
     Sizes other than the paper's are compared with its `tiny`; `our_size` says which. Seeds are pooled.
     """
-    rows = [
-        _setting(evaluation)
-        for evaluation in results.evaluations
-        if "trials" in evaluation.details and "imported" not in evaluation.training.details
-    ]
+    rows = [_setting(evaluation) for evaluation in results.evaluations if _is_comparable(evaluation)]
     if not rows:
         return pd.DataFrame()
     totals = pd.DataFrame(rows).groupby([*SETTING, "our_size", "assets"], as_index=False).sum()
@@ -75,7 +74,16 @@ def published_table(results: Results) -> list[TableView]:
     return [TableView("The paper's LIBERO numbers beside these", columns, rows, 7, " ".join(notes))]
 
 
-def _setting(evaluation: Any) -> Mapping[str, Any]:
+def _is_comparable(evaluation: StoredEvaluation) -> bool:
+    """Whether it is an evaluation on a robot's suite, trained and decoded as the paper's policies are."""
+    training, decoding = evaluation.training, evaluation.record
+    trained_here = "trials" in evaluation.details and "imported" not in training.details
+    predicts_velocity = prediction_of(training.record) in (None, VELOCITY)
+    plain = decoding.sampler in (None, "euler") and decoding.grid is None and decoding.draws == 1
+    return trained_here and predicts_velocity and plain
+
+
+def _setting(evaluation: StoredEvaluation) -> Mapping[str, Any]:
     record, trials = evaluation.training.record, evaluation.details["trials"]
     model, examples = record.model, evaluation.details["examples"]
     return {

@@ -36,6 +36,7 @@ from toyflow.robot.runtime.serving.metrics import CONTENT_TYPE, Metrics
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.session import Session
+from toyflow.sweep.plan import VELOCITY
 from toyflow.sweep.stored import StoredTraining
 from toyflow.version import __version__
 
@@ -83,6 +84,7 @@ def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> d
         "server": f"toyflow {__version__}",
         "policy": training.record.key,
         "law": training.record.label,
+        "prediction": training.record.prediction or VELOCITY,
         "steps": planner.decoding.steps,
         "sampler": planner.decoding.sampler,
         "grid": planner.decoding.grid,
