@@ -25,8 +25,9 @@ from toyflow.errors import UsageError
 from toyflow.flow import Decoding, draw_noise
 from toyflow.report.anatomy_report import anatomy_frame as dissected_frame
 from toyflow.report.anatomy_report import anatomy_table, over_seeds
-from toyflow.report.policy_probe import anatomy_frame, errors_frame, policy_sentences
+from toyflow.report.policy_probe import anatomy_frame, errors_frame
 from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
+from toyflow.report.policy_probe_sentences import policy_sentences
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.data.training_part import held_out_episodes

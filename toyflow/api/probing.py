@@ -1,6 +1,6 @@
 """`toyflow probe`: the anatomy of one-step errors, and velocity fields, of the models in a results folder.
 
-Over 300 lines, as both are measured in one pass over the examples, for which conditions are encoded once.
+Both are measured in one pass over the examples, for which conditions are encoded once.
 """
 
 from __future__ import annotations
