@@ -45,7 +45,14 @@ MANY_STEPS = 10
 
 
 class Moments(NamedTuple):
-    """What is known of the targets of each condition, element by element."""
+    """What is known of the targets of each condition, element by element.
+
+    Example: a target of -1 or 1, equally likely, under each of 5 conditions.
+        >>> import torch
+        >>> from toyflow.flow import Moments
+        >>> Moments(mean=torch.zeros(5, 1), variance=torch.ones(5, 1)).variance.shape
+        torch.Size([5, 1])
+    """
 
     mean: Float[Tensor, "conditions ..."]
     """E[x1 | c]."""
