@@ -25,8 +25,9 @@ from toyflow.errors import UsageError
 from toyflow.flow import Decoding, draw_noise
 from toyflow.report.anatomy_report import anatomy_frame as dissected_frame
 from toyflow.report.anatomy_report import anatomy_table, over_seeds
-from toyflow.report.policy_probe import anatomy_frame, errors_frame, policy_sentences
+from toyflow.report.policy_probe import anatomy_frame, errors_frame
 from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
+from toyflow.report.policy_probe_sentences import policy_sentences
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.data.training_part import held_out_episodes
@@ -36,6 +37,7 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.robot_task import RobotTask
+from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Trained
@@ -334,7 +336,8 @@ def test_a_results_folder_of_policies_is_probed_over_episodes(many, tmp_path):
     cell(tmp_path, many, horizon="8", **{"hold-out": "0.25"})
     cell(tmp_path, many, horizon="9")
     found = probe(tmp_path, steps=2, examples=24, device="cpu").anatomies
-    by_horizon = {model.anatomy.leak.shape[1]: model for model in found}
+    store = existing_store(tmp_path)
+    by_horizon = {int(store.training(model.key).record.model["horizon"]): model for model in found}
     assert {horizon: model.origin for horizon, model in by_horizon.items()} == {
         5: "frames of training", 8: "held-out episodes", 9: "frames of training",
     }  # fmt: skip

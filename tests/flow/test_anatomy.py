@@ -307,3 +307,13 @@ def test_objectives_without_steps_or_without_noise(generator):
     assert many_steps(MeanFlow()) == 10 and many_steps(Regression()) is None and many_steps(MIP()) is None
     with pytest.raises(UsageError, match="pure-noise cannot decode in 3 steps"):
         dissect_model(PureNoise(), lambda x, t, c: c, condition, noise, steps=3)
+
+
+def test_means_over_elements_have_the_same_intervals():
+    noise = draw_noise(4, lambda: torch.randn(20, 3, 2))
+    found = dissect(noise + noise.square(), targets=torch.zeros(1, 20, 3, 2), groups=torch.arange(20) // 2)
+    reduced = found.over_elements()
+    assert reduced.leak.shape == (20,) and reduced.bias is None and reduced.groups is not None
+    for name, interval in found.intervals().items():
+        assert reduced.intervals()[name].low == pytest.approx(interval.low)
+        assert reduced.intervals()[name].high == pytest.approx(interval.high)

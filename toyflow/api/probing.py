@@ -1,6 +1,6 @@
 """`toyflow probe`: the anatomy of one-step errors, and velocity fields, of the models in a results folder.
 
-Over 300 lines, as both are measured in one pass over the examples, for which conditions are encoded once.
+Both are measured in one pass over the examples, for which conditions are encoded once.
 """
 
 from __future__ import annotations
@@ -181,6 +181,7 @@ class _Measured(NamedTuple):
     paths: pd.DataFrame | None
     """One row."""
     anatomy: Anatomy
+    """Over the elements of a target."""
 
 
 @torch.inference_mode()
@@ -214,7 +215,7 @@ def measure(
                 moments=None if bench.moments is None else bench.moments(observation),
                 groups=None if bench.groups is None else bench.groups[part],
                 steps=many_steps(objective),
-            )
+            ).over_elements()
         )  # fmt: skip
         if objective.has_velocity:
             velocity = _velocity(objective, model, condition)

@@ -2,8 +2,10 @@
 the frames of a data set. No simulator is needed.
 
     found = probe_policy("results/robot/cells/KEY", "data/demos/libero_object")
-    for sentence in policy_sentences(found):        # of toyflow.report.policy_probe
+    for sentence in policy_sentences(found):        # of toyflow.report.policy_probe_sentences
         print(sentence)
+
+Over 300 lines, as all errors are of the same answers at the same frames.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from toyflow.atomic import DamagedError, read_json
+from toyflow.api.probed_episodes import held_out_of, is_of_training, origin_of
 from toyflow.errors import UsageError
 from toyflow.flow import Decoding, VelocityPrediction
 from toyflow.flow.anatomy import MANY_STEPS, ONE_STEP_DRAWS, SAMPLE_DRAWS, Anatomy, dissect
@@ -28,8 +30,6 @@ from toyflow.robot.data.data_set import ACTION, DataSet
 from toyflow.robot.data.data_source import open_data_set, short_name
 from toyflow.robot.data.moments import episodes_of, observations_at, spread_frames
 from toyflow.robot.data.normalisation import CONSTANT, scaling_of
-from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
-from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.policy_opening import find_policy, open_planner
@@ -97,8 +97,8 @@ def probe_policy(
             f"{training.record.key} --out {training.folder.parent.parent}"
         )
     data = open_data_set(dataset or _own_data(training, checkpoint))
-    if episodes is None and _is_of_training(training, data):
-        episodes = _held_out(training, data) or None
+    if episodes is None and is_of_training(training, data):
+        episodes = held_out_of(training, data) or None
     planner = open_planner(training, torch.device(choose_device(device)))
     found = probe_planner(
         planner,
@@ -110,7 +110,7 @@ def probe_policy(
         steps=steps,
         draws=draws,
         examples=examples,
-        fps=fps or (planner.interface.fps if _is_of_training(training, data) else None),
+        fps=fps or (planner.interface.fps if is_of_training(training, data) else None),
         on_progress=on_progress,
     )
     return found, training.folder.parent.parent
@@ -199,47 +199,6 @@ def probe_planner(
     found = measured(averaged)
     advised = found.one_step.draws  # is measured, too
     return found if advised in averaged else measured(sorted({*averaged, advised}))
-
-
-def origin_of(
-    training: StoredTraining, planner: Planner, data: DataSet, episodes: Sequence[int] | None
-) -> Origin:
-    """Whether frames of these episodes were trained on, as far as the checkpoint tells."""
-    trained = _trained_on(training, planner, data)
-    if trained is None:
-        return "frames that may be of training"
-    asked = set(range(data.episodes) if episodes is None else episodes)
-    if not asked & trained:
-        ours = "dataset_path" in training.details
-        return "held-out episodes" if ours else "episodes held out of its last training"
-    return "frames of training"
-
-
-def _trained_on(training: StoredTraining, planner: Planner, data: DataSet) -> set[int] | None:
-    """The episodes of `data` that the policy was trained on; None where that is not known."""
-    every = set(range(data.episodes))
-    if "dataset_path" in training.details:
-        return every - set(_held_out(training, data)) if _is_of_training(training, data) else None
-    if not isinstance(planner, LeRobotPlanner):
-        return None
-    try:  # what lerobot-train writes beside the weights, of its last run alone
-        said = read_json(planner.checkpoint.folder / "train_config.json")["dataset"]
-        names = {said["repo_id"], said.get("root")}
-        chosen = said.get("episodes")
-        same = data.where in names or str(Path(data.where).resolve()) in names
-        return (every if chosen is None else {int(episode) for episode in chosen}) if same else None
-    except (OSError, DamagedError, KeyError, TypeError, ValueError, AttributeError):
-        return None
-
-
-def _held_out(training: StoredTraining, data: DataSet) -> list[int]:
-    """The episodes of the data set of the training that `robot-train --hold-out` kept out of it."""
-    return held_out_episodes(data.episodes, Demonstrations.parse(training.record.data).hold_out)
-
-
-def _is_of_training(training: StoredTraining, data: DataSet) -> bool:
-    """Whether toyflow trained the policy on this data set."""
-    return "dataset_path" in training.details and training.record.data.get("fingerprint") == data.fingerprint
 
 
 def _own_data(training: StoredTraining, checkpoint: str) -> str:

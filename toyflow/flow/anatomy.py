@@ -45,7 +45,14 @@ MANY_STEPS = 10
 
 
 class Moments(NamedTuple):
-    """What is known of the targets of each condition, element by element."""
+    """What is known of the targets of each condition, element by element.
+
+    Example: a target of -1 or 1, equally likely, under each of 5 conditions.
+        >>> import torch
+        >>> from toyflow.flow import Moments
+        >>> Moments(mean=torch.zeros(5, 1), variance=torch.ones(5, 1)).variance.shape
+        torch.Size([5, 1])
+    """
 
     mean: Float[Tensor, "conditions ..."]
     """E[x1 | c]."""
@@ -107,6 +114,15 @@ class Anatomy:
         `elements(slice(None), j)`, of its time i by `elements(i)`."""
         place = (slice(None), *index)
         parts = {name: part if part is None else part[place] for name, part in _parts(self).items()}
+        return _anatomy(parts, self.groups)
+
+    def over_elements(self) -> Anatomy:
+        """The mean of each part over the elements, one number per condition: all that `intervals` needs, in
+        less memory."""
+        parts = {
+            name: part if part is None else torch.from_numpy(_by_condition(part))
+            for name, part in _parts(self).items()
+        }
         return _anatomy(parts, self.groups)
 
     def intervals(self) -> dict[str, Interval]:

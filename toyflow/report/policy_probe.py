@@ -32,14 +32,6 @@ Origin = Literal[
     "frames that may be of training",
 ]
 """What the frames were to the policy that is probed on them."""
-CAVEATS: dict[Origin, str] = {
-    "frames of training": "errors on frames of training show the fit, and are no test",
-    "held-out episodes": "",
-    "episodes held out of its last training": "whether an earlier training, whose weights that one "
-    "began from, had them is not known",
-    "frames that may be of training": "whether the policy was trained on these frames is not known, so that "
-    "errors may show the fit, and are no test",
-}
 WHOLE, JOINT, TIME = "whole chunk", "joint", "time"
 """What a row of a table is of: all numbers of a chunk, one number of each action, or one time."""
 ROBOT = "robot's units"
@@ -260,71 +252,3 @@ def _origin_columns(probed: ProbedPolicy) -> dict[str, Any]:
         "frames": len(probed.groups), "episodes": len(probed.episodes), "frames_are": probed.origin,
         "interval": "t over episodes",
     }  # fmt: skip
-
-
-def policy_sentences(probed: ProbedPolicy) -> list[str]:
-    """What one step loses in actions and in moves, how each decoding compares with the reference, what to do,
-    and what the frames are."""
-    label = probed.model.label
-    sentences = []
-    for errors in probed.errors:
-        of = "its actions" if errors.of == "actions" else "its moves from one action to the next"
-        found = errors.diagnosis
-        sentences.append(
-            found.sentence(f"{label}, {of}")
-            if found.losses
-            else f"{label}, {of}: one step loses nothing to speak of "
-            f"(mean square {found.error:.2g} of {errors.model.variance:.2g})."
-        )
-    if not probed.takes_noise:
-        sentences.append(f"{label} takes no noise, so its leak is 0 by construction: no draws to average.")
-    sentences += [_verdict(probed, each) for each in probed.decodings if each != probed.reference]
-    sentences.append(_advice(probed))
-    caveat = CAVEATS[probed.origin]
-    return [*sentences, f"Measured on {probed.where}{f'; {caveat}' if caveat else ''}."]
-
-
-def _verdict(probed: ProbedPolicy, decoding: Decoding) -> str:
-    """How the errors of `decoding` compare with the reference's, by their paired intervals."""
-    words, that = [], _in_words(probed.reference)
-    for errors in probed.errors:
-        part = next(error_parts(probed, errors))
-        rms = [part.rms(probed, each).estimate for each in (decoding, probed.reference)]
-        compared = _compared(part.difference(probed, decoding), errors.diagnosis.steps > 1)
-        words.append(f"{errors.of} err by {rms[0]:.3g} {errors.unit}, {that} by {rms[1]:.3g}: {compared}")
-    this = _in_words(decoding)
-    return f"{this[0].upper()}{this[1:]} {'; '.join(words)}."
-
-
-def _compared(found: Interval, keeps_steps: bool) -> str:
-    """The difference in words. Where the spread asks for several steps, a smaller error is not called better:
-    the mean of several ways has one, and may be none of them."""
-    if found.low > 0:
-        return f"worse by {found.estimate:.2g} [{found.low:.2g}, {found.high:.2g}]"
-    if found.high < 0:
-        less = f"by {-found.estimate:.2g} [{-found.high:.2g}, {-found.low:.2g}]"
-        return f"less {less}, as averages do where demonstrations differ" if keeps_steps else f"better {less}"
-    return (
-        f"not worse by more than {found.high:.2g} ({found.estimate:.2g} [{found.low:.2g}, {found.high:.2g}])"
-    )
-
-
-def _in_words(decoding: Decoding) -> str:
-    steps = "in one step" if decoding.steps == 1 else f"in {decoding.steps} steps"
-    return steps if decoding.draws == 1 else f"{steps} with the mean of {decoding.draws} draws"
-
-
-def _advice(probed: ProbedPolicy) -> str:
-    advice = probed.advice
-    if any(errors.diagnosis.steps > 1 for errors in probed.errors):
-        return f"So: keep {advice.steps} steps."
-    if advice.steps > 1:
-        worse = " and ".join(f"{of} (by {found.estimate:.2g})" for of, found in probed.worse.items())
-        draws = probed.one_step.draws
-        but = f"the mean of {draws} draws removes most of the leak, but " if draws > 1 else ""
-        training = ", or train with --predict data" if probed.model.may_predict_data else ""
-        still = f"{but}one step still errs by more than these in {worse}"
-        return f"So: keep {advice.steps} steps{training}: {still}."
-    if advice.draws > 1:
-        return f"So: one step, with the mean of {advice.draws} draws."
-    return "So: one step and one draw."

@@ -24,9 +24,9 @@ from toyflow.report.policy_probe import (
     dissected_parts,
     error_parts,
     errors_frame,
-    policy_sentences,
 )
 from toyflow.report.policy_probe_figures import anatomy_figure_by_joint, errors_figure
+from toyflow.report.policy_probe_sentences import policy_sentences
 from toyflow.report.style import save
 from toyflow.report.write import write_csv
 from toyflow.stats import Interval
