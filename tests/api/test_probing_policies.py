@@ -235,7 +235,13 @@ def test_steps_are_kept_where_draws_leave_one_step_worse(many):
 
 def test_a_policy_that_is_random_otherwise_has_no_leak_to_tell(many):
     class Codes(Known):
-        takes_noise, is_random_otherwise = False, True
+        @property
+        def takes_noise(self) -> bool:
+            return False
+
+        @property
+        def is_random_otherwise(self) -> bool:
+            return True
 
     data = DataSet(str(many))
     with pytest.raises(UsageError, match="random, but not by normal noise: it cannot be averaged in pairs"):
