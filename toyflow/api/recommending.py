@@ -1,4 +1,7 @@
-"""`toyflow recommend`: from one short training and its anatomy to schedule, prediction, steps and draws."""
+"""`toyflow recommend`: from one short training and its anatomy to schedule, prediction, steps and draws.
+
+Over 300 lines, as choosing and checking the choice against a full sweep plan and train in the same way.
+"""
 
 from __future__ import annotations
 

@@ -31,9 +31,10 @@ from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trial_options import WHOLE_HORIZON, TrialOptions
 from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
+from toyflow.sweep.decodings import Decodable, Decodings
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
-from toyflow.sweep.plan import Cell, Decodable, Decodings, objective_of, plan_sweep
+from toyflow.sweep.plan import Cell, objective_of, plan_sweep
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredTraining
