@@ -139,6 +139,7 @@ def test_a_model_is_asked_at_the_times_of_the_grid(name):
             "8 draws need",
         ),
         (lambda: Decoding(draws=2).check(Regression()), "nothing to average"),
+        (lambda: Decoding(draws=2).sample(Regression(), leaky, None, noise_of(2)), "nothing to average"),
         (lambda: Decoding(2).check(PureNoise()), "cannot decode in 2 steps"),
         (lambda: Decoding(2, grid="shift:3").check(Shortcut(Uniform())), "steps of its own"),
     ],

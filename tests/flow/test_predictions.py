@@ -132,6 +132,13 @@ def test_objectives_that_take_a_prediction_have_the_same_optimum_under_each(kind
             torch.testing.assert_close(sample, target, rtol=0, atol=1e-3)
 
 
+def test_an_objective_takes_names_of_schedule_and_prediction():
+    objective = FlowMatching("shift:4", prediction="data")
+    assert objective.schedule == Shift(4) and objective.prediction == DataPrediction()
+    with pytest.raises(UsageError, match="says nothing of the data"):
+        FlowMatching("shift:4", prediction="noise")
+
+
 def test_names_parse_back():
     for name in NAMES:
         assert parse_prediction(name).name == name

@@ -103,8 +103,9 @@ class Decoding:
             noise: x0 ~ N(0, I), [batch, ...] for one draw, else [draws, batch, ...], see `draw_noise`.
 
         Raises:
-            UsageError: noise for another number of draws.
+            UsageError: the objective cannot be decoded so, or noise is for another number of draws.
         """
+        self.check(objective)
         if self.draws == 1:
             return self._decode(objective, model, condition, noise)
         if len(noise) != self.draws:

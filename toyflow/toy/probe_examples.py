@@ -47,6 +47,7 @@ def bench_of(task: Task, examples: int, device: torch.device) -> Bench:
         optimal=optimal if known else None,
         moments=None if task.conditional_moments(one) is None else moments,
         groups=_equal(test.observation),
+        origin="validation split" if getattr(task.data, "split", "test") == "validation" else "test set",
     )  # fmt: skip
 
 

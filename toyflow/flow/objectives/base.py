@@ -18,9 +18,10 @@ from torch.utils._pytree import tree_map
 from toyflow.errors import UsageError
 from toyflow.flow.model import Predictor
 from toyflow.flow.objectives.loss import Loss
-from toyflow.flow.predictions import Prediction, VelocityPrediction
+from toyflow.flow.predictions import Prediction, VelocityPrediction, parse_prediction
 from toyflow.flow.samplers import Sampler, euler, uniform_grid
 from toyflow.flow.schedules.base import Schedule, TimeSampling
+from toyflow.flow.schedules.names import parse_schedule
 
 
 class Drawn(NamedTuple):
@@ -233,9 +234,12 @@ class ScheduledObjective(Objective):
     """An objective whose training draws noise x0 ~ N(0, I), and its time from a schedule.
 
     Args:
-        schedule: distribution of the training time.
+        schedule: distribution of the training time, or its name.
         time_sampling: see `Schedule.sample`.
-        prediction: what the model says, where the objective `uses_prediction`.
+        prediction: what the model says, where the objective `uses_prediction`; or its name.
+
+    Raises:
+        UsageError: a name that stands for no schedule or prediction.
 
     Example:
         >>> import torch
@@ -249,13 +253,13 @@ class ScheduledObjective(Objective):
 
     def __init__(
         self,
-        schedule: Schedule,
+        schedule: Schedule | str,
         time_sampling: TimeSampling = "stratified",
-        prediction: Prediction = VelocityPrediction(),  # noqa: B008, which is frozen
+        prediction: Prediction | str = VelocityPrediction(),  # noqa: B008, which is frozen
     ) -> None:
-        self.schedule = schedule
+        self.schedule = parse_schedule(schedule) if isinstance(schedule, str) else schedule
         self.time_sampling: TimeSampling = time_sampling
-        self.prediction = prediction
+        self.prediction = parse_prediction(prediction) if isinstance(prediction, str) else prediction
 
     def draw(
         self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None

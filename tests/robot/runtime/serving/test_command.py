@@ -55,7 +55,7 @@ def test_it_serves_until_it_is_told_to_stop(toyflow, tmp_path):
         assert lines[-1], process.stderr.read()
     said = "".join(lines)
     assert "was never evaluated with K=3, only with K=1" in said
-    assert "shift:4, K = 3, is served at ws://127.0.0.1:" in said and "a plan takes" in said
+    assert "shift:4, K=3, is served at ws://127.0.0.1:" in said and "a plan takes" in said
     assert "observation/image (camera image)" in said and "10 actions of 7" in " ".join(said.split())
     [port] = re.findall(r"ws://127\.0\.0\.1:(\d+)", said)
     image = np.zeros((48, 64, 3), np.uint8)

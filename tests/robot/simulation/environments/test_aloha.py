@@ -64,10 +64,10 @@ def test_initial_states_are_settled_and_apart_from_random_ones(environment):
 
     assert cube(0, 3) == cube(7, 3)
     assert len({*(cube(0, state) for state in range(4)), *(cube(seed) for seed in range(4))}) == 8
-    x, y, z = cube(0, 49)
+    x, y, z = cube(0, 99)
     assert 0 <= x <= 0.2 and 0.4 <= y <= 0.6 and abs(z - 0.02) < 1e-3
-    with pytest.raises(UsageError, match="no initial state 50"):
-        environment.reset(0, 50)
+    with pytest.raises(UsageError, match="no initial state 100"):
+        environment.reset(0, 100)
 
 
 @needed
