@@ -26,6 +26,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from toyflow.errors import UsageError
 from toyflow.flow import Model
+from toyflow.flow.model import repeat_condition
 from toyflow.networks.attention_kinds import AttentionKind
 from toyflow.networks.linear import Linear, many_rows
 
@@ -38,10 +39,9 @@ class Memory(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """A `Reading` that several draws share, not copied for each; see `Denoiser.repeat`."""
+    """The `Reading` for several draws of each example; see `Denoiser.repeat`."""
 
     reading: list[Memory] | Float[Tensor, "batch condition_tokens width"]
-    number: int
 
 
 Reading = list[Memory] | Float[Tensor, "batch condition_tokens width"] | Draws
@@ -233,7 +233,7 @@ class Denoiser(nn.Module):
     def repeat(self, condition: Reading, times: int) -> Reading:
         """The reading for `times` draws of each example of the batch, draw by draw."""
         assert not isinstance(condition, Draws)
-        return condition if times == 1 else Draws(condition, times)
+        return condition if times == 1 else Draws(repeat_condition(condition, times))
 
     def forward(
         self,
@@ -255,7 +255,7 @@ class Denoiser(nn.Module):
         """
         if isinstance(condition, Draws):
             with many_rows(x.shape[0] * x.shape[1]):
-                return self(x, t, _repeated(*condition), r)
+                return self(x, t, condition.reading, r)
         hidden = self.embed(x) + self.position + self.time(t, t if r is None else r)[:, None]
         if isinstance(condition, Tensor):
             tokens = torch.cat([condition, hidden], dim=1)
@@ -319,18 +319,6 @@ class DenoisingModel(Model):
     def make_causal(self) -> None:
         """See `Denoiser.make_causal`."""
         self.denoiser.make_causal()
-
-
-def _repeated(reading: list[Memory] | Tensor, times: int) -> list[Memory] | Tensor:
-    """Keys and values, or tokens, once for each draw; those of a single example are not copied."""
-
-    def repeated(part: Tensor) -> Tensor:
-        shape = part.shape[1:]
-        return part.expand(times, *shape) if len(part) == 1 else part.repeat(times, *(1,) * len(shape))
-
-    if isinstance(reading, Tensor):
-        return repeated(reading)
-    return [Memory(repeated(keys), repeated(values)) for keys, values in reading]
 
 
 class TimeEmbedding(nn.Module):
