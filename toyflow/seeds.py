@@ -26,6 +26,17 @@ def generator(seed: int, stream: Stream) -> torch.Generator:
     return torch.Generator().manual_seed(int(entropy >> 1))
 
 
+def mixed_seed(seed: int, number: int) -> int:
+    """The `number`-th seed of a sequence that `seed` begins; both are 0 or more.
+
+    Example:
+        >>> from toyflow.seeds import mixed_seed
+        >>> mixed_seed(0, 1) == mixed_seed(0, 1), mixed_seed(0, 1) == mixed_seed(1, 0)
+        (True, False)
+    """
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
+
+
 @contextmanager
 def global_state(seed: int, stream: Stream, device: torch.device) -> Iterator[None]:
     """Seed torch's global generators inside, and restore their state at the end; for what takes no generator,

@@ -137,9 +137,13 @@ def _row(each: DissectedLabel) -> dict[str, Any]:
     }
     for name in (*MEASURES, *(f"removed_by_{draws}" for draws in DRAWS)):
         if name in each.parts:
-            part = each.parts[name]
-            row |= {name: part.estimate, f"{name}_low": part.low, f"{name}_high": part.high}
+            row |= interval_columns(name, each.parts[name])
     return row | {"advised_draws": each.diagnosis.draws, "advised_steps": each.diagnosis.steps}
+
+
+def interval_columns(name: str, part: Interval) -> dict[str, float]:
+    """An interval as three columns of a table: the estimate, and its bounds by names in _low and _high."""
+    return {name: part.estimate, f"{name}_low": part.low, f"{name}_high": part.high}
 
 
 def anatomy_sentences(labels: Sequence[DissectedLabel]) -> list[str]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from toyflow.flow import Decoding
 from toyflow.flow.anatomy import DRAWS, MEASURES, Anatomy
 from toyflow.parsing import listed_ranges
-from toyflow.report.anatomy_report import DissectedLabel, DissectedModel, over_seeds
+from toyflow.report.anatomy_report import DissectedLabel, DissectedModel, interval_columns, over_seeds
 from toyflow.report.diagnosis import Diagnosis
 from toyflow.stats import Interval, rms_over_conditions
 
@@ -219,7 +219,7 @@ def anatomy_frame(probed: ProbedPolicy) -> pd.DataFrame:
             found: dict[str, Any] = {"of": errors.of, "part": kind, "name": name, "unit": errors.unit}
             for measure in (*MEASURES, *(f"removed_by_{draws}" for draws in DRAWS)):
                 if measure in row.parts:
-                    found |= _columns(measure, row.parts[measure])
+                    found |= interval_columns(measure, row.parts[measure])
             rows.append(found | _origin_columns(probed))
     return pd.DataFrame(rows)
 
@@ -234,17 +234,13 @@ def errors_frame(probed: ProbedPolicy) -> pd.DataFrame:
                 row: dict[str, Any] = {
                     "of": errors.of, "part": part.kind, "name": part.name, "unit": part.unit,
                     "steps": decoding.steps, "draws": decoding.draws,
-                    **_columns("rms", part.rms(probed, decoding)),
+                    **interval_columns("rms", part.rms(probed, decoding)),
                 }  # fmt: skip
                 if decoding != probed.reference:
                     row["minus"] = probed.reference.label
-                    row |= _columns("difference", part.difference(probed, decoding))
+                    row |= interval_columns("difference", part.difference(probed, decoding))
                 rows.append(row | _origin_columns(probed))
     return pd.DataFrame(rows)
-
-
-def _columns(name: str, part: Interval) -> dict[str, float]:
-    return {name: part.estimate, f"{name}_low": part.low, f"{name}_high": part.high}
 
 
 def _origin_columns(probed: ProbedPolicy) -> dict[str, Any]:

@@ -19,7 +19,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from toyflow.flow import draw_noise
+from toyflow.seeds import mixed_seed
 
 DENOISERS = {
     "diffusion": "diffusion.unet.forward",
@@ -151,7 +151,7 @@ def _repeated(value: Any, count: int, times: int) -> Any:
 def _generator(seed: int, pair: int) -> torch.Generator:
     """The generator of a seed's `pair`-th pair of rows; for the first pair, the seed's own."""
     if pair:
-        seed = int(np.random.SeedSequence([seed % 2**64, pair]).generate_state(1, np.uint64)[0] >> 1)
+        seed = mixed_seed(seed % 2**64, pair)
     return torch.Generator().manual_seed(seed)
 
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from safetensors.torch import load_file
@@ -34,6 +33,7 @@ from toyflow.robot.data.frames import Frames
 from toyflow.robot.data.training_part import training_frames
 from toyflow.robot.planner import any_observation
 from toyflow.robot.policy.policy import Policy, PolicyInput
+from toyflow.seeds import mixed_seed
 from toyflow.tensors import save_tensors
 from toyflow.training import CurvePoint, PolicyRecipe, Trainer
 from toyflow.training.process_group import SINGLE, ProcessGroup, State
@@ -83,7 +83,7 @@ def batches(
     )
     for iteration, (indices, images) in enumerate(zip(order, frames.batches(ahead), strict=False), start):
         chunks = data.chunks(indices, policy.spec.horizon)
-        images = augmentation(images, _mixed(seed, iteration), own, size)
+        images = augmentation(images, mixed_seed(seed, iteration), own, size)
         observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts)).to(device)
         target = policy.target(chunks.actions.to(device))
         yield PolicyBatch(observation, target, policy.weight(chunks.is_pad.to(device)))
@@ -97,7 +97,9 @@ def frame_order(frames: int, size: int, seed: int, start: int = 0) -> Iterator[I
         while left:
             if position // frames != epoch:
                 epoch = position // frames
-                order = torch.randperm(frames, generator=torch.Generator().manual_seed(_mixed(seed, epoch)))
+                order = torch.randperm(
+                    frames, generator=torch.Generator().manual_seed(mixed_seed(seed, epoch))
+                )
             part = order[position % frames :][:left]
             parts.append(part)
             position, left = position + len(part), left - len(part)
@@ -228,11 +230,6 @@ def _held_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
     if held:
         signal.raise_signal(held[0])
-
-
-def _mixed(seed: int, number: int) -> int:
-    """The `number`-th seed of a sequence that `seed` begins."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def weights_of(trainer: Trainer) -> Mapping[str, Tensor]:
