@@ -26,8 +26,7 @@ def replaced(count: int, total: int) -> str:
 
 
 def caveat(environment: str, assets: str) -> str:
-    """What to say beside a score made with these assets, to follow "made" or "evaluated"; empty for whole
-    ones.
+    """What to say beside a score made with these assets; empty where they are the simulator's own.
 
     Args:
         environment: the simulator's name.
@@ -42,12 +41,12 @@ def caveat(environment: str, assets: str) -> str:
         return ""
     if assets == OWN:
         return (
-            "by an earlier version, which did not check LIBERO's assets; toyflow's published results of that "
-            "time were made with 29 of LIBERO's 371 asset files replaced"
+            "with 29 of LIBERO's 371 asset files replaced (known of toyflow's published results; earlier "
+            "versions did not check)"
         )
     if assets == STAND_IN:
         return "on generated stand-in assets, whose scores are not the suite's"
     if found := _REPLACED.fullmatch(assets):
-        owner = "LIBERO" if environment == "libero" else environment
-        return f"with {found[1]} of {owner}'s {found[2]} asset files replaced"
+        owner = "LIBERO's" if environment == "libero" else "the simulator's"
+        return f"with {found[1]} of {owner} {found[2]} asset files replaced"
     return f"on assets {assets!r}, which are not the suite's own"

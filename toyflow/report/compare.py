@@ -11,7 +11,7 @@ import numpy as np
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import load_results, prediction_of, set_metrics_of
+from toyflow.report.results import caveat_of, load_results, prediction_of, set_metrics_of
 from toyflow.report.selection import Selection, Selector, select, values_that_vary
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
@@ -92,6 +92,8 @@ class Comparison:
 
     measure: Measure
     pairs: Sequence[Pair]
+    caveat: str
+    """What to say beside all of the scores, which are of one test set; nothing in most."""
     set_metrics: Sequence[str]
     """Set metrics of the task: computed on all samples together, such as the Fréchet distance."""
 
@@ -131,7 +133,7 @@ def compare(
     stored = {folder: load_results(existing_store(folder)) for folder in folders}
     headline = stored[first.folder].metric
     measure = Measure(headline if metric is None else metric, metric in (None, headline), MARGIN)
-    pairs, set_metrics = [], ()
+    pairs, caveat, set_metrics = [], "", ()
     for a, b in dict.fromkeys((first.at(k), other.at(k)) for k in steps for other in others):
         if a == b:
             raise UsageError(f"{a.label} at K = {a.steps} would be compared with itself.")
@@ -139,11 +141,12 @@ def compare(
         _check_comparable(*chosen, measure.metric)
         if not pairs:  # one margin for all
             measure = replace(measure, margin=_margin(margin, measure, chosen[0]))
-            set_metrics = set_metrics_of(next(iter(chosen[0].by_seed.values())))
+            any_of_first = next(iter(chosen[0].by_seed.values()))
+            caveat, set_metrics = caveat_of(any_of_first), set_metrics_of(any_of_first)
         pairs.append(_compared(*chosen, measure))
     adjusted = iter(stats.holm([pair.p_value for pair in pairs if pair.p_value is not None]))
     pairs = [pair if pair.p_value is None else replace(pair, p_value=next(adjusted)) for pair in pairs]
-    return Comparison(measure, pairs, set_metrics)
+    return Comparison(measure, pairs, caveat, set_metrics)
 
 
 def _margin(given: float | None, measure: Measure, first: Selection) -> float:

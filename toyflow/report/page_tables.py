@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from toyflow import plugins, stats
 from toyflow.errors import ToyflowError
+from toyflow.footnotes import Footnotes
 from toyflow.report import tables
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
@@ -53,20 +54,20 @@ def scores(results: Results) -> TableView:
     """A row per schedule and variant, a column per K."""
     table = tables.summary(results)
     names, steps = _names(table), sorted(table["steps"].unique())
-    rows = []
+    rows, notes = [], Footnotes()
     for _, group in table.groupby(CELL, sort=False):
         by_steps = {row["steps"]: row for _, row in group.iterrows()}
-        cells = [_percent(by_steps[k]) if k in by_steps else NONE for k in steps]
+        cells = [_percent(by_steps[k], notes) if k in by_steps else NONE for k in steps]
         rows.append([*group[names].iloc[0].astype(str), str(group["seeds"].max()), *cells])
-    note = f"Intervals at 95 %: {tables.interval_notes(table)}."
+    note = notes.after(f"Intervals at 95 %: {tables.interval_notes(table)}.")
     columns = [*_heads(names), "seeds", *(f"K = {k}" for k in steps)]
     return TableView(f"Scores: {in_words(results.metric)} in %, by steps K", columns, rows, len(names), note)
 
 
-def _percent(row: pd.Series) -> str:
+def _percent(row: pd.Series, notes: Footnotes) -> str:
     """`88.2 [86.7, 89.7]`."""
     score, low, high = (100 * row[column] for column in ("score", "low", "high"))
-    return f"{score:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{score:.1f}{notes.mark(row['caveat'])} [{low:.1f}, {high:.1f}]"
 
 
 def one_against_many(results: Results) -> Iterable[TableView]:
@@ -76,7 +77,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
     models = tables.paired(results, 1, many) if many > 1 else pd.DataFrame()
     if models.empty:
         return
-    names, rows = _names(models), []
+    names, rows, notes = _names(models), [], Footnotes()
     others = any(len(evaluation.details["metrics"]) > 1 for evaluation in results.evaluations)
     alone = f"By {in_words(results.metric)} alone; other metrics follow below. " if others else ""
     for _, group in models.groupby(CELL, sort=False):
@@ -85,7 +86,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
             p = row["t_test_p" if len(over) else "mcnemar_p"]
             low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
             seed = str(len(group)) if len(over) else f"seed {row['seed']}"
-            interval = f"{mid:+.1f} [{low:+.1f}, {high:+.1f}]"
+            interval = f"{mid:+.1f}{notes.mark(row['caveat'])} [{low:+.1f}, {high:+.1f}]"
             rows.append(
                 [
                     *row[names].astype(str),
@@ -95,7 +96,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
                     row["verdict"],
                 ]
             )
-    yield TableView(
+    view = TableView(
         f"K = 1 against K = {many}, same models, same noise",
         [*_heads(names), "seeds", "difference, points [90 %]", "p", "K = 1 is"],
         rows,
@@ -105,6 +106,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
         f"examples of all seeds. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of "
         "zero; else better or worse where p < 0.05, else undecided; equal: no difference at any seed.",
     )
+    yield replace(view, note=notes.after(view.note))
 
 
 def other_metrics(results: Results) -> Iterable[TableView]:
@@ -112,17 +114,17 @@ def other_metrics(results: Results) -> Iterable[TableView]:
     metrics = [name for name in results.metrics if name != results.metric]
     if not metrics:
         return
-    names, shares = _names(results.frame), _shares(results)
+    names, shares, notes = _names(results.frame), _shares(results), Footnotes()
     rows = [
         [
             *group[names].iloc[0].astype(str),
             str(group["steps"].iloc[0]),
-            *(_mean(group[name], name in shares) for name in metrics),
+            *(_mean(group[name], name in shares) + notes.mark(group["caveat"].iloc[0]) for name in metrics),
         ]
         for _, group in results.frame.groupby([*CELL, "steps"], sort=False)
     ]
     columns = [*_heads(names), "K", *map(in_words, metrics)]
-    note = "Means over seeds, where several differ with Student's t interval over seeds at 95 %."
+    note = notes.after("Means over seeds, where several differ with Student's t interval over seeds at 95 %.")
     yield TableView("Other metrics", columns, rows, len(names), note)
 
 
@@ -180,12 +182,13 @@ def costs(results: Results) -> TableView:
         "decoding": ("decoding, MFLOP", "{:,.1f}".format),
         "ms": ("decoding, ms", "{:.2f}".format),
     }
-    names, rows = _names(frame), []
+    names, rows, notes = _names(frame), [], Footnotes()
     for _, group in frame.groupby([*CELL, "steps"], sort=False):
         means = group[list(columns)].mean()
         cells = [
             NONE if np.isnan(means[name]) else write(means[name]) for name, (_, write) in columns.items()
         ]
+        cells[0] += notes.mark(group["caveat"].iloc[0])
         rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])
     of_draws = " once and all draws" if frame["draws"].max() > 1 else ""
     note = (
@@ -195,7 +198,7 @@ def costs(results: Results) -> TableView:
         "recorded."
     )
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]
-    return TableView("Cost beside score", heads, rows, len(names), note)
+    return TableView("Cost beside score", heads, rows, len(names), notes.after(note))
 
 
 def configuration(results: Results, trainings: Sequence[StoredTraining]) -> TableView:

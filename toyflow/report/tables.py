@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
-from toyflow.report.results import CELL, Results, variants
+from toyflow.footnotes import Footnotes
+from toyflow.report.results import CELL, Results, caveat_of, variants
 from toyflow.sweep.stored import StoredEvaluation
 
 MOST_MODELS = 20
@@ -38,6 +39,7 @@ def summary(results: Results) -> pd.DataFrame:
     - `metric`, the name of the headline; `score`, its mean over seeds; `low` and `high`, the 95 % interval;
       `interval`, its method (see `toyflow.stats.proportion_over_seeds`)
     - a column per other metric, its mean over seeds
+    - `caveat`, what to say beside the score
     - `model_calls`, the NFE; `encode_ms_per_example`, `decode_ms_per_example`, `training_seconds`, means over
       seeds
     """
@@ -57,6 +59,7 @@ def summary(results: Results) -> pd.DataFrame:
                 "high": interval.high,
                 "interval": interval.method,
                 **extra,
+                "caveat": group["caveat"].iloc[0],
                 "model_calls": int(group["model_calls"].iloc[0]),
                 "encode_ms_per_example": 1000 * (group["encode_seconds"] / group["examples"]).mean(),
                 "decode_ms_per_example": 1000 * (group["decode_seconds"] / group["examples"]).mean(),
@@ -75,6 +78,7 @@ def paired(results: Results, few: int = 1, many: int = MANY, margin: float = MAR
     - `both_right`, `only_K1_right`, `only_K10_right` (for these K): numbers of examples
     - `difference`, the score in `few` steps minus that in `many`; `low_90`, `high_90`, its 90 % interval
     - `mcnemar_p`, of McNemar's exact test; `margin`, of equivalence; `verdict`, see `verdict`
+    - `caveat`, what to say beside the scores
 
     Raises:
         DamagedError: a file of outcomes is missing or altered.
@@ -145,6 +149,7 @@ def _pair(
         "verdict": (
             verdict(test.difference, margin, test.p_value) if (right | others).any() else "none right"
         ),
+        "caveat": caveat_of(one),
     }
 
 
@@ -170,6 +175,7 @@ def paired_over_seeds(models: pd.DataFrame, by: Sequence[str] = CELL) -> pd.Data
                 "t_test_p": np.nan if p_value is None else p_value,
                 "margin": margin,
                 "verdict": verdict(interval, margin, p_value),
+                "caveat": group["caveat"].iloc[0],
             }
         )
     return pd.DataFrame(rows)
@@ -196,15 +202,15 @@ def summary_table(frame: pd.DataFrame) -> Table:
     if several_variants:
         table.add_column("variant")
     table.add_column("seeds", justify="right")
-    steps = sorted(frame["steps"].unique())
+    steps, notes = sorted(frame["steps"].unique()), Footnotes()
     for k in steps:
         table.add_column(f"K = {k}", justify="right", no_wrap=True, min_width=9)
     for (label, variant), group in frame.groupby(CELL, sort=False):
         by_steps = group.set_index("steps")
-        cells = [_estimate(by_steps.loc[k]) if k in by_steps.index else "[dim]n/a[/]" for k in steps]
+        cells = [_estimate(by_steps.loc[k], notes) if k in by_steps.index else "[dim]n/a[/]" for k in steps]
         names = [escape(str(label)), *([escape(str(variant))] if several_variants else [])]
         table.add_row(*names, str(group["seeds"].max()), *cells)
-    table.caption = "95 % intervals: " + interval_notes(frame)
+    table.caption = notes.after(f"95 % intervals: {interval_notes(frame)}.")
     table.caption_justify = "left"
     return table
 
@@ -220,15 +226,16 @@ def paired_table(models: pd.DataFrame, few: int = 1, many: int = MANY) -> Table:
     for column in ("seed", f"only\nK={few}", f"only\nK={many}", "difference\n\\[90 %]", "p"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column(f"K = {few} is")
+    notes = Footnotes()
     for schedule, group in models.groupby(CELL, sort=False):
         names = [escape(str(name)) for name in (schedule if several_variants else schedule[:1])]
         for _, row in group.iterrows() if len(group) <= MOST_MODELS else ():
             alone = (str(row[f"only_K{few}_right"]), str(row[f"only_K{many}_right"]))
-            table.add_row(*names, row["seed"], *alone, *_difference(row, "mcnemar_p"))
+            table.add_row(*names, row["seed"], *alone, *_difference(row, "mcnemar_p", notes))
         for _, row in paired_over_seeds(group).iterrows():
-            table.add_row(*names, row["seed"], "", "", *_difference(row, "t_test_p"), style="bold")
+            table.add_row(*names, row["seed"], "", "", *_difference(row, "t_test_p", notes), style="bold")
         table.add_section()
-    table.caption = (
+    table.caption = notes.after(
         "difference in points; p: McNemar's exact test of one model, in bold rows a t-test over seeds; n/a "
         "where these show no spread, and the interval is Newcombe's of the examples of all seeds. "
         f"equivalent: the 90 % interval lies within {100 * models['margin'].iloc[0]:g} points of zero; "
@@ -246,15 +253,18 @@ def decodings_table(models: pd.DataFrame) -> Table:
         table.add_column(head, no_wrap=name != "variant")
     for column in ("seed", "only", "only\nagainst", "difference\n\\[90 %]", "p", "is"):
         table.add_column(column, justify="right", no_wrap=True)
+    notes = Footnotes()
     for _, group in models.groupby([*CELL, *PAIR], sort=False):
         for _, row in group.iterrows() if len(group) <= MOST_MODELS else ():
             alone = [str(row[f"only_{each}_right"]) for each in PAIR]
             cells = [*row[names], row["seed"], *alone]
-            table.add_row(*map(escape, cells), *_difference(row, "mcnemar_p"))
+            table.add_row(*map(escape, cells), *_difference(row, "mcnemar_p", notes))
         for _, row in paired_over_seeds(group, [*CELL, *PAIR]).iterrows():
             cells = [*row[names], row["seed"], "", ""]
-            table.add_row(*map(escape, cells), *_difference(row, "t_test_p"), style="bold")
-    table.caption = "difference in points, p and verdict as of K = 1 against K = 10: McNemar's exact test."
+            table.add_row(*map(escape, cells), *_difference(row, "t_test_p", notes), style="bold")
+    table.caption = notes.after(
+        "difference in points, p and verdict as of K = 1 against K = 10: McNemar's exact test."
+    )
     table.caption_justify = "left"
     return table
 
@@ -272,9 +282,10 @@ def _test(row: pd.Series) -> stats.PairedTest:
     )
 
 
-def _difference(row: pd.Series, p: str) -> tuple[str, str, str]:
+def _difference(row: pd.Series, p: str, notes: Footnotes) -> tuple[str, str, str]:
     difference, low, high = (100 * row[column] for column in ("difference", "low_90", "high_90"))
-    return f"{difference:+.1f} \\[{low:+.1f}, {high:+.1f}]", shown_p(row[p]), row["verdict"]
+    shown = f"{difference:+.1f}{notes.mark(row['caveat'])} \\[{low:+.1f}, {high:+.1f}]"
+    return shown, shown_p(row[p]), row["verdict"]
 
 
 def interval_notes(frame: pd.DataFrame) -> str:
@@ -291,8 +302,9 @@ def _other_metrics(results: Results) -> list[str]:
     return [name for name in results.evaluations[0].details["metrics"] if name != results.metric]
 
 
-def _estimate(row: pd.Series) -> str:
-    return f"{100 * row['score']:.1f}\n[dim]{100 * row['low']:.1f}-{100 * row['high']:.1f}[/]"
+def _estimate(row: pd.Series, notes: Footnotes) -> str:
+    mark = notes.mark(row["caveat"])
+    return f"{100 * row['score']:.1f}{mark}\n[dim]{100 * row['low']:.1f}-{100 * row['high']:.1f}[/]"
 
 
 def in_words(name: str) -> str:

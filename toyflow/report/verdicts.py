@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
+from toyflow.footnotes import Footnotes
 from toyflow.report.compare import Comparison, Measure, Pair
 from toyflow.report.tables import in_words
 
@@ -17,7 +18,7 @@ LEVEL = 0.05
 
 def verdicts(comparison: Comparison) -> list[str]:
     """A sentence for each pair; one more where the two differ in several settings, and one on the single
-    models where both decode the same."""
+    models where both decode the same. A last one has what is to be said beside all scores."""
     sentences = []
     for pair in comparison.pairs:
         said = _verdict(pair, pair.test, comparison) if pair.test else _no_test(pair, comparison)
@@ -33,6 +34,8 @@ def verdicts(comparison: Comparison) -> list[str]:
                 f"Examples that only {pair.first} and only {pair.second} got right, model by model "
                 f"(McNemar's exact test, not adjusted): {counts}."
             )
+    if comparison.caveat:
+        sentences.append(f"All scores: {comparison.caveat}.")
     return sentences
 
 
@@ -114,9 +117,11 @@ def comparison_table(comparison: Comparison) -> Table:
     p = "p, Holm" if several else "p"
     for head in ("seeds", "mean", "difference\n[95 %]\n[90 %]", p, "d_z\n[95 %]", "p, equi-\nvalence"):
         table.add_column(escape(head), justify="right", no_wrap=True)
+    notes = Footnotes()
+    mark = notes.mark(comparison.caveat)
     for pair in comparison.pairs:
-        table.add_row(*map(escape, _row(pair, measure)))
-    table.caption = (
+        table.add_row(*map(escape, _row(pair, measure, mark)))
+    table.caption = notes.after(
         "Tests are over training seeds. difference: first - second. d_z: mean / standard deviation of "
         f"the seeds' differences. Equivalence: the 90 % interval lies {measure.within} of zero (two "
         "one-sided tests)."
@@ -130,8 +135,8 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def _row(pair: Pair, measure: Measure) -> list[str]:
-    means = [f"{100 * mean:.1f}" if measure.headline else f"{mean:.4g}" for mean in pair.means]
+def _row(pair: Pair, measure: Measure, mark: str) -> list[str]:
+    means = [f"{100 * mean:.1f}{mark}" if measure.headline else f"{mean:.4g}{mark}" for mean in pair.means]
     difference = measure.signed(pair.means[0] - pair.means[1])
     row = [
         f"{pair.first}\n{pair.second}{pair.at}",

@@ -37,6 +37,8 @@ def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | No
     if paper is not None:
         contents[paper.numbers_file] = paper.numbers(results)
     for name, frame in contents.items():
+        if "caveat" in frame and not frame["caveat"].any():
+            frame = frame.drop(columns="caveat")
         if len(frame):
             written.append(write_csv(frame, out / "tables" / f"{name}.csv"))
     return written

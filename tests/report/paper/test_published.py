@@ -28,7 +28,7 @@ def evaluation(
     }  # fmt: skip
     details = {
         "metrics": {"success": hits / episodes},
-        "trials": {"suite": suite, "assets": "own"},
+        "trials": {"environment": "libero", "suite": suite, "assets": "whole"},
         "examples": episodes,
     }
     record = TrainingRecord("robot", chosen, objective, schedule, None, 0, {}, prediction=prediction)

@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 
 from toyflow import stats
+from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import TableView
-from toyflow.report.results import Results, prediction_of
+from toyflow.report.results import Results, caveat_of, prediction_of
 from toyflow.sweep.plan import VELOCITY
 from toyflow.sweep.stored import StoredEvaluation
 
@@ -39,7 +40,7 @@ def beside_published(results: Results) -> pd.DataFrame:
     rows = [_setting(evaluation) for evaluation in results.evaluations if _is_comparable(evaluation)]
     if not rows:
         return pd.DataFrame()
-    totals = pd.DataFrame(rows).groupby([*SETTING, "our_size", "assets"], as_index=False).sum()
+    totals = pd.DataFrame(rows).groupby([*SETTING, "our_size", "caveat"], as_index=False).sum()
     counts = zip(totals["hits"].tolist(), totals["episodes"].tolist(), strict=True)
     intervals = [stats.wilson(hits, episodes) for hits, episodes in counts]
     totals["ours"] = [100 * interval.estimate for interval in intervals]
@@ -53,11 +54,13 @@ def published_table(results: Results) -> list[TableView]:
     beside = beside_published(results)
     if beside.empty:
         return []
+    footnotes = Footnotes()
     rows = [
         [
             str(row["table"]), row["schedule"], str(row["steps"]), row["suite"], str(row["horizon"]),
             row["supervision"], row["condition"], f"{row['success']:.1f}",
-            f"{row['ours']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", str(row["episodes"]), row["our_size"],
+            f"{row['ours']:.1f}{footnotes.mark(row['caveat'])} [{row['low']:.1f}, {row['high']:.1f}]",
+            str(row["episodes"]), row["our_size"],
         ]
         for _, row in beside.iterrows()
     ]  # fmt: skip
@@ -69,9 +72,8 @@ def published_table(results: Results) -> list[TableView]:
     notes = ["The paper's numbers are second-hand, without intervals."]
     if small:
         notes.append("Other sizes than the paper's: the numbers stand side by side, and are not to be equal.")
-    if set(beside["assets"]) != {"own"}:
-        notes.append("STAND-IN ASSETS: ours are not the suite's scores.")
-    return [TableView("The paper's LIBERO numbers beside these", columns, rows, 7, " ".join(notes))]
+    note = footnotes.after(" ".join(notes))
+    return [TableView("The paper's LIBERO numbers beside these", columns, rows, 7, note)]
 
 
 def _is_comparable(evaluation: StoredEvaluation) -> bool:
@@ -95,7 +97,7 @@ def _setting(evaluation: StoredEvaluation) -> Mapping[str, Any]:
         "schedule": record.label,
         "steps": evaluation.record.steps,
         "suite": trials["suite"],
-        "assets": trials["assets"],
+        "caveat": caveat_of(evaluation),
         "hits": round(evaluation.score * examples),
         "episodes": examples,
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from toyflow import scene_assets
 from toyflow.atomic import atomic_file
+from toyflow.footnotes import Footnotes
 from toyflow.parsing import listed_ranges
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.stats import wilson
@@ -22,7 +24,7 @@ def write_card(store: Store, key: str) -> None:
 
 def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
     about = _imported(training) if "imported" in training.details else _trained(training)
-    lines = [*about, "", "## Evaluated", ""]
+    lines, notes = [*about, "", "## Evaluated", ""], Footnotes()
     if not evaluations:
         lines.append("Not in closed loop yet.")
     else:
@@ -30,7 +32,8 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
             "| decoding | success [95 % interval] | episodes | on | plan, ms (of one step) |",
             "|---|---|---|---|---|",
         ]
-        lines += [_row(evaluation) for evaluation in evaluations]
+        lines += [_row(evaluation, notes) for evaluation in evaluations]
+        lines += ["", said] if (said := notes.after("")) else []
     return "\n".join(lines) + "\n"
 
 
@@ -77,7 +80,7 @@ def _held_out(details: Mapping[str, Any]) -> list[str]:
     return [f"- held out of training: episodes {listed_ranges(kept)} (counted from 0)"] if kept else []
 
 
-def _row(evaluation: StoredEvaluation) -> str:
+def _row(evaluation: StoredEvaluation, notes: Footnotes) -> str:
     details, trials = evaluation.details, evaluation.details["trials"]
     interval = wilson(round(evaluation.score * details["examples"]), details["examples"])
     [plan] = details["latency_ms"]["plan"].values()  # by the number of steps in older results
@@ -85,7 +88,7 @@ def _row(evaluation: StoredEvaluation) -> str:
     ratio = f" (x {plan['p50'] / one_step['p50']:.2f})" if one_step else ""
     tasks = ", ".join(map(str, trials["tasks"]))
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
-    standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""
+    mark = notes.mark(scene_assets.caveat(trials["environment"], trials["assets"]))
     errors = (
         f"; {details['errors']} episodes ended in an error (simulator, or non-finite action) and count as "
         "not solved"
@@ -93,8 +96,8 @@ def _row(evaluation: StoredEvaluation) -> str:
         else ""
     )
     return (
-        f"| {evaluation.record.label} | {interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}] | "
-        f"{details['examples']} | {scene}{standing}{errors} | {plan['p50']:.1f}{ratio} |"
+        f"| {evaluation.record.label} | {interval.estimate:.1%}{mark} [{interval.low:.1%}, "
+        f"{interval.high:.1%}] | {details['examples']} | {scene}{errors} | {plan['p50']:.1f}{ratio} |"
     )
 
 

@@ -11,7 +11,7 @@ from toyflow.errors import ToyflowError, UsageError
 
 
 class CommandError(ToyflowError):
-    """A command failed; `said` is the last line that it wrote."""
+    """A command failed; `said` is the first error that it named, else the last line that it wrote."""
 
     def __init__(self, command: Sequence[str], said: str) -> None:
         super().__init__(f"`{' '.join(command)}` failed: {said}")
@@ -28,7 +28,7 @@ def run_command(command: list[str], environment: dict[str, str]) -> None:
         command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
     if result.returncode:
-        raise CommandError(command, last_line(result.stderr or result.stdout))
+        raise CommandError(command, _what_failed(result.stderr or result.stdout))
 
 
 def pip(command: str, *words: str) -> list[str]:
@@ -42,3 +42,8 @@ def pip(command: str, *words: str) -> list[str]:
 def last_line(text: str) -> str:
     """The last line of what a command wrote."""
     return (text.strip() or "no output").splitlines()[-1]
+
+
+def _what_failed(text: str) -> str:
+    errors = (line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: "))
+    return next(errors, last_line(text))
