@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -23,6 +23,9 @@ IDLE = np.array([0, 0, 0, 0, 0, 0, -1.0])
 """The action that stays in place with the gripper open."""
 
 SETTLING_STEPS = 10
+
+_kind = cache(assets.kind)
+"""Files are read and checked once in a process."""
 
 
 class Libero(Environment):
@@ -51,7 +54,7 @@ class Libero(Environment):
     @classmethod
     def assets(cls) -> str:
         """`whole`, or how many of LIBERO's files are not LIBERO's: `29-of-371-replaced`."""
-        return assets.kind(assets.find())
+        return _kind(assets.find())
 
     def __init__(self, suite: str, task: int, image_size: int = 128, rendering: Rendering = "fast") -> None:
         """See the base class. Compiles the task's scene, which takes seconds."""
