@@ -98,13 +98,13 @@ def _judged(claim: Claim, decodings: pd.DataFrame) -> Judgement:
     (best, *_), *others = judged
     if not others:
         return best
-    own, *rest = _told_apart([recipe for *_, recipe in judged])
+    own, *rest = told_apart([recipe for *_, recipe in judged])
     said = "; ".join(f"{other.verdict} ({recipe})" for (other, *_), recipe in zip(others, rest, strict=True))
     evidence = f"{best.evidence} This is by {own}; other recipes in these results: {said}."
     return Judgement(best.verdict, evidence, best.folders, best.seeds)
 
 
-def _told_apart(recipes: Sequence[str]) -> list[str]:
+def told_apart(recipes: Sequence[str]) -> list[str]:
     """Each recipe without the parts that all recipes share."""
     parts = [recipe.split(", ") for recipe in recipes]
     return [", ".join(part for part in of if not all(part in each for each in parts)) for of in parts]
