@@ -16,7 +16,7 @@ import pandas as pd
 from toyflow import stats
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results, prediction_of
-from toyflow.sweep.plan import VELOCITY
+from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.stored import StoredEvaluation
 
 SETTING = ["size", "horizon", "supervision", "condition", "schedule", "steps", "suite"]
