@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from toyflow.errors import UsageError, unknown
-from toyflow.parsing import parse_numbers, parse_steps
+from toyflow.parsing import parse_draws, parse_numbers, parse_steps
 
 EXECUTORS = ("local", "debug", "ray")
 DEFAULT_SCHEDULES = ("beta", "uniform")
@@ -272,7 +272,7 @@ _PARSERS: dict[str, Any] = {
     "samplers": _names,
     "predict": _names,
     "grid": _names,
-    "draws": parse_numbers,
+    "draws": parse_draws,
     "set": _settings,
     "variants": _variants,
     "iterations": _each(_count),
