@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from toyflow.errors import ToyflowError
 from toyflow.sweep.executors import executor_of
-from toyflow.sweep.plan import Cell, plan_sweep, warn_of_unused_schedules
+from toyflow.sweep.methods import warn_of_unused
+from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.preview import print_plan
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.runner import make_runner
@@ -43,7 +44,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     runner = make_runner(subject, options)
     executor = executor_of(options)
     out = escape(str(store.root))
-    warn_of_unused_schedules(options, cells)
+    warn_of_unused(options)
     if dry_run:
         print_plan(cells, runner, store, executor, console)
         return

@@ -14,7 +14,7 @@ from toyflow.errors import ToyflowError
 from toyflow.report import paired_tables, tables
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
-from toyflow.sweep.plan import VELOCITY
+from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.subject import options_of
 

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
-from toyflow.sweep.plan import VELOCITY, Cell
+from toyflow.sweep.methods import VELOCITY
+from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import OUTCOMES, StoredEvaluation
