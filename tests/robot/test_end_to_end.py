@@ -15,6 +15,7 @@ pytest.importorskip("lerobot")
 
 from commands import start
 from faults.bench import inside
+from robot.corrections import rotate
 from robot.lerobot_policies import save_act, save_diffusion
 
 pytestmark = pytest.mark.slow
@@ -119,6 +120,21 @@ def test_the_same_command_again_runs_nothing(line):
     assert done.returncode == 0 and "K = 1 against K = 10" in done.stdout
     assert "Nothing was filmed: all episodes are kept." in done.stdout
     assert "training" not in done.stdout and times(line.folder / "out") == before
+
+
+def test_data_that_were_renamed_are_the_same_and_corrected_pictures_are_not(line):
+    demos = shutil.copytree(line.folder / "demos", line.folder / "renamed")
+    (demos / "manifest.json").unlink()  # changed on purpose
+    shutil.copytree(line.folder / "out", line.folder / "corrected")
+    words = [{"demos": "renamed", "out": "corrected"}.get(word, word) for word in TRAIN]
+    before = times(line.folder / "corrected")
+    done = line(*words)
+    assert done.returncode == 0 and times(line.folder / "corrected") == before, done.stderr
+    rotate(demos)
+    done = line(*words, "--suite", "none")
+    assert done.returncode == 0, done.stderr
+    weights = [path.read_bytes() for path in line.folder.glob("corrected/cells/*/weights.safetensors")]
+    assert len(weights) == 2 and weights[0] != weights[1]
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(line, tmp_path):

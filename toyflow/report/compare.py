@@ -244,7 +244,7 @@ def _options_of_examples(evaluation: StoredEvaluation) -> dict[str, str]:
     """The data options, which decide the examples of a task's own test set. None for other test sets, such as
     a simulator's: their name says it all, and the options are those of the training data, which may
     differ."""
-    return options_of(evaluation.training.record)[0] if evaluation.record.test_set == TEST_SET else {}
+    return options_of(evaluation.training)[0] if evaluation.record.test_set == TEST_SET else {}
 
 
 def _mcnemar(a: Selection, b: Selection, seeds: Iterable[int], metric: str) -> dict[int, stats.PairedTest]:

@@ -202,7 +202,7 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
     """What was run."""
     records = [training.record for training in trainings]
     decodings = [evaluation.record for evaluation in results.evaluations]
-    options = [options_of(record) for record in records]
+    options = [options_of(training) for training in trainings]
     values: dict[str, Iterable[Any]] = {
         "task": [record.task for record in records],
         "schedules": results.frame["label"].unique(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,7 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
         raise UsageError(
             f"{store.root} holds results of several tasks, {', '.join(tasks)}; keep one folder per task."
         )
+    stored = _with_one_name(stored)
     frame = pd.DataFrame([_row(evaluation) for evaluation in stored])
     frame.insert(1, "variant", variants(stored))
     frame["rank"] = [rank(evaluation) for evaluation in stored]
@@ -185,6 +186,20 @@ def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) ->
     return [", ".join(f"{key}={d[key]}" for key in differing if key in d) for d in described]
 
 
+def _with_one_name(stored: Sequence[StoredEvaluation]) -> list[StoredEvaluation]:
+    """The same, with one name for a data set that was renamed between trainings: the fingerprint, which
+    records hold, says that it is the same."""
+    names: dict[str, str] = {}
+    named: list[StoredEvaluation] = []
+    for evaluation in stored:
+        training = evaluation.training
+        if "dataset" in training.details:
+            name = names.setdefault(training.record.data["fingerprint"], training.details["dataset"])
+            training = replace(training, details={**training.details, "dataset": name})
+        named.append(replace(evaluation, training=training))
+    return named
+
+
 def _everything(store: Store) -> Iterable[StoredEvaluation]:
     for training in store.trainings():
         yield from store.evaluations(training)
@@ -246,7 +261,7 @@ def prediction_of(record: TrainingRecord) -> str | None:
 def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     """All that tells one result from another besides schedule, seed and steps."""
     record = evaluation.training.record
-    data, model = options_of(record)
+    data, model = options_of(evaluation.training)
     described = {
         **data,
         **model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.machine import choose_device, cores, device_name
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import demo_source, open_data_set
+from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.planner import Planner
@@ -42,6 +43,8 @@ from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.sweep.timing import iteration_seconds
 from toyflow.training import Bench, CurvePoint, PolicyRecipe, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ class RobotRunner(Runner):
             "held_out_episodes": sorted(held_out_episodes(data.episodes, held_out)),
             "prompts": list(data.prompts),
             "made_of": source.as_dict() if (source := demo_source(self._place(record))) else {},
+            "dataset": short_name(data.where),
             "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
         }
         return Trained(dict(weights_of(trainer)), pd.DataFrame(trainer.curve.rows()), details)
@@ -217,6 +221,13 @@ class RobotRunner(Runner):
         for record in {record.alike: record for record in records}.values():
             with torch.device("meta"):
                 build_policy(record, self._data_set(record))
+        if earlier := [record for record in records if self._was_trained_earlier(record, store)]:
+            LOG.warning(
+                "%d of the policies to train are in %s already, under the earlier kind of fingerprint, which "
+                "did not cover pictures and prompts, so nobody can tell whether they saw the data as it is "
+                "now. They are trained anew; the earlier ones stay and are reported beside.",
+                len(earlier), store.root,
+            )  # fmt: skip
 
     def environment(self) -> dict[str, Any]:
         """The device, its threads and precision, and how many processes and parts share a batch."""
@@ -276,10 +287,16 @@ class RobotRunner(Runner):
             raise UsageError("name the demonstrations to train on: --dataset FOLDER_OR_HUB_NAME.")
         return self.data_sets[fingerprint]
 
+    def _was_trained_earlier(self, record: TrainingRecord, store: Store) -> bool:
+        """Whether `store` has this training under the data set's name and `earlier_fingerprint`."""
+        data = self._data_set(record)
+        known = {"dataset": short_name(data.where), "fingerprint": data.earlier_fingerprint}
+        return store.has_training(replace(record, data={**record.data, **known}))
+
     def _data_set(self, record: TrainingRecord) -> DataSet:
         """The data set of `record`. Raises UsageError where this machine has another one under its name."""
         data = open_data_set(self._place(record))
-        if data.fingerprint != record.data["fingerprint"]:
+        if not data.is_of(record.data):
             raise UsageError(
                 f"data set {data.where} has changed, or is another one here: its fingerprint is "
                 f"{data.fingerprint}, not {record.data['fingerprint']}."

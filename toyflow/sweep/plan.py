@@ -147,7 +147,14 @@ def _told(grid: Grid) -> list[tuple[Setting, list[str]]]:
         alike.setdefault(repr(options), []).append(recipe)
     varied = varied_options(every).union(*map(varied_options, alike.values()))
     return [
-        (setting, [f"{name}={text}" for name, text in {**options, **recipe}.items() if name in varied])
+        (
+            setting,
+            [
+                setting.options.shown.get(name, f"{name}={text}")
+                for name, text in {**options, **recipe}.items()
+                if name in varied
+            ],
+        )
         for setting, options, recipe in zip(grid.settings, every, recipes, strict=True)
     ]
 

@@ -55,6 +55,13 @@ class StoredTraining:
     details: Mapping[str, Any]
     code: Code | None = None
 
+    @property
+    def data_options(self) -> dict[str, str]:
+        """The data options of the record, and the name of the data set that its fingerprint stands for, which
+        is no part of what identifies a model: a data set may be renamed."""
+        name = self.details.get("dataset")
+        return {**({"dataset": name} if name else {}), **self.record.data}
+
     def weights(self) -> dict[str, Tensor]:
         """The weights, checked."""
         if not (self.folder / WEIGHTS).exists():

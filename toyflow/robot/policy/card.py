@@ -63,7 +63,7 @@ def _trained(training: StoredTraining) -> list[str]:
         f"attention, supervision `{policy['supervision']}`, horizon {policy['horizon']}",
         f"- sees cameras {', '.join(interface['cameras']) or 'none'}; language "
         f"{_on(policy['language'])}, state {_on(policy['state'])}; {interface['fps']:g} actions a second",
-        f"- data: {record.data.get('dataset')}, {details['episodes']} demonstrations, "
+        f"- data: {training.data_options.get('dataset')}, {details['episodes']} demonstrations, "
         f"{details['frames']} frames, fingerprint {record.data.get('fingerprint')}",
         *_held_out(details),
         f"- normalisation: {normalisation.kind}; constant dimensions: {normalisation.constant() or 'none'}",
