@@ -15,7 +15,7 @@ from toyflow.report import tables
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
 from toyflow.sweep.plan import VELOCITY
-from toyflow.sweep.stored import StoredTraining
+from toyflow.sweep.stored import StoredTraining, errors_in_words
 from toyflow.sweep.subject import options_of
 
 NONE = "\u2013"
@@ -66,7 +66,8 @@ def scores(results: Results) -> TableView:
 def _percent(row: pd.Series) -> str:
     """`88.2 [86.7, 89.7]`."""
     score, low, high = (100 * row[column] for column in ("score", "low", "high"))
-    return f"{score:.1f} [{low:.1f}, {high:.1f}]"
+    beside = f", {errors_in_words(row['errors'])}" if row["errors"] else ""
+    return f"{score:.1f} [{low:.1f}, {high:.1f}]{beside}"
 
 
 def one_against_many(results: Results) -> Iterable[TableView]:

@@ -66,7 +66,8 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
       the choice; `sampler`, None for an objective that needs none; `grid` and `draws` of the decoding
     - `variant`: in words, what else differs among these results; "" where nothing does
     - `seed`; `steps`, which is K; `model_calls`, the NFE
-    - `score`, the mean of the headline metric: `score` = `hits` / `examples`
+    - `score`, the mean of the headline metric: `score` = `hits` / `examples`; `errors`, test
+      examples beside these that have no result
     - a column per metric of the task: a mean over examples, or a set metric, computed on all samples together
     - `encode_seconds`, `decode_seconds` of the whole test set; `training_seconds`; `parameters`
     - `key`, which names the trained model's folder in `cells/`
@@ -241,6 +242,7 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "score": evaluation.score,
         "hits": round(evaluation.score * details["examples"]),
         "examples": details["examples"],
+        "errors": evaluation.errors,
         **details["metrics"],
         "model_calls": details["model_calls"],
         "encode_seconds": details["encode_seconds"],

@@ -13,7 +13,7 @@ from toyflow.atomic import DamagedError
 from toyflow.report.results import UNIFORM_GRID
 from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
 from toyflow.sweep.plan import varied_options
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
 from toyflow.sweep.subject import options_of
 
 
@@ -43,11 +43,15 @@ def cells_table(out: Path) -> Table:
         training, evaluations = cell
         record, options = training.record, _options(training)
         shown = ", ".join(f"{name}={value}" for name, value in options.items() if name in told)
-        scores = ", ".join(f"{e.record.label}: {e.score:.1%}" for e in evaluations)
+        scores = ", ".join(f"{e.record.label}: {e.score:.1%}{_errors(e)}" for e in evaluations)
         megabytes = sum(f.stat().st_size for f in training.folder.rglob("*") if f.is_file()) / 1e6
         row = (key, record.label, shown, str(record.seed), scores, f"{training.details['seconds']:.0f}")
         table.add_row(*map(escape, row), f"{megabytes:.1f}")
     return table
+
+
+def _errors(evaluation: StoredEvaluation) -> str:
+    return f" ({errors_in_words(evaluation.errors)})" if evaluation.errors else ""
 
 
 def _options(training: StoredTraining) -> dict[str, str]:

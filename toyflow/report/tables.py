@@ -13,7 +13,7 @@ from rich.table import Table
 
 from toyflow import stats
 from toyflow.report.results import CELL, Results, variants
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation, errors_in_words, on_common_examples
 
 MOST_MODELS = 20
 """Most models of one schedule that the paired table lists; with more it has a line over all seeds only."""
@@ -37,6 +37,7 @@ def summary(results: Results) -> pd.DataFrame:
     - `label`, `variant`, `steps` (K); `seeds`, their number
     - `metric`, the name of the headline; `score`, its mean over seeds; `low` and `high`, the 95 % interval;
       `interval`, its method (see `toyflow.stats.proportion_over_seeds`)
+    - `errors`, the number of test examples of all seeds without a result, of which no number knows
     - a column per other metric, its mean over seeds
     - `model_calls`, the NFE; `encode_ms_per_example`, `decode_ms_per_example`, `training_seconds`, means over
       seeds
@@ -56,6 +57,7 @@ def summary(results: Results) -> pd.DataFrame:
                 "low": interval.low,
                 "high": interval.high,
                 "interval": interval.method,
+                "errors": int(group["errors"].sum()),
                 **extra,
                 "model_calls": int(group["model_calls"].iloc[0]),
                 "encode_ms_per_example": 1000 * (group["encode_seconds"] / group["examples"]).mean(),
@@ -130,7 +132,8 @@ def _pair(
     results: Results, one: StoredEvaluation, other: StoredEvaluation, names: Sequence[str], margin: float
 ) -> dict[str, Any]:
     """McNemar's test and the difference of two decodings on the same examples, as columns of `paired`."""
-    right, others = (each.outcomes()[results.metric].to_numpy() > 0.5 for each in (one, other))
+    common = on_common_examples(one.outcomes(), other.outcomes())
+    right, others = (each[results.metric].to_numpy() > 0.5 for each in common)
     test = stats.paired_proportions(right, others)
     return {
         "examples": test.examples,
@@ -292,7 +295,8 @@ def _other_metrics(results: Results) -> list[str]:
 
 
 def _estimate(row: pd.Series) -> str:
-    return f"{100 * row['score']:.1f}\n[dim]{100 * row['low']:.1f}-{100 * row['high']:.1f}[/]"
+    beside = f"\n[yellow]{errors_in_words(row['errors'])}[/]" if row["errors"] else ""
+    return f"{100 * row['score']:.1f}\n[dim]{100 * row['low']:.1f}-{100 * row['high']:.1f}[/]{beside}"
 
 
 def in_words(name: str) -> str:

@@ -30,14 +30,14 @@ from toyflow.robot.policy_opening import open_planner
 from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.evaluation import Run, by_task, evaluate_policy
+from toyflow.robot.simulation.evaluation import Run, counts, evaluate_policy
 from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
 from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import Evaluated, StoredTraining, Trained
+from toyflow.sweep.stored import Evaluated, StoredTraining, Trained, errors_in_words
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.sweep.timing import iteration_seconds
@@ -175,7 +175,9 @@ class RobotRunner(Runner):
                 done: int, total: int, outcomes: Sequence[EpisodeOutcome], label: str = record.label
             ) -> None:
                 right = sum(outcome.success for outcome in outcomes)
-                on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
+                lost = sum(outcome.error is not None for outcome in outcomes)
+                beside = f", {errors_in_words(lost)}" if lost else ""
+                on_progress("evaluating", done, total, f"{label}: {right} of {done - lost} solved{beside}")
 
             workers: set[str] = set()
             outcomes = evaluate_policy(
@@ -183,15 +185,12 @@ class RobotRunner(Runner):
                 self._run(training, planner, record, workers), self.videos, on_episode,
             )  # fmt: skip
             details = {
-                "metrics": {"success": float(outcomes["success"].mean())},
-                "examples": len(outcomes),
-                "errors": int(outcomes["error"].notna().sum()),
+                **counts(outcomes),
                 "model_calls": planner.model_calls,
                 "encode_seconds": planner.stage_seconds["condition"],
                 "decode_seconds": planner.stage_seconds["decoding"],
                 "latency_ms": {**asdict(latency), "plan": {record.label: asdict(latency.plan)}},
                 "trials": vars(trials),
-                "tasks": by_task(outcomes),
                 **({"workers": sorted(workers)} if workers else {}),
             }
             yield Evaluated(outcomes, details)

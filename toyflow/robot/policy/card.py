@@ -10,7 +10,7 @@ from toyflow.parsing import listed_ranges
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.stats import wilson
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
 
 
 def write_card(store: Store, key: str) -> None:
@@ -86,15 +86,10 @@ def _row(evaluation: StoredEvaluation) -> str:
     tasks = ", ".join(map(str, trials["tasks"]))
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
     standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""
-    errors = (
-        f"; {details['errors']} episodes ended in an error (simulator, or non-finite action) and count as "
-        "not solved"
-        if details["errors"]
-        else ""
-    )
+    errors = f" and {errors_in_words(evaluation.errors)} of the simulator" if evaluation.errors else ""
     return (
         f"| {evaluation.record.label} | {interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}] | "
-        f"{details['examples']} | {scene}{standing}{errors} | {plan['p50']:.1f}{ratio} |"
+        f"{details['examples']}{errors} | {scene}{standing} | {plan['p50']:.1f}{ratio} |"
     )
 
 
