@@ -12,6 +12,10 @@ from toyflow import stats
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results, variants
 from toyflow.sweep.stored import StoredEvaluation, errors_in_words
+from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
+
+NONE = "-"
+"""A cell of a terminal's table where a value is not known."""
 
 
 def robot_views(results: Results) -> list[TableView]:
@@ -43,21 +47,22 @@ def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
 def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
     """A row per model and decoding: milliseconds of the condition, of a step, of a plan and of its parts'
     sum, T_condition + K T_step; and the plan as a multiple of one step of one draw."""
-    names, rows = _names(evaluations), []
-    for name, evaluation in zip(names, evaluations, strict=True):
+    names, doubts, rows = _names(evaluations), timing_doubts(evaluations), []
+    for name, evaluation, doubt in zip(names, evaluations, doubts, strict=True):
         times = evaluation.details["latency_ms"]
-        [plan] = times["plan"].values()  # by the number of steps in older results
+        plan = plan_of(times)
         parts = (times["condition"], times["step"], plan)
         told = (f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)
         sum_of_parts = times["condition"]["p50"] + evaluation.details["model_calls"] * times["step"]["p50"]
         one_step = times.get("one_step")  # older results have none
-        ratio = f"{plan['p50'] / one_step['p50']:.2f}" if one_step else "-"
-        rows.append([*name, *told, f"{sum_of_parts:.2f}", ratio])
+        ratio = f"{plan['p50'] / one_step['p50']:.2f}" if one_step else NONE
+        cells = [*told, f"{sum_of_parts:.2f}", ratio]
+        rows.append([*name, *(cell + MARK if doubt and cell != NONE else cell for cell in cells)])
     devices = {str(evaluation.environment.get("device_name")): None for evaluation in evaluations}
     note = (
         f"One observation, weights loaded and warm, on {', '.join(devices)}. Last column: the plan as a "
-        "multiple of one in one step of one draw, timed in turns with it."
-    )
+        f"multiple of one in one step of one draw, timed in turns with it. {doubts_in_words(doubts)}"
+    ).strip()
     columns = [*_heads(names), "condition", "step", "plan", "condition + steps", "/ one step"]
     return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 5, note)
 

@@ -17,6 +17,7 @@ from toyflow.report.tables import MANY, in_words
 from toyflow.sweep.plan import VELOCITY
 from toyflow.sweep.stored import StoredTraining, errors_in_words
 from toyflow.sweep.subject import options_of
+from toyflow.sweep.timing_doubts import MARK, doubts_in_words
 
 NONE = "\u2013"
 """A table's cell where a value is not known or does not apply."""
@@ -187,14 +188,16 @@ def costs(results: Results) -> TableView:
         cells = [
             NONE if np.isnan(means[name]) else write(means[name]) for name, (_, write) in columns.items()
         ]
+        if any(group["timing_doubt"]):
+            cells[-1] += MARK
         rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])
     of_draws = " once and all draws" if frame["draws"].max() > 1 else ""
     note = (
         "Means over seeds, so that scores can be read at equal cost. NFE: model calls to decode. Passes: "
         "model calls per training example. Operations are counted on the model, decoding per example with "
-        f"its condition encoded{of_draws}; times are of the machines below, busy or not. {NONE}: not "
-        "recorded."
-    )
+        f"its condition encoded{of_draws}; times are of the machines below. {NONE}: not recorded. "
+        f"{doubts_in_words(frame['timing_doubt'])}"
+    ).strip()
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]
     return TableView("Cost beside score", heads, rows, len(names), note)
 

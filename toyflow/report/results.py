@@ -18,6 +18,7 @@ from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.subject import options_of
+from toyflow.sweep.timing_doubts import timing_doubts
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
@@ -69,7 +70,8 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     - `score`, the mean of the headline metric: `score` = `hits` / `examples`; `errors`, test
       examples beside these that have no result
     - a column per metric of the task: a mean over examples, or a set metric, computed on all samples together
-    - `encode_seconds`, `decode_seconds` of the whole test set; `training_seconds`; `parameters`
+    - `encode_seconds`, `decode_seconds` of the whole test set, and `timing_doubt`, why these may be those of
+      a busy machine, or ""; `training_seconds`; `parameters`
     - `key`, which names the trained model's folder in `cells/`
 
     >>> results = load_results("results/reference/finding-1")
@@ -109,6 +111,7 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     stored = _with_one_name(stored)
     frame = pd.DataFrame([_row(evaluation) for evaluation in stored])
     frame.insert(1, "variant", variants(stored))
+    frame["timing_doubt"] = timing_doubts(stored)
     frame["rank"] = [rank(evaluation) for evaluation in stored]
     frame["place"] = frame["variant"].map(in_number_order)
     order = frame.sort_values(["place", "rank", "label", "seed", "steps"], kind="stable").index

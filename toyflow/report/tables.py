@@ -40,7 +40,7 @@ def summary(results: Results) -> pd.DataFrame:
     - `errors`, the number of test examples of all seeds without a result, of which no number knows
     - a column per other metric, its mean over seeds
     - `model_calls`, the NFE; `encode_ms_per_example`, `decode_ms_per_example`, `training_seconds`, means over
-      seeds
+      seeds; `timing_doubt`, why these ms may be those of a busy machine, or ""
     """
     rows = []
     for (label, variant, steps), group in results.frame.groupby([*CELL, "steps"], sort=False):
@@ -62,6 +62,7 @@ def summary(results: Results) -> pd.DataFrame:
                 "model_calls": int(group["model_calls"].iloc[0]),
                 "encode_ms_per_example": 1000 * (group["encode_seconds"] / group["examples"]).mean(),
                 "decode_ms_per_example": 1000 * (group["decode_seconds"] / group["examples"]).mean(),
+                "timing_doubt": "; ".join(dict.fromkeys(filter(None, group["timing_doubt"]))),
                 "training_seconds": group["training_seconds"].mean(),
             }
         )

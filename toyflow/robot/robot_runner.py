@@ -17,6 +17,7 @@ import torch
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.machine import choose_device, cores, device_name
+from toyflow.machine_load import LoadMeter
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
 from toyflow.robot.data.frames import open_frames
@@ -163,12 +164,14 @@ class RobotRunner(Runner):
         """Run every evaluation's episodes: the same initial states and noise for each decoding."""
         torch.set_num_threads(self.threads)
         planner = open_planner(training, self._device)
-        for record in evaluations:
+        load = LoadMeter(self.threads)
+        latencies = planner.latencies([record.decoding for record in evaluations])
+        timed_under = load.load()
+        for record, latency in zip(evaluations, latencies, strict=True):
             trials = Trials.parse(record.test_set)
             interface = load_environment(trials.environment).interface
             interface.check_serves(planner.interface, trials.environment)
             planner.set_decoding(record.decoding)
-            latency = planner.latency()
             planner.stage_seconds.clear()
 
             def on_episode(
@@ -189,6 +192,7 @@ class RobotRunner(Runner):
                 "model_calls": planner.model_calls,
                 "encode_seconds": planner.stage_seconds["condition"],
                 "decode_seconds": planner.stage_seconds["decoding"],
+                **({"load": asdict(timed_under)} if timed_under else {}),
                 "latency_ms": {**asdict(latency), "plan": {record.label: asdict(latency.plan)}},
                 "trials": vars(trials),
                 **({"workers": sorted(workers)} if workers else {}),

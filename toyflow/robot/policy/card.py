@@ -11,6 +11,7 @@ from toyflow.robot.data.normalisation import Normalisation
 from toyflow.stats import wilson
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
+from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
 
 def write_card(store: Store, key: str) -> None:
@@ -30,7 +31,12 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
             "| decoding | success [95 % interval] | episodes | on | plan, ms (of one step) |",
             "|---|---|---|---|---|",
         ]
-        lines += [_row(evaluation) for evaluation in evaluations]
+        doubts = timing_doubts(evaluations)
+        lines += [
+            _row(evaluation, MARK if doubt else "")
+            for evaluation, doubt in zip(evaluations, doubts, strict=True)
+        ]
+        lines += ["", doubts_in_words(doubts).replace(MARK, f"\\{MARK}")] if any(doubts) else []
     return "\n".join(lines) + "\n"
 
 
@@ -77,10 +83,10 @@ def _held_out(details: Mapping[str, Any]) -> list[str]:
     return [f"- held out of training: episodes {listed_ranges(kept)} (counted from 0)"] if kept else []
 
 
-def _row(evaluation: StoredEvaluation) -> str:
+def _row(evaluation: StoredEvaluation, mark: str) -> str:
     details, trials = evaluation.details, evaluation.details["trials"]
     interval = wilson(round(evaluation.score * details["examples"]), details["examples"])
-    [plan] = details["latency_ms"]["plan"].values()  # by the number of steps in older results
+    plan = plan_of(details["latency_ms"])
     one_step = details["latency_ms"].get("one_step")  # older results have none
     ratio = f" (x {plan['p50'] / one_step['p50']:.2f})" if one_step else ""
     tasks = ", ".join(map(str, trials["tasks"]))
@@ -89,7 +95,7 @@ def _row(evaluation: StoredEvaluation) -> str:
     errors = f" and {errors_in_words(evaluation.errors)} of the simulator" if evaluation.errors else ""
     return (
         f"| {evaluation.record.label} | {interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}] | "
-        f"{details['examples']}{errors} | {scene}{standing} | {plan['p50']:.1f}{ratio} |"
+        f"{details['examples']}{errors} | {scene}{standing} | {plan['p50']:.1f}{ratio}{mark} |"
     )
 
 
