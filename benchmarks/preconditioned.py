@@ -27,7 +27,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 from jaxtyping import Float
-from recommend_settings import Wave
 from rich.console import Console
 from torch import Tensor
 
@@ -42,7 +41,7 @@ from toyflow.toy.task import Task, make_task
 PREDICTIONS = ("velocity", "data", "preconditioned")
 TOYS: dict[str, tuple[Task, int]] = {
     "grid": (make_task("grid-to-sequence"), 300),
-    "wave": (Wave(), 1000),
+    "wave": (make_task("wave"), 1000),
     "dial": (make_task("dial", {"modes": "2", "certainty": "0"}), 1000),
     "scalar digits": (make_task("grid-to-sequence", {"side": "3", "code": "scalar"}), 300),
 }

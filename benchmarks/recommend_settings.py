@@ -26,48 +26,6 @@ of `state`, `action` and `ends` of the episodes."""
 
 
 @dataclass(frozen=True)
-class WaveData(OptionSet):
-    """What is to be drawn, and which examples test."""
-
-    points: int = number(8, low=1, high=64)
-    frequency: float = number(1.0, low=0, high=10)
-    coin: str = choice("off", "on")
-    split: str = choice("test", "validation")
-
-
-@dataclass(frozen=True)
-class WaveModel(OptionSet):
-    """Size of the network."""
-
-    width: int = number(128, low=1, high=1024)
-
-
-class Wave(Task):
-    """README's example: from a phase to points of the wave. With the coin, the wave or its mirror image."""
-
-    name, metrics = "wave", ("close",)
-    data_options, model_options = WaveData, WaveModel
-
-    def train_batch(self, size: int, generator: torch.Generator) -> Batch:
-        phase = 6.28 * torch.rand(size, 1, generator=generator)
-        wave = torch.sin(self.data.frequency * phase + torch.arange(self.data.points))
-        if self.data.coin == "on":
-            wave = wave * (2 * torch.randint(2, (size, 1), generator=generator) - 1)
-        return Batch(phase, wave)
-
-    def test_set(self) -> Batch:
-        return self.train_batch(500, torch.Generator().manual_seed(int(self.data.split == "validation")))
-
-    def build_model(self, options: WaveModel) -> VectorModel:
-        return VectorModel(observation=1, target=self.data.points, width=options.width)
-
-    def score(self, sample: Tensor, test: Batch) -> dict[str, Tensor]:
-        mirrors = (1, -1) if self.data.coin == "on" else (1,)
-        off = torch.stack([(sample - sign * test.target).abs().amax(1) for sign in mirrors])
-        return {"close": (off.amin(0) < 0.3).float()}
-
-
-@dataclass(frozen=True)
 class ChunkData(OptionSet):
     """Which episodes test."""
 
@@ -201,6 +159,10 @@ def _grid(data: Mapping[str, str]) -> Task:
     return make_task("grid-to-sequence", data)
 
 
+def _wave(data: Mapping[str, str]) -> Task:
+    return make_task("wave", data)
+
+
 def _dial(data: Mapping[str, str]) -> Task:
     return make_task("dial", data)
 
@@ -216,20 +178,20 @@ _CHUNKS: dict[str, Any] = {"iterations": 1500, "batch_size": 64}
 SETTINGS = (
     Setting("grid side 2", _grid, {"side": "2"}, development=True),
     Setting("dial 2 modes", _dial, _COIN, **_DIAL, development=True),
-    Setting("wave", Wave, **_WAVE, development=True),
+    Setting("wave", _wave, **_WAVE, development=True),
     Setting("grid side 3 scalar", _grid, {"side": "3", "code": "scalar"}, metric="digit_accuracy",
             development=True),
-    Setting("wave 32 points", Wave, {"points": "32"}, **_WAVE),
+    Setting("wave 32 points", _wave, {"points": "32"}, **_WAVE),
     Setting("dial 2 modes certainty 0.4", _dial, {**_COIN, "certainty": "0.4"}, **_DIAL),
     Setting("grid side 3", _grid, {"side": "3"}),
     Setting("two arms", Arms, **_CHUNKS, needs=ALOHA),
     Setting("grid side 2 scalar", _grid, {"side": "2", "code": "scalar"}, metric="digit_accuracy"),
-    Setting("wave width 32", Wave, model={"width": "32"}, **_WAVE),
+    Setting("wave width 32", _wave, model={"width": "32"}, **_WAVE),
     Setting("dial 10 modes certainty 0.4", _dial, {"modes": "10", "certainty": "0.4"}, **_DIAL),
     Setting("grid side 3 noise 0.5", _grid, {"side": "3", "condition-noise": "0.5"}),
     Setting("push-t", PushT, **_CHUNKS, needs=PUSHT),
-    Setting("wave frequency 3", Wave, {"frequency": "3"}, **_WAVE),
-    Setting("wave with a coin", Wave, {"coin": "on"}, **_WAVE),
+    Setting("wave frequency 3", _wave, {"frequency": "3"}, **_WAVE),
+    Setting("wave with a coin", _wave, {"coin": "on"}, **_WAVE),
     Setting(
         "dial independent certainty 0.4", _dial, {**_COIN, "certainty": "0.4", "coupling": "independent"},
         **_DIAL, metric="exact_match",
@@ -239,5 +201,5 @@ SETTINGS = (
     Setting("grid side 4 small", _grid, {"side": "4"}, {"encoder": "small"}),
     Setting("two arms horizon 8", ArmsSoon, **_CHUNKS, needs=ALOHA),
     Setting("push-t horizon 16", PushTFar, **_CHUNKS, needs=PUSHT),
-    Setting("wave frequency 2", Wave, {"frequency": "2"}, **_WAVE),
+    Setting("wave frequency 2", _wave, {"frequency": "2"}, **_WAVE),
 )  # fmt: skip

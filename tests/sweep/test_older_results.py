@@ -93,9 +93,8 @@ def test_a_folder_of_a_newer_format_is_refused_in_one_line(toyflow, out):
 def records(kind: type[TrainingRecord] | type[EvaluationRecord]) -> list[tuple[str, TrainingRecord]]:
     """(name of its folder, record) of all results that the repository holds."""
     is_training = kind is TrainingRecord
-    paths = [*REFERENCE.glob("*/cells/*/config.json")] if is_training else [
-        *REFERENCE.glob("*/cells/*/evaluations/*/config.json")
-    ]  # fmt: skip
+    folders = "**/cells/*" if is_training else "**/cells/*/evaluations/*"
+    paths = REFERENCE.glob(f"{folders}/config.json")
     return [(path.parent.name, kind.from_dict(json.loads(path.read_text())["record"])) for path in paths]
 
 
@@ -110,11 +109,11 @@ def test_keys_of_reference_results_are_what_they_were(kind):
 def test_options_of_reference_results_are_what_they_were():
     checked = set()
     for _, record in records(TrainingRecord):
-        if record.task == "wave":  # an example's task, which is not installed
+        if record.task == "wave" and not record.data:  # an example's task, which is not installed
             continue
         subject = subject_of(record)
         assert subject.model_options.parse(record.model).record() == record.model
         if record.task != "robot":  # whose record holds what the data set is called and made of
             assert subject.data_options.parse(record.data).record() == record.data
         checked.add(record.task)
-    assert checked == {"grid-to-sequence", "class-to-image", "dial", "robot"}
+    assert checked == {"grid-to-sequence", "class-to-image", "dial", "robot", "wave"}

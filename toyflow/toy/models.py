@@ -28,10 +28,17 @@ def task_of(record: TrainingRecord, task: Task | None = None, data_dir: str | No
     """The task of `record` with its options, or `task` if that is it.
 
     Raises:
-        UsageError: it is not installed, or not in this version or with these options.
+        UsageError: it is not installed, not in this version or with these options, or another task of its
+            name made the record.
     """
     if task is None:
         task = make_task(subject_of(record).name, record.data, data_dir)
+        lacking = task.data.record().keys() - record.data.keys()
+        if lacking and task.identity() == record.task:
+            raise UsageError(
+                f"these results are of another task named {record.task!r} than the installed one: it lacks "
+                f"the options {', '.join(sorted(lacking))}. Hand it to toyflow from Python."
+            )
     if task.identity() != record.task:
         raise UsageError(f"these results are of task {record.task}; this is {task.identity()}.")
     known = record.data.keys() <= task.data_options.values().keys()
