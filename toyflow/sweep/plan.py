@@ -161,7 +161,11 @@ def _told(grids: Sequence[Grid]) -> list[list[list[str]]]:
     several_times = len({grid.time_sampling for grid in grids}) > 1
     return [
         [
-            [f"{name}={text}" for name, text in every.items() if name in varied]
+            [
+                setting.options.shown.get(name, f"{name}={text}")
+                for name, text in every.items()
+                if name in varied
+            ]
             + [f"times={grid.time_sampling}"] * several_times
             for every in ({**setting.texts, **_varying(setting.recipe)} for setting in grid.settings)
         ]
