@@ -82,7 +82,8 @@ def judged(*differences: tuple[int, int], seeds: int = 3) -> pd.DataFrame:
                     "both_right": test.both, "only_K1_right": test.first_only,
                     "only_K10_right": test.second_only, "difference": test.difference.estimate,
                     "low_90": test.difference.low, "high_90": test.difference.high,
-                    "mcnemar_p": test.p_value, "margin": 0.02, "verdict": "", "by_example": pd.Series(by_example),
+                    "mcnemar_p": test.p_value, "margin": 0.02, "verdict": "",
+                    "by_example": pd.Series(by_example),
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)

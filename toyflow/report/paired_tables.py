@@ -41,7 +41,7 @@ def paired(results: Results, few: int = 1, many: int = MANY, margin: float = MAR
     - `difference`, the score in `few` steps minus that in `many`; `low_90`, `high_90`, its 90 % interval
     - `mcnemar_p`, of McNemar's exact test; `margin`, of equivalence; `verdict` on this one model, not
       adjusted for others (see `verdict`)
-    - `by_example`, a series by example: 1 where only the few steps are right, -1 where only the many are, else 0
+    - `by_example`, a series by example: 1 where only the few steps are right, -1 where only the many are
 
     Raises:
         DamagedError: a file of outcomes is missing or altered.
