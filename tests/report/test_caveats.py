@@ -8,10 +8,11 @@ from rich.console import Console
 from toyflow.report.compare import compare
 from toyflow.report.episode_tables import by_task
 from toyflow.report.page_tables import costs, one_against_many, scores
+from toyflow.report.paired_tables import paired, paired_table
 from toyflow.report.paper.published import published_table
 from toyflow.report.results import load_results
 from toyflow.report.runs import cells_table, show_cell
-from toyflow.report.tables import paired, paired_table, summary, summary_table
+from toyflow.report.tables import summary, summary_table
 from toyflow.report.verdicts import comparison_table, verdicts
 from toyflow.report.write import write_csv
 from toyflow.robot.policy.card import _card

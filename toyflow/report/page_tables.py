@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ import pandas as pd
 from toyflow import plugins, stats
 from toyflow.errors import ToyflowError
 from toyflow.footnotes import Footnotes
-from toyflow.report import tables
+from toyflow.report import paired_tables, tables
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
-from toyflow.sweep.plan import VELOCITY
-from toyflow.sweep.stored import StoredTraining
+from toyflow.sweep.methods import VELOCITY
+from toyflow.sweep.stored import StoredTraining, errors_in_words
 from toyflow.sweep.subject import options_of
+from toyflow.sweep.timing_doubts import MARK, doubts_in_words
 
 NONE = "\u2013"
 """A table's cell where a value is not known or does not apply."""
@@ -59,54 +60,51 @@ def scores(results: Results) -> TableView:
         by_steps = {row["steps"]: row for _, row in group.iterrows()}
         cells = [_percent(by_steps[k], notes) if k in by_steps else NONE for k in steps]
         rows.append([*group[names].iloc[0].astype(str), str(group["seeds"].max()), *cells])
-    note = notes.after(f"Intervals at 95 %: {tables.interval_notes(table)}.")
+    note = notes.after(f"Intervals: {tables.interval_notes(table)}.")
     columns = [*_heads(names), "seeds", *(f"K = {k}" for k in steps)]
-    return TableView(f"Scores: {in_words(results.metric)} in %, by steps K", columns, rows, len(names), note)
+    return TableView(
+        f"Scores: {in_words(results.metric)} in % [95 %], by steps K", columns, rows, len(names), note
+    )
 
 
 def _percent(row: pd.Series, notes: Footnotes) -> str:
     """`88.2 [86.7, 89.7]`."""
-    score, low, high = (100 * row[column] for column in ("score", "low", "high"))
-    return f"{score:.1f}{notes.mark(row['caveat'])} [{low:.1f}, {high:.1f}]"
+    score, low, high = (100 * row[column] for column in ("score", "low_95", "high_95"))
+    beside = f", {errors_in_words(row['errors'])}" if row["errors"] else ""
+    return f"{score:.1f}{notes.mark(row['caveat'])} [{low:.1f}, {high:.1f}]{beside}"
 
 
 def one_against_many(results: Results) -> Iterable[TableView]:
     """One step against ten, or the most there are; nothing where only one K was decoded."""
     steps = set(results.frame["steps"])
     many = MANY if MANY in steps else max(steps)
-    models = tables.paired(results, 1, many) if many > 1 else pd.DataFrame()
+    models = paired_tables.paired(results, 1, many) if many > 1 else pd.DataFrame()
     if models.empty:
         return
-    names, rows, notes = _names(models), [], Footnotes()
+    names, settings = _names(models), paired_tables.paired_by_setting(models)
     others = any(len(evaluation.details["metrics"]) > 1 for evaluation in results.evaluations)
     alone = f"By {in_words(results.metric)} alone; other metrics follow below. " if others else ""
-    for _, group in models.groupby(CELL, sort=False):
-        over = tables.paired_over_seeds(group)
-        for _, row in (over if len(over) else group).iterrows():
-            p = row["t_test_p" if len(over) else "mcnemar_p"]
-            low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
-            seed = str(len(group)) if len(over) else f"seed {row['seed']}"
-            interval = f"{mid:+.1f}{notes.mark(row['caveat'])} [{low:+.1f}, {high:+.1f}]"
-            rows.append(
-                [
-                    *row[names].astype(str),
-                    seed,
-                    interval,
-                    tables.shown_p(p),
-                    row["verdict"],
-                ]
-            )
-    view = TableView(
+    rows, notes = [], Footnotes()
+    for _, row in settings.iterrows():
+        low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
+        several = str(row["seed"]).startswith("all ")
+        rows.append(
+            [
+                *row[names].astype(str),
+                str(row["seed"]).removeprefix("all ") if several else f"seed {row['seed']}",
+                f"{mid:+.1f}{notes.mark(row['caveat'])} [{low:+.1f}, {high:+.1f}]",
+                tables.shown_p(row["p_holm"]),
+                row["verdict"],
+            ]
+        )
+    p = "p, Holm" if len(settings) > 1 else "p"
+    yield TableView(
         f"K = 1 against K = {many}, same models, same noise",
-        [*_heads(names), "seeds", "difference, points [90 %]", "p", "K = 1 is"],
+        [*_heads(names), "seeds", "difference, points [90 %]", p, "K = 1 is"],
         rows,
         len(names),
-        f"{alone}Tests are t-tests over training seeds; a single seed is tested by McNemar, which holds for "
-        "that model only. Where seeds show no spread there is no test, and the interval is Newcombe's of the "
-        f"examples of all seeds. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of "
-        "zero; else better or worse where p < 0.05, else undecided; equal: no difference at any seed.",
+        notes.after(alone + paired_tables.judged_note(settings)),
     )
-    yield replace(view, note=notes.after(view.note))
 
 
 def other_metrics(results: Results) -> Iterable[TableView]:
@@ -124,8 +122,8 @@ def other_metrics(results: Results) -> Iterable[TableView]:
         for _, group in results.frame.groupby([*CELL, "steps"], sort=False)
     ]
     columns = [*_heads(names), "K", *map(in_words, metrics)]
-    note = notes.after("Means over seeds, where several differ with Student's t interval over seeds at 95 %.")
-    yield TableView("Other metrics", columns, rows, len(names), note)
+    note = "Means over seeds, where several differ with Student's t interval over seeds, on this test set."
+    yield TableView("Other metrics [95 %]", columns, rows, len(names), notes.after(note))
 
 
 def _shares(results: Results) -> set[str]:
@@ -189,14 +187,16 @@ def costs(results: Results) -> TableView:
             NONE if np.isnan(means[name]) else write(means[name]) for name, (_, write) in columns.items()
         ]
         cells[0] += notes.mark(group["caveat"].iloc[0])
+        if any(group["timing_doubt"]):
+            cells[-1] += MARK
         rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])
     of_draws = " once and all draws" if frame["draws"].max() > 1 else ""
     note = (
         "Means over seeds, so that scores can be read at equal cost. NFE: model calls to decode. Passes: "
         "model calls per training example. Operations are counted on the model, decoding per example with "
-        f"its condition encoded{of_draws}; times are of the machines below, busy or not. {NONE}: not "
-        "recorded."
-    )
+        f"its condition encoded{of_draws}; times are of the machines below. {NONE}: not recorded. "
+        f"{doubts_in_words(frame['timing_doubt'])}"
+    ).strip()
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]
     return TableView("Cost beside score", heads, rows, len(names), notes.after(note))
 
@@ -205,7 +205,7 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
     """What was run."""
     records = [training.record for training in trainings]
     decodings = [evaluation.record for evaluation in results.evaluations]
-    options = [options_of(record) for record in records]
+    options = [options_of(training) for training in trainings]
     values: dict[str, Iterable[Any]] = {
         "task": [record.task for record in records],
         "schedules": results.frame["label"].unique(),

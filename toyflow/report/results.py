@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from toyflow import plugins, scene_assets
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
-from toyflow.sweep.plan import VELOCITY, Cell
+from toyflow.sweep.methods import VELOCITY
+from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import OUTCOMES, StoredEvaluation
 from toyflow.sweep.subject import options_of
+from toyflow.sweep.timing_doubts import timing_doubts
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
@@ -66,9 +70,11 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
       the choice; `sampler`, None for an objective that needs none; `grid` and `draws` of the decoding
     - `variant`: in words, what else differs among these results; "" where nothing does
     - `seed`; `steps`, which is K; `model_calls`, the NFE
-    - `score`, the mean of the headline metric: `score` = `hits` / `examples`
+    - `score`, the mean of the headline metric: `score` = `hits` / `examples`; `errors`, test
+      examples beside these that have no result
     - a column per metric of the task: a mean over examples, or a set metric, computed on all samples together
-    - `encode_seconds`, `decode_seconds` of the whole test set; `training_seconds`; `parameters`
+    - `encode_seconds`, `decode_seconds` of the whole test set, and `timing_doubt`, why these may be those of
+      a busy machine, or ""; `training_seconds`; `parameters`
     - `caveat`: what to say beside the score, such as "with 29 of LIBERO's 371 asset files replaced"; "" where
       there is nothing
     - `key`, which names the trained model's folder in `cells/`
@@ -107,8 +113,10 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
         raise UsageError(
             f"{store.root} holds results of several tasks, {', '.join(tasks)}; keep one folder per task."
         )
+    stored = _with_one_name(stored)
     frame = pd.DataFrame([_row(evaluation) for evaluation in stored])
     frame.insert(1, "variant", variants(stored))
+    frame["timing_doubt"] = timing_doubts(stored)
     frame["rank"] = [rank(evaluation) for evaluation in stored]
     frame["place"] = frame["variant"].map(in_number_order)
     order = frame.sort_values(["place", "rank", "label", "seed", "steps"], kind="stable").index
@@ -164,6 +172,29 @@ def set_metrics_of(evaluation: StoredEvaluation) -> tuple[str, ...]:
     return tuple(name for name in evaluation.details["metrics"] if name not in of_each)
 
 
+def by_example(
+    evaluations: Sequence[StoredEvaluation], metric: str | None = None
+) -> Float[np.ndarray, "evaluations examples"] | None:
+    """The metric of each example, a row per decoding, checked; the headline where `metric` is None.
+
+    None where the outcomes are not stored, the metric is computed on all samples together, examples have no
+    result (which would have to be left out of all), or the decodings have different numbers of examples.
+
+    Raises:
+        DamagedError: a file of outcomes is altered.
+    """
+    rows = []
+    for evaluation in evaluations:
+        if evaluation.errors or not (evaluation.folder / OUTCOMES).is_file():
+            return None
+        outcomes = evaluation.outcomes()
+        name = metric or next(iter(evaluation.details["metrics"]))
+        if name not in outcomes:
+            return None
+        rows.append(outcomes[name].to_numpy(float))
+    return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
+
+
 def in_number_order(text: str) -> str:
     """`text` with whole numbers padded, so that draws=2 sorts before draws=16."""
     return re.sub(r"(?<![\d.])\d+", lambda number: number[0].zfill(12), text)
@@ -178,13 +209,32 @@ def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) ->
     for each in described:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
-    for key in values.keys() & {name for each in stored for name in each.training.record.data}:
-        values[key] |= {each.get(key) for each in described}  # a task's option that some results do not have
+    of_all = {name for each in stored for name in (*each.training.record.data, *_of_recipe(each))}
+    for key in values.keys() & of_all:
+        values[key] |= {each.get(key) for each in described}  # which some results do not have
     differing = [key for key, found in values.items() if len(found) > 1]
     content = {(each.get("dataset"), each.get("fingerprint")) for each in described}
     if "fingerprint" in differing and len(content) == len(values.get("dataset", ())):
         differing.remove("fingerprint")  # the data set's name tells as much
     return [", ".join(f"{key}={d[key]}" for key in differing if key in d) for d in described]
+
+
+def _of_recipe(evaluation: StoredEvaluation) -> Iterable[str]:
+    return evaluation.training.record.recipe_texts
+
+
+def _with_one_name(stored: Sequence[StoredEvaluation]) -> list[StoredEvaluation]:
+    """The same, with one name for a data set that was renamed between trainings: the fingerprint, which
+    records hold, says that it is the same."""
+    names: dict[str, str] = {}
+    named: list[StoredEvaluation] = []
+    for evaluation in stored:
+        training = evaluation.training
+        if "dataset" in training.details:
+            name = names.setdefault(training.record.data["fingerprint"], training.details["dataset"])
+            training = replace(training, details={**training.details, "dataset": name})
+        named.append(replace(evaluation, training=training))
+    return named
 
 
 def _everything(store: Store) -> Iterable[StoredEvaluation]:
@@ -228,6 +278,7 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "score": evaluation.score,
         "hits": round(evaluation.score * details["examples"]),
         "examples": details["examples"],
+        "errors": evaluation.errors,
         **details["metrics"],
         "model_calls": details["model_calls"],
         "encode_seconds": details["encode_seconds"],
@@ -255,7 +306,7 @@ def prediction_of(record: TrainingRecord) -> str | None:
 def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     """All that tells one result from another besides schedule, seed and steps."""
     record = evaluation.training.record
-    data, model = options_of(record)
+    data, model = options_of(evaluation.training)
     described = {
         **data,
         **model,
