@@ -71,7 +71,7 @@ def test_a_sweep_from_start_to_figures(toyflow, tmp_path):
     names = ["schedule_densities", "score_by_decode_time", "score_by_steps", "training_curves"]
     assert written == sorted(f"{name}.{end}" for name in names for end in ("png", "svg", "pdf"))
     table = pd.read_csv(tmp_path / "out" / "tables" / "summary.csv")
-    assert len(table) == 5 and (table["low"] <= table["score"]).all()
+    assert len(table) == 5 and (table["low_95"] <= table["score"]).all()
 
 
 def test_more_steps_and_seeds_extend_a_sweep(toyflow, tmp_path, out):
@@ -447,15 +447,18 @@ def test_runs(toyflow, tmp_path, out):
 def test_schedules_and_doctor_find_plugins(toyflow):
     printed = toyflow("schedules", "power:2", "shift:4@beta")
     assert printed.returncode == 0 and "power:2" in printed.stdout and "0.424" in printed.stdout
+    listed = toyflow("schedules")
+    assert "power:p" in listed.stdout and "point:t" in listed.stdout and "power:p" not in printed.stdout
     examined = toyflow("doctor")
     assert examined.returncode == 0, examined.stdout
-    assert "power (toyflow_test_plugin:Power)" in examined.stdout and "torchvision" in examined.stdout
+    said = " ".join(examined.stdout.split())
+    assert "power (toyflow_test_plugin:Power)" in said and "torchvision" in said
 
 
 def test_presets_are_listed_with_what_they_show_and_cost(toyflow):
     listed = toyflow("presets")
     assert listed.returncode == 0
-    for words in ("finding-1", "paper-table-6", "24 cells", "--quick:", "first:"):
+    for words in ("finding-1", "paper-table-6", "24 cells", "decides:", "--quick:", "first:"):
         assert words in listed.stdout
 
 

@@ -11,7 +11,8 @@ from rich.markup import escape
 from toyflow.errors import ToyflowError
 from toyflow.sweep.events import Incomplete
 from toyflow.sweep.executors import executor_of
-from toyflow.sweep.plan import Cell, plan_sweep, warn_of_unused_schedules
+from toyflow.sweep.methods import warn_of_unused
+from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.preview import print_plan
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.runner import make_runner
@@ -44,7 +45,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     runner = make_runner(subject, options)
     executor = executor_of(options)
     out = escape(str(store.root))
-    warn_of_unused_schedules(options, cells)
+    warn_of_unused(options)
     if dry_run:
         print_plan(cells, runner, store, executor, console)
         return
@@ -83,15 +84,15 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
 def print_tables(results: Results, console: Console) -> None:
     """Print the scores, one step against ten where both were run, and draws and grids against decodings
     without. Raises DamagedError."""
-    from toyflow.report import tables  # imports pandas
+    from toyflow.report import paired_tables, tables  # import pandas
 
     # Outcomes are read and checked before anything is printed.
-    models, decodings = tables.paired(results), tables.paired_decodings(results)
+    models, decodings = paired_tables.paired(results), paired_tables.paired_decodings(results)
     console.print()
     console.print(tables.summary_table(tables.summary(results)))
     if len(models):
         console.print()
-        console.print(tables.paired_table(models))
+        console.print(paired_tables.paired_table(models))
     if len(decodings):
         console.print()
-        console.print(tables.decodings_table(decodings))
+        console.print(paired_tables.decodings_table(decodings))

@@ -75,8 +75,9 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Compare results over training seeds: differences with intervals, and a sentence for each.
 
-        Seeds are paired, and several p-values are adjusted by Holm's method. Where there are too few seeds to
-        tell, a sentence says how many would be enough.
+        Seeds are paired, and several p-values are adjusted by Holm's method, those of equivalence too. Beside
+        intervals over seeds, which speak of this test set, stand those for new seeds and new examples. Where
+        there are too few seeds to tell, a sentence says how many would be enough.
         """
         check_torch()
         from toyflow.api.comparing import compare_by_all  # imports torch
@@ -259,7 +260,7 @@ def _probe_policy(
             "--dataset D."
         )
     from toyflow.api.probing_policies import probe_policy  # imports torch
-    from toyflow.parsing import parse_numbers, parse_steps
+    from toyflow.parsing import parse_draws, parse_numbers, parse_steps
     from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
 
     with progress("probing") as on_progress:
@@ -267,7 +268,7 @@ def _probe_policy(
             policies[0], dataset,
             episodes=None if episodes is None else parse_numbers(episodes, "--episodes"),
             steps=None if steps is None else parse_steps(steps, "--steps"),
-            draws=None if draws is None else parse_numbers(draws, "--draws"),
+            draws=None if draws is None else parse_draws(draws, "--draws"),
             examples=examples, device=device, threads=threads, fps=fps, rename=rename, out=out,
             on_progress=on_progress,
         )  # fmt: skip

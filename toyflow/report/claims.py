@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 from matplotlib.figure import Figure
 
+from toyflow import stats
 from toyflow.report.evidence import Contrast, Data, defaults_of, is_current, tidy, unique
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results
@@ -97,13 +98,13 @@ def _judged(claim: Claim, decodings: pd.DataFrame) -> Judgement:
     (best, *_), *others = judged
     if not others:
         return best
-    own, *rest = _told_apart([recipe for *_, recipe in judged])
+    own, *rest = told_apart([recipe for *_, recipe in judged])
     said = "; ".join(f"{other.verdict} ({recipe})" for (other, *_), recipe in zip(others, rest, strict=True))
     evidence = f"{best.evidence} This is by {own}; other recipes in these results: {said}."
     return Judgement(best.verdict, evidence, best.folders, best.seeds)
 
 
-def _told_apart(recipes: Sequence[str]) -> list[str]:
+def told_apart(recipes: Sequence[str]) -> list[str]:
     """Each recipe without the parts that all recipes share."""
     parts = [recipe.split(", ") for recipe in recipes]
     return [", ".join(part for part in of if not all(part in each for each in parts)) for of in parts]
@@ -111,15 +112,18 @@ def _told_apart(recipes: Sequence[str]) -> list[str]:
 
 def decide(contrasts: Sequence[Contrast], floor: float, equivalence: bool = False) -> Verdict:
     """`agree` where every difference is shown to lie above `floor` at 5 %, `disagree` where one is shown to
-    lie below (Bonferroni); one-sided where it is a matter of `equivalence`, as is its custom."""
+    lie below (Bonferroni); one-sided where it is a matter of `equivalence`, as is its custom. Shown means for
+    new seeds and new examples, or where outcomes are not stored for new seeds; see `Contrast.deciding`."""
     level = 0.10 if equivalence else 0.05
     if min(each.seeds for each in contrasts) < 2:
         return "undecided (one seed)"
-    if not all(each.has_spread for each in contrasts):
+    intervals = [each.deciding(1 - level) for each in contrasts]
+    stricter = [each.deciding(1 - level / len(contrasts)) for each in contrasts]
+    if None in intervals:
         return "undecided"
-    if all(each.interval(1 - level).low > floor for each in contrasts):
+    if all(each.low > floor for each in intervals if each):
         return "agree"
-    if any(each.interval(1 - level / len(contrasts)).high < floor for each in contrasts):
+    if any(each.high < floor for each in stricter if each):
         return "disagree"
     return "undecided"
 
@@ -147,18 +151,20 @@ def conclude(
 
 
 def difference(of: Contrast, unit: str = "points", confidence: float = 0.95) -> str:
-    """`+2.4 points [+1.1, +3.6]`; in points, proportions are multiplied by 100. An interval of another
-    confidence says which: `+2.4 points [90 %: +1.3, +3.4]`."""
+    """`+2.4 points [+1.1, +3.6]`, with the interval that decides (`Contrast.deciding`); in points,
+    proportions are multiplied by 100. An interval of another confidence, or over seeds alone, says so: `+2.4
+    points [90 % over seeds: +1.3, +3.4]`."""
     factor, digits = (100, 1) if unit == "points" else (1, 0 if unit == "iterations" else 2)
     mean = f"{factor * of.difference.mean():+.{digits}f}" + (f" {unit}" if unit else "")
     if of.seeds < 2:
         return mean
-    if not of.has_spread:
+    interval = of.deciding(confidence)
+    if interval is None:
         return f"{mean} on every seed"
-    interval = of.interval(confidence)
     bounds = ", ".join(f"{factor * bound:+.{digits}f}" for bound in (interval.low, interval.high))
-    label = "" if confidence == 0.95 else f"{100 * confidence:g} %: "
-    return f"{mean} [{label}{bounds}]"
+    said = [] if confidence == 0.95 else [f"{100 * confidence:g} %"]
+    said += ["over seeds"] if interval.method == stats.T else []
+    return f"{mean} [{' '.join(said) + ': ' if said else ''}{bounds}]"
 
 
 def percent(values: pd.Series) -> str:

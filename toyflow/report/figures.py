@@ -23,6 +23,7 @@ from toyflow.report.training_figures import schedule_densities, training_curves
 FORMATS = ("png", "pdf", "svg")
 MOST_PANELS = 6
 """Most panels in a row of a figure."""
+SEED_DOTS = ", a dot per seed"
 
 
 def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
@@ -73,7 +74,7 @@ def _scores(results: Results, style: Style, by: str, axis: str) -> Figure:
             rows = part[part["label"] == label]
             nudge = min(0.7, 0.09 * len(labels)) * ((place + 0.5) / len(labels) - 0.5)
             x = [positions[k] + nudge for k in rows["steps"]]
-            errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
+            errors = [rows["score"] - rows["low_95"], rows["high_95"] - rows["score"]]
             axes.errorbar(x, rows["score"], yerr=errors, capsize=2.5, elinewidth=1, **style.line(label))
             seeds = _of_rows(results.frame, rows)
             if seeds["seed"].nunique() > 1:
@@ -139,7 +140,7 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         labels = list(dict.fromkeys(part["label"]))
         for place, label in enumerate(labels):
             rows = part[part["label"] == label].sort_values("steps")
-            errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
+            errors = [rows["score"] - rows["low_95"], rows["high_95"] - rows["score"]]
             axes.errorbar(
                 rows["ms"] * 1.012 ** (place - len(labels) / 2),
                 rows["score"],
@@ -175,7 +176,8 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         axes.set_ylabel(in_words(results.metric))
         axes.grid(alpha=0.35)
 
-    return _panels(table, draw, f"{in_words(results.metric).capitalize()} by decoding time")
+    title = f"{in_words(results.metric).capitalize()} by decoding time ({_interval_text(table)})"
+    return _panels(table, draw, title.replace(SEED_DOTS, ""))
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ def _of_rows(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _interval_text(table: pd.DataFrame) -> str:
     kinds = {
-        stats.T: "Student's t over seeds, a dot per seed",
+        stats.T: f"Student's t over seeds{SEED_DOTS}",
         stats.RESOLUTION: "the test set's resolution where seeds agree",
         stats.WILSON: "Wilson where there is one seed",
     }

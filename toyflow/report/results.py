@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
-from toyflow.sweep.plan import VELOCITY, Cell
+from toyflow.sweep.methods import VELOCITY
+from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import OUTCOMES, StoredEvaluation
 from toyflow.sweep.subject import options_of
 from toyflow.sweep.timing_doubts import timing_doubts
 
@@ -167,6 +170,29 @@ def set_metrics_of(evaluation: StoredEvaluation) -> tuple[str, ...]:
     return tuple(name for name in evaluation.details["metrics"] if name not in of_each)
 
 
+def by_example(
+    evaluations: Sequence[StoredEvaluation], metric: str | None = None
+) -> Float[np.ndarray, "evaluations examples"] | None:
+    """The metric of each example, a row per decoding, checked; the headline where `metric` is None.
+
+    None where the outcomes are not stored, the metric is computed on all samples together, examples have no
+    result (which would have to be left out of all), or the decodings have different numbers of examples.
+
+    Raises:
+        DamagedError: a file of outcomes is altered.
+    """
+    rows = []
+    for evaluation in evaluations:
+        if evaluation.errors or not (evaluation.folder / OUTCOMES).is_file():
+            return None
+        outcomes = evaluation.outcomes()
+        name = metric or next(iter(evaluation.details["metrics"]))
+        if name not in outcomes:
+            return None
+        rows.append(outcomes[name].to_numpy(float))
+    return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
+
+
 def in_number_order(text: str) -> str:
     """`text` with whole numbers padded, so that draws=2 sorts before draws=16."""
     return re.sub(r"(?<![\d.])\d+", lambda number: number[0].zfill(12), text)
@@ -181,13 +207,18 @@ def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) ->
     for each in described:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
-    for key in values.keys() & {name for each in stored for name in each.training.record.data}:
-        values[key] |= {each.get(key) for each in described}  # a task's option that some results do not have
+    of_all = {name for each in stored for name in (*each.training.record.data, *_of_recipe(each))}
+    for key in values.keys() & of_all:
+        values[key] |= {each.get(key) for each in described}  # which some results do not have
     differing = [key for key, found in values.items() if len(found) > 1]
     content = {(each.get("dataset"), each.get("fingerprint")) for each in described}
     if "fingerprint" in differing and len(content) == len(values.get("dataset", ())):
         differing.remove("fingerprint")  # the data set's name tells as much
     return [", ".join(f"{key}={d[key]}" for key in differing if key in d) for d in described]
+
+
+def _of_recipe(evaluation: StoredEvaluation) -> Iterable[str]:
+    return evaluation.training.record.recipe_texts
 
 
 def _with_one_name(stored: Sequence[StoredEvaluation]) -> list[StoredEvaluation]:

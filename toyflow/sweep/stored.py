@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WEIGHTS = "weights.safetensors"
+OUTCOMES = "outcomes.csv"
 EVALUATIONS = "evaluations"
 """Name of the folder of decodings within a trained model's folder."""
 
@@ -112,7 +113,7 @@ class StoredEvaluation:
 
     def outcomes(self) -> pd.DataFrame:
         """A row per test example that has a result, checked; the index is the number of the example."""
-        outcomes = _read_table(self.folder, "outcomes.csv")
+        outcomes = _read_table(self.folder, OUTCOMES)
         return outcomes if "error" not in outcomes else outcomes[~is_error(outcomes["error"])]
 
     def recounted(self) -> StoredEvaluation:

@@ -110,7 +110,7 @@ def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
         folder.add("uniform", {1: 0.5}, seeds=[seed]).add("shift:8", {1: 0.5 + gain}, seeds=[seed])
     judgement = folder.judge("1a")
     half = 100 * 4.3027 * 0.01 / np.sqrt(3)
-    assert f"+2.0 points [{2 - half:+.1f}, {2 + half:+.1f}]" in judgement.evidence
+    assert f"+2.0 points [over seeds: {2 - half:+.1f}, {2 + half:+.1f}]" in judgement.evidence
     assert "(3 seeds)" in judgement.evidence and judgement.folders == ("folder",)
     assert judgement.verdict == "undecided"
 

@@ -42,7 +42,7 @@ def one_step_mixes_modes(data: Data) -> Judgement | None:
             continue
         said = f"with {modes} modes {percent(over.first)} at K = 1 and {percent(over.second)} at K = {many}"
         if max(over.first.mean(), over.second.mean()) > CLEARLY:
-            learned.append(Contrast(over.second, over.first, over.folders))
+            learned.append(over.reversed())
             told.append(f"{said}, {difference(over)}")
         else:
             told.append(f"{said}, which is nothing learned, and no evidence")

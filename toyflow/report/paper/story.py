@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toyflow import stats
+from toyflow.report.claims import told_apart
 from toyflow.report.evidence import Data, defaults_of, is_current, tidy
 from toyflow.report.results import Results
 from toyflow.report.style import PANEL, Style, legend, of_proportions
@@ -81,18 +82,21 @@ def _common(parts: Mapping[Panel, pd.DataFrame]) -> set[str]:
 
 def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """Rows of the recipe that claims are judged by: this version's, then with most seeds, then the longest,
-    then with most decodings."""
+    then with most decodings. Where there are several, the column `of_recipes` says what is this one's own."""
     rows = rows[(rows["task"] == panel.task) & (rows["times"] == "stratified") & (rows["sampler"] == "euler")]
     if rows.empty:
         return rows
     flow = Data(rows, defaults_of(panel.task)).pick(objective="flow")
     if flow.empty or panel.metric not in flow:
         return flow.iloc[:0]
+    recipes = [(str(recipe), rows) for recipe, rows in flow.groupby("recipe")]
     best = max(
-        flow.groupby("recipe"),
-        key=lambda of: (is_current(str(of[0])), of[1]["seed"].nunique(), of[1]["drawn"].iloc[0], len(of[1])),
+        recipes,
+        key=lambda of: (is_current(of[0]), of[1]["seed"].nunique(), of[1]["drawn"].iloc[0], len(of[1])),
     )
-    return best[1].dropna(subset=panel.metric)
+    names = [best[0], *(recipe for recipe, _ in recipes if recipe != best[0])]
+    own = told_apart(names)[0] if len(names) > 1 else ""
+    return best[1].dropna(subset=panel.metric).assign(of_recipes=own)
 
 
 def _draw(axes: Axes, panel: Panel, part: pd.DataFrame, style: Style) -> None:
@@ -113,7 +117,7 @@ def _draw(axes: Axes, panel: Panel, part: pd.DataFrame, style: Style) -> None:
     axes.set_xticks(range(len(steps)), [str(k) for k in steps])
     axes.set_xlabel("denoising steps K")
     axes.set_ylabel(panel.label)
-    axes.set_title(panel.title, fontsize=10)
+    axes.set_title("\n".join(filter(None, (panel.title, part["of_recipes"].iloc[0]))), fontsize=10)
     axes.grid(axis="y", alpha=0.35)
     axes.set_ylim(bottom=0)
     if panel.is_proportion:
