@@ -8,7 +8,7 @@ import pytest
 
 from toyflow.report.claims import judge_all
 from toyflow.report.evidence import ANY, Data, contrast, tidy
-from toyflow.report.paper.findings import CLAIMS
+from toyflow.report.paper.findings import CLAIMS, GRID
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining
@@ -72,13 +72,16 @@ class Folder:
         return judgement_of(name, {"folder": self})
 
     def verdicts(self, *names):
-        found = {claim.name: judgement.verdict for claim, judgement in judge_all(CLAIMS, {"": self.results})}
-        return [found[name] for name in names]
+        return [self.judge(name).verdict for name in names]
 
 
 def judgement_of(name, folders):
+    """The judgement on the testbed of the first folder's task, at its default options."""
+    task = next(iter(folders.values())).task
     judged = judge_all(CLAIMS, {key: folder.results for key, folder in folders.items()})
-    return next(judgement for claim, judgement in judged if claim.name == name)
+    testbeds = {claim.name: {testbed.name: testbed.task for testbed in claim.testbeds} for claim in CLAIMS}
+    found = [judgement for claim, judgement in judged if claim.name == name and judgement.on != "numbers"]
+    return next((each for each in found if testbeds[name][each.on] == task.removesuffix("-v2")), found[0])
 
 
 @pytest.fixture
@@ -110,7 +113,8 @@ def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
         folder.add("uniform", {1: 0.5}, seeds=[seed]).add("shift:8", {1: 0.5 + gain}, seeds=[seed])
     judgement = folder.judge("1a")
     half = 100 * 4.3027 * 0.01 / np.sqrt(3)
-    assert f"+2.0 points [{2 - half:+.1f}, {2 + half:+.1f}]" in judgement.evidence
+    [effect] = judgement.effects
+    assert f"+2.0 points [{2 - half:+.1f}, {2 + half:+.1f}]" in effect
     assert "(3 seeds)" in judgement.evidence and judgement.folders == ("folder",)
     assert judgement.verdict == "undecided"
 
@@ -137,7 +141,7 @@ def test_other_predictions_grids_and_draws_do_not_change_a_verdict(grid):
 
 def test_rows_are_of_the_velocity_in_equal_steps_and_one_draw_unless_named(grid):
     add_other_decodings(grid.add("uniform", {1: 0.7}).add(("regression", None), {1: 0.6}))
-    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS)
+    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS, GRID)
     [plain] = data.flow("uniform", 1).groupby("cell")
     assert len(plain[1]) == 3 and plain[1]["score"].mean() == pytest.approx(0.7, abs=SPREAD)
     assert len(data.pick(objective="regression")) == 3, "which has no choice of a prediction"
@@ -151,7 +155,7 @@ def test_rows_are_of_the_velocity_in_equal_steps_and_one_draw_unless_named(grid)
 
 def test_a_decoding_that_some_seed_lacks_is_left_out_of_a_contrast(grid):
     grid.add("uniform", {1: 0.7}).add("uniform", {1: 0.1}, seeds=[0], draws=8).add("shift:4", {1: 0.9})
-    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS)
+    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS, GRID)
     over = contrast(data.flow("uniform", 1, draws=ANY), data.flow("shift:4", 1))
     assert over is not None and over.first.min() > 0.69
 
@@ -165,7 +169,7 @@ def test_one_seed_decides_nothing():
 
 def test_seeds_without_spread_decide_nothing():
     grid = add_schedules(Folder(spread=0.0), {1: 0.5}, {1: 0.9})
-    assert grid.judge("1a").verdict == "undecided" and "on every seed" in grid.judge("1a").evidence
+    assert grid.judge("1a").verdict == "undecided" and "on every seed" in grid.judge("1a").effects[0]
 
 
 def test_what_was_not_run_is_said(grid):
@@ -353,8 +357,9 @@ def test_few_step_methods(grid, regression, meanflow, verdict):
     grid.add(("shortcut", "uniform"), {1: 0.99}).add(("autoregressive", None), {1: 0.99})
     judgement = grid.judge("8")
     assert judgement.verdict == verdict
-    assert "meanflow (1 call, at flow's training cost)" in judgement.evidence
-    assert "mip (2 calls" in judgement.evidence and "autoregressive" not in judgement.evidence
+    told = "; ".join(judgement.effects)
+    assert "meanflow (1 call, at flow's training cost)" in told
+    assert "mip (2 calls" in told and "autoregressive" not in told
 
 
 def test_nothing_is_said_of_methods_that_were_not_run(grid):

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toyflow import stats
-from toyflow.report.evidence import Data, defaults_of, is_current, tidy
+from toyflow.report.evidence import Data, Testbed, defaults_of, is_current, tidy
 from toyflow.report.results import Results
 from toyflow.report.style import PANEL, Style, legend, of_proportions
 
@@ -85,7 +85,7 @@ def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     rows = rows[(rows["task"] == panel.task) & (rows["times"] == "stratified") & (rows["sampler"] == "euler")]
     if rows.empty:
         return rows
-    flow = Data(rows, defaults_of(panel.task)).pick(objective="flow")
+    flow = Data(rows, defaults_of(panel.task), Testbed(panel.task, panel.task)).pick(objective="flow")
     if flow.empty or panel.metric not in flow:
         return flow.iloc[:0]
     best = max(
