@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from toyflow.stats import (
+    CROSSED,
+    CROSSED_RESOLUTION,
     NEWCOMBE,
     POOLED_NEWCOMBE,
     RESOLUTION,
     WILSON,
     T,
+    crossed,
     difference_over_seeds,
     equivalence_power,
     has_spread,
@@ -433,3 +436,101 @@ def test_what_has_no_interval_over_conditions():
     assert math.isnan(ratio_over_conditions(np.zeros(3), np.zeros(3)).estimate)
     with pytest.raises(ValueError, match="two conditions"):
         mean_over_conditions(np.ones(4), np.zeros(4, int))
+
+
+def table(seeds: int, examples: int, spread: tuple[float, ...], draw: np.random.Generator) -> np.ndarray:
+    """A value per seed and example around 0: standard deviations of seeds, of examples and of the rest."""
+    parts = draw.normal(size=(seeds, 1)), draw.normal(size=examples), draw.normal(size=(seeds, examples))
+    return spread[0] * parts[0] + spread[1] * parts[1] + spread[2] * parts[2]
+
+
+def bounds(interval) -> tuple[float, float, float]:
+    return interval.low, interval.estimate, interval.high
+
+
+def test_where_seeds_do_not_vary_the_crossed_interval_is_over_conditions():
+    values = np.random.default_rng(0).normal(size=50)
+    found = crossed(np.tile(values, (4, 1)), 0.90)
+    assert bounds(found) == pytest.approx(bounds(mean_over_conditions(values, confidence=0.90)))
+    assert found.method == CROSSED
+
+
+def test_where_examples_do_not_vary_the_crossed_interval_is_over_seeds():
+    values = np.random.default_rng(0).normal(size=5)
+    found = crossed(np.tile(values[:, None], (1, 40)), 0.90)
+    assert bounds(found) == pytest.approx(bounds(over_seeds(values.tolist(), 0.90)))
+
+
+def test_the_crossed_variance_is_that_of_the_mean_squares_by_hand():
+    # row means 2 4 7, column means 3 6 4, squares of the rest sum to 2; all four times, so 12 seeds
+    found = crossed(np.tile([[1.0, 3, 2], [2, 6, 4], [6, 9, 6]], (4, 1)))
+    seeds, examples, rest = 3 * 4 * 38 / 3 / 11, 12 * 14 / 3 / 2, 4 * 2 / 22
+    freedom = (seeds + examples - rest) ** 2 / (seeds**2 / 11 + examples**2 / 2 + rest**2 / 22)
+    half = scipy_stats.t.ppf(0.975, freedom) * math.sqrt((seeds + examples - rest) / 36)
+    over_examples = mean_over_conditions(np.array([3.0, 6, 4]))
+    assert half < over_examples.high - over_examples.estimate, "which is the floor"
+    assert bounds(found) == pytest.approx(bounds(over_examples))
+    wide = crossed(np.tile([[1.0, 3, 2], [2, 6, 4], [6, 9, 6]], (4, 5)))  # and 15 examples
+    seeds, examples, rest = 5 * seeds, 5 * 12 * 14 / 3 / 14, 5 * 4 * 2 / (11 * 14)
+    freedom = (seeds + examples - rest) ** 2 / (seeds**2 / 11 + examples**2 / 14 + rest**2 / (11 * 14))
+    half = scipy_stats.t.ppf(0.975, freedom) * math.sqrt((seeds + examples - rest) / 180)
+    assert wide.high - wide.estimate == pytest.approx(half)
+
+
+@given(st.integers(2, 6), st.integers(2, 30), st.integers(0, 1000), st.sampled_from([0.90, 0.95]))
+def test_what_speaks_of_seeds_and_examples_is_never_narrower_than_what_speaks_of_one(seeds, n, seed, level):
+    draw = np.random.default_rng(seed)
+    values = table(seeds, n, tuple(draw.uniform(size=3)), draw)
+    half = crossed(values, level).high - values.mean()
+    for alone in (
+        over_seeds(values.mean(1).tolist(), level),
+        mean_over_conditions(values.mean(0), None, level),
+    ):
+        assert half >= (alone.high - alone.estimate) * (1 - 1e-9)
+    mirrored = crossed(-values, level)
+    assert bounds(crossed(values, level)) == pytest.approx([-each for each in reversed(bounds(mirrored))])
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 12])
+@pytest.mark.parametrize("examples", [100, 625])
+def test_crossed_intervals_cover_new_seeds_and_new_examples(seeds, examples):
+    """Seeds and examples share the variance of the mean; intervals over one of them alone do not cover it."""
+    draw, covered, times = np.random.default_rng(seeds), np.zeros(3), 2000
+    spread = math.sqrt(seeds / examples), 1.0, 0.7
+    for _ in range(times):
+        values = table(seeds, examples, spread, draw)
+        both = crossed(values)
+        alone = over_seeds(values.mean(1).tolist()), mean_over_conditions(values.mean(0))
+        covered += [each.low < 0 < each.high for each in (both, *alone)]
+    both, by_seeds, by_examples = covered / times
+    assert 0.935 < both < 0.985 and by_examples < 0.88 and by_seeds < both
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.2, 2.0])
+def test_crossed_intervals_of_outcomes_cover(threshold):
+    """An example is right where its value exceeds a threshold, which is higher for the second method."""
+    draw, covered = np.random.default_rng(0), []
+    thresholds = np.array([threshold, threshold + 0.1])
+    one, two = scipy_stats.norm.sf(thresholds / math.hypot(0.05, 0.8, 0.6))
+    for _ in range(500):
+        shared = table(3, 200, (0.0, 0.8, 0.0), draw)
+        first, second = (shared + table(3, 200, (0.05, 0.0, 0.6), draw) > each for each in thresholds)
+        score = crossed(first.astype(float), within=(0, 1))
+        difference = crossed(first.astype(float) - second, within=(-1, 1))
+        assert 0 <= score.low < score.high <= 1
+        covered.append((score.low <= one <= score.high, difference.low <= one - two <= difference.high))
+    assert (np.mean(covered, axis=0) > 0.93).all()
+
+
+def test_outcomes_that_all_agree_have_the_resolution_of_the_examples():
+    right = crossed(np.ones((3, 100)), within=(0, 1))
+    assert bounds(right) == pytest.approx(bounds(wilson(100, 100))) and right.method == CROSSED_RESOLUTION
+    alike = crossed(np.zeros((3, 100)), 0.90, within=(-1, 1))
+    half = 1.644854**2 / (100 + 1.644854**2)
+    assert bounds(alike) == pytest.approx((-half, 0, half))
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1)])
+def test_one_seed_or_one_example_says_nothing_of_others(shape):
+    with pytest.raises(ValueError, match="two or more of each"):
+        crossed(np.zeros(shape))

@@ -29,13 +29,16 @@ MOST_SEEDS = 1000
 ROUNDING = 1e-6
 """Relative difference below which values are equal: metrics are means in float32."""
 
-T = "t over seeds"
-OVER_CONDITIONS = "t over conditions"
-RESOLUTION = "test set's resolution"
-WILSON = "Wilson"
-NEWCOMBE, POOLED_NEWCOMBE = "Newcombe", "Newcombe over all seeds"
-"""What `Interval.method` can be: t; its lower bound (see `proportion_over_seeds`); and intervals of the
-examples of one seed, or of all seeds pooled."""
+T = "new seeds on this test set: t"
+RESOLUTION = "new seeds on this test set: its resolution"
+OVER_CONDITIONS = "new conditions for this model: t"
+WILSON = "new examples for this model: Wilson"
+NEWCOMBE = "new examples for this model: Newcombe"
+POOLED_NEWCOMBE = "new examples for these models: Newcombe"
+CROSSED = "new seeds and new examples: t"
+CROSSED_RESOLUTION = "new seeds and new examples: the test set's resolution"
+"""What `Interval.method` can be: what the interval speaks of, and how it was found. For the resolutions see
+`proportion_over_seeds` and `crossed`."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ def proportion_over_seeds(hits: Sequence[int], trials: Sequence[int], confidence
 
     >>> five_of_five = proportion_over_seeds([5, 5, 5], [5, 5, 5])
     >>> f"[{five_of_five.low:.3f}, {five_of_five.high:.3f}] {five_of_five.method}"
-    "[0.796, 1.000] test set's resolution"
+    '[0.796, 1.000] new seeds on this test set: its resolution'
     """
     if len(hits) == 1:
         return wilson(hits[0], trials[0], confidence)
@@ -239,6 +242,79 @@ def _resolved(interval: Interval, examples: int, confidence: float) -> Interval:
     if interval.high - interval.estimate >= half:
         return interval
     return Interval(interval.estimate, interval.estimate - half, interval.estimate + half, RESOLUTION)
+
+
+def crossed(
+    values: Float[np.ndarray, "seeds examples"],
+    confidence: float = 0.95,
+    within: tuple[float, float] | None = None,
+) -> Interval:
+    """Mean of one value per seed and example, with an interval for new seeds AND new examples at once.
+
+    An interval over seeds speaks of this test set only, as all seeds share its examples; one over examples
+    speaks of these trained models only. Here both are random and crossed: value = mean + seed + example +
+    rest. From the mean squares of the two-way analysis of variance, the variance of the mean is
+
+        V = V_seeds + V_examples - V_cells
+          = (MS_seeds + MS_examples - MS_rest) / (seeds * examples),
+
+    where V_seeds is that of an interval over seeds alone and V_examples that of one over examples alone; both
+    hold the rest, which is taken away once. Student's t has the degrees of freedom of Satterthwaite (1946).
+    The interval is never narrower than either of the two alone: what speaks of more cannot be known better,
+    and with 2 or 3 seeds V alone is too small too often.
+
+    Simulated coverage at 95 %, for 2 to 12 seeds and 100 or 625 examples: 94 to 97 %, and up to 99 % with 2
+    or 3 seeds that hardly differ. Without that floor it is 87 to 93 % with 2 seeds that do differ, and 92 to
+    94 % with 3. What 2 or 3 seeds cost is width: 12.7 or 4.3 standard errors of the seeds' mean.
+
+    Args:
+        values: a row per seed, a column per example; two or more of each. Scores, or paired differences.
+        confidence: of the interval.
+        within: the least and the most that a value can be: (0, 1) where it says if an example is right, (-1,
+            1) for differences of these. Then the interval stays within, and is at least as wide as the test
+            set's resolution, most * z^2 / (N + z^2) to either side (see `proportion_over_seeds`), with N the
+            number of examples: those of one seed, as they are the same.
+
+    Raises:
+        ValueError: one seed, or one example, which says nothing of others.
+
+    Source: Owen (2007), The pigeonhole bootstrap; Cameron, Gelbach and Miller (2011), Robust inference with
+    multiway clustering, whose third term is here that of the rest alone; Satterthwaite (1946).
+
+    Example: all seeds find the same examples hard, so that only the examples vary.
+        >>> import numpy as np
+        >>> from toyflow import stats
+        >>> found = stats.crossed(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))
+        >>> f"{found.estimate:g} [{found.low:.2f}, {found.high:.2f}]"
+        '2 [-0.48, 4.48]'
+    """
+    seeds, examples = values.shape
+    if min(seeds, examples) < 2:
+        raise ValueError("an interval over seeds and examples needs two or more of each")
+    mean, by_seed, by_example = float(values.mean()), values.mean(1), values.mean(0)
+    rest = values - by_seed[:, None] - by_example + mean
+    of_seeds = float(by_seed.var(ddof=1)) / seeds, seeds - 1.0
+    of_examples = float(by_example.var(ddof=1)) / examples, examples - 1.0
+    freedom = of_seeds[1] * of_examples[1]
+    of_cells = float(np.square(rest).sum()) / freedom / (seeds * examples), freedom
+    halves = [_half_width(*of_seeds, confidence), _half_width(*of_examples, confidence)]
+    variance = of_seeds[0] + of_examples[0] - of_cells[0]
+    if variance > max(of_seeds[0], of_examples[0]):  # else the rest explains all of one of the two
+        approximate = variance**2 / sum(
+            part**2 / degrees for part, degrees in (of_seeds, of_examples, of_cells)
+        )
+        halves.append(_half_width(variance, approximate, confidence))
+    half = max(halves)
+    if within is None:
+        return Interval(mean, mean - half, mean + half, CROSSED)
+    least, most = within
+    resolution = most * wilson(0, examples, confidence).high
+    half, method = max((half, CROSSED), (resolution, CROSSED_RESOLUTION))
+    return Interval(mean, max(least, mean - half), min(most, mean + half), method)
+
+
+def _half_width(variance: float, freedom: float, confidence: float) -> float:
+    return float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(variance)
 
 
 def within_0_and_1(interval: Interval) -> Interval:

@@ -22,7 +22,7 @@ from toyflow.report.results import load_results
 from toyflow.report.selection import Selector
 from toyflow.report.tables import paired, paired_over_seeds
 from toyflow.report.verdicts import comparison_table, verdicts
-from toyflow.stats import paired_proportions, unpaired_difference
+from toyflow.stats import RESOLUTION, paired_proportions, unpaired_difference
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Evaluated, Trained
@@ -282,7 +282,7 @@ def test_seeds_without_spread_have_no_p_value_in_any_report(tmp_path):
     half = 1.644854**2 / (3000 + 1.644854**2)
     assert (row["low_90"], row["high_90"]) == pytest.approx((0.01 - half, 0.01 + half))
     assert pair.test is None and np.isnan(row["t_test_p"])
-    assert (row["interval"], row["verdict"]) == ("test set's resolution", "undecided")
+    assert (row["interval"], row["verdict"]) == (RESOLUTION, "undecided")
 
 
 def test_seeds_without_spread_that_are_not_common_are_two_samples(tmp_path):

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from toyflow import stats
 from toyflow.errors import UsageError
 from toyflow.flow import parse_schedule
 from toyflow.report import tables
@@ -73,7 +74,7 @@ def test_rows_are_ordered_by_mass_at_the_noise_end(store):
 def test_summary_has_the_seed_as_its_unit(store):
     summary = tables.summary(load_results(store)).set_index(["label", "steps"])
     row = summary.loc[("uniform", 1)]
-    assert row["score"] == pytest.approx(0.61) and row["seeds"] == 3 and row["interval"] == "t over seeds"
+    assert row["score"] == pytest.approx(0.61) and row["seeds"] == 3 and row["interval"] == stats.T
     assert row["high"] - row["score"] == pytest.approx(4.3027 * 0.01 / np.sqrt(3), rel=1e-4)
     assert ("regression", 10) not in summary.index
     text = shown(tables.summary_table(summary.reset_index()))
@@ -85,7 +86,7 @@ def test_one_seed_is_said_to_be_test_set_error_only(tmp_path):
     store.prepare()
     add(store, "beta", 0, {1: 0.5})
     summary = tables.summary(load_results(store))
-    assert summary.loc[0, "interval"] == "Wilson"
+    assert summary.loc[0, "interval"] == stats.WILSON
     assert "test-set error only" in shown(tables.summary_table(summary))
 
 

@@ -1,13 +1,14 @@
 """Evidence for a claim: decodings of results folders as one table, and the contrast of two parts of it.
 
-Everything is over training seeds: a contrast has one difference per seed, between results that agree in the
-recipe and in everything else that the claim does not name.
+A contrast has one difference per training seed, between results that agree in the recipe and in everything
+else that the claim does not name; and, where outcomes are stored by example, one per seed and example.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 
 from toyflow import stats
 from toyflow.flow.anatomy import MEASURES
-from toyflow.report.results import UNIFORM_GRID, Results, prediction_of, task_of
+from toyflow.report.results import UNIFORM_GRID, Results, by_example, prediction_of, task_of
 from toyflow.report.tables import MANY, MARGIN
 from toyflow.sweep.plan import VELOCITY
 from toyflow.sweep.records import RECIPE_VERSION
@@ -114,6 +115,30 @@ class Data:
 
 
 @dataclass(frozen=True)
+class ByExample:
+    """Differences by example."""
+
+    differences: pd.DataFrame
+    """A row per seed, a column per example."""
+    within: tuple[float, float] | None
+    """The least and the most that one can be, where outcomes are right or wrong."""
+
+    def __neg__(self) -> ByExample:
+        return replace(self, differences=-self.differences)
+
+    def __sub__(self, other: ByExample) -> ByExample | None:
+        """On the seeds of both; None where they have different numbers of examples."""
+        seeds = self.differences.index.intersection(other.differences.index)
+        one, two = self.differences.loc[seeds], other.differences.loc[seeds]
+        if one.shape != two.shape:
+            return None
+        bounds = None
+        if self.within and other.within:
+            bounds = self.within[0] - other.within[1], self.within[1] - other.within[0]
+        return ByExample(one - two, bounds)
+
+
+@dataclass(frozen=True)
 class Contrast:
     """Two means by seed; `first - second` is what is looked at."""
 
@@ -122,6 +147,8 @@ class Contrast:
     folders: tuple[str, ...]
     schedules: tuple[str, ...] = ()
     """Schedules of `first`."""
+    read: Callable[[], ByExample | None] | None = field(default=None, repr=False, compare=False)
+    """Reads the differences by example; None where there are none."""
 
     @property
     def difference(self) -> pd.Series:
@@ -135,13 +162,41 @@ class Contrast:
 
     @property
     def has_spread(self) -> bool:
-        """Whether there are several seeds and their differences differ; else there is no interval."""
+        """Whether there are several seeds and their differences differ; else they have no interval."""
         largest = max(self.first.abs().max(), self.second.abs().max())
         return self.seeds > 1 and stats.has_spread(self.difference.tolist(), largest)
 
+    @cached_property
+    def by_example(self) -> ByExample | None:
+        """The differences by example, read from disk and checked; None where they are not stored."""
+        return self.read() if self.read else None
+
     def interval(self, confidence: float = 0.95) -> stats.Interval:
-        """Student's t-interval of the mean difference over seeds."""
+        """Student's t-interval of the mean difference over seeds: it speaks of new seeds on this test set."""
         return stats.over_seeds(self.difference.tolist(), confidence)
+
+    def crossed(self, confidence: float = 0.95) -> stats.Interval | None:
+        """The interval of the mean difference for new seeds and new examples (see `toyflow.stats.crossed`).
+        None with one seed, and where outcomes by example are not stored.
+
+        Raises:
+            DamagedError: a file of outcomes is altered.
+        """
+        if self.seeds < 2 or self.by_example is None:
+            return None
+        table = self.by_example
+        return stats.crossed(table.differences.to_numpy(), confidence, table.within)
+
+    def deciding(self, confidence: float = 0.95) -> stats.Interval | None:
+        """The interval that a verdict goes by: `crossed`, or where there is none the one over seeds. None
+        with one seed, and where neither exists, as seeds show no spread."""
+        crossed = self.crossed(confidence)
+        return crossed or (self.interval(confidence) if self.has_spread else None)
+
+    def reversed(self) -> Contrast:
+        """`second - first`."""
+        negated = self.read and (lambda: self.by_example and -self.by_example)
+        return Contrast(self.second, self.first, self.folders, read=negated)
 
     def minus(self, other: Contrast) -> Contrast | None:
         """How much larger this difference is than another one."""
@@ -149,7 +204,12 @@ class Contrast:
         if seeds.empty:
             return None
         folders = unique([*self.folders, *other.folders])
-        return Contrast(self.difference[seeds], other.difference[seeds], folders)
+
+        def read() -> ByExample | None:
+            one, two = self.by_example, other.by_example
+            return one - two if one and two else None
+
+        return Contrast(self.difference[seeds], other.difference[seeds], folders, read=read)
 
 
 def tidy(
@@ -214,7 +274,26 @@ def contrast(
         rows.groupby(["seed", *keys])[value].mean().groupby("seed").mean() for rows in (first, second)
     )
     folders = unique([*first["folder"], *second["folder"]])
-    return Contrast(one, other, folders, unique(sorted(first["schedule"])))
+    read = partial(_by_example, first, second, value, keys)
+    return Contrast(one, other, folders, unique(sorted(first["schedule"])), read)
+
+
+def _by_example(
+    first: pd.DataFrame, second: pd.DataFrame, value: str, keys: Sequence[str]
+) -> ByExample | None:
+    """What `contrast` looks at, by example: means over the same rows. Where rows have test sets of their own,
+    the examples of one place in all of them count as one."""
+    metric = None if value == "score" else value
+    means, outcomes = [], True
+    for rows in (first, second):
+        table = by_example(rows["evaluation"].tolist(), metric) if "evaluation" in rows else None
+        if table is None:
+            return None
+        outcomes &= bool(np.isin(table, (0, 1)).all())
+        columns = rows[["seed", *keys]].reset_index(drop=True).join(pd.DataFrame(table))
+        means.append(columns.groupby(["seed", *keys]).mean().groupby("seed").mean())
+    one, two = means
+    return ByExample(one - two, (-1.0, 1.0) if outcomes else None) if one.shape == two.shape else None
 
 
 def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
@@ -254,6 +333,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "changed": {name: value for name, value in options.items() if defaults.get(name) != value},
         "cell": repr((record.objective, record.schedule, prediction, grid, draws, sorted(options.items()))),
         "training": training,
+        "evaluation": evaluation,
         "training_key": record.key,
         "evaluation_key": evaluation.record.key,
     }

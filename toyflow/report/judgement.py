@@ -76,15 +76,18 @@ class Effect:
 
 def decide(contrasts: Sequence[Contrast], floor: float, equivalence: bool = False) -> Verdict:
     """`agree` where every difference is shown to lie above `floor` at 5 %, `disagree` where one is shown to
-    lie below (Bonferroni); one-sided where it is a matter of `equivalence`, as is its custom."""
+    lie below (Bonferroni); one-sided where it is a matter of `equivalence`, as is its custom. Shown means for
+    new seeds and new examples, or where outcomes are not stored for new seeds; see `Contrast.deciding`."""
     level = 0.10 if equivalence else 0.05
     if min(each.seeds for each in contrasts) < 2:
         return "undecided (one seed)"
-    if not all(each.has_spread for each in contrasts):
+    intervals = [each.deciding(1 - level) for each in contrasts]
+    stricter = [each.deciding(1 - level / len(contrasts)) for each in contrasts]
+    if None in intervals:
         return "undecided"
-    if all(each.interval(1 - level).low > floor for each in contrasts):
+    if all(each.low > floor for each in intervals if each):
         return "agree"
-    if any(each.interval(1 - level / len(contrasts)).high < floor for each in contrasts):
+    if any(each.high < floor for each in stricter if each):
         return "disagree"
     return "undecided"
 
@@ -190,18 +193,18 @@ def by_schedule(
 
 
 def difference(of: Contrast, unit: str = "points", confidence: float = 0.95) -> str:
-    """`+2.4 points [+1.1, +3.6]`; in points, proportions are multiplied by 100. An interval of another
-    confidence says which: `+2.4 points [90 %: +1.3, +3.4]`."""
+    """`+2.4 points [95 % over seeds and examples: +1.1, +3.6]`, with the interval that decides
+    (`Contrast.deciding`), or `over seeds` alone; in points, proportions are multiplied by 100."""
     factor, digits = (100, 1) if unit == "points" else (1, 0 if unit == "iterations" else 2)
     mean = f"{factor * of.difference.mean():+.{digits}f}" + (f" {unit}" if unit else "")
     if of.seeds < 2:
         return mean
-    if not of.has_spread:
+    interval = of.deciding(confidence)
+    if interval is None:
         return f"{mean} on every seed"
-    interval = of.interval(confidence)
     bounds = ", ".join(f"{factor * bound:+.{digits}f}" for bound in (interval.low, interval.high))
-    label = "" if confidence == 0.95 else f"{100 * confidence:g} %: "
-    return f"{mean} [{label}{bounds}]"
+    over = "seeds" if interval.method == stats.T else "seeds and examples"
+    return f"{mean} [{100 * confidence:g} % over {over}: {bounds}]"
 
 
 def percent(values: pd.Series) -> str:

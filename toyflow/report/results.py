@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
@@ -16,7 +18,7 @@ from toyflow.flow import parse_schedule
 from toyflow.sweep.plan import VELOCITY, Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import OUTCOMES, StoredEvaluation
 from toyflow.sweep.subject import options_of
 
 CELL = ["label", "variant"]
@@ -160,6 +162,29 @@ def set_metrics_of(evaluation: StoredEvaluation) -> tuple[str, ...]:
     """Set metrics of a decoding: computed on all samples together, such as the Fréchet distance."""
     of_each = evaluation.outcomes().columns
     return tuple(name for name in evaluation.details["metrics"] if name not in of_each)
+
+
+def by_example(
+    evaluations: Sequence[StoredEvaluation], metric: str | None = None
+) -> Float[np.ndarray, "evaluations examples"] | None:
+    """The metric of each example, a row per decoding, checked; the headline where `metric` is None.
+
+    None where the outcomes are not stored, the metric is computed on all samples together, or the decodings
+    have different numbers of examples.
+
+    Raises:
+        DamagedError: a file of outcomes is altered.
+    """
+    rows = []
+    for evaluation in evaluations:
+        if not (evaluation.folder / OUTCOMES).is_file():
+            return None
+        outcomes = evaluation.outcomes()
+        name = metric or next(iter(evaluation.details["metrics"]))
+        if name not in outcomes:
+            return None
+        rows.append(outcomes[name].to_numpy(float))
+    return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
 
 
 def in_number_order(text: str) -> str:

@@ -42,6 +42,7 @@ from toyflow.errors import UsageError
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord, name_of_task
 from toyflow.sweep.stored import (
     EVALUATIONS,
+    OUTCOMES,
     WEIGHTS,
     Evaluated,
     StoredEvaluation,
@@ -185,7 +186,7 @@ class Store:
         path = self.evaluation_folder(training, record)
         path.parent.mkdir(exist_ok=True)  # not its parents: a cell that was removed meanwhile stays removed
         with atomic_folder(path) as folder:
-            evaluated.outcomes.to_csv(folder / "outcomes.csv", index=False)
+            evaluated.outcomes.to_csv(folder / OUTCOMES, index=False)
             write_json(folder / "config.json", _config(record, environment, evaluated))
 
     def training(self, key: str) -> StoredTraining:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WEIGHTS = "weights.safetensors"
+OUTCOMES = "outcomes.csv"
 EVALUATIONS = "evaluations"
 """Name of the folder of decodings within a trained model's folder."""
 
@@ -93,7 +94,7 @@ class StoredEvaluation:
 
     def outcomes(self) -> pd.DataFrame:
         """A row per test example, checked."""
-        return _read_table(self.folder, "outcomes.csv")
+        return _read_table(self.folder, OUTCOMES)
 
 
 def _read_table(folder: Path, name: str) -> pd.DataFrame:

@@ -42,8 +42,7 @@ def one_step_mixes_modes(data: Data) -> Judgement | None:
             continue
         said = f"with {modes} modes {percent(over.first)} at K = 1 and {percent(over.second)} at K = {many}"
         if max(over.first.mean(), over.second.mean()) > CLEARLY:
-            worse = Contrast(over.second, over.first, over.folders)
-            learned.append(Effect(f"K = {many} minus K = 1, {modes} modes", worse, CLEARLY))
+            learned.append(Effect(f"K = {many} minus K = 1, {modes} modes", over.reversed(), CLEARLY))
             told.append(said)
         else:
             told.append(f"{said}, which is nothing learned, and no evidence")

@@ -156,7 +156,7 @@ def baseline_is_weak(data: Data) -> Judgement | None:
         return None
     score = rows.groupby("seed")["score"].mean()
     over = Contrast(score, 0 * score + PAPER_BASELINE, unique(rows["folder"].tolist()))
-    short = Contrast(over.second, over.first, over.folders)
+    short = over.reversed()
     verdict = decide([over, short], -CLEARLY)
     evidence = (
         f"The baseline of width 256 and depth 4 is right on {percent(score)}; about means within "
@@ -172,7 +172,7 @@ def baseline_must_grow(data: Data) -> Judgement | None:
     small, large = _autoregressive(data, "256x4"), _autoregressive(data, "512x8")
     if small is None:
         return None
-    far = decide([Contrast(small.second, small.first, small.folders)], NEAR)
+    far = decide([small.reversed()], NEAR)
     near = f"Near means within {100 * NEAR:g} points of flow in {data.many()} steps"
     at_small = Effect("autoregressive minus flow at 256 x 4", small, -NEAR)
     if large is None:  # it need not grow where it is near already; else the large one must tell
