@@ -15,6 +15,8 @@ Verdict = Literal["agree", "disagree", "undecided", "undecided (one seed)", "no 
 
 LEARNED = 0.2
 """A score below this says that the task was not learned, and nothing else."""
+BISECTIONS = 24
+"""How often the level of a p-value is halved: to 1e-7."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Effect:
     @property
     def told(self) -> str:
         """`K = 1 minus K = 10: +2.4 points [90 %: +1.3, +3.4]`."""
-        return f"{self.name}: {difference(self.of, self.unit, self.confidence)}"
+        return f"{self.name}: {difference(self.of, self.unit, self.confidence, full=True)}"
 
     def needed(self) -> str:
         """How many training seeds would decide it, with a power of 80 %, if the difference is as measured."""
@@ -142,9 +144,10 @@ def _needed(effects: Sequence[Effect]) -> str:
 
 
 def each_adjusted(effects: Sequence[Effect]) -> str:
-    """Each effect with its p-value, adjusted by Holm's method where there are several: that it is 0, or, for
-    one of equivalence, that it is below the floor (one-sided)."""
-    told, found = [each.told for each in effects], [_p_value(each) for each in effects]
+    """Each effect with its p-value, adjusted by Holm's method where there are several: of its being at the
+    floor, or, where it is a matter of equivalence, below (one-sided)."""
+    told = [f"{each.name} {difference(each.of, each.unit, each.confidence)}" for each in effects]
+    found = [_p_value(each) for each in effects]
     adjusted = iter(stats.holm([p for p in found if p is not None]))
     shown = ["n/a" if p is None else _shown_p(next(adjusted)) for p in found]
     words = [f"{effect}, p {p}" for effect, p in zip(told, shown, strict=True)]
@@ -162,13 +165,18 @@ def is_contrary(effects: Sequence[Effect]) -> bool:
 
 
 def _p_above(effect: Effect) -> float | None:
-    """One-sided p-value against the hypothesis that it lies below its floor; None where seeds show no
-    spread."""
-    if not effect.of.has_spread:
+    """One-sided p-value against its lying below the floor, from the interval that decides: half the level at
+    which that ends at the floor. None where there is no interval."""
+    if effect.of.deciding() is None:
         return None
-    beyond = effect.of.difference - effect.floor
-    p = stats.mean_zero_p(beyond.tolist())
-    return None if p is None else p / 2 if beyond.mean() > 0 else 1 - p / 2
+    above, level = effect.of.difference.mean() > effect.floor, [0.0, 1.0]
+    for _ in range(BISECTIONS):
+        middle = sum(level) / 2
+        interval = effect.of.deciding(1 - middle)
+        assert interval is not None
+        excludes = interval.low > effect.floor if above else interval.high < effect.floor
+        level[excludes] = middle
+    return level[1] / 2 if above else 1 - level[1] / 2
 
 
 def _p_value(effect: Effect) -> float | None:
@@ -192,9 +200,10 @@ def by_schedule(
     )
 
 
-def difference(of: Contrast, unit: str = "points", confidence: float = 0.95) -> str:
-    """`+2.4 points [95 % over seeds and examples: +1.1, +3.6]`, with the interval that decides
-    (`Contrast.deciding`), or `over seeds` alone; in points, proportions are multiplied by 100."""
+def difference(of: Contrast, unit: str = "points", confidence: float = 0.95, full: bool = False) -> str:
+    """`+2.4 points [+1.1, +3.6]`, with the interval that decides (`Contrast.deciding`); in points,
+    proportions are multiplied by 100. An interval of another confidence than 95 %, or over seeds alone, says
+    so, and where `full` each does: `+2.4 points [90 % over seeds: +1.3, +3.4]`."""
     factor, digits = (100, 1) if unit == "points" else (1, 0 if unit == "iterations" else 2)
     mean = f"{factor * of.difference.mean():+.{digits}f}" + (f" {unit}" if unit else "")
     if of.seeds < 2:
@@ -203,8 +212,10 @@ def difference(of: Contrast, unit: str = "points", confidence: float = 0.95) -> 
     if interval is None:
         return f"{mean} on every seed"
     bounds = ", ".join(f"{factor * bound:+.{digits}f}" for bound in (interval.low, interval.high))
-    over = "seeds" if interval.method == stats.T else "seeds and examples"
-    return f"{mean} [{100 * confidence:g} % over {over}: {bounds}]"
+    over_seeds = interval.method == stats.T
+    said = [f"{100 * confidence:g} %"] if full or confidence != 0.95 else []
+    said += ["over seeds" if over_seeds else "over seeds and examples"] if full or over_seeds else []
+    return f"{mean} [{' '.join(said) + ': ' if said else ''}{bounds}]"
 
 
 def percent(values: pd.Series) -> str:
