@@ -119,9 +119,7 @@ def _settings(testbed: Testbed, rows: pd.DataFrame) -> Iterator[tuple[str, Data]
     for setting, group in rows.groupby(rows["recipe"] + testbed.open_options(rows)):
         unseen = group.get("split", pd.Series("", group.index)) != VALIDATION
         if unseen.any():
-            yield str(setting), Data(
-                group[unseen], {**defaults, **testbed.options}, testbed, group[~unseen]
-            )
+            yield str(setting), Data(group[unseen], {**defaults, **testbed.options}, testbed, group[~unseen])
 
 
 def _by_fresh_seeds(claim: Claim, data: Data) -> Judgement | None:

@@ -51,6 +51,8 @@ class Testbed:
     """What a score counts: `grids`."""
     margin: float = MARGIN
     """Scores within this of each other are equivalent."""
+    described: str = ""
+    """From what to what, and what is right, for one who does not know it."""
     determined: bool = False
     """Whether the condition determines the target, so that the task has no spread of its own."""
 

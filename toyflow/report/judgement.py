@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import hypot, sqrt
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from toyflow import stats
@@ -64,16 +67,36 @@ class Effect:
         return f"{self.name}: {difference(self.of, self.unit, self.confidence, full=True)}"
 
     def needed(self) -> str:
-        """How many training seeds would decide it, with a power of 80 %, if the difference is as measured."""
+        """How many training seeds would decide it, with a power of 80 %, if the difference is as measured. It
+        counts that the test examples stay the same: more seeds tell no more of these."""
         if self.of.seeds < 2:
             return "two seeds or more, as one shows no spread"
         if not self.of.has_spread:
             return "more seeds, as these show no spread to judge by"
         values = self.of.difference
-        beyond = float(values.mean()) - self.floor
-        level = 1 - self.confidence
-        count = stats.seeds_needed(beyond, float(values.std()), 1.0, level).to_differ
-        return f"more than {stats.MOST_SEEDS} seeds" if count is None else f"about {count} seeds"
+        beyond, spread, error = abs(values.mean() - self.floor), values.std(), _of_examples(self.of)
+
+        def power(seeds: int) -> float:
+            return stats.t_test_power(beyond / hypot(spread, error * sqrt(seeds)), seeds, 1 - self.confidence)
+
+        counts = range(2, stats.MOST_SEEDS + 1)
+        place = bisect_left(counts, stats.POWER, key=power)
+        if place < len(counts):
+            return f"about {counts[place]} seeds"
+        return f"more than {stats.MOST_SEEDS} seeds, or more test examples"
+
+
+def _of_examples(of: Contrast) -> float:
+    """Standard error of the mean difference that the choice of the test examples leaves however many seeds
+    there are: the root of `crossed`'s V_examples - V_cells. 0 where outcomes are not stored."""
+    if of.by_example is None:
+        return 0.0
+    values = of.by_example.differences.to_numpy()
+    seeds, examples = values.shape
+    by_example = values.mean(0)
+    rest = values - values.mean(1)[:, None] - by_example + values.mean()
+    cells = np.square(rest).sum() / ((seeds - 1) * (examples - 1)) / (seeds * examples)
+    return sqrt(max(0.0, by_example.var(ddof=1) / examples - cells))
 
 
 def decide(contrasts: Sequence[Contrast], floor: float, equivalence: bool = False) -> Verdict:
@@ -125,9 +148,7 @@ def conclude(
         needs = "models that have learned the task"
         evidence += f". None of these models has learned the task: all are below {100 * LEARNED:g} %"
     seeds = min(each.of.seeds for each in effects)
-    told = (
-        f"{evidence} ({seeds} seeds)." if seeds > 1 else f"{evidence} (seed {effects[0].of.first.index[0]})."
-    )
+    told = f"{evidence}." if seeds > 1 else f"{evidence}. All of it is seed {effects[0].of.first.index[0]}."
     folders = unique([folder for each in effects for folder in each.of.folders])
     return Judgement(
         verdict, told, tuple(each.told for each in effects), needs if verdict.startswith("undecided") else "",
@@ -136,11 +157,14 @@ def conclude(
 
 
 def _needed(effects: Sequence[Effect]) -> str:
-    """What would decide those that do not agree: `about 17 seeds`, by name where they are several."""
-    open_ones = [each for each in effects if each.verdict != "agree"]
-    if len(effects) == 1 or not open_ones:
-        return "".join(each.needed() for each in open_ones)
-    return "; ".join(f"{each.needed()} ({each.name})" for each in open_ones)
+    """What would decide those that do not agree: `about 17 seeds`, by name where they differ."""
+    names: dict[str, list[str]] = {}
+    for each in effects:
+        if each.verdict != "agree":
+            names.setdefault(each.needed(), []).append(each.name)
+    if len(names) < 2:
+        return "".join(names)
+    return "; ".join(f"{needed} ({listed(of)})" for needed, of in names.items())
 
 
 def each_adjusted(effects: Sequence[Effect]) -> str:

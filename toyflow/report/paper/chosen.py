@@ -104,9 +104,7 @@ def picked(
     return picks
 
 
-def _rows_of(
-    rows: pd.DataFrame, names: Sequence[str], picks: Mapping[int, tuple[Any, ...]]
-) -> pd.DataFrame:
+def _rows_of(rows: pd.DataFrame, names: Sequence[str], picks: Mapping[int, tuple[Any, ...]]) -> pd.DataFrame:
     """The decoding of each seed that was picked."""
     keys = pd.MultiIndex.from_frame(rows[["seed", *names]])
     found = rows[keys.isin([(seed, *pick) for seed, pick in picks.items()])]

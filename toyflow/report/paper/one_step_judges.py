@@ -186,8 +186,14 @@ def one_model_serves_both(data: Data) -> Judgement | None:
         over = chosen.minus(best)
         if over is None:
             return None
-        effects.append(Effect(f"K = {steps} minus the best of all decodings", over, -margin, equivalence=True))
-    how = "for each seed on the other seeds" if earlier is None else "on validation results or earlier seeds"
+        effects.append(
+            Effect(f"K = {steps} minus the best of all decodings", over, -margin, equivalence=True)
+        )
+    how = (
+        "on validation results or earlier seeds" if earlier is not None
+        else "for each seed on the other seeds" if len(best.rows) > 1
+        else "on this seed itself, which flatters the best"
+    )  # fmt: skip
     evidence = (
         f"Chosen {how}: one model, {both[0].named}, which is right on {percent(both[0].scores)} of the "
         f"{data.testbed.unit} at K = 1 and {percent(both[1].scores)} at K = {many}; and the best decoding of "
