@@ -125,7 +125,7 @@ def _settings(testbed: Testbed, rows: pd.DataFrame) -> Iterator[tuple[str, Data]
 def _by_fresh_seeds(claim: Claim, data: Data) -> Judgement | None:
     """Judge by the seeds of folders that were planned for this, where they bear on the claim; the others
     have had their say in what was planned."""
-    fresh = data.rows["folder"].map(lambda folder: folder.split("/")[-1].startswith(HEADLINE))
+    fresh = data.rows["folder"].map(lambda folder: str(folder).split("/")[-1].startswith(HEADLINE))
     if fresh.any() and not fresh.all():
         earlier = pd.concat([data.earlier, data.rows[~fresh]])
         planned = claim.judge(replace(data, rows=data.rows[fresh], earlier=earlier))

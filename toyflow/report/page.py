@@ -113,8 +113,8 @@ def write_pages(out: Path, paper: Paper | None = None) -> list[Path]:
 
 def build_page(out: Path, paper: Paper | None = None, draw: bool = True) -> Page:
     """Everything that the report says. Figures are drawn, and that of all tasks together is written, unless
-    `draw` is off: then the page is good for `markdown` only, which links to what lies on disk. Other arguments
-    and errors are those of `write_pages`."""
+    `draw` is off: then the page is good for `markdown` only, which links to what lies on disk. Other
+    arguments and errors are those of `write_pages`."""
     folders = {_name(folder, out): folder for folder in results_folders(out)}
     results = {name: load_results(folder) for name, folder in folders.items()}
     anatomies = {name: read_anatomies(folder) for name, folder in folders.items()}

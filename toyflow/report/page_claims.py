@@ -19,10 +19,10 @@ TITLES: Mapping[Part, str] = {
 """The parts of a report, in their order."""
 LEADS: Mapping[Part, str] = {
     "enough": "One step aims at the mean of all right answers. That is enough where the condition leaves one "
-    "right answer and the network gets it from any noise. Several right answers have a mean that may be none.",
-    "remedies": "The squared error of one step is leaked noise (the answer still depends on the noise that the "
-    "network was given), plus bias² (what regression would get wrong, too), plus the task's own spread (how far "
-    "right answers to one condition are apart). The command toyflow probe measures the three.",
+    "right answer and the network gets it from any noise; the mean of several may be none of them.",
+    "remedies": "The squared error of one step is leaked noise (the answer still depends on the noise that "
+    "the network was given), plus bias² (what regression would get wrong, too), plus the task's own spread "
+    "(how far right answers to one condition are apart). The command toyflow probe measures the three.",
     "paper": "Its claims with our verdicts on our tasks, and its numbers beside ours.",
 }
 

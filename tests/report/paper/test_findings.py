@@ -75,13 +75,14 @@ class Folder:
         return [self.judge(name).verdict for name in names]
 
 
-def judgement_of(name, folders):
-    """The judgement on the testbed of the first folder's task, at its default options."""
-    task = next(iter(folders.values())).task
-    judged = judge_all(CLAIMS, {key: folder.results for key, folder in folders.items()})
-    testbeds = {claim.name: {testbed.name: testbed.task for testbed in claim.testbeds} for claim in CLAIMS}
-    found = [judgement for claim, judgement in judged if claim.name == name and judgement.on != "numbers"]
-    return next((each for each in found if testbeds[name][each.on] == task.removesuffix("-v2")), found[0])
+def judgement_of(name, folders, on=None):
+    """The judgement on the testbed `on`, else on the one of the first folder's task at default options."""
+    [claim] = [claim for claim in CLAIMS if claim.name == name]
+    task = next(iter(folders.values())).task.removesuffix("-v2")
+    own = (testbed.name for testbed in claim.testbeds if testbed.task == task and testbed.name != "numbers")
+    on = on or next(own, claim.testbeds[-1].name)
+    judged = judge_all([claim], {key: folder.results for key, folder in folders.items()})
+    return next(judgement for _, judgement in judged if judgement.on == on)
 
 
 @pytest.fixture
@@ -114,9 +115,9 @@ def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
     judgement = folder.judge("1a")
     half = 100 * 4.3027 * 0.01 / np.sqrt(3)
     [effect] = judgement.effects
-    assert f"+2.0 points [{2 - half:+.1f}, {2 + half:+.1f}]" in effect
-    assert "(3 seeds)" in judgement.evidence and judgement.folders == ("folder",)
-    assert judgement.verdict == "undecided"
+    assert f"+2.0 points [95 % over seeds: {2 - half:+.1f}, {2 + half:+.1f}]" in effect
+    assert judgement.seeds == 3 and judgement.folders == ("folder",)
+    assert (judgement.verdict, judgement.needed) == ("undecided", "about 5 seeds")
 
 
 def add_other_decodings(folder):
@@ -164,7 +165,8 @@ def test_one_seed_decides_nothing():
     folder = add_schedules(Folder(seeds=1), {1: 0.1, 10: 0.1}, {1: 0.9, 10: 0.5})
     for name in ("1a", "1b", "1c"):
         judgement = folder.judge(name)
-        assert judgement.verdict == "undecided (one seed)" and "(seed 0)" in judgement.evidence
+        assert judgement.verdict == "undecided (one seed)" and "is seed 0" in judgement.evidence
+        assert judgement.needed == "two seeds or more, as one shows no spread"
 
 
 def test_seeds_without_spread_decide_nothing():

@@ -57,11 +57,9 @@ def best_of_both(
     """Of the models in `rows` the one whose worse score, of one step and of `many`, is best: in one step and
     in many, with one draw. None where there are not two models on the same seeds."""
     names = [*MODEL, "steps"]
-    rows, earlier = (
-        of if of is None or of.empty else of[of["steps"].isin((1, many)) & (of["draws"] == 1)]
-        for of in (rows, earlier)
-    )
-    assert rows is not None
+    rows = rows[rows["steps"].isin((1, many)) & (rows["draws"] == 1)]
+    if earlier is not None and len(earlier):
+        earlier = earlier[earlier["steps"].isin((1, many)) & (earlier["draws"] == 1)]
     table, known = by_seed(rows, value, names), by_seed(earlier, value, names)
     if table.empty or len(_worse_of_both(table)) < 2:
         return None

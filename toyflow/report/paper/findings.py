@@ -39,8 +39,8 @@ GRID = Testbed(
 NUMBERS = Testbed(
     "numbers", "grid-to-sequence", {"code": "scalar"}, any_options=True, metric="digit_accuracy",
     unit="digits", determined=True,
-    described="a grid of handwritten digits to its digits, each written as one number, which has to be precise; "
-    "the share of the digits that are right",
+    described="a grid of handwritten digits to its digits, each written as one number, which has to be "
+    "precise; the share of the digits that are right",
 )  # fmt: skip
 WAVE = Testbed(
     "wave", "wave", {"coin": "off"}, any_options=True, unit="waves", determined=True,
@@ -53,8 +53,8 @@ DIAL = Testbed(
 )  # fmt: skip
 TWO_ARMS = Testbed(
     "two arms", "robot", {"dataset": "aloha-state"}, any_options=True, unit="episodes", margin=0.05,
-    described="two simulated robot arms that hand over a cube, from the positions of joints and cube to the next "
-    "actions; right if the episode ends with the cube handed over",
+    described="two simulated robot arms that hand over a cube, from the positions of joints and cube to the "
+    "next actions; right if the episode ends with the cube handed over",
 )  # fmt: skip
 IMAGES = Testbed(
     "images", "class-to-image", unit="images",
@@ -94,7 +94,8 @@ CLAIMS: tuple[Claim, ...] = (
         needs="flow at K = 1 with velocity prediction, probed: toyflow probe --out FOLDER",
     ),
     Claim(
-        "10", "Predicting the data removes the leak, and one step is then as good as velocity's best decoding.",
+        "10",
+        "Predicting the data removes the leak, and one step is then as good as velocity's best decoding.",
         "One step returns what the network says, which need not carry the noise.",
         ours=True, part="remedies", testbeds=EVERYWHERE, judge=data_prediction_removes_it,
         needs="flow with --predict velocity,data at K = 1 and more, probed: toyflow probe --out FOLDER",

@@ -85,7 +85,7 @@ def data_prediction_removes_it(data: Data) -> Judgement | None:
     effects = [
         Effect("a tenth of velocity's leak minus data prediction's", less, unit=""),
         Effect(
-            f"data prediction at K = 1 minus velocity's best decoding, mean over {listed(scores)}",
+            f"data prediction at K = 1 minus velocity's best decoding, mean over {listed([*scores])}",
             score, -margin, equivalence=True,
         ),
     ]  # fmt: skip
@@ -94,7 +94,7 @@ def data_prediction_removes_it(data: Data) -> Judgement | None:
     )
     evidence = (
         f"Of velocity's leak, data prediction has {shares}. In one step and one draw it is right on "
-        f"{percent(score.first)} of the {data.testbed.unit}, mean over {listed(scores)}. Minus velocity's "
+        f"{percent(score.first)} of the {data.testbed.unit}, mean over {listed([*scores])}. Minus velocity's "
         f"best decoding under the same schedule, which is chosen for each seed on the other seeds: "
         f"{by_schedule(scores, -margin, equivalence=True)}. That decoding is "
         f"{'; '.join(f'under {name} {best[name].named}' for name in scores)}. Not worse means above "
@@ -129,7 +129,7 @@ def averaging_removes_it(data: Data) -> Judgement | None:
     )
     evidence = (
         f"Velocity in one step is right on: {means}. {DRAWS} draws minus one: {by_schedule(gains)}. "
-        f"{DRAWS} draws in one step minus {many} steps, where not worse means above -{100 * margin:g} points: "
+        f"{DRAWS} draws in one step minus {many} steps, where not worse means above -{100 * margin:g}: "
         f"{by_schedule(against, -margin, equivalence=True)}"
     )
     verdict = both_halves(_verdict(effects[0], gains), _verdict(effects[1], against))
