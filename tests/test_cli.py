@@ -71,7 +71,7 @@ def test_a_sweep_from_start_to_figures(toyflow, tmp_path):
     names = ["schedule_densities", "score_by_decode_time", "score_by_steps", "training_curves"]
     assert written == sorted(f"{name}.{end}" for name in names for end in ("png", "svg", "pdf"))
     table = pd.read_csv(tmp_path / "out" / "tables" / "summary.csv")
-    assert len(table) == 5 and (table["low"] <= table["score"]).all()
+    assert len(table) == 5 and (table["low_95"] <= table["score"]).all()
 
 
 def test_more_steps_and_seeds_extend_a_sweep(toyflow, tmp_path, out):

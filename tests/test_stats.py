@@ -16,6 +16,7 @@ from toyflow.stats import (
     T,
     crossed,
     difference_over_seeds,
+    equivalence_p,
     equivalence_power,
     has_spread,
     holm,
@@ -30,6 +31,7 @@ from toyflow.stats import (
     seeds_needed,
     t_test_power,
     unpaired_difference,
+    upper_deviation,
     wilson,
 )
 
@@ -364,7 +366,36 @@ def test_seeds_for_a_difference_as_g_power_has_them(effect, seeds):
 
 
 def test_a_stricter_level_takes_more_seeds():
-    assert (seeds_needed(0.5, 1.0, 1.0, 0.01).to_differ or 0) > 34
+    usual, strict = seeds_needed(0.5, 1.0, 1.0), seeds_needed(0.5, 1.0, 1.0, 0.01)
+    assert (strict.to_differ or 0) > 34
+    assert (strict.to_be_equivalent or 0) > (usual.to_be_equivalent or 1000)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 11])
+def test_the_upper_bound_of_a_spread_is_above_it_four_times_in_five(freedom):
+    drawn_spreads = np.random.default_rng(0).normal(size=(4000, freedom + 1)).std(1, ddof=1)
+    bounds = np.array([upper_deviation(float(each), freedom) for each in drawn_spreads])
+    assert np.mean(bounds > 1) == pytest.approx(0.8, abs=0.02)
+
+
+def test_without_common_seeds_the_spread_has_welchs_degrees_of_freedom():
+    test, paired = seed_test(ONE, TWO[:3], 0.02, paired=False), seed_test(ONE, TWO, 0.02)
+    assert test is not None and paired is not None and paired.freedom == 3
+    one, two = np.var(ONE, ddof=1), np.var(TWO[:3], ddof=1)
+    assert test.freedom == pytest.approx((one + two) ** 2 / (one**2 / 3 + two**2 / 2))
+
+
+def test_equivalence_by_intervals_is_that_of_the_two_one_sided_tests():
+    test = seed_test(ONE, TWO, 0.04)
+    differences = np.subtract(ONE, TWO).tolist()
+    assert test is not None
+    p = equivalence_p(lambda confidence: over_seeds(differences, confidence), 0.04)
+    assert p == pytest.approx(test.equivalence_p, rel=1e-4)
+    assert equivalence_p(lambda confidence: over_seeds(differences, confidence), 0.01) == 1
+    pair = [paired_proportions(*pairs(500, 8, 5, 112))]
+    p = equivalence_p(lambda confidence: pooled_difference(pair, confidence), 0.02)
+    found = pooled_difference(pair, 1 - 2 * p)
+    assert max(-found.low, found.high) == pytest.approx(0.02, rel=1e-6)
 
 
 def drawn(true: float, n: int) -> tuple[np.ndarray, np.ndarray]:

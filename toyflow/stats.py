@@ -81,6 +81,8 @@ class SeedTest:
     """The larger p of the two one-sided tests (Schuirmann 1987)."""
     deviation: float
     """Standard deviation of a seed's difference."""
+    freedom: float
+    """Degrees of freedom of `deviation`."""
     effect: Interval | None
     """d_z = mean / deviation with its interval at 95 %; None where unpaired."""
 
@@ -384,11 +386,22 @@ def seed_test(
     difference, within = (Interval(mean, float(i.low), float(i.high)) for i in intervals)
     above = test(one + margin, two, alternative="greater").pvalue
     below = test(one - margin, two, alternative="less").pvalue
-    deviation = float(np.std(one - two, ddof=1) if paired else math.hypot(one.std(ddof=1), two.std(ddof=1)))
+    if paired:
+        deviation, freedom = float(np.std(one - two, ddof=1)), len(one) - 1.0
+    else:
+        deviation, freedom = _deviation_of_difference(one, two)
     effect = _standardised(mean / deviation, len(one)) if paired else None
     return SeedTest(
-        paired, difference, within, float(result.pvalue), float(max(above, below)), deviation, effect
+        paired, difference, within, float(result.pvalue), float(max(above, below)), deviation, freedom, effect
     )
+
+
+def _deviation_of_difference(one: Float[np.ndarray, "n"], two: Float[np.ndarray, "m"]) -> tuple[float, float]:
+    """Standard deviation of a value of one minus a value of the other, and its degrees of freedom
+    (Satterthwaite 1946)."""
+    variances = np.array([one.var(ddof=1), two.var(ddof=1)])
+    freedom = variances.sum() ** 2 / (variances**2 / [len(one) - 1, len(two) - 1]).sum()
+    return math.sqrt(variances.sum()), float(freedom)
 
 
 def _t_test(paired: bool) -> Callable[..., Any]:
@@ -416,16 +429,56 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def seeds_needed(difference: float, deviation: float, margin: float, level: float = 0.05) -> SeedsNeeded:
-    """Least numbers of seeds for `POWER`: that a paired t-test at `level` finds a true `difference`, and
-    that two one-sided tests at 5 % show equivalence within `margin` where the true difference is 0.
+def equivalence_p(interval: Callable[[float], Interval], margin: float) -> float:
+    """P-value of two one-sided tests by any kind of interval: the least p such that the interval at
+    confidence 1 - 2p lies within +-margin; 1 where the estimate does not.
 
-    `deviation` is taken for the true one; estimated from few seeds, it makes both numbers rough.
+    Args:
+        interval: the interval at a confidence.
+        margin: above 0.
+
+    Example: by Student's t, this is Schuirmann's (1987).
+        >>> from toyflow import stats
+        >>> round(stats.equivalence_p(lambda c: stats.over_seeds([0.01, 0.0, 0.02], c), 0.03), 4)
+        0.0371
+    """
+    inside, outside = 0.5, 0.0
+    if not abs(interval(0.0).estimate) < margin:
+        return 1.0
+    for _ in range(30):
+        p = (inside + outside) / 2
+        found = interval(1 - 2 * p)
+        if -margin < found.low and found.high < margin:
+            inside = p
+        else:
+            outside = p
+    return inside
+
+
+def upper_deviation(deviation: float, freedom: float, confidence: float = POWER) -> float:
+    """One-sided upper bound of a standard deviation that was estimated with so many degrees of freedom, by
+    chi-squared. Seeds planned by it are enough with `confidence`; by the estimate, about half of the time
+    (Browne 1995).
+
+    Example: three seeds.
+        >>> from toyflow import stats
+        >>> round(stats.upper_deviation(1.0, freedom=2), 2)
+        2.12
+    """
+    return deviation * math.sqrt(freedom / float(scipy.stats.chi2.ppf(1 - confidence, freedom)))
+
+
+def seeds_needed(difference: float, deviation: float, margin: float, level: float = 0.05) -> SeedsNeeded:
+    """Least numbers of seeds for `POWER`: that a paired t-test at `level` finds a true `difference`, and that
+    two one-sided tests at `level` show equivalence within `margin` where the true difference is 0.
+
+    `deviation` is taken for the true one; estimated from few seeds, it makes both numbers rough. Ask again
+    with its `upper_deviation`.
     """
     size = abs(difference) / deviation
     return SeedsNeeded(
         _least_seeds(lambda n: t_test_power(size, n, level)),
-        _least_seeds(lambda n: equivalence_power(margin / deviation, n)),
+        _least_seeds(lambda n: equivalence_power(margin / deviation, n, level)),
     )
 
 

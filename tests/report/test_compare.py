@@ -18,11 +18,11 @@ from scipy import stats as scipy_stats
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
 from toyflow.report.compare import Comparison, compare
+from toyflow.report.paired_tables import paired, paired_by_setting
 from toyflow.report.results import load_results
 from toyflow.report.selection import Selector
-from toyflow.report.tables import paired, paired_over_seeds
 from toyflow.report.verdicts import comparison_table, verdicts
-from toyflow.stats import RESOLUTION, paired_proportions, unpaired_difference
+from toyflow.stats import RESOLUTION, crossed, holm, paired_proportions, unpaired_difference
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Evaluated, Trained
@@ -163,15 +163,48 @@ def test_equivalent_and_yet_not_equal(out):
     add(out, "beta:2:1", [856, 867, 861])
     assert said(compare(out, ["beta:2:1", "beta"])) == (
         "beta:2:1 and beta are equivalent within 2 points at K = 1, though the difference of +0.4 points "
-        "[+0.2, +0.5] over 3 seeds is not zero (paired t-test, p = 0.008)."
+        "[+0.2, +0.5] over 3 seeds is not zero (paired t-test, p = 0.008). That is of this test set; for new "
+        "seeds and new examples the interval is [-0.0, +0.7], which includes zero."
     )
+
+
+def test_what_seeds_show_on_one_test_set_need_not_hold_on_another(tmp_path):
+    """Every seed gains the same 4 of 100 examples, and one a fifth."""
+    add(tmp_path, "uniform", [50, 50, 50, 50], n=100)
+    add(tmp_path, "beta", [54, 54, 55, 54], n=100)
+    comparison = compare(tmp_path, ["beta", "uniform"])
+    [pair], sentence = comparison.pairs, said(comparison)
+    gains = np.zeros((4, 100))
+    gains[:, 50:54], gains[2, 54] = 1, 1
+    assert pair.crossed == (crossed(gains, 0.95, (-1, 1)), crossed(gains, 0.90, (-1, 1)))
+    assert "beta is better than uniform at K = 1: +4.3 points [+3.5, +5.0]" in sentence
+    bounds = comparison.measure.bounds(pair.crossed[0])
+    assert pair.crossed[0].low > 0 and "That is of this test set" not in sentence
+    assert f"new examples: {bounds}" in printed(comparison)
+
+
+def test_there_is_no_interval_for_new_examples_without_outcomes_or_common_seeds(out):
+    assert compare(out, ["beta", "uniform"], metric="distance").pairs[0].crossed is None
+    add(out, "beta:2:1", [880, 889], first_seed=3)
+    assert compare(out, ["beta:2:1", "uniform"]).pairs[0].crossed is None
+
+
+def test_equivalence_is_adjusted_too(out):
+    """Each pair alone is equivalent; after Holm's method, the one with the largest p is as it was."""
+    alone = [compare(out, ["beta", other], margin=3.0).pairs[0] for other in ("uniform", "edm")]
+    raw = [pair.equivalence_p or 0 for pair in alone]
+    together = compare(out, ["beta", "uniform", "edm"], margin=3.0)
+    assert [pair.equivalence_p for pair in together.pairs] == pytest.approx(holm(raw))
+    assert max(raw) < 0.05 and raw[0] < raw[1]
+    assert "(two one-sided t-tests, Holm-adjusted p " in said(together)
 
 
 def test_too_few_to_tell_and_how_many_would_do(out):
     assert said(compare(out, ["edm", "uniform"])) == (
-        "Too few seeds to tell: edm and uniform differ by +0.6 points [-2.2, +3.5] at K = 1 over 3 seeds; if "
-        "a difference of this size is real, about 28 seeds would show it (80 % power); if there is none, "
-        "about 5 seeds would show that they are equal within 2 points."
+        "Too few seeds to tell: edm and uniform differ by +0.6 points [-2.2, +3.5] at K = 1 over 3 seeds. If "
+        "a difference of this size is real, about 28 seeds would show it, or 118 if the spread between seeds "
+        "is at its upper bound; if there is none, about 5 seeds would show that they are equal within 2 "
+        "points, or 15 at that bound (80 % power; the bound is one-sided at 80 %)."
     )
     assert "more than 1000 seeds would show that they are equal within 0.02 points" in said(
         compare(out, ["edm", "uniform"], margin=0.02)
@@ -193,7 +226,7 @@ def test_many_comparisons_are_adjusted(out):
     assert adjusted[smallest] == pytest.approx(3 * raw[smallest], rel=1e-3)
     assert adjusted[middle] == pytest.approx(max(3 * raw[smallest], 2 * raw[middle]), rel=1e-3)
     assert adjusted[largest] == pytest.approx(max(adjusted[middle] or 0, raw[largest]), rel=1e-3)
-    assert "Holm-adjusted p = " in said(comparison) and "p, Holm" in printed(comparison)
+    assert "Holm-adjusted p = " in said(comparison) and "each adjusted by Holm" in printed(comparison)
 
 
 def test_the_verdict_goes_by_the_adjusted_p(out):
@@ -275,13 +308,13 @@ def test_seeds_without_spread_have_no_p_value_in_any_report(tmp_path):
     add(tmp_path, "beta", [850, 867, 851])
     add(tmp_path, "beta", [840, 857, 841], steps=10)
     [pair] = compare(tmp_path, ["beta,K=1", "beta,K=10"]).pairs
-    [row] = paired_over_seeds(paired(load_results(tmp_path))).to_dict("records")
+    [row] = paired_by_setting(paired(load_results(tmp_path))).to_dict("records")
     expected = paired_proportions(np.arange(3000) < 2568, np.arange(3000) < 2538).difference
     assert pair.pooled is not None
     assert (pair.pooled.low, pair.pooled.high) == pytest.approx((expected.low, expected.high))
     half = 1.644854**2 / (3000 + 1.644854**2)
     assert (row["low_90"], row["high_90"]) == pytest.approx((0.01 - half, 0.01 + half))
-    assert pair.test is None and np.isnan(row["t_test_p"])
+    assert pair.test is None and np.isnan(row["p"])
     assert (row["interval"], row["verdict"]) == (RESOLUTION, "undecided")
 
 

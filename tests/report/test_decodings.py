@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from toyflow.report.episode_tables import latency
+from toyflow.report.paired_tables import decodings_table, paired_by_setting, paired_decodings
 from toyflow.report.results import Results
-from toyflow.report.tables import decodings_table, paired_decodings, paired_over_seeds
-from toyflow.stats import paired_proportions
+from toyflow.stats import NEWCOMBE, crossed, equivalence_p, holm, mean_zero_p, over_seeds, paired_proportions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining
 
@@ -43,7 +43,7 @@ def test_each_is_held_against_the_plain_decodings_of_its_model():
     test, row = paired_proportions(one, other), models.iloc[1]
     assert row["mcnemar_p"] == test.p_value and row["difference"] == test.difference.estimate
     assert (row["only_decoding_right"], row["only_against_right"]) == (test.first_only, test.second_only)
-    over = paired_over_seeds(models, ["decoding", "against"])
+    over = paired_by_setting(models, ["decoding", "against"])
     assert list(over["seed"]) == ["all 2"] * 3 and list(over["decoding"]) == [pair[0] for pair in named]
     assert decodings_table(models).row_count == 9
 
@@ -62,3 +62,71 @@ def test_a_plan_is_told_as_a_multiple_of_one_step(new):
     view = latency(evaluated(latency_ms={"condition": each, "step": each, "plan": plan, **one_step})[2:3])
     assert view.columns[-1] == "/ one step" and view.rows[0][-1] == ("1.50" if new else "-")
     assert "6.00 (7.00)" in view.rows[0] and "K=1 M=8" in view.rows[0]
+
+
+def judged(*differences: tuple[int, int], seeds: int = 3) -> pd.DataFrame:
+    """Models of settings a, b, ...: each seed gains the first number of 500 examples more or less the second
+    number times the seed."""
+    rows = []
+    for place, (mean, spread) in enumerate(differences):
+        for seed in range(seeds):
+            gain = mean + spread * (seed - (seeds - 1) // 2)
+            by_example = np.zeros(500, np.int8)
+            by_example[: abs(gain)] = np.sign(gain)
+            first, second = np.arange(500) < 250 + max(gain, 0), np.arange(500) < 250 + max(-gain, 0)
+            test = paired_proportions(first, second)
+            rows.append(
+                {
+                    "label": "abcdefg"[place], "variant": "", "seed": str(seed), "examples": 500,
+                    "both_right": test.both, "only_K1_right": test.first_only,
+                    "only_K10_right": test.second_only, "difference": test.difference.estimate,
+                    "low_90": test.difference.low, "high_90": test.difference.high,
+                    "mcnemar_p": test.p_value, "margin": 0.02, "verdict": "", "by_example": by_example,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_verdicts_that_are_given_together_are_adjusted_together():
+    """Alone the first is equivalent and the second better; beside four like them neither is shown."""
+    settings = (0, 4), (20, 4)
+    alone = [paired_by_setting(judged(setting)) for setting in settings]
+    assert [table["verdict"].item() for table in alone] == ["equivalent", "better"]
+    table = paired_by_setting(judged(*settings, (0, 4), (20, 4)))
+    raw = table[["p", "equivalence_p"]].iloc[:2]
+    assert raw.to_numpy() == pytest.approx(np.stack([each[["p", "equivalence_p"]].iloc[0] for each in alone]))
+    for p in ("p", "equivalence_p"):
+        assert table[f"{p}_holm"].tolist() == pytest.approx(holm(table[p].tolist()))
+    assert table["verdict"].tolist() == ["undecided"] * 4
+    assert table["p"].iloc[1] == pytest.approx(mean_zero_p([0.032, 0.04, 0.048]))
+
+
+def test_equivalence_of_a_row_is_that_of_its_interval():
+    row = paired_by_setting(judged((3, 2))).iloc[0]
+    differences = [0.002, 0.006, 0.010]
+    assert row["equivalence_p"] == pytest.approx(
+        equivalence_p(lambda confidence: over_seeds(differences, confidence), 0.02), rel=1e-6
+    )
+    inside = max(-row["low_90"], row["high_90"]) < 0.02
+    assert bool(inside) is bool(row["equivalence_p"] < 0.05)
+
+
+def test_a_setting_of_one_seed_is_judged_by_its_examples():
+    table = paired_by_setting(judged((30, 0), (0, 0), seeds=1))
+    assert table["seed"].tolist() == ["0", "0"] and set(table["test"]) == {"McNemar, one model"}
+    assert set(table["interval"]) == {NEWCOMBE} and table["crossed_low_90"].isna().all()
+    assert table["verdict"].tolist() == ["better", "equivalent"]
+
+
+def test_seeds_without_spread_have_no_verdict_and_count_in_the_family():
+    table = paired_by_setting(judged((20, 0), (20, 4)))
+    assert table["p"].isna().tolist() == table["p_holm"].isna().tolist() == [True, False]
+    assert table["p_holm"].iloc[1] == pytest.approx(2 * table["p"].iloc[1])
+    assert table["verdict"].iloc[0] == "undecided"
+
+
+def test_the_interval_for_new_examples_stands_beside_that_over_seeds():
+    table = judged((20, 4))
+    row = paired_by_setting(table).iloc[0]
+    expected = crossed(np.stack(table["by_example"]).astype(float), 0.90, (-1, 1))
+    assert (row["crossed_low_90"], row["crossed_high_90"]) == (expected.low, expected.high)

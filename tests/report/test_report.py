@@ -10,7 +10,7 @@ from rich.console import Console
 from toyflow import stats
 from toyflow.errors import UsageError
 from toyflow.flow import parse_schedule
-from toyflow.report import tables
+from toyflow.report import paired_tables, tables
 from toyflow.report.results import load_results
 from toyflow.report.schedules_table import schedules_table, sparkline
 from toyflow.report.write import write_report
@@ -75,7 +75,7 @@ def test_summary_has_the_seed_as_its_unit(store):
     summary = tables.summary(load_results(store)).set_index(["label", "steps"])
     row = summary.loc[("uniform", 1)]
     assert row["score"] == pytest.approx(0.61) and row["seeds"] == 3 and row["interval"] == stats.T
-    assert row["high"] - row["score"] == pytest.approx(4.3027 * 0.01 / np.sqrt(3), rel=1e-4)
+    assert row["high_95"] - row["score"] == pytest.approx(4.3027 * 0.01 / np.sqrt(3), rel=1e-4)
     assert ("regression", 10) not in summary.index
     text = shown(tables.summary_table(summary.reset_index()))
     assert "n/a" in text and "61.0" in text and "t over seeds, on this test set" in text
@@ -91,23 +91,23 @@ def test_one_seed_is_said_to_be_test_set_error_only(tmp_path):
 
 
 def test_one_step_against_ten(store):
-    models = tables.paired(load_results(store))
+    models = paired_tables.paired(load_results(store))
     by_law = models.set_index(["label", "seed"])
     assert by_law.loc[("uniform", "0"), "verdict"] == "worse"
     assert by_law.loc[("uniform", "0"), ["only_K1_right", "only_K10_right"]].tolist() == [0, 40]
     assert by_law.loc[("shift:4@beta", "0"), "verdict"] == "equivalent"
     assert "regression" not in models["label"].tolist()
-    over = tables.paired_over_seeds(models).set_index("label")
+    over = paired_tables.paired_by_setting(models).set_index("label")
     assert over.loc["uniform", "verdict"] == "worse" and over.loc["uniform", "seed"] == "all 3"
     assert over.loc["shift:4@beta", "verdict"] == "equivalent"
-    assert "equivalent" in shown(tables.paired_table(models))
+    assert "equivalent" in shown(paired_tables.paired_table(models))
 
 
 def test_a_difference_that_is_not_significant_is_not_equivalent(tmp_path):
     store = Store(tmp_path)
     store.prepare()
     add(store, "beta", 0, {1: 0.84, 10: 0.85})
-    assert tables.paired(load_results(store), margin=0.005).loc[0, "verdict"] == "undecided"
+    assert paired_tables.paired(load_results(store), margin=0.005).loc[0, "verdict"] == "undecided"
 
 
 def test_what_else_differs_becomes_the_variant(store):
@@ -132,7 +132,7 @@ def test_every_figure_is_drawn_and_is_not_blank(store, tmp_path):
     )
     tables_written = {p.name for p in written if p.suffix == ".csv"}
     assert tables_written == {
-        "summary.csv", "one_against_ten_steps.csv", "one_against_ten_steps_over_seeds.csv",
+        "summary.csv", "one_against_ten_steps.csv", "one_against_ten_steps_by_setting.csv",
     }  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_seeds_without_spread_decide_nothing(tmp_path):
     store.prepare()
     for seed in (0, 1):
         add(store, "beta", seed, {1: 0.80, 10: 0.70})
-    over = tables.paired_over_seeds(tables.paired(load_results(store)))
+    over = paired_tables.paired_by_setting(paired_tables.paired(load_results(store)))
     assert over.loc[0, "verdict"] == "undecided"
 
 

@@ -78,15 +78,15 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
 def print_tables(results: Results, console: Console) -> None:
     """Print the scores, one step against ten where both were run, and draws and grids against decodings
     without. Raises DamagedError."""
-    from toyflow.report import tables  # imports pandas
+    from toyflow.report import paired_tables, tables  # import pandas
 
     # Outcomes are read and checked before anything is printed.
-    models, decodings = tables.paired(results), tables.paired_decodings(results)
+    models, decodings = paired_tables.paired(results), paired_tables.paired_decodings(results)
     console.print()
     console.print(tables.summary_table(tables.summary(results)))
     if len(models):
         console.print()
-        console.print(tables.paired_table(models))
+        console.print(paired_tables.paired_table(models))
     if len(decodings):
         console.print()
-        console.print(tables.decodings_table(decodings))
+        console.print(paired_tables.decodings_table(decodings))

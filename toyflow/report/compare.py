@@ -11,7 +11,7 @@ import numpy as np
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import load_results, prediction_of, set_metrics_of
+from toyflow.report.results import by_example, load_results, prediction_of, set_metrics_of
 from toyflow.report.selection import Selection, Selector, select, values_that_vary
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
@@ -40,9 +40,15 @@ class Pair:
     pooled: stats.Interval | None
     """Where there are several seeds, but no test over them: the 90 % interval of the difference by all
     examples of all seeds. It speaks of these models. None of a metric that is not right or wrong."""
+    crossed: tuple[stats.Interval, stats.Interval] | None
+    """The difference for new seeds and new examples at once (see `toyflow.stats.crossed`), at 95 % and at
+    90 %. None without two common seeds, and of a metric that is not of each example."""
     p_value: float | None
     """P-value of the test over seeds, or of McNemar's test where there is one seed, adjusted by Holm's
     method. 1 where seeds show no spread."""
+    equivalence_p: float | None
+    """P-value of equivalence over seeds, adjusted by Holm's method among those of all pairs. 1 where seeds
+    show no spread; None with one seed."""
     confounded: Mapping[str, tuple[str, str]]
     """Values of the settings in which the two differ, where these are more than one."""
 
@@ -97,7 +103,7 @@ class Comparison:
 
     @property
     def tests(self) -> int:
-        """How many p-values were adjusted together."""
+        """How many p-values of differences were adjusted together."""
         return sum(pair.p_value is not None for pair in self.pairs)
 
 
@@ -141,9 +147,19 @@ def compare(
             measure = replace(measure, margin=_margin(margin, measure, chosen[0]))
             set_metrics = set_metrics_of(next(iter(chosen[0].by_seed.values())))
         pairs.append(_compared(*chosen, measure))
-    adjusted = iter(stats.holm([pair.p_value for pair in pairs if pair.p_value is not None]))
-    pairs = [pair if pair.p_value is None else replace(pair, p_value=next(adjusted)) for pair in pairs]
+    p_values = _adjusted([pair.p_value for pair in pairs])
+    equivalence = _adjusted([pair.equivalence_p for pair in pairs])
+    pairs = [
+        replace(pair, p_value=p, equivalence_p=of_equivalence)
+        for pair, p, of_equivalence in zip(pairs, p_values, equivalence, strict=True)
+    ]
     return Comparison(measure, pairs, set_metrics)
+
+
+def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """By Holm's method among those that exist."""
+    adjusted = iter(stats.holm([p for p in p_values if p is not None]))
+    return [None if p is None else next(adjusted) for p in p_values]
 
 
 def _margin(given: float | None, measure: Measure, first: Selection) -> float:
@@ -156,7 +172,7 @@ def _margin(given: float | None, measure: Measure, first: Selection) -> float:
 
 
 def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
-    """The pair, its p-value not yet adjusted."""
+    """The pair, its p-values not yet adjusted."""
     common = sorted(a.by_seed.keys() & b.by_seed.keys())
     seeds = (common, common) if common else (sorted(a.by_seed), sorted(b.by_seed))
     one, two = a.values(measure.metric, seeds[0]), b.values(measure.metric, seeds[1])
@@ -172,9 +188,23 @@ def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
         same_models=same_models,
         models=models,
         pooled=_pooled(a, b, measure, models) if several and test is None else None,
+        crossed=_crossed(a, b, common, measure.metric) if len(common) > 1 else None,
         p_value=test.p_value if test else 1.0 if several else _only(models),
+        equivalence_p=test.equivalence_p if test else 1.0 if several else None,
         confounded=_confounded(a, b),
     )
+
+
+def _crossed(
+    a: Selection, b: Selection, seeds: Sequence[int], metric: str
+) -> tuple[stats.Interval, stats.Interval] | None:
+    """See `Pair.crossed`."""
+    one, two = (by_example([each.by_seed[seed] for seed in seeds], metric) for each in (a, b))
+    if one is None or two is None or one.shape != two.shape:
+        return None
+    outcomes = all(np.isin(each, (0, 1)).all() for each in (one, two))
+    within = (-1.0, 1.0) if outcomes else None
+    return stats.crossed(one - two, 0.95, within), stats.crossed(one - two, 0.90, within)
 
 
 def _only(models: Mapping[int, stats.PairedTest]) -> float | None:

@@ -73,7 +73,7 @@ def _scores(results: Results, style: Style, by: str, axis: str) -> Figure:
             rows = part[part["label"] == label]
             nudge = min(0.7, 0.09 * len(labels)) * ((place + 0.5) / len(labels) - 0.5)
             x = [positions[k] + nudge for k in rows["steps"]]
-            errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
+            errors = [rows["score"] - rows["low_95"], rows["high_95"] - rows["score"]]
             axes.errorbar(x, rows["score"], yerr=errors, capsize=2.5, elinewidth=1, **style.line(label))
             seeds = _of_rows(results.frame, rows)
             if seeds["seed"].nunique() > 1:
@@ -139,7 +139,7 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         labels = list(dict.fromkeys(part["label"]))
         for place, label in enumerate(labels):
             rows = part[part["label"] == label].sort_values("steps")
-            errors = [rows["score"] - rows["low"], rows["high"] - rows["score"]]
+            errors = [rows["score"] - rows["low_95"], rows["high_95"] - rows["score"]]
             axes.errorbar(
                 rows["ms"] * 1.012 ** (place - len(labels) / 2),
                 rows["score"],

@@ -11,7 +11,7 @@ import pandas as pd
 
 from toyflow import plugins, stats
 from toyflow.errors import ToyflowError
-from toyflow.report import tables
+from toyflow.report import paired_tables, tables
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
 from toyflow.sweep.plan import VELOCITY
@@ -65,7 +65,7 @@ def scores(results: Results) -> TableView:
 
 def _percent(row: pd.Series) -> str:
     """`88.2 [86.7, 89.7]`."""
-    score, low, high = (100 * row[column] for column in ("score", "low", "high"))
+    score, low, high = (100 * row[column] for column in ("score", "low_95", "high_95"))
     return f"{score:.1f} [{low:.1f}, {high:.1f}]"
 
 
@@ -73,37 +73,32 @@ def one_against_many(results: Results) -> Iterable[TableView]:
     """One step against ten, or the most there are; nothing where only one K was decoded."""
     steps = set(results.frame["steps"])
     many = MANY if MANY in steps else max(steps)
-    models = tables.paired(results, 1, many) if many > 1 else pd.DataFrame()
+    models = paired_tables.paired(results, 1, many) if many > 1 else pd.DataFrame()
     if models.empty:
         return
-    names, rows = _names(models), []
+    names, settings = _names(models), paired_tables.paired_by_setting(models)
     others = any(len(evaluation.details["metrics"]) > 1 for evaluation in results.evaluations)
     alone = f"By {in_words(results.metric)} alone; other metrics follow below. " if others else ""
-    for _, group in models.groupby(CELL, sort=False):
-        over = tables.paired_over_seeds(group)
-        for _, row in (over if len(over) else group).iterrows():
-            p = row["t_test_p" if len(over) else "mcnemar_p"]
-            low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
-            seed = str(len(group)) if len(over) else f"seed {row['seed']}"
-            interval = f"{mid:+.1f} [{low:+.1f}, {high:+.1f}]"
-            rows.append(
-                [
-                    *row[names].astype(str),
-                    seed,
-                    interval,
-                    tables.shown_p(p),
-                    row["verdict"],
-                ]
-            )
+    rows = []
+    for _, row in settings.iterrows():
+        low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
+        several = str(row["seed"]).startswith("all ")
+        rows.append(
+            [
+                *row[names].astype(str),
+                str(row["seed"]).removeprefix("all ") if several else f"seed {row['seed']}",
+                f"{mid:+.1f} [{low:+.1f}, {high:+.1f}]",
+                tables.shown_p(row["p_holm"]),
+                row["verdict"],
+            ]
+        )
+    p = "p, Holm" if len(settings) > 1 else "p"
     yield TableView(
         f"K = 1 against K = {many}, same models, same noise",
-        [*_heads(names), "seeds", "difference, points [90 %]", "p", "K = 1 is"],
+        [*_heads(names), "seeds", "difference, points [90 %]", p, "K = 1 is"],
         rows,
         len(names),
-        f"{alone}Tests are t-tests over training seeds; a single seed is tested by McNemar, which holds for "
-        "that model only. Where seeds show no spread there is no test, and the interval is Newcombe's of the "
-        f"examples of all seeds. Equivalent: the interval lies within {100 * tables.MARGIN:g} points of "
-        "zero; else better or worse where p < 0.05, else undecided; equal: no difference at any seed.",
+        alone + paired_tables.judged_note(settings),
     )
 
 

@@ -21,7 +21,7 @@ def verdicts(comparison: Comparison) -> list[str]:
     sentences = []
     for pair in comparison.pairs:
         said = _verdict(pair, pair.test, comparison) if pair.test else _no_test(pair, comparison)
-        sentences.append(said)
+        sentences.append(said + _on_other_examples(pair, comparison.measure))
         if pair.confounded:
             sentences.append(_confounded(pair))
         if pair.same_models and len(pair.models) > 1:
@@ -40,30 +40,54 @@ def _verdict(pair: Pair, test: stats.SeedTest, comparison: Comparison) -> str:
     measure, both, where = comparison.measure, f"{pair.first} and {pair.second}", _where(pair, comparison)
     mean = measure.difference(test.difference.estimate)
     difference = f"{mean} {measure.bounds(test.difference)}"
-    p = f"p {_p(pair.p_value)}" if comparison.tests == 1 else f"Holm-adjusted p {_p(pair.p_value)}"
-    tested = f"{'paired' if test.paired else 'unpaired, Welch'} t-test, {p}"
-    different = pair.p_value is not None and pair.p_value < LEVEL
-    if test.equivalence_p < LEVEL:
+    p = "p" if comparison.tests == 1 else "Holm-adjusted p"
+    tested = f"{'paired' if test.paired else 'unpaired, Welch'} t-test, {p} {_p(pair.p_value)}"
+    different = _is_shown(pair.p_value)
+    if _is_shown(pair.equivalence_p):
         equivalent = f"{both} are equivalent {measure.within}{where}"
         if different:
             return f"{equivalent}, though the difference of {difference} {pair.over} is not zero ({tested})."
         return (
             f"{equivalent}: {mean} {measure.bounds(test.within)}, 90 %, {pair.over} (two one-sided t-tests, "
-            f"p {_p(test.equivalence_p)})."
+            f"{p} {_p(pair.equivalence_p)})."
         )
     if different:
         more, less = ("better", "worse") if measure.headline else ("higher", "lower")
         word = more if test.difference.estimate > 0 else less
         return f"{pair.first} is {word} than {pair.second}{where}: {difference} {pair.over} ({tested})."
     level = LEVEL / comparison.tests
-    needed = stats.seeds_needed(test.difference.estimate, test.deviation, measure.margin, level)
-    already = needed.to_be_equivalent is not None and needed.to_be_equivalent <= min(map(len, pair.seeds))
-    return (
-        f"Too few seeds to tell: {both} differ by {difference}{where} {pair.over}; if a difference of this "
-        f"size is real, {_about(needed.to_differ)} seeds would show it ({100 * stats.POWER:g} % power); if "
-        f"there is none, {_about(needed.to_be_equivalent)} seeds {'should already' if already else 'would'} "
-        f"show that they are equal {measure.within}."
+    needed, cautious = (
+        stats.seeds_needed(test.difference.estimate, deviation, measure.margin, level)
+        for deviation in (test.deviation, stats.upper_deviation(test.deviation, test.freedom))
     )
+    already = needed.to_be_equivalent is not None and needed.to_be_equivalent <= min(map(len, pair.seeds))
+    more = _or(needed.to_differ, cautious.to_differ, "if the spread between seeds is at its upper bound")
+    even_so = _or(needed.to_be_equivalent, cautious.to_be_equivalent, "at that bound")
+    power = f"{100 * stats.POWER:g} %"
+    return (
+        f"Too few seeds to tell: {both} differ by {difference}{where} {pair.over}. If a difference of this "
+        f"size is real, {_about(needed.to_differ)} seeds would show it{more}; if there is none, "
+        f"{_about(needed.to_be_equivalent)} seeds {'should already' if already else 'would'} show that they "
+        f"are equal {measure.within}{even_so} ({power} power; the bound is one-sided at {power})."
+    )
+
+
+def _is_shown(p: float | None) -> bool:
+    return p is not None and p < LEVEL
+
+
+def _on_other_examples(pair: Pair, measure: Measure) -> str:
+    """A warning where what the seeds show on this test set is not shown for new examples."""
+    if pair.test is None or pair.crossed is None:
+        return ""
+    wide, narrow = pair.crossed
+    if _is_shown(pair.equivalence_p) and not -measure.margin < narrow.low <= narrow.high < measure.margin:
+        shown = f"{measure.bounds(narrow)}, 90 %, which is not {measure.within}"
+    elif _is_shown(pair.p_value) and wide.low <= 0 <= wide.high:
+        shown = f"{measure.bounds(wide)}, which includes zero"
+    else:
+        return ""
+    return f" That is of this test set; for new seeds and new examples the interval is {shown}."
 
 
 def _no_test(pair: Pair, comparison: Comparison) -> str:
@@ -111,17 +135,19 @@ def comparison_table(comparison: Comparison) -> Table:
     unit = ", %; differences in points" if measure.headline else ""
     table = Table(title=f"{in_words(measure.metric)}{unit}", title_justify="left", show_lines=True)
     table.add_column("first\nsecond")
-    p = "p, Holm" if several else "p"
-    for head in ("seeds", "mean", "difference\n[95 %]\n[90 %]", p, "d_z\n[95 %]", "p, equi-\nvalence"):
+    holm = ",\nHolm" if several else ""
+    heads = ("difference\n[95 %]\n[90 %]", f"p{holm}", "d_z\n[95 %]", f"p, equi-\nvalence{holm}")
+    for head in ("seeds", "mean", *heads):
         table.add_column(escape(head), justify="right", no_wrap=True)
     for pair in comparison.pairs:
         table.add_row(*map(escape, _row(pair, measure)))
     table.caption = (
-        "Tests are over training seeds. difference: first - second. d_z: mean / standard deviation of "
+        "Tests are over training seeds, on this test set. difference: first - second; new examples: its "
+        "intervals for new seeds and new examples at once. d_z: mean / standard deviation of "
         f"the seeds' differences. Equivalence: the 90 % interval lies {measure.within} of zero (two "
         "one-sided tests)."
         + (
-            " p of the difference is adjusted by Holm's method, that of equivalence is not."
+            " p of the differences and p of equivalence are each adjusted by Holm; intervals are not."
             if several
             else ""
         )
@@ -138,13 +164,14 @@ def _row(pair: Pair, measure: Measure) -> list[str]:
         "\n".join(str(len(s)) for s in pair.seeds),
         "\n".join(means),
     ]
+    crossed = ["new examples:", *map(measure.bounds, pair.crossed)] if pair.crossed else []
     if pair.test is None:
-        return [*row, difference, "n/a", "n/a", "n/a"]
+        return [*row, "\n".join([difference, *crossed]), "n/a", "n/a", "n/a"]
     bounds = [measure.bounds(interval) for interval in (pair.test.difference, pair.test.within)]
     d_z = pair.test.effect
     effect = "n/a" if d_z is None else f"{d_z.estimate:+.2f}\n[{d_z.low:+.2f}, {d_z.high:+.2f}]"
-    p_values = [_p(p).removeprefix("= ") for p in (pair.p_value, pair.test.equivalence_p)]
-    return [*row, "\n".join([difference, *bounds]), p_values[0], effect, p_values[1]]
+    p_values = [_p(p).removeprefix("= ") for p in (pair.p_value, pair.equivalence_p)]
+    return [*row, "\n".join([difference, *bounds, *crossed]), p_values[0], effect, p_values[1]]
 
 
 def _where(pair: Pair, comparison: Comparison) -> str:
@@ -158,3 +185,10 @@ def _p(p: float | None) -> str:
 
 def _about(seeds: int | None) -> str:
     return f"more than {stats.MOST_SEEDS}" if seeds is None else f"about {seeds}"
+
+
+def _or(seeds: int | None, more: int | None, where: str) -> str:
+    """`, or 27 at that bound`; nothing where that is as many."""
+    if seeds == more:
+        return ""
+    return f", or {f'more than {stats.MOST_SEEDS}' if more is None else more} {where}"

@@ -9,9 +9,9 @@ import pandas as pd
 
 from toyflow.atomic import atomic_file
 from toyflow.errors import unknown
-from toyflow.report import figures, tables
+from toyflow.report import figures, paired_tables, tables
 from toyflow.report.claims import Paper
-from toyflow.report.results import load_results
+from toyflow.report.results import CELL, load_results
 
 
 def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | None = None) -> list[Path]:
@@ -26,14 +26,18 @@ def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | No
         if name not in figures.FORMATS:
             raise unknown("format", name, figures.FORMATS)
     results = load_results(out)
-    models = tables.paired(results)
+    contents = {"summary": tables.summary(results, examples=True)}
+    pairs = {
+        "one_against_ten_steps": (paired_tables.paired(results), CELL),
+        "draws_and_grids_against_none": (
+            paired_tables.paired_decodings(results), [*CELL, *paired_tables.PAIR]
+        ),
+    }  # fmt: skip
+    for name, (models, by) in pairs.items():
+        if len(models):
+            contents[name] = models.drop(columns="by_example")
+            contents[f"{name}_by_setting"] = paired_tables.paired_by_setting(models, by)
     written = figures.draw_all(results, out / "figures", formats)
-    contents = {
-        "summary": tables.summary(results),
-        "one_against_ten_steps": models,
-        "draws_and_grids_against_none": tables.paired_decodings(results),
-        "one_against_ten_steps_over_seeds": tables.paired_over_seeds(models) if len(models) else models,
-    }
     if paper is not None:
         contents[paper.numbers_file] = paper.numbers(results)
     for name, frame in contents.items():
