@@ -174,7 +174,8 @@ def decoded(uri):
 def test_tables_have_captions_and_heads(written):
     parsed = Parsed(written[1])
     tables = parsed.all("table")
-    assert len(tables) == len(parsed.all("caption")) == 3 + 2 * 6  # claims of two parts, what is undecided; six tables per folder
+    of_claims, of_folder = 3, 6  # of two parts and of what is undecided
+    assert len(tables) == len(parsed.all("caption")) == of_claims + 2 * of_folder
     assert all("scope" in head for head in parsed.all("th"))
     levels = [int(name[1]) for name, _ in parsed.elements if re.fullmatch("h[1-6]", name)]
     assert levels[0] == 1 and levels.count(1) == 1

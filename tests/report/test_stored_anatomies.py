@@ -36,5 +36,5 @@ def test_an_altered_number_is_refused(tmp_path):
     path = write_anatomies([model("a", 0.25, 1.0)], tmp_path)
     assert path == tmp_path / FILE
     path.write_text(path.read_text().replace('"seed": 3', '"seed": 4'))
-    with pytest.raises(DamagedError, match="anatomy_by_model.json"):
+    with pytest.raises(DamagedError, match=r"anatomy_by_model\.json"):
         read_anatomies(tmp_path)

@@ -67,23 +67,31 @@ class Effect:
         return f"{self.name}: {difference(self.of, self.unit, self.confidence, full=True)}"
 
     def needed(self) -> str:
-        """How many training seeds would decide it, with a power of 80 %, if the difference is as measured. It
-        counts that the test examples stay the same: more seeds tell no more of these."""
+        """How many training seeds would decide it, with a power of 80 %, if the difference is as measured:
+        by the spread between seeds as estimated, and by its upper bound. It counts that the test examples
+        stay the same, of which more seeds tell no more."""
         if self.of.seeds < 2:
             return "two seeds or more, as one shows no spread"
         if not self.of.has_spread:
             return "more seeds, as these show no spread to judge by"
-        values = self.of.difference
-        beyond, spread, error = abs(values.mean() - self.floor), values.std(), _of_examples(self.of)
+        spread = float(self.of.difference.std())
+        upper = stats.upper_deviation(spread, self.of.seeds - 1)
+        count, cautious = (self._seeds_at(deviation) for deviation in (spread, upper))
+        if count is None:
+            return "more test examples: no number of seeds is enough with these"
+        bound = "more than 1000" if cautious is None else str(cautious)
+        return f"about {count} seeds, or {bound} if the spread between seeds is at its upper bound"
+
+    def _seeds_at(self, deviation: float) -> int | None:
+        beyond, error = abs(self.of.difference.mean() - self.floor), _of_examples(self.of)
 
         def power(seeds: int) -> float:
-            return stats.t_test_power(beyond / hypot(spread, error * sqrt(seeds)), seeds, 1 - self.confidence)
+            size = beyond / hypot(deviation, error * sqrt(seeds))
+            return stats.t_test_power(size, seeds, 1 - self.confidence)
 
         counts = range(2, stats.MOST_SEEDS + 1)
         place = bisect_left(counts, stats.POWER, key=power)
-        if place < len(counts):
-            return f"about {counts[place]} seeds"
-        return f"more than {stats.MOST_SEEDS} seeds, or more test examples"
+        return counts[place] if place < len(counts) else None
 
 
 def _of_examples(of: Contrast) -> float:

@@ -117,7 +117,9 @@ def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
     [effect] = judgement.effects
     assert f"+2.0 points [95 % over seeds: {2 - half:+.1f}, {2 + half:+.1f}]" in effect
     assert judgement.seeds == 3 and judgement.folders == ("folder",)
-    assert (judgement.verdict, judgement.needed) == ("undecided", "about 5 seeds")
+    assert (judgement.verdict, judgement.needed) == (
+        "undecided", "about 5 seeds, or 11 if the spread between seeds is at its upper bound",
+    )  # fmt: skip
 
 
 def add_other_decodings(folder):
