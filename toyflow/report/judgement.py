@@ -143,13 +143,16 @@ def conclude(
     Args:
         evidence: a sentence without its full stop.
         of: scores by which it is told whether a model has learned the task; else those in the effects.
-        lacking: what has to be run before the claim can hold.
+        lacking: what has to be run before the claim can hold, whatever the effects say.
     """
+    needs = _needed(effects)
     if verdict is None:
         verdict = decide([each.of for each in effects], effects[0].floor, effects[0].equivalence)
-    needs = _needed(effects)
+        needs = "; ".join(filter(None, (needs, lacking)))
+    elif lacking:
+        needs = lacking
     if lacking and verdict == "agree":
-        verdict, needs = "undecided", f"to run {lacking}"
+        verdict = "undecided"
     scores = of or [values for each in effects for values in (each.of.first, each.of.second)]
     if max(values.mean() for values in scores) < LEARNED:
         verdict = "undecided" if verdict in ("agree", "disagree") else verdict

@@ -53,7 +53,8 @@ class Folder:
             )  # fmt: skip
             training = Made(Path(), record, {}, {"training_flops": 100.0, "read_at": read_at})
             for steps, score in scores.items():
-                draw = np.random.default_rng([*repr((label, model, seed, steps)).encode()]).uniform(-1, 1)
+                name = (label, model, seed, steps, *((prediction, draws) if prediction or draws > 1 else ()))
+                draw = np.random.default_rng([*repr(name).encode()]).uniform(-1, 1)
                 drawn = score + self.spread * draw
                 found = (
                     metrics(drawn) if metrics else dict.fromkeys(METRICS.get(self.task, ("score",)), drawn)
@@ -75,13 +76,13 @@ class Folder:
         return [self.judge(name).verdict for name in names]
 
 
-def judgement_of(name, folders, on=None):
+def judgement_of(name, folders, on=None, anatomies=None):
     """The judgement on the testbed `on`, else on the one of the first folder's task at default options."""
     [claim] = [claim for claim in CLAIMS if claim.name == name]
     task = next(iter(folders.values())).task.removesuffix("-v2")
     own = (testbed.name for testbed in claim.testbeds if testbed.task == task and testbed.name != "numbers")
     on = on or next(own, claim.testbeds[-1].name)
-    judged = judge_all([claim], {key: folder.results for key, folder in folders.items()})
+    judged = judge_all([claim], {key: folder.results for key, folder in folders.items()}, anatomies)
     return next(judgement for _, judgement in judged if judgement.on == on)
 
 
@@ -371,4 +372,5 @@ def test_nothing_is_said_of_methods_that_were_not_run(grid):
     judgement = grid.judge("8")
     assert judgement.verdict == "undecided"
     assert "Not run here: shortcut, consistency and meanflow" in judgement.evidence
+    assert judgement.needed == "to run shortcut, consistency and meanflow"
     assert grid.add(("meanflow", None), {1: 0.99}).judge("8").verdict == "disagree"

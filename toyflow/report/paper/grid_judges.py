@@ -264,4 +264,4 @@ def few_step_methods_are_not_needed(data: Data) -> Judgement | None:
     missing = [name for name in FEW_STEP if name not in run]
     if missing:
         evidence += f". Not run here: {listed(missing)}"
-    return conclude(evidence, *found, lacking=listed(missing) if missing else "")
+    return conclude(evidence, *found, lacking=f"to run {listed(missing)}" if missing else "")
