@@ -94,11 +94,10 @@ def judge_all(
 def _judged(claim: Claim, testbed: Testbed, decodings: pd.DataFrame) -> Judgement:
     """Judge the claim by the recipe with most seeds; among equals by the one with the longest training, then
     with most decodings. The verdicts of other recipes are added."""
-    rows = decodings[(decodings["task"] == testbed.task) & (decodings["times"] == "stratified")]
-    rows = testbed.rows(rows[rows["sampler"] == "euler"])
+    rows = decodings[(decodings["times"] == "stratified") & (decodings["sampler"] == "euler")]
     judged = [
         (judgement, (data.rows["drawn"].iloc[0], len(data.rows)), setting)
-        for setting, data in _settings(testbed, rows)
+        for setting, data in settings(testbed, rows)
         if (judgement := _by_fresh_seeds(claim, data)) is not None
     ]
     if not judged:
@@ -113,8 +112,9 @@ def _judged(claim: Claim, testbed: Testbed, decodings: pd.DataFrame) -> Judgemen
     return replace(best, evidence=evidence)
 
 
-def _settings(testbed: Testbed, rows: pd.DataFrame) -> Iterator[tuple[str, Data]]:
-    """The data of each recipe, and of each value of the options that the testbed leaves open."""
+def settings(testbed: Testbed, rows: pd.DataFrame) -> Iterator[tuple[str, Data]]:
+    """The data of each recipe on the testbed, and of each value of the options that it leaves open."""
+    rows = testbed.rows(rows[rows["task"] == testbed.task])
     defaults = {} if testbed.any_options else defaults_of(testbed.task)
     for setting, group in rows.groupby(rows["recipe"] + testbed.open_options(rows)):
         unseen = group.get("split", pd.Series("", group.index)) != VALIDATION

@@ -15,7 +15,7 @@ def digest_of(out: Path, folders: Iterable[Path]) -> str:
     files = [
         path
         for folder in folders
-        for path in (*(folder / "cells").rglob(MANIFEST), *(folder / "probe").rglob("*"))
+        for path in (*(folder / "cells").rglob(MANIFEST), *(folder / "probe").glob("*"))
         if path.is_file()
     ]
     digest = hashlib.sha256()

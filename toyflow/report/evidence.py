@@ -41,7 +41,7 @@ class Testbed:
 
     name: str
     task: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What its options are, as `Data.pick` takes them; others are at their default."""
     any_options: bool = False
     """Whether these others may have any value. Results that differ in one are judged apart, like recipes."""
