@@ -182,7 +182,7 @@ def test_bands_are_over_seeds_where_there_are_several(probed):
     rows = over_models(probed.paths).set_index("label")
     values = probed.paths.loc[probed.paths["label"] == "uniform", "straightness"]
     several, one = rows.loc["uniform"], rows.loc["shortcut(uniform)"]
-    assert (several["seeds"], several["interval"]) == (2, "t over seeds")
+    assert (several["seeds"], several["interval"]) == (2, "95 %, t over seeds")
     half = 12.7062 * abs(values.iloc[0] - values.iloc[1]) / 2
     assert several["straightness_high"] - several["straightness"] == pytest.approx(half, rel=1e-4)
     assert (one["seeds"], one["interval"]) == (1, "normal over examples")

@@ -72,7 +72,7 @@ def figure_of(name: str, folders) -> Figure:
         figure = PAPER.overview.draw(folders, False)
     elif name == "velocity_error":
         rows = [
-            {"label": label, "variant": variant, "noise_level": s, "interval": "t over seeds"}
+            {"label": label, "variant": variant, "noise_level": s, "interval": "95 %, t over seeds"}
             | {f"{m}{end}": 0.5 * (1 + s) for m in ("mse", "cosine_error") for end in ("", "_low", "_high")}
             for label, variant in (("uniform", "a"), ("uniform", "b"), ("beta", "b"), (IDEAL, "b"))
             for s in (0.1, 0.5, 1.0)

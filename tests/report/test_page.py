@@ -17,7 +17,7 @@ from PIL import Image
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError
 from toyflow.report import figures, page_figures
-from toyflow.report.page import write_pages
+from toyflow.report.page import build_page, write_pages
 from toyflow.report.page_tables import configuration, costs
 from toyflow.report.paper import PAPER
 from toyflow.report.results import load_results, results_folders
@@ -43,12 +43,14 @@ def fill(folder, hostile=False, cost=True, seeds=2):
     return folder
 
 
-def add(store, schedule, seed, rates, encoder="base", cost=True, prediction=None, grid=None, draws=1):
+def add(
+    store, schedule, seed, rates, encoder="base", cost=True, prediction=None, grid=None, draws=1, recipe=None
+):
     record = TrainingRecord(
         task="grid-to-sequence", model={"encoder": encoder, "decoder": "base", "attention": "cross"},
         objective="flow" if schedule else "regression", schedule=schedule,
         time_sampling="stratified" if schedule else None,
-        seed=seed, recipe={"iterations": 20.0, "batch_size": 8.0}, prediction=prediction,
+        seed=seed, recipe=recipe or {"iterations": 20.0, "batch_size": 8.0}, prediction=prediction,
     )  # fmt: skip
     curve = pd.DataFrame({"iteration": np.arange(1, 11), "loss": 0.1, "loss_s0.9": 0.2})
     details = {"parameters": 1234, "seconds": 2.0}
@@ -314,3 +316,30 @@ def test_a_page_without_a_paper_makes_no_claims(tmp_path, monkeypatch):
     for words in ("Findings", "arXiv", "claim"):
         assert words not in Parsed(html).text and words not in markdown
     assert "Scores: exact match" in html and "Scores: exact match" in markdown
+
+
+def test_every_interval_of_a_table_says_its_confidence(written):
+    """In the head of its column or in the table's caption; the column of claims says it of those within."""
+    page = build_page(written[0], PAPER)
+    tables = [table for section in page.sections for table in section.tables]
+    shown = 0
+    for table in tables:
+        for place, column in enumerate(table.columns):
+            if any(re.search(r"\[[-+]?\d", row[place]) for row in table.rows if place >= table.names):
+                shown += 1
+                assert re.search(r"\[9[05] %\]", f"{column} {table.caption}"), (table.caption, column)
+    assert shown >= 6
+
+
+def test_recipes_in_one_folder_are_told_apart_at_every_number(tmp_path):
+    fill(tmp_path)
+    store = Store(tmp_path)
+    add(store, "uniform", 0, {1: 0.2, 10: 0.3}, recipe={"iterations": 20.0, "batch_size": 8.0, "ema": 0.9})
+    add(store, "uniform", 0, {1: 0.4, 10: 0.5}, recipe={"iterations": 40.0, "batch_size": 8.0})
+    [section] = build_page(tmp_path, PAPER).sections
+    numbers = [table for table in section.tables if "schedule" in table.columns]
+    assert len(numbers) == 4
+    for table in numbers:
+        place = list(table.columns).index("variant")
+        found = {row[place] for row in table.rows if row[0] == "uniform"}
+        assert found == {"iterations=20", "iterations=20, ema=0.9", "iterations=40"}

@@ -204,7 +204,7 @@ def test_regret_is_by_seed_against_the_best_mean_of_the_full_sweep(tmp_path):
     assert found is not None and found.best == "data(beta) K=1"
     assert found.by_seed == pytest.approx([0.10, 0.04]) and found.mean == pytest.approx(0.07)
     sentence = regret_sentence(found, HEADLINE)
-    assert "(2 seeds)" in sentence and "7 points [-31.1, +45.1] short of that." in sentence
+    assert "(2 seeds)" in sentence and "7 points [95 %: -31.1, +45.1] short of that." in sentence
     averaged = regret_of(full, Choice(steps=1, draws=8), HEADLINE)
     assert averaged is not None and averaged.by_seed == pytest.approx([0.05, 0.03])
     by_distance = regret_of(full, Choice(steps=1), DISTANCE)

@@ -75,8 +75,9 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Compare results over training seeds: differences with intervals, and a sentence for each.
 
-        Seeds are paired, and several p-values are adjusted by Holm's method. Where there are too few seeds to
-        tell, a sentence says how many would be enough.
+        Seeds are paired, and several p-values are adjusted by Holm's method, those of equivalence too. Beside
+        intervals over seeds, which speak of this test set, stand those for new seeds and new examples. Where
+        there are too few seeds to tell, a sentence says how many would be enough.
         """
         check_torch()
         from toyflow.api.comparing import compare_by_all  # imports torch

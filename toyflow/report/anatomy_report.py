@@ -120,7 +120,7 @@ def _groups(anatomy: Anatomy) -> int:
 
 def anatomy_frame(labels: Sequence[DissectedLabel]) -> pd.DataFrame:
     """A row per label and variant: each of `MEASURES` that was measured and `removed_by_M`, their bounds with
-    names in _low and _high, and the draws and steps that `diagnose` advises."""
+    names in _low and _high, which `interval` describes, and the draws and steps that `diagnose` advises."""
     return pd.DataFrame([_row(each) for each in labels])
 
 
@@ -134,6 +134,7 @@ def _row(each: DissectedLabel) -> dict[str, Any]:
         "conditions_are": each.origin,
         "target_variance": each.variance,
         "steps": each.steps,
+        "interval": "95 %, t over conditions" if each.groups == each.conditions else "95 %, t over groups",
     }
     for name in (*MEASURES, *(f"removed_by_{draws}" for draws in DRAWS)):
         if name in each.parts:

@@ -106,7 +106,7 @@ def _judged(claim: Claim, testbed: Testbed, decodings: pd.DataFrame) -> Judgemen
     (best, *_), *others = judged
     if not others:
         return best
-    own, *rest = _told_apart([setting for *_, setting in judged])
+    own, *rest = told_apart([setting for *_, setting in judged])
     said = "; ".join(f"{other.verdict} ({name})" for (other, *_), name in zip(others, rest, strict=True))
     evidence = f"{best.evidence} This is by {own}; other recipes in these results: {said}."
     return replace(best, evidence=evidence)
@@ -135,7 +135,7 @@ def _by_fresh_seeds(claim: Claim, data: Data) -> Judgement | None:
     return claim.judge(data)
 
 
-def _told_apart(recipes: Sequence[str]) -> list[str]:
+def told_apart(recipes: Sequence[str]) -> list[str]:
     """Each recipe without the parts that all recipes share."""
     parts = [recipe.split(", ") for recipe in recipes]
     return [", ".join(part for part in of if not all(part in each for each in parts)) for of in parts]

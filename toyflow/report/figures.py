@@ -23,6 +23,7 @@ from toyflow.report.training_figures import schedule_densities, training_curves
 FORMATS = ("png", "pdf", "svg")
 MOST_PANELS = 6
 """Most panels in a row of a figure."""
+SEED_DOTS = ", a dot per seed"
 
 
 def draw_all(results: Results, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
@@ -175,7 +176,8 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         axes.set_ylabel(in_words(results.metric))
         axes.grid(alpha=0.35)
 
-    return _panels(table, draw, f"{in_words(results.metric).capitalize()} by decoding time")
+    title = f"{in_words(results.metric).capitalize()} by decoding time ({_interval_text(table)})"
+    return _panels(table, draw, title.replace(SEED_DOTS, ""))
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ def _of_rows(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _interval_text(table: pd.DataFrame) -> str:
     kinds = {
-        stats.T: "Student's t over seeds, a dot per seed",
+        stats.T: f"Student's t over seeds{SEED_DOTS}",
         stats.RESOLUTION: "the test set's resolution where seeds agree",
         stats.WILSON: "Wilson where there is one seed",
     }

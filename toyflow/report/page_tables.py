@@ -58,9 +58,11 @@ def scores(results: Results) -> TableView:
         by_steps = {row["steps"]: row for _, row in group.iterrows()}
         cells = [_percent(by_steps[k]) if k in by_steps else NONE for k in steps]
         rows.append([*group[names].iloc[0].astype(str), str(group["seeds"].max()), *cells])
-    note = f"Intervals at 95 %: {tables.interval_notes(table)}."
+    note = f"Intervals: {tables.interval_notes(table)}."
     columns = [*_heads(names), "seeds", *(f"K = {k}" for k in steps)]
-    return TableView(f"Scores: {in_words(results.metric)} in %, by steps K", columns, rows, len(names), note)
+    return TableView(
+        f"Scores: {in_words(results.metric)} in % [95 %], by steps K", columns, rows, len(names), note
+    )
 
 
 def _percent(row: pd.Series) -> str:
@@ -117,8 +119,8 @@ def other_metrics(results: Results) -> Iterable[TableView]:
         for _, group in results.frame.groupby([*CELL, "steps"], sort=False)
     ]
     columns = [*_heads(names), "K", *map(in_words, metrics)]
-    note = "Means over seeds, where several differ with Student's t interval over seeds at 95 %."
-    yield TableView("Other metrics", columns, rows, len(names), note)
+    note = "Means over seeds, where several differ with Student's t interval over seeds, on this test set."
+    yield TableView("Other metrics [95 %]", columns, rows, len(names), note)
 
 
 def _shares(results: Results) -> set[str]:

@@ -39,9 +39,10 @@ CHANGED = "outcome_changed"
 """The measure that is a proportion: how often one step decodes to another outcome than many."""
 NORMAL_95 = 1.959964
 """97.5 % quantile of the standard normal distribution."""
+OVER_SEEDS, OVER_EXAMPLES = "95 %, t over seeds", "95 %, normal over examples"
 INTERVALS = {
-    "t over seeds": "Student's t over seeds",
-    "normal over examples": "normal over examples, where there is one seed",
+    OVER_SEEDS: "Student's t over seeds",
+    OVER_EXAMPLES: "normal over examples, where there is one seed",
 }
 
 
@@ -108,7 +109,7 @@ def over_models(frame: pd.DataFrame) -> pd.DataFrame:
     for names, group in frame.groupby(by, sort=False):
         row: dict[str, Any] = dict(zip(by, names, strict=True))
         row["seeds"] = int(group["seed"].notna().sum())
-        row["interval"] = "t over seeds" if len(group) > 1 else "normal over examples"
+        row["interval"] = OVER_SEEDS if len(group) > 1 else OVER_EXAMPLES
         for name in measures:
             interval = _interval(name, group)
             row |= {

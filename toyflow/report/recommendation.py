@@ -125,7 +125,7 @@ def regret_sentence(found: Regret | None, yardstick: Yardstick) -> str:
         return f"{start}its best is this choice.{note}"
     interval = stats.over_seeds(found.by_seed) if stats.has_spread(found.by_seed) else None
     scale, unit = (100, " points") if yardstick.share else (1, "")
-    bounds = f" [{scale * interval.low:+.3g}, {scale * interval.high:+.3g}]" if interval else ""
+    bounds = f" [95 %: {scale * interval.low:+.3g}, {scale * interval.high:+.3g}]" if interval else ""
     return (
         f"{start}its best is {found.best}; {chosen} is {scale * found.mean:.3g}{unit}{bounds} short of "
         f"that.{note}"

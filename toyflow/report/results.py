@@ -209,13 +209,18 @@ def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) ->
     for each in described:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
-    for key in values.keys() & {name for each in stored for name in each.training.record.data}:
-        values[key] |= {each.get(key) for each in described}  # a task's option that some results do not have
+    of_all = {name for each in stored for name in (*each.training.record.data, *_of_recipe(each))}
+    for key in values.keys() & of_all:
+        values[key] |= {each.get(key) for each in described}  # which some results do not have
     differing = [key for key, found in values.items() if len(found) > 1]
     content = {(each.get("dataset"), each.get("fingerprint")) for each in described}
     if "fingerprint" in differing and len(content) == len(values.get("dataset", ())):
         differing.remove("fingerprint")  # the data set's name tells as much
     return [", ".join(f"{key}={d[key]}" for key in differing if key in d) for d in described]
+
+
+def _of_recipe(evaluation: StoredEvaluation) -> Iterable[str]:
+    return evaluation.training.record.recipe_texts
 
 
 def _everything(store: Store) -> Iterable[StoredEvaluation]:

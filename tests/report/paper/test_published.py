@@ -3,7 +3,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from toyflow.report.paper.published import beside_published, published
+from toyflow import stats
+from toyflow.report.paper.published import beside_published, published, published_table
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining
@@ -20,6 +21,9 @@ def evaluation(
     sampler="euler",
     grid=None,
     draws=1,
+    seed=0,
+    recipe=None,
+    assets="own",
     **model,
 ):
     chosen = {
@@ -28,13 +32,20 @@ def evaluation(
     }  # fmt: skip
     details = {
         "metrics": {"success": hits / episodes},
-        "trials": {"suite": suite, "assets": "own"},
+        "trials": {"suite": suite, "assets": assets},
         "examples": episodes,
     }
-    record = TrainingRecord("robot", chosen, objective, schedule, None, 0, {}, prediction=prediction)
+    record = TrainingRecord(
+        "robot", chosen, objective, schedule, None, seed, recipe or {}, prediction=prediction
+    )
     training = StoredTraining(Path(), record, {}, {})
     return StoredEvaluation(
-        Path(), training, EvaluationRecord(sampler, steps, grid=grid, draws=draws), details
+        Path(),
+        training,
+        EvaluationRecord(
+            sampler, steps, grid=grid, draws=draws, test_set=f"suite={suite} states=0-49 assets={assets}"
+        ),
+        details,
     )
 
 
@@ -75,10 +86,33 @@ def test_what_is_predicted_or_decoded_otherwise_is_left_out(how):
     assert (row["episodes"], row["ours"]) == (50, pytest.approx(80.0))
 
 
-def test_seeds_are_pooled_and_the_interval_is_wilsons():
-    [row] = beside(evaluation(hits=40), evaluation(hits=44)).to_dict("records")
-    assert (row["episodes"], row["ours"]) == (100, pytest.approx(84.0))
-    assert row["low"] == pytest.approx(75.58, abs=0.01) and row["high"] == pytest.approx(89.90, abs=0.01)
+def test_the_interval_is_wilsons_of_one_seed_and_over_seeds_of_several():
+    [row] = beside(evaluation(hits=42)).to_dict("records")
+    assert (row["seeds"], row["ours"], row["interval"]) == (1, pytest.approx(84.0), stats.WILSON)
+    assert (row["low_95"], row["high_95"]) == pytest.approx(
+        tuple(100 * bound for bound in (stats.wilson(42, 50).low, stats.wilson(42, 50).high))
+    )
+    [row] = beside(*(evaluation(hits=40 + 2 * seed, seed=seed) for seed in range(3))).to_dict("records")
+    expected = stats.proportion_over_seeds([40, 42, 44], [50] * 3)
+    assert (row["seeds"], row["episodes"], row["interval"]) == (3, 150, stats.T)
+    assert (row["low_95"], row["high_95"]) == pytest.approx((100 * expected.low, 100 * expected.high))
+
+
+@pytest.mark.parametrize(
+    ("other", "variants"),
+    [
+        ({"recipe": {"iterations": 9000.0}}, {"", "iterations=9000"}),
+        ({"assets": "generated"}, {"assets=own", "assets=generated"}),
+    ],
+)
+def test_recipes_and_assets_are_not_pooled_and_are_told_at_the_number(other, variants):
+    results = Results(pd.DataFrame(), [evaluation(hits=40), evaluation(hits=10, **other)], "success")
+    found = beside_published(results)
+    assert sorted(found["ours"]) == pytest.approx([20.0, 80.0])
+    assert set(found["variant"]) == variants
+    [table] = published_table(results)
+    place = list(table.columns).index("ours differ in")
+    assert {row[place] for row in table.rows} == variants and table.names == 8
 
 
 def test_other_sizes_are_named_and_other_tasks_are_nothing():

@@ -90,6 +90,8 @@ def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():
     images = figure.axes[1]
     assert images.get_ylim()[0] == 0 and "lower is better" in images.get_ylabel()
     assert sum(len(np.asarray(each.get_offsets())) for each in images.collections) == 4
+    assert images.get_title().endswith("\niterations 100")
+    assert "iterations" not in figure.axes[0].get_title(), "which has one recipe"
 
 
 def test_only_trainings_of_most_panels_are_drawn_and_stacked_panels_are_narrow():

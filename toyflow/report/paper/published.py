@@ -15,12 +15,15 @@ import pandas as pd
 
 from toyflow import stats
 from toyflow.report.page_tables import TableView
-from toyflow.report.results import Results, prediction_of
+from toyflow.report.results import Results, prediction_of, variants
+from toyflow.report.tables import interval_notes
 from toyflow.sweep.plan import VELOCITY
 from toyflow.sweep.stored import StoredEvaluation
 
 SETTING = ["size", "horizon", "supervision", "condition", "schedule", "steps", "suite"]
 """What has to be the same for two numbers to be compared."""
+TOLD = ("size", "horizon", "supervision", "cameras", "language", "state", "suite", "sampler", "grid", "draws")
+"""Names in a result's description that `SETTING` tells, or that are alike in all."""
 
 
 def published() -> pd.DataFrame:
@@ -30,22 +33,35 @@ def published() -> pd.DataFrame:
 
 
 def beside_published(results: Results) -> pd.DataFrame:
-    """A row per number of the paper and the result of the same setting: `success` is the paper's in %, `ours`
-    with Wilson's `low` and `high` of all `episodes` is these results'. Empty where nothing matches.
+    """A row per number of the paper and the results of the same setting: `success` is the paper's in %,
+    `ours` with `low_95` and `high_95` is these results', of all `episodes` of `seeds`; `interval` says what
+    that speaks of (see `toyflow.stats.proportion_over_seeds`). Empty where nothing matches.
 
     Other predictions than the velocity, other samplers than Euler's, grids and several draws are left out.
-    Sizes other than the paper's are compared with its `tiny`; `our_size` says which. Seeds are pooled.
+    Sizes other than the paper's are compared with its `tiny`; `our_size` says which. Results that differ in
+    anything else, such as the recipe, the data or the assets, have rows of their own; `variant` tells them
+    apart.
     """
-    rows = [_setting(evaluation) for evaluation in results.evaluations if _is_comparable(evaluation)]
-    if not rows:
+    comparable = [evaluation for evaluation in results.evaluations if _is_comparable(evaluation)]
+    if not comparable:
         return pd.DataFrame()
-    totals = pd.DataFrame(rows).groupby([*SETTING, "our_size", "assets"], as_index=False).sum()
-    counts = zip(totals["hits"].tolist(), totals["episodes"].tolist(), strict=True)
-    intervals = [stats.wilson(hits, episodes) for hits, episodes in counts]
-    totals["ours"] = [100 * interval.estimate for interval in intervals]
-    totals["low"] = [100 * interval.low for interval in intervals]
-    totals["high"] = [100 * interval.high for interval in intervals]
-    return published().merge(totals.drop(columns="hits"), on=SETTING)
+    rows = pd.DataFrame([_setting(evaluation) for evaluation in comparable])
+    by = [*SETTING, "our_size", "assets", "variant"]
+    ours = []
+    for setting, group in rows.assign(variant=variants(comparable, without=TOLD)).groupby(by):
+        interval = stats.proportion_over_seeds(group["hits"].tolist(), group["episodes"].tolist())
+        ours.append(
+            {
+                **dict(zip(by, setting, strict=True)),
+                "seeds": len(group),
+                "episodes": group["episodes"].sum(),
+                "ours": 100 * interval.estimate,
+                "low_95": 100 * interval.low,
+                "high_95": 100 * interval.high,
+                "interval": interval.method,
+            }
+        )
+    return published().merge(pd.DataFrame(ours), on=SETTING)
 
 
 def published_table(results: Results) -> list[TableView]:
@@ -53,25 +69,30 @@ def published_table(results: Results) -> list[TableView]:
     beside = beside_published(results)
     if beside.empty:
         return []
+    several = beside["variant"].nunique() > 1
     rows = [
         [
             str(row["table"]), row["schedule"], str(row["steps"]), row["suite"], str(row["horizon"]),
-            row["supervision"], row["condition"], f"{row['success']:.1f}",
-            f"{row['ours']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", str(row["episodes"]), row["our_size"],
+            row["supervision"], row["condition"], *([row["variant"]] if several else []),
+            f"{row['success']:.1f}", f"{row['ours']:.1f} [{row['low_95']:.1f}, {row['high_95']:.1f}]",
+            str(row["seeds"]), str(row["episodes"]), row["our_size"],
         ]
         for _, row in beside.iterrows()
     ]  # fmt: skip
     columns = [
-        "table", "schedule", "K", "suite", "horizon", "supervision", "sees", "paper, %", "ours, % [95 %]",
-        "episodes", "our size",
+        "table", "schedule", "K", "suite", "horizon", "supervision", "sees",
+        *(["ours differ in"] if several else []),
+        "paper, %", "ours, % [95 %]", "seeds", "episodes", "our size",
     ]  # fmt: skip
     small = set(beside["our_size"]) - {"tiny", "full"}
-    notes = ["The paper's numbers are second-hand, without intervals."]
+    notes = [
+        f"The paper's numbers are second-hand, without intervals. Ours: {interval_notes(beside)}.",
+    ]
     if small:
         notes.append("Other sizes than the paper's: the numbers stand side by side, and are not to be equal.")
     if set(beside["assets"]) != {"own"}:
         notes.append("STAND-IN ASSETS: ours are not the suite's scores.")
-    return [TableView("The paper's LIBERO numbers beside these", columns, rows, 7, " ".join(notes))]
+    return [TableView("The paper's LIBERO numbers beside these", columns, rows, 7 + several, " ".join(notes))]
 
 
 def _is_comparable(evaluation: StoredEvaluation) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toyflow import stats
-from toyflow.report.claims import settings
+from toyflow.report.claims import settings, told_apart
 from toyflow.report.evidence import ANY, Testbed, is_current, tidy
 from toyflow.report.paper.findings import DIAL, GRID, IMAGES, NUMBERS, TWO_ARMS, WAVE
 from toyflow.report.results import Results
@@ -94,7 +95,8 @@ def _common(parts: Mapping[Panel, pd.DataFrame]) -> set[str]:
 
 def _plain(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """Rows of one draw, with the training's `label`, under the recipe that claims are judged by: this
-    version's, then with most seeds, then the longest, then with most decodings."""
+    version's, then with most seeds, then the longest, then with most decodings. Where there are several,
+    `of_recipes` says what is this one's own."""
     rows = rows[(rows["times"] == "stratified") & (rows["sampler"] == "euler")]
     found = [
         (setting, part)
@@ -103,13 +105,15 @@ def _plain(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     ]
     if not found:
         return pd.DataFrame()
-    _, best = max(
+    chosen, best = max(
         found,
         key=lambda of: (is_current(of[0]), of[1]["seed"].nunique(), of[1]["drawn"].iloc[0], len(of[1])),
     )
+    names = [chosen, *(setting for setting, _ in found if setting != chosen)]
+    own = told_apart(names)[0] if len(names) > 1 else ""
     velocity = best["prediction"] == VELOCITY
     labels = best["schedule"].where(velocity, best["prediction"].astype(str) + "(" + best["schedule"] + ")")
-    return best.assign(label=labels).dropna(subset=panel.metric)
+    return best.assign(label=labels, of_recipes=own).dropna(subset=panel.metric)
 
 
 def _draw(axes: Axes, panel: Panel, part: pd.DataFrame, style: Style) -> None:
@@ -130,7 +134,8 @@ def _draw(axes: Axes, panel: Panel, part: pd.DataFrame, style: Style) -> None:
     axes.set_xticks(range(len(steps)), [str(k) for k in steps])
     axes.set_xlabel("denoising steps K")
     axes.set_ylabel(panel.label)
-    axes.set_title(panel.title, fontsize=10)
+    own = textwrap.fill(part["of_recipes"].iloc[0], 50)
+    axes.set_title("\n".join(filter(None, (panel.title, own))), fontsize=10)
     axes.grid(axis="y", alpha=0.35)
     axes.set_ylim(bottom=0)
     if panel.is_proportion:
