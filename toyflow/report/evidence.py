@@ -45,8 +45,6 @@ class Testbed:
     """What its options are, as `Data.pick` takes them; others are at their default."""
     any_options: bool = False
     """Whether these others may have any value. Results that differ in one are judged apart, like recipes."""
-    metric: str = "score"
-    """What it is judged by; `score` is the task's headline."""
     unit: str = "examples"
     """What a score counts: `grids`."""
     margin: float = MARGIN

@@ -37,10 +37,10 @@ GRID = Testbed(
     "largest counts; right if all 16 are",
 )  # fmt: skip
 NUMBERS = Testbed(
-    "numbers", "grid-to-sequence", {"code": "scalar"}, any_options=True, metric="digit_accuracy",
-    unit="digits", determined=True,
+    "numbers", "grid-to-sequence", {"code": "scalar"}, any_options=True, unit="grids",
+    determined=True,
     described="a grid of handwritten digits to its digits, each written as one number, which has to be "
-    "precise; the share of the digits that are right",
+    "precise; right if all are",
 )  # fmt: skip
 WAVE = Testbed(
     "wave", "wave", {"coin": "off"}, any_options=True, unit="waves", determined=True,

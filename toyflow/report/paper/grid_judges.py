@@ -42,13 +42,12 @@ PAPER_BASELINE = 0.25
 
 def noise_biased_in_one_step(data: Data) -> Judgement | None:
     """Claim 1a: the score of noise-biased schedules minus that of uniform, at K = 1."""
-    uniform, biased, metric = data.flow("uniform", 1), data.flow(NOISE_BIASED, 1), data.testbed.metric
-    over = contrast(biased, uniform, metric)
+    uniform, biased = data.flow("uniform", 1), data.flow(NOISE_BIASED, 1)
+    over = contrast(biased, uniform)
     if over is None:
         return None
     single = {
-        schedule: contrast(biased[biased["schedule"] == schedule], uniform, metric)
-        for schedule in over.schedules
+        schedule: contrast(biased[biased["schedule"] == schedule], uniform) for schedule in over.schedules
     }
     evidence = (
         f"In one step {schedules_are(over)} right on {percent(over.first)} of the {data.testbed.unit}, "
@@ -62,7 +61,7 @@ def _few_and_many(data: Data, schedule: Any, many: int) -> Contrast | None:
     if many == 1:
         return None
     few, several = data.flow(schedule, 1), data.flow(schedule, many)
-    return contrast(few, several, data.testbed.metric, alike=["schedule"])
+    return contrast(few, several, alike=["schedule"])
 
 
 def gain_is_larger_in_one_step(data: Data) -> Judgement | None:

@@ -65,7 +65,7 @@ def leak_comes_first(data: Data) -> Judgement | None:
 def data_prediction_removes_it(data: Data) -> Judgement | None:
     """Claim 10: a tenth of velocity's leak minus that of data prediction; and the one-step score of data
     prediction minus that of velocity's best decoding under the same schedule."""
-    metric, margin = data.testbed.metric, data.testbed.margin
+    margin = data.testbed.margin
     of_data, of_velocity = data.flow(ANY, 1, prediction="data"), data.flow(ANY, 1)
     leaks, left = _probed(of_velocity), _probed(of_data)
     leaks = leaks.assign(**{LEAK: LEFT * leaks[LEAK]})
@@ -73,8 +73,8 @@ def data_prediction_removes_it(data: Data) -> Judgement | None:
     decoded = data.flow(ANY, ANY, draws=ANY)
     best, scores = {}, {}
     for schedule in sorted(set(of_data["schedule"]) & set(decoded["schedule"])):
-        one = best_decoding(of_data[of_data["schedule"] == schedule], metric)
-        other = best_decoding(decoded[decoded["schedule"] == schedule], metric)
+        one = best_decoding(of_data[of_data["schedule"] == schedule], "score")
+        other = best_decoding(decoded[decoded["schedule"] == schedule], "score")
         over = one.minus(other) if one and other else None
         if other is not None and over is not None:
             best[schedule], scores[schedule] = other, over
@@ -106,14 +106,14 @@ def data_prediction_removes_it(data: Data) -> Judgement | None:
 
 def averaging_removes_it(data: Data) -> Judgement | None:
     """Claim 11: velocity at K = 1, 8 draws minus 1; and 8 draws in one step minus 1 draw in many."""
-    metric, margin, many = data.testbed.metric, data.testbed.margin, data.many()
+    margin, many = data.testbed.margin, data.many()
     one, averaged, several = data.flow(ANY, 1), data.flow(ANY, 1, draws=DRAWS), data.flow(ANY, many)
-    gain = contrast(averaged, one, metric, ["schedule"])
-    over = contrast(averaged, several, metric, ["schedule"]) if many > 1 else None
+    gain = contrast(averaged, one, "score", ["schedule"])
+    over = contrast(averaged, several, "score", ["schedule"]) if many > 1 else None
     if gain is None or over is None:
         return None
-    gains = _by_schedule(averaged, one, metric, gain)
-    against = _by_schedule(averaged, several, metric, over)
+    gains = _by_schedule(averaged, one, "score", gain)
+    against = _by_schedule(averaged, several, "score", over)
     effects = [
         Effect(f"K = 1, {DRAWS} draws minus 1 draw, mean over {listed(gain.schedules)}", gain),
         Effect(
@@ -172,13 +172,13 @@ def neither_helps_joint_modes(data: Data) -> Judgement | None:
 def one_model_serves_both(data: Data) -> Judgement | None:
     """Claim 13: one and many steps of one model, minus the best decoding of all models. Both are chosen on
     validation results or earlier seeds where there are some, else for each seed on the others."""
-    metric, margin = data.testbed.metric, data.testbed.margin
+    margin = data.testbed.margin
     everything = {"prediction": ANY, "draws": ANY}
     rows, many = data.flow(ANY, ANY, **everything), data.many(**everything)
     earlier = data.before().flow(ANY, ANY, **everything) if len(data.earlier) else None
     if many == 1 or rows.groupby(MODEL).ngroups < 2:
         return None
-    both, best = best_of_both(rows, metric, many, earlier), best_decoding(rows, metric, earlier)
+    both, best = best_of_both(rows, "score", many, earlier), best_decoding(rows, "score", earlier)
     if both is None or best is None:
         return None
     effects = []

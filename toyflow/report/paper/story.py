@@ -35,7 +35,7 @@ class Panel:
 
 PANELS = (
     Panel(GRID, "score", "exact match", "Grid: 16 digits read,\nten numbers each"),
-    Panel(NUMBERS, "digit_accuracy", "digits right", "Numbers: digits read,\none precise number each"),
+    Panel(NUMBERS, "score", "exact match", "Numbers: digits read,\none precise number each"),
     Panel(WAVE, "score", "close", "Wave: a phase\nto points of a sine wave"),
     Panel(TWO_ARMS, "score", "solved", "Two arms hand over a cube,\nfrom joint positions"),
     Panel(DIAL, "valid", "joint validity", "Dial: one hidden coin\nthat moves 4 digits together"),
