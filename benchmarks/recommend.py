@@ -93,17 +93,12 @@ def main() -> None:
 
 def full_cells(setting: Setting) -> list[Cell]:
     """The cells of the full sweep, each with all its decodings."""
-    cells: dict[str, Cell] = {}
-    for steps, draws in DECODINGS:
-        options = SweepOptions(
-            schedules=SCHEDULES, predict=PREDICTIONS, steps=steps, draws=draws, seeds=setting.seeds,
-            iterations=(setting.iterations,), batch_size=(setting.batch_size,),
-        )  # fmt: skip
-        for cell in plan_study(options, setting.task("test"), setting.model):
-            key = cell.training.key
-            before = cells[key].evaluations if key in cells else ()
-            cells[key] = replace(cell, evaluations=before + cell.evaluations)
-    return list(cells.values())
+    options = SweepOptions(
+        schedules=SCHEDULES, predict=PREDICTIONS, seeds=setting.seeds,
+        iterations=(setting.iterations,), batch_size=(setting.batch_size,),
+    )  # fmt: skip
+    parts = tuple(replace(options, steps=steps, draws=draws) for steps, draws in DECODINGS)
+    return plan_study(replace(options, parts=parts), setting.task("test"), setting.model)
 
 
 def first_cells(setting: Setting) -> list[Cell]:

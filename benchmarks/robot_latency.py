@@ -83,10 +83,7 @@ def main() -> None:
         acting = planner(size, device)
         rows = []
         for _ in range(options.rounds):
-            acting.set_decoding(Decoding(1))
-            one = acting.latency()
-            acting.set_decoding(Decoding(10))
-            ten = acting.latency()
+            one, ten = acting.latencies([Decoding(1), Decoding(10)])
             condition = (one.condition.p50 + ten.condition.p50) / 2
             step = (one.step.p50 + ten.step.p50) / 2
             whole = ten.plan.p50 / one.plan.p50

@@ -447,15 +447,18 @@ def test_runs(toyflow, tmp_path, out):
 def test_schedules_and_doctor_find_plugins(toyflow):
     printed = toyflow("schedules", "power:2", "shift:4@beta")
     assert printed.returncode == 0 and "power:2" in printed.stdout and "0.424" in printed.stdout
+    listed = toyflow("schedules")
+    assert "power:p" in listed.stdout and "point:t" in listed.stdout and "power:p" not in printed.stdout
     examined = toyflow("doctor")
     assert examined.returncode == 0, examined.stdout
-    assert "power (toyflow_test_plugin:Power)" in examined.stdout and "torchvision" in examined.stdout
+    said = " ".join(examined.stdout.split())
+    assert "power (toyflow_test_plugin:Power)" in said and "torchvision" in said
 
 
 def test_presets_are_listed_with_what_they_show_and_cost(toyflow):
     listed = toyflow("presets")
     assert listed.returncode == 0
-    for words in ("finding-1", "paper-table-6", "24 cells", "--quick:", "first:"):
+    for words in ("finding-1", "paper-table-6", "24 cells", "decides:", "--quick:", "first:"):
         assert words in listed.stdout
 
 

@@ -62,3 +62,18 @@ def parse_steps(value: Any, where: str) -> tuple[int, ...]:
     if max(numbers) > MOST_STEPS:
         raise UsageError(f"{where} must be {MOST_STEPS} or less, got {max(numbers)}.")
     return numbers
+
+
+def parse_draws(value: Any, where: str) -> tuple[int, ...]:
+    """Numbers of averaged draws from `1,2,8` or a list. Raises UsageError that begins with `where`.
+
+    Example:
+        >>> parse_draws("1,2,8", "--draws")
+        (1, 2, 8)
+    """
+    numbers = parse_numbers(value, where)
+    wrong = [number for number in numbers if number != 1 and (number < 1 or number % 2)]
+    if wrong:
+        hint = " A range has odd numbers, too; list them instead: 1,2,4,8." if "-" in str(value) else ""
+        raise UsageError(f"{where} must be 1 or even (pairs of noise x0, -x0), got {wrong[0]}.{hint}")
+    return numbers

@@ -62,9 +62,7 @@ class Done(NamedTuple):
 def inside(folder: Path, *words: str) -> Done:
     """`toyflow` in this process, with its working folder, arguments and streams."""
     from toyflow import cli
-    from toyflow.robot.data.data_source import open_data_set
 
-    open_data_set.cache_clear()  # every command of a user is a process of its own
     out, err = StringIO(), StringIO()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     before, code = Path.cwd(), 0

@@ -16,7 +16,8 @@ PRESETS = (
     "schedules = 3", 'schedules = ["shift:"]', 'schedules = ["shift:4@"]', "seeds = -1", 'seeds = "3-1"',
     "batch-size = 0", "batch-size = true", "learning-rate = nan", "learning-rate = inf", 'task = ""',
     'task = "points "\nset = 3', "set = true", "[set]\nside = []", "[set]\nnoise = 3", "[[variants]]\nx = 1",
-    "variants = [1]", "iterations = 1e9", "jobs = 0", 'time-sampling = "sobol"', "\x00",
+    "variants = [1]", "parts = [1]", "[parts]\nsteps = 1", '[[parts]]\nout = "x"',
+    "iterations = 1e9", "jobs = 0", 'time-sampling = "sobol"', "\x00",
     "a" * 99,
 )  # fmt: skip
 STATISTICS: tuple[Any, ...] = (

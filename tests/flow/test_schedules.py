@@ -19,7 +19,7 @@ CONTINUOUS = [
     "shift:8@logit-normal:0:1", "logit-normal:0:1", "logit-normal:-1:0.5", "mode:1.29", "mode:-1", "edm",
     "pi0", "groot-n1.7",
 ]  # fmt: skip
-ALL = [*CONTINUOUS, "groot"]
+ALL = [*CONTINUOUS, "groot-n1"]
 
 
 def grid(n: int = 201, margin: float = 1e-3) -> torch.Tensor:
@@ -31,8 +31,8 @@ def test_iid_draws_follow_the_cdf(name, generator):
     schedule = parse_schedule(name)
     draws = schedule.sample(4000, generator, "iid").double()
     assert draws.min() >= 0 and draws.max() <= 1
-    if name == "groot":  # discrete: compare at the edges of its buckets
-        at = torch.arange(1, 1000, 50, dtype=torch.float64) / 1000 + 5e-4
+    if name == "groot-n1":  # which jumps at t = 0
+        at = torch.linspace(0, 1, 21, dtype=torch.float64)
         empirical = (draws[:, None] <= at).double().mean(0)
         assert (empirical - schedule.cdf(at)).abs().max() < 0.03
     else:
@@ -66,9 +66,9 @@ def test_pdf_is_the_derivative_of_the_cdf(name):
         assert area == pytest.approx(float(edges.diff()), abs=1e-6)
 
 
-def test_a_discrete_schedule_has_no_density():
-    assert parse_schedule("groot").pdf(grid()) is None
-    assert parse_schedule("shift:4@groot").pdf(grid()) is None
+def test_a_schedule_that_jumps_has_no_density():
+    assert parse_schedule("groot-n1").pdf(grid()) is None
+    assert parse_schedule("shift:4@groot-n1").pdf(grid()) is None
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -190,6 +190,7 @@ def test_mode_is_symmetric():
 
 
 def test_pi0_and_groot_n17_are_one_schedule_under_a_thousandth_from_beta():
+    """NVIDIA/Isaac-GR00T, gr00t_n1d6.py and gr00t_n1d7.py: `sample_time` is (1 - z) s with s = 0.999."""
     u = grid()
     z_icdf = scipy_stats.beta(1.5, 1).ppf
     s = 0.999 * torch.from_numpy(z_icdf(1 - u.numpy())) + 0.001  # openpi, with its own Beta draw z
@@ -197,10 +198,24 @@ def test_pi0_and_groot_n17_are_one_schedule_under_a_thousandth_from_beta():
     torch.testing.assert_close(parse_schedule("groot-n1.7").icdf(u), parse_schedule("pi0").icdf(u))
 
 
-def test_groot_counts_buckets_and_holds_negative_times_at_zero():
-    t = parse_schedule("groot").icdf(torch.linspace(0, 1, 9999, dtype=torch.float64))
-    torch.testing.assert_close((1000 * t).round(), 1000 * t)
-    assert float(parse_schedule("groot").cdf(torch.zeros(1))) > 0.0015
+def test_groot_n1_is_its_sources_time_without_negative_ones():
+    """NVIDIA/Isaac-GR00T, N1 and N1.5, gr00t/model/action_head/flow_matching_action_head.py: `sample_time` is
+    (s - z) / s with s = 0.999 and z ~ Beta(1.5, 1), unrounded where it mixes noise and actions."""
+    u, schedule = grid(), parse_schedule("groot-n1")
+    source = (0.999 - torch.from_numpy(scipy_stats.beta(1.5, 1).ppf(1 - u.numpy()))) / 0.999
+    assert source.min() < 0
+    torch.testing.assert_close(schedule.icdf(u), source.clamp(min=0))
+    inside = source > 0
+    torch.testing.assert_close(schedule.cdf(source[inside]), u[inside], atol=1e-9, rtol=0)
+    below = 1 - scipy_stats.beta(1.5, 1).cdf(0.999)
+    at = torch.tensor([-1e-9, 0.0], dtype=torch.float64)
+    torch.testing.assert_close(schedule.cdf(at), torch.tensor([0.0, below], dtype=torch.float64))
+
+
+def test_groot_is_the_name_of_groot_n1_in_older_results():
+    assert (
+        parse_schedule("groot") == parse_schedule("groot-n1") and parse_schedule("groot").name == "groot-n1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def add(
     sampler: str = "euler",
     noise_seed: int = 0,
     from_end: bool = False,
+    draws: int = 1,
     **record: Any,
 ) -> None:
     """A model per seed that is right on the first, or last, so many of `n` examples."""
@@ -68,7 +69,7 @@ def add(
             "metrics": metrics, "examples": n, "model_calls": steps,
             "encode_seconds": 0.1, "decode_seconds": 0.1,
         }  # fmt: skip
-        evaluation = EvaluationRecord(sampler, steps, noise_seed)
+        evaluation = EvaluationRecord(sampler, steps, noise_seed, draws=draws)
         store.write_evaluation(training, evaluation, Evaluated(outcomes, details), {})
 
 
@@ -415,9 +416,31 @@ def test_conditions_choose_among_variants(out):
     assert pair.second == "beta (encoder=base, sampler=euler)"
 
 
+def test_draws_are_chosen_by_either_name_and_listed_where_none_is_chosen(out):
+    for draws in (16, 2, 8):
+        add(out, "uniform", [900 + draws, 901, 902], draws=draws)
+    assert refused(out, "uniform", "beta").endswith("matches several variants; add draws=1, 2, 8 or 16.")
+    for name in ("M", "draws"):
+        [pair] = compare(out, [f"uniform,{name}=8", "uniform,M=1"]).pairs
+        assert pair.first == "uniform (draws=8)" and pair.means[0] == pytest.approx(0.9037, abs=1e-4)
+    assert "unknown draws of uniform, '4'" in refused(out, "uniform,M=4", "beta")
+    assert "names a condition twice" in refused(out, "uniform,M=8,draws=8", "beta")
+
+
+def test_a_prediction_is_named_as_tables_do(out):
+    add(out, "uniform", [900, 909, 904], prediction="data")
+    [pair] = compare(out, ["data(uniform)", "uniform"]).pairs
+    assert pair.first == "data(uniform)"
+    for name in ("predict", "prediction"):
+        hint = "a selection names its prediction as tables do; write data(uniform)."
+        assert refused(out, f"uniform,{name}=data", "beta") == f"{name}=data: {hint}"
+    assert "; write uniform." in refused(out, "data(uniform),predict=velocity", "beta")
+    assert "; none of these like beta predicts data." in refused(out, "beta,predict=data", "edm")
+
+
 def test_variants_are_refused_even_where_no_seed_is_there_twice(out):
     add(out, "uniform", [900], first_seed=3, recipe={"batch_size": 16.0})
-    assert "add batch size=16 or 8" in refused(out, "uniform", "beta")
+    assert "add batch size=8 or 16" in refused(out, "uniform", "beta")
 
 
 def test_another_folder(out, tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toyflow.report.episode_tables import latency
-from toyflow.report.paired_tables import decodings_table, paired_by_setting, paired_decodings
+from toyflow.report.episode_tables import by_task, latency
+from toyflow.report.paired_tables import decodings_table, paired, paired_by_setting, paired_decodings
 from toyflow.report.results import Results
 from toyflow.stats import NEWCOMBE, crossed, equivalence_p, holm, mean_zero_p, over_seeds, paired_proportions
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -59,7 +59,8 @@ def test_a_plan_is_told_as_a_multiple_of_one_step(new):
     plan = {"K=1 M=8": times} if new else {"1": times}
     one_step = {"one_step": {"p50": 4.0, "p95": 5.0}} if new else {}
     each = {"p50": 1.0, "p95": 1.0}
-    view = latency(evaluated(latency_ms={"condition": each, "step": each, "plan": plan, **one_step})[2:3])
+    parts = {"condition": each, "step": {"p50": 5.0, "p95": 5.0}}
+    view = latency(evaluated(latency_ms={**parts, "plan": plan, **one_step})[2:3])
     assert view.columns[-1] == "/ one step" and view.rows[0][-1] == ("1.50" if new else "-")
     assert "6.00 (7.00)" in view.rows[0] and "K=1 M=8" in view.rows[0]
 
@@ -81,7 +82,8 @@ def judged(*differences: tuple[int, int], seeds: int = 3) -> pd.DataFrame:
                     "both_right": test.both, "only_K1_right": test.first_only,
                     "only_K10_right": test.second_only, "difference": test.difference.estimate,
                     "low_90": test.difference.low, "high_90": test.difference.high,
-                    "mcnemar_p": test.p_value, "margin": 0.02, "verdict": "", "by_example": by_example,
+                    "mcnemar_p": test.p_value, "margin": 0.02, "verdict": "",
+                    "by_example": pd.Series(by_example),
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
@@ -130,3 +132,38 @@ def test_the_interval_for_new_examples_stands_beside_that_over_seeds():
     row = paired_by_setting(table).iloc[0]
     expected = crossed(np.stack(table["by_example"]).astype(float), 0.90, (-1, 1))
     assert (row["crossed_low_90"], row["crossed_high_90"]) == (expected.low, expected.high)
+
+
+def test_times_of_a_busy_machine_are_marked_at_the_number():
+    times = {name: {"p50": p50, "p95": 40.0} for name, p50 in (("condition", 1.0), ("step", 5.0))}
+    view = latency(evaluated(latency_ms={**times, "plan": {"K=1": {"p50": 6.0, "p95": 7.0}}})[:1])
+    assert view.rows[0][-5:] == ["1.00 (40.00)*", "5.00 (40.00)*", "6.00 (7.00)*", "6.00*", "-"]
+    assert view.note.endswith("* machine not known to be idle: repeats of the same call differ widely.")
+
+
+def test_errors_stand_beside_the_counts():
+    task = {"task": 3, "hits": 48, "episodes": 49, "errors": 1}
+    trials = {"suite": "x", "replan": 5, "assets": "own"}
+    details = {
+        "examples": 49,
+        "errors": 1,
+        "tasks": [task],
+        "trials": trials,
+        "metrics": {"success": 48 / 49},
+    }
+    view = by_task(evaluated(**details)[:1])
+    assert view.rows[0][-2] == "48/49, 1 error" and view.rows[0][-1].endswith("], 1 error")
+    assert "no number counts them" in view.note
+
+
+def test_pairs_leave_out_what_ended_in_an_error(tmp_path):
+    class Crashed(Evaluation):
+        def outcomes(self) -> pd.DataFrame:
+            return super().outcomes().drop(index=7)
+
+    one, ten, *_ = evaluated()
+    lost = Crashed(one.folder, one.training, one.record, {**one.details, "errors": 1})
+    frame = pd.DataFrame({"label": ["uniform"] * 2, "variant": "", "seed": 0})
+    [row] = paired(Results(frame, [lost, ten], "success")).to_dict("records")
+    kept = [each.outcomes()["success"].drop(index=7, errors="ignore") > 0.5 for each in (one, ten)]
+    assert row["examples"] == 39 and row["both_right"] == int((kept[0] & kept[1]).sum())

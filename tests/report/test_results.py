@@ -3,6 +3,7 @@
 import doctest
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from toyflow.atomic import DamagedError, write_sealed
 from toyflow.errors import UsageError
 from toyflow.report import results as results_module
 from toyflow.report.evidence import ANY, Data, defaults_of, tidy
-from toyflow.report.results import Results, variants
+from toyflow.report.results import Results, load_results, variants
 from toyflow.report.style import in_lines
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining
@@ -40,6 +41,33 @@ def stored(task: str = "robot", **data: str) -> StoredEvaluation:
 )
 def test_a_fingerprint_is_told_only_where_the_name_does_not_tell(sets, told):
     assert variants([stored(dataset=name, fingerprint=content) for name, content in sets]) == told
+
+
+def renamed(label: str, name: str, content: str) -> StoredEvaluation:
+    evaluation = stored(fingerprint=content)
+    record = replace(evaluation.training.record, schedule=label)
+    return replace(
+        evaluation, training=replace(evaluation.training, record=record, details={"dataset": name})
+    )
+
+
+def test_a_data_set_that_was_renamed_is_one(monkeypatch, tmp_path):
+    made = [renamed("uniform", "a", "1"), renamed("beta", "b", "1"), renamed("beta", "c", "2")]
+    assert variants(made[1:]) == ["dataset=b", "dataset=c"], "records do not hold the name, and it is shown"
+    numbers = {"examples": 2, "encode_seconds": 0, "decode_seconds": 0}
+    made = [
+        replace(
+            each,
+            details={**each.details, **numbers},
+            training=replace(each.training, details={**each.training.details, "seconds": 1, "parameters": 1}),
+        )
+        for each in made
+    ]
+    monkeypatch.setattr(results_module, "_everything", lambda store: made)
+    frame = load_results(tmp_path).frame
+    assert set(zip(frame["label"], frame["variant"], strict=True)) == {
+        ("uniform", "dataset=a"), ("beta", "dataset=a"), ("beta", "dataset=c"),
+    }  # fmt: skip
 
 
 def test_an_option_that_older_results_do_not_have_tells_them_from_newer_ones():

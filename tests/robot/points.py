@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from toyflow.flow import Decoding
 
 SUITES = ("points", "slow", "clumsy", "hopeless", "blind")
-FAULTS = ("dies", "hangs", "raises")
-"""Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first. The environment
-variable `POINTS_FAULT` gives one to any suite."""
+FAULTS = ("dies", "hangs", "raises", "cracked")
+"""Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first. `cracked@FILE` dies in
+every episode from state 1 as long as there is no FILE. The environment variable `POINTS_FAULT` gives one to
+any suite."""
 
 REACH = 0.05
 """How far an action of 1 moves the point."""
@@ -56,6 +57,7 @@ class Points(Environment):
         self.task, self.image_size = self.tasks(suite)[task], image_size
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
+        self.state = init_state
         generator = np.random.default_rng(seed if init_state is None else init_state)
         self.point, self.goal = generator.uniform(-1, 1, (2, 2))
         self.blocked = self.kind == "hopeless" or (self.kind == "clumsy" and seed % 3 == 0)
@@ -84,7 +86,9 @@ class Points(Environment):
     def _go_wrong(self) -> None:
         if self.kind == "slow":
             time.sleep(0.01)
-        if self.flag and not Path(self.flag).exists():
+        if self.kind == "cracked" and self.state == 1 and not Path(self.flag).exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind != "cracked" and self.flag and not Path(self.flag).exists():
             Path(self.flag).touch()
             if self.kind == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -140,5 +144,5 @@ class StraightPlanner(Planner):
             chunks.append(chunk)
         return np.stack([np.array(chunks, np.float32)] * draws)
 
-    def latency(self) -> Latency:
-        return Latency(Times(0, 0), Times(0, 0), Times(0, 0))
+    def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:
+        return [Latency(Times(0, 0), Times(0, 0), Times(0, 0))] * len(decodings)

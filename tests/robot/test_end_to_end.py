@@ -15,6 +15,7 @@ pytest.importorskip("lerobot")
 
 from commands import start
 from faults.bench import inside
+from robot.corrections import rotate
 from robot.lerobot_policies import save_act, save_diffusion
 
 pytestmark = pytest.mark.slow
@@ -92,6 +93,33 @@ def test_more_states_extend_what_is_there(line):
     assert [path.parent.name for path in after.keys() - before.keys()].count("episodes") == 2
 
 
+def test_a_simulators_crash_says_nothing_of_the_policy_and_is_tried_again(line, tmp_path):
+    shutil.copytree(line.folder / "out", line.folder / "crash")
+    flag = tmp_path / "mended"
+    cell = checkpoint(line.folder, "crash")
+    command = (
+        "robot-eval", str(cell), *ON_POINTS, "--tasks", "0", "--states", "3", "--steps", "1,2",
+        "--noise-seed", "1", "--threads", "1",
+    )  # fmt: skip
+    done = line.apart(*command, POINTS_FAULT=f"cracked@{flag}")
+    assert done.returncode == 1 and "the same command tries them again" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "/2, 1 error" in done.stdout and "no number counts them" in " ".join(done.stdout.split())
+    assert "| 2 and 1 error of the simulator |" in (cell / "README.md").read_text()
+    pair = [f"shift:4,noise_seed=1,K={k}" for k in (1, 2)]
+    for words in (("report",), ("plot",), ("runs", "list"), ("compare", *pair)):
+        read = line(*words, "--out", "crash")
+        assert read.returncode == 0, read.stderr
+    assert "1 error left out" in read.stdout
+    before = times(line.folder / "crash")
+    flag.touch()
+    done = line.apart(*command, POINTS_FAULT=f"cracked@{flag}")
+    assert done.returncode == 0 and "1 error" not in done.stdout, done.stderr
+    new = times(line.folder / "crash").keys() - before.keys()
+    assert [path.parent.name for path in new] == ["episodes"] * 2, "one for each K"
+    assert "| 3 |" in (cell / "README.md").read_text()
+
+
 def test_episodes_on_a_cluster_go_as_they_do_here(line, ray_nodes):
     evaluated = []
     for out, where in (("here", ("--simulators", "1")), ("there", ray_nodes.options)):
@@ -119,6 +147,21 @@ def test_the_same_command_again_runs_nothing(line):
     assert done.returncode == 0 and "K = 1 against K = 10" in done.stdout
     assert "Nothing was filmed: all episodes are kept." in done.stdout
     assert "training" not in done.stdout and times(line.folder / "out") == before
+
+
+def test_data_that_were_renamed_are_the_same_and_corrected_pictures_are_not(line):
+    demos = shutil.copytree(line.folder / "demos", line.folder / "renamed")
+    (demos / "manifest.json").unlink()  # changed on purpose
+    shutil.copytree(line.folder / "out", line.folder / "corrected")
+    words = [{"demos": "renamed", "out": "corrected"}.get(word, word) for word in TRAIN]
+    before = times(line.folder / "corrected")
+    done = line(*words)
+    assert done.returncode == 0 and times(line.folder / "corrected") == before, done.stderr
+    rotate(demos)
+    done = line(*words, "--suite", "none")
+    assert done.returncode == 0, done.stderr
+    weights = [path.read_bytes() for path in line.folder.glob("corrected/cells/*/weights.safetensors")]
+    assert len(weights) == 2 and weights[0] != weights[1]
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(line, tmp_path):

@@ -1,12 +1,16 @@
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
+from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask
 from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Trained
 from toyflow.sweep.sweep_options import SweepOptions
 
 
@@ -17,6 +21,26 @@ def test_a_device_that_only_a_clusters_nodes_have_is_no_hindrance_at_the_driver(
     with pytest.raises(UsageError, match="--device cuda: this machine has none"):
         here.environment()
     assert replace(here, cluster=Cluster("auto", 1, 1)).environment()["device"] == "cpu"
+
+
+def test_a_policy_with_the_earlier_kind_of_fingerprint_is_not_taken_for_one_of_now(small, tmp_path, caplog):
+    where = str(small[0])
+    options = SweepOptions(
+        task="robot", schedules=("beta",), seeds=(0,), out=str(tmp_path),
+        set={"dataset": (where,), "suite": ("none",)},
+    )  # fmt: skip
+    [cell] = plan_sweep(options, RobotTask)
+    assert "dataset" not in cell.training.data, "a data set may be renamed"
+    runner = RobotRunner.from_options(RobotTask, options)
+    runner.prepare([cell.training])
+    assert not caplog.messages
+    known = {"dataset": "data", "fingerprint": open_data_set(where).earlier_fingerprint}
+    store = Store(tmp_path)
+    store.prepare()
+    store.write_training(replace(cell.training, data=known), Trained({}, pd.DataFrame(), {}), {})
+    runner.prepare([cell.training])
+    [line] = caplog.messages
+    assert line.startswith("1 of the policies to train are in") and "trained anew" in line
 
 
 def test_an_estimate_times_iterations_without_reading_images(small, tmp_path):

@@ -28,8 +28,7 @@ def still(small, tmp_path):
     statistics = json.loads(path.read_text())
     statistics["action"]["std"][1] = statistics["observation.state"]["std"][0] = 0.0
     path.write_text(json.dumps(statistics))
-    yield str(tmp_path / "still")
-    open_data_set.cache_clear()
+    return str(tmp_path / "still")
 
 
 def test_constant_dimensions_are_refused_by_name(still):
@@ -55,7 +54,6 @@ def test_a_study_knows_the_data_sets_of_variants(small, tmp_path):
     assert runner.data_sets == {open_data_set(here).fingerprint: here}  # the same content under two names
     info = tmp_path / "other" / "meta" / "info.json"
     info.write_text(info.read_text().replace('"fps": 10', '"fps": 5'))
-    open_data_set.cache_clear()
     runner = RobotRunner.from_options(
         RobotTask, SweepOptions(variants=({"dataset": here}, {"dataset": there}))
     )

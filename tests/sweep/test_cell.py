@@ -7,12 +7,12 @@ import torch
 from runners import StubRunner
 
 from toyflow.sweep.cell import run_cell
-from toyflow.sweep.events import Finished, Started, WarningRaised
+from toyflow.sweep.events import Finished, Incomplete, Started, WarningRaised
 from toyflow.sweep.plan import Cell
-from toyflow.sweep.records import TrainingRecord
+from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import RunContext
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import Trained
+from toyflow.sweep.stored import Evaluated, Trained
 
 RECORD = TrainingRecord("points", {}, "flow", "beta", "stratified", 0, {"iterations": 5})
 
@@ -26,6 +26,35 @@ class Warning_(StubRunner):
 
     def evaluate(self, training, evaluations, on_progress):
         yield from ()
+
+
+class Crashing(Warning_):
+    """Has no result for one example, at first."""
+
+    lost = 1
+
+    def train(self, record, on_progress):
+        return Trained({"w": torch.zeros(1)}, pd.DataFrame({"loss": [0.0]}), {})
+
+    def evaluate(self, training, evaluations, on_progress):
+        for _ in evaluations:
+            details = {"metrics": {"success": 0.5}, "errors": self.lost, "error_reasons": ["exited with 1"]}
+            yield Evaluated(pd.DataFrame({"success": [1, 0]}), {**details, "examples": 2, "episodes": 3})
+
+
+def test_a_cell_with_errors_says_so_and_is_not_done(tmp_path):
+    Store(tmp_path).prepare()
+    cell, runner = Cell(RECORD, (EvaluationRecord("euler", 1),), "beta"), Crashing()
+    events = []
+    run_cell(cell, runner, RunContext(str(tmp_path), {}), events.append)
+    assert isinstance(events[-1], Incomplete) and cell.missing(Store(tmp_path)) == cell
+    assert events[-1].message == (
+        "K=1: 50.0% (1 error). What ended in an error (exited with 1) is left out of these numbers; the same "
+        "command tries it again."
+    )
+    runner.lost = 0
+    run_cell(cell, runner, RunContext(str(tmp_path), {}), events.append)
+    assert events[-1] == Finished(RECORD.key, "K=1: 50.0%") and cell.missing(Store(tmp_path)) is None
 
 
 def test_warnings_are_events_of_their_cell(tmp_path, capfd):

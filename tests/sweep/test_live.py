@@ -29,7 +29,7 @@ def test_a_log_tells_now_and_then_how_far_a_cell_is(monkeypatch, every, lines):
     )
     if every == 0:
         assert told[1:4] == [
-            "beta seed 0: loss 0.1, 25 %",
-            "beta seed 0: loss 0.2, 50 %",
-            "beta seed 0: evaluating, 100 %",
+            "beta seed 0: loss 0.1, 25 % done",
+            "beta seed 0: loss 0.2, 50 % done",
+            "beta seed 0: evaluating, 100 % done",
         ]

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from toyflow.errors import UsageError
+from toyflow.sweep.methods import warn_of_unused
 from toyflow.sweep.plan import Grid, Setting, plan_cells, plan_sweep
 from toyflow.sweep.subject import ResolvedOptions
 from toyflow.sweep.sweep_options import SweepOptions
@@ -177,3 +178,85 @@ def test_choices_that_mean_nothing_are_refused_in_one_line(change, message):
     with pytest.raises(UsageError, match=message) as error:
         plan_cells(replace(GRID, **change))
     assert "\n" not in str(error.value)
+
+
+def planned(**values: object) -> dict[str, list[tuple[int, int]]]:
+    """(steps, draws) of the decodings of each cell, by the cell's label."""
+    options = SweepOptions().updated({"seeds": [0], "steps": [1], **values}, "preset x")
+    cells = plan_sweep(options)
+    assert len({cell.training.key for cell in cells}) == len({cell.label for cell in cells}) == len(cells)
+    return {cell.label: [(e.steps, e.draws) for e in cell.evaluations] for cell in cells}
+
+
+def test_a_sweep_with_parts_is_the_union_of_their_cells():
+    factorial = {"schedules": ["uniform", "shift:4"], "predict": ["velocity", "data"], "steps": [1, 10]}
+    controls = {"objectives": ["regression", "mip"], "steps": [1, 2, 4]}
+    again = {"schedules": ["uniform"], "draws": [1, 8]}
+    assert planned(parts=[factorial, controls, again]) == {
+        "uniform seed 0": [(1, 1), (10, 1), (1, 8)],
+        "data(uniform) seed 0": [(1, 1), (10, 1)],
+        "shift:4 seed 0": [(1, 1), (10, 1)],
+        "data(shift:4) seed 0": [(1, 1), (10, 1)],
+        "regression seed 0": [(1, 1)],
+        "mip seed 0": [(1, 1), (2, 1)],
+    }
+
+
+def test_each_objective_of_parts_has_its_own_learning_rate_and_seeds():
+    parts = [
+        {"schedules": ["beta"], "learning-rate": 0.002, "seeds": "0-1"},
+        {"objectives": ["mip"], "learning-rate": 0.001, "steps": [2], "seeds": [1]},
+    ]
+    assert list(planned(parts=parts)) == [
+        "beta learning-rate=0.002 seed 0",
+        "beta learning-rate=0.002 seed 1",
+        "mip learning-rate=0.001 seed 1",
+    ]
+
+
+def test_names_tell_cells_of_parts_apart_by_whatever_differs():
+    parts = [{"set": {"side": [3]}}, {"time-sampling": "iid"}, {"iterations": 50}]
+    assert list(planned(schedules=["beta"], set={"encoder": "small"}, parts=parts)) == [
+        "beta side=3 iterations=1000 times=stratified seed 0",
+        "beta side=4 iterations=1000 times=iid seed 0",
+        "beta side=4 iterations=50 times=stratified seed 0",
+    ]
+
+
+def test_a_choice_is_refused_only_if_no_part_has_a_use_for_it():
+    parts = [{"schedules": ["beta"]}, {"objectives": ["regression"]}]
+    wanted = {"predict": ["data"], "draws": [1, 2], "grid": ["shift:3"], "steps": [1]}
+    assert planned(parts=parts, **wanted) == {
+        "data(beta) seed 0": [(1, 1), (1, 2)],
+        "regression seed 0": [(1, 1)],
+    }
+    assert list(planned(parts=parts, steps=[10])) == ["beta seed 0"]
+    for choice in ({"predict": ["data"]}, {"draws": [2]}, {"steps": [10]}):
+        with pytest.raises(UsageError, match=r"regression (has no choice|decodes)"):
+            planned(parts=parts[1:], **choice)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"objectives": ["regression"], "schedules": ["beta"]},
+            "No schedule is used: regression trains without",
+        ),
+        ({"objectives": ["flow", "regression"], "schedules": ["beta"]}, ""),
+        (
+            {"objectives": ["flow", "mip", "meanflow"], "predict": ["velocity", "data"]},
+            "mip, meanflow have no choice of prediction, so --predict data does not change",
+        ),
+        (
+            {"schedules": ["beta", "regression"], "predict": ["data"]},
+            "regression has no choice of prediction",
+        ),
+        ({"parts": [{"predict": ["data"]}, {"objectives": ["regression"]}]}, ""),
+        ({"parts": [{"schedules": ["beta"]}, {"objectives": ["regression"]}]}, ""),
+        ({"predict": ["data"], "parts": [{}, {"objectives": ["regression"]}]}, "regression has no choice"),
+    ],
+)
+def test_names_without_use_are_warned_of(options, said, caplog):
+    warn_of_unused(SweepOptions().updated(options, "preset x"))
+    assert [message.startswith(said) for message in caplog.messages] == [True] * bool(said)

@@ -46,6 +46,57 @@ def test_every_preset_that_ships_can_be_planned_and_has_a_short_version(name, mo
     assert said.cost.startswith(f"{len(whole)} cell") and said.shows.endswith(".") and said.quick
 
 
+def check_decides(path: Path) -> None:
+    """Refuse a preset whose header does not say what would decide it: seeds, interval, and what would refute
+    it."""
+    said = notes(path).decides
+    assert said, f"{path.name}: its header has no paragraph `Decides:`"
+    lacking = [word for word in ("refuted", "interval", "seed") if word not in said.lower()]
+    assert not lacking, f"{path.name}: `Decides:` does not say anything of: {', '.join(lacking)}"
+
+
+@pytest.mark.parametrize("name", sorted(available_presets()))
+def test_every_preset_says_what_would_decide_it(name):
+    check_decides(available_presets()[name])
+
+
+AFTER_THEIR_FIRST_RUN = (
+    "attention",
+    "best",
+    "dial",
+    "objectives",
+    "paper-table-6",
+    *(f"finding-{n}" for n in range(1, 6)),
+)
+
+
+@pytest.mark.parametrize("name", AFTER_THEIR_FIRST_RUN)
+def test_what_was_written_after_the_first_run_says_so(name):
+    assert notes(available_presets()[name]).decides.startswith("Written after the first run.")
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("# Shows: this.\n# Cost: 2 cells.", "no paragraph `Decides:`"),
+        ("# Shows: this.\n# Decides:\n# Cost: 2 cells.", "no paragraph `Decides:`"),
+        (
+            "# Shows: this.\n\n# Decides: a 95 % interval over seeds; refuted below 0.",
+            "no paragraph `Decides:`",
+        ),
+        (
+            "# Decides: a minus b above 0 by the 95 % interval over seeds 0 to 2.",
+            "not say anything of: refuted",
+        ),
+    ],
+)
+def test_a_preset_that_decides_nothing_is_refused(tmp_path, header, words):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{header}\n\nsteps = [1]\n")
+    with pytest.raises(AssertionError, match=words):
+        check_decides(path)
+
+
 def test_a_presets_short_version_overrides_it(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("steps = [1, 2]\n[set]\nside = [2, 3]\n[quick]\nsteps = [1]\n")
@@ -79,7 +130,9 @@ def test_a_preset_nested_without_end_is_refused(tmp_path):
 def test_notes_are_the_paragraphs_above_the_options(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
-        "# toyflow sweep\n#\n# Cost: 2 cells,\n# first: a minute.\n# Shows: this.\n#\n# aside\n"
-        "\nsteps = [1]\n# First: no"
+        "# toyflow sweep\n#\n# Cost: 2 cells,\n# first: a minute.\n# Shows: this.\n"
+        "# Decides: a\n# contrast.\n#\n# aside\n\nsteps = [1]\n# First: no"
     )
-    assert notes(path) == Notes(shows="this.", cost="2 cells, first: a minute.", quick="", first="")
+    assert notes(path) == Notes(
+        shows="this.", decides="a contrast.", cost="2 cells, first: a minute.", quick="", first=""
+    )

@@ -6,9 +6,10 @@ import torch
 
 from toyflow.atomic import SEAL, DamagedError
 from toyflow.errors import UsageError
+from toyflow.stats import wilson
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import FORMAT, Store
-from toyflow.sweep.stored import Evaluated, Trained
+from toyflow.sweep.stored import Evaluated, Trained, on_common_examples
 
 TRAINING = TrainingRecord("points", {}, "flow", "beta", "stratified", 0, {"iterations": 5})
 ONE = EvaluationRecord("euler", 1)
@@ -37,6 +38,56 @@ def test_what_is_written_is_read_back(store):
     assert evaluation.record.key == ONE.key and evaluation.outcomes()["close"].tolist() == [1, 0, 1]
     assert store.has_training(TRAINING) and store.has_evaluation(TRAINING, ONE)
     assert not store.has_evaluation(TRAINING, EvaluationRecord("euler", 2))
+
+
+def with_errors(errors: int, **more) -> Evaluated:
+    outcomes = pd.DataFrame({"close": [1.0, None, 0.0], "error": [None, "exited with 1", None]})
+    counted = 3 - errors
+    details = {"metrics": {"close": 0.5}, "examples": counted, "errors": errors, **more}
+    return Evaluated(outcomes if errors else outcomes.fillna({"close": 1.0, "error": ""}), details)
+
+
+def test_a_decoding_with_errors_is_read_and_made_again(store):
+    two = EvaluationRecord("euler", 2)
+    store.write_evaluation(TRAINING, two, with_errors(1, episodes=3), ENVIRONMENT)
+    assert not store.has_evaluation(TRAINING, two)
+    _, stored = store.evaluations(store.training(TRAINING.key))
+    assert (stored.score, stored.details["examples"], stored.errors) == (0.5, 2, 1)
+    assert stored.outcomes()["close"].to_dict() == {0: 1.0, 2: 0.0}
+    store.write_evaluation(TRAINING, two, with_errors(0, episodes=3), ENVIRONMENT)
+    assert store.has_evaluation(TRAINING, two)
+    _, stored = store.evaluations(store.training(TRAINING.key))
+    assert stored.errors == 0 and {path.name for path in stored.folder.parent.iterdir()} == {ONE.key, two.key}
+
+
+def test_errors_that_older_results_count_as_not_solved_are_left_out(store):
+    """An action that is not finite was an error too, and is the policy's failure."""
+    two = EvaluationRecord("euler", 2)
+    outcomes = pd.DataFrame(
+        {
+            "success": [1, 0, 0, 0, 1],
+            "task": [0, 0, 0, 4, 4],
+            "error": [None, "exited with 1", "an action is not finite: [nan].", "hung", None],
+        }
+    )
+    tasks = [
+        {"task": task, "hits": 1, "episodes": n, "low": 0.0, "high": 1.0, "errors": n - 1}
+        for task, n in ((0, 3), (4, 2))
+    ]
+    details = {"metrics": {"success": 0.4}, "examples": 5, "errors": 3, "tasks": tasks}
+    store.write_evaluation(TRAINING, two, Evaluated(outcomes, details), ENVIRONMENT)
+    _, stored = store.evaluations(store.training(TRAINING.key))
+    assert (stored.errors, stored.details["examples"], stored.score) == (2, 3, pytest.approx(2 / 3))
+    first, last = stored.details["tasks"]
+    assert (first["hits"], first["episodes"], first["errors"]) == (1, 2, 1)
+    assert (last["hits"], last["episodes"], last["errors"]) == (1, 1, 1) and last["low"] == wilson(1, 1).low
+    assert len(stored.outcomes()) == 3
+
+
+def test_pairs_are_of_the_examples_that_both_have(store):
+    one, other = pd.DataFrame({"a": [1, 2, 3]}), pd.DataFrame({"a": [4, 5, 6]})
+    pair = on_common_examples(one.drop(index=0), other.drop(index=2))
+    assert [each["a"].tolist() for each in pair] == [[2], [5]]
 
 
 def test_nothing_is_pickled(store):

@@ -49,6 +49,9 @@ def test_numbers_of_the_recipe_are_one_or_several(given):
         ({"steps": ""}, "--steps must be whole numbers"),
         ({"seeds": "-1"}, "--seeds must be whole numbers"),
         ({"seeds": "5-2"}, "range 5-2 is empty"),
+        ({"draws": "1,3"}, r"--draws must be 1 or even \(pairs of noise x0, -x0\), got 3.$"),
+        ({"draws": "0"}, "--draws must be 1 or even"),
+        ({"draws": "1-8"}, "got 3. A range has odd numbers, too; list them instead: 1,2,4,8."),
         ({"schedules": ","}, "--schedules is empty"),
         ({"jobs": 0}, "--jobs must be a whole number of 1 or more"),
         ({"iterations": -3}, "--iterations must be"),
@@ -75,6 +78,22 @@ def test_bad_flags_are_named(values, words):
         ("steps = [", "is not TOML"),
         ("steps = []", "steps is empty"),
         ('seeds = "0-9999999999"', "is longer than"),
+        ("parts = [1]", r"preset bad: parts must be tables of options, \[\[parts\]\], got \[1\]"),
+        ("[parts]\nsteps = 1", r"parts must be tables of options, \[\[parts\]\], got {'steps': 1}"),
+        (
+            "[[parts]]\n[[parts]]\nstepps = 1",
+            "unknown key in part 2 of preset bad 'stepps'. Did you mean 'steps'",
+        ),
+        ("[[parts]]\nsteps = [1.5]", "part 1 of preset bad: steps must be whole numbers"),
+        (
+            '[[parts]]\nout = "there"',
+            r"part 1 of preset bad sets out, which is one for all parts: set it above",
+        ),
+        ("[[parts]]\njobs = 2", "sets jobs, which"),
+        ("[[parts]]\nthreads = 2", "sets threads, which"),
+        ('[[parts]]\ntask = "dial"', "sets task, which"),
+        ('[[parts]]\ndata-dir = "here"', "sets data-dir, which"),
+        ("[[parts]]\n[[parts.parts]]\nsteps = 1", "sets parts, which"),
     ],
 )
 def test_bad_presets_are_named(tmp_path, text, words):
@@ -126,3 +145,49 @@ def test_whatever_set_is_given_it_is_settings_or_refused(words):
 def test_an_option_that_is_set_twice_is_refused():
     with pytest.raises(UsageError, match="--set side is given twice; write side=VALUE,VALUE"):
         SweepOptions().updated({"set": ["side=2", "side=3"]}, "flags")
+
+
+PARTED = """
+seeds = "0-2"
+out = "results/x"
+[set]
+side = [2, 3]
+[[parts]]
+schedules = ["uniform"]
+set = { encoder = "small" }
+[[parts]]
+objectives = ["mip"]
+steps = [2]
+[quick]
+seeds = [0]
+"""
+
+
+def parted(tmp_path, text: str = "", quick: bool = False) -> SweepOptions:
+    path = tmp_path / "parted.toml"
+    path.write_text(PARTED + text)
+    return SweepOptions().updated(load_preset(str(path), quick), "preset parted")
+
+
+def test_parts_have_the_options_above_them_and_their_own(tmp_path):
+    first, second = parted(tmp_path).parts
+    assert first.seeds == second.seeds == (0, 1, 2) and first.out == second.out == "results/x"
+    assert first.set == {"side": ("2", "3"), "encoder": ("small",)} and second.set == {"side": ("2", "3")}
+    assert (first.schedules, first.objectives) == (("uniform",), ("flow",))
+    assert (second.schedules, second.objectives, second.steps) == (None, ("mip",), (2,))
+
+
+def test_flags_override_every_part(tmp_path):
+    options = parted(tmp_path).updated({"steps": "1,4", "set": ["side=4"], "out": "there"}, "flags")
+    assert options.out == "there"
+    assert [(part.steps, part.set["side"], part.seeds) for part in options.parts] == [
+        ((1, 4), ("4",), (0, 1, 2))
+    ] * 2
+
+
+def test_a_short_version_keeps_the_parts_or_has_its_own(tmp_path):
+    short = parted(tmp_path, quick=True)
+    assert [part.seeds for part in short.parts] == [(0,), (0,)]
+    own = parted(tmp_path, "[[quick.parts]]\nsteps = [1]\n", quick=True)
+    assert [(part.steps, part.objectives) for part in own.parts] == [((1,), ("flow",))]
+    assert parted(tmp_path, "parts = []", quick=True).parts == ()

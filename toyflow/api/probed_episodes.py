@@ -52,4 +52,4 @@ def held_out_of(training: StoredTraining, data: DataSet) -> list[int]:
 
 def is_of_training(training: StoredTraining, data: DataSet) -> bool:
     """Whether toyflow trained the policy on this data set."""
-    return "dataset_path" in training.details and training.record.data.get("fingerprint") == data.fingerprint
+    return "dataset_path" in training.details and data.is_of(training.record.data)

@@ -32,6 +32,7 @@ from toyflow.robot.simulation.trial_options import WHOLE_HORIZON, TrialOptions
 from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.decodings import Decodable, Decodings
+from toyflow.sweep.events import Incomplete
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
 from toyflow.sweep.plan import Cell, objective_of, plan_sweep
@@ -282,9 +283,9 @@ def export_checkpoint(checkpoint: Path, folder: Path, console: Console) -> None:
 def _run(cell: Cell, runner: RobotRunner, out: str, console: Console) -> None:
     store = Store(out)
     kept = cell.missing(store) is None
-    failed = run_missing([cell], runner, store, LocalExecutor(1), show_on(console))
-    if failed:
-        raise ToyflowError(f"{failed[0].message} What is finished is kept.")
+    failed = next(iter(run_missing([cell], runner, store, LocalExecutor(1), show_on(console))), None)
+    if failed and not isinstance(failed, Incomplete):
+        raise ToyflowError(f"{failed.message} What is finished is kept.")
     with store.try_claim(cell.training) as claimed:
         if claimed:  # again: a kill may have come between the last result and this; else the other one will
             runner.finish(store, cell.training.key)
@@ -301,3 +302,8 @@ def _run(cell: Cell, runner: RobotRunner, out: str, console: Console) -> None:
         console.print("Nothing was filmed: all episodes are kept. robot-eval --noise-seed 1 runs others.")
     if films:
         console.print(f"{len(films)} videos: {escape(str(films[0].parent))}")
+    if failed:
+        raise ToyflowError(
+            "episodes ended in an error, which says nothing of the policy: the numbers leave them out, and "
+            "the same command tries them again."
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from toyflow.machine import choose_device
 from toyflow.report.results import Results, load_results
 from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.executors import DebugExecutor
-from toyflow.sweep.plan import Cell, plan_sweep, warn_of_unused_schedules
+from toyflow.sweep.methods import warn_of_unused
+from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import run_missing
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
@@ -42,10 +42,8 @@ def plan_study(
     subject: Any = load_subject(options.task) if task is None else task
     if task is not None:
         check_instance(task)
-    chosen = {**options.set, **{key: (value,) for key, value in (model or {}).items()}}
-    if isinstance(subject, Task):
-        chosen |= {key: (value,) for key, value in subject.data.record().items()}
-    return plan_sweep(replace(options, set=chosen), subject)
+    chosen = {**(model or {}), **(subject.data.record() if isinstance(subject, Task) else {})}
+    return plan_sweep(options.with_set({name: (value,) for name, value in chosen.items()}), subject)
 
 
 def check_instance(task: Any) -> None:
@@ -128,7 +126,7 @@ def run_study(
         "run_study",
     )
     cells = plan_study(options, task, model)
-    warn_of_unused_schedules(options, cells)
+    warn_of_unused(options)
     store = Store(out)
     runner = ToyRunner(task.name, choose_device(device), threads, task)
     for failed in run_missing(cells, runner, store, DebugExecutor(), _failures):

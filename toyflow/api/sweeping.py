@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow.errors import ToyflowError
+from toyflow.sweep.events import Incomplete
 from toyflow.sweep.executors import executor_of
-from toyflow.sweep.plan import Cell, plan_sweep, warn_of_unused_schedules
+from toyflow.sweep.methods import warn_of_unused
+from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.preview import print_plan
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.runner import make_runner
@@ -43,7 +45,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     runner = make_runner(subject, options)
     executor = executor_of(options)
     out = escape(str(store.root))
-    warn_of_unused_schedules(options, cells)
+    warn_of_unused(options)
     if dry_run:
         print_plan(cells, runner, store, executor, console)
         return
@@ -61,7 +63,9 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         at_once = min(executor.jobs(), len(missing))
         console.print(f"{part} into {out}: {at_once} at a time, {threads}, on {executor.place(runner)}")
 
-    failed = len(run_missing(cells, runner, store, executor, show_on(console), announce))
+    failures = run_missing(cells, runner, store, executor, show_on(console), announce)
+    incomplete = sum(isinstance(failure, Incomplete) for failure in failures)
+    failed = len(failures) - incomplete
     if not started:
         console.print(f"all {len(cells)} cells are already in {out}")
     if failed < started or started < len(cells):
@@ -70,8 +74,10 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
         with console.status("reading results"):
             results = load_results(store, cells)
         print_tables(results, console)
-    if failed:
-        raise ToyflowError(f"{failed} of {started} cells failed; the same command tries them again.")
+    if failures:
+        kinds = ((failed, "failed"), (incomplete, "have errors, which are left out of the numbers"))
+        said = " and ".join(f"{count} of {started} cells {what}" for count, what in kinds if count)
+        raise ToyflowError(f"{said}; the same command tries them again.")
     console.print(f"\nFigures: [bold]toyflow plot --out {out}[/]")
 
 

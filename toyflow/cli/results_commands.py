@@ -260,7 +260,7 @@ def _probe_policy(
             "--dataset D."
         )
     from toyflow.api.probing_policies import probe_policy  # imports torch
-    from toyflow.parsing import parse_numbers, parse_steps
+    from toyflow.parsing import parse_draws, parse_numbers, parse_steps
     from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
 
     with progress("probing") as on_progress:
@@ -268,7 +268,7 @@ def _probe_policy(
             policies[0], dataset,
             episodes=None if episodes is None else parse_numbers(episodes, "--episodes"),
             steps=None if steps is None else parse_steps(steps, "--steps"),
-            draws=None if draws is None else parse_numbers(draws, "--draws"),
+            draws=None if draws is None else parse_draws(draws, "--draws"),
             examples=examples, device=device, threads=threads, fps=fps, rename=rename, out=out,
             on_progress=on_progress,
         )  # fmt: skip

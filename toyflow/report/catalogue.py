@@ -62,16 +62,17 @@ def _options(sets: tuple[type[OptionSet], ...]) -> str:
 
 
 def presets_table() -> Table:
-    """A line per preset: what it shows, and what it and its short version cost."""
+    """A line per preset: what it shows, what would decide it, and what it and its short version cost."""
     table = Table(title="presets", title_justify="left", show_lines=True)
     table.add_column("name", no_wrap=True)
-    table.add_column("what it shows", ratio=3)
+    table.add_column("what it shows, and what decides it", ratio=3)
     table.add_column("what it costs", ratio=2)
     for name, path in available_presets().items():
         said = notes(path)
+        decides = f"\n[bold]decides:[/] {escape(said.decides)}" if said.decides else ""
         first = f"\n[dim]first:[/] {escape(said.first)}" if said.first else ""
         quick = f"\n[bold]--quick:[/] {escape(said.quick)}" if said.quick else ""
-        table.add_row(name, escape(said.shows) + first, escape(said.cost) + quick)
+        table.add_row(name, escape(said.shows) + decides + first, escape(said.cost) + quick)
     table.caption = (
         "toyflow sweep --preset NAME, and --quick for the short version; the files are in experiments/"
     )

@@ -16,7 +16,7 @@ from toyflow.report.selection import Selection, Selector, select, values_that_va
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.records import TEST_SET
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation, errors_in_words, on_common_examples
 from toyflow.sweep.subject import options_of
 
 
@@ -253,7 +253,7 @@ def _check_comparable(a: Selection, b: Selection, metric: str) -> None:
             **_options_of_examples(e),
             "test set": e.record.test_set,
             "noise seed": str(e.record.noise_seed),
-            "number of examples": str(e.details["examples"]),
+            "number of examples": str(e.details["examples"] + e.errors),
         }
         for _, e in evaluations
     ]
@@ -274,14 +274,14 @@ def _options_of_examples(evaluation: StoredEvaluation) -> dict[str, str]:
     """The data options, which decide the examples of a task's own test set. None for other test sets, such as
     a simulator's: their name says it all, and the options are those of the training data, which may
     differ."""
-    return options_of(evaluation.training.record)[0] if evaluation.record.test_set == TEST_SET else {}
+    return options_of(evaluation.training)[0] if evaluation.record.test_set == TEST_SET else {}
 
 
 def _mcnemar(a: Selection, b: Selection, seeds: Iterable[int], metric: str) -> dict[int, stats.PairedTest]:
     """McNemar's test by seed; empty for a metric that does not say of each example whether it is right."""
     tests: dict[int, stats.PairedTest] = {}
     for seed in seeds:
-        outcomes = [selection.by_seed[seed].outcomes() for selection in (a, b)]
+        outcomes = on_common_examples(*(selection.by_seed[seed].outcomes() for selection in (a, b)))
         if all(metric in each and each[metric].isin([0, 1]).all() for each in outcomes):
             tests[seed] = stats.paired_proportions(*(each[metric].to_numpy() > 0.5 for each in outcomes))
     return tests
@@ -295,6 +295,8 @@ def _names(a: Selection, b: Selection) -> tuple[str, str, str]:
     for selection in (a, b):
         shown = telling | {name for name, _ in selection.selector.conditions}
         told = [f"{name}={value}" for name, value in selection.description.items() if name in shown - {"K"}]
+        if errors := sum(evaluation.errors for evaluation in selection.by_seed.values()):
+            told.append(f"{errors_in_words(errors)} left out")
         if a.selector.folder != b.selector.folder:
             told.append(f"in {selection.selector.folder}")
         name = selection.selector.label + (f" ({', '.join(told)})" if told else "")

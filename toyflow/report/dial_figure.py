@@ -50,7 +50,7 @@ def dial_figure(results: Results) -> Figure | None:
     if len({_kind(evaluation) for evaluation in evaluations}) != 1:
         return None
     frame = results.frame[plain]
-    data = pd.DataFrame([options_of(e.training.record)[0] for e in evaluations], index=frame.index)
+    data = pd.DataFrame([options_of(e.training)[0] for e in evaluations], index=frame.index)
     frame = frame.join(data.astype({"certainty": float}))
     frame = frame[frame["steps"].isin((FEWEST, MOST))]
     if frame.empty or frame["certainty"].nunique() < 2:

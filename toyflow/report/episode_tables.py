@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -10,7 +11,11 @@ from rich.table import Table
 from toyflow import stats
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results, variants
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation, errors_in_words
+from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
+
+NONE = "-"
+"""A cell of a terminal's table where a value is not known."""
 
 
 def robot_views(results: Results) -> list[TableView]:
@@ -28,9 +33,10 @@ def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
     rows = []
     for name, evaluation in zip(names, evaluations, strict=True):
         details = evaluation.details
-        found = {row["task"]: f"{row['hits']}/{row['episodes']}" for row in details["tasks"]}
+        found = {row["task"]: _solved(row) for row in details["tasks"]}
         interval = stats.wilson(round(evaluation.score * details["examples"]), details["examples"])
         whole = f"{interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
+        whole += f", {errors_in_words(evaluation.errors)}" if evaluation.errors else ""
         rows.append([*name, *(found.get(task, "") for task in tasks), whole])
     columns = [*_heads(names), *(f"task {task}" for task in tasks), "all [95 %]"]
     return TableView(
@@ -41,21 +47,22 @@ def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
 def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
     """A row per model and decoding: milliseconds of the condition, of a step, of a plan and of its parts'
     sum, T_condition + K T_step; and the plan as a multiple of one step of one draw."""
-    names, rows = _names(evaluations), []
-    for name, evaluation in zip(names, evaluations, strict=True):
+    names, doubts, rows = _names(evaluations), timing_doubts(evaluations), []
+    for name, evaluation, doubt in zip(names, evaluations, doubts, strict=True):
         times = evaluation.details["latency_ms"]
-        [plan] = times["plan"].values()  # by the number of steps in older results
+        plan = plan_of(times)
         parts = (times["condition"], times["step"], plan)
         told = (f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)
         sum_of_parts = times["condition"]["p50"] + evaluation.details["model_calls"] * times["step"]["p50"]
         one_step = times.get("one_step")  # older results have none
-        ratio = f"{plan['p50'] / one_step['p50']:.2f}" if one_step else "-"
-        rows.append([*name, *told, f"{sum_of_parts:.2f}", ratio])
+        ratio = f"{plan['p50'] / one_step['p50']:.2f}" if one_step else NONE
+        cells = [*told, f"{sum_of_parts:.2f}", ratio]
+        rows.append([*name, *(cell + MARK if doubt and cell != NONE else cell for cell in cells)])
     devices = {str(evaluation.environment.get("device_name")): None for evaluation in evaluations}
     note = (
         f"One observation, weights loaded and warm, on {', '.join(devices)}. Last column: the plan as a "
-        "multiple of one in one step of one draw, timed in turns with it."
-    )
+        f"multiple of one in one step of one draw, timed in turns with it. {doubts_in_words(doubts)}"
+    ).strip()
     columns = [*_heads(names), "condition", "step", "plan", "condition + steps", "/ one step"]
     return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 5, note)
 
@@ -89,6 +96,13 @@ def _heads(names: Sequence[Sequence[str]]) -> list[str]:
     return ["schedule", *(["variant"] if len(names[0]) > 3 else []), "seed", "decoding"]
 
 
+def _solved(row: Mapping[str, Any]) -> str:
+    """`48/49, 1 error`."""
+    return f"{row['hits']}/{row['episodes']}" + (
+        f", {errors_in_words(row['errors'])}" if row["errors"] else ""
+    )
+
+
 def _notes(evaluations: Sequence[StoredEvaluation]) -> str:
     """What a reader of these scores has to know: where, how often the policy looked, and what went wrong."""
     trials = [evaluation.details["trials"] for evaluation in evaluations]
@@ -97,9 +111,11 @@ def _notes(evaluations: Sequence[StoredEvaluation]) -> str:
     said = [f"Suite {suites}, official initial states; the policy plans anew after {replan} actions."]
     if any(each["assets"] != "own" for each in trials):
         said.append("STAND-IN ASSETS: these are not the suite's scores.")
-    errors = sum(evaluation.details["errors"] for evaluation in evaluations)
-    if errors:
+    if any(evaluation.errors for evaluation in evaluations):
         said.append(
-            f"{errors} episodes ended in an error (simulator, or non-finite action) and count as not solved."
+            "Errors are the simulator's and say nothing of the policy: no number counts them. The same "
+            "command again runs those episodes anew."
         )
+    if blown := sum(evaluation.details.get("not_finite", 0) for evaluation in evaluations):
+        said.append(f"{blown} episodes ended as the policy planned an action that is not finite: not solved.")
     return " ".join(said)

@@ -18,7 +18,7 @@ from toyflow import stats
 from toyflow.flow.anatomy import MEASURES
 from toyflow.report.results import UNIFORM_GRID, Results, by_example, prediction_of, task_of
 from toyflow.report.tables import MANY, MARGIN
-from toyflow.sweep.plan import VELOCITY
+from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.records import RECIPE_VERSION
 from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.subject import load_subject

@@ -14,9 +14,10 @@ from toyflow.errors import ToyflowError
 from toyflow.report import paired_tables, tables
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
-from toyflow.sweep.plan import VELOCITY
-from toyflow.sweep.stored import StoredTraining
+from toyflow.sweep.methods import VELOCITY
+from toyflow.sweep.stored import StoredTraining, errors_in_words
 from toyflow.sweep.subject import options_of
+from toyflow.sweep.timing_doubts import MARK, doubts_in_words
 
 NONE = "\u2013"
 """A table's cell where a value is not known or does not apply."""
@@ -68,7 +69,8 @@ def scores(results: Results) -> TableView:
 def _percent(row: pd.Series) -> str:
     """`88.2 [86.7, 89.7]`."""
     score, low, high = (100 * row[column] for column in ("score", "low_95", "high_95"))
-    return f"{score:.1f} [{low:.1f}, {high:.1f}]"
+    beside = f", {errors_in_words(row['errors'])}" if row["errors"] else ""
+    return f"{score:.1f} [{low:.1f}, {high:.1f}]{beside}"
 
 
 def one_against_many(results: Results) -> Iterable[TableView]:
@@ -183,14 +185,16 @@ def costs(results: Results) -> TableView:
         cells = [
             NONE if np.isnan(means[name]) else write(means[name]) for name, (_, write) in columns.items()
         ]
+        if any(group["timing_doubt"]):
+            cells[-1] += MARK
         rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])
     of_draws = " once and all draws" if frame["draws"].max() > 1 else ""
     note = (
         "Means over seeds, so that scores can be read at equal cost. NFE: model calls to decode. Passes: "
         "model calls per training example. Operations are counted on the model, decoding per example with "
-        f"its condition encoded{of_draws}; times are of the machines below, busy or not. {NONE}: not "
-        "recorded."
-    )
+        f"its condition encoded{of_draws}; times are of the machines below. {NONE}: not recorded. "
+        f"{doubts_in_words(frame['timing_doubt'])}"
+    ).strip()
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]
     return TableView("Cost beside score", heads, rows, len(names), note)
 
@@ -199,7 +203,7 @@ def configuration(results: Results, trainings: Sequence[StoredTraining]) -> Tabl
     """What was run."""
     records = [training.record for training in trainings]
     decodings = [evaluation.record for evaluation in results.evaluations]
-    options = [options_of(record) for record in records]
+    options = [options_of(training) for training in trainings]
     values: dict[str, Iterable[Any]] = {
         "task": [record.task for record in records],
         "schedules": results.frame["label"].unique(),

@@ -15,7 +15,7 @@ from rich.table import Table
 from toyflow import stats
 from toyflow.report.results import CELL, Results, variants
 from toyflow.report.tables import MANY, MARGIN, shown_p
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation, on_common_examples
 
 MOST_MODELS = 20
 """Most models of one schedule that a table lists; with more it has a line over all seeds only."""
@@ -41,7 +41,7 @@ def paired(results: Results, few: int = 1, many: int = MANY, margin: float = MAR
     - `difference`, the score in `few` steps minus that in `many`; `low_90`, `high_90`, its 90 % interval
     - `mcnemar_p`, of McNemar's exact test; `margin`, of equivalence; `verdict` on this one model, not
       adjusted for others (see `verdict`)
-    - `by_example`, an array: 1 where only the few steps are right, -1 where only the many are, else 0
+    - `by_example`, a series by example: 1 where only the few steps are right, -1 where only the many are
 
     Raises:
         DamagedError: a file of outcomes is missing or altered.
@@ -97,7 +97,8 @@ def _pair(
     results: Results, one: StoredEvaluation, other: StoredEvaluation, names: Sequence[str], margin: float
 ) -> dict[str, Any]:
     """McNemar's test and the difference of two decodings on the same examples, as columns of `paired`."""
-    right, others = (each.outcomes()[results.metric].to_numpy() > 0.5 for each in (one, other))
+    common = on_common_examples(one.outcomes(), other.outcomes())
+    right, others = (each[results.metric].to_numpy() > 0.5 for each in common)
     test = stats.paired_proportions(right, others)
     return {
         "examples": test.examples,
@@ -114,7 +115,7 @@ def _pair(
             if (right | others).any()
             else NONE_RIGHT
         ),
-        "by_example": right.astype(np.int8) - others,
+        "by_example": pd.Series(right.astype(np.int8) - others, common[0].index),
     }
 
 
@@ -160,9 +161,9 @@ def _over_seeds(group: pd.DataFrame) -> dict[str, Any]:
     tests, margin = [_test(row) for _, row in group.iterrows()], group["margin"].iloc[0]
     p_value = stats.mean_zero_p(group["difference"].tolist())
     of_equivalence = partial(stats.difference_over_seeds, tests)
-    table = group["by_example"].tolist()
-    alike = len({len(row) for row in table}) == 1
-    crossed = stats.crossed(np.stack(table).astype(float), 0.90, (-1.0, 1.0)) if alike else None
+    table = pd.concat(group["by_example"].tolist(), axis=1, join="inner").to_numpy(float).T
+    alike = len({row.size for row in group["by_example"]}) == 1
+    crossed = stats.crossed(table, 0.90, (-1.0, 1.0)) if alike else None
     return _setting(
         f"all {len(group)}",
         stats.difference_over_seeds(tests),

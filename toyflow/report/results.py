@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from jaxtyping import Float
 from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
-from toyflow.sweep.plan import VELOCITY, Cell
+from toyflow.sweep.methods import VELOCITY
+from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import OUTCOMES, StoredEvaluation
 from toyflow.sweep.subject import options_of
+from toyflow.sweep.timing_doubts import timing_doubts
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
@@ -70,9 +72,11 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
       the choice; `sampler`, None for an objective that needs none; `grid` and `draws` of the decoding
     - `variant`: in words, what else differs among these results; "" where nothing does
     - `seed`; `steps`, which is K; `model_calls`, the NFE
-    - `score`, the mean of the headline metric: `score` = `hits` / `examples`
+    - `score`, the mean of the headline metric: `score` = `hits` / `examples`; `errors`, test
+      examples beside these that have no result
     - a column per metric of the task: a mean over examples, or a set metric, computed on all samples together
-    - `encode_seconds`, `decode_seconds` of the whole test set; `training_seconds`; `parameters`
+    - `encode_seconds`, `decode_seconds` of the whole test set, and `timing_doubt`, why these may be those of
+      a busy machine, or ""; `training_seconds`; `parameters`
     - `key`, which names the trained model's folder in `cells/`
 
     >>> results = load_results("results/reference/finding-1")
@@ -109,8 +113,10 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
         raise UsageError(
             f"{store.root} holds results of several tasks, {', '.join(tasks)}; keep one folder per task."
         )
+    stored = _with_one_name(stored)
     frame = pd.DataFrame([_row(evaluation) for evaluation in stored])
     frame.insert(1, "variant", variants(stored))
+    frame["timing_doubt"] = timing_doubts(stored)
     frame["rank"] = [rank(evaluation) for evaluation in stored]
     frame["place"] = frame["variant"].map(in_number_order)
     order = frame.sort_values(["place", "rank", "label", "seed", "steps"], kind="stable").index
@@ -177,15 +183,15 @@ def by_example(
 ) -> Float[np.ndarray, "evaluations examples"] | None:
     """The metric of each example, a row per decoding, checked; the headline where `metric` is None.
 
-    None where the outcomes are not stored, the metric is computed on all samples together, or the decodings
-    have different numbers of examples.
+    None where the outcomes are not stored, the metric is computed on all samples together, examples have no
+    result (which would have to be left out of all), or the decodings have different numbers of examples.
 
     Raises:
         DamagedError: a file of outcomes is altered.
     """
     rows = []
     for evaluation in evaluations:
-        if not (evaluation.folder / OUTCOMES).is_file():
+        if evaluation.errors or not (evaluation.folder / OUTCOMES).is_file():
             return None
         outcomes = evaluation.outcomes()
         name = metric or next(iter(evaluation.details["metrics"]))
@@ -221,6 +227,20 @@ def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) ->
 
 def _of_recipe(evaluation: StoredEvaluation) -> Iterable[str]:
     return evaluation.training.record.recipe_texts
+
+
+def _with_one_name(stored: Sequence[StoredEvaluation]) -> list[StoredEvaluation]:
+    """The same, with one name for a data set that was renamed between trainings: the fingerprint, which
+    records hold, says that it is the same."""
+    names: dict[str, str] = {}
+    named: list[StoredEvaluation] = []
+    for evaluation in stored:
+        training = evaluation.training
+        if "dataset" in training.details:
+            name = names.setdefault(training.record.data["fingerprint"], training.details["dataset"])
+            training = replace(training, details={**training.details, "dataset": name})
+        named.append(replace(evaluation, training=training))
+    return named
 
 
 def _everything(store: Store) -> Iterable[StoredEvaluation]:
@@ -264,6 +284,7 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "score": evaluation.score,
         "hits": round(evaluation.score * details["examples"]),
         "examples": details["examples"],
+        "errors": evaluation.errors,
         **details["metrics"],
         "model_calls": details["model_calls"],
         "encode_seconds": details["encode_seconds"],
@@ -284,7 +305,7 @@ def prediction_of(record: TrainingRecord) -> str | None:
 def description(evaluation: StoredEvaluation) -> dict[str, Any]:
     """All that tells one result from another besides schedule, seed and steps."""
     record = evaluation.training.record
-    data, model = options_of(record)
+    data, model = options_of(evaluation.training)
     described = {
         **data,
         **model,

@@ -13,8 +13,7 @@ from toyflow.atomic import DamagedError
 from toyflow.report.results import UNIFORM_GRID
 from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
 from toyflow.sweep.plan import varied_options
-from toyflow.sweep.records import TrainingRecord
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
 from toyflow.sweep.subject import options_of
 
 
@@ -35,25 +34,29 @@ def cells_table(out: Path) -> Table:
             cells[key] = training, list(store.evaluations(training))
         except DamagedError as error:
             cells[key] = error
-    whole = [cell[0].record for cell in cells.values() if not isinstance(cell, DamagedError)]
-    told = varied_options([_options(record) for record in whole])
+    whole = [cell[0] for cell in cells.values() if not isinstance(cell, DamagedError)]
+    told = varied_options([_options(training) for training in whole])
     for key, cell in cells.items():
         if isinstance(cell, DamagedError):
             table.add_row(key, "[red]damaged[/]", "", "", escape(str(cell)), "", "")
             continue
         training, evaluations = cell
-        record, options = training.record, _options(training.record)
+        record, options = training.record, _options(training)
         shown = ", ".join(f"{name}={value}" for name, value in options.items() if name in told)
-        scores = ", ".join(f"{e.record.label}: {e.score:.1%}" for e in evaluations)
+        scores = ", ".join(f"{e.record.label}: {e.score:.1%}{_errors(e)}" for e in evaluations)
         megabytes = sum(f.stat().st_size for f in training.folder.rglob("*") if f.is_file()) / 1e6
         row = (key, record.label, shown, str(record.seed), scores, f"{training.details['seconds']:.0f}")
         table.add_row(*map(escape, row), f"{megabytes:.1f}")
     return table
 
 
-def _options(record: TrainingRecord) -> dict[str, str]:
-    data, model = options_of(record)
-    return {**data, **model, **record.recipe_texts}
+def _errors(evaluation: StoredEvaluation) -> str:
+    return f" ({errors_in_words(evaluation.errors)})" if evaluation.errors else ""
+
+
+def _options(training: StoredTraining) -> dict[str, str]:
+    data, model = options_of(training)
+    return {**data, **model, **training.record.recipe_texts}
 
 
 def show_cell(out: Path, key: str) -> tuple[Group, bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import Results, description
+from toyflow.report.results import Results, description, in_number_order, prediction_of
 from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.sweep_options import RECIPE_NUMBERS
 
@@ -74,6 +74,7 @@ def select(results: Results, selector: Selector) -> Selection:
     for name, wanted in (*selector.conditions, ("K", str(selector.steps))):
         values = {has[name] for has, _ in found if name in has}
         if not values:
+            _refuse_prediction(results, label, name, wanted)
             raise unknown(f"condition on {label},", name, {known for has, _ in found for known in has})
         found = [(has, e) for has, e in found if name in has and _alike(has[name], wanted)]
         if not found and name == "K":
@@ -83,15 +84,34 @@ def select(results: Results, selector: Selector) -> Selection:
             raise unknown(f"{name} of {label},", wanted, values)
     choices = values_that_vary([has for has, _ in found])
     if choices:
-        several = ", ".join(f"{name}={' or '.join(values)}" for name, values in choices.items())
+        several = ", ".join(f"{name}={_either(values)}" for name, values in choices.items())
         raise UsageError(f"{named} at K = {selector.steps} matches several variants; add {several}.")
     return Selection(selector, found[0][0], {e.training.record.seed: e for _, e in found})
 
 
 def _condition(name: str) -> str:
-    """What a description calls it: K for steps, and a number of the recipe also by the name of its flag."""
+    """What a description calls it: K for steps, draws for the M of tables, and a number of the recipe also
+    by the name of its flag."""
     of_recipe = name.replace("-", "_") in RECIPE_NUMBERS
-    return "K" if name == "steps" else re.sub("[-_]" if of_recipe else "_", " ", name)
+    short = {"steps": "K", "M": "draws"}
+    return short.get(name) or re.sub("[-_]" if of_recipe else "_", " ", name)
+
+
+def _refuse_prediction(results: Results, label: str, name: str, wanted: str) -> None:
+    """Raise UsageError with the label that has it, where a condition names what the network predicts."""
+    if name not in ("predict", "prediction"):
+        return
+    records = [evaluation.training.record for evaluation in results.evaluations]
+    alike = {(record.objective, record.schedule) for record in records if record.label == label}
+    labels = {r.label for r in records if (r.objective, r.schedule) in alike and prediction_of(r) == wanted}
+    said = f"write {_either(sorted(labels))}" if labels else f"none of these like {label} predicts {wanted}"
+    raise UsageError(f"{name}={wanted}: a selection names its prediction as tables do; {said}.")
+
+
+def _either(values: Sequence[str]) -> str:
+    """`1, 2 or 8`."""
+    *rest, last = values
+    return f"{', '.join(rest)} or {last}" if rest else last
 
 
 def _described(evaluation: StoredEvaluation) -> dict[str, str]:
@@ -110,5 +130,5 @@ def _alike(value: str, wanted: str) -> bool:
 def values_that_vary(described: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     """The values, by name, of what is not the same in all descriptions."""
     names = dict.fromkeys(name for has in described for name in has)
-    values = {name: sorted({has.get(name, "none") for has in described}) for name in names}
+    values = {n: sorted({has.get(n, "none") for has in described}, key=in_number_order) for n in names}
     return {name: found for name, found in values.items() if len(found) > 1}

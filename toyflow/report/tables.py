@@ -12,7 +12,7 @@ from rich.table import Table
 
 from toyflow import stats
 from toyflow.report.results import CELL, Results, by_example
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation, errors_in_words
 
 MARGIN = 0.02
 """Two scores within this of each other count as equivalent, unless said otherwise."""
@@ -34,9 +34,10 @@ def summary(results: Results, examples: bool = False) -> pd.DataFrame:
       `interval`, what that speaks of and its method (see `toyflow.stats.proportion_over_seeds`)
     - with `examples`, `crossed_low_95` and `crossed_high_95`: the interval for new seeds and new examples
       (see `toyflow.stats.crossed`), empty with one seed
+    - `errors`, the number of test examples of all seeds without a result, of which no number knows
     - a column per other metric, its mean over seeds
     - `model_calls`, the NFE; `encode_ms_per_example`, `decode_ms_per_example`, `training_seconds`, means over
-      seeds
+      seeds; `timing_doubt`, why these ms may be those of a busy machine, or ""
 
     Args:
         results: of a results folder.
@@ -61,10 +62,12 @@ def summary(results: Results, examples: bool = False) -> pd.DataFrame:
                 "high_95": interval.high,
                 "interval": interval.method,
                 **(_crossed_score([results.evaluations[place] for place in group.index]) if examples else {}),
+                "errors": int(group["errors"].sum()),
                 **extra,
                 "model_calls": int(group["model_calls"].iloc[0]),
                 "encode_ms_per_example": 1000 * (group["encode_seconds"] / group["examples"]).mean(),
                 "decode_ms_per_example": 1000 * (group["decode_seconds"] / group["examples"]).mean(),
+                "timing_doubt": "; ".join(dict.fromkeys(filter(None, group["timing_doubt"]))),
                 "training_seconds": group["training_seconds"].mean(),
             }
         )
@@ -116,7 +119,8 @@ def _other_metrics(results: Results) -> list[str]:
 
 
 def _estimate(row: pd.Series) -> str:
-    return f"{100 * row['score']:.1f}\n[dim]{100 * row['low_95']:.1f}-{100 * row['high_95']:.1f}[/]"
+    beside = f"\n[yellow]{errors_in_words(row['errors'])}[/]" if row["errors"] else ""
+    return f"{100 * row['score']:.1f}\n[dim]{100 * row['low_95']:.1f}-{100 * row['high_95']:.1f}[/]{beside}"
 
 
 def in_words(name: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 WARM_UP = 5
 REPEATS = 40
 MOST_SECONDS = 20.0
-"""Repeats end early after so long, but not before `WARM_UP` of them."""
+"""Seconds that timing one decoding takes at most, about."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,16 @@ class Latency:
     one_step: Times | None = None
 
 
-def timed(calls: Mapping[str, Callable[[], object]], synchronise: Callable[[], None]) -> dict[str, Times]:
+def timed(
+    calls: Mapping[str, Callable[[], object]],
+    synchronise: Callable[[], None],
+    most_seconds: float = MOST_SECONDS,
+) -> dict[str, Times]:
     """Times of each call by name, measured in turns, so that a busy moment of the machine affects all alike.
 
     Args:
         synchronise: waits until the device has finished.
+        most_seconds: repeats end early after so long, but not before `WARM_UP` of them.
     """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
@@ -64,6 +69,6 @@ def timed(calls: Mapping[str, Callable[[], object]], synchronise: Callable[[], N
             call()
             synchronise()
             taken[name].append(time.perf_counter() - began)
-        if repeat > WARM_UP and time.perf_counter() - start > MOST_SECONDS:
+        if repeat > WARM_UP and time.perf_counter() - start > most_seconds:
             break
     return {name: Times.of(seconds[WARM_UP:]) for name, seconds in taken.items()}

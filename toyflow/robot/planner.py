@@ -53,8 +53,8 @@ class Planner(ABC):
     ...     def answers(self, observations, seeds, draws):
     ...         one = np.stack([np.tile(each.state, (self.horizon, 1)) for each in observations])
     ...         return np.stack([one] * draws)
-    ...     def latency(self):
-    ...         return Latency(Times(0, 0), Times(0, 0), Times(0, 0))
+    ...     def latencies(self, decodings):
+    ...         return [Latency(Times(0, 0), Times(0, 0), Times(0, 0))] * len(decodings)
     >>> planner = Still()
     >>> planner.set_decoding(Decoding(steps=1, draws=2))
     >>> planner.plan([planner.any_observation()], seeds=[0]).shape
@@ -139,8 +139,17 @@ class Planner(ABC):
         return any_observation(self.interface, self.image_size, self.history)
 
     @abstractmethod
+    def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:
+        """Measure how long a plan of one observation takes, and its parts, for each of these decodings; takes
+        seconds. All are timed in turns, so that a busy moment of the machine affects all alike.
+
+        Raises:
+            UsageError: the policy cannot decode so.
+        """
+
     def latency(self) -> Latency:
-        """Measure how long a plan of one observation takes, and its parts; takes seconds."""
+        """`latencies` of the present decoding."""
+        return self.latencies([self.decoding])[0]
 
 
 def any_observation(interface: Interface, image_size: int, history: int = 1) -> Observation:

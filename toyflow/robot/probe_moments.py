@@ -44,11 +44,11 @@ def bench_of(
     if where is None and "dataset_path" not in training.details:
         raise UsageError(f"policy {training.record.key} does not know its data: name them with --data-dir.")
     data = open_data_set(where or training.details["dataset_path"])
-    asked = training.record.data.get("fingerprint")
-    if data.fingerprint != asked and "imported" not in training.details:
+    trained_on = data.is_of(training.record.data)
+    if not trained_on and "imported" not in training.details:
         raise UsageError(
             f"{data.where} is not what {training.record.key} was trained on (fingerprint {data.fingerprint}, "
-            f"not {asked}); name that with --data-dir."
+            f"not {training.record.data.get('fingerprint')}); name that with --data-dir."
         )
     policy, _ = load_policy(training)
     held_out = held_out_episodes(data.episodes, Demonstrations.parse(training.record.data).hold_out)
@@ -68,7 +68,7 @@ def bench_of(
         close = (sample - test.target).abs()[..., : policy.spec.interface.action_dim] < TOLERANCE
         return close.flatten(1).all(1).float()
 
-    if data.fingerprint != asked:
+    if not trained_on:
         origin = "frames that may be of training"
     else:
         origin = "held-out episodes" if held_out else "frames of training"

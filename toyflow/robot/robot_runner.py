@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,8 +17,9 @@ import torch
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.machine import choose_device, cores, device_name
+from toyflow.machine_load import LoadMeter
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import demo_source, open_data_set
+from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.planner import Planner
@@ -29,19 +31,21 @@ from toyflow.robot.policy_opening import open_planner
 from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.evaluation import Run, by_task, evaluate_policy
+from toyflow.robot.simulation.evaluation import Run, counts, evaluate_policy
 from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
 from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.runner import Estimate, OnProgress, Runner, Seconds
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import Evaluated, StoredTraining, Trained
+from toyflow.sweep.stored import Evaluated, StoredTraining, Trained, errors_in_words
 from toyflow.sweep.subject import Subject
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.sweep.timing import iteration_seconds
 from toyflow.training import Bench, CurvePoint, PolicyRecipe, measure_cost
 from toyflow.training.process_group import SINGLE, ProcessGroup
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ class RobotRunner(Runner):
             "held_out_episodes": sorted(held_out_episodes(data.episodes, held_out)),
             "prompts": list(data.prompts),
             "made_of": source.as_dict() if (source := demo_source(self._place(record))) else {},
+            "dataset": short_name(data.where),
             "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
         }
         return Trained(dict(weights_of(trainer)), pd.DataFrame(trainer.curve.rows()), details)
@@ -159,19 +164,23 @@ class RobotRunner(Runner):
         """Run every evaluation's episodes: the same initial states and noise for each decoding."""
         torch.set_num_threads(self.threads)
         planner = open_planner(training, self._device)
-        for record in evaluations:
+        load = LoadMeter(self.threads)
+        latencies = planner.latencies([record.decoding for record in evaluations])
+        timed_under = load.load()
+        for record, latency in zip(evaluations, latencies, strict=True):
             trials = Trials.parse(record.test_set)
             interface = load_environment(trials.environment).interface
             interface.check_serves(planner.interface, trials.environment)
             planner.set_decoding(record.decoding)
-            latency = planner.latency()
             planner.stage_seconds.clear()
 
             def on_episode(
                 done: int, total: int, outcomes: Sequence[EpisodeOutcome], label: str = record.label
             ) -> None:
                 right = sum(outcome.success for outcome in outcomes)
-                on_progress("evaluating", done, total, f"{label}: {right} of {done} solved")
+                lost = sum(outcome.error is not None for outcome in outcomes)
+                beside = f", {errors_in_words(lost)}" if lost else ""
+                on_progress("evaluating", done, total, f"{label}: {right} of {done - lost} solved{beside}")
 
             workers: set[str] = set()
             outcomes = evaluate_policy(
@@ -179,15 +188,13 @@ class RobotRunner(Runner):
                 self._run(training, planner, record, workers), self.videos, on_episode,
             )  # fmt: skip
             details = {
-                "metrics": {"success": float(outcomes["success"].mean())},
-                "examples": len(outcomes),
-                "errors": int(outcomes["error"].notna().sum()),
+                **counts(outcomes),
                 "model_calls": planner.model_calls,
                 "encode_seconds": planner.stage_seconds["condition"],
                 "decode_seconds": planner.stage_seconds["decoding"],
+                **({"load": asdict(timed_under)} if timed_under else {}),
                 "latency_ms": {**asdict(latency), "plan": {record.label: asdict(latency.plan)}},
                 "trials": vars(trials),
-                "tasks": by_task(outcomes),
                 **({"workers": sorted(workers)} if workers else {}),
             }
             yield Evaluated(outcomes, details)
@@ -217,6 +224,13 @@ class RobotRunner(Runner):
         for record in {record.alike: record for record in records}.values():
             with torch.device("meta"):
                 build_policy(record, self._data_set(record))
+        if earlier := [record for record in records if self._was_trained_earlier(record, store)]:
+            LOG.warning(
+                "%d of the policies to train are in %s already, under the earlier kind of fingerprint, which "
+                "did not cover pictures and prompts, so nobody can tell whether they saw the data as it is "
+                "now. They are trained anew; the earlier ones stay and are reported beside.",
+                len(earlier), store.root,
+            )  # fmt: skip
 
     def environment(self) -> dict[str, Any]:
         """The device, its threads and precision, and how many processes and parts share a batch."""
@@ -276,10 +290,16 @@ class RobotRunner(Runner):
             raise UsageError("name the demonstrations to train on: --dataset FOLDER_OR_HUB_NAME.")
         return self.data_sets[fingerprint]
 
+    def _was_trained_earlier(self, record: TrainingRecord, store: Store) -> bool:
+        """Whether `store` has this training under the data set's name and `earlier_fingerprint`."""
+        data = self._data_set(record)
+        known = {"dataset": short_name(data.where), "fingerprint": data.earlier_fingerprint}
+        return store.has_training(replace(record, data={**record.data, **known}))
+
     def _data_set(self, record: TrainingRecord) -> DataSet:
         """The data set of `record`. Raises UsageError where this machine has another one under its name."""
         data = open_data_set(self._place(record))
-        if data.fingerprint != record.data["fingerprint"]:
+        if not data.is_of(record.data):
             raise UsageError(
                 f"data set {data.where} has changed, or is another one here: its fingerprint is "
                 f"{data.fingerprint}, not {record.data['fingerprint']}."

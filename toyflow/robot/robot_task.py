@@ -54,10 +54,12 @@ class RobotTask(Subject):
         if trials:
             simulator = load_environment(trials.environment)
             simulator.interface.check_serves(policy_interface(data, policy), trials.environment)
+        told = {name: value for name, value in asked.record().items() if name != "dataset"}
         return ResolvedOptions(
-            {**asked.record(), "dataset": short_name(where), "fingerprint": data.fingerprint},
+            {**told, "fingerprint": data.fingerprint},
             policy.record(),
             str(trials) if trials else "",
+            {"fingerprint": f"dataset={short_name(where)}"},
         )
 
     @classmethod

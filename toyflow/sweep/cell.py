@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from toyflow.sweep.events import Event, Finished, Progress, Started, Waiting, WarningRaised
+from toyflow.sweep.events import Event, Finished, Incomplete, Progress, Started, Waiting, WarningRaised
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.runner import RunContext, Runner
 from toyflow.sweep.store import Store
+from toyflow.sweep.stored import StoredEvaluation, errors_in_words
 
 
 def run_cell(cell: Cell, runner: Runner, context: RunContext, send: Callable[[Event], None]) -> None:
@@ -25,7 +26,7 @@ def run_cell(cell: Cell, runner: Runner, context: RunContext, send: Callable[[Ev
             send(Started(key))
         complete(cell, runner, store, context.environment, send)
         runner.finish(store, key)
-    send(Finished(key, summary(cell, store)))
+    send(ending(cell, store))
 
 
 def complete(
@@ -62,8 +63,22 @@ def _warnings_as_events(key: str, send: Callable[[Event], None]) -> Iterator[Non
         logger.propagate = before
 
 
-def summary(cell: Cell, store: Store) -> str:
-    """The scores of a cell that is complete, in words."""
+def ending(cell: Cell, store: Store) -> Finished | Incomplete:
+    """The last event of a cell that was completed: its scores in words, and its errors, if any."""
     asked = {evaluation.key for evaluation in cell.evaluations}
     stored = store.evaluations(store.training(cell.training.key))
-    return ", ".join(f"{e.record.label}: {e.score:.1%}" for e in stored if e.record.key in asked)
+    found = [evaluation for evaluation in stored if evaluation.record.key in asked]
+    scores = ", ".join(_score(evaluation) for evaluation in found)
+    if not any(evaluation.errors for evaluation in found):
+        return Finished(cell.training.key, scores)
+    why = next(reason for evaluation in found for reason in evaluation.details.get("error_reasons", ("",)))
+    return Incomplete(
+        cell.training.key,
+        f"{scores}. What ended in an error ({why}) is left out of these numbers; the same command tries it "
+        "again.",
+    )
+
+
+def _score(evaluation: StoredEvaluation) -> str:
+    beside = f" ({errors_in_words(evaluation.errors)})" if evaluation.errors else ""
+    return f"{evaluation.record.label}: {evaluation.score:.1%}{beside}"

@@ -70,3 +70,8 @@ class Failed(Event):
     message: str
     traceback: str = ""
     """The traceback for the cell's log; empty where the message says all that a user needs."""
+
+
+@dataclass(frozen=True)
+class Incomplete(Failed):
+    """The cell is complete in the store but for test examples that ended in an error, as `message` says."""

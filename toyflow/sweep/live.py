@@ -73,7 +73,8 @@ class _Lines:
             now = time.monotonic()
             if now - self.told.setdefault(event.key, now) >= TOLD_EVERY:
                 self._tell(
-                    event.key, escape(f"{event.note or event.stage}, {100 * event.done // event.total} %")
+                    event.key,
+                    escape(f"{event.note or event.stage}, {100 * event.done // event.total} % done"),
                 )
 
     def _tell(self, key: str, words: str) -> None:
@@ -156,4 +157,6 @@ def _note(label: str, event: events.WarningRaised) -> str:
 def _ending(label: str, event: events.Finished | events.Failed) -> str:
     if isinstance(event, events.Finished):
         return f"[green]done[/]    {label}: {escape(event.summary)}"
+    if isinstance(event, events.Incomplete):
+        return f"[yellow]errors[/]  {label}: {escape(event.message)}"
     return f"[bold red]failed[/]  {label}: {escape(event.message)}"

@@ -3,27 +3,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from toyflow import plugins
 from toyflow.errors import UsageError
-from toyflow.flow import Objective, make_objective, parse_prediction, parse_schedule
+from toyflow.flow import Objective, make_objective, parse_schedule
 from toyflow.flow.schedules import TIME_SAMPLINGS
 from toyflow.optionset import number_text
 from toyflow.sweep.decodings import Decodable, Decodings
+from toyflow.sweep.methods import Method, check_predictions, listed, methods_of, unique
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import ResolvedOptions, Subject, load_subject
 from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES, RECIPE_NUMBERS, SweepOptions
-
-VELOCITY = "velocity"
-"""The default prediction, which records leave out."""
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,11 @@ class Setting(NamedTuple):
     options: ResolvedOptions
     recipe: Mapping[str, float]
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The options of data and model, as text."""
+        return {**self.options.data, **self.options.model}
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -79,10 +78,12 @@ class _Configuration(NamedTuple):
     name: str
     training: TrainingRecord
     evaluations: tuple[EvaluationRecord, ...]
+    seeds: Sequence[int]
 
 
-def plan_cells(grid: Grid) -> list[Cell]:
-    """The cells of a grid, seeds outermost, so that every schedule has a first result early.
+def plan_cells(*grids: Grid) -> list[Cell]:
+    """The cells of one grid or more, each once, seeds outermost, so that every schedule has a first result
+    early.
 
     An objective that takes no schedule gives one cell per seed, however many schedules there are. Among
     the schedules, the name of such an objective stands for that cell. In the same way an objective without
@@ -90,24 +91,46 @@ def plan_cells(grid: Grid) -> list[Cell]:
     objective cannot decode are left out. Settings that differ only in their test set share one model.
 
     Raises:
-        UsageError: a name or value that does not exist, no objective that has a use for it, or nothing left
-            to run.
+        UsageError: a name or value that does not exist, no objective of any grid that has a use for it, or
+            nothing left to run.
     """
+    for grid in grids:
+        _check(grid)
+    methods = [methods_of(g.objectives, g.schedules, g.predict, g.time_sampling) for g in grids]
+    every = [method.objective for of_grid in methods for method in of_grid]
+    check_predictions([name for grid in grids for name in grid.predict], every)
+    if not every or not any(grid.steps and grid.seeds for grid in grids):
+        raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
+    configurations = [
+        configuration
+        for grid, of_grid, told in zip(grids, methods, _told(grids), strict=True)
+        for configuration in _configurations(grid, of_grid, told, every)
+    ]
+    cells = _product(configurations)
+    if not cells:
+        able = {o.name: listed([k for k in range(1, 129) if o.can_decode(k)]) for o in every}
+        steps = listed(unique(k for grid in grids for k in grid.steps))
+        said = "; ".join(f"{name} decodes in {own}" for name, own in able.items())
+        raise UsageError(f"nothing to run in {steps} steps: {said}.")
+    return list(cells.values())
+
+
+def _check(grid: Grid) -> None:
     if grid.time_sampling not in TIME_SAMPLINGS:
         raise UsageError(f"time sampling is {' or '.join(TIME_SAMPLINGS)}, not {grid.time_sampling!r}.")
-    methods = _methods(grid)
-    decodings = Decodings(
-        grid.steps,
-        grid.samplers,
-        grid.grids,
-        grid.draws,
-        [Decodable.by(method.objective) for method in methods],
-    )
     for steps in grid.steps:
         if steps < 1:
             raise UsageError(f"--steps must be 1 or more, got {steps}.")
-    configurations: list[_Configuration] = []
-    for (setting, told), method in product(_told(grid), methods):
+
+
+def _configurations(
+    grid: Grid, methods: Sequence[Method], told: Sequence[list[str]], objectives: Sequence[Objective]
+) -> Iterator[_Configuration]:
+    """What a grid runs. `told` is what tells each of its settings from all others; `objectives` are those of
+    all grids."""
+    of = [Decodable.by(objective) for objective in objectives]
+    decodings = Decodings(grid.steps, grid.samplers, grid.grids, grid.draws, of)
+    for (setting, words), method in product(zip(grid.settings, told, strict=True), methods):
         options, on = setting.options, setting.options.test_set
         training = TrainingRecord(
             task=grid.task,
@@ -122,33 +145,31 @@ def plan_cells(grid: Grid) -> list[Cell]:
         )
         evaluations = decodings.records(Decodable.by(method.objective), on) if on else ()
         if evaluations or not on:
-            name = " ".join([training.label, *told])
-            configurations.append(_Configuration(name, training, evaluations))
-    cells = _product(configurations, _unique(grid.seeds))
-    if not (grid.steps and grid.seeds and methods):
-        raise UsageError("nothing to run: steps, seeds and schedules or objectives must each name something.")
-    if not cells:
-        named = {
-            each.objective.name: _listed([k for k in range(1, 129) if each.objective.can_decode(k)])
-            for each in methods
-        }
-        able = "; ".join(f"{name} decodes in {steps}" for name, steps in named.items())
-        raise UsageError(f"nothing to run in {_listed(grid.steps)} steps: {able}.")
-    return list(cells.values())
+            yield _Configuration(" ".join([training.label, *words]), training, evaluations, grid.seeds)
 
 
-def _told(grid: Grid) -> list[tuple[Setting, list[str]]]:
-    """The settings, each with what tells it from the others: options, and numbers of the recipe that are not
-    the same for all settings of equal options."""
-    every = [{**options.data, **options.model} for options, _ in grid.settings]
-    recipes = [_varying(recipe) for _, recipe in grid.settings]
+def _told(grids: Sequence[Grid]) -> list[list[list[str]]]:
+    """For each grid and setting what tells it from the others: options, numbers of the recipe that are not
+    the same for all settings of equal options, and the time sampling."""
+    settings = [setting for grid in grids for setting in grid.settings]
     alike: dict[str, list[Mapping[str, str]]] = {}
-    for options, recipe in zip(every, recipes, strict=True):
-        alike.setdefault(repr(options), []).append(recipe)
-    varied = varied_options(every).union(*map(varied_options, alike.values()))
+    for setting in settings:
+        alike.setdefault(repr(setting.texts), []).append(_varying(setting.recipe))
+    varied = varied_options([setting.texts for setting in settings]).union(
+        *map(varied_options, alike.values())
+    )
+    several_times = len({grid.time_sampling for grid in grids}) > 1
     return [
-        (setting, [f"{name}={text}" for name, text in {**options, **recipe}.items() if name in varied])
-        for setting, options, recipe in zip(grid.settings, every, recipes, strict=True)
+        [
+            [
+                setting.options.shown.get(name, f"{name}={text}")
+                for name, text in every.items()
+                if name in varied
+            ]
+            + [f"times={grid.time_sampling}"] * several_times
+            for every in ({**setting.texts, **_varying(setting.recipe)} for setting in grid.settings)
+        ]
+        for grid in grids
     ]
 
 
@@ -157,54 +178,49 @@ def _varying(recipe: Mapping[str, float]) -> dict[str, str]:
     return {name.replace("_", "-"): number_text(recipe[name]) for name in RECIPE_NUMBERS if name in recipe}
 
 
-def _product(configurations: Sequence[_Configuration], seeds: Sequence[int]) -> dict[str, Cell]:
+def _product(configurations: Sequence[_Configuration]) -> dict[str, Cell]:
     """The cells by key, seeds outermost."""
     cells: dict[str, Cell] = {}
-    for seed in seeds:
-        for name, of_any_seed, evaluations in configurations:
+    for seed in unique(seed for each in configurations for seed in each.seeds):
+        for name, of_any_seed, evaluations, seeds in configurations:
+            if seed not in seeds:
+                continue
             training = replace(of_any_seed, seed=seed)
             known = cells.get(training.key)
             if known is None:
                 cells[training.key] = Cell(training, evaluations, name)
             else:
-                every = dict.fromkeys(known.evaluations + evaluations)
-                cells[training.key] = replace(known, evaluations=tuple(every))
+                every = {evaluation.key: evaluation for evaluation in known.evaluations + evaluations}
+                cells[training.key] = replace(known, evaluations=tuple(every.values()))
     return cells
 
 
 def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = None) -> list[Cell]:
-    """The cells of `options`; `subject` stands in for the one that they name. Raises UsageError."""
+    """The cells of `options`, or of all of their parts; `subject` stands in for the one that they name.
+    Raises UsageError."""
     if subject is None:
         subject = load_subject(options.task)
-    return plan_cells(
-        Grid(
-            task=subject.identity(),
-            schedules=DEFAULT_SCHEDULES if options.schedules is None else options.schedules,
-            objectives=options.objectives,
-            steps=options.steps,
-            seeds=options.seeds,
-            samplers=options.samplers,
-            settings=[
-                Setting(chosen, subject.recipe(chosen.model, changes))
-                for chosen in map(subject.choose, options.choices())
-                for changes in options.recipes()
-            ],
-            time_sampling=options.time_sampling,
-            predict=options.predict,
-            grids=options.grid,
-            draws=options.draws,
-        )
+    return plan_cells(*(_grid(part, subject) for part in options.parts or (options,)))
+
+
+def _grid(options: SweepOptions, subject: type[Subject] | Subject) -> Grid:
+    return Grid(
+        task=subject.identity(),
+        schedules=DEFAULT_SCHEDULES if options.schedules is None else options.schedules,
+        objectives=options.objectives,
+        steps=options.steps,
+        seeds=options.seeds,
+        samplers=options.samplers,
+        settings=[
+            Setting(chosen, subject.recipe(chosen.model, changes))
+            for chosen in map(subject.choose, options.choices())
+            for changes in options.recipes()
+        ],
+        time_sampling=options.time_sampling,
+        predict=options.predict,
+        grids=options.grid,
+        draws=options.draws,
     )
-
-
-def warn_of_unused_schedules(options: SweepOptions, cells: Sequence[Cell]) -> None:
-    """Log the schedules that `options` name if none of its `cells` uses one. Defaults are not named."""
-    objectives = _unique(cell.training.objective for cell in cells)
-    unused = [name for name in _unique(options.schedules or ()) if name not in objectives]
-    if unused and not any(cell.training.schedule for cell in cells):
-        train, are = "trains" if len(objectives) == 1 else "train", "is" if len(unused) == 1 else "are"
-        names, schedules = _listed(objectives), _listed(unused)
-        LOG.warning(f"No schedule is used: {names} {train} without one, so {schedules} {are} left out.")
 
 
 def objective_of(record: TrainingRecord) -> Objective:
@@ -214,55 +230,7 @@ def objective_of(record: TrainingRecord) -> Objective:
     return make_objective(record.objective, schedule, times, record.prediction)
 
 
-class _Method(NamedTuple):
-    """An objective with its canonical schedule and prediction, which are None where it has no such choice, or
-    predicts the velocity."""
-
-    objective: Objective
-    schedule: str | None
-    prediction: str | None
-
-
-def _methods(grid: Grid) -> list[_Method]:
-    """The ways of training, each once, in the order asked for."""
-    names = list(_unique(grid.objectives))
-    schedules: list[str] = []
-    for name in grid.schedules:
-        is_objective = name in plugins.available("objectives") and name not in plugins.available("schedules")
-        if is_objective and not plugins.load("objectives", name).uses_schedule:
-            names.append(name)
-        else:
-            schedules.append(parse_schedule(name).name)
-    objectives = {name: plugins.load("objectives", name) for name in _unique(names)}
-    predictions = [parse_prediction(name).name for name in _unique(grid.predict)]
-    others = [name for name in predictions if name != VELOCITY]
-    if others and not any(objective.uses_prediction for objective in objectives.values()):
-        raise UsageError(
-            f"--predict {_listed(others)}: {_listed(objectives)} has no choice of prediction; flow, "
-            "consistency and shortcut have."
-        )
-    methods: list[_Method] = []
-    for name, objective in objectives.items():
-        over = product(
-            _unique(schedules) if objective.uses_schedule else [None],
-            _unique(predictions) if objective.uses_prediction else [VELOCITY],
-        )
-        for schedule, prediction in over:
-            times = parse_schedule(schedule) if schedule else None
-            says = None if prediction == VELOCITY else prediction
-            methods.append(_Method(make_objective(name, times, grid.time_sampling, says), schedule, says))
-    return methods
-
-
 def varied_options(options: Sequence[Mapping[str, str]]) -> set[str]:
     """Names of the options that are not the same everywhere."""
     names = {name for each in options for name in each}
     return {name for name in names if len({each.get(name) for each in options}) > 1}
-
-
-def _unique(items: Iterable[Any]) -> list[Any]:
-    return list(dict.fromkeys(items))
-
-
-def _listed(items: Iterable[Any]) -> str:
-    return ", ".join(map(str, items))

@@ -1,4 +1,19 @@
-"""Presets: the options of a sweep in a TOML file, with what it shows and costs in the comment above them."""
+"""Presets: the options of a sweep in a TOML file, with what it shows and costs in the comment above them.
+
+A preset of several sweeps in one folder has parts. Each has options of its own on top of those above it, and
+the sweep is the union of their cells:
+
+    seeds = "0-2"                       # of both
+    out = "results/rates"
+    [[parts]]
+    schedules = ["uniform", "shift:4"]
+    predict = ["velocity", "data"]
+    [[parts]]
+    objectives = ["mip"]
+    learning-rate = 0.002
+    [quick]
+    seeds = [0]                         # in the same parts; `parts` here would take their place
+"""
 
 from __future__ import annotations
 
@@ -14,6 +29,9 @@ class Notes:
     """What a preset's comment says of it: paragraphs that begin with `Shows:` and so on."""
 
     shows: str
+    decides: str
+    """What would decide it, and what would count as refuted: contrast, seeds, margin and interval. Written
+    before the run, or it says that it was not."""
     cost: str
     quick: str
     """Cost of the short version."""

@@ -116,8 +116,9 @@ class Store:
         return (self.training_folder(training) / MANIFEST).exists()
 
     def has_evaluation(self, training: TrainingRecord, evaluation: EvaluationRecord) -> bool:
-        """Whether the decoding was done; nothing is read."""
-        return (self.evaluation_folder(training, evaluation) / MANIFEST).exists()
+        """Whether the decoding was done, with a result for every test example."""
+        folder = self.evaluation_folder(training, evaluation)
+        return (folder / MANIFEST).exists() and not _errors_in(folder)
 
     @contextmanager
     def claim(self, training: TrainingRecord, on_wait: Callable[[], None]) -> Iterator[None]:
@@ -182,12 +183,14 @@ class Store:
         evaluated: Evaluated,
         environment: Mapping[str, Any],
     ) -> None:
-        """Keep a decoding, atomically."""
+        """Keep a decoding, atomically, in place of one with errors."""
         path = self.evaluation_folder(training, record)
         path.parent.mkdir(exist_ok=True)  # not its parents: a cell that was removed meanwhile stays removed
         with atomic_folder(path) as folder:
             evaluated.outcomes.to_csv(folder / OUTCOMES, index=False)
             write_json(folder / "config.json", _config(record, environment, evaluated))
+            if path.exists() and _errors_in(path):
+                _remove(path)
 
     def training(self, key: str) -> StoredTraining:
         """The trained model of this key, its configuration checked."""
@@ -207,9 +210,10 @@ class Store:
         found: list[StoredEvaluation] = []
         for folder in (training.folder / EVALUATIONS).glob("[!.]*"):
             config = _read_config(folder, EvaluationRecord)
-            found.append(
-                StoredEvaluation(folder, training, config["record"], config["details"], config["environment"])
+            stored = StoredEvaluation(
+                folder, training, config["record"], config["details"], config["environment"]
             )
+            found.append(stored.recounted())
 
         def order(stored: StoredEvaluation) -> tuple[Any, ...]:
             record = stored.record
@@ -226,9 +230,7 @@ class Store:
         except Timeout:
             raise UsageError(f"{folder} is being made by another process; stop that first.") from None
         with held:
-            hidden = part.with_name(f".{part.name}.removed")
-            remove_stale([hidden])
-            shutil.rmtree(part.rename(hidden))
+            _remove(part)
 
     def _check_format(self) -> None:
         path = self.root / "toyflow.json"
@@ -250,6 +252,20 @@ class Store:
                 "Use that toyflow or choose another --out; nothing was changed."
             )
         read_sealed(path, FORMAT_HINT)
+
+
+def _remove(part: Path) -> None:
+    hidden = part.with_name(f".{part.name}.removed")
+    remove_stale([hidden])
+    shutil.rmtree(part.rename(hidden))
+
+
+def _errors_in(evaluation: Path) -> bool:
+    """Whether a stored decoding counts errors. One that is damaged has none: whoever reads it reports it."""
+    try:
+        return bool(read_json(evaluation / "config.json")["details"].get("errors"))
+    except (DamagedError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _config(

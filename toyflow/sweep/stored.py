@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ WEIGHTS = "weights.safetensors"
 OUTCOMES = "outcomes.csv"
 EVALUATIONS = "evaluations"
 """Name of the folder of decodings within a trained model's folder."""
+
+NOT_FINITE = "is not finite"
+"""What errors of older results say where the policy failed by itself."""
 
 Code = Mapping[str, str]
 """Hashes of the code of a task and of plug-ins, by a name for messages (see `code_hash.py`)."""
@@ -38,7 +41,11 @@ class Trained:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The result of one decoding of the test set: `outcomes` has a row per example, a column per metric."""
+    """The result of one decoding of the test set: `outcomes` has a row per example, a column per metric.
+
+    An example may have no result, as where a simulator crashed: its column `error` says why. `details` then
+    count those as `errors`, and all else is of the `examples` that have a result.
+    """
 
     outcomes: pd.DataFrame
     details: dict[str, Any]
@@ -55,6 +62,13 @@ class StoredTraining:
     environment: Mapping[str, Any]
     details: Mapping[str, Any]
     code: Code | None = None
+
+    @property
+    def data_options(self) -> dict[str, str]:
+        """The data options of the record, and the name of the data set that its fingerprint stands for, which
+        is no part of what identifies a model: a data set may be renamed."""
+        name = self.details.get("dataset")
+        return {**({"dataset": name} if name else {}), **self.record.data}
 
     def weights(self) -> dict[str, Tensor]:
         """The weights, checked."""
@@ -92,9 +106,62 @@ class StoredEvaluation:
         """Mean of the headline metric, the first of the task's."""
         return next(iter(self.details["metrics"].values()))
 
+    @property
+    def errors(self) -> int:
+        """How many test examples have no result; no number of `details` knows of them."""
+        return self.details.get("errors", 0)
+
     def outcomes(self) -> pd.DataFrame:
-        """A row per test example, checked."""
-        return _read_table(self.folder, OUTCOMES)
+        """A row per test example that has a result, checked; the index is the number of the example."""
+        outcomes = _read_table(self.folder, OUTCOMES)
+        return outcomes if "error" not in outcomes else outcomes[~is_error(outcomes["error"])]
+
+    def recounted(self) -> StoredEvaluation:
+        """The same, its details without the errors that older results count as not solved."""
+        if not self.errors or "episodes" in self.details:
+            return self
+        counted = self.outcomes()
+        details = {**self.details, "examples": len(counted), "episodes": self.details["examples"]}
+        details["errors"] = details["episodes"] - len(counted)
+        details["metrics"] = {name: float(counted[name].mean()) for name in self.details["metrics"]}
+        details["tasks"] = [
+            {
+                **row,
+                "episodes": episodes,
+                "errors": row["episodes"] - episodes,
+                **wilson_bounds(row["hits"], episodes),
+            }
+            for row in self.details.get("tasks", ())
+            for episodes in [int((counted["task"] == row["task"]).sum())]
+        ]
+        return replace(self, details=details)
+
+
+def errors_in_words(count: int) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{count} error{'s' * (count != 1)}"
+
+
+def is_error(errors: pd.Series) -> pd.Series:
+    """Which rows of a column `error` have no result. An action that is not finite, which older results have
+    in it, is the policy's own failure: a result."""
+    return errors.notna() & ~errors.astype("string").str.contains(NOT_FINITE, regex=False, na=False)
+
+
+def wilson_bounds(hits: int, trials: int) -> dict[str, float]:
+    """`low` and `high` of Wilson's 95 % interval; from 0 to 1 where there is no trial."""
+    from toyflow.stats import wilson  # imports scipy, which planning does without
+
+    if not trials:
+        return {"low": 0.0, "high": 1.0}
+    interval = wilson(hits, trials)
+    return {"low": interval.low, "high": interval.high}
+
+
+def on_common_examples(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two tables of outcomes on the test examples of which both have a result, in the same order."""
+    common = one.index.intersection(other.index)
+    return one.loc[common], other.loc[common]
 
 
 def _read_table(folder: Path, name: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.optionset import OptionSet, check_names
 from toyflow.sweep.records import TEST_SET, TrainingRecord, name_of_task
+from toyflow.sweep.stored import StoredTraining
 
 
 class ResolvedOptions(NamedTuple):
@@ -20,6 +21,8 @@ class ResolvedOptions(NamedTuple):
     model: dict[str, str]
     test_set: str = TEST_SET
     """What is evaluated on, as an evaluation record names it; empty for training alone."""
+    shown: Mapping[str, str] = {}
+    """What names a cell in place of `OPTION=VALUE`, by option, where a value says nothing to people."""
 
 
 class Subject(ABC):
@@ -112,14 +115,16 @@ def check_current(subject: type[Subject]) -> None:
             )
 
 
-def options_of(record: TrainingRecord) -> tuple[dict[str, str], dict[str, str]]:
-    """(data options, model options) of `record`, with those that it leaves out as they are at their default
-    (`toyflow/optionset.py`, `added=True`). Where its task is not installed, what the record itself says."""
+def options_of(training: StoredTraining) -> tuple[dict[str, str], dict[str, str]]:
+    """(data options, model options) of a trained model, with those that its record leaves out as they are at
+    their default (`toyflow/optionset.py`, `added=True`). Where its task is not installed, what the record
+    itself says."""
+    data, model = training.data_options, dict(training.record.model)
     try:
-        subject = subject_of(record)
+        subject = subject_of(training.record)
     except ToyflowError:  # results are read without what made them
-        return dict(record.data), dict(record.model)
-    return _completed(record.data, subject.data_options), _completed(record.model, subject.model_options)
+        return data, model
+    return _completed(data, subject.data_options), _completed(model, subject.model_options)
 
 
 def _completed(texts: Mapping[str, str], options: type[OptionSet]) -> dict[str, str]:

@@ -9,12 +9,17 @@ from itertools import product
 from typing import Any
 
 from toyflow.errors import UsageError, unknown
-from toyflow.parsing import parse_numbers, parse_steps
+from toyflow.parsing import parse_draws, parse_numbers, parse_steps
 
 EXECUTORS = ("local", "debug", "ray")
 DEFAULT_SCHEDULES = ("beta", "uniform")
 RECIPE_NUMBERS = ("iterations", "batch_size", "learning_rate")
 """Numbers of a recipe that a sweep may vary."""
+OF_A_PART = (
+    "schedules", "objectives", "steps", "seeds", "samplers", "predict", "grid", "draws", "set", "variants",
+    "iterations", "batch_size", "learning_rate", "time_sampling",
+)  # fmt: skip
+"""What a part of a sweep may have of its own; the rest, such as `task` and `out`, is one for all parts."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class SweepOptions:
         threads: of each cell.
         data_dir: folder of data sets that toyflow does not carry.
         out: the results folder.
+        parts: sweeps of which this one is the union, each with options of its own on top of these; in presets
+            only, as tables `[[parts]]`. See `updated`.
     """
 
     task: str = "grid-to-sequence"
@@ -72,6 +79,7 @@ class SweepOptions:
     threads: int = 1
     data_dir: str | None = None
     out: str = "results/sweep"
+    parts: tuple[SweepOptions, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch_size", "learning_rate"):  # a single number is a list of one
@@ -82,9 +90,28 @@ class SweepOptions:
         """These options with `values` in their place; None leaves one as it is. `origin` is where they
         were written ("--steps" is for flags), for the message.
 
+        Parts that are there already get the values, too. `parts` among the values takes their place: tables
+        of options that each part has in place of those here. `set` adds up, option by option.
+
         Raises:
-            UsageError: an unknown key, or a value that does not fit it.
+            UsageError: an unknown key, a value that does not fit it, or a part with a key that is one for all
+                parts.
+
+        Example:
+            >>> parts = [{"objectives": ["mip"], "learning-rate": 0.002}, {"predict": ["velocity", "data"]}]
+            >>> options = SweepOptions().updated({"seeds": [0], "parts": parts}, "preset x")
+            >>> [part.seeds for part in options.updated({"seeds": "5-6"}, "flags").parts]
+            [(5, 6), (5, 6)]
         """
+        parsed = self._parsed(values, origin)
+        tables = parsed.pop("parts", None)
+        if tables is None:
+            return replace(self, **parsed, parts=tuple(part.updated(values, origin) for part in self.parts))
+        whole = replace(self, **parsed, parts=())
+        return replace(whole, parts=tuple(whole._part(table, origin, i) for i, table in enumerate(tables, 1)))
+
+    def _parsed(self, values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+        """Fields by name, from `values` as `updated` takes them."""
         names = {f.name for f in fields(self)}
         parsed: dict[str, Any] = {}
         for key, value in values.items():
@@ -96,7 +123,26 @@ class SweepOptions:
                 parsed[name] = _PARSERS[name](value, where)
         if "set" in parsed:
             parsed["set"] = {**self.set, **parsed["set"]}
+        return parsed
+
+    def _part(self, table: Mapping[str, Any], origin: str, number: int) -> SweepOptions:
+        """These options with those of a part's table, the `number`-th of its list."""
+        origin = f"part {number} of {origin}"
+        parsed = self._parsed(table, origin)
+        for key in table:
+            if key.replace("-", "_") not in OF_A_PART:
+                raise UsageError(f"{origin} sets {key}, which is one for all parts: set it above [[parts]].")
         return replace(self, **parsed)
+
+    def with_set(self, values: Mapping[str, tuple[str, ...]]) -> SweepOptions:
+        """These options, and their parts, with these values of the task's own options.
+
+        Example:
+            >>> SweepOptions(set={"side": ("2", "3")}).with_set({"side": ("4",)}).set
+            {'side': ('4',)}
+        """
+        parts = tuple(part.with_set(values) for part in self.parts)
+        return replace(self, set={**self.set, **values}, parts=parts)
 
     def choices(self) -> list[dict[str, str]]:
         """Every choice of the task's own options that is named: the product of `set`, under each variant."""
@@ -204,6 +250,13 @@ def _variants(value: Any, where: str) -> tuple[Mapping[str, str], ...]:
     return tuple({str(name): str(of) for name, of in variant.items()} for variant in value)
 
 
+def _parts(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
+    """A list of tables of options; an empty one stands for a sweep without parts."""
+    if not isinstance(value, list) or not all(isinstance(part, Mapping) for part in value):
+        raise UsageError(f"{where} must be tables of options, [[parts]], got {value!r}.")
+    return tuple(value)
+
+
 def _one_name(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{where} must be a name, got {value!r}.")
@@ -219,7 +272,7 @@ _PARSERS: dict[str, Any] = {
     "samplers": _names,
     "predict": _names,
     "grid": _names,
-    "draws": parse_numbers,
+    "draws": parse_draws,
     "set": _settings,
     "variants": _variants,
     "iterations": _each(_count),
@@ -235,4 +288,5 @@ _PARSERS: dict[str, Any] = {
     "threads": _count,
     "data_dir": _one_name,
     "out": _one_name,
+    "parts": _parts,
 }

@@ -10,6 +10,7 @@ import torch
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import choose_device, device_name
+from toyflow.machine_load import LoadMeter
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -105,7 +106,9 @@ class ToyRunner(Runner):
         test = check_test_set(task, task.checked_test_set()).to(device)
         warm_up(model, objective, test)
         for done, (record, code) in enumerate(zip(evaluations, codes, strict=True), 1):
+            meter = LoadMeter(self.threads)
             sample, encode_seconds, decode_seconds = decode(model, objective, test, record)
+            load = meter.load()
             scores, set_scores = task.score(sample, test), task.score_set(sample, test)
             check_scores(task, scores, len(sample))
             check_set_scores(task, set_scores)
@@ -117,6 +120,7 @@ class ToyRunner(Runner):
                 "model_calls": record.decoding.model_calls(objective),
                 "encode_seconds": encode_seconds,
                 "decode_seconds": decode_seconds,
+                **({"load": asdict(load)} if load else {}),
             }
             on_progress("decoding", done, len(evaluations), None)
             yield Evaluated(outcomes, details, code)

@@ -79,6 +79,26 @@ def test_latency_compares_with_one_step_of_one_draw(monkeypatch):
     assert latency.one_step is not None and 0 < latency.one_step.p50 < latency.plan.p50
 
 
+def test_several_decodings_are_timed_in_turns(monkeypatch):
+    """So that a busy moment affects all alike."""
+    monkeypatch.setattr("toyflow.robot.latency.REPEATS", 3)
+    planner = made()
+    calls: list[int] = []
+    answers = Decoding.answers
+
+    def answering(self, *words):
+        calls.append(self.steps)
+        return answers(self, *words)
+
+    monkeypatch.setattr(Decoding, "answers", answering)
+    one, ten, eight = planner.latencies([Decoding(1), Decoding(10), Decoding(1, draws=8)])
+    assert calls == [1, 10, 1] * (len(calls) // 3) and len(calls) >= 9
+    assert one.condition == ten.condition and one.step == ten.step != eight.step
+    assert one.plan == one.one_step == ten.one_step and one.plan.p50 < ten.plan.p50
+    with pytest.raises(UsageError):
+        planner.latencies([Decoding(1, draws=3)])
+
+
 @pytest.mark.slow
 def test_a_compiled_policy_plans_the_same():
     """In a process of its own: types are not checked there, which cannot be compiled."""

@@ -1,6 +1,5 @@
 import os
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -8,10 +7,7 @@ import pytest
 from robot.points import StraightPlanner
 
 from toyflow import plugins
-from toyflow.robot.simulation.evaluation import evaluate_policy
 from toyflow.robot.simulation.rollout import Episode, RolloutSetup, episode_seed, run_episodes
-from toyflow.robot.simulation.trials import Trials
-from toyflow.sweep.records import EvaluationRecord
 
 SCENE = RolloutSetup("points", "points", image_size=16, replan=3)
 
@@ -67,6 +63,15 @@ def test_a_lost_episode_is_tried_again(fault, tmp_path):
 def test_what_fails_twice_is_an_error_and_the_others_end(suite, words):
     outcomes = run(RolloutSetup("points", suite, 16, 3), episodes([0], [0, 1]))
     assert len(outcomes) == 2 and all(not o.success and words in (o.error or "") for o in outcomes)
+
+
+def test_an_action_that_is_not_finite_is_the_policys_failure_and_no_error():
+    class Blown(StraightPlanner):
+        def answers(self, observations, seeds, draws):
+            return super().answers(observations, seeds, draws) * np.float32("nan")
+
+    [outcome] = run(todo=episodes([0], [0]), planner=Blown(), workers=1)
+    assert (outcome.success, outcome.steps, outcome.error, outcome.not_finite) == (False, 0, None, True)
 
 
 def test_closing_stops_the_simulators():
@@ -125,18 +130,3 @@ def test_a_policy_that_looks_at_several_moments_gets_the_last_of_them():
     run(replace(SCENE, history=3), episodes([0], [0]), planner=planner)
     assert planner.travelled[0] == [0, 0]  # nothing was before the first moment
     assert all(step == pytest.approx(0.05, abs=1e-4) for pair in planner.travelled[1:-1] for step in pair)
-
-
-def test_a_damaged_episode_is_named_and_run_again(tmp_path, caplog):
-    trials = Trials("points", "points", (0,), (0, 1), 3, "fast", "own")
-    record = EvaluationRecord(None, 1, test_set=str(trials))
-    here = partial(run_episodes, planner=StraightPlanner(), workers=1)
-    first = evaluate_policy(StraightPlanner(), trials, record, tmp_path, here)
-    [damaged, _] = sorted((tmp_path / "episodes").glob("*.json"))
-    damaged.write_bytes(damaged.read_bytes().replace(b'"steps": ', b'"steps": 1', 1))
-    (tmp_path / "episodes" / ".half").write_text("{")
-    again = evaluate_policy(StraightPlanner(), trials, record, tmp_path, here)
-    assert again.drop(columns="seconds").equals(first.drop(columns="seconds"))
-    [said] = caplog.messages
-    assert damaged.name in said and "run again" in said
-    assert len(list((tmp_path / "episodes").iterdir())) == 2

@@ -5,7 +5,7 @@ from toyflow.flow.schedules.base import TIME_SAMPLINGS, Schedule, TimeSampling
 from toyflow.flow.schedules.families import (
     Beta,
     Edm,
-    Groot,
+    GrootN1,
     GrootN17,
     LogitNormal,
     Mode,
@@ -20,7 +20,7 @@ __all__ = [
     "TIME_SAMPLINGS",
     "Beta",
     "Edm",
-    "Groot",
+    "GrootN1",
     "GrootN17",
     "LogitNormal",
     "Mixture",

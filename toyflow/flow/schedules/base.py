@@ -13,7 +13,7 @@ by its `key`. toyflow's own are in `families.py`, and exported by `toyflow.flow.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -122,6 +122,17 @@ class Schedule(ABC):
 def numbers_of(family: type[Schedule]) -> list[str]:
     """The fields of a family that its name gives as numbers, in order."""
     return [f.name for f in fields(family) if f.init and f.name != "base"]
+
+
+def has_defaults(family: type[Schedule]) -> bool:
+    """Whether the family's key alone is a name."""
+    return all(f.default is not MISSING for f in fields(family) if f.init)
+
+
+def signature(family: type[Schedule]) -> str:
+    """How names of a family are written: `logit-normal:mean:deviation`, `shift:alpha[@base]`."""
+    base = "[@base]" if any(f.name == "base" for f in fields(family)) else ""
+    return ":".join([family.key, *numbers_of(family)]) + base
 
 
 def plain(number: float) -> str:

@@ -244,6 +244,8 @@ class Pi0(Schedule):
 class GrootN17(Pi0):
     """t = 0.999 (1 - z), z ~ Beta(1.5, 1): the same distribution as `Pi0`, written the other way round.
 
+    As with `GrootN1`, the source rounds only the time that it tells the network, which a schedule leaves out.
+
     Example:
         >>> import torch
         >>> from toyflow import GrootN17, Pi0
@@ -253,28 +255,37 @@ class GrootN17(Pi0):
     """
 
     key = "groot-n1.7"
-    source = "GR00T N1.7, Wall-X, MT-DiT: t = 0.999 (1 - z), 1 = data"
+    source = "GR00T N1.6 and N1.7, Wall-X, MT-DiT: t = 0.999 (1 - z), 1 = data"
 
 
 @dataclass(frozen=True)
-class Groot(Schedule):
-    """t = (0.999 - z) / 0.999, z ~ Beta(1.5, 1), rounded down to 1000 buckets. t is discrete: no density.
+class GrootN1(Schedule):
+    """t = (0.999 - z) / 0.999, z ~ Beta(1.5, 1): nearly Beta(1, 1.5), with 0.15 % of the draws at t = 0.
 
-    The 0.15 % of draws that fall below 0 in the source are clamped to 0.
+    The source lets those draws be as low as t = -0.001; here they are 0, so that there is no density.
+
+    What the network is told is no part of a schedule, and left out: the source tells it t in 1000 buckets, in
+    training the whole part of 1000 t and in step k of K (4 by default) that of 1000 k / K. Its path and its
+    loss have t itself, and ours tells the network that, too. Up to toyflow 0.2.0 a schedule `groot` rounded
+    the path's time as well; the name stands for this one now, and older results keep it as their label.
 
     Example:
         >>> import torch
-        >>> from toyflow import Groot
-        >>> Groot().icdf(torch.tensor([0.0, 0.5])), Groot().pdf(torch.tensor([0.5]))
-        (tensor([0.0000, 0.3690]), None)
+        >>> from toyflow import GrootN1
+        >>> GrootN1().icdf(torch.tensor([0.001, 0.5])), GrootN1().pdf(torch.tensor([0.5]))
+        (tensor([0.0000, 0.3694]), None)
+        >>> round(GrootN1().noise_mass(1.0 - 1e-9), 4)
+        0.0015
     """
 
-    key = "groot"
-    source = "GR00T N1: t = (0.999 - z) / 0.999 in 1000 buckets, 1 = data"
+    key = "groot-n1"
+    source = "GR00T N1 and N1.5, also in LeRobot: t = (0.999 - z) / 0.999, 1 = data"
 
     def icdf(self, u: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-        t = 1 - (1 - Beta().icdf(u)) / 0.999
-        return torch.floor(1000 * t.clamp(min=0)) / 1000
+        return (1 - (1 - Beta().icdf(u)) / 0.999).clamp(min=0)
+
+    def cdf(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        return torch.where(t < 0, 0.0, Beta().cdf(1 - 0.999 * (1 - t))).to(t)
 
 
 def _require(condition: bool, message: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 
 from toyflow import plugins
 from toyflow.errors import UsageError
-from toyflow.flow.schedules.base import Schedule, numbers_of
+from toyflow.flow.schedules.base import Schedule, has_defaults, numbers_of, signature
 from toyflow.flow.schedules.mixture import Mixture
 
 MAX_BASES = 8
@@ -41,7 +41,7 @@ def parse_schedule(name: str) -> Schedule:
     head, at, base = name.strip().partition("@")
     key, *words = head.split(":")
     family: type[Schedule] = plugins.load("schedules", key)
-    pattern = ":".join([key, *numbers_of(family)])
+    pattern = signature(family)
     takes_base = any(f.name == "base" for f in fields(family))
     if at and not takes_base:
         raise UsageError(f"schedule {name!r}: {key} takes no base; write {pattern}.")
@@ -51,8 +51,7 @@ def parse_schedule(name: str) -> Schedule:
         numbers = [math.nan]
     if not all(math.isfinite(number) for number in numbers):
         raise UsageError(f"schedule {name!r}: every part after {key!r} must be a number; write {pattern}.")
-    has_defaults = all(f.default is not MISSING for f in fields(family) if f.init)
-    if len(numbers) != len(numbers_of(family)) and not (not numbers and has_defaults):
+    if len(numbers) != len(numbers_of(family)) and not (not numbers and has_defaults(family)):
         raise UsageError(
             f"schedule {name!r}: {key} takes {len(numbers_of(family))} numbers; write {pattern}."
         )

@@ -17,7 +17,7 @@ from toyflow import stats
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results, prediction_of, variants
 from toyflow.report.tables import interval_notes
-from toyflow.sweep.plan import VELOCITY
+from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.stored import StoredEvaluation
 
 SETTING = ["size", "horizon", "supervision", "condition", "schedule", "steps", "suite"]

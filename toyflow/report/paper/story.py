@@ -19,7 +19,7 @@ from toyflow.report.evidence import ANY, Testbed, is_current, tidy
 from toyflow.report.paper.findings import DIAL, GRID, IMAGES, NUMBERS, TWO_ARMS, WAVE
 from toyflow.report.results import Results
 from toyflow.report.style import PANEL, Style, legend, of_proportions
-from toyflow.sweep.plan import VELOCITY
+from toyflow.sweep.methods import VELOCITY
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import installed_version
+from toyflow.robot.data.fingerprint import ContentHash, hash_images, hash_videos, kept_fingerprint
 from toyflow.robot.data.hub import why_not
 from toyflow.robot.interface import Interface
 
@@ -95,13 +96,48 @@ class DataSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """First 12 hexadecimal digits of a hash of its description, statistics, states and actions."""
+        """First 12 hexadecimal digits of a hash of what training reads: frames a second, cameras and vectors
+        with their shapes, states, actions, their statistics, the prompt and episode of every frame, and all
+        pictures as they are stored. Not of its name or place, nor of what training does not read."""
+        try:
+            return kept_fingerprint(self._root, f"data set {self.where}", self._hash_content)
+        except OSError as error:
+            raise UsageError(f"data set {self.where} cannot be read: {error}.") from error
+
+    @cached_property
+    def earlier_fingerprint(self) -> str:
+        """The fingerprint that older records hold: a hash of its description, statistics, states and actions,
+        but neither of its pictures nor of its prompts."""
         digest = hashlib.sha256()
         for name in ("info.json", "stats.json"):
-            digest.update((Path(self._meta.root) / "meta" / name).read_bytes())
+            digest.update((self._root / "meta" / name).read_bytes())
         for column in (self._columns.state, self._columns.actions):
             digest.update(column.numpy().tobytes())
         return digest.hexdigest()[:12]
+
+    def is_of(self, record: Mapping[str, str]) -> bool:
+        """Whether a record with these data options was trained on this data set, as far as the kind of
+        fingerprint that it holds can tell."""
+        known = self.earlier_fingerprint if has_earlier_fingerprint(record) else self.fingerprint
+        return record.get("fingerprint") == known
+
+    def _hash_content(self, content: ContentHash) -> None:
+        features, columns = self._meta.features, self._columns
+        cameras = [CAMERA + camera for camera in sorted(self.interface.cameras)]
+        content.text("fps", float(self._meta.fps))
+        for name in (STATE, ACTION, *cameras):
+            content.text(name, (features[name]["dtype"], tuple(features[name]["shape"])))
+        for name in (STATE, ACTION):
+            content.text(f"statistics of {name}", sorted(self.statistics(name).items()))
+        for name, column in columns._asdict().items():
+            content.array(name, column.numpy())
+        content.text("prompts", sorted(self._prompts.items()))
+        for name in cameras:
+            (hash_videos if features[name]["dtype"] == "video" else hash_images)(content, self._source, name)
+
+    @property
+    def _root(self) -> Path:
+        return Path(self._meta.root)
 
     def statistics(self, feature: str) -> dict[str, list[float]]:
         """The stored statistics of a vector feature by name (mean, std, q01, ...), one number per dimension.
@@ -212,6 +248,12 @@ class _Columns(NamedTuple):
     task: Int64[Tensor, "frames"]
     last_frame: Int64[Tensor, "frames"]
     """The last frame of each frame's episode."""
+
+
+def has_earlier_fingerprint(record: Mapping[str, str]) -> bool:
+    """Whether a record with these data options holds a `DataSet.earlier_fingerprint`: it then names the data
+    set, too, which details of later results do."""
+    return "dataset" in record
 
 
 def _floats(column: Any) -> Float[Tensor, "frames dim"]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from toyflow.atomic import MANIFEST, read_json, verified, verify_all
 from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.fingerprint import FilesState
 from toyflow.robot.simulation.trials import DemoSource
 
 DEMOS = "demos.json"
@@ -16,14 +17,20 @@ DATA_HINT = (
 )
 
 
-@cache
 def open_data_set(where: str) -> DataSet:
-    """The data set `where`, a folder or a name on the hub; opened once per process.
+    """The data set `where`, a folder or a name on the hub; opened once per process, and a folder again where
+    a file in it has changed.
 
     Raises:
         UsageError: it does not exist, cannot be read, or lacks a feature.
         DamagedError: `robot-demos` made it, and a file is no longer as it was written.
     """
+    folder = Path(where).expanduser()
+    return _opened(where, FilesState(folder).key if folder.is_dir() else "")
+
+
+@cache
+def _opened(where: str, state: str) -> DataSet:
     folder = Path(where).expanduser()
     if (folder / MANIFEST).is_file() and (folder / DEMOS).is_file():
         verify_all(folder, DATA_HINT)
@@ -31,7 +38,7 @@ def open_data_set(where: str) -> DataSet:
 
 
 def short_name(where: str) -> str:
-    """How records name a data set: its folder's name, or its name on the hub."""
+    """How results name a data set: its folder's name, or its name on the hub."""
     path = Path(where).expanduser()
     return path.resolve().name if path.exists() else where
 

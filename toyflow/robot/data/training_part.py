@@ -19,7 +19,8 @@ class Demonstrations(OptionSet):
     """What a policy is trained on.
 
     Attributes:
-        dataset: the data set; records name it by `short_name`.
+        dataset: where the data set is. Records hold its fingerprint instead, so that it may be moved or
+            renamed; details of results name it by `short_name`.
         hold_out: share of its episodes that is kept out of training, see `held_out_episodes`.
     """
 

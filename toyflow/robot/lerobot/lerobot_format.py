@@ -21,7 +21,7 @@ from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.spec import PolicySpec
-from toyflow.sweep.plan import VELOCITY
+from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.records import TrainingRecord
 
 TYPE = "toyflow"

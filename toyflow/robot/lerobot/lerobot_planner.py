@@ -20,7 +20,7 @@ from toyflow.flow import Decoding
 from toyflow.machine import synchronise
 from toyflow.robot.data.data_set import CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation
-from toyflow.robot.latency import Latency, Times, timed
+from toyflow.robot.latency import MOST_SECONDS, Latency, Times, timed
 from toyflow.robot.lerobot.adapt import set_steps, steps_at
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.policy_noise import SeededNoise, encode_once
@@ -117,7 +117,7 @@ class LeRobotPlanner(Planner):
         self._check_draws(draws)
         return np.stack([self._in_units(each) for each in self._decode(observations, seeds, draws)])
 
-    def latency(self) -> Latency:
+    def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:
         """See `Planner`. T_step is half the difference between plans of 3 and of 1 steps; T_condition is a
         plan of 1 step less T_step, LeRobot's processors included. For a policy that decodes in one call,
         T_step is 0."""
@@ -130,16 +130,24 @@ class LeRobotPlanner(Planner):
 
             return call
 
-        asked, seconds = self.decoding, self.stage_seconds.copy()
-        one, three = replace(asked, steps=1), replace(asked, steps=3)
-        told = [one, asked, Decoding(), *([three] if steps_at(self.policy) else [])]
-        times = timed({each.label: plan_in(each) for each in told}, partial(synchronise, str(self.device)))
-        self.set_decoding(asked)
+        def in_steps(steps: int, asked: Decoding) -> Decoding:
+            return replace(asked, steps=steps)
+
+        now, seconds = self.decoding, self.stage_seconds.copy()
+        beside = (1, 3) if steps_at(self.policy) else (1,)
+        told = [*decodings, Decoding(), *(in_steps(k, each) for each in decodings for k in beside)]
+        calls = {each.label: plan_in(each) for each in told}
+        most = MOST_SECONDS * len(decodings)
+        times = timed(calls, partial(synchronise, str(self.device)), most)
+        self.set_decoding(now)
         self.stage_seconds = seconds
-        in_one, in_three = _pair(times[one.label]), _pair(times.get(three.label, times[one.label]))
-        step = Times(*(round((b - a) / 2, 4) for a, b in zip(in_one, in_three, strict=True)))
-        condition = Times(*(round(a - b, 4) for a, b in zip(in_one, _pair(step), strict=True)))
-        return Latency(condition, step, times[asked.label], times[Decoding().label])
+        found: list[Latency] = []
+        for asked in decodings:
+            in_one, in_three = (_pair(times[in_steps(k, asked).label]) for k in (beside[0], beside[-1]))
+            step = Times(*(round((b - a) / 2, 4) for a, b in zip(in_one, in_three, strict=True)))
+            condition = Times(*(round(a - b, 4) for a, b in zip(in_one, _pair(step), strict=True)))
+            found.append(Latency(condition, step, times[asked.label], times[Decoding().label]))
+        return found
 
     @property
     def _stacks(self) -> bool:

@@ -10,7 +10,8 @@ from toyflow.parsing import listed_ranges
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.stats import wilson
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
+from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
 
 def write_card(store: Store, key: str) -> None:
@@ -30,7 +31,12 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
             "| decoding | success [95 % interval] | episodes | on | plan, ms (of one step) |",
             "|---|---|---|---|---|",
         ]
-        lines += [_row(evaluation) for evaluation in evaluations]
+        doubts = timing_doubts(evaluations)
+        lines += [
+            _row(evaluation, MARK if doubt else "")
+            for evaluation, doubt in zip(evaluations, doubts, strict=True)
+        ]
+        lines += ["", doubts_in_words(doubts).replace(MARK, f"\\{MARK}")] if any(doubts) else []
     return "\n".join(lines) + "\n"
 
 
@@ -63,7 +69,7 @@ def _trained(training: StoredTraining) -> list[str]:
         f"attention, supervision `{policy['supervision']}`, horizon {policy['horizon']}",
         f"- sees cameras {', '.join(interface['cameras']) or 'none'}; language "
         f"{_on(policy['language'])}, state {_on(policy['state'])}; {interface['fps']:g} actions a second",
-        f"- data: {record.data.get('dataset')}, {details['episodes']} demonstrations, "
+        f"- data: {training.data_options.get('dataset')}, {details['episodes']} demonstrations, "
         f"{details['frames']} frames, fingerprint {record.data.get('fingerprint')}",
         *_held_out(details),
         f"- normalisation: {normalisation.kind}; constant dimensions: {normalisation.constant() or 'none'}",
@@ -77,24 +83,19 @@ def _held_out(details: Mapping[str, Any]) -> list[str]:
     return [f"- held out of training: episodes {listed_ranges(kept)} (counted from 0)"] if kept else []
 
 
-def _row(evaluation: StoredEvaluation) -> str:
+def _row(evaluation: StoredEvaluation, mark: str) -> str:
     details, trials = evaluation.details, evaluation.details["trials"]
     interval = wilson(round(evaluation.score * details["examples"]), details["examples"])
-    [plan] = details["latency_ms"]["plan"].values()  # by the number of steps in older results
+    plan = plan_of(details["latency_ms"])
     one_step = details["latency_ms"].get("one_step")  # older results have none
     ratio = f" (x {plan['p50'] / one_step['p50']:.2f})" if one_step else ""
     tasks = ", ".join(map(str, trials["tasks"]))
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
     standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""
-    errors = (
-        f"; {details['errors']} episodes ended in an error (simulator, or non-finite action) and count as "
-        "not solved"
-        if details["errors"]
-        else ""
-    )
+    errors = f" and {errors_in_words(evaluation.errors)} of the simulator" if evaluation.errors else ""
     return (
         f"| {evaluation.record.label} | {interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}] | "
-        f"{details['examples']} | {scene}{standing}{errors} | {plan['p50']:.1f}{ratio} |"
+        f"{details['examples']}{errors} | {scene}{standing} | {plan['p50']:.1f}{ratio}{mark} |"
     )
 
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from toyflow.flow import Decoding, Objective, draw_noise
 from toyflow.machine import synchronise
+from toyflow.networks.denoiser import Reading
 from toyflow.robot.interface import Observation
-from toyflow.robot.latency import Latency, timed
+from toyflow.robot.latency import MOST_SECONDS, Latency, timed
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
@@ -72,27 +73,34 @@ class FlowPlanner(Planner):
         return actions
 
     @torch.inference_mode()
-    def latency(self) -> Latency:
+    def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:
         """See `Planner`. T_condition is `encode` of inputs on the device, T_step is one model call for all
         draws; these and whole plans are timed separately, in turns."""
         seen = self.policy.prepare([self.any_observation()])
         condition = self.policy.encode(seen)
-        repeated = self.policy.repeat(condition, self.decoding.draws)
-        x, t = self._noise([0], self.decoding.draws).flatten(0, 1), torch.zeros(1, device=self._device)
-        calls: dict[str, Callable[[], object]] = {
-            "condition": lambda: self.policy.encode(seen),
-            "step": lambda: self.policy(x, t.expand(len(x)), repeated),
-            "plan": self._plan_of(seen, self.decoding),
-        }
         plain = Decoding()
-        if self.objective.can_decode(1) and self.decoding.label != plain.label:
-            calls["one step"] = self._plan_of(seen, plain)
-        times = timed(calls, partial(synchronise, str(self._device)))
-        one_step = times["plan"] if self.decoding.label == plain.label else times.get("one step")
-        return Latency(times["condition"], times["step"], times["plan"], one_step)
+        plans = [*decodings, *([plain] if self.objective.can_decode(1) else [])]
+        calls: dict[str, Callable[[], object]] = {"condition": lambda: self.policy.encode(seen)}
+        calls |= {f"step M={each.draws}": self._step_of(condition, each.draws) for each in decodings}
+        calls |= {each.label: self._plan_of(seen, each) for each in plans}
+        most = MOST_SECONDS * len(decodings)
+        times = timed(calls, partial(synchronise, str(self._device)), most)
+        return [
+            Latency(
+                times["condition"], times[f"step M={each.draws}"], times[each.label], times.get(plain.label)
+            )
+            for each in decodings
+        ]
+
+    def _step_of(self, condition: Reading, draws: int) -> Callable[[], object]:
+        """A denoising step of all draws, for timing."""
+        repeated = self.policy.repeat(condition, draws)
+        x, t = self._noise([0], draws).flatten(0, 1), torch.zeros(1, device=self._device)
+        return lambda: self.policy(x, t.expand(len(x)), repeated)
 
     def _plan_of(self, seen: PolicyInput, decoding: Decoding) -> Callable[[], object]:
         """A plan from inputs on the device, for timing."""
+        decoding.check(self.objective)
         noise = self._noise([0], decoding.draws)
 
         def plan() -> object:

@@ -13,14 +13,18 @@ from typing import Any
 import pandas as pd
 
 from toyflow.atomic import DamagedError, read_sealed, remove_stale, write_sealed
+from toyflow.errors import ToyflowError
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import find_tasks, load_environment
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, episode_seed
 from toyflow.robot.simulation.trials import Trials
-from toyflow.stats import wilson
 from toyflow.sweep.records import EvaluationRecord
+from toyflow.sweep.stored import wilson_bounds
 
 LOG = logging.getLogger(__name__)
+
+MOST_REASONS = 3
+"""Most reasons of errors that details list."""
 
 OnEpisode = Callable[[int, int, Sequence[EpisodeOutcome]], None]
 """Called with (episodes done, episodes in all, the outcomes so far)."""
@@ -49,7 +53,8 @@ def evaluate_policy(
         on_episode: called at the start and after every episode.
 
     Returns:
-        A row per episode, by task and state: success (0 or 1), task, state, steps, seconds, error.
+        A row per episode, by task and state: success (0 or 1, missing where there is an error), task, state,
+        steps, seconds, error, not_finite (0 or 1).
     """
     remove_stale([*folder.glob("episodes/.*"), *folder.glob("videos/.*")])
     ledger = Ledger(folder / "episodes", trials, record)
@@ -82,28 +87,43 @@ def evaluate_policy(
         ledger.keep(outcome)
         done.append(outcome)
         on_episode(len(done), total, done)
-    rows = [{**asdict(outcome), "success": int(outcome.success)} for outcome in done]
-    frame = pd.DataFrame(rows, columns=["success", "task", "state", "steps", "seconds", "error"])
+    rows = [{**asdict(each), "success": None if each.error else each.success} for each in done]
+    columns = ["success", "task", "state", "steps", "seconds", "error", "not_finite"]
+    frame = pd.DataFrame(rows, columns=columns).astype({"success": "Int64", "not_finite": int})
     return frame.sort_values(["task", "state"]).reset_index(drop=True)
 
 
-def by_task(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
-    """Successes and episodes of each task of `evaluate_policy`'s table, with Wilson's 95 % interval."""
-    rows = []
-    for task, group in outcomes.groupby("task"):
-        hits, total = int(group["success"].sum()), len(group)
-        interval = wilson(hits, total)
-        rows.append(
-            {
-                "task": int(str(task)),
-                "hits": hits,
-                "episodes": total,
-                "low": interval.low,
-                "high": interval.high,
-                "errors": int(group["error"].notna().sum()),
-            }
+def counts(outcomes: pd.DataFrame) -> dict[str, Any]:
+    """What `Evaluated.details` says of `evaluate_policy`'s table: the share of solved episodes among those
+    that ended without an error, and how many of each there are.
+
+    Raises:
+        ToyflowError: every episode ended in an error.
+    """
+    lost = outcomes["error"].notna()
+    reasons = list(dict.fromkeys(outcomes["error"][lost]))
+    if lost.all():
+        raise ToyflowError(
+            f"every episode ended in an error, so nothing is known of the policy: {reasons[0]}."
         )
-    return rows
+    return {
+        "metrics": {"success": float(outcomes["success"][~lost].mean())},
+        "examples": int((~lost).sum()),
+        "episodes": len(outcomes),
+        "errors": int(lost.sum()),
+        "error_reasons": reasons[:MOST_REASONS],
+        "not_finite": int(outcomes["not_finite"].sum()),
+        "tasks": [
+            {"task": int(str(task)), **_hits(group["success"], group["error"].notna())}
+            for task, group in outcomes.groupby("task")
+        ],
+    }
+
+
+def _hits(success: pd.Series, lost: pd.Series) -> dict[str, Any]:
+    """Successes and episodes of a task, with Wilson's 95 % interval; its errors count beside."""
+    hits, episodes = int(success.sum()), int((~lost).sum())
+    return {"hits": hits, "episodes": episodes, **wilson_bounds(hits, episodes), "errors": int(lost.sum())}
 
 
 class Ledger:

@@ -70,8 +70,9 @@ class EpisodeOutcome:
 
     Attributes:
         steps: control steps taken.
-        error: why there is no result after `ATTEMPTS` tries: the simulator crashed or hung, or an action was
-            not finite. Such an episode counts as not solved. None if the episode ran to its end.
+        error: why there is no result after `ATTEMPTS` tries: the simulator crashed or hung, which says
+            nothing of the policy, so that the episode counts for nothing. None if the episode has a result.
+        not_finite: it ended, not solved, as the policy planned an action that is not finite.
     """
 
     task: int
@@ -80,6 +81,7 @@ class EpisodeOutcome:
     steps: int
     seconds: float
     error: str | None = None
+    not_finite: bool = False
 
 
 class Look(NamedTuple):
@@ -123,9 +125,11 @@ def run_episodes(
                 if isinstance(event, JobQuestion):
                     looking.append(event)
                 elif isinstance(event, JobDone):
+                    end = event.result
                     yield EpisodeOutcome(
-                        event.job.task, event.job.state, *event.result, round(event.seconds, 3)
-                    )
+                        event.job.task, event.job.state, end.success, end.steps, round(event.seconds, 3),
+                        not_finite=end.not_finite,
+                    )  # fmt: skip
                 else:
                     tries[event.job] += 1
                     if tries[event.job] < ATTEMPTS:
@@ -141,9 +145,15 @@ def run_episodes(
                     asked.answer(chunk)
 
 
+class _End(NamedTuple):
+    success: bool
+    steps: int
+    not_finite: bool = False
+
+
 @dataclass(frozen=True)
-class _Rollout(Work[Episode, tuple[bool, int]]):
-    """Runs an episode in a worker. The result: (whether it was solved, control steps)."""
+class _Rollout(Work[Episode, _End]):
+    """Runs an episode in a worker."""
 
     setup: RolloutSetup
 
@@ -151,16 +161,18 @@ class _Rollout(Work[Episode, tuple[bool, int]]):
         setup = self.setup
         return load_environment(setup.environment)(setup.suite, task, setup.image_size, setup.rendering)
 
-    def run(self, environment: Environment, job: Episode, channel: WorkerChannel) -> tuple[bool, int]:
+    def run(self, environment: Environment, job: Episode, channel: WorkerChannel) -> _End:
         environment.reset(job.seed, job.state)
         film = _Film(environment, job.video)
-        success, steps, plans = False, 0, 0
+        success, steps, plans, finite = False, 0, 0, True
         recent = [environment.observe()] * self.setup.history
-        while not success and steps < job.max_steps:
+        while finite and not success and steps < job.max_steps:
             look = Look(recent[-1]._replace(before=tuple(recent[:-1])), plans)
             chunk = channel.ask(look)[: self.setup.replan]
             plans += 1
             for place, action in enumerate(chunk, 1):
+                if not (finite := bool(np.isfinite(action).all())):
+                    break
                 success = environment.step(action)
                 steps += 1
                 film.shoot(steps)
@@ -169,7 +181,7 @@ class _Rollout(Work[Episode, tuple[bool, int]]):
                 if place > len(chunk) - self.setup.history:  # render only what the next plan sees
                     recent = [*recent[1:], environment.observe()]
         film.save(success)
-        return success, steps
+        return _End(success, steps, not finite)
 
 
 class _Film:

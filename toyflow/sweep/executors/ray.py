@@ -24,7 +24,7 @@ from toyflow.cluster import (
 )
 from toyflow.errors import ToyflowError
 from toyflow.machine import allow_open_files, describe_environment
-from toyflow.sweep.cell import complete, summary
+from toyflow.sweep.cell import complete, ending
 from toyflow.sweep.events import Event, Failed, Finished, Progress, Rescheduled, Started, Waiting
 from toyflow.sweep.executors.base import Executor, Send, attempt, streamed
 from toyflow.sweep.plan import Cell
@@ -184,7 +184,7 @@ class _Sweep:
 
     def _finish(self, cell: Cell) -> None:
         self.runner.finish(self.store, cell.training.key)
-        self._end(cell, Finished(cell.training.key, summary(cell, self.store)))
+        self._end(cell, ending(cell, self.store))
 
     def _end(self, cell: Cell, event: Event) -> None:
         self.tasks.cancel(cell)

@@ -36,7 +36,7 @@ from toyflow.robot.runtime.serving.metrics import CONTENT_TYPE, Metrics
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.session import Session
-from toyflow.sweep.plan import VELOCITY
+from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.stored import StoredTraining
 from toyflow.version import __version__
 

@@ -1,0 +1,63 @@
+from functools import partial
+
+import pandas as pd
+import pytest
+from robot.points import StraightPlanner
+
+from toyflow.errors import ToyflowError
+from toyflow.robot.simulation.evaluation import counts, evaluate_policy
+from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
+from toyflow.robot.simulation.trials import Trials
+from toyflow.stats import wilson
+from toyflow.sweep.records import EvaluationRecord
+
+
+def test_a_damaged_episode_is_named_and_run_again(tmp_path, caplog):
+    trials = Trials("points", "points", (0,), (0, 1), 3, "fast", "own")
+    record = EvaluationRecord(None, 1, test_set=str(trials))
+    here = partial(run_episodes, planner=StraightPlanner(), workers=1)
+    first = evaluate_policy(StraightPlanner(), trials, record, tmp_path, here)
+    [damaged, _] = sorted((tmp_path / "episodes").glob("*.json"))
+    damaged.write_bytes(damaged.read_bytes().replace(b'"steps": ', b'"steps": 1', 1))
+    (tmp_path / "episodes" / ".half").write_text("{")
+    again = evaluate_policy(StraightPlanner(), trials, record, tmp_path, here)
+    assert again.drop(columns="seconds").equals(first.drop(columns="seconds"))
+    [said] = caplog.messages
+    assert damaged.name in said and "run again" in said
+    assert len(list((tmp_path / "episodes").iterdir())) == 2
+
+
+def test_episodes_with_an_error_count_for_nothing_and_are_the_only_ones_to_run_again(tmp_path):
+    trials = Trials("points", "points", (0, 1), (0, 1, 2), 3, "fast", "own")
+    record = EvaluationRecord(None, 1, test_set=str(trials))
+    asked = []
+
+    def run(lost, setup, episodes):
+        for episode in episodes:
+            where = episode.task, episode.state
+            asked.append(where)
+            error = "its process exited with 1" if where in lost else None
+            yield EpisodeOutcome(
+                *where, success=error is None and where != (0, 2), steps=1, seconds=1, error=error
+            )
+
+    def evaluated(*lost):
+        return evaluate_policy(StraightPlanner(), trials, record, tmp_path, partial(run, lost))
+
+    found = counts(evaluated((0, 1), (1, 0), (1, 1), (1, 2)))
+    assert found["metrics"] == {"success": 0.5} and (found["examples"], found["episodes"]) == (2, 6)
+    assert found["errors"] == 4 and found["error_reasons"] == ["its process exited with 1"]
+    one, nothing = found["tasks"]
+    assert (one["hits"], one["episodes"], one["errors"]) == (1, 2, 1)
+    assert (one["low"], one["high"]) == (wilson(1, 2).low, wilson(1, 2).high)
+    assert (nothing["hits"], nothing["episodes"], nothing["low"], nothing["high"]) == (0, 0, 0, 1)
+    asked.clear()
+    found = counts(evaluated())
+    assert asked == [(0, 1), (1, 0), (1, 1), (1, 2)]
+    assert found["metrics"] == {"success": 5 / 6} and found["errors"] == 0
+
+
+def test_where_every_episode_is_an_error_there_is_no_score():
+    rows = pd.DataFrame({"success": pd.array([None], "Int64"), "error": ["exited with 1"], "task": [0]})
+    with pytest.raises(ToyflowError, match=r"nothing is known of the policy: exited with 1\.$"):
+        counts(rows)
