@@ -67,7 +67,7 @@ def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | Non
     parts = story_parts(folders)
     if not parts:
         return None
-    style = Style(dict.fromkeys(label for part in parts.values() for label in sorted(set(part["label"]))))
+    style = Style(dict.fromkeys(label for part in parts.values() for label in part["label"]))
     across = 1 if stacked else min(MOST_ACROSS, len(parts))
     down = -(-len(parts) // across)
     width, height = PANEL[0] * 0.8, PANEL[1]
@@ -118,7 +118,7 @@ def _plain(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 def _draw(axes: Axes, panel: Panel, part: pd.DataFrame, style: Style) -> None:
     steps = sorted(part["steps"].unique())
-    labels = sorted(set(part["label"]))
+    labels = list(dict.fromkeys(part["label"]))
     for place, label in enumerate(labels):
         nudge = 0.5 * ((place + 0.5) / len(labels) - 0.5)
         rows = part[part["label"] == label]
