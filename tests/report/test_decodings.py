@@ -83,6 +83,7 @@ def judged(*differences: tuple[int, int], seeds: int = 3) -> pd.DataFrame:
                     "only_K10_right": test.second_only, "difference": test.difference.estimate,
                     "low_90": test.difference.low, "high_90": test.difference.high,
                     "mcnemar_p": test.p_value, "margin": 0.02, "verdict": "",
+                    "caveat": "",
                     "by_example": pd.Series(by_example),
                 }
             )  # fmt: skip
@@ -143,7 +144,7 @@ def test_times_of_a_busy_machine_are_marked_at_the_number():
 
 def test_errors_stand_beside_the_counts():
     task = {"task": 3, "hits": 48, "episodes": 49, "errors": 1}
-    trials = {"suite": "x", "replan": 5, "assets": "own"}
+    trials = {"environment": "x", "suite": "x", "replan": 5, "assets": "own"}
     details = {
         "examples": 49,
         "errors": 1,
