@@ -185,7 +185,7 @@ def test_bands_are_over_seeds_where_there_are_several(probed):
     assert (several["seeds"], several["interval"]) == (2, "95 %, t over seeds")
     half = 12.7062 * abs(values.iloc[0] - values.iloc[1]) / 2
     assert several["straightness_high"] - several["straightness"] == pytest.approx(half, rel=1e-4)
-    assert (one["seeds"], one["interval"]) == (1, "normal over examples")
+    assert (one["seeds"], one["interval"]) == (1, "95 %, normal over examples")
     error = probed.paths.set_index("label").loc["shortcut(uniform)", "straightness_se"]
     assert one["straightness_high"] - one["straightness"] == pytest.approx(1.96 * error, rel=1e-4)
 
@@ -233,15 +233,15 @@ def test_excess_is_what_the_error_has_above_the_ideal(mixed):
 def test_what_is_written(probed, tmp_path):
     written = write_probe(probed, tmp_path)
     assert [p.relative_to(tmp_path).as_posix() for p in written] == [
-        "probe/anatomy.csv", "probe/anatomy.png",
+        "probe/anatomy.csv", "probe/anatomy_by_model.json", "probe/anatomy.png",
         "probe/velocity_error.csv", "probe/paths.csv", "probe/velocity_error.png",
     ]  # fmt: skip
-    anatomy, errors, paths = (pd.read_csv(path) for path in (written[0], *written[2:4]))
+    anatomy, errors, paths = (pd.read_csv(path) for path in (written[0], *written[3:5]))
     assert {"mse", "mse_low", "mse_high", "cosine_error", "noise_level", "interval"} <= set(errors)
     assert len(errors) == 20 * 4 and len(paths) == 4 and set(paths["steps"]) == {4}
     assert len(anatomy) == 5 and set(anatomy["conditions"]) == set(anatomy["groups"]) == {60}
     assert set(anatomy["conditions_are"]) == {"test set"}
-    for figure in (written[1], written[4]):
+    for figure in (written[2], written[5]):
         pixels = np.asarray(Image.open(figure).convert("L"))
         assert min(pixels.shape) > 400 and pixels.std() > 10
     first = [path.read_bytes() for path in written]
@@ -267,7 +267,9 @@ def test_a_folder_without_velocities_has_an_anatomy(points, tmp_path):
     shutil.copytree(points / "cells" / key, tmp_path / "cells" / key)
     probed = probe(tmp_path, **SMALL)
     assert probed.paths.empty and [model.key for model in probed.anatomies] == [key]
-    assert [path.name for path in write_probe(probed, tmp_path)] == ["anatomy.csv", "anatomy.png"]
+    assert [path.name for path in write_probe(probed, tmp_path)] == [
+        "anatomy.csv", "anatomy_by_model.json", "anatomy.png",
+    ]  # fmt: skip
     text = shown(probed)
     assert "velocity" not in text and "regression: one step loses" in text
 

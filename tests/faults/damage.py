@@ -132,6 +132,7 @@ def _sent(folder: Path, done: Done) -> Any:
 
 
 ON_ONE = (*ON_POINTS, "--suite", "points", "--states", "1", "--threads", "1")
+REPORT = Reading(("report", "--out", "toy"), _said)
 TOY = (
     Reading(("runs", "show", "CELL", "--out", "toy"), _said),
     Reading(("compare", "beta", "regression", "--steps", "1", "--out", "toy"), _said),
@@ -139,7 +140,7 @@ TOY = (
     Reading((*SWEEP, "--steps", "1,2,3"), _cells("toy")),
     Reading(("probe", "--out", "toy"), _said),
     Reading(("plot", "--out", "toy"), _said),
-    Reading(("report", "--out", "toy"), _said),
+    REPORT,
 )
 POLICY = (
     Reading(("runs", "show", "CELL", "--out", "robot"), _said),
@@ -241,6 +242,7 @@ def kinds() -> list[Kind]:
             "evaluations/*/config.json", "evaluations/*/manifest.json", "evaluations/*/outcomes.csv",
             "config.json", "curve.csv", "manifest.json", "weights.safetensors",
         )),
+        Kind("toy/probe/anatomy_by_model.json", ("toy",), (REPORT,)),
         Kind("robot/rollouts/*/episodes/*.json", ("robot",), EPISODES),
         *(Kind(f"stopped/training/*/*/{name}", ("stopped", "demos"), TRAINING, last=True) for name in (
             "manifest.json", "state.json", "state.safetensors",

@@ -131,7 +131,7 @@ def test_seeds_without_spread_have_no_verdict_and_count_in_the_family():
 def test_the_interval_for_new_examples_stands_beside_that_over_seeds():
     table = judged((20, 4))
     row = paired_by_setting(table).iloc[0]
-    expected = crossed(np.stack(table["by_example"]).astype(float), 0.90, (-1, 1))
+    expected = crossed(np.stack(table["by_example"].tolist()).astype(float), 0.90, (-1, 1))
     assert (row["crossed_low_90"], row["crossed_high_90"]) == (expected.low, expected.high)
 
 

@@ -7,8 +7,8 @@ import torch
 
 from toyflow import stats
 from toyflow.atomic import DamagedError
-from toyflow.report.claims import decide, difference
 from toyflow.report.evidence import Contrast, contrast, tidy
+from toyflow.report.judgement import decide, difference
 from toyflow.report.results import load_results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store

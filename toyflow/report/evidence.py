@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from toyflow import stats
+from toyflow.flow.anatomy import MEASURES
 from toyflow.report.results import UNIFORM_GRID, Results, by_example, prediction_of, task_of
-from toyflow.report.tables import MANY
+from toyflow.report.tables import MANY, MARGIN
 from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.records import RECIPE_VERSION
 from toyflow.sweep.stored import StoredEvaluation
@@ -35,12 +36,52 @@ that predicts; equal steps; one draw."""
 
 
 @dataclass(frozen=True)
+class Testbed:
+    """A task with its options, on which claims are judged."""
+
+    name: str
+    task: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What its options are, as `Data.pick` takes them; others are at their default."""
+    any_options: bool = False
+    """Whether these others may have any value. Results that differ in one are judged apart, like recipes."""
+    unit: str = "examples"
+    """What a score counts: `grids`."""
+    margin: float = MARGIN
+    """Scores within this of each other are equivalent."""
+    described: str = ""
+    """From what to what, and what is right, for one who does not know it."""
+    determined: bool = False
+    """Whether the condition determines the target, so that the task has no spread of its own."""
+
+    def rows(self, decodings: pd.DataFrame) -> pd.DataFrame:
+        """Those that may be of this testbed."""
+        if not self.any_options:
+            return decodings
+        return Data(decodings, self.options, self).pick(prediction=ANY, grid=ANY, draws=ANY)
+
+    def open_options(self, decodings: pd.DataFrame) -> pd.Series:
+        """For each decoding the options that this testbed leaves open and that are not at their default:
+        `, side 3`."""
+
+        def told(options: Mapping[str, str]) -> str:
+            left = (name for name in sorted(options) if name not in {*self.options, "split"})
+            return "".join(f", {name} {options[name]}" for name in left) if self.any_options else ""
+
+        return decodings["changed"].map(told)
+
+
+@dataclass(frozen=True)
 class Data:
     """Decodings of one task under one recipe, a row each; see `tidy`."""
 
     rows: pd.DataFrame
-    defaults: Mapping[str, str]
-    """Defaults of the task's options."""
+    defaults: Mapping[str, Any]
+    """What `pick` takes of the task's options that it does not name."""
+    testbed: Testbed
+    earlier: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Decodings by which a setting may be chosen, and nothing is judged: of the validation split, and of
+    seeds that were seen when what is judged was planned."""
 
     def pick(self, **wanted: Any) -> pd.DataFrame:
         """Rows in which each named column has the value, one of several values (a tuple), or passes a test
@@ -61,6 +102,11 @@ class Data:
     def flow(self, schedule: Any, steps: Any, **wanted: Any) -> pd.DataFrame:
         """Rows of flow matching."""
         return self.pick(objective="flow", schedule=schedule, steps=steps, **wanted)
+
+    def before(self) -> Data:
+        """The decodings of `earlier`, of either split."""
+        defaults = {name: value for name, value in self.defaults.items() if name != "split"}
+        return Data(self.earlier, defaults, self.testbed)
 
     def many(self, **wanted: Any) -> int:
         """`MANY` if flow was decoded so, else the most steps that it was."""
@@ -166,13 +212,23 @@ class Contrast:
         return Contrast(self.difference[seeds], other.difference[seeds], folders, read=read)
 
 
-def tidy(folders: Mapping[str, Results], tasks: Collection[str]) -> pd.DataFrame:
+def tidy(
+    folders: Mapping[str, Results],
+    tasks: Collection[str],
+    anatomies: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
     """A row per decoding of these tasks; one that lies in two folders is listed once.
+
+    Args:
+        folders: results by the folder's name.
+        tasks: names of tasks.
+        anatomies: of the models of a folder, by its name; see `read_anatomies`.
 
     Columns: folder, task, objective, schedule ("" for none), prediction (None where the objective has no
     choice), seed, steps, sampler, grid, draws, model_calls, score, the metrics, the task's options by name,
-    recipe and cell in words, training (the stored model) and keys. Rows of one cell differ only in seed, K,
-    sampler and recipe.
+    recipe and cell in words, training (the stored model) and keys; `changed`, the options that are not at
+    their default. Rows of one cell differ only in seed, K, sampler and recipe. What a probe measured of the
+    model: `anatomy leak` and so on, NaN where it was not probed.
     """
     rows = [
         _row(name, evaluation)
@@ -180,10 +236,16 @@ def tidy(folders: Mapping[str, Results], tasks: Collection[str]) -> pd.DataFrame
         for evaluation in results.evaluations
         if task_of(evaluation) in tasks
     ]
-    columns = None if rows else ["task", "times", "sampler", "recipe", "training_key", "evaluation_key"]
-    return pd.DataFrame(rows, columns=columns).drop_duplicates(
+    columns = (
+        None if rows else ["task", "times", "sampler", "recipe", "changed", "training_key", "evaluation_key"]
+    )
+    found = pd.DataFrame(rows, columns=columns).drop_duplicates(
         ["training_key", "evaluation_key"], ignore_index=True
     )
+    probed = [frame for frame in (anatomies or {}).values() if len(frame)]
+    measures = pd.concat(probed).drop_duplicates("key") if probed else pd.DataFrame(columns=["key"])
+    measures = measures.reindex(columns=["key", *MEASURES]).set_index("key").add_prefix("anatomy ")
+    return found.join(measures, on="training_key")
 
 
 def contrast(
@@ -244,7 +306,8 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "noise seed": evaluation.record.noise_seed,
         "test set": evaluation.record.test_set,
     }
-    options = {**defaults_of(task), **record.data, **record.model}
+    defaults = defaults_of(task)
+    options = {**defaults, **record.data, **record.model}
     prediction = prediction_of(record)
     grid, draws = evaluation.record.grid or UNIFORM_GRID, evaluation.record.draws
     return {
@@ -267,6 +330,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "training_flops": training.details.get("training_flops", np.nan),
         "recipe": ", ".join(f"{name} {value}" for name, value in setting.items() if value != ""),
         "drawn": record.recipe.get("iterations", 0) * record.recipe.get("batch_size", 1),
+        "changed": {name: value for name, value in options.items() if defaults.get(name) != value},
         "cell": repr((record.objective, record.schedule, prediction, grid, draws, sorted(options.items()))),
         "training": training,
         "evaluation": evaluation,

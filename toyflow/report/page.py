@@ -1,21 +1,34 @@
 """`toyflow report`: one HTML page and one Markdown file of everything that results say.
 
 Both are made from the same `Page`. The HTML file holds its figures and needs nothing else; the Markdown file
-links to what `toyflow plot` has drawn. The same results give the same bytes.
+links to what `toyflow plot` has drawn. The same results give the same bytes: there is no date and no path of
+a machine. Both end with a digest of the results, by which it is seen whether they are older than these.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from toyflow.atomic import atomic_file
-from toyflow.report.claims import Claim, Judgement, Paper, judge_all
+from toyflow.report.claims import Claim, Paper, judge_all
+from toyflow.report.digest import digest_of
 from toyflow.report.episode_tables import robot_views
+from toyflow.report.evidence import Testbed
+from toyflow.report.judgement import Judgement
+from toyflow.report.page_claims import (
+    PartView,
+    Source,
+    open_questions,
+    parts_of,
+    tally,
+    testbeds_of,
+    without_data,
+)
 from toyflow.report.page_figures import FigureView, draw_overview, drawn, probed
 from toyflow.report.page_tables import (
     TableView,
@@ -28,6 +41,7 @@ from toyflow.report.page_tables import (
     versions,
 )
 from toyflow.report.results import Results, load_results, results_folders
+from toyflow.report.stored_anatomies import read_anatomies
 from toyflow.sweep.presets import available_presets
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,7 +62,7 @@ class Section:
     @property
     def anchor(self) -> str:
         """Anchor of the section's heading in the page."""
-        return "results-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        return _anchor(self.name)
 
 
 @dataclass(frozen=True)
@@ -59,12 +73,20 @@ class Page:
     paper: Paper | None
     tally: str
     """How many claims, and how the verdicts on them are."""
-    findings: Sequence[tuple[Claim, Judgement]]
+    parts: Sequence[PartView]
     """Claims that the results bear on."""
-    without_data: Sequence[tuple[Claim, Judgement]]
+    testbeds: Sequence[Testbed]
+    """The tasks on which they are judged."""
+    numbers: Sequence[TableView]
+    """Tables of the paper's numbers beside these."""
+    undecided: Sequence[tuple[Claim, Judgement]]
+    without_data: Sequence[tuple[Claim, str, str]]
+    """Claims, on which tasks there is no data, and what would have to be run."""
     sections: Sequence[Section]
     overview: FigureView | None
     """Where the results are of several tasks."""
+    digest: str
+    """See `digest_of`."""
 
 
 def write_pages(out: Path, paper: Paper | None = None) -> list[Path]:
@@ -81,45 +103,55 @@ def write_pages(out: Path, paper: Paper | None = None) -> list[Path]:
     """
     page = build_page(out, paper)
     written = [out / paper.overview.file] if paper and page.overview else []
-    for name in ("report.html", "report.md"):
+    for name, render in (("report.html", html), ("report.md", markdown)):
         path = out / name
         with atomic_file(path) as temporary:
-            temporary.write_text(_render(page, f"{name}.j2"), encoding="utf-8")
+            temporary.write_text(render(page), encoding="utf-8")
         written.append(path)
     return written
 
 
-def build_page(out: Path, paper: Paper | None = None) -> Page:
-    """Everything that the report says; the figures are drawn, and that of all tasks together is written.
-    Arguments and errors are those of `write_pages`."""
+def build_page(out: Path, paper: Paper | None = None, draw: bool = True) -> Page:
+    """Everything that the report says. Figures are drawn, and that of all tasks together is written, unless
+    `draw` is off: then the page is good for `markdown` only, which links to what lies on disk. Other
+    arguments and errors are those of `write_pages`."""
     folders = {_name(folder, out): folder for folder in results_folders(out)}
     results = {name: load_results(folder) for name, folder in folders.items()}
-    judged = judge_all(paper.claims, results) if paper else []
-    bearing = [each for each in judged if each[1].verdict != "no data here"]
+    anatomies = {name: read_anatomies(folder) for name, folder in folders.items()}
+    judged = judge_all(paper.claims, results, anatomies) if paper else []
+    sources = {name: Source(name, _anchor(name), _command(folder)) for name, folder in folders.items()}
+    parts = parts_of(judged, sources)
+    beside = [
+        replace(table, caption=f"{table.caption} ({name})" if len(results) > 1 else table.caption)
+        for name, found in results.items()
+        for table in (paper.tables(found) if paper else ())
+    ]
     return Page(
         name=out.resolve().name,
         paper=paper,
-        tally=_tally([judgement for _, judgement in bearing]),
-        findings=bearing,
-        without_data=[each for each in judged if each[1].verdict == "no data here"],
-        sections=[_section(name, folders[name], found, out, paper) for name, found in results.items()],
-        overview=draw_overview(paper.overview, results, out) if paper else None,
+        tally=tally(paper, parts),
+        parts=parts,
+        testbeds=testbeds_of(parts),
+        numbers=beside,
+        undecided=open_questions(parts),
+        without_data=without_data(judged),
+        sections=[
+            _section(sources[name], folders[name], found, out, draw) for name, found in results.items()
+        ],
+        overview=draw_overview(paper.overview, results, out, draw) if paper else None,
+        digest=digest_of(out, folders.values()),
     )
 
 
 def _name(folder: Path, out: Path) -> str:
-    return out.resolve().name if folder == out else folder.name
+    return out.resolve().name if folder == out else folder.relative_to(out).as_posix()
 
 
-def _tally(judgements: Sequence[Judgement]) -> str:
-    """`14 claims: 9 agree, 2 disagree, 3 undecided`."""
-    verdicts = [judgement.verdict.split(" (")[0] for judgement in judgements]
-    counts = [f"{verdicts.count(v)} {v}" for v in ("agree", "disagree", "undecided") if v in verdicts]
-    number = f"{len(verdicts)} claim{'' if len(verdicts) == 1 else 's'}"
-    return f"These results bear on {number}: {', '.join(counts)}." if counts else "They bear on no claim."
+def _anchor(name: str) -> str:
+    return "results-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _section(name: str, folder: Path, results: Results, out: Path, paper: Paper | None) -> Section:
+def _section(source: Source, folder: Path, results: Results, out: Path, draw: bool) -> Section:
     models = {evaluation.training.folder: evaluation.training for evaluation in results.evaluations}
     trainings = list(models.values())
     task = trainings[0].record.task
@@ -130,23 +162,36 @@ def _section(name: str, folder: Path, results: Results, out: Path, paper: Paper 
         f"{distinct(results.frame['examples'])} test examples each."
     )
     views = [scores(results), *one_against_many(results), *other_metrics(results), costs(results)]
-    views += [*robot_views(results), *(paper.tables(results) if paper else ())]
     return Section(
-        name=name,
+        name=source.name,
         summary=summary,
-        command=_command(folder.resolve()),
-        tables=views,
-        figures=[*drawn(results, folder, out), *probed(folder, out)],
+        command=source.command,
+        tables=[*views, *robot_views(results)],
+        figures=[*drawn(results, folder, out, draw), *probed(folder, out)],
         configuration=configuration(results, trainings),
         versions=versions(trainings),
     )
 
 
 def _command(folder: Path) -> str | None:
-    """The command of the preset that is named like the folder; empty where there is none."""
-    if folder.name not in available_presets():
-        return None
-    return f"toyflow sweep --preset {folder.name}" + (" --quick" if folder.parent.name == "quick" else "")
+    """The command of the preset that is named like the folder, with the name of the folder around it or
+    without; None where there is none."""
+    folder, presets = folder.resolve(), available_presets()
+    name = next(
+        (name for name in (f"{folder.parent.name}-{folder.name}", folder.name) if name in presets), None
+    )
+    quick = " --quick" if folder.parent.name == "quick" else ""
+    return None if name is None else f"toyflow sweep --preset {name}{quick}"
+
+
+def html(page: Page) -> str:
+    """The page as one self-contained HTML file."""
+    return _render(page, "report.html.j2")
+
+
+def markdown(page: Page) -> str:
+    """The page as Markdown."""
+    return _render(page, "report.md.j2")
 
 
 def _render(page: Page, template: str) -> str:

@@ -46,8 +46,9 @@ class FigureView:
     """The same for a narrow page, where this one would have to be scrolled."""
 
 
-def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
-    """Every figure that the results allow."""
+def drawn(results: Results, folder: Path, out: Path, draw: bool = True) -> Iterable[FigureView]:
+    """Every figure that the results allow; those that `toyflow plot` has put there, without a picture, where
+    `draw` is off."""
     labels = list(dict.fromkeys(results.frame["label"]))
     schedules = dict.fromkeys(
         e.training.record.schedule for e in results.evaluations if e.training.record.schedule
@@ -62,16 +63,25 @@ def drawn(results: Results, folder: Path, out: Path) -> Iterable[FigureView]:
         for drawing in figures.DRAWINGS:
             if results.frame["variant"].nunique() > drawing.most_variants:
                 continue
-            figure = drawing.draw(results, Style(labels))
-            if figure is None:
-                continue
             title, alt = (_filled(text, words) for text in (drawing.title, drawing.alt))
-            path = _linked(folder / "figures" / f"{drawing.name}.png", out)
-            yield _view(figure, title[:1].upper() + title[1:], alt, path)
+            title, path = (
+                title[:1].upper() + title[1:],
+                _linked(folder / "figures" / f"{drawing.name}.png", out),
+            )
+            if not draw:
+                yield FigureView(title, alt, "", "", 0, path)
+            elif (figure := drawing.draw(results, Style(labels))) is not None:
+                yield _view(figure, title, alt, path)
 
 
-def draw_overview(overview: Overview, folders: Mapping[str, Results], out: Path) -> FigureView | None:
-    """The figure of several tasks together, also written into `out`; None where it would be of one."""
+def draw_overview(
+    overview: Overview, folders: Mapping[str, Results], out: Path, draw: bool = True
+) -> FigureView | None:
+    """The figure of several tasks together, also written into `out`; None where it would be of one. Where
+    `draw` is off, the one that lies there, without a picture."""
+    if not draw:
+        path = _linked(out / overview.file, out)
+        return FigureView(overview.title, overview.alt, "", "", 0, path) if path else None
     with plt.rc_context():
         sns.set_theme(context="paper", style="ticks", font_scale=1.1)
         figure, stacked = (overview.draw(folders, stacked) for stacked in (False, True))

@@ -27,6 +27,7 @@ from toyflow.report.anatomy_report import (
     over_seeds,
 )
 from toyflow.report.results import CELL
+from toyflow.report.stored_anatomies import write_anatomies
 from toyflow.report.style import Style, in_lines, legend, save
 from toyflow.report.write import write_csv
 
@@ -65,14 +66,15 @@ class Probed:
 
 
 def write_probe(probed: Probed, out: Path) -> list[Path]:
-    """Write OUT/probe/anatomy.csv and anatomy.png and, where a model has a velocity, velocity_error.csv,
-    paths.csv and velocity_error.png; the files, in order."""
+    """Write OUT/probe/anatomy.csv, anatomy_by_model.json and anatomy.png and, where a model has a velocity,
+    velocity_error.csv, paths.csv and velocity_error.png; the files, in order."""
     folder = out / "probe"
     folder.mkdir(parents=True, exist_ok=True)
     sns.set_theme(context="paper", style="ticks", font_scale=1.1)
     labels = over_seeds(probed.anatomies)
     written = [
         write_csv(anatomy_frame(labels), folder / "anatomy.csv"),
+        write_anatomies(probed.anatomies, out),
         _drawn(anatomy_figure(labels), folder / "anatomy.png"),
     ]
     if probed.paths.empty:

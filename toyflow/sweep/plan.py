@@ -163,11 +163,11 @@ def _told(grids: Sequence[Grid]) -> list[list[list[str]]]:
         [
             [
                 setting.options.shown.get(name, f"{name}={text}")
-                for name, text in every.items()
+                for name, text in {**setting.texts, **_varying(setting.recipe)}.items()
                 if name in varied
             ]
             + [f"times={grid.time_sampling}"] * several_times
-            for every in ({**setting.texts, **_varying(setting.recipe)} for setting in grid.settings)
+            for setting in grid.settings
         ]
         for grid in grids
     ]

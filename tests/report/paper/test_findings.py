@@ -8,7 +8,7 @@ import pytest
 
 from toyflow.report.claims import judge_all
 from toyflow.report.evidence import ANY, Data, contrast, tidy
-from toyflow.report.paper.findings import CLAIMS
+from toyflow.report.paper.findings import CLAIMS, GRID
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining
@@ -53,7 +53,8 @@ class Folder:
             )  # fmt: skip
             training = Made(Path(), record, {}, {"training_flops": 100.0, "read_at": read_at})
             for steps, score in scores.items():
-                draw = np.random.default_rng([*repr((label, model, seed, steps)).encode()]).uniform(-1, 1)
+                name = (label, model, seed, steps, *((prediction, draws) if prediction or draws > 1 else ()))
+                draw = np.random.default_rng([*repr(name).encode()]).uniform(-1, 1)
                 drawn = score + self.spread * draw
                 found = (
                     metrics(drawn) if metrics else dict.fromkeys(METRICS.get(self.task, ("score",)), drawn)
@@ -72,13 +73,17 @@ class Folder:
         return judgement_of(name, {"folder": self})
 
     def verdicts(self, *names):
-        found = {claim.name: judgement.verdict for claim, judgement in judge_all(CLAIMS, {"": self.results})}
-        return [found[name] for name in names]
+        return [self.judge(name).verdict for name in names]
 
 
-def judgement_of(name, folders):
-    judged = judge_all(CLAIMS, {key: folder.results for key, folder in folders.items()})
-    return next(judgement for claim, judgement in judged if claim.name == name)
+def judgement_of(name, folders, on=None, anatomies=None):
+    """The judgement on the testbed `on`, else on the one of the first folder's task at default options."""
+    [claim] = [claim for claim in CLAIMS if claim.name == name]
+    task = next(iter(folders.values())).task.removesuffix("-v2")
+    own = (testbed.name for testbed in claim.testbeds if testbed.task == task and testbed.name != "numbers")
+    on = on or next(own, claim.testbeds[-1].name)
+    judged = judge_all([claim], {key: folder.results for key, folder in folders.items()}, anatomies)
+    return next(judgement for _, judgement in judged if judgement.on == on)
 
 
 @pytest.fixture
@@ -110,9 +115,12 @@ def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
         folder.add("uniform", {1: 0.5}, seeds=[seed]).add("shift:8", {1: 0.5 + gain}, seeds=[seed])
     judgement = folder.judge("1a")
     half = 100 * 4.3027 * 0.01 / np.sqrt(3)
-    assert f"+2.0 points [over seeds: {2 - half:+.1f}, {2 + half:+.1f}]" in judgement.evidence
-    assert "(3 seeds)" in judgement.evidence and judgement.folders == ("folder",)
-    assert judgement.verdict == "undecided"
+    [effect] = judgement.effects
+    assert f"+2.0 points [95 % over seeds: {2 - half:+.1f}, {2 + half:+.1f}]" in effect
+    assert judgement.seeds == 3 and judgement.folders == ("folder",)
+    assert (judgement.verdict, judgement.needed) == (
+        "undecided", "about 5 seeds, or 11 if the spread between seeds is at its upper bound",
+    )  # fmt: skip
 
 
 def add_other_decodings(folder):
@@ -137,7 +145,7 @@ def test_other_predictions_grids_and_draws_do_not_change_a_verdict(grid):
 
 def test_rows_are_of_the_velocity_in_equal_steps_and_one_draw_unless_named(grid):
     add_other_decodings(grid.add("uniform", {1: 0.7}).add(("regression", None), {1: 0.6}))
-    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS)
+    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS, GRID)
     [plain] = data.flow("uniform", 1).groupby("cell")
     assert len(plain[1]) == 3 and plain[1]["score"].mean() == pytest.approx(0.7, abs=SPREAD)
     assert len(data.pick(objective="regression")) == 3, "which has no choice of a prediction"
@@ -151,7 +159,7 @@ def test_rows_are_of_the_velocity_in_equal_steps_and_one_draw_unless_named(grid)
 
 def test_a_decoding_that_some_seed_lacks_is_left_out_of_a_contrast(grid):
     grid.add("uniform", {1: 0.7}).add("uniform", {1: 0.1}, seeds=[0], draws=8).add("shift:4", {1: 0.9})
-    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS)
+    data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS, GRID)
     over = contrast(data.flow("uniform", 1, draws=ANY), data.flow("shift:4", 1))
     assert over is not None and over.first.min() > 0.69
 
@@ -160,12 +168,13 @@ def test_one_seed_decides_nothing():
     folder = add_schedules(Folder(seeds=1), {1: 0.1, 10: 0.1}, {1: 0.9, 10: 0.5})
     for name in ("1a", "1b", "1c"):
         judgement = folder.judge(name)
-        assert judgement.verdict == "undecided (one seed)" and "(seed 0)" in judgement.evidence
+        assert judgement.verdict == "undecided (one seed)" and "is seed 0" in judgement.evidence
+        assert judgement.needed == "two seeds or more, as one shows no spread"
 
 
 def test_seeds_without_spread_decide_nothing():
     grid = add_schedules(Folder(spread=0.0), {1: 0.5}, {1: 0.9})
-    assert grid.judge("1a").verdict == "undecided" and "on every seed" in grid.judge("1a").evidence
+    assert grid.judge("1a").verdict == "undecided" and "on every seed" in grid.judge("1a").effects[0]
 
 
 def test_what_was_not_run_is_said(grid):
@@ -353,8 +362,9 @@ def test_few_step_methods(grid, regression, meanflow, verdict):
     grid.add(("shortcut", "uniform"), {1: 0.99}).add(("autoregressive", None), {1: 0.99})
     judgement = grid.judge("8")
     assert judgement.verdict == verdict
-    assert "meanflow (1 call, at flow's training cost)" in judgement.evidence
-    assert "mip (2 calls" in judgement.evidence and "autoregressive" not in judgement.evidence
+    told = "; ".join(judgement.effects)
+    assert "meanflow (1 call, at flow's training cost)" in told
+    assert "mip (2 calls" in told and "autoregressive" not in told
 
 
 def test_nothing_is_said_of_methods_that_were_not_run(grid):
@@ -362,4 +372,5 @@ def test_nothing_is_said_of_methods_that_were_not_run(grid):
     judgement = grid.judge("8")
     assert judgement.verdict == "undecided"
     assert "Not run here: shortcut, consistency and meanflow" in judgement.evidence
+    assert judgement.needed == "to run shortcut, consistency and meanflow"
     assert grid.add(("meanflow", None), {1: 0.99}).judge("8").verdict == "disagree"

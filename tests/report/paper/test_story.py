@@ -75,12 +75,12 @@ def test_a_panel_per_task_with_its_metric_at_the_tasks_defaults():
     assert sum(len(np.asarray(each.get_offsets())) for each in dial.collections) == 4  # a dot per seed and K
 
 
-def test_means_of_draws_and_other_predictions_are_not_in_the_lines():
+def test_means_of_draws_are_not_in_the_lines_and_other_predictions_have_their_own():
     folders = {"grid": results("grid-to-sequence"), "dial": results("dial")}
     others = {"draws": results("dial", draws=8), "data": results("dial", prediction="data")}
-    parts = story_parts({**folders, **others})
-    assert [len(part) for part in parts.values()] == [4, 4]  # two seeds, two K
-    assert {folder for part in parts.values() for folder in part["folder"]} == {"grid", "dial"}
+    parts = list(story_parts({**folders, **others}).values())
+    assert [len(part) for part in parts] == [4, 8]  # two seeds, two K, on the dial two predictions
+    assert set(parts[1]["label"]) == {"uniform", "data(uniform)"} and set(parts[1]["draws"]) == {1}
 
 
 def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():
@@ -94,7 +94,7 @@ def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():
     assert "iterations" not in figure.axes[0].get_title(), "which has one recipe"
 
 
-def test_only_schedules_of_all_panels_are_drawn_and_stacked_panels_are_narrow():
+def test_only_trainings_of_most_panels_are_drawn_and_stacked_panels_are_narrow():
     schedules = ("uniform", "beta", "shift:4")
     folders = {"grid": results("grid-to-sequence", schedules), "dial": results("dial", schedules[1:])}
     wide, narrow = drawn(folders), drawn(folders, stacked=True)

@@ -18,7 +18,7 @@ PAPER = Paper(
         file="story.png",
         title="When one step is enough, and when not",
         alt="Line charts, a panel per task: what the task is scored by against denoising steps K, a line per "
-        "schedule. The tables have the numbers.",
+        "training. The tables have the numbers.",
         draw=story,
     ),
     numbers_file="beside_the_paper",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from toyflow.report.claims import Judgement, conclude, decide, difference, percent
 from toyflow.report.evidence import ANY, Contrast, Data, contrast
+from toyflow.report.judgement import Effect, Judgement, conclude, percent
 
 CLEARLY = 0.10
 """A difference of proportions that is more than a matter of degree."""
@@ -42,8 +42,8 @@ def one_step_mixes_modes(data: Data) -> Judgement | None:
             continue
         said = f"with {modes} modes {percent(over.first)} at K = 1 and {percent(over.second)} at K = {many}"
         if max(over.first.mean(), over.second.mean()) > CLEARLY:
-            learned.append(over.reversed())
-            told.append(f"{said}, {difference(over)}")
+            learned.append(Effect(f"K = {many} minus K = 1, {modes} modes", over.reversed(), CLEARLY))
+            told.append(said)
         else:
             told.append(f"{said}, which is nothing learned, and no evidence")
     if not learned:
@@ -52,7 +52,7 @@ def one_step_mixes_modes(data: Data) -> Judgement | None:
         f"One fair die for all tiles; possible outcomes: {'; '.join(told)}; clearly means by more than "
         f"{100 * CLEARLY:g} points"
     )
-    return conclude(decide(learned, CLEARLY), evidence, *learned)
+    return conclude(evidence, *learned)
 
 
 def one_step_takes_the_likeliest(data: Data) -> Judgement | None:
@@ -62,9 +62,9 @@ def one_step_takes_the_likeliest(data: Data) -> Judgement | None:
         return None
     evidence = (
         f"With a die for each tile, one face being likelier, {percent(over.first)} of the tiles are right "
-        f"at K = 1 and {percent(over.second)} at K = {many}: {difference(over)}"
+        f"at K = 1 and {percent(over.second)} at K = {many}"
     )
-    return conclude(decide([over], 0.0), evidence, over)
+    return conclude(evidence, Effect(f"K = 1 minus K = {many}", over))
 
 
 def one_step_loses_modes(data: Data) -> Judgement | None:
@@ -79,14 +79,14 @@ def one_step_loses_modes(data: Data) -> Judgement | None:
         _, possible = _dial_steps(data, "valid", **coupled, among=modes)
         if over is None or possible is None:
             continue
-        single.append(over)
+        name = f"total variation at K = 1 minus at K = {many}, {modes} modes"
+        single.append(Effect(name, over, unit=""))
         valid += [possible.first, possible.second]
         told.append(
             f"with {modes} modes {over.first.mean():.2f} at K = 1, {over.second.mean():.2f} at K = {many}, "
-            f"{difference(over, '')}, and possible outcomes {percent(possible.first)} and "
-            f"{percent(possible.second)}"
+            f"and possible outcomes {percent(possible.first)} and {percent(possible.second)}"
         )
     evidence = (
         f"One die for all tiles, one face being likelier; total variation to the truth: {'; '.join(told)}"
     )
-    return conclude(decide(single, 0.0), evidence, *single, of=valid) if single else None
+    return conclude(evidence, *single, of=valid) if single else None

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from toyflow.report.claims import (
+from toyflow.report.evidence import ANY, Contrast, Data, contrast, unique
+from toyflow.report.judgement import (
+    Effect,
     Judgement,
     both_halves,
+    by_schedule,
     conclude,
     decide,
     difference,
@@ -16,8 +19,6 @@ from toyflow.report.claims import (
     percent,
     schedules_are,
 )
-from toyflow.report.evidence import ANY, Contrast, Data, contrast, unique
-from toyflow.report.tables import MARGIN
 from toyflow.sweep.stored import StoredTraining
 from toyflow.training import LOSS_BINS
 
@@ -40,29 +41,27 @@ PAPER_BASELINE = 0.25
 
 
 def noise_biased_in_one_step(data: Data) -> Judgement | None:
-    """Claim 1a: exact match of noise-biased schedules minus that of uniform, at K = 1."""
+    """Claim 1a: the score of noise-biased schedules minus that of uniform, at K = 1."""
     uniform, biased = data.flow("uniform", 1), data.flow(NOISE_BIASED, 1)
     over = contrast(biased, uniform)
     if over is None:
         return None
     single = {
-        schedule: contrast(biased[biased["schedule"] == schedule], uniform)
-        for schedule in biased["schedule"].unique()
+        schedule: contrast(biased[biased["schedule"] == schedule], uniform) for schedule in over.schedules
     }
-    by_schedule = "; ".join(f"{schedule} {difference(of)}" for schedule, of in single.items() if of)
-    verdict = decide([over], 0.0)
     evidence = (
-        f"In one step {schedules_are(over)} right on {percent(over.first)}, uniform on "
-        f"{percent(over.second)}: {difference(over)}. Each against uniform: {by_schedule}"
+        f"In one step {schedules_are(over)} right on {percent(over.first)} of the {data.testbed.unit}, "
+        f"uniform on {percent(over.second)}. Each minus uniform: {by_schedule(single)}"
     )
-    return conclude(verdict, evidence, over)
+    return conclude(evidence, Effect(f"{listed(over.schedules)} minus uniform, K = 1", over))
 
 
 def _few_and_many(data: Data, schedule: Any, many: int) -> Contrast | None:
     """One step against many under the same schedules."""
     if many == 1:
         return None
-    return contrast(data.flow(schedule, 1), data.flow(schedule, many), alike=["schedule"])
+    few, several = data.flow(schedule, 1), data.flow(schedule, many)
+    return contrast(few, several, alike=["schedule"])
 
 
 def gain_is_larger_in_one_step(data: Data) -> Judgement | None:
@@ -76,31 +75,39 @@ def gain_is_larger_in_one_step(data: Data) -> Judgement | None:
         (of[0] - of[1]).mean() for of in ((biased.first, uniform.first), (biased.second, uniform.second))
     )
     one, ten = (f"{100 * gain:+.1f} points" for gain in gains)
+    single = {
+        schedule: of.minus(uniform)
+        for schedule in biased.schedules
+        if (of := _few_and_many(data, schedule, many))
+    }
     evidence = (
-        f"Over uniform, noise-biased schedules gain {one} at K = 1 and {ten} at K = {many}; "
-        f"the difference is {difference(larger)}"
+        f"Over uniform, {listed(biased.schedules)} gain {one} at K = 1 and {ten} at K = {many}. The "
+        f"difference of these gains for each: {by_schedule(single)}"
     )
     scores = [biased.first, biased.second, uniform.first, uniform.second]
-    return conclude(decide([larger], 0.0), evidence, larger, of=scores)
+    return conclude(evidence, Effect(f"gain at K = 1 minus gain at K = {many}", larger), of=scores)
 
 
 def one_step_is_enough(data: Data) -> Judgement | None:
     """Claim 1c: K = 1 minus many steps under noise-biased schedules, held against the margin."""
-    many = data.many()
+    many, margin = data.many(), data.testbed.margin
     over = _few_and_many(data, NOISE_BIASED, many)
     if over is None:
         return None
-    schedules = {
-        schedule: _few_and_many(data, schedule, many) for schedule in data.flow(ANY, 1)["schedule"].unique()
+    single = {schedule: _few_and_many(data, schedule, many) for schedule in over.schedules}
+    others = {
+        schedule: of
+        for schedule in data.flow(ANY, 1)["schedule"].unique()
+        if schedule not in single and (of := _few_and_many(data, schedule, many))
     }
-    by_schedule = "; ".join(
-        f"{schedule} {difference(of, confidence=0.9)}" for schedule, of in schedules.items() if of
-    )
+    beside = "; ".join(f"{schedule} {difference(of, confidence=0.9)}" for schedule, of in others.items())
     evidence = (
-        f"Under noise-biased schedules K = 1 minus K = {many} is {difference(over, confidence=0.9)}; not "
-        f"worse means above -{100 * MARGIN:g}, by the 90 % interval. By schedule: {by_schedule}"
+        f"Not worse means above -{100 * margin:g} points. Each noise-biased schedule: "
+        f"{by_schedule(single, -margin, equivalence=True)}"
+        + (f". Not part of the verdict: {beside}" if beside else "")
     )
-    return conclude(decide([over], -MARGIN, equivalence=True), evidence, over)
+    name = f"K = 1 minus K = {many} under {listed(over.schedules)}"
+    return conclude(evidence, Effect(name, over, -margin, equivalence=True))
 
 
 def encoder_raises_the_ceiling(data: Data) -> Judgement | None:
@@ -112,11 +119,10 @@ def encoder_raises_the_ceiling(data: Data) -> Judgement | None:
     if lower is None or upper is None:
         return None
     evidence = (
-        f"base minus small {difference(lower)}, large minus base {difference(upper)}; "
-        f"small is at {percent(lower.second)}, base at {percent(upper.second)}, large at "
-        f"{percent(upper.first)}, mean over {listed(upper.schedules)} and all K"
+        f"With the encoder small {percent(lower.second)} are right, with base {percent(upper.second)}, with "
+        f"large {percent(upper.first)}, mean over {listed(upper.schedules)} and all K"
     )
-    return conclude(decide([lower, upper], 0.0), evidence, lower, upper)
+    return conclude(evidence, Effect("base minus small", lower), Effect("large minus base", upper))
 
 
 def decoder_does_not_make_up(data: Data) -> Judgement | None:
@@ -130,9 +136,9 @@ def decoder_does_not_make_up(data: Data) -> Judgement | None:
     by_decoder = f"; with the small encoder, the large decoder brings {difference(gained)}" if gained else ""
     evidence = (
         f"Encoder and decoder base are right on {percent(behind.first)}, encoder small with decoder "
-        f"large on {percent(behind.second)}: {difference(behind)}{by_decoder}"
+        f"large on {percent(behind.second)}, mean over {listed(behind.schedules)} and all K{by_decoder}"
     )
-    return conclude(decide([behind], 0.0), evidence, behind)
+    return conclude(evidence, Effect("both base minus encoder small with decoder large", behind))
 
 
 def _autoregressive(data: Data, decoder: str) -> Contrast | None:
@@ -152,11 +158,12 @@ def baseline_is_weak(data: Data) -> Judgement | None:
     short = over.reversed()
     verdict = decide([over, short], -CLEARLY)
     evidence = (
-        f"The baseline of width 256 and depth 4 is right on {percent(score)}: {difference(over)} from the "
-        f"paper's {PAPER_BASELINE:.0%}, where about means within {100 * CLEARLY:g}"
+        f"The baseline of width 256 and depth 4 is right on {percent(score)}; about means within "
+        f"{100 * CLEARLY:g} points of the paper's {PAPER_BASELINE:.0%}"
     )
     beside = _autoregressive(data, "256x4")
-    return conclude(verdict, evidence, over, of=[score, beside.second] if beside else [score])
+    effect = Effect(f"the baseline minus the paper's {PAPER_BASELINE:.0%}", over, -CLEARLY)
+    return conclude(evidence, effect, verdict=verdict, of=[score, beside.second] if beside else [score])
 
 
 def baseline_must_grow(data: Data) -> Judgement | None:
@@ -165,14 +172,15 @@ def baseline_must_grow(data: Data) -> Judgement | None:
     if small is None:
         return None
     far = decide([small.reversed()], NEAR)
-    near = f", where near means within {100 * NEAR:g}"
-    at_small = f"Autoregressive minus flow in many steps is {difference(small)} at 256 x 4"
+    near = f"Near means within {100 * NEAR:g} points of flow in {data.many()} steps"
+    at_small = Effect("autoregressive minus flow at 256 x 4", small, -NEAR)
     if large is None:  # it need not grow where it is near already; else the large one must tell
-        return conclude(far, at_small + near, small) if far == "disagree" else None
+        return conclude(near, at_small, verdict=far) if far == "disagree" else None
     alike = len(data.flow(ANY, ANY, decoder="512x8"))
-    beside = "" if alike else " (beside flow with the default decoder, as there is none of that size)"
-    evidence = f"{at_small} and {difference(large)} at 512 x 8{beside}{near}"
-    return conclude(both_halves(far, decide([large], -NEAR)), evidence, small, large)
+    beside = "" if alike else "; flow beside 512 x 8 has the default decoder, as there is none of that size"
+    verdict = both_halves(far, decide([large], -NEAR))
+    at_large = Effect("at 512 x 8", large, -NEAR)
+    return conclude(f"{near}{beside}", at_small, at_large, verdict=verdict)
 
 
 def uniform_reads_late(data: Data) -> Judgement | None:
@@ -182,13 +190,13 @@ def uniform_reads_late(data: Data) -> Judgement | None:
     last = rows["training"].map(lambda training: float(training.curve()["iteration"].iloc[-1]))
     rows = rows.assign(read_at=read_at.fillna(last), never=read_at.isna(), steps=0)
     uniform = rows["schedule"] == "uniform"
+    biased = unique(sorted(rows.loc[~uniform, "schedule"]))
     later = contrast(rows[uniform], rows[~uniform], "read_at")
     if later is None:
         return None
     evidence = (
         f"Under joint attention the noise-end loss falls below {READ_LOSS} after {later.first.mean():.0f} "
-        f"iterations with uniform, after {later.second.mean():.0f} with noise-biased schedules: "
-        f"{difference(later, 'iterations')}"
+        f"iterations with uniform, after {later.second.mean():.0f} with {listed(biased)}"
     )
     for name, part in (("uniform", rows[uniform]), ("noise-biased", rows[~uniform])):
         if part["never"].any():
@@ -197,7 +205,8 @@ def uniform_reads_late(data: Data) -> Judgement | None:
     verdict = decide([later], 0.0)
     if later.seeds > 1 and rows.loc[uniform, "never"].all() and not rows.loc[~uniform, "never"].any():
         verdict = "agree"  # no spread to test, and nothing to doubt
-    return conclude(verdict, evidence, later, of=[rows["score"]])
+    effect = Effect(f"uniform minus {listed(biased)}", later, unit="iterations")
+    return conclude(evidence, effect, verdict=verdict, of=[rows["score"]])
 
 
 def _read_at(training: StoredTraining) -> float:
@@ -221,40 +230,37 @@ def uniform_ends_lower(data: Data) -> Judgement | None:
     )
     evidence = (
         f"Under joint attention {schedules_are(over)} right on {percent(over.first)}, uniform on "
-        f"{percent(over.second)}, mean over K: {difference(over)}. By K: {by_steps}"
+        f"{percent(over.second)}, mean over K. By K: {by_steps}"
     )
-    return conclude(decide([over], 0.0), evidence, over)
+    return conclude(evidence, Effect(f"{listed(over.schedules)} minus uniform, mean over K", over))
 
 
 def few_step_methods_are_not_needed(data: Data) -> Judgement | None:
     """Claim 8: one step of noise-biased flow minus each other objective, held against the margin."""
-    flow = data.flow(NOISE_BIASED, 1)
+    flow, margin = data.flow(NOISE_BIASED, 1), data.testbed.margin
     others = data.pick(objective=lambda name: name not in ("flow", "autoregressive"))
-    found: dict[str, Contrast] = {}
-    told: list[str] = []
+    found, run = [], []
     for name in others["objective"].unique():
         rows = data.pick(objective=name, schedule=("", *NOISE_BIASED), steps=OWN_STEPS.get(name, 1))
         over = contrast(flow, rows, alike=["schedule"] if rows["schedule"].any() else [])
         if over is None:
             continue
-        found[name] = over
         dearer = rows["training_flops"].mean() / flow["training_flops"].mean()
         cost = ""
         if np.isfinite(dearer):
             times = f"{dearer:.2g}"
             cost = ", at flow's training cost" if times == "1" else f", {times} times flow's training cost"
         calls = f"{rows['model_calls'].iloc[0]} call{'s' if rows['model_calls'].iloc[0] > 1 else ''}"
-        told.append(f"{name} ({calls}{cost}) {difference(over, confidence=0.9)}")
+        run.append(name)
+        found.append(Effect(f"flow minus {name} ({calls}{cost})", over, -margin, equivalence=True))
     if not found:
         return None
     evidence = (
         f"One-step flow under {listed(unique(sorted(flow['schedule'])))} is right on "
-        f"{percent(flow['score'])}. Flow minus each, under the same schedule where it has one: "
-        f"{'; '.join(told)}; not worse means above -{100 * MARGIN:g}, by the 90 % interval"
+        f"{percent(flow['score'])}; not worse means above -{100 * margin:g} points, under the same schedule "
+        "where a method has one"
     )
-    verdict = decide([*found.values()], -MARGIN, equivalence=True)
-    missing = [name for name in FEW_STEP if name not in found]
+    missing = [name for name in FEW_STEP if name not in run]
     if missing:
-        verdict = "undecided" if verdict == "agree" else verdict
         evidence += f". Not run here: {listed(missing)}"
-    return conclude(verdict, evidence, *found.values())
+    return conclude(evidence, *found, lacking=f"to run {listed(missing)}" if missing else "")

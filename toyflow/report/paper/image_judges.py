@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from toyflow.report.claims import Judgement, conclude, decide, difference, percent
 from toyflow.report.evidence import ANY, Data, contrast
+from toyflow.report.judgement import Effect, Judgement, conclude, percent
 
 
 def _image_contrast(data: Data, first: pd.DataFrame, alike: Sequence[str], name: str) -> Judgement | None:
@@ -23,14 +23,14 @@ def _image_contrast(data: Data, first: pd.DataFrame, alike: Sequence[str], name:
         f"{many} steps"
     )
     if distance is None:
-        return conclude(decide([accuracy], 0.0), f"With {name} {seen}: {difference(accuracy)}", accuracy)
+        return conclude(f"With {name} {seen}", Effect(f"flow in {many} steps minus {name}", accuracy))
     evidence = (
         f"{name[0].upper()}{name[1:]} has a Fréchet distance (lower is better) of "
-        f"{distance.first.mean():.2f}, flow in {many} steps of {distance.second.mean():.2f}: "
-        f"{difference(distance, '')}; {seen}"
+        f"{distance.first.mean():.2f}, flow in {many} steps of {distance.second.mean():.2f}; {seen}"
     )
     seen_in = [accuracy.first, accuracy.second]
-    return conclude(decide([distance], 0.0), evidence, distance, of=seen_in)
+    effect = Effect(f"distance of {name} minus that of flow in {many} steps", distance, unit="")
+    return conclude(evidence, effect, of=seen_in)
 
 
 def pure_noise_draws_badly(data: Data) -> Judgement | None:

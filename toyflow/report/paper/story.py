@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,17 +14,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from toyflow import stats
-from toyflow.report.claims import told_apart
-from toyflow.report.evidence import Data, defaults_of, is_current, tidy
+from toyflow.report.claims import settings, told_apart
+from toyflow.report.evidence import ANY, Testbed, is_current, tidy
+from toyflow.report.paper.findings import DIAL, GRID, IMAGES, NUMBERS, TWO_ARMS, WAVE
 from toyflow.report.results import Results
 from toyflow.report.style import PANEL, Style, legend, of_proportions
+from toyflow.sweep.methods import VELOCITY
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A task at its default options, by the metric that shows what one step does to it."""
+    """A testbed, by the metric that shows what one step does to it."""
 
-    task: str
+    testbed: Testbed
     metric: str
     label: str
     title: str
@@ -30,42 +34,50 @@ class Panel:
 
 
 PANELS = (
-    Panel("grid-to-sequence", "score", "exact match", "The condition says all:\n16 digits read off a grid"),
-    Panel("dial", "valid", "joint validity", "One hidden coin for all tokens:\n4 digits that move together"),
+    Panel(GRID, "score", "exact match", "Grid: 16 digits read,\nten numbers each"),
+    Panel(NUMBERS, "score", "exact match", "Numbers: digits read,\none precise number each"),
+    Panel(WAVE, "score", "close", "Wave: a phase\nto points of a sine wave"),
+    Panel(TWO_ARMS, "score", "solved", "Two arms hand over a cube,\nfrom joint positions"),
+    Panel(DIAL, "valid", "joint validity", "Dial: one hidden coin\nthat moves 4 digits together"),
     Panel(
-        "class-to-image", "frechet_distance", "Fréchet distance (lower is better)",
-        "The condition says little:\na class label to an image", is_proportion=False,
+        IMAGES, "frechet_distance", "Fréchet distance (lower is better)",
+        "Images: a class label\nto an image of it", is_proportion=False,
     ),
 )  # fmt: skip
+MOST_ACROSS = 3
+"""Panels in one row."""
 
 
 def story_parts(folders: Mapping[str, Results]) -> dict[Panel, pd.DataFrame]:
-    """The rows of each panel: of the schedules that all panels have, if there are several. Empty where there
-    are not two tasks."""
-    rows = tidy(folders, {panel.task for panel in PANELS})
-    parts = {panel: part for panel in PANELS if len(part := _default(rows, panel))}
+    """The rows of each panel: of the trainings that most panels have, if these are several. Empty where there
+    are not two panels."""
+    rows = tidy(folders, {panel.testbed.task for panel in PANELS})
+    parts = {panel: part for panel in PANELS if len(part := _plain(rows, panel))}
     if len(parts) < 2:
         return {}
     common = _common(parts)
     if len(common) > 1:
-        parts = {panel: part[part["schedule"].isin(common)] for panel, part in parts.items()}
-    return parts
+        parts = {panel: part[part["label"].isin(common)] for panel, part in parts.items()}
+    return {panel: part for panel, part in parts.items() if len(part)}
 
 
 def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | None:
-    """A panel per task, side by side or `stacked`: its metric by steps, a line per schedule of flow with 95 %
-    intervals over seeds and a dot per seed. None where there are not two tasks."""
+    """A panel per testbed, side by side or `stacked`: its metric by steps, a line per training of flow, in
+    one draw, with 95 % intervals over seeds and a dot per seed. None where there are not two panels."""
     parts = story_parts(folders)
     if not parts:
         return None
-    style = Style(dict.fromkeys(schedule for part in parts.values() for schedule in part["schedule"]))
+    style = Style(dict.fromkeys(label for part in parts.values() for label in part["label"]))
+    across = 1 if stacked else min(MOST_ACROSS, len(parts))
+    down = -(-len(parts) // across)
     width, height = PANEL[0] * 0.8, PANEL[1]
-    size = (width, height * len(parts) + 0.8) if stacked else (width * len(parts) + 1.5, height)
-    shape = (len(parts), 1) if stacked else (1, len(parts))
-    figure, line = plt.subplots(*shape, figsize=size, layout="constrained")
-    for axes, (panel, part) in zip(line, parts.items(), strict=True):
+    size = (width, height * down + 0.8) if stacked else (width * across + 1.5, height * down)
+    figure, grid = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
+    for axes, (panel, part) in zip(grid.flat, parts.items(), strict=False):
         _draw(axes, panel, part, style)
-    title = "schedules that all have" if len(_common(parts)) > 1 else "schedule"
+    for axes in grid.flat[len(parts) :]:
+        axes.remove()
+    title = "trainings that most have" if len(_common(parts)) > 1 else "training"
     if stacked:
         legend(figure, "outside lower center", title=title, ncols=min(len(style), 3))
     else:
@@ -77,47 +89,53 @@ def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | Non
 
 
 def _common(parts: Mapping[Panel, pd.DataFrame]) -> set[str]:
-    return set.intersection(*(set(part["schedule"]) for part in parts.values()))
+    counts = Counter(label for part in parts.values() for label in set(part["label"]))
+    return {label for label, count in counts.items() if 2 * count > len(parts)}
 
 
-def _default(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Rows of the recipe that claims are judged by: this version's, then with most seeds, then the longest,
-    then with most decodings. Where there are several, the column `of_recipes` says what is this one's own."""
-    rows = rows[(rows["task"] == panel.task) & (rows["times"] == "stratified") & (rows["sampler"] == "euler")]
-    if rows.empty:
-        return rows
-    flow = Data(rows, defaults_of(panel.task)).pick(objective="flow")
-    if flow.empty or panel.metric not in flow:
-        return flow.iloc[:0]
-    recipes = [(str(recipe), rows) for recipe, rows in flow.groupby("recipe")]
-    best = max(
-        recipes,
+def _plain(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Rows of one draw, with the training's `label`, under the recipe that claims are judged by: this
+    version's, then with most seeds, then the longest, then with most decodings. Where there are several,
+    `of_recipes` says what is this one's own."""
+    rows = rows[(rows["times"] == "stratified") & (rows["sampler"] == "euler")]
+    found = [
+        (setting, part)
+        for setting, data in settings(panel.testbed, rows)
+        if len(part := data.pick(objective="flow", prediction=ANY)) and panel.metric in part
+    ]
+    if not found:
+        return pd.DataFrame()
+    chosen, best = max(
+        found,
         key=lambda of: (is_current(of[0]), of[1]["seed"].nunique(), of[1]["drawn"].iloc[0], len(of[1])),
     )
-    names = [best[0], *(recipe for recipe, _ in recipes if recipe != best[0])]
+    names = [chosen, *(setting for setting, _ in found if setting != chosen)]
     own = told_apart(names)[0] if len(names) > 1 else ""
-    return best[1].dropna(subset=panel.metric).assign(of_recipes=own)
+    velocity = best["prediction"] == VELOCITY
+    labels = best["schedule"].where(velocity, best["prediction"].astype(str) + "(" + best["schedule"] + ")")
+    return best.assign(label=labels, of_recipes=own).dropna(subset=panel.metric)
 
 
 def _draw(axes: Axes, panel: Panel, part: pd.DataFrame, style: Style) -> None:
     steps = sorted(part["steps"].unique())
-    schedules = list(dict.fromkeys(part["schedule"]))
-    for place, schedule in enumerate(schedules):
-        nudge = 0.5 * ((place + 0.5) / len(schedules) - 0.5)
-        rows = part[part["schedule"] == schedule]
+    labels = list(dict.fromkeys(part["label"]))
+    for place, label in enumerate(labels):
+        nudge = 0.5 * ((place + 0.5) / len(labels) - 0.5)
+        rows = part[part["label"] == label]
         by_steps = [rows[rows["steps"] == k] for k in steps]
         known = [(i + nudge, seeds) for i, seeds in enumerate(by_steps) if len(seeds)]
         for x, seeds in known:
             if (interval := _interval(panel, seeds)) is not None:
-                color = style.line(schedule)["color"]
+                color = style.line(label)["color"]
                 axes.plot([x, x], [interval.low, interval.high], color=color, linewidth=1, zorder=1)
             axes.scatter([x] * len(seeds), seeds[panel.metric], s=7, color="0.25", zorder=3, linewidths=0)
         means = [seeds[panel.metric].mean() for _, seeds in known]
-        axes.plot([x for x, _ in known], means, **style.line(schedule))
+        axes.plot([x for x, _ in known], means, **style.line(label))
     axes.set_xticks(range(len(steps)), [str(k) for k in steps])
     axes.set_xlabel("denoising steps K")
     axes.set_ylabel(panel.label)
-    axes.set_title("\n".join(filter(None, (panel.title, part["of_recipes"].iloc[0]))), fontsize=10)
+    own = textwrap.fill(part["of_recipes"].iloc[0], 50)
+    axes.set_title("\n".join(filter(None, (panel.title, own))), fontsize=10)
     axes.grid(axis="y", alpha=0.35)
     axes.set_ylim(bottom=0)
     if panel.is_proportion:

@@ -1,0 +1,51 @@
+"""The stored report is the one that its results give."""
+
+from pathlib import Path
+
+import pytest
+
+from toyflow.report.digest import digest_of
+from toyflow.report.page import build_page, markdown
+from toyflow.report.paper import PAPER
+from toyflow.report.results import results_folders
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+AGAIN = "write it again: toyflow report --out results/reference"
+LARGEST = 8e6
+"""Most bytes of a page that is looked at in a browser."""
+
+
+def test_the_stored_report_was_made_from_the_results_beside_it():
+    digest = digest_of(REFERENCE, results_folders(REFERENCE))
+    for name in ("report.html", "report.md"):
+        assert digest in (REFERENCE / name).read_text(), f"{name} is older than its results; {AGAIN}"
+    assert (REFERENCE / "report.html").stat().st_size < LARGEST
+
+
+@pytest.mark.slow
+def test_the_stored_report_says_what_its_results_say():
+    page = build_page(REFERENCE, PAPER, draw=False)
+    assert markdown(page) == (REFERENCE / "report.md").read_text(), f"report.md is older; {AGAIN}"
+
+
+def test_the_digest_knows_results_and_probes_and_not_where_they_lie(tmp_path):
+    for name in ("here", "there"):
+        for file, text in (
+            ("a/cells/k/manifest.json", "{1}"),
+            ("a/probe/x.json", "{2}"),
+            ("report.md", name),
+        ):
+            path = tmp_path / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def digests():
+        return [digest_of(tmp_path / name, [tmp_path / name / "a"]) for name in ("here", "there")]
+
+    first, second = digests()
+    assert first == second
+    for file in ("a/cells/k/manifest.json", "a/probe/x.json"):
+        (tmp_path / "there" / file).write_text("{3}")
+        changed = digests()
+        assert changed[0] == first and changed[1] not in (first, second)
+        second = changed[1]

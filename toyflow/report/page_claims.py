@@ -1,0 +1,139 @@
+"""The claims of a report's page: its parts, a row per claim, and in that a verdict per task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from toyflow.report.claims import Claim, Paper, Part
+from toyflow.report.evidence import Testbed
+from toyflow.report.judgement import Judgement
+
+NO_DATA = "no data here"
+TITLES: Mapping[Part, str] = {
+    "enough": "When one step is enough",
+    "remedies": "What to do where it is not",
+    "paper": "What the paper says",
+}
+"""The parts of a report, in their order."""
+LEADS: Mapping[Part, str] = {
+    "enough": "One step aims at the mean of all right answers. That is enough where the condition leaves one "
+    "right answer and the network gets it from any noise; the mean of several may be none of them.",
+    "remedies": "The squared error of one step is leaked noise (the answer still depends on the noise that "
+    "the network was given), plus bias² (what regression would get wrong, too), plus the task's own spread "
+    "(how far right answers to one condition are apart). The command toyflow probe measures the three.",
+    "paper": "Its claims with our verdicts on our tasks, and its numbers beside ours.",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A results folder that a verdict rests on."""
+
+    name: str
+    anchor: str
+    command: str | None
+    """What makes these results."""
+
+
+@dataclass(frozen=True)
+class VerdictView:
+    """The verdict on a claim on one task."""
+
+    judgement: Judgement
+    sources: Sequence[Source]
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim with its verdicts."""
+
+    claim: Claim
+    verdicts: Sequence[VerdictView]
+
+    @property
+    def summary(self) -> str:
+        """`numbers agree; grid undecided`; of one task the verdict alone."""
+        told = [(view.judgement.on, view.judgement.verdict) for view in self.verdicts]
+        return told[0][1] if len(self.claim.testbeds) == 1 else "; ".join(map(" ".join, told))
+
+
+@dataclass(frozen=True)
+class PartView:
+    """A part of the report."""
+
+    part: Part
+    claims: Sequence[ClaimView]
+
+    @property
+    def title(self) -> str:
+        """Its heading."""
+        return TITLES[self.part]
+
+    @property
+    def lead(self) -> str:
+        """What stands under it."""
+        return LEADS[self.part]
+
+
+def parts_of(judged: Sequence[tuple[Claim, Judgement]], sources: Mapping[str, Source]) -> list[PartView]:
+    """The parts in which there are verdicts; claims of which there is no data anywhere are left out."""
+    views = [
+        ClaimView(claim, verdicts)
+        for claim, found in groupby(judged, key=lambda pair: pair[0])
+        if (
+            verdicts := [
+                VerdictView(judgement, [sources[folder] for folder in judgement.folders])
+                for _, judgement in found
+                if judgement.verdict != NO_DATA
+            ]
+        )
+    ]
+    return [
+        PartView(part, claims)
+        for part in TITLES
+        if (claims := [view for view in views if view.claim.part == part])
+    ]
+
+
+def testbeds_of(parts: Sequence[PartView]) -> list[Testbed]:
+    """The tasks on which there are verdicts, in their order."""
+    views = [view for part in parts for view in part.claims]
+    names = {each.judgement.on for view in views for each in view.verdicts}
+    known = {testbed.name: testbed for view in views for testbed in view.claim.testbeds}
+    return [testbed for name, testbed in known.items() if name in names]
+
+
+def tally(paper: Paper | None, parts: Sequence[PartView]) -> str:
+    """`18 claims, 31 verdicts: 12 agree, 9 disagree, 10 undecided`."""
+    views = [view for part in parts for view in part.claims]
+    verdicts = [each.judgement.verdict.split(" (")[0] for view in views for each in view.verdicts]
+    if paper is None or not verdicts:
+        return "" if paper is None else "They bear on no claim."
+    counts = [f"{verdicts.count(v)} {v}" for v in ("agree", "disagree", "undecided") if v in verdicts]
+    claims = f"{len(views)} claim{'s' * (len(views) != 1)}"
+    on_each = f", with {len(verdicts)} verdicts, one per task" if len(verdicts) != len(views) else ""
+    return f"These results bear on {claims}{on_each}: {', '.join(counts)}."
+
+
+def open_questions(parts: Sequence[PartView]) -> list[tuple[Claim, Judgement]]:
+    """The verdicts that are undecided."""
+    return [
+        (view.claim, each.judgement)
+        for part in parts
+        for view in part.claims
+        for each in view.verdicts
+        if each.judgement.verdict.startswith("undecided")
+    ]
+
+
+def without_data(judged: Sequence[tuple[Claim, Judgement]]) -> list[tuple[Claim, str, str]]:
+    """Claims that lack data, with what is lacking and the tasks where it is."""
+    found = []
+    for claim, pairs in groupby(judged, key=lambda pair: pair[0]):
+        lacking = [judgement for _, judgement in pairs if judgement.verdict == NO_DATA]
+        if lacking:
+            tasks = ", ".join(judgement.on for judgement in lacking)
+            found.append((claim, tasks, lacking[0].evidence))
+    return found

@@ -1,0 +1,118 @@
+"""The best of several settings, chosen without the seed that it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from toyflow.report.evidence import Contrast, contrast
+
+MODEL = ["prediction", "schedule"]
+"""What a flow model is trained with, in claims 10 to 13."""
+DECODING = [*MODEL, "steps", "draws"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """For each seed what was chosen without it."""
+
+    rows: pd.DataFrame
+    """A decoding per seed."""
+    value: str
+    """The column that it was chosen by."""
+    names: Sequence[str]
+    """What was chosen for each."""
+
+    @property
+    def scores(self) -> pd.Series:
+        """By seed."""
+        return self.rows.set_index("seed")[self.value]
+
+    @property
+    def named(self) -> str:
+        """`data under shift:4, K = 1`; where seeds differ, what was chosen most often first."""
+        return " or ".join(pd.Series(self.names).value_counts().index)
+
+    def minus(self, other: Chosen) -> Contrast | None:
+        """The difference on the seeds that both have."""
+        one, two = (of.rows.assign(cell="chosen", steps=0) for of in (self, other))
+        return contrast(one, two, self.value)
+
+
+def best_decoding(rows: pd.DataFrame, value: str, earlier: pd.DataFrame | None = None) -> Chosen | None:
+    """The best of all decodings in `rows` by the column `value`; see `picked`."""
+    table, known = by_seed(rows, value, DECODING), by_seed(earlier, value, DECODING)
+    if table.empty:
+        return None
+    picks = picked(table, lambda scores: scores.mean(), known)
+    return Chosen(_rows_of(rows, DECODING, picks), value, [_decoding(*pick) for pick in picks.values()])
+
+
+def best_of_both(
+    rows: pd.DataFrame, value: str, many: int, earlier: pd.DataFrame | None = None
+) -> tuple[Chosen, Chosen] | None:
+    """Of the models in `rows` the one whose worse score, of one step and of `many`, is best: in one step and
+    in many, with one draw. None where there are not two models on the same seeds."""
+    names = [*MODEL, "steps"]
+    rows = rows[rows["steps"].isin((1, many)) & (rows["draws"] == 1)]
+    if earlier is not None and len(earlier):
+        earlier = earlier[earlier["steps"].isin((1, many)) & (earlier["draws"] == 1)]
+    table, known = by_seed(rows, value, names), by_seed(earlier, value, names)
+    if table.empty or len(_worse_of_both(table)) < 2:
+        return None
+    picks = picked(table, _worse_of_both, known)
+    one, several = (
+        Chosen(
+            _rows_of(rows, names, {seed: (*pick, steps) for seed, pick in picks.items()}),
+            value, [_model(*pick) for pick in picks.values()],
+        )
+        for steps in (1, many)
+    )  # fmt: skip
+    return one, several
+
+
+def _worse_of_both(scores: pd.DataFrame) -> pd.Series:
+    both = scores.mean().unstack("steps").dropna()
+    return both.min(axis=1)
+
+
+def by_seed(rows: pd.DataFrame | None, value: str, names: Sequence[str]) -> pd.DataFrame:
+    """A row per seed, a column per setting: of those seeds on which most pairs of both are complete."""
+    if rows is None or rows.empty or value not in rows:
+        return pd.DataFrame()
+    table = rows.pivot_table(value, "seed", list(names))
+    choices = {tuple(table.index[table[column].notna()]) for column in table}
+    whole = [table.loc[list(seeds)].dropna(axis=1) for seeds in sorted(choices)]
+    return max(whole, key=lambda part: (len(part) > 1, part.size))
+
+
+def picked(
+    table: pd.DataFrame, merit: Callable[[pd.DataFrame], pd.Series], known: pd.DataFrame
+) -> dict[int, tuple[Any, ...]]:
+    """For each seed of `table` the setting of most `merit` by `known`, as far as `table` has it; where
+    nothing is known, by the other seeds."""
+    known = known[known.columns.intersection(table.columns)] if len(known) else known
+    picks = {}
+    for seed in table.index:
+        others = table.drop(index=seed) if len(table) > 1 else table
+        picks[int(seed)] = merit(known if known.size else others).idxmax()
+    return picks
+
+
+def _rows_of(rows: pd.DataFrame, names: Sequence[str], picks: Mapping[int, tuple[Any, ...]]) -> pd.DataFrame:
+    """The decoding of each seed that was picked."""
+    keys = pd.MultiIndex.from_frame(rows[["seed", *names]])
+    found = rows[keys.isin([(seed, *pick) for seed, pick in picks.items()])]
+    return found.drop_duplicates("seed")
+
+
+def _model(prediction: str, schedule: str) -> str:
+    return f"{prediction} under {schedule}"
+
+
+def _decoding(prediction: str, schedule: str, steps: Any, draws: Any) -> str:
+    several = f", {draws} draws" if draws > 1 else ""
+    return f"{_model(prediction, schedule)}, K = {steps}{several}"
