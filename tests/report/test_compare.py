@@ -179,6 +179,7 @@ def test_what_seeds_show_on_one_test_set_need_not_hold_on_another(tmp_path):
     gains[:, 50:54], gains[2, 54] = 1, 1
     assert pair.crossed == (crossed(gains, 0.95, (-1, 1)), crossed(gains, 0.90, (-1, 1)))
     assert "beta is better than uniform at K = 1: +4.3 points [+3.5, +5.0]" in sentence
+    assert pair.crossed is not None
     bounds = comparison.measure.bounds(pair.crossed[0])
     assert pair.crossed[0].low > 0 and "That is of this test set" not in sentence
     assert f"new examples: {bounds}" in printed(comparison)

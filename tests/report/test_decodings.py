@@ -83,6 +83,7 @@ def judged(*differences: tuple[int, int], seeds: int = 3) -> pd.DataFrame:
                     "only_K10_right": test.second_only, "difference": test.difference.estimate,
                     "low_90": test.difference.low, "high_90": test.difference.high,
                     "mcnemar_p": test.p_value, "margin": 0.02, "verdict": "",
+                    "caveat": "",
                     "by_example": pd.Series(by_example),
                 }
             )  # fmt: skip
@@ -130,7 +131,7 @@ def test_seeds_without_spread_have_no_verdict_and_count_in_the_family():
 def test_the_interval_for_new_examples_stands_beside_that_over_seeds():
     table = judged((20, 4))
     row = paired_by_setting(table).iloc[0]
-    expected = crossed(np.stack(table["by_example"]).astype(float), 0.90, (-1, 1))
+    expected = crossed(np.stack(table["by_example"].tolist()).astype(float), 0.90, (-1, 1))
     assert (row["crossed_low_90"], row["crossed_high_90"]) == (expected.low, expected.high)
 
 
@@ -143,7 +144,7 @@ def test_times_of_a_busy_machine_are_marked_at_the_number():
 
 def test_errors_stand_beside_the_counts():
     task = {"task": 3, "hits": 48, "episodes": 49, "errors": 1}
-    trials = {"suite": "x", "replan": 5, "assets": "own"}
+    trials = {"environment": "x", "suite": "x", "replan": 5, "assets": "own"}
     details = {
         "examples": 49,
         "errors": 1,

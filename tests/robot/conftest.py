@@ -1,6 +1,5 @@
-"""LIBERO for the tests that need it: with the assets that this machine has, else with stand-ins."""
+"""LIBERO for the tests that need it, where this machine has it and its assets."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,20 +7,18 @@ import pytest
 
 from toyflow.errors import UsageError
 from toyflow.robot.simulation.environments import rendering
-from toyflow.robot.simulation.environments.libero import Libero, assets, package, standin
+from toyflow.robot.simulation.environments.libero import Libero, assets, package
 
 
 @pytest.fixture(scope="session")
-def libero(tmp_path_factory: pytest.TempPathFactory) -> type[Libero]:
-    """The environment, where its packages are installed."""
+def libero() -> type[Libero]:
+    """The environment, where its packages and assets are installed."""
     if absent := package.missing():
         pytest.skip(f"not installed: {', '.join(absent)} (`toyflow robot-setup libero`)")
     try:
         assets.find()
-    except UsageError:
-        os.environ["LIBERO_ASSETS"] = str(
-            standin.write_stand_ins(tmp_path_factory.mktemp("libero") / "assets")
-        )
+    except UsageError as error:
+        pytest.skip(str(error))
     return Libero
 
 

@@ -33,5 +33,5 @@ def test_demonstrations_training_evaluation(rendered_libero, toyflow, tmp_path):
     details = json.loads(evaluation.read_text())["details"]
     assert details["examples"] == 2 and details["errors"] == 0
     assert details["trials"]["assets"] == rendered_libero.assets()
-    assert ("STAND-IN" in said) == (rendered_libero.assets() != "own")
+    assert ("asset files replaced" in said) == (rendered_libero.assets() != "whole")
     assert len(list((toyflow.folder / "out").rglob("*.mp4"))) == 1

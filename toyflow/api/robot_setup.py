@@ -10,13 +10,13 @@ from toyflow.errors import unknown
 from toyflow.robot.simulation.environments.libero.libero_setup import setup_libero
 
 
-def set_up(environment: str, assets: Path | None, stand_ins: bool, console: Console) -> None:
+def set_up(environment: str, assets: Path | None, console: Console) -> None:
     """Install a simulator: its packages, OpenGL and assets; then render a frame.
 
     Args:
         environment: libero.
-        assets: an archive or a folder with the simulator's assets; None for a cache, the hub, or stand-ins.
-        stand_ins: generate substitutes for the assets.
+        assets: an archive or a folder with the simulator's assets; None for those that are there,
+            the registry's, or the hub's.
         console: where progress is printed.
 
     Raises:
@@ -25,4 +25,4 @@ def set_up(environment: str, assets: Path | None, stand_ins: bool, console: Cons
     """
     if environment != "libero":
         raise unknown("environment to set up", environment, ["libero"])
-    setup_libero(assets, stand_ins, console)
+    setup_libero(assets, console)

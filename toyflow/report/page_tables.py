@@ -11,6 +11,7 @@ import pandas as pd
 
 from toyflow import plugins, stats
 from toyflow.errors import ToyflowError
+from toyflow.footnotes import Footnotes
 from toyflow.report import paired_tables, tables
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
@@ -54,23 +55,23 @@ def scores(results: Results) -> TableView:
     """A row per schedule and variant, a column per K."""
     table = tables.summary(results)
     names, steps = _names(table), sorted(table["steps"].unique())
-    rows = []
+    rows, notes = [], Footnotes()
     for _, group in table.groupby(CELL, sort=False):
         by_steps = {row["steps"]: row for _, row in group.iterrows()}
-        cells = [_percent(by_steps[k]) if k in by_steps else NONE for k in steps]
+        cells = [_percent(by_steps[k], notes) if k in by_steps else NONE for k in steps]
         rows.append([*group[names].iloc[0].astype(str), str(group["seeds"].max()), *cells])
-    note = f"Intervals: {tables.interval_notes(table)}."
+    note = notes.after(f"Intervals: {tables.interval_notes(table)}.")
     columns = [*_heads(names), "seeds", *(f"K = {k}" for k in steps)]
     return TableView(
         f"Scores: {in_words(results.metric)} in % [95 %], by steps K", columns, rows, len(names), note
     )
 
 
-def _percent(row: pd.Series) -> str:
+def _percent(row: pd.Series, notes: Footnotes) -> str:
     """`88.2 [86.7, 89.7]`."""
     score, low, high = (100 * row[column] for column in ("score", "low_95", "high_95"))
     beside = f", {errors_in_words(row['errors'])}" if row["errors"] else ""
-    return f"{score:.1f} [{low:.1f}, {high:.1f}]{beside}"
+    return f"{score:.1f}{notes.mark(row['caveat'])} [{low:.1f}, {high:.1f}]{beside}"
 
 
 def one_against_many(results: Results) -> Iterable[TableView]:
@@ -83,7 +84,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
     names, settings = _names(models), paired_tables.paired_by_setting(models)
     others = any(len(evaluation.details["metrics"]) > 1 for evaluation in results.evaluations)
     alone = f"By {in_words(results.metric)} alone; other metrics follow below. " if others else ""
-    rows = []
+    rows, notes = [], Footnotes()
     for _, row in settings.iterrows():
         low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
         several = str(row["seed"]).startswith("all ")
@@ -91,7 +92,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
             [
                 *row[names].astype(str),
                 str(row["seed"]).removeprefix("all ") if several else f"seed {row['seed']}",
-                f"{mid:+.1f} [{low:+.1f}, {high:+.1f}]",
+                f"{mid:+.1f}{notes.mark(row['caveat'])} [{low:+.1f}, {high:+.1f}]",
                 tables.shown_p(row["p_holm"]),
                 row["verdict"],
             ]
@@ -102,7 +103,7 @@ def one_against_many(results: Results) -> Iterable[TableView]:
         [*_heads(names), "seeds", "difference, points [90 %]", p, "K = 1 is"],
         rows,
         len(names),
-        alone + paired_tables.judged_note(settings),
+        notes.after(alone + paired_tables.judged_note(settings)),
     )
 
 
@@ -111,18 +112,18 @@ def other_metrics(results: Results) -> Iterable[TableView]:
     metrics = [name for name in results.metrics if name != results.metric]
     if not metrics:
         return
-    names, shares = _names(results.frame), _shares(results)
+    names, shares, notes = _names(results.frame), _shares(results), Footnotes()
     rows = [
         [
             *group[names].iloc[0].astype(str),
             str(group["steps"].iloc[0]),
-            *(_mean(group[name], name in shares) for name in metrics),
+            *(_mean(group[name], name in shares) + notes.mark(group["caveat"].iloc[0]) for name in metrics),
         ]
         for _, group in results.frame.groupby([*CELL, "steps"], sort=False)
     ]
     columns = [*_heads(names), "K", *map(in_words, metrics)]
     note = "Means over seeds, where several differ with Student's t interval over seeds, on this test set."
-    yield TableView("Other metrics [95 %]", columns, rows, len(names), note)
+    yield TableView("Other metrics [95 %]", columns, rows, len(names), notes.after(note))
 
 
 def _shares(results: Results) -> set[str]:
@@ -179,12 +180,13 @@ def costs(results: Results) -> TableView:
         "decoding": ("decoding, MFLOP", "{:,.1f}".format),
         "ms": ("decoding, ms", "{:.2f}".format),
     }
-    names, rows = _names(frame), []
+    names, rows, notes = _names(frame), [], Footnotes()
     for _, group in frame.groupby([*CELL, "steps"], sort=False):
         means = group[list(columns)].mean()
         cells = [
             NONE if np.isnan(means[name]) else write(means[name]) for name, (_, write) in columns.items()
         ]
+        cells[0] += notes.mark(group["caveat"].iloc[0])
         if any(group["timing_doubt"]):
             cells[-1] += MARK
         rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])
@@ -196,7 +198,7 @@ def costs(results: Results) -> TableView:
         f"{doubts_in_words(frame['timing_doubt'])}"
     ).strip()
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]
-    return TableView("Cost beside score", heads, rows, len(names), note)
+    return TableView("Cost beside score", heads, rows, len(names), notes.after(note))
 
 
 def configuration(results: Results, trainings: Sequence[StoredTraining]) -> TableView:

@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
-from toyflow.report.results import CELL, Results, variants
+from toyflow.footnotes import Footnotes
+from toyflow.report.results import CELL, Results, caveat_of, variants
 from toyflow.report.tables import MANY, MARGIN, shown_p
 from toyflow.sweep.stored import StoredEvaluation, on_common_examples
 
@@ -41,6 +42,7 @@ def paired(results: Results, few: int = 1, many: int = MANY, margin: float = MAR
     - `difference`, the score in `few` steps minus that in `many`; `low_90`, `high_90`, its 90 % interval
     - `mcnemar_p`, of McNemar's exact test; `margin`, of equivalence; `verdict` on this one model, not
       adjusted for others (see `verdict`)
+    - `caveat`, what to say beside the scores
     - `by_example`, a series by example: 1 where only the few steps are right, -1 where only the many are
 
     Raises:
@@ -115,6 +117,7 @@ def _pair(
             if (right | others).any()
             else NONE_RIGHT
         ),
+        "caveat": caveat_of(one),
         "by_example": pd.Series(right.astype(np.int8) - others, common[0].index),
     }
 
@@ -137,10 +140,15 @@ def paired_by_setting(models: pd.DataFrame, by: Sequence[str] = CELL) -> pd.Data
     - `p_holm`, `equivalence_p_holm`: each adjusted by Holm's method over all rows; where there is no test, it
       counts as one with p = 1
     - `verdict` by the adjusted p, see `verdict`
+    - `caveat`, what to say beside the scores
     """
     settings = models.groupby([*by], sort=False)
     rows = [
-        {**dict(zip(by, names, strict=True)), **(_over_seeds if len(group) > 1 else _of_one_model)(group)}
+        {
+            **dict(zip(by, names, strict=True)),
+            **(_over_seeds if len(group) > 1 else _of_one_model)(group),
+            "caveat": group["caveat"].iloc[0],
+        }
         for names, group in settings
     ]
     frame = pd.DataFrame(rows)
@@ -250,26 +258,26 @@ def _table(
         table.add_column("schedule" if name == "label" else name, no_wrap=name != "variant")
     for column in ("seed", *counts.values(), "difference\n\\[90 %]", "p", verdict):
         table.add_column(column, justify="right", no_wrap=True)
-    settings = paired_by_setting(models, by)
+    settings, notes = paired_by_setting(models, by), Footnotes()
     groups = models.groupby([*by], sort=False)
     for (_, group), (_, setting) in zip(groups, settings.iterrows(), strict=True):
         for _, row in group.iterrows() if 1 < len(group) <= MOST_MODELS else ():
             alone = [str(row[name]) for name in counts]
-            table.add_row(*_cells(row, names, alone, row["mcnemar_p"], ""), style="dim")
+            table.add_row(*_cells(row, names, alone, row["mcnemar_p"], "", notes), style="dim")
         alone = [str(group[name].iloc[0]) if len(group) == 1 else "" for name in counts]
-        table.add_row(*_cells(setting, names, alone, setting["p_holm"], setting["verdict"]), style="bold")
-    table.caption = f"difference in points. {judged_note(settings)}" + (
-        " Dim lines: one model each, p by McNemar, not adjusted." if (groups.size() > 1).any() else ""
-    )
+        told = _cells(setting, names, alone, setting["p_holm"], setting["verdict"], notes)
+        table.add_row(*told, style="bold")
+    dim = " Dim lines: one model each, p by McNemar, not adjusted." if (groups.size() > 1).any() else ""
+    table.caption = notes.after(f"difference in points. {judged_note(settings)}{dim}")
     table.caption_justify = "left"
     return table
 
 
 def _cells(
-    row: pd.Series, names: Sequence[str], counts: Sequence[str], p: float, verdict: str
+    row: pd.Series, names: Sequence[str], counts: Sequence[str], p: float, verdict: str, notes: Footnotes
 ) -> Iterable[str]:
     difference, low, high = (100 * row[column] for column in ("difference", "low_90", "high_90"))
-    bounds = f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]"
+    bounds = f"{difference:+.1f}{notes.mark(row['caveat'])} [{low:+.1f}, {high:+.1f}]"
     return map(
         escape, [*(str(row[name]) for name in names), row["seed"], *counts, bounds, shown_p(p), verdict]
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from toyflow import plugins
+from toyflow import plugins, scene_assets
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
 from toyflow.sweep.methods import VELOCITY
@@ -77,6 +77,8 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     - a column per metric of the task: a mean over examples, or a set metric, computed on all samples together
     - `encode_seconds`, `decode_seconds` of the whole test set, and `timing_doubt`, why these may be those of
       a busy machine, or ""; `training_seconds`; `parameters`
+    - `caveat`: what to say beside the score, such as "with 29 of LIBERO's 371 asset files replaced"; "" where
+      there is nothing
     - `key`, which names the trained model's folder in `cells/`
 
     >>> results = load_results("results/reference/finding-1")
@@ -291,8 +293,15 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "decode_seconds": details["decode_seconds"],
         "training_seconds": training.details["seconds"],
         "parameters": training.details["parameters"],
+        "caveat": caveat_of(evaluation),
         "key": training.record.key,
     }
+
+
+def caveat_of(evaluation: StoredEvaluation) -> str:
+    """What to say beside the score, of what the scenes were made of; "" where there is nothing."""
+    trials = evaluation.details.get("trials")
+    return scene_assets.caveat(trials["environment"], trials["assets"]) if trials else ""
 
 
 def prediction_of(record: TrainingRecord) -> str | None:

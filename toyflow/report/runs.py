@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow.atomic import DamagedError
-from toyflow.report.results import UNIFORM_GRID
+from toyflow.footnotes import Footnotes
+from toyflow.report.results import UNIFORM_GRID, caveat_of
 from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
 from toyflow.sweep.plan import varied_options
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
@@ -35,6 +36,7 @@ def cells_table(out: Path) -> Table:
         except DamagedError as error:
             cells[key] = error
     whole = [cell[0] for cell in cells.values() if not isinstance(cell, DamagedError)]
+    notes = Footnotes()
     told = varied_options([_options(training) for training in whole])
     for key, cell in cells.items():
         if isinstance(cell, DamagedError):
@@ -43,10 +45,13 @@ def cells_table(out: Path) -> Table:
         training, evaluations = cell
         record, options = training.record, _options(training)
         shown = ", ".join(f"{name}={value}" for name, value in options.items() if name in told)
-        scores = ", ".join(f"{e.record.label}: {e.score:.1%}{_errors(e)}" for e in evaluations)
+        scores = ", ".join(
+            f"{e.record.label}: {e.score:.1%}{notes.mark(caveat_of(e))}{_errors(e)}" for e in evaluations
+        )
         megabytes = sum(f.stat().st_size for f in training.folder.rglob("*") if f.is_file()) / 1e6
         row = (key, record.label, shown, str(record.seed), scores, f"{training.details['seconds']:.0f}")
         table.add_row(*map(escape, row), f"{megabytes:.1f}")
+    table.caption, table.caption_justify = escape(notes.after("")) or None, "left"
     return table
 
 
@@ -66,8 +71,10 @@ def show_cell(out: Path, key: str) -> tuple[Group, bool]:
     training = store.training(key)
     heads = ("sampler", "K", "grid", "draws", "calls", "metrics", "decode s")
     scores = Table(*heads, title="decodings", title_justify="left")
+    notes = Footnotes()
     for e in store.evaluations(training):
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in e.details["metrics"].items())
+        metrics += notes.mark(caveat_of(e))
         calls, seconds = str(e.details["model_calls"]), f"{e.details['decode_seconds']:.2f}"
         how = (
             e.record.sampler or "-",
@@ -76,6 +83,7 @@ def show_cell(out: Path, key: str) -> tuple[Group, bool]:
             str(e.record.draws),
         )
         scores.add_row(*how, calls, metrics, seconds)
+    scores.caption, scores.caption_justify = escape(notes.after("")) or None, "left"
     parts = {
         "record": training.record.as_dict(),
         "details": dict(training.details),

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
+from toyflow.footnotes import Footnotes
 from toyflow.report.results import CELL, Results, by_example
 from toyflow.sweep.stored import StoredEvaluation, errors_in_words
 
@@ -36,6 +37,7 @@ def summary(results: Results, examples: bool = False) -> pd.DataFrame:
       (see `toyflow.stats.crossed`), empty with one seed
     - `errors`, the number of test examples of all seeds without a result, of which no number knows
     - a column per other metric, its mean over seeds
+    - `caveat`, what to say beside the score
     - `model_calls`, the NFE; `encode_ms_per_example`, `decode_ms_per_example`, `training_seconds`, means over
       seeds; `timing_doubt`, why these ms may be those of a busy machine, or ""
 
@@ -64,6 +66,7 @@ def summary(results: Results, examples: bool = False) -> pd.DataFrame:
                 **(_crossed_score([results.evaluations[place] for place in group.index]) if examples else {}),
                 "errors": int(group["errors"].sum()),
                 **extra,
+                "caveat": group["caveat"].iloc[0],
                 "model_calls": int(group["model_calls"].iloc[0]),
                 "encode_ms_per_example": 1000 * (group["encode_seconds"] / group["examples"]).mean(),
                 "decode_ms_per_example": 1000 * (group["decode_seconds"] / group["examples"]).mean(),
@@ -91,15 +94,15 @@ def summary_table(frame: pd.DataFrame) -> Table:
     if several_variants:
         table.add_column("variant")
     table.add_column("seeds", justify="right")
-    steps = sorted(frame["steps"].unique())
+    steps, notes = sorted(frame["steps"].unique()), Footnotes()
     for k in steps:
         table.add_column(f"K = {k}", justify="right", no_wrap=True, min_width=9)
     for (label, variant), group in frame.groupby(CELL, sort=False):
         by_steps = group.set_index("steps")
-        cells = [_estimate(by_steps.loc[k]) if k in by_steps.index else "[dim]n/a[/]" for k in steps]
+        cells = [_estimate(by_steps.loc[k], notes) if k in by_steps.index else "[dim]n/a[/]" for k in steps]
         names = [escape(str(label)), *([escape(str(variant))] if several_variants else [])]
         table.add_row(*names, str(group["seeds"].max()), *cells)
-    table.caption = "95 % intervals: " + interval_notes(frame)
+    table.caption = notes.after(f"95 % intervals: {interval_notes(frame)}.")
     table.caption_justify = "left"
     return table
 
@@ -118,9 +121,10 @@ def _other_metrics(results: Results) -> list[str]:
     return [name for name in results.evaluations[0].details["metrics"] if name != results.metric]
 
 
-def _estimate(row: pd.Series) -> str:
+def _estimate(row: pd.Series, notes: Footnotes) -> str:
     beside = f"\n[yellow]{errors_in_words(row['errors'])}[/]" if row["errors"] else ""
-    return f"{100 * row['score']:.1f}\n[dim]{100 * row['low_95']:.1f}-{100 * row['high_95']:.1f}[/]{beside}"
+    score = f"{100 * row['score']:.1f}{notes.mark(row['caveat'])}"
+    return f"{score}\n[dim]{100 * row['low_95']:.1f}-{100 * row['high_95']:.1f}[/]{beside}"
 
 
 def in_words(name: str) -> str:

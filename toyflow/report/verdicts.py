@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
+from toyflow.footnotes import Footnotes
 from toyflow.report.compare import Comparison, Measure, Pair
 from toyflow.report.tables import in_words
 
@@ -33,6 +34,8 @@ def verdicts(comparison: Comparison) -> list[str]:
                 f"Examples that only {pair.first} and only {pair.second} got right, model by model "
                 f"(McNemar's exact test, not adjusted): {counts}."
             )
+    if comparison.caveat:
+        sentences.append(f"All scores: {comparison.caveat}.")
     return sentences
 
 
@@ -139,9 +142,11 @@ def comparison_table(comparison: Comparison) -> Table:
     heads = ("difference\n[95 %]\n[90 %]", f"p{holm}", "d_z\n[95 %]", f"p, equi-\nvalence{holm}")
     for head in ("seeds", "mean", *heads):
         table.add_column(escape(head), justify="right", no_wrap=True)
+    notes = Footnotes()
+    mark = notes.mark(comparison.caveat)
     for pair in comparison.pairs:
-        table.add_row(*map(escape, _row(pair, measure)))
-    table.caption = (
+        table.add_row(*map(escape, _row(pair, measure, mark)))
+    table.caption = notes.after(
         "Tests are over training seeds, on this test set. difference: first - second; new examples: its "
         "intervals for new seeds and new examples at once. d_z: mean / standard deviation of "
         f"the seeds' differences. Equivalence: the 90 % interval lies {measure.within} of zero (two "
@@ -156,8 +161,8 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def _row(pair: Pair, measure: Measure) -> list[str]:
-    means = [f"{100 * mean:.1f}" if measure.headline else f"{mean:.4g}" for mean in pair.means]
+def _row(pair: Pair, measure: Measure, mark: str) -> list[str]:
+    means = [f"{100 * mean:.1f}{mark}" if measure.headline else f"{mean:.4g}{mark}" for mean in pair.means]
     difference = measure.signed(pair.means[0] - pair.means[1])
     row = [
         f"{pair.first}\n{pair.second}{pair.at}",

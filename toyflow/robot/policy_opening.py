@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from toyflow import scene_assets
 from toyflow.errors import UsageError, first_line
 from toyflow.flow import Decoding, euler
 from toyflow.machine import choose_device
@@ -125,8 +126,8 @@ def compile_planner(planner: Planner, largest_batch: int) -> None:
 
 
 def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
-    """Warnings, a line each, before a policy moves a robot: not evaluated in this decoding, or on
-    stand-in assets only.
+    """Warnings, a line each, before a policy moves a robot: not evaluated in this decoding, or only
+    on assets that are not the suite's own.
 
     Args:
         training: the policy.
@@ -149,9 +150,9 @@ def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
             f"try `toyflow robot-eval {training.folder} --steps {asked.steps}{grid}{draws}` before it moves "
             "a robot."
         ]
-    if all(Trials.parse(each.test_set).assets != "own" for each in same):
-        return ["This policy was evaluated on stand-in assets only; its scores are not the suite's."]
-    return []
+    trials = [Trials.parse(each.test_set) for each in same]
+    caveats = [scene_assets.caveat(each.environment, each.assets) for each in trials]
+    return [f"This policy was evaluated only {' and '.join(dict.fromkeys(caveats))}."] if all(caveats) else []
 
 
 def _stored(

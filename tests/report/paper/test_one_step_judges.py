@@ -134,12 +134,28 @@ def test_joint_modes(remedy, verdict):
 def test_one_model_for_both(wave, one, ten, verdict):
     add(add(wave, "uniform", {1: 0.2, 10: 0.95}), "shift:8", {1: 0.95, 10: 0.2})
     add(wave, "uniform", {1: one, 10: ten}, prediction="data")
-    judgement = judgement_of("13", {"wave": wave})
-    assert judgement.verdict == verdict and "one model, data under uniform" in judgement.evidence
+    judgement = judgement_of("13a", {"wave": wave})
+    assert (
+        judgement.verdict == verdict
+        and "one model, decoded as data under uniform, K = 1, right on" in judgement.evidence
+    )
+
+
+def test_with_draws_one_model_may_serve_both(wave):
+    """In one draw the one step of data prediction is behind; in eight it is not."""
+    for draws, one in ((1, 0.80), (8, 0.95)):
+        add(wave, "uniform", {1: 0.2, 10: 0.90}, draws=draws)
+        add(wave, "uniform", {1: one, 10: 0.95}, prediction="data", draws=draws)
+    assert judgement_of("13a", {"wave": wave}).verdict == "disagree"
+    judgement = judgement_of("13b", {"wave": wave})
+    assert (
+        judgement.verdict == "agree"
+        and "one model, decoded as data under uniform, K = 1, 8 draws, right on" in judgement.evidence
+    )
 
 
 def test_one_model_alone_is_no_choice(wave):
-    assert judgement_of("13", {"wave": add(wave, "uniform", {1: 0.9, 10: 0.9})}).verdict == "no data here"
+    assert judgement_of("13a", {"wave": add(wave, "uniform", {1: 0.9, 10: 0.9})}).verdict == "no data here"
 
 
 def test_a_setting_is_not_chosen_by_the_seed_that_it_is_judged_by():
@@ -149,8 +165,8 @@ def test_a_setting_is_not_chosen_by_the_seed_that_it_is_judged_by():
         for seed in range(3):
             score = 1.0 if seed == lucky else 0.2
             add(wave, f"shift:{lucky + 2}", {1: score, 10: score}, seeds=[seed])
-    judgement = judgement_of("13", {"wave": wave})
-    assert "right on 20.0 % of the waves at K = 1" in judgement.evidence
+    judgement = judgement_of("13a", {"wave": wave})
+    assert "K = 1, right on 20.0 % of the waves" in judgement.evidence
 
 
 def test_validation_results_choose_and_do_not_judge(wave):
@@ -158,9 +174,9 @@ def test_validation_results_choose_and_do_not_judge(wave):
     for split, scores in (("validation", (0.9, 0.7)), ("test", (0.7, 0.9))):
         for schedule, score in zip(("uniform", "shift:4"), scores, strict=True):
             wave.add(schedule, {1: score, 10: score}, data={**WAVE, "split": split})
-    judgement = judgement_of("13", {"wave": wave})
+    judgement = judgement_of("13a", {"wave": wave})
     assert judgement.verdict == "disagree" or "on validation results" in judgement.evidence
-    assert "one model, velocity under uniform, which is right on 70." in judgement.evidence
+    assert "one model, decoded as velocity under uniform, K = 1, right on 70." in judgement.evidence
 
 
 def test_validation_results_decide_nothing(wave):
@@ -214,4 +230,4 @@ def test_every_undecided_verdict_says_what_would_decide_it():
 
 def test_names_of_claims_are_their_own():
     names = [claim.name for claim in CLAIMS]
-    assert len(set(names)) == len(names) == 20
+    assert len(set(names)) == len(names) == 21

@@ -32,7 +32,7 @@ def evaluation(
     }  # fmt: skip
     details = {
         "metrics": {"success": hits / episodes},
-        "trials": {"suite": suite, "assets": assets},
+        "trials": {"environment": "libero", "suite": suite, "assets": assets},
         "examples": episodes,
     }
     record = TrainingRecord(

@@ -326,8 +326,8 @@ def test_a_demonstration_in_libero_becomes_a_data_set_that_lerobot_reads(rendere
     done = toyflow.apart("robot-demos", *words, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
     content = json.loads((toyflow.folder / "demos/demos.json").read_text())
-    assets = content["recipe"]["assets"]
-    assert ("stand-in assets" in done.stdout) == (assets == "stand-in")
+    assert content["recipe"]["assets"] == rendered_libero.assets()
+    assert ("asset files replaced" in done.stdout) == (rendered_libero.assets() != "whole")
 
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 

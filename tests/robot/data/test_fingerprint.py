@@ -216,7 +216,7 @@ def test_what_changed_a_moment_ago_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprint, "KEPT_ABOVE", -1.0)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "frames").write_bytes(b"one")
-    kept_fingerprint(tmp_path / "data", "an example", lambda content: None)
+    kept_fingerprint(tmp_path / "data", "an example", lambda content: content.part("frames", b"one"))
     assert not (tmp_path / "cache").exists()
 
 

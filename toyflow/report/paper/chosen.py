@@ -47,36 +47,43 @@ def best_decoding(rows: pd.DataFrame, value: str, earlier: pd.DataFrame | None =
     table, known = by_seed(rows, value, DECODING), by_seed(earlier, value, DECODING)
     if table.empty:
         return None
-    picks = picked(table, lambda scores: scores.mean(), known)
-    return Chosen(_rows_of(rows, DECODING, picks), value, [_decoding(*pick) for pick in picks.values()])
+    return _chosen(rows, value, picked(table, lambda scores: scores.mean(), known))
 
 
 def best_of_both(
     rows: pd.DataFrame, value: str, many: int, earlier: pd.DataFrame | None = None
 ) -> tuple[Chosen, Chosen] | None:
     """Of the models in `rows` the one whose worse score, of one step and of `many`, is best: in one step and
-    in many, with one draw. None where there are not two models on the same seeds."""
-    names = [*MODEL, "steps"]
-    rows = rows[rows["steps"].isin((1, many)) & (rows["draws"] == 1)]
-    if earlier is not None and len(earlier):
-        earlier = earlier[earlier["steps"].isin((1, many)) & (earlier["draws"] == 1)]
-    table, known = by_seed(rows, value, names), by_seed(earlier, value, names)
+    in many, each with the number of draws that is best there. None where there are not two models on the
+    same seeds.
+
+    For one draw alone, hand in rows of one draw.
+    """
+    table, known = (by_seed(_in(of, (1, many)), value, DECODING) for of in (rows, earlier))
     if table.empty or len(_worse_of_both(table)) < 2:
         return None
     picks = picked(table, _worse_of_both, known)
-    one, several = (
-        Chosen(
-            _rows_of(rows, names, {seed: (*pick, steps) for seed, pick in picks.items()}),
-            value, [_model(*pick) for pick in picks.values()],
-        )
-        for steps in (1, many)
-    )  # fmt: skip
-    return one, several
+    one, several = ({seed: pick[place] for seed, pick in picks.items()} for place in (0, 1))
+    return _chosen(rows, value, one), _chosen(rows, value, several)
+
+
+def _in(rows: pd.DataFrame | None, steps: tuple[int, int]) -> pd.DataFrame | None:
+    return None if rows is None or rows.empty else rows[rows["steps"].isin(steps)]
+
+
+def _chosen(rows: pd.DataFrame, value: str, picks: Mapping[int, tuple[Any, ...]]) -> Chosen:
+    return Chosen(_rows_of(rows, DECODING, picks), value, [_decoding(*pick) for pick in picks.values()])
 
 
 def _worse_of_both(scores: pd.DataFrame) -> pd.Series:
-    both = scores.mean().unstack("steps").dropna()
-    return both.min(axis=1)
+    """The worse of a model's scores in few and in many steps, by the pair of its decodings that are best in
+    each."""
+    worse: dict[Any, float] = {}
+    for _, of_model in scores.mean().groupby(level=MODEL, dropna=False):
+        best = of_model.groupby(level="steps").idxmax()
+        if len(best) == 2:
+            worse[tuple(best)] = min(of_model[pick] for pick in best)
+    return pd.Series(list(worse.values()), pd.Index([*worse], tupleize_cols=False), dtype=float)
 
 
 def by_seed(rows: pd.DataFrame | None, value: str, names: Sequence[str]) -> pd.DataFrame:

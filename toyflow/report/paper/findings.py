@@ -28,6 +28,7 @@ from toyflow.report.paper.one_step_judges import (
     leak_comes_first,
     neither_helps_joint_modes,
     one_model_serves_both,
+    one_model_serves_both_with_draws,
 )
 
 NO_NUMBERS = "No number that we know."
@@ -64,10 +65,16 @@ EVERYWHERE = (NUMBERS, GRID, WAVE, TWO_ARMS)
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
-        "13", "One model serves one and ten steps: both are as good as the best of all settings.",
+        "13a", "One model serves one and ten steps: both, of one draw, are as good as the best of all.",
         "The paper has one schedule for one step and another for ten.",
         ours=True, part="enough", testbeds=EVERYWHERE, judge=one_model_serves_both,
         needs="flow at K = 1 and K = 10 of two or more models that differ in prediction or schedule",
+    ),
+    Claim(
+        "13b", "With averaged draws, one model serves one and ten steps.",
+        "Draws cost no training, and in one batch little time.",
+        ours=True, part="enough", testbeds=EVERYWHERE, judge=one_model_serves_both_with_draws,
+        needs="the same in 1 and 8 draws",
     ),
     Claim(
         "7a", "Where one hidden choice among equals couples all tokens, one step is clearly worse than many.",

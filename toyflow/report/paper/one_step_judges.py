@@ -170,15 +170,29 @@ def neither_helps_joint_modes(data: Data) -> Judgement | None:
 
 
 def one_model_serves_both(data: Data) -> Judgement | None:
-    """Claim 13: one and many steps of one model, minus the best decoding of all models. Both are chosen on
-    validation results or earlier seeds where there are some, else for each seed on the others."""
+    """Claim 13a: one and many steps of one model, one draw each, minus the best decoding of all models. Both
+    are chosen on validation results or earlier seeds where there are some, else for each seed on the
+    others."""
+    return _serves_both(data, draws=1)
+
+
+def one_model_serves_both_with_draws(data: Data) -> Judgement | None:
+    """Claim 13b: the same with the number of averaged draws chosen, too."""
+    return _serves_both(data, draws=ANY) if data.flow(ANY, 1, prediction=ANY, draws=DRAWS).size else None
+
+
+def _serves_both(data: Data, draws: Any) -> Judgement | None:
     margin = data.testbed.margin
     everything = {"prediction": ANY, "draws": ANY}
     rows, many = data.flow(ANY, ANY, **everything), data.many(**everything)
-    earlier = data.before().flow(ANY, ANY, **everything) if len(data.earlier) else None
+    of_model = data.flow(ANY, ANY, prediction=ANY, draws=draws)
+    before = data.before() if len(data.earlier) else None
+    earlier = before.flow(ANY, ANY, **everything) if before else None
+    earlier_of_model = before.flow(ANY, ANY, prediction=ANY, draws=draws) if before else None
     if many == 1 or rows.groupby(MODEL).ngroups < 2:
         return None
-    both, best = best_of_both(rows, "score", many, earlier), best_decoding(rows, "score", earlier)
+    both = best_of_both(of_model, "score", many, earlier_of_model)
+    best = best_decoding(rows, "score", earlier)
     if both is None or best is None:
         return None
     effects = []
@@ -195,9 +209,10 @@ def one_model_serves_both(data: Data) -> Judgement | None:
         else "on this seed itself, which flatters the best"
     )  # fmt: skip
     evidence = (
-        f"Chosen {how}: one model, {both[0].named}, which is right on {percent(both[0].scores)} of the "
-        f"{data.testbed.unit} at K = 1 and {percent(both[1].scores)} at K = {many}; and the best decoding of "
-        f"all, {best.named}, right on {percent(best.scores)}. Equivalent means within {100 * margin:g} points"
+        f"Chosen {how}: one model, decoded as {both[0].named}, right on {percent(both[0].scores)} of the "
+        f"{data.testbed.unit}, and as {both[1].named}, right on {percent(both[1].scores)}; and the best "
+        f"decoding of all, {best.named}, right on {percent(best.scores)}. Equivalent means within "
+        f"{100 * margin:g} points"
     )
     return conclude(evidence, *effects)
 

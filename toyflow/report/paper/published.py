@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 
 from toyflow import stats
+from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import TableView
-from toyflow.report.results import Results, prediction_of, variants
+from toyflow.report.results import Results, caveat_of, prediction_of, variants
 from toyflow.report.tables import interval_notes
 from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.stored import StoredEvaluation
@@ -46,7 +47,7 @@ def beside_published(results: Results) -> pd.DataFrame:
     if not comparable:
         return pd.DataFrame()
     rows = pd.DataFrame([_setting(evaluation) for evaluation in comparable])
-    by = [*SETTING, "our_size", "assets", "variant"]
+    by = [*SETTING, "our_size", "caveat", "variant"]
     ours = []
     for setting, group in rows.assign(variant=variants(comparable, without=TOLD)).groupby(by):
         interval = stats.proportion_over_seeds(group["hits"].tolist(), group["episodes"].tolist())
@@ -69,12 +70,13 @@ def published_table(results: Results) -> list[TableView]:
     beside = beside_published(results)
     if beside.empty:
         return []
-    several = beside["variant"].nunique() > 1
+    several, footnotes = beside["variant"].nunique() > 1, Footnotes()
     rows = [
         [
             str(row["table"]), row["schedule"], str(row["steps"]), row["suite"], str(row["horizon"]),
             row["supervision"], row["condition"], *([row["variant"]] if several else []),
-            f"{row['success']:.1f}", f"{row['ours']:.1f} [{row['low_95']:.1f}, {row['high_95']:.1f}]",
+            f"{row['success']:.1f}",
+            f"{row['ours']:.1f}{footnotes.mark(row['caveat'])} [{row['low_95']:.1f}, {row['high_95']:.1f}]",
             str(row["seeds"]), str(row["episodes"]), row["our_size"],
         ]
         for _, row in beside.iterrows()
@@ -90,9 +92,8 @@ def published_table(results: Results) -> list[TableView]:
     ]
     if small:
         notes.append("Other sizes than the paper's: the numbers stand side by side, and are not to be equal.")
-    if set(beside["assets"]) != {"own"}:
-        notes.append("STAND-IN ASSETS: ours are not the suite's scores.")
-    return [TableView("The paper's LIBERO numbers beside these", columns, rows, 7 + several, " ".join(notes))]
+    note = footnotes.after(" ".join(notes))
+    return [TableView("The paper's LIBERO numbers beside these", columns, rows, 7 + several, note)]
 
 
 def _is_comparable(evaluation: StoredEvaluation) -> bool:
@@ -116,7 +117,7 @@ def _setting(evaluation: StoredEvaluation) -> Mapping[str, Any]:
         "schedule": record.label,
         "steps": evaluation.record.steps,
         "suite": trials["suite"],
-        "assets": trials["assets"],
+        "caveat": caveat_of(evaluation),
         "hits": round(evaluation.score * examples),
         "episodes": examples,
     }

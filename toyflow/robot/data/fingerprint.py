@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -53,7 +54,8 @@ class ContentHash:
     def __init__(self, of: str, total: int = 0) -> None:
         self._digest = hashlib.sha256(KIND.encode())
         self._of, self._total, self._done = of, total, 0
-        self._began = self._told = time.monotonic()
+        # From the first part on, as finding the parts takes time of its own.
+        self._began = self._tell_at = math.nan
         self.may_be_kept = True
         """False where a part lies outside of the files whose state tells a change."""
 
@@ -83,7 +85,7 @@ class ContentHash:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """How long it has taken since the first part."""
         return time.monotonic() - self._began
 
     def _head(self, name: str, length: int) -> None:
@@ -93,10 +95,10 @@ class ContentHash:
         self._digest.update(content)
         self._done += len(content)
         now = time.monotonic()
-        if now - self._began > TOLD_AFTER and now - self._told > (
-            TOLD_EVERY if self._told > self._began else 0.0
-        ):
-            self._told = now
+        if math.isnan(self._began):
+            self._began, self._tell_at = now, now + TOLD_AFTER
+        if now > self._tell_at:
+            self._tell_at = now + TOLD_EVERY
             LOG.warning(
                 "%s is read for its fingerprint, once: %.1f of about %.1f GB so far.",
                 self._of, self._done / 1e9, max(self._total, self._done) / 1e9,

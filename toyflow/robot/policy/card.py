@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from toyflow import scene_assets
 from toyflow.atomic import atomic_file
+from toyflow.footnotes import Footnotes
 from toyflow.parsing import listed_ranges
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.stats import wilson
@@ -23,7 +25,7 @@ def write_card(store: Store, key: str) -> None:
 
 def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
     about = _imported(training) if "imported" in training.details else _trained(training)
-    lines = [*about, "", "## Evaluated", ""]
+    lines, notes = [*about, "", "## Evaluated", ""], Footnotes()
     if not evaluations:
         lines.append("Not in closed loop yet.")
     else:
@@ -33,9 +35,10 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
         ]
         doubts = timing_doubts(evaluations)
         lines += [
-            _row(evaluation, MARK if doubt else "")
+            _row(evaluation, notes, MARK if doubt else "")
             for evaluation, doubt in zip(evaluations, doubts, strict=True)
         ]
+        lines += ["", said] if (said := notes.after("")) else []
         lines += ["", doubts_in_words(doubts).replace(MARK, f"\\{MARK}")] if any(doubts) else []
     return "\n".join(lines) + "\n"
 
@@ -83,7 +86,7 @@ def _held_out(details: Mapping[str, Any]) -> list[str]:
     return [f"- held out of training: episodes {listed_ranges(kept)} (counted from 0)"] if kept else []
 
 
-def _row(evaluation: StoredEvaluation, mark: str) -> str:
+def _row(evaluation: StoredEvaluation, notes: Footnotes, busy: str) -> str:
     details, trials = evaluation.details, evaluation.details["trials"]
     interval = wilson(round(evaluation.score * details["examples"]), details["examples"])
     plan = plan_of(details["latency_ms"])
@@ -91,11 +94,11 @@ def _row(evaluation: StoredEvaluation, mark: str) -> str:
     ratio = f" (x {plan['p50'] / one_step['p50']:.2f})" if one_step else ""
     tasks = ", ".join(map(str, trials["tasks"]))
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
-    standing = "; STAND-IN ASSETS, not the suite's scores" if trials["assets"] != "own" else ""
+    mark = notes.mark(scene_assets.caveat(trials["environment"], trials["assets"]))
     errors = f" and {errors_in_words(evaluation.errors)} of the simulator" if evaluation.errors else ""
     return (
-        f"| {evaluation.record.label} | {interval.estimate:.1%} [{interval.low:.1%}, {interval.high:.1%}] | "
-        f"{details['examples']}{errors} | {scene}{standing} | {plan['p50']:.1f}{ratio}{mark} |"
+        f"| {evaluation.record.label} | {interval.estimate:.1%}{mark} [{interval.low:.1%}, "
+        f"{interval.high:.1%}] | {details['examples']}{errors} | {scene} | {plan['p50']:.1f}{ratio}{busy} |"
     )
 
 

@@ -109,8 +109,9 @@ class Environment(ABC):
     @classmethod
     @abstractmethod
     def assets(cls) -> str:
-        """What the scenes are made of, as results record it: `own`, or `stand-in` where objects are
-        generated substitutes, whose scores are not the suite's. Raises UsageError where there are none."""
+        """What the scenes are made of, as results record it, in a word without spaces: `own`, unless some
+        files may be others than the simulator's; see `toyflow.scene_assets`. Raises UsageError where there
+        are none."""
 
     @abstractmethod
     def __init__(self, suite: str, task: int, image_size: int = 128, rendering: str = "fast") -> None:

@@ -49,7 +49,7 @@ class Trials:
     Attributes:
         states: indices of official initial states.
         replan: actions of a chunk that are executed before the next plan.
-        assets: `own`, or `stand-in` where scores are not the suite's.
+        assets: what the scenes are made of, as `Environment.assets` gives it.
 
     >>> trials = Trials("libero", "libero_goal", (0, 1, 2), (0, 1), 10, "fast", "own")
     >>> str(trials)

@@ -26,7 +26,7 @@ from toyflow.sweep.stored import Evaluated, Trained
 TRIALS = "environment=libero suite=libero_object tasks=0 states=0-9 replan=10 rendering=fast assets="
 
 
-def made_policy(out: Path, objective: str = "flow", assets: str = "own") -> Path:
+def made_policy(out: Path, objective: str = "flow", assets: str = "whole") -> Path:
     """An untrained policy's folder, as if evaluated with K = 1."""
     spec = PolicySpec("nano", Interface(("image", "image2"), 8, 7, 20), image_size=32)
     unit = {"mean": [0.0] * 8, "std": [1.0] * 8}
@@ -94,11 +94,15 @@ def test_signals_are_given_back_when_the_server_has_ended():
     assert after == [signal.default_int_handler, signal.SIG_DFL]
 
 
-def test_stand_in_assets_are_told(tmp_path):
+def test_assets_that_are_not_the_suites_own_are_told(tmp_path):
     from toyflow.robot.policy.checkpoint import find_checkpoint
     from toyflow.robot.policy_opening import open_planner
 
-    for assets, said in (("own", []), ("stand-in", ["stand-in assets only"])):
+    for assets, said in (
+        ("whole", []),
+        ("29-of-371-replaced", ["evaluated only with 29 of LIBERO's 371 asset files replaced."]),
+        ("stand-in", ["evaluated only on generated stand-in assets"]),
+    ):
         training = find_checkpoint(made_policy(tmp_path / assets, assets=assets))
         planner = open_planner(training, torch.device("cpu"))
         warnings = warnings_about(training, planner)

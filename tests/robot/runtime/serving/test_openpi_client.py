@@ -5,6 +5,7 @@ import subprocess
 import sys
 import venv
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np

@@ -1,13 +1,14 @@
 """Where assets are looked for, and how they get there: whole, or not at all."""
 
 import errno
+import hashlib
 import io
 import tarfile
 
 import pytest
 
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.robot.simulation.environments.libero import assets, package, standin
+from toyflow.robot.simulation.environments.libero import assets, package
 
 
 @pytest.fixture(autouse=True)
@@ -46,52 +47,62 @@ class TestFind:
 
     def test_a_download_that_broke_off_is_nothing(self, fresh_home):
         tree(assets.own_folder())
-        assert assets.find().kind == "own"
+        assert assets.find() == assets.own_folder()
         (assets.own_folder() / ".cache" / "huggingface").mkdir(parents=True)
         (assets.own_folder() / ".cache" / "huggingface" / "thing.incomplete").touch()
         with pytest.raises(UsageError, match="missing"):
             assets.find()
 
-    def test_own_assets_go_before_stand_ins(self, fresh_home):
-        standin.write_stand_ins(assets.stand_in_folder())
-        assert assets.find() == (assets.stand_in_folder(), "stand-in")
-        tree(assets.own_folder())
-        assert assets.find() == (assets.own_folder(), "own")
-
     def test_the_users_choice_goes_before_all(self, fresh_home, monkeypatch):
         tree(assets.own_folder())
-        monkeypatch.setenv("LIBERO_ASSETS", str(standin.write_stand_ins(fresh_home / "chosen")))
-        assert assets.find() == (fresh_home / "chosen", "stand-in")
+        monkeypatch.setenv("LIBERO_ASSETS", str(tree(fresh_home / "chosen")))
+        assert assets.find() == fresh_home / "chosen"
         monkeypatch.setenv("LIBERO_ASSETS", str(fresh_home))
         with pytest.raises(UsageError, match="not a complete tree of assets, which has articulated_objects"):
             assets.find()
 
-    def test_damaged_stand_ins_are_made_again(self, fresh_home):
-        folder = standin.write_stand_ins(assets.stand_in_folder())
-        damaged = folder / "stable_scanned_objects" / "plate" / "plate.xml"
-        damaged.write_text("<mujoco/>")
-        with pytest.raises(UsageError, match="missing"):
-            assets.find()
-        standin.write_stand_ins(folder)
-        assert assets.find().kind == "stand-in" and "plate" in damaged.read_text()
+
+class TestKind:
+    @pytest.fixture
+    def three_files(self, fresh_home, monkeypatch):
+        """A tree of which three files are known."""
+        folder, names = tree(fresh_home / "assets"), [f"{name}/thing.xml" for name in assets.FOLDERS[:3]]
+        known = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+        monkeypatch.setattr(assets, "checksums", lambda: known)
+        return folder
+
+    def test_all_of_liberos_own_are_whole(self, three_files):
+        (three_files / "textures" / "of_another_benchmark.png").touch()
+        assert assets.kind(three_files) == "whole"
+
+    def test_others_and_missing_ones_are_counted(self, three_files):
+        (three_files / "scenes" / "thing.xml").write_text("replaced")
+        assert assets.kind(three_files) == "1-of-3-replaced"
+        (three_files / "stable_hope_objects" / "thing.xml").unlink()
+        assert assets.kind(three_files) == "2-of-3-replaced"
+
+    def test_every_file_of_the_suites_is_known(self):
+        known = assets.checksums()
+        assert len(known) == 371 and {name.split("/")[0] for name in known} >= {*assets.FOLDERS}
+        assert all(len(digest) == 64 for digest in known.values())
 
 
 class TestArchive:
     @pytest.mark.parametrize("inside", [".", "assets", "LIBERO/libero/libero/assets"])
     def test_is_unpacked_wherever_the_assets_lie_in_it(self, fresh_home, inside):
         folder = assets.from_archive(archive(fresh_home / "a.tar.xz", tree(fresh_home / "source"), inside))
-        assert folder == assets.find().folder == assets.own_folder()
+        assert folder == assets.find() == assets.own_folder()
         assert (folder / "scenes" / "thing.xml").read_text() == "scenes"
 
     def test_may_be_a_folder(self, fresh_home):
         source = tree(fresh_home / "source")
         assets.from_archive(source)
-        assert assets.find().kind == "own" and assets.is_complete(source)
+        assert assets.find() == assets.own_folder() and assets.is_complete(source)
 
     def test_replaces_what_a_failed_download_left(self, fresh_home):
         (assets.own_folder() / "scenes").mkdir(parents=True)
         assets.from_archive(tree(fresh_home / "source"))
-        assert assets.find().folder == assets.own_folder()
+        assert assets.find() == assets.own_folder()
 
     def test_replaces_what_a_killed_process_left(self, fresh_home):
         stale = assets.own_folder().parent / ".assets.partial" / "scenes"
@@ -165,7 +176,7 @@ class TestHub:
             (folder / ".cache").mkdir()
 
         hub(answer)
-        assert assets.from_hub() == assets.find().folder
+        assert assets.from_hub() == assets.find()
         assert not (assets.own_folder() / ".cache").exists()
 
     def test_a_failed_download_does_not_count_as_assets(self, fresh_home, hub):

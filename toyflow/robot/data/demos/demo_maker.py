@@ -175,7 +175,11 @@ def _write(
     attempts = [(task, queue.attempts(task.index)) for task in tasks]
     solved = [(task, outcome) for task, outcomes in attempts for outcome in outcomes if outcome.solved]
     expert = ExpertReport.of(
-        options.suite, recipe["assets"], f"random initial states, noise {options.noise:g}", attempts
+        options.environment,
+        options.suite,
+        recipe["assets"],
+        f"random initial states, noise {options.noise:g}",
+        attempts,
     )
     report = DemoReport(options.out, len(solved), sum(outcome.steps for _, outcome in solved), expert)
     made, replaced = staging.folder / "dataset", staging.folder / REPLACED

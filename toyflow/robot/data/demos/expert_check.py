@@ -54,7 +54,9 @@ def expert_success(
                 outcomes[event.attempt] = event
             live.show(event, len(outcomes))
     by_task = [(task, [outcomes[Attempt(task.index, n)] for n in range(states)]) for task in chosen]
-    return ExpertReport.of(suite, assets, f"first {states} official initial states", by_task)
+    return ExpertReport.of(
+        environment.name, suite, assets, f"first {states} official initial states", by_task
+    )
 
 
 @dataclass(frozen=True)

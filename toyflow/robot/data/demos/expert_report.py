@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from toyflow import scene_assets
 from toyflow.robot.data.demos.recording import AttemptOutcome
 from toyflow.robot.simulation.environment import SuiteTask
 from toyflow.stats import wilson
@@ -63,10 +64,13 @@ class ExpertReport:
     states: str
     tasks: tuple[TaskReport, ...]
     total: TaskReport
+    environment: str = ""
+    """The simulator's name; empty in older data sets."""
 
     @classmethod
     def of(
         cls,
+        environment: str,
         suite: str,
         assets: str,
         states: str,
@@ -75,7 +79,7 @@ class ExpertReport:
         """The report on the attempts at each task."""
         tasks = tuple(TaskReport.of(f"{task.index} {task.prompt}", outcomes) for task, outcomes in attempts)
         total = TaskReport.of("total", [outcome for _, outcomes in attempts for outcome in outcomes])
-        return cls(suite, assets, states, tasks, total)
+        return cls(suite, assets, states, tasks, total, environment)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -91,8 +95,8 @@ class ExpertReport:
     def print(self, console: Console) -> None:
         """Print it as a table."""
         title = f"scripted expert on {self.suite}, {self.states}"
-        if self.assets != "own":
-            title += f"; {self.assets} assets: these are not the suite's objects"
+        if caveat := scene_assets.caveat(self.environment, self.assets):
+            title += f"; {caveat}"
         table = Table("task", title=escape(title), title_justify="left")
         for column in ("solved", "attempts", "success (95 %)", "steps", "s/attempt"):
             table.add_column(column, justify="right")

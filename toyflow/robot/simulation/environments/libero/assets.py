@@ -9,16 +9,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from gzip import BadGzipFile
+from importlib.resources import files
 from lzma import LZMAError
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from filelock import FileLock
 
+from toyflow import scene_assets
+from toyflow.atomic import checksum
 from toyflow.errors import ToyflowError, UsageError, first_line
-from toyflow.machine import cache_folder
 from toyflow.robot.simulation.environments.libero import package
-from toyflow.robot.simulation.environments.libero.standin import MARKER, is_whole
 
 HUB = "lerobot/libero-assets"
 """Data set on the Hugging Face hub."""
@@ -29,14 +29,12 @@ FOLDERS = (
     "stable_hope_objects",
     "stable_scanned_objects",
     "textures",
+    "turbosquid_objects",
 )
 
 
-class Assets(NamedTuple):
-    """A complete tree of assets."""
-
-    folder: Path
-    kind: Literal["own", "stand-in"]
+class UnavailableError(ToyflowError):
+    """A place to download assets from cannot be reached, or does not have them."""
 
 
 def own_folder() -> Path:
@@ -44,13 +42,13 @@ def own_folder() -> Path:
     return Path.home() / ".cache" / "libero" / "assets"
 
 
-def stand_in_folder() -> Path:
-    """Where generated assets go: outside of LIBERO's folders, so that LIBERO itself never uses them."""
-    return cache_folder() / "libero" / "stand-in-assets"
+def wheels_folder() -> Path:
+    """Where downloaded wheels are kept until there are assets."""
+    return own_folder().parent / ".assets.wheels"
 
 
-def find() -> Assets:
-    """The assets to use: $LIBERO_ASSETS; else those in LIBERO's package, in its cache, or generated ones.
+def find() -> Path:
+    """The assets to use: $LIBERO_ASSETS; else those in LIBERO's package, or in its cache.
 
     Raises:
         UsageError: there are none, or LIBERO_ASSETS is not a tree of them.
@@ -60,11 +58,11 @@ def find() -> Assets:
             raise UsageError(
                 f"LIBERO_ASSETS={chosen} is not a complete tree of assets, which has {', '.join(FOLDERS)}."
             )
-        return _describe(Path(chosen))
-    places = [package.folder() / "assets", own_folder(), stand_in_folder()]
+        return Path(chosen)
+    places = [package.folder() / "assets", own_folder()]
     for place in places:
         if is_complete(place):
-            return _describe(place)
+            return place
     raise UsageError(
         f"LIBERO's assets are missing (looked in {', '.join(map(str, places))}); "
         "`toyflow robot-setup libero` gets them."
@@ -72,12 +70,23 @@ def find() -> Assets:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a folder has every part of the assets, none empty and none half downloaded; of stand-ins,
-    whether their checksums hold."""
-    if (folder / MARKER).is_file():
-        return is_whole(folder)
+    """Whether a folder has every part of the assets, none empty and none half downloaded."""
     parts = all((folder / name).is_dir() and any((folder / name).iterdir()) for name in FOLDERS)
     return parts and not any((folder / ".cache").rglob("*.incomplete"))
+
+
+def kind(folder: Path) -> str:
+    """Whose files these are, as results record it: `scene_assets.WHOLE` where all that LIBERO's suites use
+    are LIBERO's own, else `scene_assets.replaced` of those that differ or are missing. Reads 344 MB."""
+    expected = checksums()
+    differing = [name for name, digest in expected.items() if not _has(folder / name, digest)]
+    return scene_assets.replaced(len(differing), len(expected)) if differing else scene_assets.WHOLE
+
+
+def checksums() -> dict[str, str]:
+    """SHA-256 of each of the files that LIBERO's suites use, by path in the tree."""
+    listed = files("toyflow.robot.simulation.environments.libero").joinpath("asset_checksums.txt").read_text()
+    return {name: digest for digest, name in (line.split("  ", 1) for line in listed.splitlines())}
 
 
 def from_archive(archive: Path) -> Path:
@@ -89,7 +98,7 @@ def from_archive(archive: Path) -> Path:
     """
     if not archive.exists():
         raise UsageError(f"there is no {archive}.")
-    with _staged(own_folder()) as staging:
+    with staged(own_folder()) as staging:
         if archive.is_dir():
             shutil.copytree(archive, staging, dirs_exist_ok=True)
         else:
@@ -103,23 +112,24 @@ def from_hub() -> Path:
     """Download LIBERO's assets from the Hugging Face hub into LIBERO's cache; returns that folder.
 
     Raises:
-        ToyflowError: the hub cannot be reached, or its copy is not complete. Nothing is left behind.
+        UnavailableError: the hub cannot be reached, or its copy is not complete.
+        ToyflowError: the cache cannot be written. Nothing is left behind.
     """
     from huggingface_hub import snapshot_download  # heavy and optional
 
-    with _staged(own_folder()) as staging:
+    with staged(own_folder()) as staging:
         try:
             snapshot_download(HUB, repo_type="dataset", local_dir=staging)
         except Exception as error:  # its own, requests' or httpx's, by version
-            raise ToyflowError(f"{HUB} cannot be downloaded: {first_line(error)}") from error
+            raise UnavailableError(f"{HUB} cannot be downloaded: {first_line(error)}") from error
         shutil.rmtree(staging / ".cache", ignore_errors=True)
         if not is_complete(staging):
-            raise ToyflowError(f"{HUB} is not complete: it does not hold {', '.join(FOLDERS)}.")
+            raise UnavailableError(f"{HUB} is not complete: it does not hold {', '.join(FOLDERS)}.")
     return own_folder()
 
 
 @contextmanager
-def _staged(target: Path) -> Iterator[Path]:
+def staged(target: Path) -> Iterator[Path]:
     """A temporary folder beside `target` to fill. On success it becomes `target`, unless that is complete by
     then; on failure it is removed, after a kill by the next process."""
     staging = target.parent / f".{target.name}.partial"
@@ -130,6 +140,7 @@ def _staged(target: Path) -> Iterator[Path]:
             staging.mkdir()
             try:
                 yield staging
+                shutil.rmtree(wheels_folder(), ignore_errors=True)
                 if not is_complete(target):
                     shutil.rmtree(target, ignore_errors=True)
                     staging.rename(target)
@@ -159,5 +170,5 @@ def _lift(folder: Path) -> bool:
     return False
 
 
-def _describe(folder: Path) -> Assets:
-    return Assets(folder, "stand-in" if (folder / MARKER).is_file() else "own")
+def _has(path: Path, digest: str) -> bool:
+    return path.is_file() and checksum(path) == digest

