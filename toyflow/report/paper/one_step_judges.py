@@ -6,9 +6,12 @@ alone shows the contrary (at 5 %, adjusted by Holm's method).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import pandas as pd
 
-from toyflow.report.evidence import ANY, Contrast, Data, contrast
+from toyflow.report.evidence import ANY, ByExample, Contrast, Data, contrast
 from toyflow.report.judgement import (
     Effect,
     Judgement,
@@ -245,7 +248,18 @@ def _mean(contrasts: dict[str, Contrast]) -> Contrast:
         for part in ("first", "second")
     )
     folders = tuple(dict.fromkeys(folder for of in contrasts.values() for folder in of.folders))
-    return Contrast(first, second, folders, tuple(contrasts))
+    return Contrast(first, second, folders, tuple(contrasts), partial(_mean_by_example, contrasts))
+
+
+def _mean_by_example(contrasts: Mapping[str, Contrast]) -> ByExample | None:
+    """The mean over contrasts of the same test examples; None where outcomes are not stored."""
+    tables = [of.by_example for of in contrasts.values()]
+    known = [table for table in tables if table is not None]
+    if len(known) < len(tables) or len({table.differences.shape for table in known}) > 1:
+        return None
+    mean = pd.concat([table.differences for table in known]).groupby(level="seed").mean()
+    bounds = [table.within for table in known if table.within]
+    return ByExample(mean, bounds[0] if len(bounds) == len(known) else None)
 
 
 def _verdict(mean: Effect, each: dict[str, Contrast]) -> Verdict:
