@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.figure import Figure
 
-from toyflow.report.evidence import Data, Testbed, defaults_of, is_current, tidy
+from toyflow.report.evidence import VALIDATION, Data, Testbed, defaults_of, is_current, tidy
 from toyflow.report.judgement import Judgement
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results
@@ -17,8 +17,6 @@ from toyflow.report.results import Results
 Part = Literal["enough", "remedies", "paper"]
 """Where a report tells a claim: when one step is enough, what to do where it is not, what the paper says."""
 
-VALIDATION = "validation"
-"""The value of a task's option `split` whose results may choose a setting and decide nothing."""
 HEADLINE = "headline"
 """How the folder's name begins whose contrasts were named, and whose seeds were drawn, before it was run."""
 
@@ -83,7 +81,8 @@ def judge_all(
         anatomies: of the models of a folder, by its name; see `read_anatomies`.
     """
     tasks = {testbed.task for claim in claims for testbed in claim.testbeds}
-    decodings = tidy(folders, tasks, anatomies or {})
+    fresh_first = dict(sorted(folders.items(), key=lambda of: not _is_headline(of[0])))
+    decodings = tidy(fresh_first, tasks, anatomies or {})  # which lists what lies in two folders once
     return [
         (claim, replace(_judged(claim, testbed, decodings), on=testbed.name))
         for claim in claims
@@ -122,10 +121,14 @@ def settings(testbed: Testbed, rows: pd.DataFrame) -> Iterator[tuple[str, Data]]
             yield str(setting), Data(group[unseen], {**defaults, **testbed.options}, testbed, group[~unseen])
 
 
+def _is_headline(folder: str) -> bool:
+    return folder.split("/")[-1].startswith(HEADLINE)
+
+
 def _by_fresh_seeds(claim: Claim, data: Data) -> Judgement | None:
     """Judge by the seeds of folders that were planned for this, where they bear on the claim; the others
     have had their say in what was planned."""
-    fresh = data.rows["folder"].map(lambda folder: str(folder).split("/")[-1].startswith(HEADLINE))
+    fresh = data.rows["folder"].map(_is_headline)
     if fresh.any() and not fresh.all():
         earlier = pd.concat([data.earlier, data.rows[~fresh]])
         planned = claim.judge(replace(data, rows=data.rows[fresh], earlier=earlier))

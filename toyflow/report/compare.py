@@ -203,7 +203,7 @@ def _crossed(
 ) -> tuple[stats.Interval, stats.Interval] | None:
     """See `Pair.crossed`."""
     one, two = (by_example([each.by_seed[seed] for seed in seeds], metric) for each in (a, b))
-    if one is None or two is None or one.shape != two.shape:
+    if one is None or two is None or one.shape != two.shape or one.shape[1] < 2:
         return None
     outcomes = all(np.isin(each, (0, 1)).all() for each in (one, two))
     within = (-1.0, 1.0) if outcomes else None

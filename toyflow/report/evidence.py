@@ -23,6 +23,8 @@ from toyflow.sweep.records import RECIPE_VERSION
 from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.subject import load_subject
 
+VALIDATION = "validation"
+"""The value of a task's option `split` whose results may choose a setting and decide nothing."""
 ANY = None
 """An argument of `Data.pick` that lets every value through."""
 
@@ -103,10 +105,11 @@ class Data:
         """Rows of flow matching."""
         return self.pick(objective="flow", schedule=schedule, steps=steps, **wanted)
 
-    def before(self) -> Data:
-        """The decodings of `earlier`, of either split."""
+    def before(self, validation: bool) -> Data:
+        """The decodings of `earlier`: of the validation split, or of earlier seeds."""
         defaults = {name: value for name, value in self.defaults.items() if name != "split"}
-        return Data(self.earlier, defaults, self.testbed)
+        of_validation = self.earlier.get("split", pd.Series("", self.earlier.index)) == VALIDATION
+        return Data(self.earlier[of_validation == validation], defaults, self.testbed)
 
     def many(self, **wanted: Any) -> int:
         """`MANY` if flow was decoded so, else the most steps that it was."""
@@ -182,7 +185,7 @@ class Contrast:
         Raises:
             DamagedError: a file of outcomes is altered.
         """
-        if self.seeds < 2 or self.by_example is None:
+        if self.seeds < 2 or self.by_example is None or self.by_example.differences.shape[1] < 2:
             return None
         table = self.by_example
         return stats.crossed(table.differences.to_numpy(), confidence, table.within)
@@ -307,7 +310,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "test set": evaluation.record.test_set,
     }
     defaults = defaults_of(task)
-    options = {**defaults, **record.data, **record.model}
+    options = {**defaults, **training.data_options, **record.model}
     prediction = prediction_of(record)
     grid, draws = evaluation.record.grid or UNIFORM_GRID, evaluation.record.draws
     return {

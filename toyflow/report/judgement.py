@@ -78,15 +78,21 @@ class Effect:
         upper = stats.upper_deviation(spread, self.of.seeds - 1)
         count, cautious = (self._seeds_at(deviation) for deviation in (spread, upper))
         if count is None:
-            return "more test examples: no number of seeds is enough with these"
+            if self._seeds_at(0.0) is None:  # seeds that all agree would not do either
+                return "more test examples: no number of seeds is enough with these"
+            return f"more than {stats.MOST_SEEDS} seeds"
         bound = "more than 1000" if cautious is None else str(cautious)
         return f"about {count} seeds, or {bound} if the spread between seeds is at its upper bound"
 
+    @property
+    def _beyond(self) -> float:
+        return abs(self.of.difference.mean() - self.floor)
+
     def _seeds_at(self, deviation: float) -> int | None:
-        beyond, error = abs(self.of.difference.mean() - self.floor), _of_examples(self.of)
+        error = _of_examples(self.of)
 
         def power(seeds: int) -> float:
-            size = beyond / hypot(deviation, error * sqrt(seeds))
+            size = self._beyond / max(hypot(deviation, error * sqrt(seeds)), stats.ROUNDING)
             return stats.t_test_power(size, seeds, 1 - self.confidence)
 
         counts = range(2, stats.MOST_SEEDS + 1)
@@ -101,6 +107,8 @@ def _of_examples(of: Contrast) -> float:
         return 0.0
     values = of.by_example.differences.to_numpy()
     seeds, examples = values.shape
+    if min(seeds, examples) < 2:
+        return 0.0
     by_example = values.mean(0)
     rest = values - values.mean(1)[:, None] - by_example + values.mean()
     cells = np.square(rest).sum() / ((seeds - 1) * (examples - 1)) / (seeds * examples)

@@ -170,7 +170,7 @@ def _over_seeds(group: pd.DataFrame) -> dict[str, Any]:
     p_value = stats.mean_zero_p(group["difference"].tolist())
     of_equivalence = partial(stats.difference_over_seeds, tests)
     table = pd.concat(group["by_example"].tolist(), axis=1, join="inner").to_numpy(float).T
-    alike = len({row.size for row in group["by_example"]}) == 1
+    alike = len({row.size for row in group["by_example"]}) == 1 and table.shape[1] > 1
     crossed = stats.crossed(table, 0.90, (-1.0, 1.0)) if alike else None
     return _setting(
         f"all {len(group)}",

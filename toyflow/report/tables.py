@@ -80,7 +80,7 @@ def summary(results: Results, examples: bool = False) -> pd.DataFrame:
 def _crossed_score(evaluations: Sequence[StoredEvaluation]) -> dict[str, float]:
     """The columns of `summary` for new seeds and new examples."""
     table = by_example(evaluations) if len(evaluations) > 1 else None
-    if table is None:
+    if table is None or table.shape[1] < 2:
         return {"crossed_low_95": np.nan, "crossed_high_95": np.nan}
     interval = stats.crossed(table, within=(0.0, 1.0))
     return {"crossed_low_95": interval.low, "crossed_high_95": interval.high}

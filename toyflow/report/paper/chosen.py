@@ -25,6 +25,8 @@ class Chosen:
     """The column that it was chosen by."""
     names: Sequence[str]
     """What was chosen for each."""
+    by: str
+    """What it was chosen on: `earlier results`, `the other seeds` or `this seed itself`."""
 
     @property
     def scores(self) -> pd.Series:
@@ -47,7 +49,7 @@ def best_decoding(rows: pd.DataFrame, value: str, earlier: pd.DataFrame | None =
     table, known = by_seed(rows, value, DECODING), by_seed(earlier, value, DECODING)
     if table.empty:
         return None
-    return _chosen(rows, value, picked(table, lambda scores: scores.mean(), known))
+    return _chosen(rows, value, *picked(table, lambda scores: scores.mean(), known))
 
 
 def best_of_both(
@@ -62,17 +64,17 @@ def best_of_both(
     table, known = (by_seed(_in(of, (1, many)), value, DECODING) for of in (rows, earlier))
     if table.empty or len(_worse_of_both(table)) < 2:
         return None
-    picks = picked(table, _worse_of_both, known)
+    picks, by = picked(table, _worse_of_both, known)
     one, several = ({seed: pick[place] for seed, pick in picks.items()} for place in (0, 1))
-    return _chosen(rows, value, one), _chosen(rows, value, several)
+    return _chosen(rows, value, one, by), _chosen(rows, value, several, by)
 
 
 def _in(rows: pd.DataFrame | None, steps: tuple[int, int]) -> pd.DataFrame | None:
     return None if rows is None or rows.empty else rows[rows["steps"].isin(steps)]
 
 
-def _chosen(rows: pd.DataFrame, value: str, picks: Mapping[int, tuple[Any, ...]]) -> Chosen:
-    return Chosen(_rows_of(rows, DECODING, picks), value, [_decoding(*pick) for pick in picks.values()])
+def _chosen(rows: pd.DataFrame, value: str, picks: Mapping[int, tuple[Any, ...]], by: str) -> Chosen:
+    return Chosen(_rows_of(rows, DECODING, picks), value, [_decoding(*pick) for pick in picks.values()], by)
 
 
 def _worse_of_both(scores: pd.DataFrame) -> pd.Series:
@@ -98,15 +100,18 @@ def by_seed(rows: pd.DataFrame | None, value: str, names: Sequence[str]) -> pd.D
 
 def picked(
     table: pd.DataFrame, merit: Callable[[pd.DataFrame], pd.Series], known: pd.DataFrame
-) -> dict[int, tuple[Any, ...]]:
+) -> tuple[dict[int, tuple[Any, ...]], str]:
     """For each seed of `table` the setting of most `merit` by `known`, as far as `table` has it; where
-    nothing is known, by the other seeds."""
+    nothing is known, by the other seeds. And which of these it was, see `Chosen.by`."""
     known = known[known.columns.intersection(table.columns)] if len(known) else known
-    picks = {}
-    for seed in table.index:
-        others = table.drop(index=seed) if len(table) > 1 else table
-        picks[int(seed)] = merit(known if known.size else others).idxmax()
-    return picks
+    if known.size and len(merit(known)):
+        on, by = dict.fromkeys(table.index, known), "earlier results"
+    elif len(table) < 2:
+        on, by = dict.fromkeys(table.index, table), "this seed itself"
+    else:
+        on, by = {seed: table.drop(index=seed) for seed in table.index}, "the other seeds"
+    picks: dict[int, Any] = {int(seed): merit(rows).idxmax() for seed, rows in on.items()}
+    return picks, by
 
 
 def _rows_of(rows: pd.DataFrame, names: Sequence[str], picks: Mapping[int, tuple[Any, ...]]) -> pd.DataFrame:

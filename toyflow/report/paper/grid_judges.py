@@ -110,6 +110,27 @@ def one_step_is_enough(data: Data) -> Judgement | None:
     return conclude(evidence, Effect(name, over, -margin, equivalence=True))
 
 
+def one_step_is_as_good_as_uniform(data: Data) -> Judgement | None:
+    """Claim 1d: K = 1 under noise-biased schedules minus many steps under uniform, against the margin."""
+    many, margin = data.many(), data.testbed.margin
+    one, several = data.flow(NOISE_BIASED, 1), data.flow("uniform", many)
+    over = contrast(one, several) if many > 1 else None
+    if over is None:
+        return None
+    single = {
+        schedule: of
+        for schedule in over.schedules
+        if (of := contrast(one[one["schedule"] == schedule], several))
+    }
+    evidence = (
+        f"In one step {schedules_are(over)} right on {percent(over.first)} of the {data.testbed.unit}, "
+        f"uniform in {many} on {percent(over.second)}. Not worse means above -{100 * margin:g} points. Each "
+        f"noise-biased schedule: {by_schedule(single, -margin, equivalence=True)}"
+    )
+    name = f"K = 1 under {listed(over.schedules)} minus K = {many} under uniform"
+    return conclude(evidence, Effect(name, over, -margin, equivalence=True))
+
+
 def encoder_raises_the_ceiling(data: Data) -> Judgement | None:
     """Claim 2: encoder base minus small, and large minus base."""
     sizes = {size: data.flow(ANY, ANY, encoder=size) for size in ("small", "base", "large")}

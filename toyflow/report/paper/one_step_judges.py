@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from toyflow.report.evidence import ANY, ByExample, Contrast, Data, contrast
+from toyflow.report.evidence import ANY, VALIDATION, ByExample, Contrast, Data, contrast
 from toyflow.report.judgement import (
     Effect,
     Judgement,
@@ -72,8 +72,12 @@ def data_prediction_removes_it(data: Data) -> Judgement | None:
     margin = data.testbed.margin
     of_data, of_velocity = data.flow(ANY, 1, prediction="data"), data.flow(ANY, 1)
     leaks, left = _probed(of_velocity), _probed(of_data)
-    leaks = leaks.assign(**{LEAK: LEFT * leaks[LEAK]})
-    less = contrast(leaks, left, LEAK, ["schedule"])
+    if leaks.empty or left.empty:
+        return None
+    mean = leaks.groupby("schedule")[LEAK].mean()  # so that both are shares of velocity's leak
+    leaks = leaks.assign(left=LEFT * leaks[LEAK] / leaks["schedule"].map(mean))
+    left = left.assign(left=left[LEAK] / left["schedule"].map(mean))
+    less = contrast(leaks, left, "left", ["schedule"])
     decoded = data.flow(ANY, ANY, draws=ANY)
     best, scores = {}, {}
     for schedule in sorted(set(of_data["schedule"]) & set(decoded["schedule"])):
@@ -85,23 +89,21 @@ def data_prediction_removes_it(data: Data) -> Judgement | None:
     scores = _of_most_seeds(scores)
     if less is None or not scores:
         return None
-    each, score = _by_schedule(leaks, left, LEAK, less), _mean(scores)
+    each, score = _by_schedule(leaks, left, "left", less), _mean(scores)
     effects = [
-        Effect("a tenth of velocity's leak minus data prediction's", less, unit=""),
+        Effect(f"{100 * LEFT:g} % minus the share of velocity's leak that data prediction has", less),
         Effect(
             f"data prediction at K = 1 minus velocity's best decoding, mean over {listed([*scores])}",
             score, -margin, equivalence=True,
         ),
     ]  # fmt: skip
-    shares = ", ".join(
-        f"{100 * LEFT * of.second.mean() / of.first.mean():.1f} % under {name}" for name, of in each.items()
-    )
+    shares = ", ".join(f"{percent(of.second)} under {name}" for name, of in each.items())
     evidence = (
         f"Of velocity's leak, data prediction has {shares}. In one step and one draw it is right on "
         f"{percent(score.first)} of the {data.testbed.unit}, mean over {listed([*scores])}. Minus velocity's "
-        f"best decoding under the same schedule, which is chosen for each seed on the other seeds: "
-        f"{by_schedule(scores, -margin, equivalence=True)}. That decoding is "
-        f"{'; '.join(f'under {name} {best[name].named}' for name in scores)}. Not worse means above "
+        f"best decoding under the same schedule, chosen on "
+        f"{listed(sorted({of.by for of in best.values()}))}: {by_schedule(scores, -margin, equivalence=True)}. That decoding "
+        f"is {'; '.join(f'under {name} {best[name].named}' for name in scores)}. Not worse means above "
         f"-{100 * margin:g} points"
     )
     verdict = both_halves(_verdict(effects[0], each), _verdict(effects[1], scores))
@@ -145,7 +147,7 @@ def neither_helps_joint_modes(data: Data) -> Judgement | None:
     brings one step to."""
     fair = {"coupling": "coupled", "certainty": lambda of: float(of) == 0, "tiles": lambda of: int(of) > 1}
     modes_run = set(data.flow(ANY, 1, prediction=ANY, modes=lambda of: int(of) > 1, **fair)["modes"])
-    told, effects = [], []
+    told, effects, chosen_on = [], [], set[str]()
     for modes in sorted(modes_run, key=int):
         wanted = {**fair, "modes": modes}
         many = data.many(prediction=ANY, **wanted)
@@ -153,6 +155,7 @@ def neither_helps_joint_modes(data: Data) -> Judgement | None:
         if ten is None or ten.scores.mean() < NEAR:
             continue
         told.append(f"{modes} modes, {many} steps: {percent(ten.scores)} ({ten.named})")
+        chosen_on.add(ten.by)
         for remedy, how in {
             "data prediction": {"prediction": "data"},
             f"{DRAWS} draws": {"draws": DRAWS},
@@ -167,7 +170,7 @@ def neither_helps_joint_modes(data: Data) -> Judgement | None:
         return None
     evidence = (
         "Possible outcomes of the best model in many steps, and in one step under the best schedule, each "
-        f"chosen for a seed on the other seeds: {'; '.join(told)}. A remedy works if it comes within "
+        f"chosen on {listed(sorted(chosen_on))}: {'; '.join(told)}. A remedy works if it comes within "
         f"{100 * NEAR:g} points of many steps"
     )
     return conclude(evidence, *effects)
@@ -190,13 +193,17 @@ def _serves_both(data: Data, draws: Any) -> Judgement | None:
     everything = {"prediction": ANY, "draws": ANY}
     rows, many = data.flow(ANY, ANY, **everything), data.many(**everything)
     of_model = data.flow(ANY, ANY, prediction=ANY, draws=draws)
-    before = data.before() if len(data.earlier) else None
-    earlier = before.flow(ANY, ANY, **everything) if before else None
-    earlier_of_model = before.flow(ANY, ANY, prediction=ANY, draws=draws) if before else None
+    validation, test = data.before(validation=True), data.before(validation=False)
+    for_model = validation.flow(ANY, ANY, prediction=ANY, draws=draws)
+    if for_model.empty:
+        for_model = test.flow(ANY, ANY, prediction=ANY, draws=draws)
+    for_best = test.flow(ANY, ANY, **everything)
+    if for_best.empty:
+        for_best = validation.flow(ANY, ANY, **everything)
     if many == 1 or rows.groupby(MODEL).ngroups < 2:
         return None
-    both = best_of_both(of_model, "score", many, earlier_of_model)
-    best = best_decoding(rows, "score", earlier)
+    both = best_of_both(of_model, "score", many, for_model)
+    best = best_decoding(rows, "score", for_best)
     if both is None or best is None:
         return None
     effects = []
@@ -207,18 +214,18 @@ def _serves_both(data: Data, draws: Any) -> Judgement | None:
         effects.append(
             Effect(f"K = {steps} minus the best of all decodings", over, -margin, equivalence=True)
         )
-    how = (
-        "on validation results or earlier seeds" if earlier is not None
-        else "for each seed on the other seeds" if len(best.rows) > 1
-        else "on this seed itself, which flatters the best"
-    )  # fmt: skip
+    on = "validation results" if both[0].by == "earlier results" and _is_validation(for_model) else both[0].by
     evidence = (
-        f"Chosen {how}: one model, decoded as {both[0].named}, right on {percent(both[0].scores)} of the "
-        f"{data.testbed.unit}, and as {both[1].named}, right on {percent(both[1].scores)}; and the best "
-        f"decoding of all, {best.named}, right on {percent(best.scores)}. Equivalent means within "
-        f"{100 * margin:g} points"
+        f"One model, chosen on {on}, decoded as {both[0].named}, right on {percent(both[0].scores)} of the "
+        f"{data.testbed.unit}, and as {both[1].named}, right on {percent(both[1].scores)}; and the best of "
+        f"these decodings of all models, chosen on {best.by}, {best.named}, right on {percent(best.scores)}. "
+        f"Equivalent means within {100 * margin:g} points"
     )
     return conclude(evidence, *effects)
+
+
+def _is_validation(rows: pd.DataFrame) -> bool:
+    return "split" in rows and bool((rows["split"] == VALIDATION).all())
 
 
 def _probed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -238,8 +245,9 @@ def _by_schedule(
 
 
 def _of_most_seeds(contrasts: dict[str, Contrast]) -> dict[str, Contrast]:
-    most = max((of.seeds for of in contrasts.values()), default=0)
-    return {name: of for name, of in contrasts.items() if of.seeds == most}
+    """Those of the same seeds, of which there are most."""
+    most = max((tuple(of.first.index) for of in contrasts.values()), key=len, default=())
+    return {name: of for name, of in contrasts.items() if tuple(of.first.index) == most}
 
 
 def _mean(contrasts: dict[str, Contrast]) -> Contrast:
