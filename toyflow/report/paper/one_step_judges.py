@@ -102,8 +102,9 @@ def data_prediction_removes_it(data: Data) -> Judgement | None:
         f"Of velocity's leak, data prediction has {shares}. In one step and one draw it is right on "
         f"{percent(score.first)} of the {data.testbed.unit}, mean over {listed([*scores])}. Minus velocity's "
         f"best decoding under the same schedule, chosen on "
-        f"{listed(sorted({of.by for of in best.values()}))}: {by_schedule(scores, -margin, equivalence=True)}. That decoding "
-        f"is {'; '.join(f'under {name} {best[name].named}' for name in scores)}. Not worse means above "
+        f"{listed(sorted({of.by for of in best.values()}))}: "
+        f"{by_schedule(scores, -margin, equivalence=True)}. That decoding is "
+        f"{'; '.join(f'under {name} {best[name].named}' for name in scores)}. Not worse means above "
         f"-{100 * margin:g} points"
     )
     verdict = both_halves(_verdict(effects[0], each), _verdict(effects[1], scores))
