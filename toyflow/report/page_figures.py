@@ -27,7 +27,7 @@ from toyflow.report.results import Results
 from toyflow.report.style import Style, save
 from toyflow.report.tables import in_words
 
-SHARPEST, MOST_PIXELS, PALETTE = 144, 2.5e6, 96
+SHARPEST, MOST_PIXELS, PALETTE = 120, 1.5e6, 40
 """Dots per inch, pixels and colours of an embedded figure, so that the page stays small."""
 
 
@@ -114,8 +114,8 @@ def probed(folder: Path, out: Path) -> Iterable[FigureView]:
     """What `toyflow probe` has drawn there."""
     path = folder / "probe" / "velocity_error.png"
     if path.is_file():
-        picture = path.read_bytes()
-        width = Image.open(io.BytesIO(picture)).width * 96 // 160
+        drawn = Image.open(path)
+        picture, width = _with_few_colours(drawn), drawn.width * 96 // 160
         alt = "Line charts: error of the learned velocity against noise level, by schedule."
         yield FigureView("Velocity error by noise level", alt, _uri(picture), "", width, _linked(path, out))
 
@@ -127,9 +127,14 @@ def _linked(path: Path, out: Path) -> str | None:
 def _picture(figure: Figure) -> bytes:
     """A small PNG without a background."""
     width, height = figure.get_size_inches()
-    dots, raw, small = min(SHARPEST, (MOST_PIXELS / (width * height)) ** 0.5), io.BytesIO(), io.BytesIO()
+    dots, raw = min(SHARPEST, (MOST_PIXELS / (width * height)) ** 0.5), io.BytesIO()
     figure.savefig(raw, format="png", dpi=dots, bbox_inches="tight", transparent=True)
-    Image.open(raw).quantize(PALETTE, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
+    return _with_few_colours(Image.open(raw))
+
+
+def _with_few_colours(picture: Image.Image) -> bytes:
+    small = io.BytesIO()
+    picture.quantize(PALETTE, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
