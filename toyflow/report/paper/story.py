@@ -111,6 +111,7 @@ def _plain(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     )
     names = [chosen, *(setting for setting, _ in found if setting != chosen)]
     own = told_apart(names)[0] if len(names) > 1 else ""
+    own = ", ".join(part for part in own.split(", ") if not part.startswith(("test set", "fingerprint")))
     velocity = best["prediction"] == VELOCITY
     labels = best["schedule"].where(velocity, best["prediction"].astype(str) + "(" + best["schedule"] + ")")
     return best.assign(label=labels, of_recipes=own).dropna(subset=panel.metric)
