@@ -83,7 +83,7 @@ def run(
     """Returns (CPU-seconds of training, one-step exact match on the test set), as in a sweep. To `warm_up`
     takes four iterations: the first calls allocate memory and load kernels."""
     recipe = OneCycle(iterations=4 if warm_up else iterations)
-    _, model_options, _ = task.choose({})
+    model_options = task.choose({}).model
     data = task.data.record()
     record = TrainingRecord(
         task.identity(), model_options, "flow", schedule, "stratified", seed, vars(recipe), data=data

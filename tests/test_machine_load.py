@@ -43,7 +43,7 @@ def test_what_is_too_short_to_tell_is_not_told(machine, monkeypatch):
 
 
 def test_the_system_is_read():
-    busy = machine_load._busy_seconds()
-    if busy is None:
+    busy, later = machine_load._busy_seconds(), machine_load._busy_seconds()
+    if busy is None or later is None:
         pytest.skip("this system does not tell")
-    assert 0 < busy <= machine_load._busy_seconds()
+    assert 0 < busy <= later

@@ -13,7 +13,7 @@ import toyflow
 from toyflow.atomic import DamagedError, write_sealed
 from toyflow.errors import UsageError
 from toyflow.report import results as results_module
-from toyflow.report.evidence import ANY, Data, defaults_of, tidy
+from toyflow.report.evidence import ANY, Data, Testbed, defaults_of, tidy
 from toyflow.report.results import Results, load_results, variants
 from toyflow.report.style import in_lines
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -81,7 +81,7 @@ def test_an_option_that_older_results_do_not_have_tells_them_from_newer_ones():
 def test_evidence_is_of_the_test_set_unless_another_is_asked_for():
     results = Results(pd.DataFrame(), [stored("dial"), stored("dial", split="validation")], "valid")
     rows = tidy({"folder": results}, ["dial"])
-    data = Data(rows, defaults_of("dial"))
+    data = Data(rows, defaults_of("dial"), Testbed("dial", "dial"))
     for asked, found in (({}, ["test"]), ({"split": "validation"}, ["validation"]), ({"split": ANY}, None)):
         assert data.pick(**asked)["split"].tolist() == (found or ["test", "validation"])
 

@@ -1,6 +1,7 @@
 """What a cell says while it runs."""
 
 import logging
+from collections.abc import Iterator
 
 import pandas as pd
 import torch
@@ -24,7 +25,7 @@ class Warning_(StubRunner):
         logging.getLogger("toyflow.of.a.test").warning("%s is damaged.", "x.csv")
         return Trained({"w": torch.zeros(1)}, pd.DataFrame({"loss": [0.0]}), {})
 
-    def evaluate(self, training, evaluations, on_progress):
+    def evaluate(self, training, evaluations, on_progress) -> Iterator[Evaluated]:
         yield from ()
 
 

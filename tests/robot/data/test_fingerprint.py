@@ -57,7 +57,7 @@ def move_boundary(table: pd.DataFrame) -> None:
 
 @rewritten
 def move_arm(table: pd.DataFrame) -> None:
-    table.at[5, "observation.state"] = table.at[5, "observation.state"] + np.float32(1e-4)
+    table.at[5, "observation.state"] = np.asarray(table["observation.state"][5]) + np.float32(1e-4)
 
 
 def halve_rate(info: dict) -> None:
