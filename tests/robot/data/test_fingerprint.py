@@ -57,7 +57,9 @@ def move_boundary(table: pd.DataFrame) -> None:
 
 @rewritten
 def move_arm(table: pd.DataFrame) -> None:
-    table.at[5, "observation.state"] = np.asarray(table["observation.state"][5]) + np.float32(1e-4)
+    states = table["observation.state"].tolist()
+    states[5] = states[5] + np.float32(1e-4)
+    table["observation.state"] = states
 
 
 def halve_rate(info: dict) -> None:
