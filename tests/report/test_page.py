@@ -205,7 +205,7 @@ def test_findings_stand_beside_the_papers_claims(written):
         "It needs flow with encoder = small, base and large.",
     ):
         assert words in text and words in re.sub(r"\\(.)", r"\1", markdown)
-    assert "These results bear on 5 claims: 1 agree, 4 undecided." in text
+    assert "These results bear on 6 claims: 2 agree, 4 undecided." in text
 
 
 def test_tables_say_what_was_measured(written):
