@@ -81,7 +81,7 @@ class Effect:
             if self._seeds_at(0.0) is None:  # seeds that all agree would not do either
                 return "more test examples: no number of seeds is enough with these"
             return f"more than {stats.MOST_SEEDS} seeds"
-        bound = "more than 1000" if cautious is None else str(cautious)
+        bound = f"more than {stats.MOST_SEEDS}" if cautious is None else str(cautious)
         return f"about {count} seeds, or {bound} if the spread between seeds is at its upper bound"
 
     @property

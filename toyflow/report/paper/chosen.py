@@ -46,7 +46,7 @@ class Chosen:
 
 def best_decoding(rows: pd.DataFrame, value: str, earlier: pd.DataFrame | None = None) -> Chosen | None:
     """The best of all decodings in `rows` by the column `value`; see `picked`."""
-    table, known = by_seed(rows, value, DECODING), by_seed(earlier, value, DECODING)
+    table, known = by_seed(rows, value), by_seed(earlier, value)
     if table.empty:
         return None
     return _chosen(rows, value, *picked(table, lambda scores: scores.mean(), known))
@@ -61,7 +61,7 @@ def best_of_both(
 
     For one draw alone, hand in rows of one draw.
     """
-    table, known = (by_seed(_in(of, (1, many)), value, DECODING) for of in (rows, earlier))
+    table, known = (by_seed(_in(of, (1, many)), value) for of in (rows, earlier))
     if table.empty or len(_worse_of_both(table)) < 2:
         return None
     picks, by = picked(table, _worse_of_both, known)
@@ -74,7 +74,7 @@ def _in(rows: pd.DataFrame | None, steps: tuple[int, int]) -> pd.DataFrame | Non
 
 
 def _chosen(rows: pd.DataFrame, value: str, picks: Mapping[int, tuple[Any, ...]], by: str) -> Chosen:
-    return Chosen(_rows_of(rows, DECODING, picks), value, [_decoding(*pick) for pick in picks.values()], by)
+    return Chosen(_rows_of(rows, picks), value, [_decoding(*pick) for pick in picks.values()], by)
 
 
 def _worse_of_both(scores: pd.DataFrame) -> pd.Series:
@@ -88,11 +88,11 @@ def _worse_of_both(scores: pd.DataFrame) -> pd.Series:
     return pd.Series(list(worse.values()), pd.Index([*worse], tupleize_cols=False), dtype=float)
 
 
-def by_seed(rows: pd.DataFrame | None, value: str, names: Sequence[str]) -> pd.DataFrame:
-    """A row per seed, a column per setting: of those seeds on which most pairs of both are complete."""
+def by_seed(rows: pd.DataFrame | None, value: str) -> pd.DataFrame:
+    """A row per seed, a column per decoding: of those seeds on which most pairs of both are complete."""
     if rows is None or rows.empty or value not in rows:
         return pd.DataFrame()
-    table = rows.pivot_table(value, "seed", list(names))
+    table = rows.pivot_table(value, "seed", DECODING)
     choices = {tuple(table.index[table[column].notna()]) for column in table}
     whole = [table.loc[list(seeds)].dropna(axis=1) for seeds in sorted(choices)]
     return max(whole, key=lambda part: (len(part) > 1, part.size))
@@ -114,17 +114,13 @@ def picked(
     return picks, by
 
 
-def _rows_of(rows: pd.DataFrame, names: Sequence[str], picks: Mapping[int, tuple[Any, ...]]) -> pd.DataFrame:
+def _rows_of(rows: pd.DataFrame, picks: Mapping[int, tuple[Any, ...]]) -> pd.DataFrame:
     """The decoding of each seed that was picked."""
-    keys = pd.MultiIndex.from_frame(rows[["seed", *names]])
+    keys = pd.MultiIndex.from_frame(rows[["seed", *DECODING]])
     found = rows[keys.isin([(seed, *pick) for seed, pick in picks.items()])]
     return found.drop_duplicates("seed")
 
 
-def _model(prediction: str, schedule: str) -> str:
-    return f"{prediction} under {schedule}"
-
-
 def _decoding(prediction: str, schedule: str, steps: Any, draws: Any) -> str:
     several = f", {draws} draws" if draws > 1 else ""
-    return f"{_model(prediction, schedule)}, K = {steps}{several}"
+    return f"{prediction} under {schedule}, K = {steps}{several}"
