@@ -13,11 +13,21 @@ from rich.markup import escape
 
 from toyflow.flow import Decoding
 from toyflow.machine import cores
-from toyflow.robot.limits import Limits
-from toyflow.robot.policy_opening import compile_planner, find_policy_for_robot, ready_planner, warnings_about
+from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.planner import Planner
+from toyflow.robot.policy_opening import (
+    action_ranges,
+    compile_planner,
+    find_policy_for_robot,
+    ready_planner,
+    warnings_about,
+)
 from toyflow.robot.runtime.control.chunks import Handover, parse_handover
 from toyflow.robot.runtime.control.control_loop import LoopSettings
 from toyflow.robot.runtime.control.driving import DriveOptions, drive
+from toyflow.robot.runtime.control.limit_sources import check_same_names, check_same_units, limits_lines
+from toyflow.robot.runtime.control.limits_file import file_limits
 from toyflow.robot.runtime.control.log import read_log
 from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.replay import NoPlanning, RecordedActions
@@ -36,6 +46,7 @@ from toyflow.robot.runtime.control.setup import (
     start_planning,
 )
 from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot
+from toyflow.sweep.stored import StoredTraining
 
 
 def run_policy(
@@ -97,8 +108,15 @@ def run_policy(
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
     check_latency(robot, latency_steps)
-    _warn(console, policy_warnings(robot, training.details, settings.get("prompt", ""), options.limits))
+    data, data_rate, whose = _data_of(options.limits_from, robot, training, planner, console)
+    details = {**training.details, **data}
+    _warn(console, policy_warnings(robot, details, settings.get("prompt", ""), options.limits))
+    check_same_units(robot, data, file_limits(options.limits, robot.dimensions), whose)
+    said = limits_lines(robot, data, whose, options.limits)
+    for line in said:
+        console.print(line, markup=False)
     rate = choose_rate(robot, planner.interface, options.rate)
+    limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), options.limits, rate)
     due = choose_replan(robot, planner, replan, handover, latency_steps)
     if compiled:
         with console.status("compiling the policy; a minute or more"):
@@ -107,12 +125,11 @@ def run_policy(
     header = {
         "settings": settings, "checkpoint": checkpoint, **asdict(decoding), "replan": due,
         "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,
-        "horizon": planner.horizon,
+        "horizon": planner.horizon, "limits_from": said,
     }  # fmt: skip
     episodes = options.episodes or max(1, len(settings.get("states", ())))
     loop = LoopSettings(due, episodes, options.seconds, planner.history, noise_seed)
-    known = policy_limits(robot, training.details, planner.interface.fps, rate)
-    return _drive(robot, planning, way, options, rate, loop, known, header, console)
+    return _drive(robot, planning, way, options, rate, loop, limits, header, console)
 
 
 def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console: Console) -> int:
@@ -137,11 +154,23 @@ def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console:
     robot = open_robot(options.robot, recorded_robot(recording, settings))
     check_same_action(robot, recording)
     rate = options.rate or recording.header["rate"]
-    known = replay_limits(robot, recording, rate)
+    limits = final_limits(robot, replay_limits(robot, recording, rate), options.limits, rate)
     episodes = min(options.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, options.seconds)
     header = {"settings": settings, "replays": str(path)}
-    return _drive(robot, NoPlanning(), recorded, options, rate, loop, known, header, console)
+    return _drive(robot, NoPlanning(), recorded, options, rate, loop, limits, header, console)
+
+
+def _data_of(
+    data_set: str | None, robot: Robot, training: StoredTraining, planner: Planner, console: Console
+) -> tuple[Mapping[str, Any], float, str]:
+    """What is known of the actions of the data set, else of the policy's training data, see `Limits.of_data`;
+    its actions per second, 0 if unknown; and what messages call it."""
+    if data_set is None:
+        return action_ranges(training, planner), planner.interface.fps, "the policy's training data"
+    data = open_data_set(data_set)
+    _warn(console, check_same_names(robot, data.action_names, data_set))
+    return {"motion": data.motion()}, data.interface.fps, f"data set {data_set}"
 
 
 def _drive(
@@ -151,11 +180,10 @@ def _drive(
     options: DriveOptions,
     rate: float,
     loop: LoopSettings,
-    known: Limits,
+    limits: tuple[Limits, Patience],
     header: Mapping[str, Any],
     console: Console,
 ) -> int:
-    limits = final_limits(robot, known, options.limits, rate)
     try:
         number = drive(
             robot, planning, handover, options, rate, loop, limits, header,

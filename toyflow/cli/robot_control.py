@@ -1,4 +1,4 @@
-"""The commands `robot-run` and `robot-replay`, which `toyflow.cli` adds to its own."""
+"""The commands `robot-run`, `robot-limits` and `robot-replay`, which `toyflow.cli` adds to its own."""
 
 from __future__ import annotations
 
@@ -62,7 +62,17 @@ Episodes = Annotated[
 LimitsFile = Annotated[
     Path | None,
     typer.Option(
-        "--limits", help="A TOML or JSON file of limits: lower, upper, step, velocity, jerk, hold_after, ..."
+        "--limits",
+        help="A TOML or JSON file of limits: lower, upper, step, velocity, acceleration, jerk, ...",
+    ),
+]
+LimitsFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--limits-from",
+        metavar="DATASET",
+        help="Demonstrations on this robot, whose range and largest step limit it.",
+        show_default="the policy's training data",
     ),
 ]
 Log = Annotated[
@@ -78,7 +88,7 @@ DryRun = Annotated[
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add robot-run and robot-replay to `app`."""
+    """Add robot-run, robot-limits and robot-replay to `app`."""
 
     @app.command("robot-run", epilog=examples(
         "toyflow robot-run results/robot/cells/KEY --robot libero --suite libero_object --states 0-4",
@@ -124,6 +134,7 @@ def add_commands(app: typer.Typer) -> None:
             ),
         ] = 0,
         limits: LimitsFile = None,
+        limits_from: LimitsFrom = None,
         log: Log = None,
         dry_run: DryRun = False,
         sampler: Sampler = "euler",
@@ -156,13 +167,34 @@ def add_commands(app: typer.Typer) -> None:
         from toyflow.flow.decoding import parse_decoding
 
         code = run_policy(
-            checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run),
+            checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run, limits_from),
             _settings(suite, task, states, seed, image_size, prompt, options), console,
             decoding=parse_decoding(steps, sampler, grid, draws), replan=replan, handover=handover,
             latency_steps=latency_steps, noise_seed=noise_seed, device=device, threads=threads,
             compiled=compiled, rename=rename, out=out,
         )  # fmt: skip
         raise typer.Exit(code)
+
+    @app.command("robot-limits", epilog=examples(
+        "toyflow robot-limits data/demos/aloha",
+        "toyflow robot-limits me/so101_pick --out so101.toml",
+    ))  # fmt: skip
+    def robot_limits(
+        dataset: Annotated[str, typer.Argument(help="Demonstrations: a folder, or a name on the hub.")],
+        out: Annotated[
+            Path | None, typer.Option(help="The file; it must not exist.", show_default="printed only")
+        ] = None,
+    ) -> None:
+        """Write a limits file for robot-run from demonstrations: a robot's bounds and largest steps, to edit.
+
+        Each number is in the unit of the data, which no data set says but in names. Acceleration and jerk are
+        there as comments.
+        """
+        check_torch()
+        from toyflow.api.robot_limits import write_limits  # imports torch
+
+        text = write_limits(dataset, out)
+        console.print(text if out is None else str(out), markup=False, highlight=False, soft_wrap=True)
 
     @app.command("robot-replay", epilog=examples(
         "toyflow robot-replay robot-runs/20261121-101500-libero.jsonl",

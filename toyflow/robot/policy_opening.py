@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +18,7 @@ from toyflow.parsing import parse_pairs
 from toyflow.robot.lerobot import lerobot_format
 from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
@@ -100,6 +103,12 @@ def ready_planner(training: StoredTraining, decoding: Decoding, device: str, thr
     planner = open_planner(training, torch.device(choose_device(device)))
     planner.set_decoding(decoding)
     return planner
+
+
+def action_ranges(training: StoredTraining, planner: Planner) -> Mapping[str, Any]:
+    """What is known of the actions that a policy was trained on, as `Limits.of_data` takes it: the policy's
+    details, or the statistics in a LeRobot policy's own checkpoint."""
+    return planner.checkpoint.action_ranges() if isinstance(planner, LeRobotPlanner) else training.details
 
 
 def compile_planner(planner: Planner, largest_batch: int) -> None:

@@ -182,6 +182,23 @@ def test_a_real_robot_keeps_to_what_the_data_did(toyflow, fast):
     assert limits["upper"] == pytest.approx([0.5, 0.5])
 
 
+def test_demonstrations_limit_a_real_robot(toyflow, fast, small):
+    words = ("--set", "real=1", "--limits-from", str(small[0]), "--seconds", "1", "--log", "a.jsonl")
+    other = toyflow("robot-run", fast, "--robot", "fake", *words)
+    assert other.returncode == 2 and "shoulder goes from -2.59 to 2.84 in data set" in other.stderr
+    (toyflow.folder / "a.toml").write_text("lower = -3\nupper = 3\nvelocity = inf\njerk = inf\n")
+    done = toyflow("robot-run", fast, "--robot", "fake", *words, "--limits", "a.toml")
+    assert done.returncode == 0, done.stderr
+    header = read_log(toyflow.folder / "a.jsonl").header
+    largest = max(np.abs(np.diff(made.trajectory.action, axis=0)).max() for made in small[1])
+    assert max(header["limits"]["step"]) == pytest.approx(min(0.5, 1.5 * largest / 10))  # 10 Hz to 100 Hz
+    assert (
+        "limits: of a.toml, else the narrower of fake's own and those of data set"
+        in header["limits_from"][-1]
+    )
+    assert "limits: of a.toml" in " ".join(done.stdout.split())
+
+
 FAKE = ("--robot", "fake", "--rate", "100")
 
 
