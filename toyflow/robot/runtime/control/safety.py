@@ -5,7 +5,7 @@ What happens to ...
 - a nan or inf in an action: the action is not sent, and the step counts as one without an action;
 - a nan or inf in a chunk, or a chunk of the wrong width: the whole chunk is refused, another plan asked for;
 - an action out of bounds, or too far from the one before: it is clipped, and sent;
-- an action that jumps, where limits of acceleration or jerk were asked for: what is sent follows it within them;
+- an action that jumps, where limits of acceleration or jerk were asked for: what is sent follows within them;
 - a chunk that is too fast or jerks: the whole chunk is refused;
 - a camera (or a state, where there is no camera) that freezes: its observation is not planned from;
 - no action for a while, whatever the reason: the robot holds, then the run stops with `SafetyStop`.
@@ -212,7 +212,7 @@ class Gate:
         return self.smoother is not None and not self.smoother.is_at_rest(self.robot.resting)
 
     def brake(self) -> Action | None:
-        """Send an action that brings a moving robot nearer to rest, within the limits; None where it rests."""
+        """Send an action that brings a moving robot nearer to rest within the limits; None where it rests."""
         if self.smoother is None or not self.is_moving:
             return None
         action = self.smoother.brake(self.robot.resting)
@@ -235,7 +235,7 @@ class Gate:
         """Hold; a simulator by the last action, since its own way to hold may be a jump."""
         if self.smoother is None or not self.robot.stepped or np.isnan(self.smoother.position).any():
             return self.robot.hold()
-        self.robot.send(self.smoother.position)
+        self.robot.send(self.smoother.position.copy())
         return None
 
     def stop(self) -> None:
@@ -246,7 +246,8 @@ class Gate:
         """
         if self.moves:
             with suppress(Exception):
-                self._held()
+                if self.smoother is None or not self.robot.stepped:  # a simulator's time stands still
+                    self.robot.hold()
             self.robot.stop()
 
     def refusals(self) -> str:

@@ -1,15 +1,15 @@
-"""Motion that keeps limits of velocity, acceleration and jerk whatever is asked for: a filter of what is sent.
+"""Motion that keeps limits of velocity, acceleration and jerk whatever is asked for: a filter of actions.
 
-A chunk is checked as a whole (`safety`), but two smooth chunks that disagree make a jump where one follows the
-other, and a plan that does not come makes a halt in mid-motion. This filter follows what is asked as closely
-as the limits allow, and comes to rest within them where nothing is asked.
+A chunk is checked as a whole (`safety`), but two smooth chunks that disagree make a jump where one follows
+the other, and a plan that does not come makes a halt in mid-motion. This filter follows what is asked as
+closely as the limits allow, and comes to rest within them where nothing is asked.
 
-Trajectories are those of Ruckig (Berscheid and Kroeger 2021, Jerk-limited Real-time Trajectory Generation with
-Arbitrary Target States, RSS): time-optimal between two states (position, velocity, acceleration), computed
-anew at each control step from the state that the last one led to. It was taken, and nothing written here,
-since a time-optimal third-order profile from any state has dozens of cases; it is a wheel without
-dependencies, and takes 1.3 microseconds a joint and step. What it does not do is kept here: bounds of
-positions, and the target's velocity.
+Trajectories are those of Ruckig (Berscheid and Kroeger 2021, Jerk-limited Real-time Trajectory Generation
+with Arbitrary Target States, RSS): time-optimal between two states (position, velocity, acceleration),
+computed anew at each control step from the state that the last one led to. It was taken, rather than written
+here, as a time-optimal third-order profile from any state has dozens of cases; it is a wheel without
+dependencies, and takes some microseconds a joint and step. What it leaves open is decided here: bounds of
+positions, and with which velocity to arrive.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Smoother:
 
         |x_(i+1) - x_i| / dt <= velocity,   |x_(i+3) - 3 x_(i+2) + 3 x_(i+1) - x_i| / dt^3 <= jerk.
 
-    An action that can be reached in a step, with the velocity and acceleration that its neighbours give it, is
-    returned as it is. Else the curve is the time-optimal one to where the actions will be. From any state it
-    can come to rest within the bounds: a step after which it could not is replaced by one that brakes.
+    An action that can be reached in a step, with the velocity and acceleration that its neighbours give it,
+    is returned as it is. Else the curve is the time-optimal one to where the actions will be. From any state
+    it can come to rest within the bounds: a step after which it could not is replaced by one that brakes.
 
     Args:
         limits: complete; `step` x rate bounds the velocity, too.
@@ -80,8 +80,12 @@ class Smoother:
                 unlimited if limits.jerk is None else limits.jerk,
             )
         )
+        dt = self._dt
+        # How a state goes on without jerk; and how far from there jerk can bring it in a step.
+        self._coasting = np.array([[1, 0, 0], [dt, 1, 0], [dt**2 / 2, dt, 1]])
+        self._reach = self._jerk[:, None] * (dt**3 / 6, dt**2 / 2, dt) * (1 + 1e-6) + 1e-12
         self._joints = [
-            _Joint(ruckig, self._dt, *map(float, each))
+            _Joint(ruckig, dt, *map(float, each))
             for each in zip(self._speed, self._push, self._jerk, strict=True)
         ]
         self.begin(None)
@@ -124,8 +128,8 @@ class Smoother:
         """The action to send where none is asked for: a step nearer to rest.
 
         Args:
-            rest: values that mean rest in dimensions that are velocities, such as 0; nan in others, which rest
-                anywhere. None is nan for all.
+            rest: values that mean rest in dimensions that are velocities, such as 0; nan in others, which
+                rest anywhere. None is nan for all.
         """
         self._asked = []
         target = np.full(len(self.position), math.nan) if rest is None else np.asarray(rest, float)
@@ -157,17 +161,15 @@ class Smoother:
 
     def _move(self, target: Action, velocity: Action, acceleration: Action) -> None:
         low, high = np.fmin(self._lower, self.position), np.fmax(self._upper, self.position)
-        for dim, joint in enumerate(self._joints):
-            if self._speed[dim] <= 0 or (
-                target[dim] == self.position[dim] and not (velocity[dim] or self._velocity[dim])
-                and not self._acceleration[dim]
-            ):  # fmt: skip
-                continue
-            state = self.position[dim], self._velocity[dim], self._acceleration[dim]
-            wanted = target[dim], velocity[dim], acceleration[dim]
-            self.position[dim], self._velocity[dim], self._acceleration[dim] = joint.moved(
-                state, wanted, low[dim], high[dim]
-            )
+        states = np.stack([self.position, self._velocity, self._acceleration], 1)
+        wanted = np.stack([target, velocity, acceleration], 1)
+        idle = (states == wanted).all(1) & (velocity == 0) & (acceleration == 0) | (self._speed <= 0)
+        near = (np.abs(wanted - states @ self._coasting) <= self._reach).all(1)
+        rows = zip(states.tolist(), wanted.tolist(), low.tolist(), high.tolist(), near.tolist(), strict=True)
+        for dim, (state, goal, least, most, is_near) in enumerate(rows):
+            if not idle[dim]:
+                states[dim] = self._joints[dim].moved(tuple(state), tuple(goal), least, most, is_near)
+        self.position, self._velocity, self._acceleration = states.T.copy()
 
 
 def smoother_of(file: Limits, complete: Limits, rate: float) -> Smoother | None:
@@ -190,8 +192,8 @@ FORESEEN = 0.5
 """Seconds for which a target is thought to keep its velocity. With less the lag is longer, with more it
 overshoots."""
 CHASED = 0.95
-"""Share of the limit of velocity at which a moving target is thought to move at most, so that it can be caught
-up with."""
+"""Share of the limit of velocity at which a target is thought to move at most, so that it can be caught up
+with."""
 
 
 class _Joint:
@@ -209,14 +211,15 @@ class _Joint:
         self._reach.minimum_duration = dt
         self._halt.control_interface = ruckig.ControlInterface.Velocity
 
-    def moved(self, state: State, target: State, low: float, high: float) -> State:
-        """The state a step later. It is the first of these after which the joint can stop between `low` and
+    def moved(self, state: State, target: State, low: float, high: float, is_near: bool) -> State:
+        """The state a step later; `is_near` unless the target is out of reach. It is the first of these after which the joint can stop between `low` and
         `high`: the target itself, if it can be reached in a step; a point of the fastest way to where the
         target will be, if it keeps its velocity; of the fastest way to rest at the target; of the fastest way
         to rest anywhere."""
         position = target[0]
         if position == position:
-            for way in (self._reached, self._chased, self._rested):
+            ways = (self._reached, self._chased, self._rested)
+            for way in ways if is_near else ways[1:]:
                 after = way(state, target)
                 if after is not None and self._stops_within(after, low, high):
                     return after
@@ -246,7 +249,7 @@ class _Joint:
         return self._solved(self._reach, state, (target[0], 0.0, 0.0))
 
     def _solved(self, inputs: Any, state: State, target: State) -> State | None:
-        """The state a step later on the fastest way from a state to a target; None where Ruckig finds none."""
+        """The state a step later on the fastest way between two states; None where Ruckig finds none."""
         inputs.current_position, inputs.current_velocity, inputs.current_acceleration = (
             [state[0]], [state[1]], [state[2]]
         )  # fmt: skip
@@ -277,8 +280,8 @@ class _Joint:
         return low - slack <= ends.min and ends.max <= high + slack
 
     def _farthest(self, velocity: float, acceleration: float) -> float:
-        """A distance that no halt exceeds: as if acceleration, towards wherever it is, first had to be reduced
-        to 0, and then velocity."""
+        """A distance that no halt exceeds: as if acceleration, whatever its direction, first had to be
+        reduced to 0, and then velocity."""
         v, a = abs(velocity), abs(acceleration)
         if self._jerk == math.inf:
             return v * v / (2 * self._push)

@@ -183,8 +183,8 @@ class Robot(ABC):
 
     @property
     def resting(self) -> Float[np.ndarray, "action"] | None:
-        """The values that mean rest in dimensions of the action that are velocities or changes, such as 0; nan
-        in positions, which rest anywhere. None where all are positions."""
+        """The values that mean rest in dimensions of the action that are velocities or changes, such as 0;
+        nan in positions, which rest anywhere. None where all are positions."""
         return None
 
     @property
