@@ -3,8 +3,8 @@
     python benchmarks/gate.py                  # 14 joints, 3000 actions
 
 Chunks of 20 actions that disagree where one follows the other, at 50 Hz. Every action is timed in several
-passes over the same actions, of which the least counts: other programs on the machine then do not. Exits with 1
-where the p99 of either is 0.2 ms or more.
+passes over the same actions, of which the least counts: other programs on the machine then do not. Exits with
+1 where the p99 of either is 0.2 ms or more.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,12 @@ from toyflow.robot.policy_opening import (
     ready_planner,
     warnings_about,
 )
-from toyflow.robot.runtime.control.chunks import Handover, parse_handover
+from toyflow.robot.runtime.control.chunks import parse_handover
 from toyflow.robot.runtime.control.control_loop import LoopSettings
 from toyflow.robot.runtime.control.driving import DriveOptions, drive
 from toyflow.robot.runtime.control.limit_sources import check_same_names, check_same_units, limits_lines
 from toyflow.robot.runtime.control.limits_file import file_limits
 from toyflow.robot.runtime.control.log import read_log
-from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.replay import NoPlanning, RecordedActions
 from toyflow.robot.runtime.control.setup import (
     check_latency,
@@ -47,6 +46,119 @@ from toyflow.robot.runtime.control.setup import (
 )
 from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot
 from toyflow.sweep.stored import StoredTraining
+
+
+@dataclass
+class PolicyDrive:
+    """A policy that is ready to drive a robot; nothing has moved yet.
+
+    Attributes:
+        key: the policy's, of its training record.
+        planner: the policy, in the first of the decodings.
+        options: the user's choices of the run.
+        settings: fields of `RobotSettings` other than `policy`.
+        handover: text of the hand-over.
+        rate: actions per second.
+        replan: control steps between two plans.
+        latency_steps: control steps that pass while a plan is computed, in a simulator.
+        limits: complete, with the gate's patience.
+        limits_from: where the limits come from, in sentences.
+        checkpoint: what the user named.
+    """
+
+    key: str
+    planner: Planner
+    options: DriveOptions
+    settings: dict[str, Any]
+    handover: str
+    rate: float
+    replan: int
+    latency_steps: int
+    limits: tuple[Limits, Patience]
+    limits_from: list[str]
+    checkpoint: str
+
+    def open_robot(self, **changed: Any) -> Robot:
+        """The robot, not yet connected, with these settings changed."""
+        settings = RobotSettings(policy=self.planner.interface, **{**self.settings, **changed})
+        return open_robot(self.options.robot, settings)
+
+    def run(
+        self,
+        robot: Robot,
+        episodes: int,
+        noise_seed: int,
+        print_line: Callable[[str], object],
+        log: Path | None,
+    ) -> int | None:
+        """Run episodes on a robot of `open_robot`, in the planner's present decoding. As `drive`."""
+        planner = self.planner
+        header = {
+            "settings": self.settings, "checkpoint": self.checkpoint, **asdict(planner.decoding),
+            "replan": self.replan, "handover": self.handover, "latency_steps": self.latency_steps,
+            "noise_seed": noise_seed, "horizon": planner.horizon, "limits_from": self.limits_from,
+        }  # fmt: skip
+        loop = LoopSettings(self.replan, episodes, self.options.seconds, planner.history, noise_seed)
+        return drive(
+            robot, start_planning(robot, planner, self.latency_steps), parse_handover(self.handover),
+            replace(self.options, log=log), self.rate, loop, self.limits, header, print_line,
+        )  # fmt: skip
+
+
+def prepare_policy(
+    checkpoint: str,
+    options: DriveOptions,
+    settings: Mapping[str, Any],
+    console: Console,
+    *,
+    decodings: Sequence[Decoding],
+    replan: int | None,
+    handover: str,
+    latency_steps: int,
+    device: str,
+    threads: int | None,
+    compiled: bool,
+    rename: str | None,
+    out: Path,
+) -> tuple[PolicyDrive, Robot]:
+    """Load a policy, open the robot, and check that they fit. A LeRobot policy becomes a cell of `out` first.
+
+    Args:
+        decodings: those in which the policy will act, one or more.
+        checkpoint, options, settings, console: as for `run_policy`, and so are the others.
+
+    Raises:
+        UsageError: policy, robot and options do not fit each other.
+    """
+    parse_handover(handover)
+    training, cameras = find_policy_for_robot(checkpoint, rename, out)
+    # A processor is left to the control loop.
+    planner = ready_planner(training, decodings[0], device, threads or max(1, cores() - 1))
+    for decoding in reversed(decodings):
+        planner.set_decoding(decoding)
+        _warn(console, warnings_about(training, planner))
+    # A simulator renders images of the policy's size.
+    settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
+    robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
+    check_latency(robot, latency_steps)
+    data, data_rate, whose = _data_of(options.limits_from, robot, training, planner, console)
+    details = {**training.details, **data}
+    _warn(console, policy_warnings(robot, details, settings.get("prompt", ""), options.limits))
+    check_same_units(robot, data, file_limits(options.limits, robot.dimensions), whose)
+    said = limits_lines(robot, data, whose, options.limits)
+    for line in said:
+        console.print(line, markup=False)
+    rate = choose_rate(robot, planner.interface, options.rate)
+    limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), options.limits, rate)
+    due = choose_replan(robot, planner, replan, handover, latency_steps)
+    if compiled:
+        with console.status("compiling the policy; a minute or more"):
+            compile_planner(planner, 1)
+    ready = PolicyDrive(
+        training.record.key, planner, options, settings, handover, rate, due, latency_steps, limits, said,
+        checkpoint,
+    )  # fmt: skip
+    return ready, robot
 
 
 def run_policy(
@@ -99,37 +211,17 @@ def run_policy(
             device="auto", threads=None, compiled=False, rename=None, out=Path("results/robot"),
         )
     """
-    way = parse_handover(handover)
-    training, cameras = find_policy_for_robot(checkpoint, rename, out)
-    # A processor is left to the control loop.
-    planner = ready_planner(training, decoding, device, threads or max(1, cores() - 1))
-    _warn(console, warnings_about(training, planner))
-    # A simulator renders images of the policy's size.
-    settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
-    robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
-    check_latency(robot, latency_steps)
-    data, data_rate, whose = _data_of(options.limits_from, robot, training, planner, console)
-    details = {**training.details, **data}
-    _warn(console, policy_warnings(robot, details, settings.get("prompt", ""), options.limits))
-    check_same_units(robot, data, file_limits(options.limits, robot.dimensions), whose)
-    said = limits_lines(robot, data, whose, options.limits)
-    for line in said:
-        console.print(line, markup=False)
-    rate = choose_rate(robot, planner.interface, options.rate)
-    limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), options.limits, rate)
-    due = choose_replan(robot, planner, replan, handover, latency_steps)
-    if compiled:
-        with console.status("compiling the policy; a minute or more"):
-            compile_planner(planner, 1)
-    planning = start_planning(robot, planner, latency_steps)
-    header = {
-        "settings": settings, "checkpoint": checkpoint, **asdict(decoding), "replan": due,
-        "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,
-        "horizon": planner.horizon, "limits_from": said,
-    }  # fmt: skip
+    ready, robot = prepare_policy(
+        checkpoint, options, settings, console, decodings=[decoding], replan=replan, handover=handover,
+        latency_steps=latency_steps, device=device, threads=threads, compiled=compiled, rename=rename,
+        out=out,
+    )  # fmt: skip
     episodes = options.episodes or max(1, len(settings.get("states", ())))
-    loop = LoopSettings(due, episodes, options.seconds, planner.history, noise_seed)
-    return _drive(robot, planning, way, options, rate, loop, limits, header, console)
+    return exit_code(
+        lambda: ready.run(
+            robot, episodes, noise_seed, lambda line: console.print(line, markup=False), options.log
+        )
+    )
 
 
 def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console: Console) -> int:
@@ -158,7 +250,13 @@ def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console:
     episodes = min(options.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, options.seconds)
     header = {"settings": settings, "replays": str(path)}
-    return _drive(robot, NoPlanning(), recorded, options, rate, loop, limits, header, console)
+
+    def print_line(line: str) -> None:
+        console.print(line, markup=False)
+
+    return exit_code(
+        lambda: drive(robot, NoPlanning(), recorded, options, rate, loop, limits, header, print_line)
+    )
 
 
 def _data_of(
@@ -173,22 +271,10 @@ def _data_of(
     return {"motion": data.motion()}, data.interface.fps, f"data set {data_set}"
 
 
-def _drive(
-    robot: Robot,
-    planning: Planning,
-    handover: Handover,
-    options: DriveOptions,
-    rate: float,
-    loop: LoopSettings,
-    limits: tuple[Limits, Patience],
-    header: Mapping[str, Any],
-    console: Console,
-) -> int:
+def exit_code(run: Callable[[], int | None]) -> int:
+    """The exit code of a run that returns the number of the signal that ended it, None for none."""
     try:
-        number = drive(
-            robot, planning, handover, options, rate, loop, limits, header,
-            lambda line: console.print(line, markup=False),
-        )  # fmt: skip
+        number = run()
     except KeyboardInterrupt:  # a second signal, while a robot or camera did not return
         return 128 + signal.SIGINT
     return 0 if number is None else 128 + number

@@ -16,11 +16,10 @@ from toyflow.cli.options import (
     LeRobotOut,
     NoiseSeed,
     Sampler,
-    StepCount,
     TimeGrid,
     examples,
 )
-from toyflow.cli.terminal import check_torch, console
+from toyflow.cli.terminal import check_torch, console, key_reader
 
 RobotName = Annotated[
     str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; `toyflow doctor` lists them.")
@@ -95,11 +94,19 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-run results/robot/cells/KEY --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
         '--prompt "pick up the cube" --seconds 30 --limits so101.toml --dry-run',
         "toyflow robot-run results/robot/cells/KEY --robot idle --seconds 10 --handover ensemble",
+        "toyflow robot-run results/robot/cells/KEY --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
+        "--steps 1,10 --episodes 20 --seconds 30 --blind",
     ))  # fmt: skip
     def robot_run(
         checkpoint: Checkpoint,
         robot: RobotName,
-        steps: StepCount = None,
+        steps: Annotated[
+            str | None,
+            typer.Option(
+                help="Number K of denoising steps; with --blind several, 1,10.",
+                show_default="1, or what --grid names",
+            ),
+        ] = None,
         draws: DrawCount = 1,
         grid: TimeGrid = None,
         replan: Annotated[
@@ -154,6 +161,20 @@ def add_commands(app: typer.Typer) -> None:
                 "image=front,image2=wrist."
             ),
         ] = None,
+        blind: Annotated[
+            bool,
+            typer.Option(
+                "--blind",
+                help="Compare the --steps: each once in every scene (--episodes), in random order; a key "
+                "says whether an episode succeeded. The same command goes on where it stopped.",
+            ),
+        ] = False,
+        judge: Annotated[
+            str | None,
+            typer.Option(
+                help="Who says whether a blind episode succeeded: person or simulator.", show_default="person"
+            ),
+        ] = None,
         out: LeRobotOut = ROBOT_OUT,
     ) -> None:
         """Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.
@@ -164,15 +185,35 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.api.robot_driving import DriveOptions, run_policy  # imports torch
+        from toyflow.errors import UsageError
         from toyflow.flow.decoding import parse_decoding
+        from toyflow.parsing import parse_steps
 
-        code = run_policy(
-            checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run, limits_from),
-            _settings(suite, task, states, seed, image_size, prompt, options), console,
-            decoding=parse_decoding(steps, sampler, grid, draws), replan=replan, handover=handover,
-            latency_steps=latency_steps, noise_seed=noise_seed, device=device, threads=threads,
-            compiled=compiled, rename=rename, out=out,
-        )  # fmt: skip
+        counts = parse_steps(steps, "--steps") if steps else (None,)
+        if not blind and (len(counts) > 1 or judge):
+            raise UsageError("several --steps, or --judge, are for --blind.")
+        decodings = [parse_decoding(count, sampler, grid, draws) for count in counts]
+        chosen = DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run, limits_from)
+        given = _settings(suite, task, states, seed, image_size, prompt, options)
+        shared: dict[str, Any] = {
+            "replan": replan, "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,
+            "device": device, "threads": threads, "compiled": compiled, "rename": rename, "out": out,
+        }  # fmt: skip
+        if blind:
+            from toyflow.api.blind_comparing import compare_blind
+
+            code = compare_blind(
+                checkpoint,
+                chosen,
+                given,
+                console,
+                decodings=decodings,
+                judge=judge or "person",
+                press=key_reader(),
+                **shared,
+            )
+        else:
+            code = run_policy(checkpoint, chosen, given, console, decoding=decodings[0], **shared)
         raise typer.Exit(code)
 
     @app.command("robot-limits", epilog=examples(

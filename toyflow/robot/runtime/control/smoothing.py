@@ -212,10 +212,10 @@ class _Joint:
         self._halt.control_interface = ruckig.ControlInterface.Velocity
 
     def moved(self, state: State, target: State, low: float, high: float, is_near: bool) -> State:
-        """The state a step later; `is_near` unless the target is out of reach. It is the first of these after which the joint can stop between `low` and
+        """The state a step later. It is the first of these after which the joint can stop between `low` and
         `high`: the target itself, if it can be reached in a step; a point of the fastest way to where the
         target will be, if it keeps its velocity; of the fastest way to rest at the target; of the fastest way
-        to rest anywhere."""
+        to rest anywhere. `is_near` is false where the target is out of a step's reach."""
         position = target[0]
         if position == position:
             ways = (self._reached, self._chased, self._rested)
