@@ -30,7 +30,8 @@ def blind_views(names: Sequence[str], solved: Bool[np.ndarray, "settings scenes"
     adjusted = stats.holm([test.p_value for test in found])
     pairs = combinations(range(len(names)), 2)
     for (one, other), test, p in zip(pairs, found, adjusted, strict=True):
-        unpaired = stats.unpaired_difference(*((int(solved[i].sum()), test.examples) for i in (one, other)))
+        first, second = (int(solved[place].sum()) for place in (one, other))
+        unpaired = stats.unpaired_difference((first, test.examples), (second, test.examples))
         difference = test.difference
         within = difference.low > -MARGIN and difference.high < MARGIN
         compared.append([

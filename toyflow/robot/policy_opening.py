@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from toyflow import scene_assets
-from toyflow.errors import UsageError, first_line
+from toyflow import plugins, scene_assets
+from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.flow import Decoding, euler
 from toyflow.machine import choose_device
 from toyflow.parsing import parse_pairs
+from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot import lerobot_format
 from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
@@ -22,6 +23,7 @@ from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
+from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredTraining
@@ -136,7 +138,7 @@ def compile_planner(planner: Planner, largest_batch: int) -> None:
 
 def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
     """Warnings, a line each, before a policy moves a robot: not evaluated in this decoding, or only
-    on assets that are not the suite's own.
+    on assets that are not the suite's own. A simulator is named only where one has the policy's robot.
 
     Args:
         training: the policy.
@@ -154,14 +156,32 @@ def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
         others = ", ".join(dict.fromkeys(each.label for each in done))
         draws = f" --draws {asked.draws}" if asked.draws > 1 else ""
         grid = f" --grid {asked.grid}" if asked.grid else ""
+        never = (
+            f"This policy was never evaluated with {asked.label}{f', only with {others}' if others else ''}"
+        )
+        if not done and not _simulated(planner.interface):
+            return [
+                f"{never}, and no simulator that is installed has its robot: compare numbers of steps on the "
+                "robot itself by `toyflow robot-run ... --steps 1,10 --blind`."
+            ]
         return [
-            f"This policy was never evaluated with {asked.label}{f', only with {others}' if others else ''}: "
-            f"try `toyflow robot-eval {training.folder} --steps {asked.steps}{grid}{draws}` before it moves "
-            "a robot."
+            f"{never}: try `toyflow robot-eval {training.folder} --steps {asked.steps}{grid}{draws}` before "
+            "it moves a robot."
         ]
     trials = [Trials.parse(each.test_set) for each in same]
     caveats = [scene_assets.caveat(each.environment, each.assets) for each in trials]
     return [f"This policy was evaluated only {' and '.join(dict.fromkeys(caveats))}."] if all(caveats) else []
+
+
+def _simulated(interface: Interface) -> bool:
+    """Whether some simulator that is installed has the robot that a policy was made for."""
+    for name in plugins.available("environments"):
+        try:
+            load_environment(name).interface.check_serves(interface, name)
+        except ToyflowError:
+            continue
+        return True
+    return False
 
 
 def _stored(

@@ -164,11 +164,11 @@ class Smoother:
         states = np.stack([self.position, self._velocity, self._acceleration], 1)
         wanted = np.stack([target, velocity, acceleration], 1)
         idle = (states == wanted).all(1) & (velocity == 0) & (acceleration == 0) | (self._speed <= 0)
-        near = (np.abs(wanted - states @ self._coasting) <= self._reach).all(1)
-        rows = zip(states.tolist(), wanted.tolist(), low.tolist(), high.tolist(), near.tolist(), strict=True)
-        for dim, (state, goal, least, most, is_near) in enumerate(rows):
+        near = np.all(np.abs(wanted - states @ self._coasting) <= self._reach, axis=1)
+        rows = zip(states.tolist(), wanted.tolist(), low.tolist(), high.tolist(), strict=True)
+        for dim, (state, goal, least, most) in enumerate(rows):
             if not idle[dim]:
-                states[dim] = self._joints[dim].moved(tuple(state), tuple(goal), least, most, is_near)
+                states[dim] = self._joints[dim].moved(tuple(state), tuple(goal), least, most, bool(near[dim]))
         self.position, self._velocity, self._acceleration = states.T.copy()
 
 
