@@ -166,6 +166,20 @@ def test_a_velocity_comes_to_rest_at_0_and_a_position_where_it_is():
     assert not np.isclose(sent[0], 0).any()
 
 
+def test_where_neither_acceleration_nor_jerk_is_bounded_only_velocity_is():
+    by = limits(jerk=np.inf, velocity=5.0)
+    smoother = Smoother(by, RATE)
+    smoother.begin(np.array([0.0, np.nan]))
+    assert smoother.follow(np.array([1.0, 1.0])).tolist() == pytest.approx([0.1, 1])
+    assert smoother.is_at_rest() and smoother.brake().tolist() == pytest.approx([0.1, 1])
+
+
+def test_before_a_position_is_known_there_is_nothing_to_brake():
+    smoother = Smoother(limits(), RATE)
+    smoother.begin(np.array([np.nan, 0.5]))
+    assert smoother.is_at_rest(np.array([np.nan, 0.0]))
+
+
 def test_a_dimension_that_may_not_move_does_not():
     smoother = Smoother(limits(step=0.0), RATE)
     smoother.begin(np.zeros(2))

@@ -80,7 +80,7 @@ class Smoother:
                 unlimited if limits.jerk is None else limits.jerk,
             )
         )
-        dt = self._dt
+        dt, self._free = self._dt, np.isinf(self._push) & np.isinf(self._jerk)
         # How a state goes on without jerk; and how far from there jerk can bring it in a step.
         self._coasting = np.array([[1, 0, 0], [dt, 1, 0], [dt**2 / 2, dt, 1]])
         self._reach = self._jerk[:, None] * (dt**3 / 6, dt**2 / 2, dt) * (1 + 1e-6) + 1e-12
@@ -104,8 +104,8 @@ class Smoother:
         return bool(self._velocity.any() or self._acceleration.any())
 
     def is_at_rest(self, rest: Action | None = None) -> bool:
-        """Whether nothing is left to `brake`."""
-        if rest is None or self.is_moving:
+        """Whether nothing is left to `brake`; so it is, too, as long as a position is not known."""
+        if rest is None or self.is_moving or np.isnan(self.position).any():
             return not self.is_moving
         return not ((self._speed > 0) & (np.abs(self.position - rest) > 0)).any()
 
@@ -163,7 +163,14 @@ class Smoother:
         low, high = np.fmin(self._lower, self.position), np.fmax(self._upper, self.position)
         states = np.stack([self.position, self._velocity, self._acceleration], 1)
         wanted = np.stack([target, velocity, acceleration], 1)
-        idle = (states == wanted).all(1) & (velocity == 0) & (acceleration == 0) | (self._speed <= 0)
+        most = self._speed * self._dt
+        free = np.clip(target, self.position - most, self.position + most)  # where only velocity is bounded
+        states[self._free & ~np.isnan(free), 0] = free[self._free & ~np.isnan(free)]
+        idle = (
+            (states == wanted).all(1) & (velocity == 0) & (acceleration == 0)
+            | (self._speed <= 0)
+            | self._free
+        )
         near = np.all(np.abs(wanted - states @ self._coasting) <= self._reach, axis=1)
         rows = zip(states.tolist(), wanted.tolist(), low.tolist(), high.tolist(), strict=True)
         for dim, (state, goal, least, most) in enumerate(rows):
