@@ -31,8 +31,13 @@ class JerkOfSent:
     """
 
     def __init__(self, rate: float, dims: int) -> None:
-        self.rate, self.most = rate, np.zeros(dims)
+        self.rate, self._most = rate, np.zeros(dims)
         self.begin(None)
+
+    @property
+    def most(self) -> Float[np.ndarray, "action"]:
+        """See the class."""
+        return self._most * self.rate**ORDER
 
     def begin(self, still: Float[np.ndarray, "action"] | None) -> None:
         """Start an episode, from rest at `still` where that is known."""
@@ -53,4 +58,5 @@ class JerkOfSent:
         self._last.append(action)
         if len(self._last) > ORDER:
             a, b, c, d = self._last
-            self.most = np.fmax(self.most, np.abs(d - 3 * c + 3 * b - a) * self.rate**ORDER)
+            change = d - a - 3 * (c - b)
+            np.fmax(self._most, np.abs(change, out=change), out=self._most)
