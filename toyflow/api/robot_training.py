@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,15 @@ from toyflow.report.results import load_results
 from toyflow.robot.data.training_part import Demonstrations
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.imported import can_act_in, can_average
+from toyflow.robot.policy.card import BEHIND_SERVER
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy_opening import find_policy
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask, Waivers
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.trial_options import WHOLE_HORIZON, TrialOptions
+from toyflow.robot.simulation.trial_options import AUTO, ENVIRONMENT, WHOLE_HORIZON, TrialOptions
 from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.decodings import Decodable, Decodings
@@ -146,14 +149,15 @@ def evaluate_checkpoint(
     simulators: int | None = None,
     videos: int = 0,
     rename: str | None = None,
+    remote: RemoteOptions = RemoteOptions(),  # noqa: B008, which is frozen
     out: Path,
     cluster: Cluster | None = None,
 ) -> None:
     """Evaluate a policy in closed loop, and print how it did. Finished episodes are kept.
 
     Args:
-        checkpoint: a policy's folder, OUT/cells/KEY; or a LeRobot policy, a folder or a name on the hub,
-            which becomes a cell of `out` first.
+        checkpoint: a policy's folder, OUT/cells/KEY; or a LeRobot policy, a folder or a name on the hub, or
+            servers' addresses (see `parse_addresses`), which becomes a cell of `out` first.
         console: where progress and tables are printed.
         trials: what it is evaluated on.
         steps: numbers of denoising steps K, such as 1,2,10 or 1-4.
@@ -166,6 +170,7 @@ def evaluate_checkpoint(
         simulators: processes that simulate; None for one per processor.
         videos: episodes to film, of each task and decoding.
         rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=SIMULATOR_CAMERA, ...; None for none.
+        remote: how servers are asked.
         cluster: where simulators run; None for this machine.
 
     Raises:
@@ -181,7 +186,12 @@ def evaluate_checkpoint(
     asked = SweepOptions().updated(
         {"steps": steps, "samplers": sampler, "draws": draws, "grid": grid}, "flags"
     )
-    training = find_policy(checkpoint, rename, out)
+    place = ENVIRONMENT if trials.environment == AUTO else trials.environment
+    simulated = load_environment(place).interface if is_remote(checkpoint) else None
+    with (
+        console.status("asking the server; its first plan may take a minute") if simulated else nullcontext()
+    ):
+        training = find_policy(checkpoint, rename, out, remote, simulated)
     out = training.folder.parent.parent
     kind = _plan_kind(training)
     if trials.replan == WHOLE_HORIZON:
@@ -230,6 +240,12 @@ class _PlanKind(NamedTuple):
 
 def _plan_kind(training: StoredTraining) -> _PlanKind:
     imported = training.details.get("imported")
+    if imported and imported["type"] == BEHIND_SERVER:
+        from toyflow.robot.runtime.remote.remote_cells import steps_of  # websockets is optional
+
+        steps, interface = steps_of(training), Interface.from_dict(imported["interface"])
+        decodable = Decodable(training.record.objective, steps.__contains__, False, False, False)
+        return _PlanKind(interface, imported["horizon"], imported["replan"], decodable)
     if imported and "policy" not in training.details:
         interface = Interface.from_dict(imported["interface"])
         decodable = Decodable(

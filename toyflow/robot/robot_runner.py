@@ -192,8 +192,9 @@ class RobotRunner(Runner):
                 "model_calls": planner.model_calls,
                 "encode_seconds": planner.stage_seconds["condition"],
                 "decode_seconds": planner.stage_seconds["decoding"],
+                **({"network_seconds": network} if (network := planner.stage_seconds.get("network")) else {}),
                 **({"load": asdict(timed_under)} if timed_under else {}),
-                "latency_ms": {**asdict(latency), "plan": {record.label: asdict(latency.plan)}},
+                "latency_ms": {**latency.as_dict(), "plan": {record.label: asdict(latency.plan)}},
                 "trials": vars(trials),
                 **({"workers": sorted(workers)} if workers else {}),
             }
