@@ -63,7 +63,9 @@ def metadata_of(planner: Planner, seed: int = 0, **changes: Any) -> dict[str, An
 def toyflow_server(serving) -> Callable[..., Served]:  # noqa: F811
     """Starts a server of toyflow."""
 
-    def start(planner: Planner | None = None, changes: dict[str, Any] | None = None, **options: Any) -> Served:
+    def start(
+        planner: Planner | None = None, changes: dict[str, Any] | None = None, **options: Any
+    ) -> Served:
         planner = planner or Noisy()
         return serving(planner, metadata=metadata_of(planner, **(changes or {})), **options)
 

@@ -45,7 +45,7 @@ def test_plans_through_a_server_are_those_of_the_policy(toyflow_server, remote):
         assert (there.plan(looks, seeds) == here.plan(looks, seeds)).all()
     assert there.plan(looks, [4, 4, 4]).tolist() != there.plan(looks, seeds).tolist()
     assert there.stage_seconds["network"] > 0 and there.stage_seconds["decoding"] > 0
-    with pytest.raises(UsageError, match="no server decodes in 7 steps; ws://.* does in 1, 2, 3, 4"):
+    with pytest.raises(UsageError, match=r"no server decodes in 7 steps; ws://.* does in 1, 2, 3, 4"):
         there.set_decoding(Decoding(7))
 
 
@@ -100,7 +100,7 @@ def test_a_server_for_each_number_of_steps(toyflow_server, openpi, remote):
     assert (there.plan([seen()], [5]) == ten.plan([seen()], [5])).all()
     other = remote(f"1=ws://127.0.0.1:{openpi()}", f"10=ws://127.0.0.1:{openpi()}")
     assert other.steps == (1, 10) and other.plan([seen()], [0]).shape == (1, 10, 2)
-    with pytest.raises(UsageError, match="does not say in how many steps .* such as 10=ws://"):
+    with pytest.raises(UsageError, match=r"does not say in how many steps .* such as 10=ws://"):
         remote(openpi())
     assert remote(openpi(metadata={"num_steps": 5})).steps == (5,)
     with pytest.raises(UsageError, match="decodes in 5 steps, not in 10"):
@@ -117,7 +117,7 @@ def test_what_the_server_chose_is_said(toyflow_server, remote):
     there = remote(toyflow_server(planner).port)
     there.set_decoding(Decoding(10))
     assert there.decoding == Decoding(10, draws=8)
-    with pytest.raises(UsageError, match="--draws is chosen where ws://.* is started; there it is 8"):
+    with pytest.raises(UsageError, match=r"--draws is chosen where ws://.* is started; there it is 8"):
         there.set_decoding(Decoding(1, draws=2))
     with pytest.raises(UsageError, match="not with the draws that they average"):
         there.answers([seen()], [0], 2)
@@ -154,7 +154,9 @@ def test_other_names(openpi, remote):
     keys = "front=observation/exterior_image_1_left,state=joints:3+gripper,prompt=task"
 
     port = openpi(policy, metadata={"steps": 2})
-    with pytest.raises(UsageError, match="KeyError: 'observation/state'.*blank observation of .*joints, grip"):
+    with pytest.raises(
+        UsageError, match=r"KeyError: 'observation/state'.*blank observation of .*joints, grip"
+    ):
         remote(port, options=RemoteOptions(keys=keys, timeout=20))
     assert set(asked[-1]) == {"observation/exterior_image_1_left", "joints", "gripper", "task"}
     assert [len(asked[-1][name]) for name in ("joints", "gripper")] == [3, 1]
@@ -248,9 +250,9 @@ def test_another_policy_at_the_same_address_is_noticed(openpi, remote):
         there = remote(port)
         assert there.plan([seen()], [0]).shape == (1, 10, 2)
     with running(openpi_server.server(metadata={"policy": "b", "steps": 10}, port=port)):
-        with pytest.raises(PlanLost, match="closed the connection|is lost"):
+        with pytest.raises(PlanLost, match=r"closed the connection|is lost"):
             there.plan([seen()], [0])
-        with pytest.raises(ToyflowError, match="another policy answers at ws://.* now"):
+        with pytest.raises(ToyflowError, match=r"another policy answers at ws://.* now"):
             there.plan([seen()], [0])
 
 

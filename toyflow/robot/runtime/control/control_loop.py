@@ -208,7 +208,7 @@ class ControlLoop:
         try:
             plan = self.planning.received(step)
         except PlanLost as lost:
-            self._intervened("plan lost", str(lost))
+            self.gate.plan_lost(str(lost))
             self._look_at = step
             return
         if plan is None or plan.request.episode != self._ending.episode:

@@ -160,11 +160,12 @@ class Connections:
         """Open one more connection; returns the server's metadata."""
         headers = {"Authorization": f"{SCHEME} {self.key}"} if self.key else None
         try:
-            # Without pings: openpi's server does not answer them while it plans or compiles.
+            # Without pings: openpi's server does not answer them while it plans or compiles. Entered, as
+            # connect() wants to be, but ended by `_drop`: leaving it would wait for the server.
             connection = connect(
                 self.url, additional_headers=headers, compression=None, max_size=MOST_BYTES,
                 max_queue=FRAMES_AHEAD, ping_interval=None, open_timeout=OPENING_SECONDS, close_timeout=1,
-            )  # fmt: skip
+            ).__enter__()  # fmt: skip
         except InvalidStatus as error:
             raise Refused(_status(self.url, error)) from error
         except (InvalidHandshake, InvalidMessage, InvalidURI, ValueError, EOFError) as error:

@@ -102,10 +102,9 @@ def _array(entries: Mapping[bytes, Any]) -> np.ndarray | str:
 def _text(data: bytes, dtype: np.dtype[Any]) -> str:
     if len(data) > TEXT:
         raise FrameFault(f"a text has at most {TEXT} bytes, not {len(data)}.")
+    coding = "utf-8" if dtype.kind == "S" else f"utf-32-{'be' if dtype.byteorder == '>' else 'le'}"
     try:
-        if dtype.kind == "S":
-            return data.rstrip(b"\0").decode()
-        return str(np.ndarray((), dtype, buffer=data)[()]) if data else ""
+        return data.decode(coding).rstrip("\0")
     except ValueError as error:
         raise FrameFault(f"a text of dtype {dtype} cannot be decoded: {first_line(error)}") from error
 
