@@ -9,7 +9,7 @@ then recorded as an error; the others go on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,7 @@ def run_episodes(
     planner: Planner,
     workers: int,
     patience: float = PATIENCE,
+    on_first: Callable[[Observation], object] = lambda observation: None,
 ) -> Generator[EpisodeOutcome, None, None]:
     """The outcome of every episode, in the order in which they end. Closing the generator stops all
     simulators.
@@ -110,13 +111,14 @@ def run_episodes(
         planner: answers all simulators that wait, in one batch.
         workers: the most simulators at a time.
         patience: seconds without a message after which a simulator counts as hung.
+        on_first: called with the first observation of all.
 
     Raises:
         PlanLost: an episode lost its plan more than `MOST_LOST` times.
     """
     todo = list(episodes)
     tries: Counter[Episode] = Counter()
-    plans = _Plans(planner)
+    plans, first = _Plans(planner), True
 
     def take(at_hand: int | None) -> Episode | None:
         """An episode of the open simulator's task if one is left, else of the task with most left."""
@@ -147,6 +149,9 @@ def run_episodes(
                         where = event.job.task, event.job.state
                         yield EpisodeOutcome(*where, False, 0, round(event.seconds, 3), event.why)
             if looking:
+                if first:
+                    on_first(looking[0].question.observation)
+                    first = False
                 plans.answer(looking)
 
 
@@ -160,9 +165,9 @@ class _Plans:
 
     def answer(self, looking: Sequence[JobQuestion[Episode]]) -> None:
         """Plan for these in one batch."""
-        planner, current = self.planner, []
+        planner, current, life = self.planner, [], self.planner.lives
         for asked in looking:
-            if asked.question.plan and self._lives[asked.job] != planner.lives:
+            if asked.question.plan and self._lives[asked.job] != life:
                 asked.answer(None)
             else:
                 current.append(asked)
@@ -181,7 +186,7 @@ class _Plans:
             return
         for asked, chunk in zip(current, chunks, strict=True):
             self._lives[asked.job] = planner.lives
-            asked.answer(chunk)
+            asked.answer(None if asked.question.plan and planner.lives != life else chunk)
 
 
 class _End(NamedTuple):
