@@ -208,7 +208,7 @@ class RemotePlanner(Planner):
         try:
             answers = [self._read(server, each) for each in server.ask(frames)]
         except PlanLost:
-            server.connections.close()  # where an answer was nonsense, the next may be another question's
+            server.connections.drop()  # where an answer was nonsense, the next may be another question's
             self.lives += 1
             raise
         taken = time.perf_counter() - began
