@@ -68,14 +68,10 @@ def serve_one(
         raise UsageError(f"{checkpoint} is a server already: its clients may ask it themselves.")
     # Imported here since websockets, msgpack and prometheus_client are optional.
     from toyflow.robot.runtime.serving.access import KEY_VARIABLE, check_host, read_key
+    from toyflow.robot.runtime.serving.description import policy_metadata, serving_warnings
     from toyflow.robot.runtime.serving.event_loop import run, until_signal
     from toyflow.robot.runtime.serving.observations import Keys, ObservationReader, parse_keys
-    from toyflow.robot.runtime.serving.server import (
-        PolicyServer,
-        ServerOptions,
-        policy_metadata,
-        serving_warnings,
-    )
+    from toyflow.robot.runtime.serving.server import PolicyServer, ServerOptions
 
     key, chosen = read_key(key_file, KEY_VARIABLE), parse_keys(keys)
     check_host(host, key, KEY_VARIABLE)

@@ -18,7 +18,7 @@ from toyflow.robot.lerobot import lerobot_format
 from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.planner import Planner
-from toyflow.robot.policy.card import BEHIND_SERVER
+from toyflow.robot.policy.card import is_behind_server
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
@@ -108,7 +108,7 @@ def open_planner(training: StoredTraining, device: torch.device) -> Planner:
         UsageError: the cell is not a policy, or the policy cannot be loaded here.
         DamagedError: its weights are missing or altered.
     """
-    if training.details.get("imported", {}).get("type") == BEHIND_SERVER:
+    if is_behind_server(training):
         check_packages("a policy behind a server", CLIENT_PACKAGES)
         from toyflow.robot.runtime.remote.remote_cells import open_server  # websockets is optional
 

@@ -19,9 +19,10 @@ from robot.runtime.serving.test_openpi_client import robot_python  # noqa: F401,
 from toyflow.errors import UsageError
 from toyflow.flow import Decoding
 from toyflow.robot.interface import Interface
+from toyflow.robot.policy.card import is_behind_server
 from toyflow.robot.policy_opening import find_policy, open_planner, ready_planner
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote, parse_addresses
-from toyflow.robot.runtime.remote.remote_cells import is_server, steps_of
+from toyflow.robot.runtime.remote.remote_cells import steps_of
 from toyflow.robot.shards import SentPolicy
 
 POINTS = ("--environment", "points", "--suite", "points", "--simulators", "2")
@@ -33,7 +34,7 @@ def test_a_policy_behind_toyflows_server_is_a_cell_wherever_it_listens(toyflow_s
     cell = find_policy(f"ws://127.0.0.1:{one.port}", None, tmp_path, options)
     again = find_policy(f"ws://localhost:{other.port}", None, tmp_path, options)
     assert cell.record.key == again.record.key and cell.record.label == "server:shift:4"
-    assert is_server(cell) and {1, 10} < steps_of(cell)
+    assert is_behind_server(cell) and {1, 10} < steps_of(cell)
     assert "behind openpi's websocket protocol" in (cell.folder / "README.md").read_text()
     planner = ready_planner(again, None, "cpu", 1)
     look = planner.any_observation()
@@ -101,13 +102,11 @@ def test_addresses_that_are_none(text, said):
 
 
 def test_options_that_make_no_sense():
-    for options, said in (
-        ({"timeout": 0.0}, "--timeout"),
-        ({"timeout": np.inf}, "--timeout"),
-        ({"name": "a b"}, "--name"),
-    ):
-        with pytest.raises(UsageError, match=said):
-            RemoteOptions(**options)
+    for seconds in (0.0, -1.0, np.inf, np.nan):
+        with pytest.raises(UsageError, match="--timeout takes seconds"):
+            RemoteOptions(timeout=seconds)
+    with pytest.raises(UsageError, match="--name takes a word"):
+        RemoteOptions(name="a b")
 
 
 @pytest.mark.slow

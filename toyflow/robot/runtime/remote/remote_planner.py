@@ -6,24 +6,21 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import UsageError
 from toyflow.flow import Decoding, euler
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import MOST_SECONDS, REPEATS, WARM_UP, Latency, Times
 from toyflow.robot.planner import PlanLost, Planner
 from toyflow.robot.runtime.remote.addresses import Address, RemoteOptions
-from toyflow.robot.runtime.remote.connection import Connections, said
+from toyflow.robot.runtime.remote.connection import Connections
 from toyflow.robot.runtime.remote.messages import MessageWriter
-from toyflow.robot.runtime.remote.server_facts import MOST_NUMBERS, ServerFacts
 from toyflow.robot.runtime.serving.access import KEY_VARIABLE, read_key
-from toyflow.robot.runtime.serving.faults import NOT_FINITE
 from toyflow.robot.runtime.serving.observations import SEEDS, parse_keys
-from toyflow.robot.runtime.serving.protocol import pack, unpack
+from toyflow.robot.runtime.serving.protocol import pack
 
 
 class RemotePlanner(Planner):
@@ -53,9 +50,7 @@ class RemotePlanner(Planner):
         self, addresses: Sequence[Address], options: RemoteOptions, otherwise: Interface | None = None
     ) -> None:
         key = read_key(options.key_file, KEY_VARIABLE)
-        servers = [
-            _Server(each, Connections(each.url, key, options.timeout), otherwise) for each in addresses
-        ]
+        servers = [Server(each, Connections(each.url, key, options.timeout), otherwise) for each in addresses]
         self.facts = facts = servers[0].facts
         for other in servers[1:]:
             if other.facts.is_toyflow and (other.facts.policy, other.facts.name) != (
@@ -63,7 +58,7 @@ class RemotePlanner(Planner):
                 facts.name,
             ):
                 raise UsageError(f"{facts.url} and {other.facts.url} serve different policies.")
-        self._by_steps = _by_steps(servers)
+        self._by_steps = servers_by_steps(servers)
         self.interface, self.replan = facts.interface, facts.replan
         self.history, self.image_size = facts.history, facts.image_size
         if self.history > 1 and not facts.takes_before:
@@ -201,12 +196,12 @@ class RemotePlanner(Planner):
         self.replan = min(self.replan, self.horizon)
         self.interface = replace(self.interface, action_dim=answer.actions.shape[1])
 
-    def _answers(self, observations: Sequence[Observation], seeds: Sequence[int]) -> list[_Answer]:
+    def _answers(self, observations: Sequence[Observation], seeds: Sequence[int]) -> list[Answer]:
         server, steps = self._by_steps[self.decoding.steps]
         frames = [self._frame(each, seed, steps) for each, seed in zip(observations, seeds, strict=True)]
         began = time.perf_counter()
         try:
-            answers = [self._read(server, each) for each in server.ask(frames)]
+            answers = server.ask(frames, self.horizon, self.interface.action_dim)
         except PlanLost:
             server.connections.drop()  # where an answer was nonsense, the next may be another question's
             self.lives += 1
@@ -228,96 +223,6 @@ class RemotePlanner(Planner):
             if self.history > 1:
                 message["toyflow/before"] = [self._writer.message(each) for each in observation.before]
         return pack(message)
-
-    def _read(self, server: _Server, frame: bytes | None) -> _Answer:
-        """The chunk in an answer; None is one whose numbers are not finite."""
-        dim = self.interface.action_dim
-        if frame is None:
-            return _Answer(np.full((self.horizon, dim), np.nan, np.float32), 0.0)
-        url = server.facts.url
-        try:
-            message = unpack(frame)
-        except ToyflowError as error:
-            raise PlanLost(f"{url} answered with no map of actions: {error}") from error
-        actions = message.get("actions")
-        if not isinstance(actions, np.ndarray) or actions.dtype.kind not in "fiu":
-            has = said(", ".join(map(str, message)), 100) or "nothing"
-            raise PlanLost(f"{url} answered without an array `actions`; it has {has}.")
-        if self.horizon:
-            fits = actions.shape == (self.horizon, dim)
-        else:
-            fits = actions.ndim == 2 and 0 < actions.size <= MOST_NUMBERS
-        if not fits:
-            shape = "x".join(map(str, actions.shape)) or "none"
-            due = f"{self.horizon}x{dim}" if self.horizon else "horizon x action"
-            raise PlanLost(f"{url} answered with actions of shape {shape}, not {due}.")
-        with np.errstate(over="ignore"):
-            return _Answer(actions.astype(np.float32), _inside(message))
-
-
-class _Answer(NamedTuple):
-    """A chunk, and the seconds that it took within the server."""
-
-    actions: Float32[np.ndarray, "horizon action"]
-    inside: float
-
-
-class _Server:
-    def __init__(self, address: Address, connections: Connections, otherwise: Interface | None) -> None:
-        self.connections, self.asked = connections, address.steps
-        self.facts = ServerFacts.read(address.url, connections.metadata, otherwise)
-
-    def ask(self, frames: Sequence[bytes]) -> list[bytes | None]:
-        """The answers; None where the policy's actions were not finite."""
-        try:
-            return list(self.connections.ask(frames))
-        except PlanLost as error:
-            if self.facts.is_toyflow and NOT_FINITE in str(error):
-                return self._one_by_one(frames)
-            raise
-
-    def _one_by_one(self, frames: Sequence[bytes]) -> list[bytes | None]:
-        """As `ask`, after a server of toyflow has refused to send a plan that is not finite."""
-        answers: list[bytes | None] = []
-        for frame in frames:
-            try:
-                answers += self.connections.ask([frame])
-            except PlanLost as error:
-                if NOT_FINITE not in str(error):
-                    raise
-                answers.append(None)
-        return answers
-
-
-def _by_steps(servers: Sequence[_Server]) -> dict[int, tuple[_Server, int | None]]:
-    """{steps: (the server for it, the steps that it is asked for or None)}."""
-    found: dict[int, tuple[_Server, int | None]] = {}
-    for server in servers:
-        facts = server.facts
-        own = facts.decoding.steps if facts.decoding else None
-        if server.asked is None and len(servers) == 1 and facts.steps_accepted:
-            return {steps: (server, steps) for steps in facts.steps_accepted}
-        steps = server.asked or own
-        if steps is None:
-            raise UsageError(
-                f"{facts.url} does not say in how many steps it decodes: write it before the address, such "
-                f"as 10={facts.url} (openpi's pi0 and pi05 take 10 unless they are told otherwise)."
-            )
-        if steps != own and own is not None and steps not in facts.steps_accepted:
-            raise UsageError(f"{facts.url} decodes in {own} steps, not in {steps}.")
-        if steps in found:
-            raise UsageError(f"{found[steps][0].facts.url} and {facts.url} both decode in {steps} steps.")
-        found[steps] = (server, steps if steps in facts.steps_accepted else None)
-    return found
-
-
-def _inside(message: Mapping[str, Any]) -> float:
-    """Seconds within the server: its policy's and those in its queue; 0 if it does not say."""
-    timing = message.get("server_timing")
-    timing = timing if isinstance(timing, dict) else {}
-    told = [timing.get(name, 0.0) for name in ("infer_ms", "queue_ms")]
-    numbers = [float(each) for each in told if isinstance(each, (int, float))]
-    return sum(each for each in numbers if 0 <= each < 1e9) / 1e3
 
 
 def _half(more: Times, fewer: Times) -> Times:
