@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from toyflow.api.command_options import FIRST_ITERATIONS, trial_options
 from toyflow.api.demonstrations import first_demonstrations
+from toyflow.api.plan_kind import PlanKind, replan_taken_over
 from toyflow.api.sweeping import print_tables
 from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError, unknown

@@ -18,6 +18,7 @@ from toyflow.robot.planner import PlanLost, Planner
 from toyflow.robot.runtime.remote.addresses import Address, RemoteOptions
 from toyflow.robot.runtime.remote.connection import Connections
 from toyflow.robot.runtime.remote.messages import MessageWriter
+from toyflow.robot.runtime.remote.servers import Answer, Server, servers_by_steps
 from toyflow.robot.runtime.serving.access import KEY_VARIABLE, read_key
 from toyflow.robot.runtime.serving.observations import SEEDS, parse_keys
 from toyflow.robot.runtime.serving.protocol import pack
@@ -140,10 +141,10 @@ class RemotePlanner(Planner):
         return self.plan(observations, seeds)[None]
 
     def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:
-        """See `Planner`. The plan is what the servers say that their policy took, and `Latency.network` all
-        else. They do not say what of it the condition took: where one decodes in 1 and in 3 steps T_step is
-        half the difference, else all counts as the condition."""
-        beside = [1, 3] if {1, 3} <= {*self.steps} else []
+        """See `Planner`. `Latency.network` is what a plan took outside the policy. Servers do not say what
+        the condition took: T_step is the slope between plans of two numbers of steps, 1 and 3 where they
+        decode in these; where they decode in one number only, all counts as the condition."""
+        beside = [1, 3] if {1, 3} <= {*self.steps} else [self.steps[0], self.steps[-1]]
         asked = [each.steps for each in decodings]
         counts = list(dict.fromkeys([*asked, *beside, *({1} & {*self.steps})]))
         inside: dict[int, list[float]] = {each: [] for each in counts}
@@ -166,16 +167,15 @@ class RemotePlanner(Planner):
             return Times.of(found[count][WARM_UP:])
 
         outside = {k: [a - b for a, b in zip(whole[k], inside[k], strict=True)] for k in counts}
-        step = Times(0.0, 0.0)
-        if beside:
-            step = _half(times(inside, 3), times(inside, 1))
+        few, many = (times(inside, count) for count in beside)
+        step = Times(*(_slope(a, b, *beside) for a, b in ((few.p50, many.p50), (few.p95, many.p95))))
+        condition = Times(
+            *(round(a - beside[0] * b, 4) for a, b in ((few.p50, step.p50), (few.p95, step.p95)))
+        )
+        one_step = times(whole, 1) if 1 in whole else None
         return [
-            Latency(
-                times(inside, 1) if beside else times(inside, count), step, times(whole, count),
-                times(whole, 1) if 1 in whole else None, times(outside, count),
-            )
-            for count in asked
-        ]  # fmt: skip
+            Latency(condition, step, times(whole, count), one_step, times(outside, count)) for count in asked
+        ]
 
     def close(self) -> None:
         """Close all connections."""
@@ -225,5 +225,6 @@ class RemotePlanner(Planner):
         return pack(message)
 
 
-def _half(more: Times, fewer: Times) -> Times:
-    return Times(round((more.p50 - fewer.p50) / 2, 4), round((more.p95 - fewer.p95) / 2, 4))
+def _slope(low: float, high: float, fewer: int, more: int) -> float:
+    """Milliseconds of a step; 0 where there is one number of steps only, or noise is larger."""
+    return round(max(0.0, high - low) / (more - fewer), 4) if more > fewer else 0.0
