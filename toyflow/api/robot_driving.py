@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow import plugins
 from toyflow.flow import Decoding
 from toyflow.machine import cores
 from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy_opening import (
@@ -44,7 +47,9 @@ from toyflow.robot.runtime.control.setup import (
     replay_warnings,
     start_planning,
 )
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot
+from toyflow.robot.simulation.environment import load_environment
 from toyflow.sweep.stored import StoredTraining
 
 
@@ -111,7 +116,7 @@ def prepare_policy(
     settings: Mapping[str, Any],
     console: Console,
     *,
-    decodings: Sequence[Decoding],
+    decodings: Sequence[Decoding | None],
     replan: int | None,
     handover: str,
     latency_steps: int,
@@ -119,23 +124,28 @@ def prepare_policy(
     threads: int | None,
     compiled: bool,
     rename: str | None,
+    remote: RemoteOptions,
     out: Path,
 ) -> tuple[PolicyDrive, Robot]:
-    """Load a policy, open the robot, and check that they fit. A LeRobot policy becomes a cell of `out` first.
+    """Load a policy, open the robot, and check that they fit. A policy of LeRobot, or behind a server,
+    becomes a cell of `out` first.
 
     Args:
-        decodings: those in which the policy will act, one or more.
+        decodings: those in which the policy will act, one or more; None for a server's own.
         checkpoint, options, settings, console: as for `run_policy`, and so are the others.
 
     Raises:
         UsageError: policy, robot and options do not fit each other.
     """
     parse_handover(handover)
-    training, cameras = find_policy_for_robot(checkpoint, rename, out)
+    seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
+    with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
+        training, cameras = find_policy_for_robot(checkpoint, rename, out, remote, seen)
     # A processor is left to the control loop.
     planner = ready_planner(training, decodings[0], device, threads or max(1, cores() - 1))
     for decoding in reversed(decodings):
-        planner.set_decoding(decoding)
+        if decoding is not None:
+            planner.set_decoding(decoding)
         _warn(console, warnings_about(training, planner))
     # A simulator renders images of the policy's size.
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
@@ -167,7 +177,7 @@ def run_policy(
     settings: Mapping[str, Any],
     console: Console,
     *,
-    decoding: Decoding,
+    decoding: Decoding | None,
     replan: int | None,
     handover: str,
     latency_steps: int,
@@ -176,17 +186,18 @@ def run_policy(
     threads: int | None,
     compiled: bool,
     rename: str | None,
+    remote: RemoteOptions = RemoteOptions(),  # noqa: B008, which is frozen
     out: Path,
 ) -> int:
-    """Drive a robot by a policy. A LeRobot policy becomes a cell of `out` first.
+    """Drive a robot by a policy. One of LeRobot, or behind a server, becomes a cell of `out` first.
 
     Args:
         checkpoint: the folder of a trained policy, OUT/cells/KEY; or a LeRobot policy, a folder or a name on
-            the hub.
+            the hub; or servers' addresses, see `parse_addresses`.
         options: the robot, and how long and how fast it is driven.
         settings: fields of `RobotSettings` other than `policy`; those left out keep their defaults.
         console: prints warnings, how episodes ended and the summary.
-        decoding: steps, sampler, grid and draws.
+        decoding: steps, sampler, grid and draws; None for one step or, of a server, for its own number.
         replan: control steps between two plans; None for the default, see `choose_replan`.
         handover: how one action chunk follows another: switch, blend:STEPS or ensemble:DECAY.
         latency_steps: for simulators only: control steps that pass while a plan is computed.
@@ -195,6 +206,7 @@ def run_policy(
         threads: processor threads of the policy; None for all processors but one.
         compiled: whether PyTorch compiles the policy first, which takes a minute or more.
         rename: cameras with other names on the robot: POLICY_CAMERA=ROBOT_CAMERA, ...; None for none.
+        remote: how servers are asked.
         out: results folder for a LeRobot policy.
 
     Returns:
@@ -214,7 +226,7 @@ def run_policy(
     ready, robot = prepare_policy(
         checkpoint, options, settings, console, decodings=[decoding], replan=replan, handover=handover,
         latency_steps=latency_steps, device=device, threads=threads, compiled=compiled, rename=rename,
-        out=out,
+        remote=remote, out=out,
     )  # fmt: skip
     episodes = options.episodes or max(1, len(settings.get("states", ())))
     return exit_code(
@@ -222,6 +234,16 @@ def run_policy(
             robot, episodes, noise_seed, lambda line: console.print(line, markup=False), options.log
         )
     )
+
+
+def _interface_of(robot: str, settings: Mapping[str, Any]) -> Interface | None:
+    """Cameras, state and action of a robot, for a policy whose server does not say its own; None for a robot
+    that takes them from its policy."""
+    if robot in plugins.available("environments"):
+        return load_environment(robot).interface
+    unknown = Interface((), 0, 0, 0)
+    own = open_robot(robot, RobotSettings(policy=unknown, **settings)).interface
+    return own if own.action_dim else None
 
 
 def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console: Console) -> int:

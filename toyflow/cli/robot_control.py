@@ -13,13 +13,18 @@ from toyflow.cli.options import (
     Compile,
     Device,
     DrawCount,
+    Keys,
     LeRobotOut,
     NoiseSeed,
     Sampler,
+    ServerKey,
+    ServerName,
+    ServerTimeout,
     TimeGrid,
     examples,
 )
 from toyflow.cli.terminal import check_torch, console, key_reader
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 
 RobotName = Annotated[
     str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; `toyflow doctor` lists them.")
@@ -96,6 +101,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-run results/robot/cells/KEY --robot idle --seconds 10 --handover ensemble",
         "toyflow robot-run results/robot/cells/KEY --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
         "--steps 1,10 --episodes 20 --seconds 30 --blind",
+        "toyflow robot-run 10=ws://gpu:8000 --robot libero --suite libero_object --states 0-4",
     ))  # fmt: skip
     def robot_run(
         checkpoint: Checkpoint,
@@ -175,6 +181,10 @@ def add_commands(app: typer.Typer) -> None:
                 help="Who says whether a blind episode succeeded: person or simulator.", show_default="person"
             ),
         ] = None,
+        keys: Keys = None,
+        name: ServerName = None,
+        api_key_file: ServerKey = None,
+        timeout: ServerTimeout = RemoteOptions.timeout,
         out: LeRobotOut = ROBOT_OUT,
     ) -> None:
         """Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.
@@ -197,7 +207,8 @@ def add_commands(app: typer.Typer) -> None:
         given = _settings(suite, task, states, seed, image_size, prompt, options)
         shared: dict[str, Any] = {
             "replan": replan, "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,
-            "device": device, "threads": threads, "compiled": compiled, "rename": rename, "out": out,
+            "device": device, "threads": threads, "compiled": compiled, "rename": rename,
+            "remote": RemoteOptions(keys, name, api_key_file, timeout), "out": out,
         }  # fmt: skip
         if blind:
             from toyflow.api.blind_comparing import compare_blind
@@ -213,7 +224,9 @@ def add_commands(app: typer.Typer) -> None:
                 **shared,
             )
         else:
-            code = run_policy(checkpoint, chosen, given, console, decoding=decodings[0], **shared)
+            own = is_remote(checkpoint) and steps is None  # a server's own number of steps
+            decoding = None if own else decodings[0]
+            code = run_policy(checkpoint, chosen, given, console, decoding=decoding, **shared)
         raise typer.Exit(code)
 
     @app.command("robot-limits", epilog=examples(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -109,6 +109,22 @@ class LeRobotCheckpoint:
         """
         with _errors_in_one_line(self), redirect_stdout(StringIO()):  # LeRobot prints how it loads
             return _loaded(self.folder, device)
+
+
+def statistics_of(folder: Path) -> dict[str, dict[str, list[float]]]:
+    """{feature: {mean, std, min, max, ...: numbers}} that the processors of a checkpoint normalise by; empty
+    where they keep none, or none that can be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    found: dict[str, dict[str, list[float]]] = {}
+    for file in sorted(folder.glob("policy_*normalizer*.safetensors")):
+        with suppress(SafetensorError, OSError):
+            for key, numbers in load_file(file).items():
+                feature, _, name = key.rpartition(".")
+                if numbers.ndim == 1:
+                    found.setdefault(feature, {})[name] = numbers.tolist()
+    return found
 
 
 def _type_of(folder: Path) -> str | None:
