@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lerobot_policy_toyflow.configuration_toyflow import ToyflowConfig
 from toyflow.flow import Decoding, draw_noise, make_objective, parse_schedule
-from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.features import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
 from toyflow.robot.lerobot.lerobot_format import decoded, normalisation_fields

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 
 from toyflow.atomic import atomic_folder
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.features import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.lerobot.lerobot_format import encoded
 from toyflow.robot.policy.spec import PolicySpec

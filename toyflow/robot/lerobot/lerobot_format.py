@@ -17,7 +17,7 @@ from torch import Tensor
 from toyflow import plugins
 from toyflow.atomic import DamagedError
 from toyflow.flow.predictions import parse_prediction
-from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.features import ACTION, CAMERA, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.spec import PolicySpec
