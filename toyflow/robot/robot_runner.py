@@ -156,6 +156,7 @@ class RobotRunner(Runner):
             "prompts": list(data.prompts),
             "made_of": source.as_dict() if (source := demo_source(data.where)) else {},
             **({"renamed_features": data.renaming} if data.renaming else {}),
+            **({"camera_features": other_names} if (other_names := data.names.other_names()) else {}),
             "dataset": short_name(data.where),
             "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
         }

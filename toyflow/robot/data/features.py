@@ -120,6 +120,10 @@ class FeatureNames:
         }
         return cls(cameras, state, action, unread, tuple(unused), renamed)
 
+    def other_names(self) -> dict[str, str]:
+        """{camera: feature} where the feature is not named observation.images.CAMERA."""
+        return {camera: name for camera, name in self.cameras.items() if name != CAMERA + camera}
+
 
 def names_of_numbers(feature: Mapping[str, Any], count: int) -> tuple[str, ...]:
     """What each of the `count` numbers of a feature is called; `0`, `1`, ... where info.json does not say."""
