@@ -140,8 +140,8 @@ class ToyflowConfig(PreTrainedConfig):
         )
 
     def validate_features(self) -> None:
-        """Raise an error, in one line, unless there is an action, and a camera or a state, and where the policy
-        would not see a picture."""
+        """Raise an error, in one line, unless there is an action, and a camera or a state, and where
+        pictures would not be seen."""
         if self.action_feature is None:
             raise ValueError(f"a toyflow policy needs the feature 'action'; there is {self._has()}.")
         inputs = inputs_of({"input_features": self.plain_input_features(), "rename": self.rename})

@@ -41,7 +41,7 @@ def parse_renaming(text: str) -> dict[str, str]:
     {'state': 'observation.state', 'actions': 'action'}
     """
     items = [item for item in re.split(r"[,+]", text) if item.strip()]
-    pairs = parse_pairs(items, "--rename", "OLD=NEW, such as state=observation.state,actions=action")
+    pairs = parse_pairs(items, "--rename", "state=observation.state,actions=action")
     if len(pairs) < len(items) or len({*pairs.values()}) < len(pairs):
         raise UsageError(f"--rename takes each old and each new name once, not {text!r}.")
     return pairs
