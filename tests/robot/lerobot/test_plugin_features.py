@@ -42,7 +42,8 @@ def test_pushts_camera_is_seen():
     policy = ToyflowPolicy(config(inputs), statistics())
     assert policy.model.spec.interface.cameras == ("image",)
     batch = {
-        "observation.image": torch.zeros(1, 3, 32, 32), "observation.state": torch.zeros(1, 4), "task": ["go"],
+        "observation.image": torch.zeros(1, 3, 32, 32),
+        "observation.state": torch.zeros(1, 4), "task": ["go"],
     }  # fmt: skip
     noise = torch.zeros(1, 4, 32)
     dark = policy.predict_action_chunk(batch, noise=noise)
