@@ -78,8 +78,11 @@ def inputs_of(config: Mapping[str, Any]) -> Inputs:
         UsageError: LeRobot does not hand a feature over, it is no picture of three channels, or two features
             would be one camera.
     """
-    renaming, cameras, state, renamed = parse_renaming(config.get("rename") or ""), {}, None, {}
-    features = config["input_features"]
+    renaming: dict[str, str] = parse_renaming(config.get("rename") or "")
+    cameras: dict[str, str] = {}
+    renamed: dict[str, str] = {}
+    state: str | None = None
+    features: Mapping[str, Any] = config["input_features"]
     if absent := [old for old in renaming if old not in features]:
         raise unknown("feature to rename", absent[0], features or ("none",))
     for feature, values in features.items():

@@ -93,11 +93,9 @@ class Contents:
         """A finding at a frame."""
         place = bisect.bisect_right([file.start for file in self.files], frame) - 1
         episode = self.columns.get("episode_index")
-        number = episode[frame] if episode is not None else None
-        known = number is not None and np.isfinite(number)
-        return Finding(
-            level, self.files[place].name, int(number) if known else None, frame, feature, sentence
-        )
+        number = float(episode[frame]) if episode is not None else float("nan")
+        of_episode = int(number) if np.isfinite(number) else None
+        return Finding(level, self.files[place].name, of_episode, frame, feature, sentence)
 
 
 class UnreadableError(UsageError):

@@ -120,7 +120,7 @@ def _check_episodes(contents: Contents) -> Iterator[Finding]:
         )  # fmt: skip
     for place, (episode, start, stop) in enumerate(runs[: len(numbers)]):
         told = {name: table[name][place] for name in columns}
-        is_so = dict(zip(columns, (episode, stop - start, start, stop), strict=True))
+        is_so: dict[str, int] = dict(zip(columns, (episode, stop - start, start, stop), strict=True))
         wrong = next((name for name in columns if told[name] != is_so[name]), None)
         if wrong:
             yield Finding(
