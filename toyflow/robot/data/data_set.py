@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from toyflow.errors import ToyflowError, UsageError, first_line
+from toyflow.errors import MissingInputError, ToyflowError, UsageError, first_line
 from toyflow.machine import installed_version
 from toyflow.robot.data.fingerprint import ContentHash, hash_images, hash_videos, kept_fingerprint
 from toyflow.robot.data.hub import why_not
@@ -269,7 +269,7 @@ def _opened(where: str, kind: str) -> Any:
     local = (folder / "meta" / "info.json").is_file()
     if not local and (folder.exists() or where.count("/") != 1 or where.startswith((".", "/", "~"))):
         problem = "holds no data set: meta/info.json is missing" if folder.exists() else "does not exist"
-        raise UsageError(f"{where} {problem}. Make one: toyflow robot-demos --out {where}")
+        raise MissingInputError(f"{where} {problem}.", f"Make one: toyflow robot-demos --out {where}")
     from lerobot.datasets import lerobot_dataset  # heavy and optional
 
     opened = getattr(lerobot_dataset, kind)
