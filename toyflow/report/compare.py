@@ -106,7 +106,7 @@ class Comparison:
     @property
     def tests(self) -> int:
         """How many p-values of differences were adjusted together."""
-        return sum(pair.p_value is not None for pair in self.pairs)
+        return len(self.pairs)
 
 
 def compare(
@@ -150,19 +150,13 @@ def compare(
             any_of_first = next(iter(chosen[0].by_seed.values()))
             caveat, set_metrics = caveat_of(any_of_first), set_metrics_of(any_of_first)
         pairs.append(_compared(*chosen, measure))
-    p_values = _adjusted([pair.p_value for pair in pairs])
-    equivalence = _adjusted([pair.equivalence_p for pair in pairs])
+    p_values = stats.holm([pair.p_value for pair in pairs])
+    equivalence = stats.holm([pair.equivalence_p for pair in pairs])
     pairs = [
         replace(pair, p_value=p, equivalence_p=of_equivalence)
         for pair, p, of_equivalence in zip(pairs, p_values, equivalence, strict=True)
     ]
     return Comparison(measure, pairs, caveat, set_metrics)
-
-
-def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    """By Holm's method among those that exist."""
-    adjusted = iter(stats.holm([p for p in p_values if p is not None]))
-    return [None if p is None else next(adjusted) for p in p_values]
 
 
 def _margin(given: float | None, measure: Measure, first: Selection) -> float:
