@@ -379,9 +379,10 @@ def paired_proportions(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n
 def difference_over_seeds(tests: Sequence[PairedTest], confidence: float = 0.90) -> Interval:
     """Mean over seeds of first - second, from one `PairedTest` per seed, two or more: Student's t over seeds,
     or the test set's resolution where that is wider, as in `proportion_over_seeds`. Between two methods that
-    score 0 or 1 at all seeds, that is Newcombe's interval of all examples."""
+    score 0 or 1 at all seeds, that is Newcombe's interval of all examples. It stays within [-1, 1]."""
     student = over_seeds([test.difference.estimate for test in tests], confidence)
-    return _resolved(student, sum(test.examples for test in tests), confidence)
+    found = _resolved(student, sum(test.examples for test in tests), confidence)
+    return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
 
 
 def pooled_difference(tests: Sequence[PairedTest], confidence: float = 0.90) -> Interval:

@@ -52,7 +52,9 @@ class Contrast:
     schedules: tuple[str, ...] = ()
     """Schedules of `first`."""
     without: tuple[str, ...] = ()
-    """What is not part of the means, as some seed lacks it, and why."""
+    """What is not part of the means, as some seed lacks it."""
+    elsewhere: tuple[str, ...] = ()
+    """Folders that hold other weights of the same models, which do not count."""
     read: Callable[[], ByExample | None] | None = field(default=None, repr=False, compare=False)
     """Reads the differences by example; None where there are none."""
 
@@ -102,21 +104,28 @@ class Contrast:
     def reversed(self) -> Contrast:
         """`second - first`."""
         negated = self.read and (lambda: self.by_example and -self.by_example)
-        return Contrast(self.second, self.first, self.folders, without=self.without, read=negated)
+        return Contrast(self.second, self.first, read=negated, **origin([self]))
 
     def minus(self, other: Contrast) -> Contrast | None:
         """How much larger this difference is than another one."""
         seeds = self.first.index.intersection(other.first.index)
         if seeds.empty:
             return None
-        folders = unique([*self.folders, *other.folders])
 
         def read() -> ByExample | None:
             one, two = self.by_example, other.by_example
             return one - two if one and two else None
 
-        without = unique([*self.without, *other.without])
-        return Contrast(self.difference[seeds], other.difference[seeds], folders, without=without, read=read)
+        of_both = origin([self, other])
+        return Contrast(self.difference[seeds], other.difference[seeds], read=read, **of_both)
+
+
+def origin(contrasts: Sequence[Contrast]) -> dict[str, tuple[str, ...]]:
+    """Fields of what is made of these contrasts: where they come from, and what is left out."""
+    return {
+        name: unique([each for contrast in contrasts for each in getattr(contrast, name)])
+        for name in ("folders", "without", "elsewhere")
+    }
 
 
 def contrast(
@@ -145,13 +154,14 @@ def contrast(
         rows.groupby(["seed", *keys])[value].mean().groupby("seed").mean() for rows in (first, second)
     )
     both = pd.concat([first, second])
-    elsewhere = [
-        f"cells of the same record in {folders}, of other weights" for folders in both["elsewhere"] if folders
-    ]
-    without = unique([*lacking, *others, *elsewhere])
-    read = partial(_by_example, first, second, value, keys)
     return Contrast(
-        one, other, unique(both["folder"].tolist()), unique(sorted(first["schedule"])), without, read
+        one,
+        other,
+        folders=unique(both["folder"].tolist()),
+        schedules=unique(sorted(first["schedule"])),
+        without=unique([*lacking, *others]),
+        elsewhere=unique([folder for folders in both["elsewhere"] for folder in folders]),
+        read=partial(_by_example, first, second, value, keys),
     )
 
 

@@ -127,9 +127,9 @@ def tidy(
     Columns: folder, task, objective, schedule ("" for none), prediction (None where the objective has no
     choice), seed, steps, sampler, grid, draws, model_calls, score, the metrics, the task's options by name,
     recipe and cell in words, training (the stored model) and keys; `changed`, the options that are not at
-    their default; `elsewhere`, the folders that hold other weights of the key, or "". Rows of one cell differ
-    only in seed, K, sampler and recipe. What a probe measured of the model: `anatomy leak` and so on, NaN
-    where it was not probed.
+    their default; `elsewhere`, the folders that hold other weights of the key. Rows of one cell differ only
+    in seed, K, sampler and recipe. What a probe measured of the model: `anatomy leak` and so on, NaN where
+    it was not probed.
     """
     rows = [
         _row(name, evaluation)
@@ -161,8 +161,8 @@ def _one_training_each(rows: pd.DataFrame) -> pd.DataFrame:
     decodings = rows.groupby(["training_key", "weights"], sort=False)["evaluation_key"].nunique()
     most = decodings.groupby(level=0).idxmax().str[1]
     kept = rows["weights"] == rows["training_key"].map(most)
-    others = rows[~kept].groupby("training_key")["folder"].agg(lambda folders: ", ".join(folders.unique()))
-    elsewhere = rows["training_key"].map(lambda key: others.get(key, ""))
+    others = rows[~kept].groupby("training_key")["folder"].agg(lambda folders: tuple(folders.unique()))
+    elsewhere = rows["training_key"].map(lambda key: others.get(key, ()))
     return rows.assign(elsewhere=elsewhere)[kept]
 
 

@@ -59,8 +59,8 @@ def headline_frame(named: Sequence[Named]) -> pd.DataFrame:
     - `test` and `held_against`: a difference is to lie above that, and so is what is not to be worse; what is
       to be equivalent, within +- that
     - `seeds`; `difference`; `low`, `high`, its interval at `confidence`; `interval`, what that speaks of
-    - `p`, of what speaks against the side on which the estimate lies: two-sided for a difference, else
-      one-sided; `p_holm`, adjusted over the table; `verdict`, by that
+    - `p` (down to 1e-7), of what speaks against the side on which the estimate lies: two-sided for a
+      difference, else one-sided; `p_holm`, adjusted over the table; `verdict`, by that
     """
     return pd.DataFrame([_row(each) for each in named])
 
@@ -94,7 +94,7 @@ def headline_table(named: Sequence[Named]) -> TableView:
             each.claim,
             each.effect.title,
             _test(each.effect),
-            difference(each.effect.of, "", each.effect.confidence, full=True),
+            difference(each.effect.of, confidence=each.effect.confidence),
             shown_p(each.effect.p),
             shown_p(each.effect.adjusted),
             each.effect.verdict,
@@ -104,18 +104,19 @@ def headline_table(named: Sequence[Named]) -> TableView:
     return TableView(
         "Contrasts that were named before the run",
         [
-            "in the preset",
+            "named as",
             "claim",
             "contrast",
             "it is to be",
-            "difference, points",
+            "difference [95 %]",
             "p",
             "p, Holm",
             "verdict",
         ],
         rows,
         4,
-        "Velocity in one draw, if not said otherwise. p: of what speaks against the side on which the "
+        "Velocity in one draw, if not said otherwise. Intervals are for new seeds and new examples, where "
+        "outcomes are stored by example. p: of what speaks against the side on which the "
         "estimate lies, two-sided for a difference, else one-sided (of equivalence the larger of two). "
         f"Adjusted by Holm's method over the {len(rows)} tests here; verdicts are by that, at 5 %.",
     )

@@ -74,7 +74,9 @@ def conclude(
     if lacking and verdict == "agree":
         verdict = "undecided"
     if without := unique([reason for each in effects for reason in each.of.without]):
-        evidence += f". Without {listed(without)}"
+        evidence += f". Left out: {'; '.join(without)}"
+    if elsewhere := unique([folder for each in effects for folder in each.of.elsewhere]):
+        evidence += f". Cells of the same record in {listed(elsewhere)} have other weights, and do not count"
     scores = of or [values for each in effects for values in (each.of.first, each.of.second)]
     if max(values.mean() for values in scores) < LEARNED:
         verdict = "undecided" if verdict in ("agree", "disagree") else verdict
@@ -98,8 +100,8 @@ def decided_together(judgement: Judgement, named: Sequence[Effect], places: Sequ
     return replace(
         judgement,
         verdict=verdict,
-        evidence=f"{judgement.evidence} Decided by {listed([each.title for each in named])}: named before "
-        f"the run, at 5 % by Holm's method over the {named[0].tests} tests of this folder.",
+        evidence=f"{judgement.evidence} Decided by what was named of it before the run, at 5 % by Holm's "
+        f"method over the {named[0].tests} tests of this folder.",
         effects=effects,
         needed=_needed([each for each in effects if each.verdict != "agree"]) if is_open else "",
     )

@@ -214,7 +214,7 @@ def test_a_schedule_that_some_seed_lacks_is_left_out(grid):
     grid.add("uniform", {1: 0.5}).add("shift:4", {1: 0.9}).add("shift:8", {1: 0.1}, seeds=[0])
     judgement = grid.judge("1a")
     assert judgement.verdict == "agree" and "In one step shift:4 is right on" in judgement.evidence
-    assert judgement.evidence.endswith(". Without shift:8, which has 1 of 3 seeds.")
+    assert judgement.evidence.endswith(". Left out: shift:8, which has 1 of 3 seeds.")
 
 
 def test_options_that_a_claim_does_not_name_are_at_their_default(grid):
@@ -261,9 +261,9 @@ def test_of_two_trainings_of_one_key_the_one_of_most_decodings_counts_and_the_ot
     newer = Folder().add("uniform", {1: 0.7, 10: 0.7}, weights="b")
     judgement = judgement_of("1a", {"older": older, "newer": newer})
     assert "uniform on 70." in judgement.evidence and judgement.folders == ("older", "newer")
-    assert "Without cells of the same record in older, of other weights" in judgement.evidence
+    assert "Cells of the same record in older have other weights, and do not count" in judgement.evidence
     same = Folder().add("uniform", {1: 0.7, 10: 0.7}, weights="a")
-    assert "weights" not in judgement_of("1a", {"older": older, "same": same}).evidence
+    assert "other weights" not in judgement_of("1a", {"older": older, "same": same}).evidence
 
 
 @pytest.mark.parametrize(

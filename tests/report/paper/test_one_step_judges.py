@@ -116,7 +116,7 @@ def test_half_a_claim_says_which_schedule_has_fewer_seeds(wave):
     leak = {name: 0.001 if name[0] == "data" else 0.1 for name in names}
     judgement = judgement_of("10", {"wave": wave}, anatomies=probed(wave, leak, dict.fromkeys(names, 0.01)))
     assert "mean over uniform." in judgement.evidence
-    assert "Without shift:4, which has 2 of 3 seeds" in judgement.evidence
+    assert "Left out: shift:4, which has 2 of 3 seeds" in judgement.evidence
 
 
 def test_a_schedule_with_fewer_seeds_is_not_part_of_the_mean(wave):
@@ -125,7 +125,7 @@ def test_a_schedule_with_fewer_seeds_is_not_part_of_the_mean(wave):
     add(wave, "shift:4", {1: 0.1}, seeds=[0], draws=8)
     judgement = judgement_of("11", {"wave": wave})
     assert judgement.verdict == "agree" and "under shift:4" not in judgement.evidence
-    assert judgement.evidence.endswith(". Without shift:4, which has 1 of 3 seeds.")
+    assert judgement.evidence.endswith(". Left out: shift:4, which has 1 of 3 seeds.")
 
 
 @pytest.mark.parametrize(("remedy", "verdict"), [(0.5, "agree"), (0.95, "disagree"), (0.87, "undecided")])
@@ -170,7 +170,7 @@ def test_decodings_that_some_seed_lacks_are_no_choice_and_are_counted(wave):
     add(add(wave, "uniform", {1: 0.9, 10: 0.9}), "shift:8", {1: 0.8, 10: 0.8})
     add(wave, "shift:4", {1: 1.0, 10: 1.0}, seeds=[0])
     judgement = judgement_of("13a", {"wave": wave})
-    assert "Without 2 decodings that some seed lacks" in judgement.evidence
+    assert "Left out: 2 decodings that some seed lacks" in judgement.evidence
 
 
 def test_one_model_alone_is_no_choice(wave):

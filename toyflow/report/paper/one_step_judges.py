@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from toyflow.report.contrasts import ByExample, Contrast, contrast
+from toyflow.report.contrasts import ByExample, Contrast, contrast, origin
 from toyflow.report.effects import Effect, Kind, listed, percent
-from toyflow.report.evidence import ANY, VALIDATION, Data, unique
+from toyflow.report.evidence import ANY, VALIDATION, Data
 from toyflow.report.judgement import Judgement, conclude
 from toyflow.report.paper.chosen import MODEL, Chosen, best_decoding, best_of_both
 
@@ -250,9 +250,10 @@ def _mean(contrasts: dict[str, Contrast]) -> Contrast:
         pd.concat([getattr(of, part) for of in contrasts.values()], axis=1).mean(axis=1)
         for part in ("first", "second")
     )
-    folders = unique([folder for of in contrasts.values() for folder in of.folders])
-    without = unique([reason for of in contrasts.values() for reason in of.without])
-    return Contrast(first, second, folders, tuple(contrasts), without, partial(_mean_by_example, contrasts))
+    of_all = origin(list(contrasts.values()))
+    return Contrast(
+        first, second, schedules=tuple(contrasts), read=partial(_mean_by_example, contrasts), **of_all
+    )
 
 
 def _mean_by_example(contrasts: Mapping[str, Contrast]) -> ByExample | None:
