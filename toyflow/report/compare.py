@@ -177,6 +177,7 @@ def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
     test = stats.seed_test(one, two, measure.margin, paired=bool(common)) if several else None
     same_models = bool(common) and a.keys(common) == b.keys(common)
     models = _mcnemar(a, b, common, measure.metric) if same_models or test is None else {}
+    alone = next((model.p_value for model in models.values()), None)
     return Pair(
         *_names(a, b),
         seeds=seeds,
@@ -186,7 +187,7 @@ def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
         models=models,
         pooled=_pooled(a, b, measure, models) if several and test is None else None,
         crossed=_crossed(a, b, common, measure.metric) if len(common) > 1 else None,
-        p_value=test.p_value if test else 1.0 if several else _only(models),
+        p_value=test.p_value if test else 1.0 if several else alone,
         equivalence_p=test.equivalence_p if test else 1.0 if several else None,
         confounded=_confounded(a, b),
     )
@@ -202,10 +203,6 @@ def _crossed(
     outcomes = all(np.isin(each, (0, 1)).all() for each in (one, two))
     within = (-1.0, 1.0) if outcomes else None
     return stats.crossed(one - two, 0.95, within), stats.crossed(one - two, 0.90, within)
-
-
-def _only(models: Mapping[int, stats.PairedTest]) -> float | None:
-    return next((model.p_value for model in models.values()), None)
 
 
 def _pooled(
