@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
 
 from toyflow.api.command_options import FIRST_ITERATIONS, trial_options
 from toyflow.api.demonstrations import first_demonstrations
+from toyflow.api.plan_kind import PlanKind, replan_taken_over
 from toyflow.api.sweeping import print_tables
 from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError, unknown
@@ -20,25 +20,23 @@ from toyflow.machine import check_device_name, choose_device, cores, free_memory
 from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
 from toyflow.robot.data.training_part import Demonstrations
-from toyflow.robot.interface import Interface
-from toyflow.robot.lerobot.imported import can_act_in, can_average
-from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
+from toyflow.robot.policy.checkpoint import find_checkpoint
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy_opening import find_policy
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask, Waivers
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.trial_options import WHOLE_HORIZON, TrialOptions
+from toyflow.robot.simulation.trial_options import AUTO, ENVIRONMENT, WHOLE_HORIZON, TrialOptions
 from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
-from toyflow.sweep.decodings import Decodable, Decodings
+from toyflow.sweep.decodings import Decodings
 from toyflow.sweep.events import Incomplete
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
-from toyflow.sweep.plan import Cell, objective_of, plan_sweep
+from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training.process_group import check_split
 
@@ -146,14 +144,15 @@ def evaluate_checkpoint(
     simulators: int | None = None,
     videos: int = 0,
     rename: str | None = None,
+    remote: RemoteOptions = RemoteOptions(),  # noqa: B008, which is frozen
     out: Path,
     cluster: Cluster | None = None,
 ) -> None:
     """Evaluate a policy in closed loop, and print how it did. Finished episodes are kept.
 
     Args:
-        checkpoint: a policy's folder, OUT/cells/KEY; or a LeRobot policy, a folder or a name on the hub,
-            which becomes a cell of `out` first.
+        checkpoint: a policy's folder, OUT/cells/KEY; or a LeRobot policy, a folder or a name on the hub, or
+            servers' addresses (see `parse_addresses`), which becomes a cell of `out` first.
         console: where progress and tables are printed.
         trials: what it is evaluated on.
         steps: numbers of denoising steps K, such as 1,2,10 or 1-4.
@@ -166,6 +165,7 @@ def evaluate_checkpoint(
         simulators: processes that simulate; None for one per processor.
         videos: episodes to film, of each task and decoding.
         rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=SIMULATOR_CAMERA, ...; None for none.
+        remote: how servers are asked.
         cluster: where simulators run; None for this machine.
 
     Raises:
@@ -181,11 +181,18 @@ def evaluate_checkpoint(
     asked = SweepOptions().updated(
         {"steps": steps, "samplers": sampler, "draws": draws, "grid": grid}, "flags"
     )
-    training = find_policy(checkpoint, rename, out)
+    place = ENVIRONMENT if trials.environment == AUTO else trials.environment
+    simulated = load_environment(place).interface if is_remote(checkpoint) else None
+    with (
+        console.status("asking the server; its first plan may take a minute") if simulated else nullcontext()
+    ):
+        training = find_policy(checkpoint, rename, out, remote, simulated)
     out = training.folder.parent.parent
-    kind = _plan_kind(training)
+    kind = PlanKind.of(training)
     if trials.replan == WHOLE_HORIZON:
         trials = replace(trials, replan=str(kind.replan))
+        if taken_over := replan_taken_over(training, kind):
+            console.print(f"[yellow]{escape(taken_over)}[/]")
     asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), kind.horizon)
     if asked_for is None:
         raise UsageError(
@@ -216,32 +223,6 @@ def evaluate_checkpoint(
         cluster=cluster,
     )  # fmt: skip
     _run(cell, runner, str(out), console)
-
-
-class _PlanKind(NamedTuple):
-    """What a policy's plans are like."""
-
-    interface: Interface
-    horizon: int
-    replan: int
-    """Actions executed before the next plan, unless asked otherwise."""
-    decodable: Decodable
-
-
-def _plan_kind(training: StoredTraining) -> _PlanKind:
-    imported = training.details.get("imported")
-    if imported and "policy" not in training.details:
-        interface = Interface.from_dict(imported["interface"])
-        decodable = Decodable(
-            imported["type"],
-            partial(can_act_in, imported),
-            uses_sampler=False,
-            uses_grid=False,
-            uses_noise=can_average(imported),
-        )
-        return _PlanKind(interface, imported["horizon"], imported["replan"], decodable)
-    spec, objective = spec_of(training), objective_of(training.record)
-    return _PlanKind(spec.interface, spec.horizon, spec.horizon, Decodable.by(objective))
 
 
 def evaluation_cluster(

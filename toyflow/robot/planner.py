@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32
 
-from toyflow.errors import UsageError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency
 
 if TYPE_CHECKING:  # it loads torch, which the processes of simulators do without
     from toyflow.flow import Decoding
+
+
+class PlanLost(ToyflowError):
+    """There is no plan this time, through no fault of the observation: a server was lost, was silent for too
+    long or answered with something else. The caller may ask again; in one line."""
 
 
 class Planner(ABC):
@@ -31,7 +36,8 @@ class Planner(ABC):
         - An observation that lacks a camera or has a state of another length raises UsageError in one line.
         - It is called from one thread at a time.
 
-    Subclasses: `FlowPlanner` for toyflow's policies, `LeRobotPlanner` for LeRobot's.
+    Subclasses: `FlowPlanner` for toyflow's policies, `LeRobotPlanner` for LeRobot's, `RemotePlanner` for
+    policies behind a server, which alone may raise `PlanLost`.
 
     Attributes:
         decoding: steps, sampler, grid and draws; set by `set_decoding`.
@@ -41,7 +47,10 @@ class Planner(ABC):
         replan: actions of a chunk to execute before the next plan, unless the user chooses another number.
         history: number of observations that it reads, the present one included; see `Observation.before`.
         model_calls: calls of the network for one plan; draws share a call.
-        stage_seconds: seconds by stage, summed over all plans: `condition` and `decoding`, or one of them.
+        stage_seconds: seconds by stage, summed over all plans: `condition` and `decoding`, or one of them;
+            `network` for a policy behind a server.
+        lives: how often what plans was lost and had to begin anew, as a server that is restarted. An
+            evaluation starts an episode again rather than mix the plans of two lives.
 
     >>> from toyflow.flow import Decoding
     >>> from toyflow.robot.latency import Times
@@ -69,6 +78,7 @@ class Planner(ABC):
     history: int = 1
     model_calls: int
     stage_seconds: defaultdict[str, float]
+    lives: int = 0
 
     @property
     def takes_noise(self) -> bool:

@@ -33,12 +33,11 @@ from toyflow.robot.runtime.serving.access import SCHEME, is_allowed
 from toyflow.robot.runtime.serving.batching import Batcher
 from toyflow.robot.runtime.serving.faults import Fault, FrameFault
 from toyflow.robot.runtime.serving.metrics import CONTENT_TYPE, Metrics
-from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
+from toyflow.robot.runtime.serving.observations import (
+    ObservationReader,
+)
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.session import Session
-from toyflow.sweep.methods import VELOCITY
-from toyflow.sweep.stored import StoredTraining
-from toyflow.version import __version__
 
 log = logging.getLogger(__name__)
 _quiet = logging.getLogger(f"{__name__}.websockets")  # else a traceback for every client that breaks off
@@ -75,37 +74,6 @@ class ServerOptions:
     message_bytes: int = 16 << 20
     connections: int = 16
     batch: int = 8
-
-
-def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> dict[str, Any]:
-    """The first frame of a connection: what the policy is, sees and answers."""
-    interface = planner.interface
-    return {
-        "server": f"toyflow {__version__}",
-        "policy": training.record.key,
-        "law": training.record.label,
-        "prediction": training.record.prediction or VELOCITY,
-        "steps": planner.decoding.steps,
-        "sampler": planner.decoding.sampler,
-        "grid": planner.decoding.grid,
-        "draws": planner.decoding.draws,
-        "action_horizon": planner.horizon,
-        "action_dim": interface.action_dim,
-        "state_dim": interface.state_dim,
-        "fps": interface.fps,
-        "image_size": planner.image_size,
-        "keys": keys.as_dict(),
-    }
-
-
-def serving_warnings(planner: Planner) -> list[str]:
-    """What a client should know about this policy, one line each."""
-    if planner.history == 1:
-        return []
-    return [
-        f"This policy reads {planner.history} observations: the earlier ones are those of the previous "
-        "requests of the same connection, so a client should ask at every control step."
-    ]
 
 
 class PolicyServer:
@@ -267,7 +235,7 @@ class PolicyServer:
                 raise FrameFault("observations come as binary frames of msgpack, not as text.")
             request = self._reader.read(unpack(frame))
             read = time.perf_counter()
-            planned = await self._batcher.plan(*session.plan_inputs(request))
+            planned = await self._batcher.plan(*session.plan_inputs(request), request.steps)
         except Fault as fault:
             self.metrics.refused(fault.kind)
             await self._send(connection, " ".join(str(fault).split()))
