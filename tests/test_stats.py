@@ -32,6 +32,7 @@ from toyflow.stats import (
     t_test_power,
     unpaired_difference,
     upper_deviation,
+    variances_of_mean,
     wilson,
 )
 
@@ -225,6 +226,16 @@ def test_differences_over_seeds_are_students_t_or_the_resolution():
     assert resolved.method == RESOLUTION
 
 
+def test_a_difference_of_proportions_has_an_interval_within_its_bounds():
+    all_of, none_of = np.ones(5, bool), np.zeros(5, bool)
+    most = np.array([True, True, True, True, False])
+    for right in ([all_of] * 3, [all_of, most]):
+        over = difference_over_seeds([paired_proportions(each, none_of) for each in right])
+        under = difference_over_seeds([paired_proportions(none_of, each) for each in right])
+        assert over.low < over.estimate <= over.high == 1.0
+        assert (under.low, under.high) == (-1.0, pytest.approx(-over.low))
+
+
 @given(st.lists(st.integers(0, 60), min_size=2, max_size=6), st.integers(2, 4))
 def test_more_spread_never_narrows_the_interval_of_a_difference(firsts, factor):
     def width(wins: list[int]) -> float:
@@ -353,11 +364,27 @@ def test_holm_by_hand():
     assert holm([0.03]) == [0.03] and holm([]) == []
 
 
+def test_holm_counts_a_test_that_could_not_be_made():
+    assert holm([0.01, None, 0.02]) == [pytest.approx(0.03), None, pytest.approx(0.04)]
+    assert holm([float("nan")]) == [None] == holm([None])
+
+
+def test_the_variances_of_a_mean_are_those_of_its_parts():
+    """Seeds alone, examples alone, and neither."""
+    by_seed, by_example = np.array([[0.0], [1.0], [2.0]]), np.array([[0.0, 1.0, 5.0, 6.0]])
+    parts = variances_of_mean(by_seed + by_example)
+    assert parts.seeds == (pytest.approx(1 / 3), 2) and parts.cells == (pytest.approx(0), 6)
+    assert parts.examples == (pytest.approx(np.var([0, 1, 5, 6], ddof=1) / 4), 3)
+    rest = np.random.default_rng(0).normal(size=(200, 300))
+    noise = variances_of_mean(rest)
+    assert [part.value for part in noise] == pytest.approx([1 / 60_000] * 3, rel=0.3)
+
+
 def test_holm_keeps_false_alarms_in_the_family_rare():
     rng = np.random.default_rng(0)
-    assert np.mean([min(holm(rng.random(6).tolist())) < 0.05 for _ in range(2000)]) == pytest.approx(
-        0.05, abs=0.015
-    )
+    assert np.mean(
+        [min(p or 0.0 for p in holm(rng.random(6).tolist())) < 0.05 for _ in range(2000)]
+    ) == pytest.approx(0.05, abs=0.015)
 
 
 @pytest.mark.parametrize("effect, seeds", [(0.2, 199), (0.5, 34), (0.8, 15)])

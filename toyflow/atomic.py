@@ -58,11 +58,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """A temporary folder to fill; on success it gets a manifest of checksums and is renamed to `path`.
 
-    If another process has made `path` meanwhile, that one stays and this one is dropped.
+    If another process has made `path` meanwhile, that one stays and this one is dropped. With `replace`, a
+    folder that lies at `path` gives way, once all of this one is on disk.
     """
+    replaced = path.with_name(f".{path.name}.replaced")
     with _named(path):
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
@@ -76,13 +78,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.chmod(_PERMISSIONS)
             for folder in [p for p in temporary.rglob("*") if p.is_dir()] + [temporary]:
                 _flush(folder)
+            if replace:
+                remove_stale([replaced])
+                path.rename(replaced)
             try:
                 temporary.rename(path)
             except OSError:
-                if not path.is_dir():
+                if replace:
+                    replaced.rename(path)
+                if replace or not path.is_dir():
                     raise
             else:
                 _flush(path.parent)
+                remove_stale([replaced] if replace else [])
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

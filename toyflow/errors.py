@@ -18,6 +18,23 @@ class UsageError(ToyflowError):
     exit_code = 2
 
 
+class MissingInputError(UsageError):
+    """Something that has to be made first is not there.
+
+    Args:
+        message: what is missing.
+        hint: what makes it; `hinted` says something better where it is known.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(f"{message} {hint}")
+        self._message = message
+
+    def hinted(self, hint: str) -> MissingInputError:
+        """The same with another hint."""
+        return MissingInputError(self._message, hint)
+
+
 def first_line(error: BaseException) -> str:
     """First line of the message of another library's error; the name of its type if it has no message."""
     said = str(error).strip().splitlines()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 MARKS = "†‡§¶"
+MOST_REASONS = 3
+"""Most reasons of one kind that are listed."""
 
 
 class Footnotes:

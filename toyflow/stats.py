@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy  # whose parts load when they are first used
@@ -293,18 +293,13 @@ def crossed(
     seeds, examples = values.shape
     if min(seeds, examples) < 2:
         raise ValueError("an interval over seeds and examples needs two or more of each")
-    mean, by_seed, by_example = float(values.mean()), values.mean(1), values.mean(0)
-    rest = values - by_seed[:, None] - by_example + mean
-    of_seeds = float(by_seed.var(ddof=1)) / seeds, seeds - 1.0
-    of_examples = float(by_example.var(ddof=1)) / examples, examples - 1.0
-    freedom = of_seeds[1] * of_examples[1]
-    of_cells = float(np.square(rest).sum()) / freedom / (seeds * examples), freedom
-    halves = [_half_width(*of_seeds, confidence), _half_width(*of_examples, confidence)]
-    variance = of_seeds[0] + of_examples[0] - of_cells[0]
-    if variance > max(of_seeds[0], of_examples[0]):  # else the rest explains all of one of the two
-        approximate = variance**2 / sum(
-            part**2 / degrees for part, degrees in (of_seeds, of_examples, of_cells)
-        )
+    mean, parts = float(values.mean()), variances_of_mean(values)
+    halves = [_half_width(*parts.seeds, confidence), _half_width(*parts.examples, confidence)]
+    variance = parts.seeds.value + parts.examples.value - parts.cells.value
+    if variance > max(
+        parts.seeds.value, parts.examples.value
+    ):  # else the rest explains all of one of the two
+        approximate = variance**2 / sum(part.value**2 / part.freedom for part in parts)
         halves.append(_half_width(variance, approximate, confidence))
     half = max(halves)
     if within is None:
@@ -313,6 +308,45 @@ def crossed(
     resolution = most * wilson(0, examples, confidence).high
     half, method = max((half, CROSSED), (resolution, CROSSED_RESOLUTION))
     return Interval(mean, max(least, mean - half), min(most, mean + half), method)
+
+
+class Variance(NamedTuple):
+    """An estimated variance, with its degrees of freedom."""
+
+    value: float
+    freedom: float
+
+
+class CrossedVariances(NamedTuple):
+    """The variances of a mean over seeds and examples of which that of `crossed` is made."""
+
+    seeds: Variance
+    """Of an interval over seeds alone: `cells` is part of it."""
+    examples: Variance
+    """Of one over examples alone: `cells` is part of it, too. Without `cells` it is what stays however many
+    seeds there are."""
+    cells: Variance
+    """Of the rest, by which seeds differ in their examples."""
+
+
+def variances_of_mean(values: Float[np.ndarray, "seeds examples"]) -> CrossedVariances:
+    """V_seeds, V_examples and V_cells of `crossed`, from two or more seeds and examples.
+
+    Example: the seeds agree.
+        >>> import numpy as np
+        >>> from toyflow import stats
+        >>> stats.variances_of_mean(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])).seeds
+        Variance(value=0.0, freedom=1.0)
+    """
+    seeds, examples = values.shape
+    by_seed, by_example = values.mean(1), values.mean(0)
+    rest = values - by_seed[:, None] - by_example + values.mean()
+    freedom = (seeds - 1.0) * (examples - 1.0)
+    return CrossedVariances(
+        Variance(float(by_seed.var(ddof=1)) / seeds, seeds - 1.0),
+        Variance(float(by_example.var(ddof=1)) / examples, examples - 1.0),
+        Variance(float(np.square(rest).sum()) / freedom / (seeds * examples), freedom),
+    )
 
 
 def _half_width(variance: float, freedom: float, confidence: float) -> float:
@@ -345,9 +379,10 @@ def paired_proportions(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n
 def difference_over_seeds(tests: Sequence[PairedTest], confidence: float = 0.90) -> Interval:
     """Mean over seeds of first - second, from one `PairedTest` per seed, two or more: Student's t over seeds,
     or the test set's resolution where that is wider, as in `proportion_over_seeds`. Between two methods that
-    score 0 or 1 at all seeds, that is Newcombe's interval of all examples."""
+    score 0 or 1 at all seeds, that is Newcombe's interval of all examples. It stays within [-1, 1]."""
     student = over_seeds([test.difference.estimate for test in tests], confidence)
-    return _resolved(student, sum(test.examples for test in tests), confidence)
+    found = _resolved(student, sum(test.examples for test in tests), confidence)
+    return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
 
 
 def pooled_difference(tests: Sequence[PairedTest], confidence: float = 0.90) -> Interval:
@@ -419,14 +454,22 @@ def _standardised(effect: float, n: int, confidence: float = 0.95) -> Interval:
     return Interval(effect, low, high)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted by Holm's step-down method (1979), in the given order."""
-    p = np.asarray(p_values, float)
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """P-values adjusted by Holm's step-down method (1979), in the given order. None or NaN, where there was
+    nothing to test by, becomes None, and counts as a test that shows nothing (p = 1).
+
+    Example: of three tests.
+        >>> from toyflow import stats
+        >>> stats.holm([0.01, None, 0.02])
+        [0.03, None, 0.04]
+    """
+    given = np.asarray(p_values, float)
+    p = np.nan_to_num(given, nan=1.0)
     order = np.argsort(p)
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted.tolist()
+    return [None if lacking else p for p, lacking in zip(adjusted.tolist(), np.isnan(given), strict=True)]
 
 
 def equivalence_p(interval: Callable[[float], Interval], margin: float) -> float:

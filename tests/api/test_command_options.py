@@ -2,8 +2,8 @@
 
 import pytest
 
-from toyflow.api.command_options import recommend_options, sweep_options, trial_options
-from toyflow.errors import UsageError
+from toyflow.api.command_options import preset_hints, recommend_options, sweep_options, trial_options
+from toyflow.errors import MissingInputError, UsageError
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.sweep.presets import load_preset
 
@@ -20,6 +20,22 @@ def test_quick_needs_a_preset():
         sweep_options({}, quick=True)
     quick = load_preset("dial", quick=True)
     assert sweep_options({}, preset="dial", quick=True).seeds == sweep_options(quick).seeds
+
+
+def test_what_a_preset_needs_first_is_said_in_its_own_words():
+    """The error alone would make demonstrations of another robot."""
+
+    def missing(preset):
+        with pytest.raises(UsageError) as caught, preset_hints(preset):
+            raise MissingInputError("data/demos does not exist.", "Make one: toyflow robot-demos")
+        return str(caught.value)
+
+    said = missing("one-step-two-arms")
+    assert said.startswith("data/demos does not exist. What comes first, by the preset's header: `pip")
+    assert "toyflow robot-demos --environment aloha-state --suite transfer_cube" in said
+    assert "\n" not in said and "Make one" not in said
+    for without in ("finding-1", None, "no-such.toml"):
+        assert missing(without) == "data/demos does not exist. Make one: toyflow robot-demos"
 
 
 def test_each_setting_of_recommend_has_a_folder_unless_one_is_named():

@@ -7,8 +7,9 @@ import torch
 
 from toyflow import stats
 from toyflow.atomic import DamagedError
-from toyflow.report.evidence import Contrast, contrast, tidy
-from toyflow.report.judgement import decide, difference
+from toyflow.report.contrasts import contrast
+from toyflow.report.effects import difference
+from toyflow.report.evidence import tidy
 from toyflow.report.results import load_results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
@@ -98,30 +99,3 @@ def test_altered_outcomes_are_refused(rows):
     file.write_text(file.read_text().replace("1.0,", "0.0,", 1))
     with pytest.raises(DamagedError, match="checksum"):
         assert over is not None and over.crossed()
-
-
-def made(differences, within=(-1.0, 1.0)) -> Contrast:
-    """A contrast of these differences by seed and example."""
-    from toyflow.report.evidence import ByExample
-
-    table = pd.DataFrame(differences)
-    means = table.mean(axis=1)
-    return Contrast(means, 0 * means, (), read=lambda: ByExample(table, within))
-
-
-def test_a_verdict_is_for_new_examples_too():
-    """Every seed gains the same four of fifty examples: certain on this test set, not on another one."""
-    four = np.zeros((12, 50))
-    four[:, :4] = 1
-    four[0, 4] = 1  # so that seeds have a spread
-    over = made(four)
-    assert over.interval().low > 0.07 and decide([over], 0.0) == "agree"
-    assert decide([over], 0.03) == "undecided"
-    assert difference(over, confidence=0.90).startswith("+8.2 points [90 %: +")
-
-
-def test_seeds_that_agree_on_every_example_are_judged_by_the_examples():
-    """Both methods are right on all examples at all seeds: equivalent as far as the test set resolves."""
-    alike = made(np.zeros((3, 500)))
-    assert not alike.has_spread and decide([alike], -0.02, equivalence=True) == "agree"
-    assert decide([made(np.zeros((3, 50)))], -0.02, equivalence=True) == "undecided"

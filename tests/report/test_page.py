@@ -234,6 +234,18 @@ def test_predictions_grids_and_draws_are_told_where_one_is_not_the_default(tmp_p
     assert averaged[table.columns.index("NFE")] == "1"
 
 
+def test_a_headline_folder_has_a_table_of_its_contrasts_on_the_page_and_on_disk(tmp_path):
+    written = write_pages(fill(tmp_path / "headline-grid"), PAPER)
+    table = tmp_path / "headline-grid" / "tables" / "headline_contrasts.csv"
+    assert written == [table, *(tmp_path / "headline-grid" / f"report.{kind}" for kind in ("html", "md"))]
+    contrasts = pd.read_csv(table)
+    assert contrasts["claim"].tolist() == ["1a", "1b", "1c", "1d", "13a", "13a"]
+    assert (contrasts["p_holm"] >= contrasts["p"]).all()
+    for path in written[1:]:
+        text = path.read_text()
+        assert "Contrasts that were named before the run" in text and "over the 6 tests here" in text
+
+
 def test_markdown_links_only_to_figures_that_exist(written):
     out, _, markdown = written
     links = re.findall(r"!\[[^\n]*\]\(([^)]*)\)", markdown)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from report.paper.test_findings import Made
 
 import toyflow
 from toyflow.atomic import DamagedError, write_sealed
@@ -17,13 +18,13 @@ from toyflow.report.evidence import ANY, Data, Testbed, defaults_of, tidy
 from toyflow.report.results import Results, load_results, variants
 from toyflow.report.style import in_lines
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation
 
 
 def stored(task: str = "robot", **data: str) -> StoredEvaluation:
     record = TrainingRecord(task, {}, "flow", "uniform", "stratified", 0, {}, data=data)
     details = {"metrics": {"valid": 0.5}, "model_calls": 1}
-    training = StoredTraining(Path(), record, {}, {})
+    training = Made(Path(), record, {}, {})
     return StoredEvaluation(Path(), training, EvaluationRecord("euler", 1), details)
 
 

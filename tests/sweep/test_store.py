@@ -1,9 +1,12 @@
+import errno
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+from toyflow import atomic
 from toyflow.atomic import SEAL, DamagedError
 from toyflow.errors import UsageError
 from toyflow.stats import wilson
@@ -58,6 +61,31 @@ def test_a_decoding_with_errors_is_read_and_made_again(store):
     assert store.has_evaluation(TRAINING, two)
     _, stored = store.evaluations(store.training(TRAINING.key))
     assert stored.errors == 0 and {path.name for path in stored.folder.parent.iterdir()} == {ONE.key, two.key}
+
+
+@pytest.mark.parametrize("failing", ["_flush", "rename"])
+def test_a_decoding_with_errors_stays_where_the_next_one_cannot_be_written(store, monkeypatch, failing):
+    two = EvaluationRecord("euler", 2)
+    store.write_evaluation(TRAINING, two, with_errors(1, episodes=3), ENVIRONMENT)
+    path = store.evaluation_folder(TRAINING, two)
+    rename = Path.rename
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def cannot_be_named(self, target):
+        return full() if target == path and "replaced" not in self.name else rename(self, target)
+
+    with monkeypatch.context() as patch:
+        if failing == "rename":
+            patch.setattr(Path, "rename", cannot_be_named)
+        else:
+            patch.setattr(atomic, "_flush", full)
+        with pytest.raises(OSError, match="No space left"):
+            store.write_evaluation(TRAINING, two, with_errors(0, episodes=3), ENVIRONMENT)
+    _, stored = store.evaluations(store.training(TRAINING.key))
+    assert stored.errors == 1 and len(stored.outcomes()) == 2
+    assert {path.name for path in stored.folder.parent.iterdir()} == {ONE.key, two.key}
 
 
 def test_errors_that_older_results_count_as_not_solved_are_left_out(store):

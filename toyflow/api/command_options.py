@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from toyflow.errors import UsageError
+from toyflow.errors import MissingInputError, UsageError
 from toyflow.robot.simulation.trial_options import TrialOptions
-from toyflow.sweep.presets import load_preset
+from toyflow.sweep.presets import available_presets, load_preset, notes
 from toyflow.sweep.sweep_options import SweepOptions
 
 RECOMMEND = SweepOptions(seeds=(100,), out="results/recommend")
@@ -51,6 +53,23 @@ def sweep_options(flags: Mapping[str, Any], preset: str | None = None, quick: bo
     if preset is not None:
         options = options.updated(load_preset(preset, quick), f"preset {preset}")
     return options.updated(flags, "flags")
+
+
+@contextmanager
+def preset_hints(preset: str | None) -> Iterator[None]:
+    """Let an error about something that has to be made before tell what the preset's header says of it.
+
+    Raises:
+        MissingInputError: with the preset's `First:` as its hint, if it has one.
+    """
+    try:
+        yield
+    except MissingInputError as error:
+        path = available_presets().get(preset or "") or Path(preset or "")
+        first = notes(path).first if path.is_file() else ""
+        if not first:
+            raise
+        raise error.hinted(f"What comes first, by the preset's header: {first}") from None
 
 
 def recommend_options(flags: Mapping[str, Any]) -> SweepOptions:

@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from toyflow.api.command_options import RECOMMEND, RECOMMEND_FRACTION, recommend_options, sweep_options
+from toyflow.api.command_options import (
+    RECOMMEND,
+    RECOMMEND_FRACTION,
+    preset_hints,
+    recommend_options,
+    sweep_options,
+)
 from toyflow.cli.options import DEFAULTS, examples, shown
 from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.sweep.sweep_options import DEFAULT_SCHEDULES
@@ -221,7 +227,8 @@ def add_commands(app: typer.Typer) -> None:
         check_torch()
         from toyflow.api.sweeping import run_sweep  # imports torch
 
-        run_sweep(options, console, dry_run)
+        with preset_hints(preset):
+            run_sweep(options, console, dry_run)
 
     @app.command(
         epilog=examples(

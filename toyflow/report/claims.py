@@ -10,15 +10,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from toyflow.report.evidence import VALIDATION, Data, Testbed, defaults_of, is_current, tidy
+from toyflow.report.headline import Named, decided_by_headline, is_headline, tested_together
 from toyflow.report.judgement import Judgement
 from toyflow.report.page_tables import TableView
 from toyflow.report.results import Results
 
+Headlines = Mapping[str, Sequence[Named]]
+"""By headline folder its contrasts, tested together."""
 Part = Literal["enough", "remedies", "paper"]
 """Where a report tells a claim: when one step is enough, what to do where it is not, what the paper says."""
-
-HEADLINE = "headline"
-"""How the folder's name begins whose contrasts were named, and whose seeds were drawn, before it was run."""
 
 
 @dataclass(frozen=True)
@@ -66,38 +66,72 @@ class Paper:
     """A row per number of the paper that these results have one beside; empty where there is none."""
     tables: Callable[[Results], Sequence[TableView]]
     """Tables of these numbers for a page."""
+    named: Callable[[Data], Sequence[Named]]
+    """The contrasts that headline folders were run for, as far as these results have them."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What results say of a paper."""
+
+    claims: Sequence[tuple[Claim, Judgement]]
+    """Every claim on each of its testbeds."""
+    headlines: Headlines
 
 
 def judge_all(
-    claims: Sequence[Claim],
+    paper: Paper,
     folders: Mapping[str, Results],
     anatomies: Mapping[str, pd.DataFrame] | None = None,
-) -> list[tuple[Claim, Judgement]]:
-    """Every claim on each of its testbeds, by the results of all these folders together.
+) -> Judged:
+    """Every claim on each of its testbeds, by the results of all these folders together. Where those of a
+    headline folder decide, they do by p-values adjusted over all contrasts that it was run for.
 
     Args:
-        claims: in the order of the result.
+        paper: its claims are in the order of the result.
         folders: results by the folder's name.
         anatomies: of the models of a folder, by its name; see `read_anatomies`.
     """
-    tasks = {testbed.task for claim in claims for testbed in claim.testbeds}
-    fresh_first = dict(sorted(folders.items(), key=lambda of: not _is_headline(of[0])))
+    testbeds = dict.fromkeys(testbed for claim in paper.claims for testbed in claim.testbeds)
+    fresh_first = dict(sorted(folders.items(), key=lambda of: not is_headline(of[0])))
+    tasks = {testbed.task for testbed in testbeds}
     decodings = tidy(fresh_first, tasks, anatomies or {})  # which lists what lies in two folders once
-    return [
-        (claim, replace(_judged(claim, testbed, decodings), on=testbed.name))
-        for claim in claims
+    decodings = decodings[(decodings["times"] == "stratified") & (decodings["sampler"] == "euler")]
+    headlines = {
+        (testbed.name, setting): _headlines(paper, data)
+        for testbed in testbeds
+        for setting, data in settings(testbed, decodings)
+    }
+    judged = [
+        (claim, replace(_judged(claim, testbed, decodings, headlines), on=testbed.name))
+        for claim in paper.claims
         for testbed in claim.testbeds
     ]
+    return Judged(judged, {folder: named for of in headlines.values() for folder, named in of.items()})
 
 
-def _judged(claim: Claim, testbed: Testbed, decodings: pd.DataFrame) -> Judgement:
+def _headlines(paper: Paper, data: Data) -> Headlines:
+    """Of one recipe."""
+    fresh = _fresh(data)
+    if fresh is None:
+        return {}
+    found = {folder: replace(fresh, rows=rows) for folder, rows in fresh.rows.groupby("folder")}
+    named = {str(folder): paper.named(of) for folder, of in found.items()}
+    return {folder: tested_together(of) for folder, of in named.items() if of}
+
+
+def _judged(
+    claim: Claim,
+    testbed: Testbed,
+    decodings: pd.DataFrame,
+    headlines: Mapping[tuple[str, str], Headlines],
+) -> Judgement:
     """Judge the claim by the recipe with most seeds; among equals by the one with the longest training, then
     with most decodings. The verdicts of other recipes are added."""
-    rows = decodings[(decodings["times"] == "stratified") & (decodings["sampler"] == "euler")]
     judged = [
         (judgement, (data.rows["drawn"].iloc[0], len(data.rows)), setting)
-        for setting, data in settings(testbed, rows)
-        if (judgement := _by_fresh_seeds(claim, data)) is not None
+        for setting, data in settings(testbed, decodings)
+        if (judgement := _by_fresh_seeds(claim, data, headlines[testbed.name, setting])) is not None
     ]
     if not judged:
         return Judgement("no data here", f"It needs {claim.needs}.")
@@ -121,21 +155,24 @@ def settings(testbed: Testbed, rows: pd.DataFrame) -> Iterator[tuple[str, Data]]
             yield str(setting), Data(group[unseen], {**defaults, **testbed.options}, testbed, group[~unseen])
 
 
-def _is_headline(folder: str) -> bool:
-    return folder.split("/")[-1].startswith(HEADLINE)
+def _fresh(data: Data) -> Data | None:
+    """The results of headline folders, if any; the others have had their say in what was planned."""
+    fresh = data.rows["folder"].map(is_headline)
+    if not fresh.any():
+        return None
+    return replace(data, rows=data.rows[fresh], earlier=pd.concat([data.earlier, data.rows[~fresh]]))
 
 
-def _by_fresh_seeds(claim: Claim, data: Data) -> Judgement | None:
-    """Judge by the seeds of folders that were planned for this, where they bear on the claim; the others
-    have had their say in what was planned."""
-    fresh = data.rows["folder"].map(_is_headline)
-    if fresh.any() and not fresh.all():
-        earlier = pd.concat([data.earlier, data.rows[~fresh]])
-        planned = claim.judge(replace(data, rows=data.rows[fresh], earlier=earlier))
-        if planned is not None:
-            return planned
-        return claim.judge(replace(data, rows=data.rows[~fresh]))
-    return claim.judge(data)
+def _by_fresh_seeds(claim: Claim, data: Data, headlines: Headlines) -> Judgement | None:
+    """Judge by headline folders, where they bear on the claim, else by the others."""
+    fresh = _fresh(data)
+    if fresh is None:
+        return claim.judge(data)
+    planned = claim.judge(fresh)
+    if planned is None:
+        return claim.judge(replace(data, rows=data.rows[~data.rows["folder"].map(is_headline)]))
+    named = headlines.get(planned.folders[0], ()) if len(planned.folders) == 1 else ()
+    return decided_by_headline(claim.name, planned, named)
 
 
 def told_apart(recipes: Sequence[str]) -> list[str]:

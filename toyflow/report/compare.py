@@ -106,7 +106,7 @@ class Comparison:
     @property
     def tests(self) -> int:
         """How many p-values of differences were adjusted together."""
-        return sum(pair.p_value is not None for pair in self.pairs)
+        return len(self.pairs)
 
 
 def compare(
@@ -150,19 +150,13 @@ def compare(
             any_of_first = next(iter(chosen[0].by_seed.values()))
             caveat, set_metrics = caveat_of(any_of_first), set_metrics_of(any_of_first)
         pairs.append(_compared(*chosen, measure))
-    p_values = _adjusted([pair.p_value for pair in pairs])
-    equivalence = _adjusted([pair.equivalence_p for pair in pairs])
+    p_values = stats.holm([pair.p_value for pair in pairs])
+    equivalence = stats.holm([pair.equivalence_p for pair in pairs])
     pairs = [
         replace(pair, p_value=p, equivalence_p=of_equivalence)
         for pair, p, of_equivalence in zip(pairs, p_values, equivalence, strict=True)
     ]
     return Comparison(measure, pairs, caveat, set_metrics)
-
-
-def _adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    """By Holm's method among those that exist."""
-    adjusted = iter(stats.holm([p for p in p_values if p is not None]))
-    return [None if p is None else next(adjusted) for p in p_values]
 
 
 def _margin(given: float | None, measure: Measure, first: Selection) -> float:
@@ -183,6 +177,7 @@ def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
     test = stats.seed_test(one, two, measure.margin, paired=bool(common)) if several else None
     same_models = bool(common) and a.keys(common) == b.keys(common)
     models = _mcnemar(a, b, common, measure.metric) if same_models or test is None else {}
+    alone = next((model.p_value for model in models.values()), None)
     return Pair(
         *_names(a, b),
         seeds=seeds,
@@ -192,7 +187,7 @@ def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
         models=models,
         pooled=_pooled(a, b, measure, models) if several and test is None else None,
         crossed=_crossed(a, b, common, measure.metric) if len(common) > 1 else None,
-        p_value=test.p_value if test else 1.0 if several else _only(models),
+        p_value=test.p_value if test else 1.0 if several else alone,
         equivalence_p=test.equivalence_p if test else 1.0 if several else None,
         confounded=_confounded(a, b),
     )
@@ -208,10 +203,6 @@ def _crossed(
     outcomes = all(np.isin(each, (0, 1)).all() for each in (one, two))
     within = (-1.0, 1.0) if outcomes else None
     return stats.crossed(one - two, 0.95, within), stats.crossed(one - two, 0.90, within)
-
-
-def _only(models: Mapping[int, stats.PairedTest]) -> float | None:
-    return next((model.p_value for model in models.values()), None)
 
 
 def _pooled(

@@ -1,22 +1,16 @@
-"""Evidence for a claim: decodings of results folders as one table, and the contrast of two parts of it.
-
-A contrast has one difference per training seed, between results that agree in the recipe and in everything
-else that the claim does not name; and, where outcomes are stored by example, one per seed and example.
-"""
+"""Evidence for a claim: decodings of results folders as one table, and what is picked from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from toyflow import stats
 from toyflow.flow.anatomy import MEASURES
-from toyflow.report.results import UNIFORM_GRID, Results, by_example, prediction_of, task_of
+from toyflow.report.results import UNIFORM_GRID, Results, prediction_of, task_of
 from toyflow.report.tables import MANY, MARGIN
 from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.records import RECIPE_VERSION
@@ -117,110 +111,13 @@ class Data:
         return MANY if MANY in steps or not steps else max(steps)
 
 
-@dataclass(frozen=True)
-class ByExample:
-    """Differences by example."""
-
-    differences: pd.DataFrame
-    """A row per seed, a column per example."""
-    within: tuple[float, float] | None
-    """The least and the most that one can be, where outcomes are right or wrong."""
-
-    def __neg__(self) -> ByExample:
-        return replace(self, differences=-self.differences)
-
-    def __sub__(self, other: ByExample) -> ByExample | None:
-        """On the seeds of both; None where they have different numbers of examples."""
-        seeds = self.differences.index.intersection(other.differences.index)
-        one, two = self.differences.loc[seeds], other.differences.loc[seeds]
-        if one.shape != two.shape:
-            return None
-        bounds = None
-        if self.within and other.within:
-            bounds = self.within[0] - other.within[1], self.within[1] - other.within[0]
-        return ByExample(one - two, bounds)
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Two means by seed; `first - second` is what is looked at."""
-
-    first: pd.Series
-    second: pd.Series
-    folders: tuple[str, ...]
-    schedules: tuple[str, ...] = ()
-    """Schedules of `first`."""
-    read: Callable[[], ByExample | None] | None = field(default=None, repr=False, compare=False)
-    """Reads the differences by example; None where there are none."""
-
-    @property
-    def difference(self) -> pd.Series:
-        """`first - second` for each seed."""
-        return self.first - self.second
-
-    @property
-    def seeds(self) -> int:
-        """Number of seeds."""
-        return len(self.first)
-
-    @property
-    def has_spread(self) -> bool:
-        """Whether there are several seeds and their differences differ; else they have no interval."""
-        largest = max(self.first.abs().max(), self.second.abs().max())
-        return self.seeds > 1 and stats.has_spread(self.difference.tolist(), largest)
-
-    @cached_property
-    def by_example(self) -> ByExample | None:
-        """The differences by example, read from disk and checked; None where they are not stored."""
-        return self.read() if self.read else None
-
-    def interval(self, confidence: float = 0.95) -> stats.Interval:
-        """Student's t-interval of the mean difference over seeds: it speaks of new seeds on this test set."""
-        return stats.over_seeds(self.difference.tolist(), confidence)
-
-    def crossed(self, confidence: float = 0.95) -> stats.Interval | None:
-        """The interval of the mean difference for new seeds and new examples (see `toyflow.stats.crossed`).
-        None with one seed, and where outcomes by example are not stored.
-
-        Raises:
-            DamagedError: a file of outcomes is altered.
-        """
-        if self.seeds < 2 or self.by_example is None or self.by_example.differences.shape[1] < 2:
-            return None
-        table = self.by_example
-        return stats.crossed(table.differences.to_numpy(), confidence, table.within)
-
-    def deciding(self, confidence: float = 0.95) -> stats.Interval | None:
-        """The interval that a verdict goes by: `crossed`, or where there is none the one over seeds. None
-        with one seed, and where neither exists, as seeds show no spread."""
-        crossed = self.crossed(confidence)
-        return crossed or (self.interval(confidence) if self.has_spread else None)
-
-    def reversed(self) -> Contrast:
-        """`second - first`."""
-        negated = self.read and (lambda: self.by_example and -self.by_example)
-        return Contrast(self.second, self.first, self.folders, read=negated)
-
-    def minus(self, other: Contrast) -> Contrast | None:
-        """How much larger this difference is than another one."""
-        seeds = self.first.index.intersection(other.first.index)
-        if seeds.empty:
-            return None
-        folders = unique([*self.folders, *other.folders])
-
-        def read() -> ByExample | None:
-            one, two = self.by_example, other.by_example
-            return one - two if one and two else None
-
-        return Contrast(self.difference[seeds], other.difference[seeds], folders, read=read)
-
-
 def tidy(
     folders: Mapping[str, Results],
     tasks: Collection[str],
     anatomies: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
-    """A row per decoding of these tasks; one that lies in two folders is listed once.
+    """A row per decoding of these tasks; one that lies in two folders is listed once. Where two folders hold
+    other weights of one key, those count of which there are more decodings.
 
     Args:
         folders: results by the folder's name.
@@ -230,8 +127,9 @@ def tidy(
     Columns: folder, task, objective, schedule ("" for none), prediction (None where the objective has no
     choice), seed, steps, sampler, grid, draws, model_calls, score, the metrics, the task's options by name,
     recipe and cell in words, training (the stored model) and keys; `changed`, the options that are not at
-    their default. Rows of one cell differ only in seed, K, sampler and recipe. What a probe measured of the
-    model: `anatomy leak` and so on, NaN where it was not probed.
+    their default; `elsewhere`, the folders that hold other weights of the key. Rows of one cell differ only
+    in seed, K, sampler and recipe. What a probe measured of the model: `anatomy leak` and so on, NaN where
+    it was not probed.
     """
     rows = [
         _row(name, evaluation)
@@ -239,64 +137,33 @@ def tidy(
         for evaluation in results.evaluations
         if task_of(evaluation) in tasks
     ]
-    columns = (
-        None if rows else ["task", "times", "sampler", "recipe", "changed", "training_key", "evaluation_key"]
-    )
-    found = pd.DataFrame(rows, columns=columns).drop_duplicates(
-        ["training_key", "evaluation_key"], ignore_index=True
-    )
-    probed = [frame for frame in (anatomies or {}).values() if len(frame)]
-    measures = pd.concat(probed).drop_duplicates("key") if probed else pd.DataFrame(columns=["key"])
-    measures = measures.reindex(columns=["key", *MEASURES]).set_index("key").add_prefix("anatomy ")
-    return found.join(measures, on="training_key")
+    if not rows:
+        names = ["task", "times", "sampler", "recipe", "changed", "training_key", "evaluation_key"]
+        return pd.DataFrame(columns=names)
+    found = pd.DataFrame(rows)
+    probed = [frame.assign(folder=name) for name, frame in (anatomies or {}).items() if len(frame)]
+    found = _one_training_each(found.join(_measures(probed, found), on=["training_key", "weights"]))
+    return found.drop_duplicates(["training_key", "evaluation_key"], ignore_index=True)
 
 
-def contrast(
-    first: pd.DataFrame, second: pd.DataFrame, value: str = "score", alike: Sequence[str] = ()
-) -> Contrast | None:
-    """`first` against `second` on the seeds that they share.
-
-    Args:
-        first, second: rows of `tidy`.
-        value: the column to compare.
-        alike: columns of which only the values found in both are used.
-
-    Returns:
-        One mean per shared seed, over the (cell, K) rows that all seeds have; with `alike`, only values of
-        those columns found in both. None where nothing is shared.
-    """
-    seeds = set(first["seed"]) & set(second["seed"])
-    first, second = (_complete(rows, value, seeds) for rows in (first, second))
-    keys = list(alike)
-    if keys:
-        shared = pd.MultiIndex.from_frame(first[keys]).intersection(pd.MultiIndex.from_frame(second[keys]))
-        first, second = (rows[pd.MultiIndex.from_frame(rows[keys]).isin(shared)] for rows in (first, second))
-    if first.empty or second.empty:
-        return None
-    one, other = (
-        rows.groupby(["seed", *keys])[value].mean().groupby("seed").mean() for rows in (first, second)
-    )
-    folders = unique([*first["folder"], *second["folder"]])
-    read = partial(_by_example, first, second, value, keys)
-    return Contrast(one, other, folders, unique(sorted(first["schedule"])), read)
+def _measures(probed: Sequence[pd.DataFrame], found: pd.DataFrame) -> pd.DataFrame:
+    """What probes measured, by key and weights of the model."""
+    measures = pd.concat(probed) if probed else pd.DataFrame(columns=["key", "folder"])
+    models = found[["folder", "training_key", "weights"]].drop_duplicates()
+    known = models.merge(measures, left_on=["folder", "training_key"], right_on=["folder", "key"])
+    known = known.drop_duplicates(["training_key", "weights"]).set_index(["training_key", "weights"])
+    return known.reindex(columns=[*MEASURES]).add_prefix("anatomy ")
 
 
-def _by_example(
-    first: pd.DataFrame, second: pd.DataFrame, value: str, keys: Sequence[str]
-) -> ByExample | None:
-    """What `contrast` looks at, by example: means over the same rows. Where rows have test sets of their own,
-    the examples of one place in all of them count as one."""
-    metric = None if value == "score" else value
-    means, outcomes = [], True
-    for rows in (first, second):
-        table = by_example(rows["evaluation"].tolist(), metric) if "evaluation" in rows else None
-        if table is None:
-            return None
-        outcomes &= bool(np.isin(table, (0, 1)).all())
-        columns = rows[["seed", *keys]].reset_index(drop=True).join(pd.DataFrame(table))
-        means.append(columns.groupby(["seed", *keys]).mean().groupby("seed").mean())
-    one, two = means
-    return ByExample(one - two, (-1.0, 1.0) if outcomes else None) if one.shape == two.shape else None
+def _one_training_each(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one training of each key. Records do not tell versions of the code apart whose results are
+    equal up to rounding; weights do."""
+    decodings = rows.groupby(["training_key", "weights"], sort=False)["evaluation_key"].nunique()
+    most = decodings.groupby(level=0).idxmax().str[1]
+    kept = rows["weights"] == rows["training_key"].map(most)
+    others = rows[~kept].groupby("training_key")["folder"].agg(lambda folders: tuple(folders.unique()))
+    elsewhere = rows["training_key"].map(lambda key: others.get(key, ()))
+    return rows.assign(elsewhere=elsewhere)[kept]
 
 
 def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
@@ -336,6 +203,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "changed": {name: value for name, value in options.items() if defaults.get(name) != value},
         "cell": repr((record.objective, record.schedule, prediction, grid, draws, sorted(options.items()))),
         "training": training,
+        "weights": training.weights_checksum,
         "evaluation": evaluation,
         "training_key": record.key,
         "evaluation_key": evaluation.record.key,
@@ -351,14 +219,6 @@ def defaults_of(task: str) -> dict[str, str]:
 def is_current(recipe: str) -> bool:
     """Whether a `recipe` of `tidy` is of the version that this toyflow trains by."""
     return f"recipe version {RECIPE_VERSION}" in recipe.split(", ")
-
-
-def _complete(rows: pd.DataFrame, value: str, seeds: set[int]) -> pd.DataFrame:
-    """Rows of these seeds that have a value, dropping (cell, K) pairs that are missing for a seed."""
-    if value not in rows:
-        return rows.iloc[:0]
-    rows = rows[rows["seed"].isin(seeds) & rows[value].notna()]
-    return rows[rows.groupby(["cell", "steps"])["seed"].transform("nunique") == len(seeds)]
 
 
 def unique(items: Sequence[str]) -> tuple[str, ...]:

@@ -15,10 +15,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from toyflow.atomic import atomic_file
-from toyflow.report.claims import Claim, Paper, judge_all
+from toyflow.report.claims import Claim, Judged, Paper, judge_all
 from toyflow.report.digest import digest_of
 from toyflow.report.episode_tables import robot_views
 from toyflow.report.evidence import Testbed
+from toyflow.report.headline import FILE, Named, headline_frame, headline_table
 from toyflow.report.judgement import Judgement
 from toyflow.report.losses import trained_only, write_loss_pages
 from toyflow.report.page_claims import (
@@ -43,6 +44,7 @@ from toyflow.report.page_tables import (
 )
 from toyflow.report.results import Results, load_results, results_folders
 from toyflow.report.stored_anatomies import read_anatomies
+from toyflow.report.write import write_csv
 from toyflow.sweep.presets import available_presets
 from toyflow.sweep.store import Store
 
@@ -60,6 +62,8 @@ class Section:
     figures: Sequence[FigureView]
     configuration: TableView
     versions: TableView
+    named: Sequence[Named] = ()
+    """Of a headline folder: its contrasts, tested together."""
 
     @property
     def anchor(self) -> str:
@@ -92,8 +96,8 @@ class Page:
 
 
 def write_pages(out: Path, paper: Paper | None = None) -> list[Path]:
-    """Write OUT/report.html and OUT/report.md, and the overview figure of `paper` where the results are of
-    several tasks; the files, in order.
+    """Write OUT/report.html and OUT/report.md, the overview figure of `paper` where the results are of
+    several tasks, and into each headline folder tables/headline_contrasts.csv; the files, in order.
 
     Args:
         out: a results folder, or a folder of some.
@@ -107,6 +111,12 @@ def write_pages(out: Path, paper: Paper | None = None) -> list[Path]:
         return write_loss_pages(out, trained)
     page = build_page(out, paper)
     written = [out / paper.overview.file] if paper and page.overview else []
+    folders = {_name(folder, out): folder for folder in results_folders(out)}
+    written += [
+        write_csv(headline_frame(section.named), folders[section.name] / "tables" / f"{FILE}.csv")
+        for section in page.sections
+        if section.named
+    ]
     for name, render in (("report.html", html), ("report.md", markdown)):
         path = out / name
         with atomic_file(path) as temporary:
@@ -122,9 +132,9 @@ def build_page(out: Path, paper: Paper | None = None, draw: bool = True) -> Page
     folders = {_name(folder, out): folder for folder in results_folders(out)}
     results = {name: load_results(folder) for name, folder in folders.items()}
     anatomies = {name: read_anatomies(folder) for name, folder in folders.items()}
-    judged = judge_all(paper.claims, results, anatomies) if paper else []
+    judged = judge_all(paper, results, anatomies) if paper else Judged((), {})
     sources = {name: Source(name, _anchor(name), _command(folder)) for name, folder in folders.items()}
-    parts = parts_of(judged, sources)
+    parts = parts_of(judged.claims, sources)
     beside = [
         replace(table, caption=f"{table.caption} ({name})" if len(results) > 1 else table.caption)
         for name, found in results.items()
@@ -138,9 +148,10 @@ def build_page(out: Path, paper: Paper | None = None, draw: bool = True) -> Page
         testbeds=testbeds_of(parts),
         numbers=beside,
         undecided=open_questions(parts),
-        without_data=without_data(judged),
+        without_data=without_data(judged.claims),
         sections=[
-            _section(sources[name], folders[name], found, out, draw) for name, found in results.items()
+            _section(sources[name], folders[name], found, judged.headlines.get(name, ()), out, draw)
+            for name, found in results.items()
         ],
         overview=draw_overview(paper.overview, results, out, draw) if paper else None,
         digest=digest_of(out, folders.values()),
@@ -155,7 +166,9 @@ def _anchor(name: str) -> str:
     return "results-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _section(source: Source, folder: Path, results: Results, out: Path, draw: bool) -> Section:
+def _section(
+    source: Source, folder: Path, results: Results, named: Sequence[Named], out: Path, draw: bool
+) -> Section:
     models = {evaluation.training.folder: evaluation.training for evaluation in results.evaluations}
     trainings = list(models.values())
     task = trainings[0].record.task
@@ -165,7 +178,8 @@ def _section(source: Source, folder: Path, results: Results, out: Path, draw: bo
         f"seed{'s' * (seeds != 1)}, {len(results.frame)} decodings of "
         f"{distinct(results.frame['examples'])} test examples each."
     )
-    views = [scores(results), *one_against_many(results), *other_metrics(results), costs(results)]
+    headline = [headline_table(named)] if named else []
+    views = [*headline, scores(results), *one_against_many(results), *other_metrics(results), costs(results)]
     return Section(
         name=source.name,
         summary=summary,
@@ -174,6 +188,7 @@ def _section(source: Source, folder: Path, results: Results, out: Path, draw: bo
         figures=[*drawn(results, folder, out, draw), *probed(folder, out)],
         configuration=configuration(results, trainings),
         versions=versions(trainings),
+        named=named,
     )
 
 

@@ -153,8 +153,7 @@ def paired_by_setting(models: pd.DataFrame, by: Sequence[str] = CELL) -> pd.Data
     ]
     frame = pd.DataFrame(rows)
     for p in ("p", "equivalence_p"):
-        adjusted = pd.Series(stats.holm(frame[p].fillna(1.0).tolist()), frame.index)
-        frame[f"{p}_holm"] = adjusted.where(frame[p].notna())
+        frame[f"{p}_holm"] = pd.Series(stats.holm(frame[p].tolist()), frame.index, dtype=float)
     frame["verdict"] = [
         NONE_RIGHT if none_right else verdict(difference, bool(equivalence_p < LEVEL), p)
         for none_right, difference, equivalence_p, p in zip(

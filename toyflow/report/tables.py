@@ -112,9 +112,9 @@ def interval_notes(frame: pd.DataFrame) -> str:
     return "; ".join(note for method, note in INTERVAL_NOTES.items() if method in set(frame["interval"]))
 
 
-def shown_p(p: float) -> str:
+def shown_p(p: float | None) -> str:
     """`0.031`, `<0.001`, or `n/a` where there is no test."""
-    return "n/a" if np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+    return "n/a" if p is None or np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _other_metrics(results: Results) -> list[str]:

@@ -188,11 +188,9 @@ class Store:
         """Keep a decoding, atomically, in place of one with errors."""
         path = self.evaluation_folder(training, record)
         path.parent.mkdir(exist_ok=True)  # not its parents: a cell that was removed meanwhile stays removed
-        with atomic_folder(path) as folder:
+        with atomic_folder(path, replace=path.exists() and _errors_in(path)) as folder:
             evaluated.outcomes.to_csv(folder / OUTCOMES, index=False)
             write_json(folder / "config.json", _config(record, environment, evaluated))
-            if path.exists() and _errors_in(path):
-                _remove(path)
 
     def training(self, key: str) -> StoredTraining:
         """The trained model of this key, its configuration checked."""

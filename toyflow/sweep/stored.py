@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file
 from torch import Tensor
 
-from toyflow.atomic import DamagedError, verified
+from toyflow.atomic import DamagedError, manifest_of, verified
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class StoredTraining:
         is no part of what identifies a model: a data set may be renamed."""
         name = self.details.get("dataset")
         return {**({"dataset": name} if name else {}), **self.record.data}
+
+    @cached_property
+    def weights_checksum(self) -> str:
+        """The checksum of its weights, which may themselves not be here."""
+        return manifest_of(self.folder)[WEIGHTS]
 
     def weights(self) -> dict[str, Tensor]:
         """The weights, checked."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
+from toyflow.footnotes import MOST_REASONS
 from toyflow.machine_load import Load
 from toyflow.sweep.stored import StoredEvaluation
 
@@ -18,10 +19,6 @@ OFF = 1.5
 """A plan of so many times its parts, or less by as much, contradicts them."""
 FASTER = 0.9
 """More calls of the network in less than this share of the time of fewer contradict these."""
-
-
-MOST_REASONS = 3
-"""Most reasons that a footnote lists."""
 
 
 def timing_doubts(evaluations: Sequence[StoredEvaluation]) -> list[str]:

@@ -1,5 +1,7 @@
 """Verdicts on results made by hand, where each is known."""
 
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,9 @@ import pandas as pd
 import pytest
 
 from toyflow.report.claims import judge_all
-from toyflow.report.evidence import ANY, Data, contrast, tidy
+from toyflow.report.contrasts import contrast
+from toyflow.report.evidence import ANY, Data, tidy
+from toyflow.report.paper import PAPER
 from toyflow.report.paper.findings import CLAIMS, GRID
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
@@ -21,6 +25,10 @@ SPREAD = 0.003
 
 class Made(StoredTraining):
     """A trained model without files."""
+
+    @cached_property
+    def weights_checksum(self) -> str:
+        return self.details.get("weights", "")
 
     def curve(self):
         iterations = np.arange(10, 60, 10)
@@ -40,7 +48,7 @@ class Folder:
         self, label, scores, *, seeds=None, data=None, metrics=None, iterations=1600.0, read_at=20, **model
     ):
         """Models of a schedule, or (objective, schedule), with the score at each K."""
-        rate = model.pop("rate", 0.004)
+        rate, weights = model.pop("rate", 0.004), model.pop("weights", "")
         prediction = model.pop("prediction", None)
         grid, draws = model.pop("grid", None), model.pop("draws", 1)
         objective, schedule = label if isinstance(label, tuple) else ("flow", label)
@@ -51,7 +59,9 @@ class Folder:
                 {"iterations": iterations, "batch_size": 8.0, "learning_rate": rate}, data=data or {},
                 prediction=prediction,
             )  # fmt: skip
-            training = Made(Path(), record, {}, {"training_flops": 100.0, "read_at": read_at})
+            training = Made(
+                Path(), record, {}, {"training_flops": 100.0, "read_at": read_at, "weights": weights}
+            )
             for steps, score in scores.items():
                 name = (label, model, seed, steps, *((prediction, draws) if prediction or draws > 1 else ()))
                 draw = np.random.default_rng([*repr(name).encode()]).uniform(-1, 1)
@@ -82,8 +92,9 @@ def judgement_of(name, folders, on=None, anatomies=None):
     task = next(iter(folders.values())).task.removesuffix("-v2")
     own = (testbed.name for testbed in claim.testbeds if testbed.task == task and testbed.name != "numbers")
     on = on or next(own, claim.testbeds[-1].name)
-    judged = judge_all([claim], {key: folder.results for key, folder in folders.items()}, anatomies)
-    return next(judgement for _, judgement in judged if judgement.on == on)
+    results = {key: folder.results for key, folder in folders.items()}
+    judged = judge_all(replace(PAPER, claims=[claim]), results, anatomies)
+    return next(judgement for _, judgement in judged.claims if judgement.on == on)
 
 
 @pytest.fixture
@@ -116,7 +127,7 @@ def test_evidence_has_the_difference_its_interval_and_the_number_of_seeds():
     judgement = folder.judge("1a")
     half = 100 * 4.3027 * 0.01 / np.sqrt(3)
     [effect] = judgement.effects
-    assert f"+2.0 points [95 % over seeds: {2 - half:+.1f}, {2 + half:+.1f}]" in effect
+    assert f"+2.0 points [95 % over seeds: {2 - half:+.1f}, {2 + half:+.1f}]" in effect.told
     assert judgement.seeds == 3 and judgement.folders == ("folder",)
     assert (judgement.verdict, judgement.needed) == (
         "undecided", "about 5 seeds, or 11 if the spread between seeds is at its upper bound",
@@ -162,6 +173,9 @@ def test_a_decoding_that_some_seed_lacks_is_left_out_of_a_contrast(grid):
     data = Data(tidy({"": grid.results}, ["grid-to-sequence"]), OPTIONS, GRID)
     over = contrast(data.flow("uniform", 1, draws=ANY), data.flow("shift:4", 1))
     assert over is not None and over.first.min() > 0.69
+    assert over.without == ("uniform at K = 1 in 8 draws, which has 1 of 3 seeds",)
+    both = over.minus(over.reversed())
+    assert both is not None and both.without == over.reversed().without == over.without
 
 
 def test_one_seed_decides_nothing():
@@ -174,12 +188,12 @@ def test_one_seed_decides_nothing():
 
 def test_seeds_without_spread_decide_nothing():
     grid = add_schedules(Folder(spread=0.0), {1: 0.5}, {1: 0.9})
-    assert grid.judge("1a").verdict == "undecided" and "on every seed" in grid.judge("1a").effects[0]
+    assert grid.judge("1a").verdict == "undecided" and "on every seed" in grid.judge("1a").effects[0].told
 
 
 def test_what_was_not_run_is_said(grid):
     grid.add("uniform", {1: 0.5})
-    for claim, judgement in judge_all(CLAIMS, {"folder": grid.results}):
+    for claim, judgement in judge_all(PAPER, {"folder": grid.results}).claims:
         assert judgement.verdict == "no data here" and claim.needs in judgement.evidence
 
 
@@ -202,6 +216,7 @@ def test_a_schedule_that_some_seed_lacks_is_left_out(grid):
     grid.add("uniform", {1: 0.5}).add("shift:4", {1: 0.9}).add("shift:8", {1: 0.1}, seeds=[0])
     judgement = grid.judge("1a")
     assert judgement.verdict == "agree" and "In one step shift:4 is right on" in judgement.evidence
+    assert judgement.evidence.endswith(". Left out: shift:8, which has 1 of 3 seeds.")
 
 
 def test_options_that_a_claim_does_not_name_are_at_their_default(grid):
@@ -242,6 +257,17 @@ def test_the_same_models_in_two_folders_count_once():
     assert judgement_of("1a", {"a": folder, "b": folder}) == judgement_of("1a", {"a": folder})
 
 
+def test_of_two_trainings_of_one_key_the_one_of_most_decodings_counts_and_the_other_is_told():
+    """Another version of the code gave other weights: decodings of the two are not of one model."""
+    older = Folder().add("uniform", {1: 0.5}, weights="a").add("shift:4", {1: 0.5})
+    newer = Folder().add("uniform", {1: 0.7, 10: 0.7}, weights="b")
+    judgement = judgement_of("1a", {"older": older, "newer": newer})
+    assert "uniform on 70." in judgement.evidence and judgement.folders == ("older", "newer")
+    assert "Cells of the same record in older have other weights, and do not count" in judgement.evidence
+    same = Folder().add("uniform", {1: 0.7, 10: 0.7}, weights="a")
+    assert "other weights" not in judgement_of("1a", {"older": older, "same": same}).evidence
+
+
 @pytest.mark.parametrize(
     ("base", "large", "verdict"), [(0.8, 0.9, "agree"), (0.8, 0.7, "disagree"), (0.8, 0.802, "undecided")]
 )
@@ -273,6 +299,16 @@ def test_the_autoregressive_baseline(grid, small, large, about, must_grow):
         grid.add("shift:4@beta", {10: 0.86}, decoder=decoder)
         grid.add(("autoregressive", None), {1: score}, decoder=decoder)
     assert (grid.judge("4a").verdict, grid.judge("4b").verdict) == (about, must_grow)
+
+
+def test_where_the_baseline_is_undecided_it_says_what_would_decide_it():
+    grid = Folder(spread=0.03)
+    for decoder, score in (("256x4", 0.33), ("512x8", 0.81)):
+        grid.add("shift:4@beta", {10: 0.86}, decoder=decoder)
+        grid.add(("autoregressive", None), {1: score}, decoder=decoder)
+    for name in ("4a", "4b"):
+        judgement = grid.judge(name)
+        assert judgement.verdict == "undecided" and "seeds, or" in judgement.needed, name
 
 
 def test_a_baseline_that_is_near_already_need_not_grow(grid):
@@ -362,7 +398,7 @@ def test_few_step_methods(grid, regression, meanflow, verdict):
     grid.add(("shortcut", "uniform"), {1: 0.99}).add(("autoregressive", None), {1: 0.99})
     judgement = grid.judge("8")
     assert judgement.verdict == verdict
-    told = "; ".join(judgement.effects)
+    told = "; ".join(effect.told for effect in judgement.effects)
     assert "meanflow (1 call, at flow's training cost)" in told
     assert "mip (2 calls" in told and "autoregressive" not in told
 

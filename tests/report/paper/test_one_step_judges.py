@@ -48,7 +48,7 @@ def test_leak_comes_first(wave, leak, bias, verdict):
     judgement = judgement_of("9", {"wave": wave}, anatomies=anatomies)
     assert judgement.verdict == verdict
     share = 100 * sum(1.01**0 * each / (each + b) for each, b in zip(leak, bias, strict=True)) / 2
-    assert f"{share - 50:+.0f}"[:2] in judgement.effects[0]
+    assert f"{share - 50:+.0f}"[:2] in judgement.effects[0].told
 
 
 def test_the_tasks_own_spread_is_not_counted(wave):
@@ -62,8 +62,8 @@ def test_where_bias_and_spread_are_not_told_apart_the_share_is_a_lower_bound():
     small, large = (
         probed(arms, {("velocity", "shift:4"): 0.1}, {("velocity", "shift:4"): b}) for b in (0.01, 1)
     )
-    assert judgement_of("9", {"arms": arms}, anatomies=small).verdict == "agree"
-    judgement = judgement_of("9", {"arms": arms}, anatomies=large)
+    assert judgement_of("9", {"wave": arms}, anatomies=small).verdict == "agree"
+    judgement = judgement_of("9", {"wave": arms}, anatomies=large)
     assert judgement.verdict == "undecided" and "several targets per condition" in judgement.needed
     assert "at least" in judgement.evidence
 
@@ -108,12 +108,24 @@ def test_a_schedule_that_shows_the_contrary_refutes_a_claim_of_all(wave):
     assert judgement.verdict == "disagree" and "Holm's method over 2 tests" in judgement.evidence
 
 
+def test_half_a_claim_says_which_schedule_has_fewer_seeds(wave):
+    for schedule, seeds in (("uniform", range(3)), ("shift:4", range(2))):
+        add(wave, schedule, {1: 0.3, 10: 0.8}, seeds=seeds)
+        add(wave, schedule, {1: 0.9}, seeds=seeds, prediction="data")
+    names = [*BOTH, ("velocity", "shift:4"), ("data", "uniform"), ("data", "shift:4")]
+    leak = {name: 0.001 if name[0] == "data" else 0.1 for name in names}
+    judgement = judgement_of("10", {"wave": wave}, anatomies=probed(wave, leak, dict.fromkeys(names, 0.01)))
+    assert "mean over uniform." in judgement.evidence
+    assert "Left out: shift:4, which has 2 of 3 seeds" in judgement.evidence
+
+
 def test_a_schedule_with_fewer_seeds_is_not_part_of_the_mean(wave):
     add(add(wave, "uniform", {1: 0.3, 10: 0.8}), "uniform", {1: 0.9}, draws=8)
     add(wave, "shift:4", {1: 0.9, 10: 0.9}, seeds=[0])
     add(wave, "shift:4", {1: 0.1}, seeds=[0], draws=8)
     judgement = judgement_of("11", {"wave": wave})
-    assert judgement.verdict == "agree" and "shift:4" not in judgement.evidence
+    assert judgement.verdict == "agree" and "under shift:4" not in judgement.evidence
+    assert judgement.evidence.endswith(". Left out: shift:4, which has 1 of 3 seeds.")
 
 
 @pytest.mark.parametrize(("remedy", "verdict"), [(0.5, "agree"), (0.95, "disagree"), (0.87, "undecided")])
@@ -152,6 +164,13 @@ def test_with_draws_one_model_may_serve_both(wave):
         judgement.verdict == "agree"
         and "decoded as data under uniform, K = 1, 8 draws, right on" in judgement.evidence
     )
+
+
+def test_decodings_that_some_seed_lacks_are_no_choice_and_are_counted(wave):
+    add(add(wave, "uniform", {1: 0.9, 10: 0.9}), "shift:8", {1: 0.8, 10: 0.8})
+    add(wave, "shift:4", {1: 1.0, 10: 1.0}, seeds=[0])
+    judgement = judgement_of("13a", {"wave": wave})
+    assert "Left out: 2 decodings that some seed lacks" in judgement.evidence
 
 
 def test_one_model_alone_is_no_choice(wave):

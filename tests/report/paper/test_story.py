@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from report.paper.test_findings import Made
 
 from toyflow.report.paper.story import story, story_parts
 from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation
 
 SCORES = {
     "grid-to-sequence": {"exact_match": 0.8, "digit_accuracy": 0.9},
@@ -24,7 +25,7 @@ def results(
     evaluations = [
         StoredEvaluation(
             Path(),
-            StoredTraining(
+            Made(
                 Path(),
                 TrainingRecord(
                     task,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from toyflow.report.claims import Overview, Paper
 from toyflow.report.paper.findings import CLAIMS
+from toyflow.report.paper.named_contrasts import named_contrasts
 from toyflow.report.paper.published import beside_published, published_table
 from toyflow.report.paper.story import story
 
@@ -24,4 +25,5 @@ PAPER = Paper(
     numbers_file="beside_the_paper",
     numbers=beside_published,
     tables=published_table,
+    named=named_contrasts,
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from toyflow.report.evidence import Contrast, contrast
+from toyflow.report.contrasts import Contrast, contrast
 
 MODEL = ["prediction", "schedule"]
 """What a flow model is trained with, in claims 10 to 13."""
@@ -27,6 +27,8 @@ class Chosen:
     """What was chosen for each."""
     by: str
     """What it was chosen on: `earlier results`, `the other seeds` or `this seed itself`."""
+    without: int
+    """How many decodings were no choice, as some seed lacks them."""
 
     @property
     def scores(self) -> pd.Series:
@@ -41,7 +43,12 @@ class Chosen:
     def minus(self, other: Chosen) -> Contrast | None:
         """The difference on the seeds that both have."""
         one, two = (of.rows.assign(cell="chosen", steps=0) for of in (self, other))
-        return contrast(one, two, self.value)
+        over = contrast(one, two, self.value)
+        lacking = max(self.without, other.without)
+        if over is None or not lacking:
+            return over
+        said = f"{lacking} decoding{'s' * (lacking > 1)} that some seed lacks"
+        return replace(over, without=(*over.without, said))
 
 
 def best_decoding(rows: pd.DataFrame, value: str, earlier: pd.DataFrame | None = None) -> Chosen | None:
@@ -74,7 +81,9 @@ def _in(rows: pd.DataFrame | None, steps: tuple[int, int]) -> pd.DataFrame | Non
 
 
 def _chosen(rows: pd.DataFrame, value: str, picks: Mapping[int, tuple[Any, ...]], by: str) -> Chosen:
-    return Chosen(_rows_of(rows, picks), value, [_decoding(*pick) for pick in picks.values()], by)
+    known = rows.dropna(subset=value)[DECODING].drop_duplicates()
+    without = len(known) - by_seed(rows, value).shape[1]
+    return Chosen(_rows_of(rows, picks), value, [_decoding(*pick) for pick in picks.values()], by, without)
 
 
 def _worse_of_both(scores: pd.DataFrame) -> pd.Series:

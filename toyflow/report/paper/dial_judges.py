@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from toyflow.report.evidence import ANY, Contrast, Data, contrast
-from toyflow.report.judgement import Effect, Judgement, conclude, percent
+from toyflow.report.contrasts import Contrast, contrast
+from toyflow.report.effects import Effect, percent
+from toyflow.report.evidence import ANY, Data
+from toyflow.report.judgement import Judgement, conclude
 
 CLEARLY = 0.10
 """A difference of proportions that is more than a matter of degree."""

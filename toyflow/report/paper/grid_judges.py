@@ -6,19 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from toyflow.report.evidence import ANY, Contrast, Data, contrast, unique
-from toyflow.report.judgement import (
-    Effect,
-    Judgement,
-    both_halves,
-    by_schedule,
-    conclude,
-    decide,
-    difference,
-    listed,
-    percent,
-    schedules_are,
-)
+from toyflow.report.contrasts import Contrast, contrast
+from toyflow.report.effects import Effect, by_schedule, difference, listed, percent
+from toyflow.report.evidence import ANY, Data, unique
+from toyflow.report.judgement import Judgement, conclude, decide, schedules_are
 from toyflow.sweep.stored import StoredTraining
 from toyflow.training import LOSS_BINS
 
@@ -103,11 +94,11 @@ def one_step_is_enough(data: Data) -> Judgement | None:
     beside = "; ".join(f"{schedule} {difference(of, confidence=0.9)}" for schedule, of in others.items())
     evidence = (
         f"Not worse means above -{100 * margin:g} points. Each noise-biased schedule: "
-        f"{by_schedule(single, -margin, equivalence=True)}"
+        f"{by_schedule(single, -margin, 'not worse')}"
         + (f". Not part of the verdict: {beside}" if beside else "")
     )
     name = f"K = 1 minus K = {many} under {listed(over.schedules)}"
-    return conclude(evidence, Effect(name, over, -margin, equivalence=True))
+    return conclude(evidence, Effect(name, over, -margin, "not worse"))
 
 
 def one_step_is_as_good_as_uniform(data: Data) -> Judgement | None:
@@ -125,10 +116,10 @@ def one_step_is_as_good_as_uniform(data: Data) -> Judgement | None:
     evidence = (
         f"In one step {schedules_are(over)} right on {percent(over.first)} of the {data.testbed.unit}, "
         f"uniform in {many} on {percent(over.second)}. Not worse means above -{100 * margin:g} points. Each "
-        f"noise-biased schedule: {by_schedule(single, -margin, equivalence=True)}"
+        f"noise-biased schedule: {by_schedule(single, -margin, 'not worse')}"
     )
     name = f"K = 1 under {listed(over.schedules)} minus K = {many} under uniform"
-    return conclude(evidence, Effect(name, over, -margin, equivalence=True))
+    return conclude(evidence, Effect(name, over, -margin, "not worse"))
 
 
 def encoder_raises_the_ceiling(data: Data) -> Judgement | None:
@@ -176,32 +167,27 @@ def baseline_is_weak(data: Data) -> Judgement | None:
         return None
     score = rows.groupby("seed")["score"].mean()
     over = Contrast(score, 0 * score + PAPER_BASELINE, unique(rows["folder"].tolist()))
-    short = over.reversed()
-    verdict = decide([over, short], -CLEARLY)
     evidence = (
         f"The baseline of width 256 and depth 4 is right on {percent(score)}; about means within "
         f"{100 * CLEARLY:g} points of the paper's {PAPER_BASELINE:.0%}"
     )
     beside = _autoregressive(data, "256x4")
-    effect = Effect(f"the baseline minus the paper's {PAPER_BASELINE:.0%}", over, -CLEARLY)
-    return conclude(evidence, effect, verdict=verdict, of=[score, beside.second] if beside else [score])
+    effect = Effect(f"the baseline minus the paper's {PAPER_BASELINE:.0%}", over, -CLEARLY, "equivalent")
+    return conclude(evidence, effect, of=[score, beside.second] if beside else [score])
 
 
 def baseline_must_grow(data: Data) -> Judgement | None:
-    """Claim 4b: the autoregressive baselines minus flow in many steps."""
+    """Claim 4b: flow in many steps minus the small autoregressive baseline, and the large one minus flow."""
     small, large = _autoregressive(data, "256x4"), _autoregressive(data, "512x8")
     if small is None:
         return None
-    far = decide([small.reversed()], NEAR)
     near = f"Near means within {100 * NEAR:g} points of flow in {data.many()} steps"
-    at_small = Effect("autoregressive minus flow at 256 x 4", small, -NEAR)
+    far = Effect("flow minus autoregressive at 256 x 4", small.reversed(), NEAR)
     if large is None:  # it need not grow where it is near already; else the large one must tell
-        return conclude(near, at_small, verdict=far) if far == "disagree" else None
+        return conclude(near, far) if far.verdict == "disagree" else None
     alike = len(data.flow(ANY, ANY, decoder="512x8"))
     beside = "" if alike else "; flow beside 512 x 8 has the default decoder, as there is none of that size"
-    verdict = both_halves(far, decide([large], -NEAR))
-    at_large = Effect("at 512 x 8", large, -NEAR)
-    return conclude(f"{near}{beside}", at_small, at_large, verdict=verdict)
+    return conclude(f"{near}{beside}", far, Effect("autoregressive minus flow at 512 x 8", large, -NEAR))
 
 
 def uniform_reads_late(data: Data) -> Judgement | None:
@@ -223,10 +209,10 @@ def uniform_reads_late(data: Data) -> Judgement | None:
         if part["never"].any():
             never = f"{part['never'].sum()} of {len(part)} {name} models"
             evidence += f"; {never} never got there and count as of the last iteration"
-    verdict = decide([later], 0.0)
+    effect = Effect(f"uniform minus {listed(biased)}", later, unit="iterations")
+    verdict = decide([effect])
     if later.seeds > 1 and rows.loc[uniform, "never"].all() and not rows.loc[~uniform, "never"].any():
         verdict = "agree"  # no spread to test, and nothing to doubt
-    effect = Effect(f"uniform minus {listed(biased)}", later, unit="iterations")
     return conclude(evidence, effect, verdict=verdict, of=[rows["score"]])
 
 
@@ -273,7 +259,7 @@ def few_step_methods_are_not_needed(data: Data) -> Judgement | None:
             cost = ", at flow's training cost" if times == "1" else f", {times} times flow's training cost"
         calls = f"{rows['model_calls'].iloc[0]} call{'s' if rows['model_calls'].iloc[0] > 1 else ''}"
         run.append(name)
-        found.append(Effect(f"flow minus {name} ({calls}{cost})", over, -margin, equivalence=True))
+        found.append(Effect(f"flow minus {name} ({calls}{cost})", over, -margin, "not worse"))
     if not found:
         return None
     evidence = (

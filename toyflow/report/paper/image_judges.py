@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from toyflow.report.evidence import ANY, Data, contrast
-from toyflow.report.judgement import Effect, Judgement, conclude, percent
+from toyflow.report.contrasts import contrast
+from toyflow.report.effects import Effect, percent
+from toyflow.report.evidence import ANY, Data
+from toyflow.report.judgement import Judgement, conclude
 
 
 def _image_contrast(data: Data, first: pd.DataFrame, alike: Sequence[str], name: str) -> Judgement | None:

@@ -7,24 +7,17 @@ alone shows the contrary (at 5 %, adjusted by Holm's method).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from toyflow.report.evidence import ANY, VALIDATION, ByExample, Contrast, Data, contrast
-from toyflow.report.judgement import (
-    Effect,
-    Judgement,
-    Verdict,
-    both_halves,
-    by_schedule,
-    conclude,
-    is_contrary,
-    listed,
-    percent,
-)
-from toyflow.report.paper.chosen import MODEL, best_decoding, best_of_both
+from toyflow.report.contrasts import ByExample, Contrast, contrast, origin
+from toyflow.report.effects import Effect, Kind, listed, percent
+from toyflow.report.evidence import ANY, VALIDATION, Data
+from toyflow.report.judgement import Judgement, conclude
+from toyflow.report.paper.chosen import MODEL, Chosen, best_decoding, best_of_both
 
 LEFT = 0.1
 """Claim 10: predicting the data is to leave less than this share of the leak."""
@@ -46,39 +39,53 @@ def leak_comes_first(data: Data) -> Judgement | None:
     told_apart = bool(rows[BIAS].notna().all())
     bias = rows[BIAS if told_apart else BIAS_AND_SPREAD].clip(lower=0)
     rows = rows.assign(share=rows[LEAK] / (rows[LEAK] + bias))
-    halves = rows.assign(share=0.5)
-    over = contrast(rows, halves, "share", ["schedule"])
+    over = _over_schedules("share of the leak minus a half", rows, rows.assign(share=0.5), "share")
     if over is None:
         return None
-    each = _by_schedule(rows, halves, "share", over)
     exact = told_apart or data.testbed.determined
-    verdict = _verdict(Effect("", over), each)
-    shares = ", ".join(f"{percent(of.first)} under {name}" for name, of in each.items())
+    shares = ", ".join(f"{percent(of.first)} under {name}" for name, of in over.parts.items())
     evidence = (
         f"Of the one-step squared error of velocity models above the task's own spread, leaked noise is "
-        f"{'' if exact else 'at least '}{shares}. Each minus a half: {by_schedule(each)}"
+        f"{'' if exact else 'at least '}{shares}. Each minus a half: {over.by_schedule()}"
     )
-    lacking = ""
+    verdict, lacking = over.verdict, ""
     if not exact and verdict == "disagree":  # the spread may be what is larger
         verdict, lacking = "undecided", "a probe with several targets per condition"
-    effect = Effect(f"share of the leak minus a half, mean over {listed(over.schedules)}", over)
     learned = data.flow(ANY, ANY, draws=ANY, prediction=ANY).groupby(["cell", "steps"])["score"].mean()
-    return conclude(evidence, effect, verdict=verdict, of=[learned.nlargest(1)], lacking=lacking)
+    return conclude(evidence, over, verdict=verdict, of=[learned.nlargest(1)], lacking=lacking)
 
 
 def data_prediction_removes_it(data: Data) -> Judgement | None:
     """Claim 10: a tenth of velocity's leak minus that of data prediction; and the one-step score of data
     prediction minus that of velocity's best decoding under the same schedule."""
-    margin = data.testbed.margin
-    of_data, of_velocity = data.flow(ANY, 1, prediction="data"), data.flow(ANY, 1)
-    leaks, left = _probed(of_velocity), _probed(of_data)
+    leaks, left = _probed(data.flow(ANY, 1)), _probed(data.flow(ANY, 1, prediction="data"))
     if leaks.empty or left.empty:
         return None
     mean = leaks.groupby("schedule")[LEAK].mean()  # so that both are shares of velocity's leak
     leaks = leaks.assign(left=LEFT * leaks[LEAK] / leaks["schedule"].map(mean))
     left = left.assign(left=left[LEAK] / left["schedule"].map(mean))
-    less = contrast(leaks, left, "left", ["schedule"])
-    decoded = data.flow(ANY, ANY, draws=ANY)
+    name = f"{100 * LEFT:g} % minus the share of velocity's leak that data prediction has"
+    less = _over_schedules(name, leaks, left, "left")
+    found = data_over_velocity(data)
+    if less is None or found is None:
+        return None
+    score, best = found
+    shares = ", ".join(f"{percent(of.second)} under {name}" for name, of in less.parts.items())
+    evidence = (
+        f"Of velocity's leak, data prediction has {shares}. In one step and one draw it is right on "
+        f"{percent(score.of.first)} of the {data.testbed.unit}, mean over {listed([*score.parts])}. Minus "
+        f"velocity's best decoding under the same schedule, chosen on "
+        f"{listed(sorted({of.by for of in best.values()}))}: {score.by_schedule()}. That decoding is "
+        f"{'; '.join(f'under {name} {best[name].named}' for name in score.parts)}. Not worse means above "
+        f"-{100 * data.testbed.margin:g} points"
+    )
+    return conclude(evidence, less, score, of=[score.of.first, score.of.second])
+
+
+def data_over_velocity(data: Data) -> tuple[Effect, dict[str, Chosen]] | None:
+    """Claim 10's second half: one step of data prediction minus velocity's best decoding under the same
+    schedule, held against the margin; and those best decodings."""
+    of_data, decoded = data.flow(ANY, 1, prediction="data"), data.flow(ANY, ANY, draws=ANY)
     best, scores = {}, {}
     for schedule in sorted(set(of_data["schedule"]) & set(decoded["schedule"])):
         one = best_decoding(of_data[of_data["schedule"] == schedule], "score")
@@ -87,60 +94,33 @@ def data_prediction_removes_it(data: Data) -> Judgement | None:
         if other is not None and over is not None:
             best[schedule], scores[schedule] = other, over
     scores = _of_most_seeds(scores)
-    if less is None or not scores:
+    if not scores:
         return None
-    each, score = _by_schedule(leaks, left, "left", less), _mean(scores)
-    effects = [
-        Effect(f"{100 * LEFT:g} % minus the share of velocity's leak that data prediction has", less),
-        Effect(
-            f"data prediction at K = 1 minus velocity's best decoding, mean over {listed([*scores])}",
-            score, -margin, equivalence=True,
-        ),
-    ]  # fmt: skip
-    shares = ", ".join(f"{percent(of.second)} under {name}" for name, of in each.items())
-    evidence = (
-        f"Of velocity's leak, data prediction has {shares}. In one step and one draw it is right on "
-        f"{percent(score.first)} of the {data.testbed.unit}, mean over {listed([*scores])}. Minus velocity's "
-        f"best decoding under the same schedule, chosen on "
-        f"{listed(sorted({of.by for of in best.values()}))}: "
-        f"{by_schedule(scores, -margin, equivalence=True)}. That decoding is "
-        f"{'; '.join(f'under {name} {best[name].named}' for name in scores)}. Not worse means above "
-        f"-{100 * margin:g} points"
-    )
-    verdict = both_halves(_verdict(effects[0], each), _verdict(effects[1], scores))
-    return conclude(evidence, *effects, verdict=verdict, of=[score.first, score.second])
+    name = "data prediction at K = 1 minus velocity's best decoding"
+    return Effect(name, _mean(scores), -data.testbed.margin, "not worse", parts=scores), best
 
 
 def averaging_removes_it(data: Data) -> Judgement | None:
     """Claim 11: velocity at K = 1, 8 draws minus 1; and 8 draws in one step minus 1 draw in many."""
     margin, many = data.testbed.margin, data.many()
     one, averaged, several = data.flow(ANY, 1), data.flow(ANY, 1, draws=DRAWS), data.flow(ANY, many)
-    gain = contrast(averaged, one, "score", ["schedule"])
-    over = contrast(averaged, several, "score", ["schedule"]) if many > 1 else None
+    gain = _over_schedules(f"K = 1, {DRAWS} draws minus 1 draw", averaged, one)
+    name = f"K = 1 with {DRAWS} draws minus K = {many} with 1"
+    over = _over_schedules(name, averaged, several, floor=-margin, kind="not worse") if many > 1 else None
     if gain is None or over is None:
         return None
-    gains = _by_schedule(averaged, one, "score", gain)
-    against = _by_schedule(averaged, several, "score", over)
-    effects = [
-        Effect(f"K = 1, {DRAWS} draws minus 1 draw, mean over {listed(gain.schedules)}", gain),
-        Effect(
-            f"K = 1 with {DRAWS} draws minus K = {many} with 1, mean over {listed(over.schedules)}",
-            over, -margin, equivalence=True,
-        ),
-    ]  # fmt: skip
     means = "; ".join(
-        f"under {name} {percent(gains[name].second)} with one draw, {percent(of.first)} with {DRAWS}, "
+        f"under {name} {percent(gain.parts[name].second)} with one draw, {percent(of.first)} with {DRAWS}, "
         f"{percent(of.second)} in {many} steps"
-        for name, of in against.items()
-        if name in gains
+        for name, of in over.parts.items()
+        if name in gain.parts
     )
     evidence = (
-        f"Velocity in one step is right on: {means}. {DRAWS} draws minus one: {by_schedule(gains)}. "
+        f"Velocity in one step is right on: {means}. {DRAWS} draws minus one: {gain.by_schedule()}. "
         f"{DRAWS} draws in one step minus {many} steps, where not worse means above -{100 * margin:g}: "
-        f"{by_schedule(against, -margin, equivalence=True)}"
+        f"{over.by_schedule()}"
     )
-    verdict = both_halves(_verdict(effects[0], gains), _verdict(effects[1], against))
-    return conclude(evidence, *effects, verdict=verdict)
+    return conclude(evidence, gain, over)
 
 
 def neither_helps_joint_modes(data: Data) -> Judgement | None:
@@ -212,9 +192,7 @@ def _serves_both(data: Data, draws: Any) -> Judgement | None:
         over = chosen.minus(best)
         if over is None:
             return None
-        effects.append(
-            Effect(f"K = {steps} minus the best of all decodings", over, -margin, equivalence=True)
-        )
+        effects.append(Effect(f"K = {steps} minus the best of all decodings", over, -margin, "equivalent"))
     on = "validation results" if both[0].by == "earlier results" and _is_validation(for_model) else both[0].by
     evidence = (
         f"One model, chosen on {on}, decoded as {both[0].named}, right on {percent(both[0].scores)} of the "
@@ -234,21 +212,36 @@ def _probed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows[LEAK].notna()]
 
 
-def _by_schedule(
-    first: pd.DataFrame, second: pd.DataFrame, value: str, over: Contrast
-) -> dict[str, Contrast]:
-    """The contrast under each of the schedules that `over` is a mean of."""
+def _over_schedules(
+    name: str,
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    value: str = "score",
+    floor: float = 0.0,
+    kind: Kind = "difference",
+) -> Effect | None:
+    """The mean over the schedules of both, and the contrast under each."""
+    over = contrast(first, second, value, ["schedule"])
+    if over is None:
+        return None
     parts = {
         name: contrast(first[first["schedule"] == name], second[second["schedule"] == name], value)
         for name in over.schedules
     }
-    return {name: of for name, of in parts.items() if of is not None}
+    found = {name: of for name, of in parts.items() if of is not None}
+    return Effect(name, over, floor, kind, parts=found)
 
 
 def _of_most_seeds(contrasts: dict[str, Contrast]) -> dict[str, Contrast]:
-    """Those of the same seeds, of which there are most."""
+    """Those of the same seeds, of which there are most. Each knows of those that are left out."""
     most = max((tuple(of.first.index) for of in contrasts.values()), key=len, default=())
-    return {name: of for name, of in contrasts.items() if tuple(of.first.index) == most}
+    kept = {name: of for name, of in contrasts.items() if tuple(of.first.index) == most}
+    lacking = tuple(
+        f"{name}, which has {len(set(of.first.index) & set(most))} of {len(most)} seeds"
+        for name, of in contrasts.items()
+        if name not in kept
+    )
+    return {name: replace(of, without=(*of.without, *lacking)) for name, of in kept.items()}
 
 
 def _mean(contrasts: dict[str, Contrast]) -> Contrast:
@@ -257,8 +250,10 @@ def _mean(contrasts: dict[str, Contrast]) -> Contrast:
         pd.concat([getattr(of, part) for of in contrasts.values()], axis=1).mean(axis=1)
         for part in ("first", "second")
     )
-    folders = tuple(dict.fromkeys(folder for of in contrasts.values() for folder in of.folders))
-    return Contrast(first, second, folders, tuple(contrasts), partial(_mean_by_example, contrasts))
+    of_all = origin(list(contrasts.values()))
+    return Contrast(
+        first, second, schedules=tuple(contrasts), read=partial(_mean_by_example, contrasts), **of_all
+    )
 
 
 def _mean_by_example(contrasts: Mapping[str, Contrast]) -> ByExample | None:
@@ -270,9 +265,3 @@ def _mean_by_example(contrasts: Mapping[str, Contrast]) -> ByExample | None:
     mean = pd.concat([table.differences for table in known]).groupby(level="seed").mean()
     bounds = [table.within for table in known if table.within]
     return ByExample(mean, bounds[0] if len(bounds) == len(known) else None)
-
-
-def _verdict(mean: Effect, each: dict[str, Contrast]) -> Verdict:
-    """That of the mean, unless one of its schedules shows the contrary."""
-    effects = [Effect(name, of, mean.floor, mean.equivalence) for name, of in each.items()]
-    return "disagree" if is_contrary(effects) else mean.verdict

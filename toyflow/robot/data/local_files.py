@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from toyflow.errors import UsageError
+from toyflow.errors import MissingInputError, UsageError
 
 INFO = "meta/info.json"
 FORMAT = "v3.0"
@@ -31,7 +31,7 @@ def local_folder(where: str) -> Path | None:
         return folder
     if folder.exists() or where.count("/") != 1 or where.startswith((".", "/", "~")):
         problem = f"holds no data set: {INFO} is missing" if folder.exists() else "does not exist"
-        raise UsageError(f"{where} {problem}. Make one: toyflow robot-demos --out {where}")
+        raise MissingInputError(f"{where} {problem}.", f"Make one: toyflow robot-demos --out {where}")
     return None
 
 

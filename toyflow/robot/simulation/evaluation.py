@@ -14,6 +14,7 @@ import pandas as pd
 
 from toyflow.atomic import DamagedError, read_sealed, remove_stale, write_sealed
 from toyflow.errors import ToyflowError
+from toyflow.footnotes import MOST_REASONS
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import find_tasks, load_environment
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, episode_seed
@@ -22,9 +23,6 @@ from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.stored import wilson_bounds
 
 LOG = logging.getLogger(__name__)
-
-MOST_REASONS = 3
-"""Most reasons of errors that details list."""
 
 OnEpisode = Callable[[int, int, Sequence[EpisodeOutcome]], None]
 """Called with (episodes done, episodes in all, the outcomes so far)."""
