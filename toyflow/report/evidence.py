@@ -229,9 +229,9 @@ def tidy(
 
     Columns: folder, task, objective, schedule ("" for none), prediction (None where the objective has no
     choice), seed, steps, sampler, grid, draws, model_calls, score, the metrics, the task's options by name,
-    recipe and cell in words, training (the stored model) and keys; `changed`, the options that are not at
-    their default. Rows of one cell differ only in seed, K, sampler and recipe. What a probe measured of the
-    model: `anatomy leak` and so on, NaN where it was not probed.
+    recipe, its learning rate and cell in words, training (the stored model) and keys; `changed`, the options
+    that are not at their default. Rows of one cell differ only in seed, K, sampler and recipe. What a probe
+    measured of the model: `anatomy leak` and so on, NaN where it was not probed.
     """
     rows = [
         _row(name, evaluation)
@@ -239,12 +239,9 @@ def tidy(
         for evaluation in results.evaluations
         if task_of(evaluation) in tasks
     ]
-    columns = (
-        None if rows else ["task", "times", "sampler", "recipe", "changed", "training_key", "evaluation_key"]
-    )
-    found = pd.DataFrame(rows, columns=columns).drop_duplicates(
-        ["training_key", "evaluation_key"], ignore_index=True
-    )
+    keys = ["training_key", "evaluation_key"]
+    known = ["folder", "task", "times", "sampler", "recipe", "learning rate", "changed", *keys]
+    found = pd.DataFrame(rows, columns=None if rows else known).drop_duplicates(keys, ignore_index=True)
     probed = [frame for frame in (anatomies or {}).values() if len(frame)]
     measures = pd.concat(probed).drop_duplicates("key") if probed else pd.DataFrame(columns=["key"])
     measures = measures.reindex(columns=["key", *MEASURES]).set_index("key").add_prefix("anatomy ")
@@ -332,6 +329,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "model_calls": evaluation.details["model_calls"],
         "training_flops": training.details.get("training_flops", np.nan),
         "recipe": ", ".join(f"{name} {value}" for name, value in setting.items() if value != ""),
+        "learning rate": record.recipe_texts.get("learning rate", ""),
         "drawn": record.recipe.get("iterations", 0) * record.recipe.get("batch_size", 1),
         "changed": {name: value for name, value in options.items() if defaults.get(name) != value},
         "cell": repr((record.objective, record.schedule, prediction, grid, draws, sorted(options.items()))),

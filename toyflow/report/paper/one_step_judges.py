@@ -196,7 +196,7 @@ def _serves_both(data: Data, draws: Any) -> Judgement | None:
     of_model = data.flow(ANY, ANY, prediction=ANY, draws=draws)
     validation, test = data.before(validation=True), data.before(validation=False)
     for_model = validation.flow(ANY, ANY, prediction=ANY, draws=draws)
-    if for_model.empty:
+    if for_model.empty or not {1, many} <= {*for_model["steps"]}:
         for_model = test.flow(ANY, ANY, prediction=ANY, draws=draws)
     for_best = test.flow(ANY, ANY, **everything)
     if for_best.empty:
