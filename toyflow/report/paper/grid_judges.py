@@ -259,7 +259,7 @@ def uniform_ends_lower(data: Data) -> Judgement | None:
 
 def _rates(rows: pd.DataFrame) -> dict[str, str]:
     """The learning rate of each objective."""
-    return rows.groupby("objective")["learning rate"].first().to_dict()
+    return dict(zip(rows["objective"], rows["learning rate"], strict=True))
 
 
 def few_step_methods_are_not_needed(data: Data) -> Judgement | None:
