@@ -57,8 +57,7 @@ def test_the_digest_knows_results_and_probes_and_not_where_they_lie(tmp_path):
 
 @pytest.mark.skipif(not RATES.is_dir(), reason="the search over learning rates is not stored here")
 def test_the_headlines_learning_rates_are_those_that_validation_chose():
-    """By the rule in the header of `objective-rates`: the best, or the default if that is 1.7 points behind at
-    most."""
+    """By the rule in the header of `objective-rates`: the best, or the default if that is near."""
     results = load_results(RATES)
     assert set(results.settings["split"]) == {"validation"}
     tried = results.frame.assign(rate=results.settings["learning rate"].astype(float))
