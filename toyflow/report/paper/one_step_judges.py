@@ -7,6 +7,7 @@ alone shows the contrary (at 5 %, adjusted by Holm's method).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -195,8 +196,10 @@ def _serves_both(data: Data, draws: Any) -> Judgement | None:
     rows, many = data.flow(ANY, ANY, **everything), data.many(**everything)
     of_model = data.flow(ANY, ANY, prediction=ANY, draws=draws)
     validation, test = data.before(validation=True), data.before(validation=False)
+    if not {1, many} <= {*validation.flow(ANY, ANY, **everything).get("steps", ())}:
+        validation = replace(validation, rows=validation.rows.iloc[:0])  # as of a search over learning rates
     for_model = validation.flow(ANY, ANY, prediction=ANY, draws=draws)
-    if for_model.empty or not {1, many} <= {*for_model["steps"]}:
+    if for_model.empty:
         for_model = test.flow(ANY, ANY, prediction=ANY, draws=draws)
     for_best = test.flow(ANY, ANY, **everything)
     if for_best.empty:
