@@ -438,7 +438,7 @@ def test_an_objective_at_two_learning_rates_is_not_pooled_in_a_headline_folder()
     judgement = judgement_of("8", {"headline-objectives": folder})
     assert judgement.verdict == "disagree" and "learning rate that was chosen" not in judgement.evidence
     [effect] = judgement.effects
-    assert "flow minus regression" in effect and "-12." in effect
+    assert "flow minus regression" in effect.told and "-12." in effect.told
     assert "Not run here: mip, shortcut, consistency and meanflow" in judgement.evidence
 
 
