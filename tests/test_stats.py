@@ -366,7 +366,7 @@ def test_holm_by_hand():
 
 def test_holm_counts_a_test_that_could_not_be_made():
     assert holm([0.01, None, 0.02]) == [pytest.approx(0.03), None, pytest.approx(0.04)]
-    assert holm([float("nan")]) == [None] == holm([None])
+    assert holm([None]) == [None] and np.isnan(holm([float("nan"), 0.5])[0])
 
 
 def test_the_variances_of_a_mean_are_those_of_its_parts():
@@ -382,9 +382,9 @@ def test_the_variances_of_a_mean_are_those_of_its_parts():
 
 def test_holm_keeps_false_alarms_in_the_family_rare():
     rng = np.random.default_rng(0)
-    assert np.mean(
-        [min(p or 0.0 for p in holm(rng.random(6).tolist())) < 0.05 for _ in range(2000)]
-    ) == pytest.approx(0.05, abs=0.015)
+    assert np.mean([min(holm(rng.random(6).tolist())) < 0.05 for _ in range(2000)]) == pytest.approx(
+        0.05, abs=0.015
+    )
 
 
 @pytest.mark.parametrize("effect, seeds", [(0.2, 199), (0.5, 34), (0.8, 15)])

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import scipy  # whose parts load when they are first used
@@ -454,9 +454,13 @@ def _standardised(effect: float, n: int, confidence: float = 0.95) -> Interval:
     return Interval(effect, low, high)
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
+@overload
+def holm(p_values: list[float]) -> list[float]: ...
+@overload
+def holm(p_values: list[float | None]) -> list[float | None]: ...
+def holm(p_values: Sequence[float | None]) -> Sequence[float | None]:
     """P-values adjusted by Holm's step-down method (1979), in the given order. None or NaN, where there was
-    nothing to test by, becomes None, and counts as a test that shows nothing (p = 1).
+    nothing to test by, stays, and counts as a test that shows nothing (p = 1).
 
     Example: of three tests.
         >>> from toyflow import stats
@@ -469,7 +473,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
-    return [None if lacking else p for p, lacking in zip(adjusted.tolist(), np.isnan(given), strict=True)]
+    return [
+        was if lacking else p
+        for was, p, lacking in zip(p_values, adjusted.tolist(), np.isnan(given), strict=True)
+    ]
 
 
 def equivalence_p(interval: Callable[[float], Interval], margin: float) -> float:
