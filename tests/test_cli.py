@@ -499,7 +499,7 @@ def test_every_command_has_examples_which_it_can_parse():
             words = shlex.split(line)
             if words[:1] != ["toyflow"]:
                 continue
-            length = 2 if words[1] == "runs" else 1
+            length = 2 if words[1] in ("runs", "robot-data") else 1
             name = " ".join(words[1 : 1 + length])
             every[name].make_context(name, words[1 + length :])
             shown.add(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.configs.types import NormalizationMode
@@ -10,6 +11,7 @@ from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import CosineDecayWithWarmupSchedulerConfig
 
 from toyflow.api.command_options import ROBOT_SCHEDULE, ROBOT_TRAIN
+from toyflow.robot.lerobot.lerobot_format import inputs_of
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
 
@@ -42,6 +44,7 @@ class ToyflowConfig(PreTrainedConfig):
         image_size: side in pixels of the images that the policy sees; 0 for the size's own.
         tokeniser: hashed, or paligemma for pretrained backbones.
         pretrained_backbone: whether the backbone starts from published weights (sizes tiny and full).
+        rename: features that are read under other names: OLD=NEW, several joined by a comma.
         fps: actions per second of the data; filled in by training.
         normalisation: mean-std or quantile.
         state_centre, state_scale, action_centre, action_scale: the normalisation, a number per dimension;
@@ -74,6 +77,7 @@ class ToyflowConfig(PreTrainedConfig):
     image_size: int = POLICY.image_size
     tokeniser: str = "hashed"
     pretrained_backbone: bool = POLICY.pretrained
+    rename: str = ""
     fps: float = 0.0
     normalisation: str = POLICY.normalisation
     state_centre: list[float] = field(default_factory=list)
@@ -136,14 +140,23 @@ class ToyflowConfig(PreTrainedConfig):
         )
 
     def validate_features(self) -> None:
-        """Raise ValueError, in one line, unless there is an action, and a camera or a state."""
+        """Raise an error, in one line, unless there is an action, and a camera or a state, and where
+        pictures would not be seen."""
         if self.action_feature is None:
             raise ValueError(f"a toyflow policy needs the feature 'action'; there is {self._has()}.")
-        if not self.image_features and self.robot_state_feature is None:
+        inputs = inputs_of({"input_features": self.plain_input_features(), "rename": self.rename})
+        if not inputs.cameras and inputs.state is None:
             raise ValueError(
-                f"a toyflow policy needs a camera, observation.images.NAME, or observation.state; there is "
+                f"a toyflow policy needs a camera, a feature of pictures, or observation.state; there is "
                 f"{self._has()}."
             )
+
+    def plain_input_features(self) -> dict[str, Any]:
+        """The input features as JSON values, as in config.json."""
+        return {
+            name: {"type": feature.type.value, "shape": list(feature.shape)}
+            for name, feature in (self.input_features or {}).items()
+        }
 
     def _has(self) -> str:
         return ", ".join([*(self.input_features or {}), *(self.output_features or {})]) or "nothing"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +15,15 @@ from torch import Tensor
 
 from lerobot_policy_toyflow.configuration_toyflow import ToyflowConfig
 from toyflow.flow import Decoding, draw_noise, make_objective, parse_schedule
-from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.checks.gate import refuse_contradictions
+from toyflow.robot.data.features import ACTION, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
-from toyflow.robot.lerobot.lerobot_format import decoded, normalisation_fields
+from toyflow.robot.lerobot.lerobot_format import Inputs, decoded, inputs_of, normalisation_fields
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
+
+LOG = logging.getLogger(__name__)
 
 
 class ToyflowPolicy(PreTrainedPolicy):
@@ -46,8 +51,11 @@ class ToyflowPolicy(PreTrainedPolicy):
         super().__init__(config)
         config.validate_features()
         self.config = config
+        self._inputs = inputs_of({"input_features": config.plain_input_features(), "rename": config.rename})
         if not config.action_scale:
-            _fill(config, dataset_stats)
+            if dataset_meta is not None:
+                _check_data(dataset_meta, config, self._inputs)
+            _fill(config, dataset_stats, self._inputs.state)
         if dataset_meta is not None and not config.fps:
             config.fps = float(dataset_meta.fps)
         checkpoint = decoded(_fields(config))
@@ -79,7 +87,8 @@ class ToyflowPolicy(PreTrainedPolicy):
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float]]:
         """(loss, values to log) of a batch with action chunks [batch, chunk, action]."""
-        target = self.model.target(batch[ACTION].float())
+        actions = self.model.spec.interface.action_dim  # LeRobot has actions of one number without their axis
+        target = self.model.target(batch[ACTION].float().reshape(-1, self.config.chunk_size, actions))
         is_pad = batch.get("action_is_pad")
         weight = None if is_pad is None else self.model.weight(is_pad)
         condition = self.model.encode(self._seen(batch))
@@ -116,12 +125,13 @@ class ToyflowPolicy(PreTrainedPolicy):
     def _seen(self, batch: Mapping[str, Any]) -> PolicyInput:
         spec = self.model.spec
         images = {
-            camera: resized((batch[CAMERA + camera] * 255).round().to(torch.uint8), spec.image_size)
-            for camera in spec.interface.cameras
+            camera: resized((batch[feature] * 255).round().to(torch.uint8), spec.image_size)
+            for camera, feature in self._inputs.cameras.items()
         }
-        size = len(next(iter(images.values()))) if images else len(batch[STATE])
-        state = batch.get(STATE)
-        state = torch.zeros(size, 0) if state is None else state.float()
+        dims = spec.interface.state_dim
+        state = batch[self._inputs.state].float().reshape(-1, dims) if self._inputs.state else None
+        size = len(next(iter(images.values())) if state is None else state)
+        state = torch.zeros(size, 0) if state is None else state
         prompts = batch.get("task") or [""] * size
         return PolicyInput(images, state, self.model.tokeniser(list(prompts))).to(self._device)
 
@@ -143,7 +153,17 @@ class ToyflowPolicy(PreTrainedPolicy):
         return next(self.model.parameters()).device
 
 
-def _fill(config: ToyflowConfig, statistics: Mapping[str, Mapping[str, Any]] | None) -> None:
+def _check_data(meta: Any, config: ToyflowConfig, inputs: Inputs) -> None:
+    """Raise UsageError where the data set contradicts itself; say which of its features are not read."""
+    for feature in inputs.unused:
+        LOG.warning("data set %s, %s: a toyflow policy does not read it.", meta.repo_id, feature)
+    if inputs.state is not None:  # a check reads the state, too
+        refuse_contradictions(str(meta.root), Path(meta.root), config.rename, tuple(inputs.cameras))
+
+
+def _fill(
+    config: ToyflowConfig, statistics: Mapping[str, Mapping[str, Any]] | None, stored_state: str | None
+) -> None:
     """Store the normalisation by the data's statistics in `config`."""
     if statistics is None:
         raise ValueError("a toyflow policy without weights needs the statistics of a data set to train on.")
@@ -153,7 +173,7 @@ def _fill(config: ToyflowConfig, statistics: Mapping[str, Mapping[str, Any]] | N
             name: torch.as_tensor(value).flatten().tolist()
             for name, value in statistics.get(key, nothing).items()
         }
-        for key in (STATE, ACTION)
+        for key in (stored_state or STATE, ACTION)
     )
     normalisation = Normalisation.from_statistics(state, action, kind=config.normalisation)
     for name, value in normalisation_fields(normalisation).items():

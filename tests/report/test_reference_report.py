@@ -7,10 +7,14 @@ import pytest
 from toyflow.report.digest import digest_of
 from toyflow.report.page import build_page, markdown
 from toyflow.report.paper import PAPER
-from toyflow.report.results import results_folders
+from toyflow.report.results import load_results, results_folders
+from toyflow.sweep.plan import plan_sweep
+from toyflow.sweep.presets import load_preset
+from toyflow.sweep.sweep_options import SweepOptions
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 AGAIN = "write it again: toyflow report --out results/reference"
+RATES = REFERENCE / "one-step" / "objective-rates"
 LARGEST = 8e6
 """Most bytes of a page that is looked at in a browser."""
 
@@ -49,3 +53,16 @@ def test_the_digest_knows_results_and_probes_and_not_where_they_lie(tmp_path):
         changed = digests()
         assert changed[0] == first and changed[1] not in (first, second)
         second = changed[1]
+
+
+@pytest.mark.skipif(not RATES.is_dir(), reason="the search over learning rates is not stored here")
+def test_the_headlines_learning_rates_are_those_that_validation_chose():
+    """By the rule in the header of `objective-rates`: the best, or the default if that is near."""
+    results = load_results(RATES)
+    assert set(results.settings["split"]) == {"validation"}
+    tried = results.frame.assign(rate=results.settings["learning rate"].astype(float))
+    scores = tried.pivot(index="objective", columns="rate", values="score")
+    chosen = scores.idxmax(axis=1).where(scores.max(axis=1) - scores[0.004] > 0.017, 0.004)
+    cells = plan_sweep(SweepOptions().updated(load_preset("headline-objectives"), "preset"))
+    planned = {cell.training.objective: cell.training.recipe["learning_rate"] for cell in cells}
+    assert planned == chosen[list(planned)].to_dict()

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from robot.corrections import hold_still
 
 from toyflow.errors import UsageError
 from toyflow.robot.data.data_set import DataSet
@@ -23,11 +24,9 @@ NO_TRIALS = {"suite": "none"}
 @pytest.fixture
 def still(small, tmp_path):
     """A data set whose second action and first number of the state never change."""
-    shutil.copytree(small[0], tmp_path / "still")
-    path = tmp_path / "still" / "meta" / "stats.json"
-    statistics = json.loads(path.read_text())
-    statistics["action"]["std"][1] = statistics["observation.state"]["std"][0] = 0.0
-    path.write_text(json.dumps(statistics))
+    folder = shutil.copytree(small[0], tmp_path / "still")
+    hold_still(folder, "action", 1)
+    hold_still(folder, "observation.state", 0)
     return str(tmp_path / "still")
 
 
@@ -51,13 +50,15 @@ def test_a_study_knows_the_data_sets_of_variants(small, tmp_path):
     runner = RobotRunner.from_options(
         RobotTask, SweepOptions(set={"dataset": (here,)}, variants=({"dataset": there}, {"fps": "10"}))
     )
-    assert runner.data_sets == {open_data_set(here).fingerprint: here}  # the same content under two names
+    assert runner.data_sets == {
+        open_data_set(here).fingerprint: (here, "")
+    }  # the same content under two names
     info = tmp_path / "other" / "meta" / "info.json"
     info.write_text(info.read_text().replace('"fps": 10', '"fps": 5'))
     runner = RobotRunner.from_options(
         RobotTask, SweepOptions(variants=({"dataset": here}, {"dataset": there}))
     )
-    assert sorted(runner.data_sets.values()) == sorted([here, there])
+    assert sorted(runner.data_sets.values()) == sorted([(here, ""), (there, "")])
 
 
 def test_a_data_set_without_cameras_is_for_a_policy_that_sees_none(small, tmp_path):
@@ -65,10 +66,10 @@ def test_a_data_set_without_cameras_is_for_a_policy_that_sees_none(small, tmp_pa
     path = tmp_path / "blind" / "meta" / "info.json"
     info = json.loads(path.read_text())
     for camera in ("front", "wrist"):
-        info["features"][f"observation.image.{camera}"] = info["features"].pop(f"observation.images.{camera}")
+        del info["features"][f"observation.images.{camera}"]
     path.write_text(json.dumps(info))
     data = DataSet(str(tmp_path / "blind"))
-    with pytest.raises(UsageError, match=r"no camera.*it has .*observation\.image\.front.*--cameras none"):
+    with pytest.raises(UsageError, match=r"no camera.*it has .*observation\.state.*--cameras none"):
         policy_interface(data, PolicyOptions())
     assert policy_interface(data, PolicyOptions(cameras="none")).cameras == ()
 
@@ -78,7 +79,7 @@ def test_statistics_that_are_no_numbers_are_refused_before_anything_starts(still
     statistics = json.loads(path.read_text())
     statistics["action"]["mean"][0] = float("nan")
     path.write_text(json.dumps(statistics))
-    with pytest.raises(UsageError, match="action statistics: mean of dimension 0 is nan"):
+    with pytest.raises(UsageError, match=r"meta/stats\.json, action: it has no mean of 2 finite"):
         RobotTask.choose({"dataset": still, **NO_TRIALS})
 
 

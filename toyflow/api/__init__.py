@@ -15,4 +15,5 @@ robot_serving     toyflow robot-serve
 demonstrations    toyflow robot-demos
 robot_setup       toyflow robot-setup
 doctor            toyflow doctor
+data_checking     toyflow robot-data check
 """

@@ -77,6 +77,26 @@ def _torch() -> Iterator[Check]:
         *["mps"] * mps,
     ]
     yield Check("devices", True if cuda or mps else None, ", ".join(devices))
+    yield from _videos()
     from toyflow.toy.mnist import mnist_state
 
     yield Check("mnist", None, mnist_state())
+
+
+def _videos() -> Iterator[Check]:
+    """What decodes the videos of data sets, where these can be read at all."""
+    if installed_version("lerobot") is None:
+        return
+    from toyflow.robot.data.video_decoder import video_decoder
+
+    decoder = video_decoder()
+    if decoder.backend == "pyav":
+        version = installed_version("av")
+        text = f"PyAV {version} decodes those of data sets, more slowly than torchcodec would: {decoder.why}"
+        yield Check(
+            "videos", None if version else False, text if version else f"{decoder.why}, nor is PyAV (av)"
+        )
+    else:
+        yield Check(
+            "videos", True, f"torchcodec {installed_version('torchcodec')} decodes those of data sets"
+        )

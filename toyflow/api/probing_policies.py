@@ -26,8 +26,9 @@ from toyflow.flow.anatomy import MANY_STEPS, ONE_STEP_DRAWS, SAMPLE_DRAWS, Anato
 from toyflow.machine import choose_device, cores
 from toyflow.report.anatomy_report import DissectedModel
 from toyflow.report.policy_probe import Origin, PlanErrors, ProbedPolicy
-from toyflow.robot.data.data_set import ACTION, DataSet
+from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set, short_name
+from toyflow.robot.data.features import ACTION, renaming_text
 from toyflow.robot.data.moments import episodes_of, observations_at, spread_frames
 from toyflow.robot.data.normalisation import CONSTANT, scaling_of
 from toyflow.robot.planner import Planner
@@ -102,7 +103,8 @@ def probe_policy(
             f"{checkpoint} is a toy model, of task {training.record.task}: probe it by toyflow probe "
             f"{training.record.key} --out {training.folder.parent.parent}"
         )
-    data = open_data_set(dataset or _own_data(training, checkpoint))
+    renaming = renaming_text(training.details.get("renamed_features", {}))
+    data = open_data_set(dataset or _own_data(training, checkpoint), renaming)
     if episodes is None and is_of_training(training, data):
         episodes = held_out_of(training, data) or None
     planner = open_planner(training, torch.device(choose_device(device)))

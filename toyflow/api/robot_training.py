@@ -48,7 +48,9 @@ def train_policy(
     dataset: str | None = None,
     policy: PolicyOptions = PolicyOptions(),  # noqa: B008, which is frozen
     trials: TrialOptions | None = None,
+    rename: str | None = None,
     keep_constant: bool = False,
+    keep_contradictions: bool = False,
     hold_out: float = 0.0,
     threads: int | None = None,
     accumulate: int = 1,
@@ -67,7 +69,9 @@ def train_policy(
             under OUT/demos, and trains for fewer iterations.
         policy: what the policy is.
         trials: what it is evaluated on; None for the defaults, see `trial_options`.
+        rename: features that are read under other names: OLD=NEW, ...; None for none.
         keep_constant: accept numbers of state or action that never change.
+        keep_contradictions: accept data in which `check_data_set` finds errors.
         hold_out: share of episodes that is kept out of training, at least 2, to test the policy on; 0 for
             none.
         threads: threads of each process; None for all processors, which processes of one machine share.
@@ -98,8 +102,11 @@ def train_policy(
             )
         dataset = str(first_demonstrations(Path(options.out), trials.environment, console))
         options = replace(options, iterations=options.iterations or (FIRST_ITERATIONS,))
-    waived = Waivers(constant_dims="keep" if keep_constant else Waivers.constant_dims)
-    demonstrations = Demonstrations(dataset, float(hold_out))
+    waived = Waivers(
+        constant_dims="keep" if keep_constant else Waivers.constant_dims,
+        contradictions="keep" if keep_contradictions else Waivers.contradictions,
+    )
+    demonstrations = Demonstrations(dataset, float(hold_out), rename or "")
     chosen = {**demonstrations.record(), **policy.record(), **trials.record(), **waived.record()}
     options = replace(options, set={name: (value,) for name, value in chosen.items()})
     cell, *others = plan_sweep(options, RobotTask)

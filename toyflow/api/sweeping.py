@@ -71,14 +71,27 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     if failed < started or started < len(cells):
         from toyflow.report.results import load_results  # imports pandas, for which no cell should wait
 
-        with console.status("reading results"):
-            results = load_results(store, cells)
-        print_tables(results, console)
+        if any(cell.evaluations for cell in cells):
+            with console.status("reading results"):
+                results = load_results(store, cells)
+            print_tables(results, console)
+        else:
+            _print_losses(store, cells, console)
     if failures:
         kinds = ((failed, "failed"), (incomplete, "have errors, which are left out of the numbers"))
         said = " and ".join(f"{count} of {started} cells {what}" for count, what in kinds if count)
         raise ToyflowError(f"{said}; the same command tries them again.")
     console.print(f"\nFigures: [bold]toyflow plot --out {out}[/]")
+
+
+def _print_losses(store: Store, cells: Sequence[Cell], console: Console) -> None:
+    """Print the final losses of cells that were to be trained only."""
+    from toyflow.report.losses import SENTENCE, losses, losses_table  # import pandas
+
+    trained = [store.training(cell.training.key) for cell in cells if store.has_training(cell.training)]
+    console.print()
+    console.print(losses_table(losses(trained)))
+    console.print(f"\n{SENTENCE}")
 
 
 def print_tables(results: Results, console: Console) -> None:

@@ -75,6 +75,13 @@ DrawCount = Annotated[
     ),
 ]
 Sampler = Annotated[str, typer.Option(help="Sampler: euler, midpoint or heun.")]
+RenamedFeatures = Annotated[
+    str | None,
+    typer.Option(
+        help="Features of the data set that are read under other names: OLD=NEW, ..., such as "
+        "state=observation.state,actions=action."
+    ),
+]
 NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that plans start from.", min=0)]
 Compile = Annotated[
     bool,

@@ -19,6 +19,7 @@ from toyflow.cli.options import (
     Keys,
     LeRobotOut,
     NoiseSeed,
+    RenamedFeatures,
     Sampler,
     ServerKey,
     ServerName,
@@ -98,6 +99,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-train --dataset data/demos/libero_object --schedule shift:4 --steps 1,10 --states 50",
         "toyflow robot-train --dataset HuggingFaceVLA/libero --fps 20 --size tiny --suite libero_goal",
         "toyflow robot-train --dataset my/robot --suite none --cameras front+wrist --no-language",
+        "toyflow robot-train --dataset my/openpi --rename state=observation.state,actions=action",
         "torchrun --nproc-per-node 8 -m toyflow robot-train --dataset my/robot --size full --accumulate 2",
     ))  # fmt: skip
     def robot_train(
@@ -169,10 +171,18 @@ def add_commands(app: typer.Typer) -> None:
                 "--pretrained", help="Start the backbone from published weights (sizes tiny and full)."
             ),
         ] = PolicyOptions.pretrained,
+        rename: RenamedFeatures = None,
         keep_constant: Annotated[
             bool,
             typer.Option(
                 "--keep-constant", help="Accept numbers of the state or the action that never change."
+            ),
+        ] = False,
+        keep_contradictions: Annotated[
+            bool,
+            typer.Option(
+                "--keep-contradictions",
+                help="Train on data in which `toyflow robot-data check` finds errors.",
             ),
         ] = False,
         hold_out: Annotated[
@@ -249,8 +259,9 @@ def add_commands(app: typer.Typer) -> None:
 
         train_policy(
             options, console, dataset=dataset, policy=policy, trials=trials,
-            keep_constant=keep_constant, hold_out=hold_out, threads=threads, accumulate=accumulate,
-            simulators=simulators, videos=videos, wandb=wandb,
+            rename=rename, keep_constant=keep_constant, keep_contradictions=keep_contradictions,
+            hold_out=hold_out, threads=threads, accumulate=accumulate, simulators=simulators, videos=videos,
+            wandb=wandb,
         )  # fmt: skip
 
     @app.command("robot-eval", epilog=examples(

@@ -30,6 +30,7 @@ def blind_views(names: Sequence[str], solved: Bool[np.ndarray, "settings scenes"
     adjusted = stats.holm([test.p_value for test in found])
     pairs = combinations(range(len(names)), 2)
     for (one, other), test, p in zip(pairs, found, adjusted, strict=True):
+        assert p is not None  # every pair has a test
         first, second = (int(solved[place].sum()) for place in (one, other))
         unpaired = stats.unpaired_difference((first, test.examples), (second, test.examples))
         difference = test.difference

@@ -146,13 +146,30 @@ def _judged(
 
 
 def settings(testbed: Testbed, rows: pd.DataFrame) -> Iterator[tuple[str, Data]]:
-    """The data of each recipe on the testbed, and of each value of the options that it leaves open."""
+    """The data of each recipe on the testbed, and of each value of the options that it leaves open. A
+    headline folder with a learning rate for each objective has a recipe of its own."""
     rows = testbed.rows(rows[rows["task"] == testbed.task])
     defaults = {} if testbed.any_options else defaults_of(testbed.task)
-    for setting, group in rows.groupby(rows["recipe"] + testbed.open_options(rows)):
+    for setting, group in rows.groupby(_recipes(rows) + testbed.open_options(rows)):
         unseen = group.get("split", pd.Series("", group.index)) != VALIDATION
         if unseen.any():
             yield str(setting), Data(group[unseen], {**defaults, **testbed.options}, testbed, group[~unseen])
+
+
+def _recipes(rows: pd.DataFrame) -> pd.Series:
+    """The recipe of each decoding, in words. In a headline folder, objectives may differ in their learning
+    rate, as which rate each has was written down before the run; but none may have two, or the better of
+    them could be picked afterwards. There, `learning rates of FOLDER` stands for the rate."""
+    recipes = rows["recipe"].copy()
+    for folder, group in rows[rows["folder"].map(is_headline).astype(bool)].groupby("folder"):
+        rates = group.groupby("objective")["learning rate"].unique()
+        own = f"learning rates of {folder}"
+        if rates.map(len).eq(1).all() and rates.map(min).nunique() > 1:
+            recipes[group.index] = [
+                ", ".join(own if part == f"learning rate {rate}" else part for part in recipe.split(", "))
+                for recipe, rate in zip(group["recipe"], group["learning rate"], strict=True)
+            ]
+    return recipes
 
 
 def _fresh(data: Data) -> Data | None:

@@ -126,10 +126,10 @@ def tidy(
 
     Columns: folder, task, objective, schedule ("" for none), prediction (None where the objective has no
     choice), seed, steps, sampler, grid, draws, model_calls, score, the metrics, the task's options by name,
-    recipe and cell in words, training (the stored model) and keys; `changed`, the options that are not at
-    their default; `elsewhere`, the folders that hold other weights of the key. Rows of one cell differ only
-    in seed, K, sampler and recipe. What a probe measured of the model: `anatomy leak` and so on, NaN where
-    it was not probed.
+    recipe, its learning rate and cell in words, training (the stored model) and keys; `changed`, the options
+    that are not at their default; `elsewhere`, the folders that hold other weights of the key. Rows of one
+    cell differ only in seed, K, sampler and recipe. What a probe measured of the model: `anatomy leak` and so
+    on, NaN where it was not probed.
     """
     rows = [
         _row(name, evaluation)
@@ -138,8 +138,8 @@ def tidy(
         if task_of(evaluation) in tasks
     ]
     if not rows:
-        names = ["task", "times", "sampler", "recipe", "changed", "training_key", "evaluation_key"]
-        return pd.DataFrame(columns=names)
+        names = ["folder", "task", "times", "sampler", "recipe", "learning rate", "changed"]
+        return pd.DataFrame(columns=[*names, "training_key", "evaluation_key"])
     found = pd.DataFrame(rows)
     probed = [frame.assign(folder=name) for name, frame in (anatomies or {}).items() if len(frame)]
     found = _one_training_each(found.join(_measures(probed, found), on=["training_key", "weights"]))
@@ -199,6 +199,7 @@ def _row(folder: str, evaluation: StoredEvaluation) -> dict[str, Any]:
         "model_calls": evaluation.details["model_calls"],
         "training_flops": training.details.get("training_flops", np.nan),
         "recipe": ", ".join(f"{name} {value}" for name, value in setting.items() if value != ""),
+        "learning rate": record.recipe_texts.get("learning rate", ""),
         "drawn": record.recipe.get("iterations", 0) * record.recipe.get("batch_size", 1),
         "changed": {name: value for name, value in options.items() if defaults.get(name) != value},
         "cell": repr((record.objective, record.schedule, prediction, grid, draws, sorted(options.items()))),

@@ -21,6 +21,7 @@ from toyflow.report.episode_tables import robot_views
 from toyflow.report.evidence import Testbed
 from toyflow.report.headline import FILE, Named, headline_frame, headline_table
 from toyflow.report.judgement import Judgement
+from toyflow.report.losses import trained_only, write_loss_pages
 from toyflow.report.page_claims import (
     PartView,
     Source,
@@ -45,6 +46,7 @@ from toyflow.report.results import Results, load_results, results_folders
 from toyflow.report.stored_anatomies import read_anatomies
 from toyflow.report.write import write_csv
 from toyflow.sweep.presets import available_presets
+from toyflow.sweep.store import Store
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -105,6 +107,8 @@ def write_pages(out: Path, paper: Paper | None = None) -> list[Path]:
         UsageError: no results there.
         DamagedError: a result's file is missing or altered.
     """
+    if (out / "cells").is_dir() and (trained := trained_only(Store(out))):
+        return write_loss_pages(out, trained)
     page = build_page(out, paper)
     written = [out / paper.overview.file] if paper and page.overview else []
     folders = {_name(folder, out): folder for folder in results_folders(out)}

@@ -19,7 +19,7 @@ from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import OUTCOMES, StoredEvaluation
+from toyflow.sweep.stored import OUTCOMES, StoredEvaluation, StoredTraining
 from toyflow.sweep.subject import options_of
 from toyflow.sweep.timing_doubts import timing_doubts
 
@@ -213,11 +213,20 @@ def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) ->
     in `without` are left out."""
     described = [description(evaluation) for evaluation in stored]
     described = [{key: each[key] for key in each if key not in without} for each in described]
+    return _differences(described, [each.training for each in stored])
+
+
+def training_variants(trainings: Sequence[StoredTraining]) -> list[str]:
+    """As `variants`, of trainings by themselves."""
+    return _differences([_description(training) for training in trainings], trainings)
+
+
+def _differences(described: Sequence[dict[str, Any]], trainings: Sequence[StoredTraining]) -> list[str]:
     values: dict[str, set[Any]] = {}
     for each in described:
         for key, value in each.items():
             values.setdefault(key, set()).add(value)
-    of_all = {name for each in stored for name in (*each.training.record.data, *_of_recipe(each))}
+    of_all = {name for each in trainings for name in (*each.record.data, *each.record.recipe_texts)}
     for key in values.keys() & of_all:
         values[key] |= {each.get(key) for each in described}  # which some results do not have
     differing = [key for key, found in values.items() if len(found) > 1]
@@ -225,10 +234,6 @@ def variants(stored: Sequence[StoredEvaluation], without: Sequence[str] = ()) ->
     if "fingerprint" in differing and len(content) == len(values.get("dataset", ())):
         differing.remove("fingerprint")  # the data set's name tells as much
     return [", ".join(f"{key}={d[key]}" for key in differing if key in d) for d in described]
-
-
-def _of_recipe(evaluation: StoredEvaluation) -> Iterable[str]:
-    return evaluation.training.record.recipe_texts
 
 
 def _with_one_name(stored: Sequence[StoredEvaluation]) -> list[StoredEvaluation]:
@@ -311,16 +316,24 @@ def prediction_of(record: TrainingRecord) -> str | None:
     return record.prediction or (VELOCITY if choice else None)
 
 
-def description(evaluation: StoredEvaluation) -> dict[str, Any]:
-    """All that tells one result from another besides schedule, seed and steps."""
-    record = evaluation.training.record
-    data, model = options_of(evaluation.training)
+def _description(training: StoredTraining) -> dict[str, Any]:
+    """All that tells one training from another besides schedule and seed."""
+    record = training.record
+    data, model = options_of(training)
     described = {
         **data,
         **model,
         **record.recipe_texts,
         "times": record.time_sampling,
         "recipe version": record.recipe_version,
+    }
+    return {key: value for key, value in described.items() if value is not None}
+
+
+def description(evaluation: StoredEvaluation) -> dict[str, Any]:
+    """All that tells one result from another besides schedule, seed and steps."""
+    described = {
+        **_description(evaluation.training),
         "sampler": evaluation.record.sampler,
         "grid": evaluation.record.grid or UNIFORM_GRID,
         "draws": evaluation.record.draws,

@@ -62,8 +62,12 @@ def training_curves(results: Results, style: Style) -> Figure | None:
         )
         if _is_first(results, row)
     )
-    if table.empty:
-        return None
+    return None if table.empty else loss_figure(table, style)
+
+
+def loss_figure(table: pd.DataFrame, style: Style) -> Figure:
+    """The losses of `TrainingCurve.rows`, with the columns label, variant and seed: a row of panels per
+    variant, a line per label."""
     noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
     panels = list(dict.fromkeys(table["variant"]))
     columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, s > 0.9"}
@@ -76,8 +80,9 @@ def training_curves(results: Results, style: Style) -> Figure | None:
             part = table[table["variant"] == variant]
             for label in dict.fromkeys(part["label"]):
                 mean = part[part["label"] == label].groupby("iteration")[column].mean()
-                smooth = mean.rolling(5, min_periods=1).mean()
-                axes.plot(smooth.index, smooth, **style.sparse(label))
+                smooth = mean.rolling(5, min_periods=1).mean().dropna()
+                if len(smooth):  # a short training of small batches may have drawn no time of the noise end
+                    axes.plot(smooth.index, smooth, **style.sparse(label))
             axes.set_yscale("log")
             axes.set_xlabel("iteration")
             axes.set_ylabel("training loss" if column == "loss" else "")

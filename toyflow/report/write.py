@@ -11,12 +11,15 @@ from toyflow.atomic import atomic_file
 from toyflow.errors import unknown
 from toyflow.report import figures, paired_tables, tables
 from toyflow.report.claims import Paper
+from toyflow.report.losses import trained_only, write_losses
 from toyflow.report.results import CELL, load_results
+from toyflow.sweep.store import Store
 
 
 def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | None = None) -> list[Path]:
     """Write OUT/figures/*.png and OUT/tables/*.csv; the files, in order. The numbers of `paper` are written
-    beside those of `out` where both have the same setting.
+    beside those of `out` where both have the same setting. Where nothing was evaluated, the files are of the
+    training losses.
 
     Raises:
         UsageError: no results in `out`, or a format that does not exist.
@@ -25,6 +28,8 @@ def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | No
     for name in formats:
         if name not in figures.FORMATS:
             raise unknown("format", name, figures.FORMATS)
+    if trained := trained_only(Store(out)):
+        return write_losses(out, trained, formats)
     results = load_results(out)
     contents = {"summary": tables.summary(results, examples=True)}
     pairs = {

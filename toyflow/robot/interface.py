@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,7 @@ class Interface:
         cameras: their names; order does not matter.
         state_dim, action_dim: numbers of a state and of an action.
         fps: control steps per second; 0 for a policy that does not say.
+        renamed: (name, name in the data before `--rename`) of cameras and of `state`: a policy knows both.
 
     >>> policy = Interface(("front",), state_dim=8, action_dim=7, fps=20)
     >>> robot = Interface(("front", "wrist"), state_dim=6, action_dim=7, fps=20)
@@ -72,10 +73,12 @@ class Interface:
     state_dim: int
     action_dim: int
     fps: float
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {**vars(self), "cameras": list(self.cameras)}
+        """JSON values; without `renamed` where nothing was."""
+        values = {**vars(self), "cameras": list(self.cameras), "renamed": dict(self.renamed)}
+        return {name: value for name, value in values.items() if name != "renamed" or value}
 
     @classmethod
     def from_dict(cls, values: Any) -> Interface:
@@ -84,9 +87,12 @@ class Interface:
         Raises:
             UsageError: something is missing, unknown or of another type; in one line.
         """
-        names = [field.name for field in fields(cls)]
-        if not isinstance(values, Mapping) or set(values) != set(names):
+        names = [field.name for field in fields(cls) if field.default is MISSING]
+        if not isinstance(values, Mapping) or set(values) - {"renamed"} != set(names):
             raise UsageError(f"an interface has {', '.join(names)}, and nothing else.")
+        renamed = values.get("renamed", {})
+        if not isinstance(renamed, Mapping) or not all(isinstance(old, str) for old in renamed.values()):
+            raise UsageError(f"an interface's renamed are names by name, not {renamed!r}.")
         cameras, fps = values["cameras"], values["fps"]
         if not isinstance(cameras, list) or not all(isinstance(camera, str) for camera in cameras):
             raise UsageError(f"an interface's cameras are a list of names, not {cameras!r}.")
@@ -95,7 +101,16 @@ class Interface:
                 raise UsageError(f"an interface's {name} is a whole number, not {values[name]!r}.")
         if type(fps) not in (int, float) or not fps >= 0:
             raise UsageError(f"an interface's fps is a number, 0 where it is not known, not {fps!r}.")
-        return cls(**{**values, "cameras": tuple(cameras)})
+        return cls(**{**values, "cameras": tuple(cameras), "renamed": tuple(renamed.items())})
+
+    def found(self, name: str, among: Collection[str]) -> str | None:
+        """The name `among` these that this interface's camera (or state) `name` goes by: its own, or the one
+        that its data had before `--rename`; None where neither is there.
+
+        >>> Interface(("top",), 8, 7, fps=20, renamed=(("top", "image"),)).found("top", ("image", "wrist"))
+        'image'
+        """
+        return next((each for each in (name, dict(self.renamed).get(name)) if each in among), None)
 
     def check_serves(self, policy: Interface, where: str) -> None:
         """Check that a policy made for the interface `policy` can act here: all of its cameras exist, and
@@ -107,7 +122,7 @@ class Interface:
         Raises:
             UsageError: it cannot; in one line that begins with `where`.
         """
-        missing = [camera for camera in policy.cameras if camera not in self.cameras]
+        missing = [camera for camera in policy.cameras if policy.found(camera, self.cameras) is None]
         if missing:
             raise UsageError(
                 f"{where} has no camera {', '.join(missing)}, which the policy uses; it has "

@@ -12,6 +12,7 @@ from toyflow.flow import Model, Objective
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.data.features import renaming_text
 from toyflow.robot.data.moments import episodes_of, spread_frames
 from toyflow.robot.data.resize import resized
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
@@ -43,7 +44,8 @@ def bench_of(
     """
     if where is None and "dataset_path" not in training.details:
         raise UsageError(f"policy {training.record.key} does not know its data: name them with --data-dir.")
-    data = open_data_set(where or training.details["dataset_path"])
+    rename = renaming_text(training.details.get("renamed_features", {}))
+    data = open_data_set(where or training.details["dataset_path"], rename)
     trained_on = data.is_of(training.record.data)
     if not trained_on and "imported" not in training.details:
         raise UsageError(

@@ -63,7 +63,7 @@ class RobotRunner(Runner):
         device: cpu, cuda or auto; `auto` is chosen on each machine.
         threads: threads of PyTorch.
         out: the results folder.
-        data_sets: folders or hub names of the demonstrations, by fingerprint.
+        data_sets: (folder or hub name, renamed features) of the demonstrations, by fingerprint.
         simulators: simulators that run at a time, for each cell.
         videos: episodes of each task and decoding that are filmed.
         wandb: a project of Weights & Biases to log to, or None.
@@ -76,7 +76,7 @@ class RobotRunner(Runner):
     device: str
     threads: int
     out: str
-    data_sets: Mapping[str, str]
+    data_sets: Mapping[str, tuple[str, str]]
     simulators: int
     videos: int = 0
     wandb: str | None = None
@@ -88,10 +88,12 @@ class RobotRunner(Runner):
     @classmethod
     def from_options(cls, subject: type[Subject], options: SweepOptions) -> RobotRunner:
         """See `Runner`. Opens every data set that the options name, for its fingerprint."""
-        places = {}
-        for where in dict.fromkeys(filter(None, (choice.get("dataset") for choice in options.choices()))):
+        places: dict[str, tuple[str, str]] = {}
+        chosen = [Demonstrations.parse(choice) for choice in options.choices() if choice.get("dataset")]
+        for where, rename in dict.fromkeys((each.dataset, each.rename) for each in chosen):
             there = Path(where).expanduser()
-            places[open_data_set(where).fingerprint] = str(there.resolve()) if there.exists() else where
+            place = str(there.resolve()) if there.exists() else where
+            places[open_data_set(where, rename).fingerprint] = place, rename
         return cls(options.device, options.threads, options.out, places, cores())
 
     @classmethod
@@ -160,7 +162,9 @@ class RobotRunner(Runner):
             "episodes": data.episodes,
             "held_out_episodes": sorted(held_out_episodes(data.episodes, held_out)),
             "prompts": list(data.prompts),
-            "made_of": source.as_dict() if (source := demo_source(self._place(record))) else {},
+            "made_of": source.as_dict() if (source := demo_source(data.where)) else {},
+            **({"renamed_features": data.renaming} if data.renaming else {}),
+            **({"camera_features": other_names} if (other_names := data.names.other_names()) else {}),
             "dataset": short_name(data.where),
             "dataset_path": str(Path(data.where).resolve()) if Path(data.where).exists() else data.where,
         }
@@ -304,7 +308,7 @@ class RobotRunner(Runner):
                 raise
             return torch.device(choose_device("auto"))
 
-    def _place(self, record: TrainingRecord) -> str:
+    def _place(self, record: TrainingRecord) -> tuple[str, str]:
         fingerprint = record.data.get("fingerprint", "")
         if fingerprint not in self.data_sets:
             raise UsageError("name the demonstrations to train on: --dataset FOLDER_OR_HUB_NAME.")
@@ -318,7 +322,7 @@ class RobotRunner(Runner):
 
     def _data_set(self, record: TrainingRecord) -> DataSet:
         """The data set of `record`. Raises UsageError where this machine has another one under its name."""
-        data = open_data_set(self._place(record))
+        data = open_data_set(*self._place(record))
         if not data.is_of(record.data):
             raise UsageError(
                 f"data set {data.where} has changed, or is another one here: its fingerprint is "

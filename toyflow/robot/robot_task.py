@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from toyflow.errors import UsageError
 from toyflow.optionset import OptionSet, choice
+from toyflow.robot.data.checks.gate import refuse_contradictions
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
+from toyflow.robot.data.local_files import local_folder
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
-from toyflow.robot.policy.checkpoint import normalisation_of, policy_interface
+from toyflow.robot.policy.checkpoint import chosen_cameras, normalisation_of, policy_interface
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.robot.simulation.environment import load_environment
@@ -24,6 +26,7 @@ class Waivers(OptionSet):
     """Checks of the data that a user must waive explicitly."""
 
     constant_dims: str = choice("refuse", "keep")
+    contradictions: str = choice("refuse", "keep")
 
 
 class RobotTask(Subject):
@@ -46,7 +49,9 @@ class RobotTask(Subject):
         where = asked.dataset
         if not where:
             raise UsageError("name the demonstrations to train on: dataset=FOLDER_OR_HUB_NAME.")
-        data = open_data_set(where)
+        if Waivers.parse(options).contradictions == "refuse":
+            _refuse_contradictions(asked, policy)
+        data = open_data_set(where, asked.rename)
         held_out_episodes(data.episodes, asked.hold_out)  # raises where too few would be left
         if Waivers.parse(options).constant_dims == "refuse":
             check_moves(data, policy, asked.hold_out)
@@ -54,7 +59,7 @@ class RobotTask(Subject):
         if trials:
             simulator = load_environment(trials.environment)
             simulator.interface.check_serves(policy_interface(data, policy), trials.environment)
-        told = {name: value for name, value in asked.record().items() if name != "dataset"}
+        told = {name: text for name, text in asked.record().items() if name not in ("dataset", "rename")}
         return ResolvedOptions(
             {**told, "fingerprint": data.fingerprint},
             policy.record(),
@@ -68,6 +73,13 @@ class RobotTask(Subject):
         recipe = replace(RECIPES[PolicyOptions.parse(model).size], **changes)
         floor = min(recipe.final_learning_rate, recipe.learning_rate)
         return vars(replace(recipe, final_learning_rate=floor))
+
+
+def _refuse_contradictions(asked: Demonstrations, policy: PolicyOptions) -> None:
+    """Raise UsageError where the data set contradicts itself, see `refuse_contradictions`."""
+    folder = local_folder(asked.dataset)
+    root = folder or open_data_set(asked.dataset, asked.rename).folder()
+    refuse_contradictions(asked.dataset, root, asked.rename, chosen_cameras(policy))
 
 
 def check_moves(data: DataSet, policy: PolicyOptions, hold_out: float = 0.0) -> None:

@@ -403,6 +403,66 @@ def test_few_step_methods(grid, regression, meanflow, verdict):
     assert "mip (2 calls" in told and "autoregressive" not in told
 
 
+def few_step(flow, regression, others=0.8, rates=(0.004, 0.004, 0.004), seeds=range(3)):
+    """Flow, regression, and the other few-step methods, each of these three with its learning rate."""
+    folder, (of_flow, of_regression, of_others) = Folder(), rates
+    folder.seeds = seeds
+    folder.add("shift:4@beta", {1: flow}, rate=of_flow)
+    folder.add(("regression", None), {1: regression}, rate=of_regression)
+    folder.add(("mip", None), {2: others}, rate=of_others).add(
+        ("meanflow", None), {1: others}, rate=of_others
+    )
+    for name in ("shortcut", "consistency"):
+        folder.add((name, "shift:4@beta"), {1: others}, rate=of_others)
+    return folder
+
+
+OWN_RATES = (0.004, 0.012, 0.0013)
+
+
+def test_in_a_headline_folder_each_objective_brings_its_learning_rate():
+    folders = {"headline-objectives": few_step(0.87, 0.80, rates=OWN_RATES)}
+    judgement = judgement_of("8", folders)
+    assert judgement.verdict == "agree" and len(judgement.effects) == 5
+    told = "0.0013 for mip, meanflow, shortcut and consistency; 0.004 for flow; 0.012 for regression"
+    assert f"Each has the learning rate that was chosen for it: {told}." in judgement.evidence
+
+
+def test_outside_of_a_headline_folder_learning_rates_are_not_mixed():
+    judgement = judgement_of("8", {"objectives": few_step(0.87, 0.80, rates=OWN_RATES)})
+    assert judgement.verdict == "no data here"
+
+
+def test_an_objective_at_two_learning_rates_is_not_pooled_in_a_headline_folder():
+    folder = few_step(0.87, 0.80, rates=OWN_RATES).add(("regression", None), {1: 0.99}, rate=0.004)
+    judgement = judgement_of("8", {"headline-objectives": folder})
+    assert judgement.verdict == "disagree" and "learning rate that was chosen" not in judgement.evidence
+    [effect] = judgement.effects
+    assert "flow minus regression" in effect.told and "-12." in effect.told
+    assert "Not run here: mip, shortcut, consistency and meanflow" in judgement.evidence
+
+
+def test_results_at_a_shared_learning_rate_are_judged_as_before_and_told_apart():
+    shared, own = few_step(0.87, 0.95), few_step(0.87, 0.80, rates=OWN_RATES, seeds=range(40, 44))
+    alone = judgement_of("8", {"objectives": shared})
+    assert alone.verdict == "disagree" and "learning rate" not in alone.evidence
+    both = judgement_of("8", {"objectives": shared, "one-step/headline-objectives": own})
+    assert (both.verdict, both.seeds, both.folders) == ("agree", 4, ("one-step/headline-objectives",))
+    assert (
+        "This is by learning rates of one-step/headline-objectives; other recipes in these results: disagree "
+        "(learning rate 0.004)." in both.evidence
+    )
+
+
+def test_two_headline_folders_with_rates_of_their_own_are_not_pooled():
+    """Flow has one rate in each, and two in both together."""
+    first = few_step(0.87, 0.80, rates=OWN_RATES)
+    second = few_step(0.87, 0.95, rates=(0.012, 0.004, 0.004), seeds=range(4))
+    judgement = judgement_of("8", {"headline-a": first, "headline-b": second})
+    assert judgement.folders == ("headline-b",)
+    assert "by learning rates of headline-b; other recipes in these results: agree" in judgement.evidence
+
+
 def test_nothing_is_said_of_methods_that_were_not_run(grid):
     grid.add("shift:4", {1: 0.9}).add(("regression", None), {1: 0.8}).add(("mip", None), {2: 0.8})
     judgement = grid.judge("8")

@@ -198,6 +198,16 @@ def test_validation_results_choose_and_do_not_judge(wave):
     assert "decoded as velocity under uniform, K = 1, right on 70." in judgement.evidence
 
 
+def test_validation_results_of_one_number_of_steps_choose_no_model(wave):
+    """As of a search over learning rates: these say nothing of a model that serves both."""
+    for schedule, scores in (("uniform", (0.9, 0.5)), ("shift:4", (0.7, 0.9))):
+        wave.add(schedule, dict(zip((1, 10), scores, strict=True)))
+    alone = judgement_of("13a", {"wave": wave})
+    assert "chosen on the other seeds, decoded as velocity under shift:4" in alone.evidence
+    wave.add("uniform", {1: 0.99}, data={**WAVE, "split": "validation"}, seeds=[30])
+    assert judgement_of("13a", {"wave": wave}) == alone
+
+
 def test_validation_results_decide_nothing(wave):
     split = {**WAVE, "split": "validation"}
     for draws in (1, 8):

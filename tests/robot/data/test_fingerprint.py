@@ -173,7 +173,7 @@ def test_a_video_counts_by_its_bytes_and_by_where_episodes_start(tmp_path):
 
     def hashed() -> str:
         content = ContentHash("videos")
-        fingerprint.hash_videos(content, Videos(), "eye")  # pyright: ignore[reportArgumentType]
+        fingerprint.hash_videos(content, Videos(), "eye", "eye")  # pyright: ignore[reportArgumentType]
         return content.hexdigest()
 
     for name in "ab":

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toyflow.errors import UsageError
-from toyflow.robot.data.data_set import ACTION, STATE, DataSet
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.features import ACTION, STATE
 from toyflow.robot.data.training_part import (
     Demonstrations,
     held_out_episodes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from toyflow.report.contrasts import Contrast, contrast
 from toyflow.report.effects import Effect, by_schedule, difference, listed, percent
@@ -242,11 +243,17 @@ def uniform_ends_lower(data: Data) -> Judgement | None:
     return conclude(evidence, Effect(f"{listed(over.schedules)} minus uniform, mean over K", over))
 
 
+def _rates(rows: pd.DataFrame) -> dict[str, str]:
+    """The learning rate of each objective."""
+    return dict(zip(rows["objective"], rows["learning rate"], strict=True))
+
+
 def few_step_methods_are_not_needed(data: Data) -> Judgement | None:
-    """Claim 8: one step of noise-biased flow minus each other objective, held against the margin."""
+    """Claim 8: one step of noise-biased flow minus each other objective, held against the margin. In a
+    headline folder each may have a learning rate of its own; see `toyflow.report.claims.settings`."""
     flow, margin = data.flow(NOISE_BIASED, 1), data.testbed.margin
     others = data.pick(objective=lambda name: name not in ("flow", "autoregressive"))
-    found, run = [], []
+    found, run, rates = [], [], _rates(flow)
     for name in others["objective"].unique():
         rows = data.pick(objective=name, schedule=("", *NOISE_BIASED), steps=OWN_STEPS.get(name, 1))
         over = contrast(flow, rows, alike=["schedule"] if rows["schedule"].any() else [])
@@ -259,6 +266,7 @@ def few_step_methods_are_not_needed(data: Data) -> Judgement | None:
             cost = ", at flow's training cost" if times == "1" else f", {times} times flow's training cost"
         calls = f"{rows['model_calls'].iloc[0]} call{'s' if rows['model_calls'].iloc[0] > 1 else ''}"
         run.append(name)
+        rates |= _rates(rows)
         found.append(Effect(f"flow minus {name} ({calls}{cost})", over, -margin, "not worse"))
     if not found:
         return None
@@ -267,6 +275,10 @@ def few_step_methods_are_not_needed(data: Data) -> Judgement | None:
         f"{percent(flow['score'])}; not worse means above -{100 * margin:g} points, under the same schedule "
         "where a method has one"
     )
+    if len(set(rates.values())) > 1:
+        of_rate = {rate: [name for name in rates if rates[name] == rate] for rate in rates.values()}
+        told = "; ".join(f"{rate} for {listed(names)}" for rate, names in sorted(of_rate.items()))
+        evidence += f". Each has the learning rate that was chosen for it: {told}"
     missing = [name for name in FEW_STEP if name not in run]
     if missing:
         evidence += f". Not run here: {listed(missing)}"

@@ -175,6 +175,8 @@ def _serves_both(data: Data, draws: Any) -> Judgement | None:
     rows, many = data.flow(ANY, ANY, **everything), data.many(**everything)
     of_model = data.flow(ANY, ANY, prediction=ANY, draws=draws)
     validation, test = data.before(validation=True), data.before(validation=False)
+    if not {1, many} <= {*validation.flow(ANY, ANY, **everything).get("steps", ())}:
+        validation = replace(validation, rows=validation.rows.iloc[:0])  # as of a search over learning rates
     for_model = validation.flow(ANY, ANY, prediction=ANY, draws=draws)
     if for_model.empty:
         for_model = test.flow(ANY, ANY, prediction=ANY, draws=draws)

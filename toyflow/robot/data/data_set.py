@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +14,16 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from toyflow.errors import MissingInputError, ToyflowError, UsageError, first_line
+from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import installed_version
+from toyflow.robot.data.features import ACTION, CAMERA, STATE, FeatureNames, names_of_numbers
 from toyflow.robot.data.fingerprint import ContentHash, hash_images, hash_videos, kept_fingerprint
 from toyflow.robot.data.hub import why_not
+from toyflow.robot.data.local_files import check_version, conversion_of, local_folder
+from toyflow.robot.data.video_decoder import video_backend
 from toyflow.robot.interface import Interface
 
-CAMERA = "observation.images."
-STATE, ACTION = "observation.state", "action"
+LOG = logging.getLogger(__name__)
 
 
 class Chunks(NamedTuple):
@@ -42,9 +45,12 @@ class DataSet:
 
     Args:
         where: a folder that holds `meta/info.json`, or the name of a data set on the hub.
+        renaming: {feature: name that it is read under}, for features of other names than `FeatureNames`
+            expects.
 
     Attributes:
-        interface: its cameras (features observation.images.NAME), state, action and rate.
+        interface: its cameras, state, action and rate.
+        names: which of its features these are.
         features: names of all its features, sorted.
 
     Raises:
@@ -57,22 +63,20 @@ class DataSet:
         pixels = data.image(0, data.interface.cameras[0])            # [3, height, width], 0..255
     """
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, renaming: Mapping[str, str] | None = None) -> None:
+        self.where, self.renaming = where, dict(renaming or {})
         self._meta = _opened(where, "LeRobotDatasetMetadata")
         features: Mapping[str, Any] = self._meta.features
         self.features = tuple(sorted(features))
-        cameras = tuple(key.removeprefix(CAMERA) for key in features if key.startswith(CAMERA))
-        for name in (STATE, ACTION):
-            if name not in features:
-                has = ", ".join(self.features)
-                raise UsageError(f"data set {where} has no feature {name!r}; it has {has}.")
-            if len(features[name]["shape"]) != 1:
-                raise UsageError(f"data set {where}: {name} must be a vector, not {features[name]['shape']}.")
+        self.names = FeatureNames.of(features, self.renaming, where)
         if not self._meta.fps > 0:
             raise UsageError(f"data set {where} says fps {self._meta.fps}: its meta/info.json is wrong.")
         self.interface = Interface(
-            cameras, features[STATE]["shape"][0], features[ACTION]["shape"][0], float(self._meta.fps)
+            tuple(self.names.cameras),
+            features[self.names.state]["shape"][0],
+            features[self.names.action]["shape"][0],
+            float(self._meta.fps),
+            tuple((name, old) for name, old in self.names.renamed.items() if name != ACTION),
         )
 
     @property
@@ -88,18 +92,12 @@ class DataSet:
     @cached_property
     def action_names(self) -> tuple[str, ...]:
         """What each number of an action is called; `0`, `1`, ... where the data set does not say."""
-        return self._names_of(ACTION, self.interface.action_dim)
+        return names_of_numbers(self._meta.features[self.names.action], self.interface.action_dim)
 
     @cached_property
     def state_names(self) -> tuple[str, ...]:
         """As `action_names`, of a state."""
-        return self._names_of(STATE, self.interface.state_dim)
-
-    def _names_of(self, feature: str, dims: int) -> tuple[str, ...]:
-        names = self._meta.features[feature].get("names")
-        if isinstance(names, Mapping):  # {"motors": [...]} in many data sets
-            names = [name for group in names.values() if isinstance(group, list) for name in group]
-        return tuple(map(str, names if names and len(names) == dims else range(dims)))
+        return names_of_numbers(self._meta.features[self.names.state], self.interface.state_dim)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -130,26 +128,35 @@ class DataSet:
 
     def _hash_content(self, content: ContentHash) -> None:
         features, columns = self._meta.features, self._columns
-        cameras = [CAMERA + camera for camera in sorted(self.interface.cameras)]
+        cameras = {CAMERA + camera: self.names.cameras[camera] for camera in sorted(self.interface.cameras)}
         content.text("fps", float(self._meta.fps))
-        for name in (STATE, ACTION, *cameras):
-            content.text(name, (features[name]["dtype"], tuple(features[name]["shape"])))
+        for name, stored in {STATE: self.names.state, ACTION: self.names.action, **cameras}.items():
+            content.text(name, (features[stored]["dtype"], tuple(features[stored]["shape"])))
         for name in (STATE, ACTION):
             content.text(f"statistics of {name}", sorted(self.statistics(name).items()))
         for name, column in columns._asdict().items():
             content.array(name, column.numpy())
         content.text("prompts", sorted(self._prompts.items()))
-        for name in cameras:
-            (hash_videos if features[name]["dtype"] == "video" else hash_images)(content, self._source, name)
+        for name, stored in cameras.items():
+            add = hash_videos if features[stored]["dtype"] == "video" else hash_images
+            add(content, self._source, name, stored)
 
     @property
     def _root(self) -> Path:
         return Path(self._meta.root)
 
+    def folder(self) -> Path:
+        """Its folder on this machine, with all its files; one of the hub is downloaded."""
+        return Path(self._source.root)
+
+    def _stored(self, feature: str) -> str:
+        """The data set's own name of the state or the action."""
+        return {STATE: self.names.state, ACTION: self.names.action}.get(feature, feature)
+
     def statistics(self, feature: str) -> dict[str, list[float]]:
-        """The stored statistics of a vector feature by name (mean, std, q01, ...), one number per dimension.
-        Raises UsageError where meta/stats.json holds something else."""
-        every = self._meta.stats or {}
+        """The stored statistics of the state or the action by name (mean, std, q01, ...), one number per
+        dimension. Raises UsageError where meta/stats.json holds something else."""
+        feature, every = self._stored(feature), self._meta.stats or {}
         found: Any = every.get(feature, {}) if isinstance(every, Mapping) else None
         try:
             return {
@@ -213,11 +220,21 @@ class DataSet:
     def images(self, frame: int) -> dict[str, UInt8[Tensor, "3 height width"]]:
         """The images of a frame by camera, decoded, in 0..255. Raises ToyflowError where that fails."""
         try:
-            row = self._source[frame]
+            try:
+                row = self._source[frame]
+            except Exception as error:
+                if getattr(self._source, "video_backend", "") != "torchcodec" or not self._has_videos:
+                    raise
+                LOG.warning(
+                    "torchcodec cannot decode data set %s (%s); PyAV does.", self.where, first_line(error)
+                )
+                self._source = _opened(self.where, "LeRobotDataset", video_backend="pyav")
+                row = self._source[frame]
         except Exception as error:
             raise ToyflowError(f"frame {frame} of {self.where} cannot be decoded: {error}.") from error
         return {
-            camera: (row[CAMERA + camera] * 255).round().to(torch.uint8) for camera in self.interface.cameras
+            camera: (row[stored] * 255).round().to(torch.uint8)
+            for camera, stored in self.names.cameras.items()
         }
 
     @cached_property
@@ -230,20 +247,26 @@ class DataSet:
         tasks = self._meta.tasks
         return {int(index): str(name) for name, index in tasks["task_index"].items()}
 
+    @property
+    def _has_videos(self) -> bool:
+        return any(self._meta.features[each]["dtype"] == "video" for each in self.names.cameras.values())
+
     @cached_property
     def _source(self) -> Any:
+        if self._has_videos:
+            return _opened(self.where, "LeRobotDataset", video_backend=video_backend())
         return _opened(self.where, "LeRobotDataset")
 
     @cached_property
     def _columns(self) -> _Columns:
-        names = [STATE, ACTION, "task_index", "episode_index"]
+        names = [self.names.state, self.names.action, "task_index", "episode_index"]
         table = self._source.hf_dataset.select_columns(names).with_format("numpy")[:]
         episode = np.asarray(table["episode_index"])
         ends = np.append(np.flatnonzero(np.diff(episode)), len(episode) - 1)
         last = ends[np.searchsorted(ends, np.arange(len(episode)))]
         columns = _Columns(
-            _floats(table[STATE]),
-            _floats(table[ACTION]),
+            _floats(table[self.names.state]),
+            _floats(table[self.names.action]),
             torch.from_numpy(np.asarray(table["task_index"]).astype(np.int64)),
             torch.from_numpy(last.astype(np.int64)),
         )
@@ -269,25 +292,27 @@ def has_earlier_fingerprint(record: Mapping[str, str]) -> bool:
 
 
 def _floats(column: Any) -> Float[Tensor, "frames dim"]:
-    return torch.from_numpy(np.stack(list(column)).astype(np.float32))
+    """A column of vectors, or of numbers, as which LeRobot stores vectors of one."""
+    rows = np.stack(list(column)).astype(np.float32)
+    return torch.from_numpy(rows.reshape(len(rows), -1))
 
 
-def _opened(where: str, kind: str) -> Any:
+def _opened(where: str, kind: str, **options: str) -> Any:
     """LeRobot's object of class `kind` for the data set: LeRobotDataset, or LeRobotDatasetMetadata without
     data."""
     if installed_version("lerobot") is None:
         raise UsageError("reading data sets needs lerobot: pip install 'toyflow[robot]'.")
-    folder = Path(where).expanduser()
-    local = (folder / "meta" / "info.json").is_file()
-    if not local and (folder.exists() or where.count("/") != 1 or where.startswith((".", "/", "~"))):
-        problem = "holds no data set: meta/info.json is missing" if folder.exists() else "does not exist"
-        raise MissingInputError(f"{where} {problem}.", f"Make one: toyflow robot-demos --out {where}")
+    local = local_folder(where)
     from lerobot.datasets import lerobot_dataset  # heavy and optional
 
     opened = getattr(lerobot_dataset, kind)
+    if local:
+        check_version(where, local)
     try:
-        return opened(folder.name, root=folder) if local else opened(where)
+        return opened(local.name, root=local, **options) if local else opened(where, **options)
     except Exception as error:
+        if command := conversion_of(error, where):
+            raise UsageError(command) from error
         if local:
             raise UsageError(f"data set {where} cannot be read: {first_line(error)}") from error
         raise UsageError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from toyflow.atomic import MANIFEST, read_json, verified, verify_all
 from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.features import parse_renaming
 from toyflow.robot.data.fingerprint import FilesState
 from toyflow.robot.simulation.trials import DemoSource
 
@@ -17,24 +18,27 @@ DATA_HINT = (
 )
 
 
-def open_data_set(where: str) -> DataSet:
+def open_data_set(where: str, rename: str = "") -> DataSet:
     """The data set `where`, a folder or a name on the hub; opened once per process, and a folder again where
     a file in it has changed.
+
+    Args:
+        rename: renamed features, see `parse_renaming`.
 
     Raises:
         UsageError: it does not exist, cannot be read, or lacks a feature.
         DamagedError: `robot-demos` made it, and a file is no longer as it was written.
     """
     folder = Path(where).expanduser()
-    return _opened(where, FilesState(folder).key if folder.is_dir() else "")
+    return _opened(where, rename, FilesState(folder).key if folder.is_dir() else "")
 
 
 @cache
-def _opened(where: str, state: str) -> DataSet:
+def _opened(where: str, rename: str, state: str) -> DataSet:
     folder = Path(where).expanduser()
     if (folder / MANIFEST).is_file() and (folder / DEMOS).is_file():
         verify_all(folder, DATA_HINT)
-    return DataSet(where)
+    return DataSet(where, parse_renaming(rename))
 
 
 def short_name(where: str) -> str:

@@ -105,9 +105,9 @@ class ContentHash:
             )  # fmt: skip
 
 
-def hash_images(content: ContentHash, data: LeRobotDataset, name: str) -> None:
-    """Add the image files of a camera, which lie in a column of the tables."""
-    for part in data.hf_dataset.data.column(name).chunks:
+def hash_images(content: ContentHash, data: LeRobotDataset, name: str, feature: str) -> None:
+    """Add, under `name`, the image files of a camera, which lie in the column `feature` of the tables."""
+    for part in data.hf_dataset.data.column(feature).chunks:
         for image, path in zip(part.field("bytes"), part.field("path"), strict=True):
             if image.is_valid:
                 content.part(name, memoryview(image.as_buffer()))
@@ -116,13 +116,14 @@ def hash_images(content: ContentHash, data: LeRobotDataset, name: str) -> None:
                 content.file(name, Path(path.as_py()))
 
 
-def hash_videos(content: ContentHash, data: LeRobotDataset, name: str) -> None:
-    """Add the videos of a camera, and where in them the frames of each episode are."""
+def hash_videos(content: ContentHash, data: LeRobotDataset, name: str, feature: str) -> None:
+    """Add, under `name`, the videos of the camera `feature`, and where in them the frames of each episode
+    are."""
     meta = data.meta
-    files = [data.root / meta.get_video_file_path(each, name) for each in range(meta.total_episodes)]
+    files = [data.root / meta.get_video_file_path(each, feature) for each in range(meta.total_episodes)]
     places = {file: place for place, file in enumerate(dict.fromkeys(files))}
     content.text(f"files of {name}", [places[file] for file in files])
-    content.text(f"starts in {name}", list(meta.episodes[f"videos/{name}/from_timestamp"]))
+    content.text(f"starts in {name}", list(meta.episodes[f"videos/{feature}/from_timestamp"]))
     timestamps = data.hf_dataset.with_format("numpy")["timestamp"][:]
     content.array(f"times in {name}", np.asarray(timestamps, dtype=np.float64))
     for file in places:

@@ -114,7 +114,7 @@ class _Decoded(torch.utils.data.Dataset):
     """From a frame's number to its resized images."""
 
     def __init__(self, data: DataSet, cameras: Sequence[str], size: int) -> None:
-        self.where, self.frames = data.where, data.frames
+        self.where, self.renaming, self.frames = data.where, data.renaming, data.frames
         self.cameras, self.size = tuple(cameras), size
         self.data: DataSet | None = None  # opened in each worker: a video decoder cannot be shared
 
@@ -123,7 +123,7 @@ class _Decoded(torch.utils.data.Dataset):
 
     def __getitem__(self, frame: int) -> UInt8[Tensor, "cameras 3 size size"]:
         if self.data is None:
-            self.data = DataSet(self.where)
+            self.data = DataSet(self.where, self.renaming)
         images = self.data.images(frame) if self.cameras else {}
         square = [resized(images[camera][None], self.size) for camera in self.cameras]
         return torch.cat(square) if square else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)

@@ -22,10 +22,13 @@ class Demonstrations(OptionSet):
         dataset: where the data set is. Records hold its fingerprint instead, so that it may be moved or
             renamed; details of results name it by `short_name`.
         hold_out: share of its episodes that is kept out of training, see `held_out_episodes`.
+        rename: features that are read under other names, see `parse_renaming`. Like `dataset`, it is told to
+            records by the fingerprint, which is that of a data set that has the new names.
     """
 
     dataset: str = text("", "a LeRobot data set: a folder, or a name on the hub")
     hold_out: float = number(0.0, low=0, high=0.9, added=True)
+    rename: str = text("", "features under other names: state=observation.state+actions=action", added=True)
 
 
 FEWEST = 2

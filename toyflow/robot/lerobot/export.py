@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from toyflow.atomic import atomic_folder
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.features import ACTION, CAMERA, STATE, camera_name, renaming_text
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.lerobot.lerobot_format import encoded
 from toyflow.robot.policy.spec import PolicySpec
@@ -48,10 +49,12 @@ def export_policy(training: StoredTraining, folder: Path) -> None:
         ) from error
     spec = PolicySpec.from_dict(training.details["policy"])
     normalisation = Normalisation.from_dict(training.details["normalisation"])
+    names = _feature_names(spec, training.details.get("camera_features", {}))
     seen = {
-        CAMERA + name: PolicyFeature(FeatureType.VISUAL, (3, spec.image_size, spec.image_size))
-        for name in spec.interface.cameras
+        feature: PolicyFeature(FeatureType.VISUAL, (3, spec.image_size, spec.image_size))
+        for feature in names.values()
     }
+    renaming = {feature: CAMERA + name for name, feature in names.items() if camera_name(feature) != name}
     if spec.interface.state_dim:
         seen[STATE] = PolicyFeature(FeatureType.STATE, (spec.interface.state_dim,))
     config = ToyflowConfig(
@@ -59,6 +62,7 @@ def export_policy(training: StoredTraining, folder: Path) -> None:
         output_features={ACTION: PolicyFeature(FeatureType.ACTION, (spec.interface.action_dim,))},
         device="cpu",
         push_to_hub=False,
+        rename=renaming_text(renaming),
         **encoded(spec, normalisation, training.record, training.details.get("motion")),
     )
     policy = ToyflowPolicy(config)
@@ -70,3 +74,12 @@ def export_policy(training: StoredTraining, folder: Path) -> None:
             raise ToyflowError(f"cannot write {folder}: {error}.") from error
         for processor in make_toyflow_pre_post_processors(config):
             processor.save_pretrained(temporary)
+
+
+def _feature_names(spec: PolicySpec, stored: Mapping[str, str]) -> dict[str, str]:
+    """{camera: feature}, as the training data named it where LeRobot hands such a feature to a policy."""
+    names = {camera: stored.get(camera, "") for camera in spec.interface.cameras}
+    return {
+        camera: feature if feature.startswith("observation.") else CAMERA + camera
+        for camera, feature in names.items()
+    }

@@ -6,7 +6,7 @@ Converts to and from it without LeRobot; the plug-in `lerobot_policy_toyflow` ru
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +16,9 @@ from torch import Tensor
 
 from toyflow import plugins
 from toyflow.atomic import DamagedError
+from toyflow.errors import UsageError, unknown
 from toyflow.flow.predictions import parse_prediction
-from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
+from toyflow.robot.data.features import ACTION, CAMERA, COLOURS, STATE, camera_name, parse_renaming
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.spec import PolicySpec
@@ -25,6 +26,8 @@ from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.records import TrainingRecord
 
 TYPE = "toyflow"
+VISUAL = "VISUAL"
+"""LeRobot's type of a feature of pictures."""
 HINT = "Export or download the policy again."
 """What to do about a damaged file of such a policy."""
 PREFIX = "model."
@@ -52,6 +55,68 @@ class Decoded(NamedTuple):
     motion: dict[str, list[float]] | None
 
 
+class Inputs(NamedTuple):
+    """Which of LeRobot's features a policy reads.
+
+    Attributes:
+        cameras: {camera: feature}.
+        state: the feature of the state; None for a policy without.
+        unused: the other features.
+        renamed: {camera or `state`: its name before it was renamed}.
+    """
+
+    cameras: dict[str, str]
+    state: str | None
+    unused: tuple[str, ...]
+    renamed: dict[str, str]
+
+
+def inputs_of(config: Mapping[str, Any]) -> Inputs:
+    """The use of the input features of a config.json: every picture is a camera.
+
+    Raises:
+        UsageError: LeRobot does not hand a feature over, it is no picture of three channels, or two features
+            would be one camera.
+    """
+    renaming: dict[str, str] = parse_renaming(config.get("rename") or "")
+    cameras: dict[str, str] = {}
+    renamed: dict[str, str] = {}
+    state: str | None = None
+    features: Mapping[str, Any] = config["input_features"]
+    if absent := [old for old in renaming if old not in features]:
+        raise unknown("feature to rename", absent[0], features or ("none",))
+    for feature, values in features.items():
+        name = renaming.get(feature, feature)
+        if values.get("type") == VISUAL or name.startswith(CAMERA):
+            _check_picture(feature, values["shape"])
+            camera = camera_name(name)
+            if camera in cameras:
+                raise UsageError(f"{cameras[camera]} and {feature} would both be the camera {camera}.")
+            cameras[camera] = feature
+            if feature in renaming:
+                renamed[camera] = camera_name(feature)
+        elif name == STATE:
+            state = feature
+            if feature in renaming:
+                renamed["state"] = feature
+    used = {state, *cameras.values()}
+    return Inputs(cameras, state, tuple(each for each in features if each not in used), renamed)
+
+
+def _check_picture(feature: str, shape: Sequence[int]) -> None:
+    """Raise UsageError for pictures that do not reach the policy, or that it cannot see."""
+    if not feature.startswith("observation."):
+        raise UsageError(
+            f"LeRobot hands only observation.* to a policy, not {feature}, so it would never see it: "
+            f"train with `toyflow robot-train`, which reads it, or store it as {CAMERA}{feature}."
+        )
+    if COLOURS not in (shape[0], shape[-1]):
+        raise UsageError(
+            f"{feature} has shape {tuple(shape)}, not three channels of red, green and blue: leave it out "
+            "by --policy.input_features, or train with `toyflow robot-train --cameras`."
+        )
+
+
 def decoded(config: Mapping[str, Any], where: str = "config.json of a toyflow policy") -> Decoded:
     """The policy that a config.json describes.
 
@@ -64,10 +129,12 @@ def decoded(config: Mapping[str, Any], where: str = "config.json of a toyflow po
         DamagedError: a value is missing, or of another type.
     """
     try:
-        features = {**config["input_features"], **config["output_features"]}
-        cameras = tuple(name.removeprefix(CAMERA) for name in features if name.startswith(CAMERA))
-        state = features.get(STATE, {"shape": [0]})["shape"][0]
-        interface = Interface(cameras, state, features[ACTION]["shape"][0], float(config["fps"]))
+        names = inputs_of(config)
+        state = config["input_features"][names.state]["shape"][0] if names.state else 0
+        actions = config["output_features"][ACTION]["shape"][0]
+        interface = Interface(
+            tuple(names.cameras), state, actions, float(config["fps"]), tuple(names.renamed.items())
+        )
         spec = PolicySpec(
             size=config["size"],
             interface=interface,

@@ -21,7 +21,7 @@ from torch import Tensor
 from toyflow.errors import UsageError, first_line
 from toyflow.flow import Decoding
 from toyflow.machine import synchronise
-from toyflow.robot.data.data_set import CAMERA, STATE
+from toyflow.robot.data.features import CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import MOST_SECONDS, Latency, Times, timed
 from toyflow.robot.lerobot.adapt import set_steps, steps_at

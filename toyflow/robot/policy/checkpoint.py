@@ -10,7 +10,8 @@ import torch
 from toyflow.atomic import DamagedError, verified
 from toyflow.errors import UsageError
 from toyflow.flow import Objective
-from toyflow.robot.data.data_set import ACTION, CAMERA, STATE, DataSet
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.features import ACTION, STATE, camera_name
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.training_part import Demonstrations, training_frames
 from toyflow.robot.interface import Interface
@@ -137,19 +138,34 @@ def policy_interface(data: DataSet, options: PolicyOptions) -> Interface:
     Raises:
         UsageError: a camera does not exist.
     """
-    cameras = options.cameras
+    cameras = chosen_cameras(options)
     interface = replace(data.interface, fps=options.fps or data.interface.fps)
-    if cameras == ALL_CAMERAS:
+    if cameras is None:
+        if data.names.unread:
+            feature, why = next(iter(data.names.unread.items()))
+            others = "+".join(interface.cameras) or NO_CAMERAS
+            raise UsageError(
+                f"data set {data.where}: {feature} cannot be seen by a policy: {why}. To leave it out: "
+                f"--cameras {others}, in a sweep --set cameras={others}."
+            )
         if not interface.cameras:
             raise UsageError(
-                f"data set {data.where} has no camera, a feature named {CAMERA}NAME; it has "
+                f"data set {data.where} has no camera, a feature of dtype image or video; it has "
                 f"{', '.join(data.features)}. For a policy that sees none: --cameras none, in a sweep --set "
                 "cameras=none."
             )
         return interface
-    chosen = () if cameras == NO_CAMERAS else tuple(cameras.split("+"))
-    for camera in chosen:
+    for camera in cameras:
         if camera not in interface.cameras:
+            if why := next((why for f, why in data.names.unread.items() if camera_name(f) == camera), ""):
+                raise UsageError(f"data set {data.where}: no policy can see {camera}: {why}.")
             has = ", ".join(interface.cameras)
             raise UsageError(f"data set {data.where} has no camera {camera!r}; it has {has}.")
-    return replace(interface, cameras=chosen)
+    return replace(interface, cameras=cameras)
+
+
+def chosen_cameras(options: PolicyOptions) -> tuple[str, ...] | None:
+    """The cameras that the options name; None for all that the data set has."""
+    if options.cameras == ALL_CAMERAS:
+        return None
+    return () if options.cameras == NO_CAMERAS else tuple(options.cameras.split("+"))

@@ -148,13 +148,15 @@ class Policy(DenoisingModel):
         return {"backbone": backbone, "head": total - backbone, "total": total}
 
     def _image(self, observation: Observation, camera: str) -> UInt8[Tensor, "1 3 side side"]:
-        pixels = torch.from_numpy(np.ascontiguousarray(observation.images[camera]))
+        name = self.spec.interface.found(camera, observation.images)
+        assert name is not None  # checked by `_check`
+        pixels = torch.from_numpy(np.ascontiguousarray(observation.images[name]))
         return resized(pixels.permute(2, 0, 1)[None], self.spec.image_size)
 
     def _check(self, observation: Observation) -> None:
         interface = self.spec.interface
         for camera in interface.cameras:
-            if camera not in observation.images:
+            if interface.found(camera, observation.images) is None:
                 raise UsageError(
                     f"the observation has no camera {camera}, which the policy uses; it has "
                     f"{', '.join(observation.images) or 'none'}."

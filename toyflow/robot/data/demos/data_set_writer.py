@@ -11,8 +11,8 @@ from PIL import Image
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import installed_version
-from toyflow.robot.data.data_set import ACTION, CAMERA, STATE
 from toyflow.robot.data.demos.recording import Trajectory
+from toyflow.robot.data.features import ACTION, CAMERA, STATE
 from toyflow.robot.interface import Interface
 
 CODECS = {"av1": "libsvtav1", "h264": "h264"}

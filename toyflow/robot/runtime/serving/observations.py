@@ -89,10 +89,12 @@ class Keys:
         for name in chosen:
             if name not in (*interface.cameras, STATE, PROMPT):
                 raise unknown("input of the policy", name, (*interface.cameras, STATE, PROMPT))
-        state = [chosen[STATE]] if STATE in chosen else ["observation/state", "observation.state", "state"]
+        before = dict(interface.renamed)
+        usual = ["observation/state", "observation.state", "state", *filter(None, [before.get(STATE)])]
+        state = [chosen[STATE]] if STATE in chosen else usual
         return cls(
             {
-                camera: (chosen[camera],) if camera in chosen else _usual(camera)
+                camera: (chosen[camera],) if camera in chosen else _usual(camera, before.get(camera))
                 for camera in interface.cameras
             },
             tuple(tuple(name.split("+")) for name in state),
@@ -225,9 +227,11 @@ def parse_keys(text: str | None) -> dict[str, str]:
     return parse_pairs((text or "").split(","), "--keys", example)
 
 
-def _usual(camera: str) -> tuple[str, ...]:
+def _usual(camera: str, before: str | None = None) -> tuple[str, ...]:
+    """The usual names of a camera, and of the name that it had `before` it was renamed for training."""
     others = (f"observation/{OTHER_NAMES[camera]}",) if camera in OTHER_NAMES else ()
-    return (f"observation/{camera}", *others, f"observation.images.{camera}", f"images/{camera}")
+    own = (f"observation/{camera}", *others, f"observation.images.{camera}", f"images/{camera}")
+    return (*own, f"observation.{camera}", *(_usual(before) if before else ()))
 
 
 def _flat(message: Mapping[str, Any], before: str = "", depth: int = 1) -> Iterable[tuple[str, Any]]:

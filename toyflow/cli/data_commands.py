@@ -1,0 +1,47 @@
+"""`toyflow robot-data`: LeRobot data sets, looked at before they train a policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toyflow.cli.options import RenamedFeatures, examples
+from toyflow.cli.terminal import console
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add robot-data check to `app`."""
+    data = typer.Typer(no_args_is_help=True, help="Check a LeRobot data set before it trains a policy.")
+    app.add_typer(data, name="robot-data")
+
+    @data.command("check", epilog=examples(
+        "toyflow robot-data check data/demos/libero_object",
+        "toyflow robot-data check my/robot --html check.html",
+        "toyflow robot-data check my/openpi --rename state=observation.state,actions=action",
+        "toyflow robot-data check my/robot --cameras front+wrist --json",
+    ))  # fmt: skip
+    def robot_data_check(
+        dataset: Annotated[str, typer.Argument(help="A LeRobot data set: a folder, or a name on the hub.")],
+        rename: RenamedFeatures = None,
+        cameras: Annotated[
+            str | None,
+            typer.Option(
+                help="Cameras that the policy will see: names joined by +, or none.", show_default="all"
+            ),
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+        html: Annotated[
+            Path | None, typer.Option(help="File for a page with first pictures and ranges.")
+        ] = None,
+    ) -> None:
+        """Read a data set once, whole, and name what contradicts what, with file, episode, frame and feature.
+
+        Exit code 1 where training on it would be wrong; robot-train then refuses it, too. Pictures are
+        sampled.
+        """
+        from toyflow.api.data_checking import check_data  # imports numpy
+
+        code = check_data(dataset, console, rename=rename, cameras=cameras, as_json=as_json, html=html)
+        raise typer.Exit(code)

@@ -1,0 +1,76 @@
+"""Checks a data set, for a report or before training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from toyflow.errors import UsageError
+from toyflow.robot.data.checks.contents import Contents, UnreadableError, read_contents
+from toyflow.robot.data.checks.conventions import check_conventions
+from toyflow.robot.data.checks.data_report import DataReport
+from toyflow.robot.data.checks.findings import Finding, by_level
+from toyflow.robot.data.checks.numbers import check_numbers
+from toyflow.robot.data.checks.pictures import check_camera
+from toyflow.robot.data.checks.statistics import check_statistics, statistics_table
+from toyflow.robot.data.checks.structure import check_structure
+
+
+def check_data_set(
+    where: str,
+    root: Path,
+    renaming: Mapping[str, str] | None = None,
+    cameras: Collection[str] | None = None,
+) -> DataReport:
+    """Read the data set in the folder `root` once, and name what contradicts what. Pictures are sampled.
+
+    Args:
+        where: what the user calls it.
+        renaming: {feature: name that it is read under}.
+        cameras: those that a policy will see; None for all.
+
+    Raises:
+        UsageError: a camera or a renamed feature does not exist.
+    """
+    began = time.monotonic()
+    try:
+        contents = read_contents(where, root, renaming or {})
+    except UnreadableError as error:
+        finding = Finding("error", error.file, None, None, "", str(error))
+        return DataReport(where, (finding,), seconds=time.monotonic() - began)
+    seen = contents.names.cameras if cameras is None else cameras
+    findings = [*contents.problems, *check_structure(contents), *check_numbers(contents)]
+    if cameras is not None:
+        findings = [each for each in findings if each.feature not in contents.names.unread]
+    table = statistics_table(contents)
+    findings.extend(check_statistics(contents, table))
+    pictures: dict[str, bytes | None] = {}
+    for camera in seen:
+        if camera not in contents.names.cameras:
+            has = ", ".join(contents.names.cameras) or "none"
+            raise UsageError(f"data set {where} has no camera {camera!r}; it has {has}.")
+        found = check_camera(contents, contents.names.cameras[camera])
+        findings.extend(found.findings)
+        pictures[camera] = found.first
+    if not contents.names.cameras and cameras is None:
+        findings.append(_no_camera(contents))
+    findings.extend(check_conventions(contents))
+    return DataReport(
+        where,
+        tuple(by_level(findings)),
+        contents.frames,
+        len({run[0] for run in contents.runs()}),
+        contents.fps,
+        pictures,
+        tuple(table),
+        time.monotonic() - began,
+    )
+
+
+def _no_camera(contents: Contents) -> Finding:
+    return Finding(
+        "warning", "meta/info.json", None, None, "", "no feature is of dtype image or video: robot-train "
+        "needs "
+        "--cameras none."
+    )  # fmt: skip

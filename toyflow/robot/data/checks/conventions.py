@@ -1,0 +1,163 @@
+"""Units and conventions of states and actions, as far as names and ranges tell; where two readings are
+possible, both are said."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from toyflow.robot.data.checks.contents import Contents
+from toyflow.robot.data.checks.findings import Finding
+from toyflow.robot.data.features import names_of_numbers
+
+TURN = 2 * math.pi
+SLACK = 1.02
+GRIPPER = re.compile(r"grip|finger|jaw", re.IGNORECASE)
+JOINT = re.compile(r"joint|shoulder|elbow|wrist|waist|forearm|\.pos$|angle|qpos", re.IGNORECASE)
+EULER = re.compile(r"(^|[^a-z])(roll|pitch|yaw|rpy)", re.IGNORECASE)
+AXIS_ANGLE = re.compile(r"axis|rotvec|(^|[^a-z])(ax|ay|az|rx|ry|rz)$", re.IGNORECASE)
+CLOSE, FOLLOWS = 0.25, 0.9
+"""An action is a target of the state where it is within this share of the state's deviation of it, and
+correlated with it by so much, in the median over numbers."""
+DEGREES = (40.0, 80.0)
+"""Ratio of the ranges of state and action between which one is in degrees and the other in radians."""
+
+
+def check_conventions(contents: Contents) -> Iterator[Finding]:
+    """Notes on how numbers are read, and warnings where state and action contradict each other."""
+    read = {}
+    for feature in (contents.names.state, contents.names.action):
+        column = contents.columns.get(feature)
+        if column is None or not np.isfinite(column.astype(float)).all():
+            return
+        names = names_of_numbers(contents.features[feature], column.shape[1])
+        read[feature] = column.astype(float), names
+    for feature, (column, names) in read.items():
+        yield from _check_angles(feature, column, names)
+        yield from _check_rotation(feature, column, names)
+        yield from _check_gripper(feature, column, names)
+    yield from _check_same_units(contents, read)
+    yield from _check_relative(contents)
+
+
+def _check_angles(feature: str, column: np.ndarray, names: Sequence[str]) -> Iterator[Finding]:
+    """Radians or degrees."""
+    joints = [i for i, name in enumerate(names) if JOINT.search(name) and not GRIPPER.search(name)]
+    if not joints:
+        return
+    largest = np.abs(column[:, joints]).max(0)
+    in_degrees = largest > TURN * SLACK
+    span = f"up to {largest.max():.4g}"
+    if in_degrees.all():
+        other = ", or -100..100 of LeRobot's normalised motors" if largest.max() <= 100 * SLACK else ""
+        yield _note(feature, f"joints are {span}: degrees{other}, not radians.")
+    elif not in_degrees.any():
+        other = ", or normalised to -1..1" if largest.max() <= SLACK else ""
+        yield _note(feature, f"joints are {span}: radians{other}, or small angles in degrees.")
+    else:
+        large, small = (names[joints[int(np.flatnonzero(which)[0])]] for which in (in_degrees, ~in_degrees))
+        yield _note(
+            feature,
+            f"joints have different ranges: {large} is up to {largest[in_degrees].max():.4g} (degrees?), "
+            f"{small} up "
+            f"to {largest[~in_degrees].max():.4g} (radians, or a joint that hardly moves?).",
+        )
+
+
+def _check_rotation(feature: str, column: np.ndarray, names: Sequence[str]) -> Iterator[Finding]:
+    """Roll, pitch and yaw, or axis times angle."""
+    for pattern, what, other in (
+        (EULER, "roll, pitch and yaw", "axis times angle"),
+        (AXIS_ANGLE, "axis times angle", "roll, pitch and yaw"),
+    ):
+        dims = [i for i, name in enumerate(names) if pattern.search(name)][:3]
+        if len(dims) == 3:
+            norm = np.linalg.norm(column[:, dims], axis=1)
+            named = ", ".join(names[i] for i in dims)
+            share = float(np.mean(norm > math.pi * SLACK))
+            beyond = f"; {share:.0%} of frames are longer than pi, as axis times angle seldom is" * bool(
+                share
+            )
+            yield _note(
+                feature,
+                f"numbers {dims[0]} to {dims[-1]} ({named}) are read by their names as "
+                f"{what}, not as {other}{beyond}. LIBERO's state is axis times angle.",
+            )
+            return
+
+
+def _check_gripper(feature: str, column: np.ndarray, names: Sequence[str]) -> Iterator[Finding]:
+    """From 0 to 1, or from -1 to 1."""
+    dims = [i for i, name in enumerate(names) if GRIPPER.search(name)]
+    for dim in dims:
+        low, high = column[:, dim].min(), column[:, dim].max()
+        if low >= -0.01 and 0.5 < high <= SLACK:
+            sentence = "0..1, not -1..1 as LIBERO's actions, where 1 closes it"
+        elif -SLACK <= low < -0.5 and high <= SLACK:
+            sentence = "-1..1, as LIBERO's actions, where 1 closes it; not 0..1"
+        else:
+            sentence = "neither 0..1 nor -1..1: metres, an angle, or per cent"
+        yield _note(feature, f"number {dim} ({names[dim]}) is from {low:.4g} to {high:.4g}: {sentence}.")
+
+
+def _check_same_units(
+    contents: Contents, read: dict[str, tuple[np.ndarray, Sequence[str]]]
+) -> Iterator[Finding]:
+    """Whether state and action of one length have ranges that differ by a factor of degrees per radian."""
+    (state, _), (action, _) = read[contents.names.state], read[contents.names.action]
+    if state.shape != action.shape:
+        return
+    spans = np.ptp(state, axis=0), np.ptp(action, axis=0)
+    moves = (spans[0] > 1e-6) & (spans[1] > 1e-6)
+    if moves.sum() < 2:
+        return
+    ratio = spans[0][moves] / spans[1][moves]
+    for ratios, degrees, radians in ((ratio, "state", "action"), (1 / ratio, "action", "state")):
+        if DEGREES[0] < float(np.median(ratios)) < DEGREES[1]:
+            yield Finding(
+                "warning", "", None, None, contents.names.action, f"ranges of the {degrees} are "
+                f"{np.median(ratios):.3g} "
+                f"times those of the {radians}: the {degrees} is in degrees and the {radians} in radians?"
+            )  # fmt: skip
+
+
+def _check_relative(contents: Contents) -> Iterator[Finding]:
+    """Targets of the state, or changes of it."""
+    state, action = (contents.columns[f].astype(float) for f in (contents.names.state, contents.names.action))
+    if state.shape != action.shape or "episode_index" not in contents.columns or len(state) < 20:
+        return
+    episode = contents.columns["episode_index"]
+    inside = np.flatnonzero(episode[1:] == episode[:-1])
+    moves = (state.std(0) > 1e-6) & (action.std(0) > 1e-6)
+    if not moves.any() or len(inside) < 20:
+        return
+    now, after, sent = state[inside][:, moves], state[inside + 1][:, moves], action[inside][:, moves]
+    target = np.median([_correlation(sent[:, i], after[:, i]) for i in range(now.shape[1])])
+    change = np.median([_correlation(sent[:, i], (after - now)[:, i]) for i in range(now.shape[1])])
+    apart = np.median(np.abs(sent - now).mean(0) / now.std(0))
+    if target > FOLLOWS and apart < CLOSE:
+        yield _note(
+            contents.names.action,
+            f"actions are targets of the state (correlated by {target:.2f} with the next one): absolute, not "
+            "relative to it.",
+        )
+    elif change > 0.5 and change > target:
+        yield _note(
+            contents.names.action,
+            f"actions are changes of the state (correlated by {change:.2f} with its next change): "
+            "relative, not "
+            "absolute.",
+        )
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    if one.std() == 0 or other.std() == 0:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _note(feature: str, sentence: str) -> Finding:
+    return Finding("note", "", None, None, feature, sentence)
