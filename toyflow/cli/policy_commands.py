@@ -164,6 +164,15 @@ def add_commands(app: typer.Typer) -> None:
                 "--pretrained", help="Start the backbone from published weights (sizes tiny and full)."
             ),
         ] = PolicyOptions.pretrained,
+        delay_max: Annotated[
+            int,
+            flag(
+                PolicyOptions,
+                "delay-max",
+                "First actions of a chunk that the policy learns to continue from, at most, for `robot-run "
+                "--handover rtc`",
+            ),
+        ] = PolicyOptions.delay_max,
         keep_constant: Annotated[
             bool,
             typer.Option(
@@ -226,7 +235,7 @@ def add_commands(app: typer.Typer) -> None:
         policy = PolicyOptions().changed({
             "size": size, "horizon": horizon, "attention": attention, "supervision": supervision,
             "cameras": cameras, "language": language, "state": state, "pretrained": pretrained,
-            "normalisation": normalisation, "image_size": image_size, "fps": fps,
+            "normalisation": normalisation, "image_size": image_size, "fps": fps, "delay_max": delay_max,
         })  # fmt: skip
         trials = trial_options({
             "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
