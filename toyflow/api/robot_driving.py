@@ -65,7 +65,7 @@ def run_policy(
         console: prints warnings, how episodes ended and the summary.
         decoding: steps, sampler, grid and draws.
         replan: control steps between two plans; None for the default, see `choose_replan`.
-        handover: how one action chunk follows another: switch, blend:STEPS or ensemble:DECAY.
+        handover: how one action chunk follows another: switch, blend:STEPS, ensemble:DECAY or rtc.
         latency_steps: for simulators only: control steps that pass while a plan is computed.
         noise_seed: seed of the noise that plans start from.
         device: auto, cpu, cuda or mps.
@@ -103,7 +103,7 @@ def run_policy(
     if compiled:
         with console.status("compiling the policy; a minute or more"):
             compile_planner(planner, 1)
-    planning = start_planning(robot, planner, latency_steps)
+    planning = start_planning(robot, planner, latency_steps, way.continues)
     header = {
         "settings": settings, "checkpoint": checkpoint, **asdict(decoding), "replan": due,
         "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,

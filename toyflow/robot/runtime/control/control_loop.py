@@ -195,8 +195,9 @@ class ControlLoop:
         before = list(self._moments)[:-1]
         before = [before[0] if before else seen] * (self.settings.history - 1 - len(before)) + before
         request = PlanRequest(
-            seen._replace(before=tuple(before)), self._seed + self._ending.plans, self._ending.episode, step
-        )
+            seen._replace(before=tuple(before)), self._seed + self._ending.plans, self._ending.episode, step,
+            self.handover.committed(step),
+        )  # fmt: skip
         self._ending.plans += 1
         self._look_at = step + self.settings.replan
         self.planning.ask(request)
