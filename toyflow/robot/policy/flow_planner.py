@@ -120,7 +120,7 @@ class FlowPlanner(Planner):
             if not np.isfinite(each.actions).all():
                 raise UsageError("some committed actions are not finite.")
             left = torch.from_numpy(each.actions[: self.horizon]).to(self._device)
-            values[row, : len(left)] = self.policy.target(left)
+            values[row, : len(left)] = self.policy.target(left[None])[0]
             weight[row] = soft_mask(each.frozen, len(left), self.horizon)
         return Known(values, weight)
 

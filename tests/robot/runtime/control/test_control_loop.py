@@ -394,3 +394,39 @@ def test_a_run_that_sent_nothing_cannot_be_replayed(tmp_path):
     rig.run()
     with pytest.raises(UsageError, match="holds no actions that were sent"):
         RecordedActions(read_log(rig.path))
+
+
+class ContinuingPlanner(Planner):
+    """Keeps what it was told is committed, and goes on from there at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = []
+
+    def continue_plan(self, observations, seeds, committed):
+        [told] = committed
+        self.told.append(told)
+        chunk = self.plan(observations, seeds)
+        chunk[0, : told.frozen] = told.actions[: told.frozen]
+        return chunk
+
+
+@pytest.mark.parametrize("latency", [0, 2])
+def test_with_rtc_the_policy_is_told_what_is_sent_while_it_plans(tmp_path, latency):
+    planner = ContinuingPlanner()
+    rig = Rig(
+        tmp_path,
+        FakeRobot(),
+        planner,
+        parse_handover("rtc"),
+        latency,
+        patience=STEPPED,
+        replan=2,
+        seconds=0.13,
+    )
+    rig.run()
+    assert planner.plans == 1 + len(planner.told) and {told.frozen for told in planner.told} == {latency}
+    asked = [line["asked"] for line in read_log(rig.path).of("step")]
+    for told, look in zip(planner.told, read_log(rig.path).of("look")[1:], strict=False):
+        sent = np.array(asked[look["step"] :][:latency]).reshape(-1, 2)
+        np.testing.assert_allclose(told.actions[:latency][: len(sent)], sent, atol=1e-6)

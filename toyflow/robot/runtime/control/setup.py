@@ -66,7 +66,7 @@ def check_latency(robot: Robot, latency_steps: int) -> None:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
 
 
-def start_planning(robot: Robot, planner: Planner, latency_steps: int, continues: bool) -> Planning:
+def start_planning(robot: Robot, planner: Planner, latency_steps: int, continues: bool = False) -> Planning:
     """Start what makes a robot's plans: for a simulator at once, with a latency in steps; else in a thread.
 
     In real time the policy plans a few times first, as its first plans are the slowest.
