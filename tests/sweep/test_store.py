@@ -154,6 +154,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         Store(tmp_path / "file" / "out").prepare()
 
 
+def test_a_folder_that_is_missing_is_not_claimed_and_is_made_by_a_claim(tmp_path):
+    store = Store(tmp_path / "not" / "there")
+    assert not store.is_claimed(TRAINING) and not store.root.exists()
+    with store.try_claim(TRAINING) as claimed:
+        assert claimed and store.is_claimed(TRAINING)
+
+
 def test_a_claim_clears_what_a_killed_process_left_in_the_cell(store):
     half = store.cells / TRAINING.key / "evaluations" / f".{ONE.key}.abc"
     half.mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow import plugins
 from toyflow.flow import Decoding
 from toyflow.machine import cores
+from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits
 from toyflow.robot.policy_opening import compile_planner, find_policy_for_robot, ready_planner, warnings_about
 from toyflow.robot.runtime.control.chunks import Handover, parse_handover
@@ -35,7 +38,9 @@ from toyflow.robot.runtime.control.setup import (
     replay_warnings,
     start_planning,
 )
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot
+from toyflow.robot.simulation.environment import load_environment
 
 
 def run_policy(
@@ -44,7 +49,7 @@ def run_policy(
     settings: Mapping[str, Any],
     console: Console,
     *,
-    decoding: Decoding,
+    decoding: Decoding | None,
     replan: int | None,
     handover: str,
     latency_steps: int,
@@ -53,17 +58,18 @@ def run_policy(
     threads: int | None,
     compiled: bool,
     rename: str | None,
+    remote: RemoteOptions = RemoteOptions(),  # noqa: B008, which is frozen
     out: Path,
 ) -> int:
-    """Drive a robot by a policy. A LeRobot policy becomes a cell of `out` first.
+    """Drive a robot by a policy. One of LeRobot, or behind a server, becomes a cell of `out` first.
 
     Args:
         checkpoint: the folder of a trained policy, OUT/cells/KEY; or a LeRobot policy, a folder or a name on
-            the hub.
+            the hub; or servers' addresses, see `parse_addresses`.
         options: the robot, and how long and how fast it is driven.
         settings: fields of `RobotSettings` other than `policy`; those left out keep their defaults.
         console: prints warnings, how episodes ended and the summary.
-        decoding: steps, sampler, grid and draws.
+        decoding: steps, sampler, grid and draws; None for one step or, of a server, for its own number.
         replan: control steps between two plans; None for the default, see `choose_replan`.
         handover: how one action chunk follows another: switch, blend:STEPS, ensemble:DECAY or rtc.
         latency_steps: for simulators only: control steps that pass while a plan is computed.
@@ -72,6 +78,7 @@ def run_policy(
         threads: processor threads of the policy; None for all processors but one.
         compiled: whether PyTorch compiles the policy first, which takes a minute or more.
         rename: cameras with other names on the robot: POLICY_CAMERA=ROBOT_CAMERA, ...; None for none.
+        remote: how servers are asked.
         out: results folder for a LeRobot policy.
 
     Returns:
@@ -89,9 +96,12 @@ def run_policy(
         )
     """
     way = parse_handover(handover)
-    training, cameras = find_policy_for_robot(checkpoint, rename, out)
+    seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
+    with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
+        training, cameras = find_policy_for_robot(checkpoint, rename, out, remote, seen)
     # A processor is left to the control loop.
     planner = ready_planner(training, decoding, device, threads or max(1, cores() - 1))
+    decoding = planner.decoding
     _warn(console, warnings_about(training, planner))
     # A simulator renders images of the policy's size.
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
@@ -113,6 +123,16 @@ def run_policy(
     loop = LoopSettings(due, episodes, options.seconds, planner.history, noise_seed)
     known = policy_limits(robot, training.details, planner.interface.fps, rate)
     return _drive(robot, planning, way, options, rate, loop, known, header, console)
+
+
+def _interface_of(robot: str, settings: Mapping[str, Any]) -> Interface | None:
+    """Cameras, state and action of a robot, for a policy whose server does not say its own; None for a robot
+    that takes them from its policy."""
+    if robot in plugins.available("environments"):
+        return load_environment(robot).interface
+    unknown = Interface((), 0, 0, 0)
+    own = open_robot(robot, RobotSettings(policy=unknown, **settings)).interface
+    return own if own.action_dim else None
 
 
 def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console: Console) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,15 @@ from toyflow.report.results import load_results
 from toyflow.robot.data.training_part import Demonstrations
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot.imported import can_act_in, can_average
+from toyflow.robot.policy.card import BEHIND_SERVER
 from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy_opening import find_policy
 from toyflow.robot.robot_runner import RobotRunner
 from toyflow.robot.robot_task import RobotTask, Waivers
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.trial_options import WHOLE_HORIZON, TrialOptions
+from toyflow.robot.simulation.trial_options import AUTO, ENVIRONMENT, WHOLE_HORIZON, TrialOptions
 from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
 from toyflow.sweep.decodings import Decodable, Decodings
@@ -41,6 +44,9 @@ from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training.process_group import check_split
+
+LARGEST_PUBLISHED_REPLAN = 10
+"""Most actions between two plans in published evaluations of LeRobot's and openpi's policies on LIBERO."""
 
 
 def train_policy(
@@ -146,14 +152,15 @@ def evaluate_checkpoint(
     simulators: int | None = None,
     videos: int = 0,
     rename: str | None = None,
+    remote: RemoteOptions = RemoteOptions(),  # noqa: B008, which is frozen
     out: Path,
     cluster: Cluster | None = None,
 ) -> None:
     """Evaluate a policy in closed loop, and print how it did. Finished episodes are kept.
 
     Args:
-        checkpoint: a policy's folder, OUT/cells/KEY; or a LeRobot policy, a folder or a name on the hub,
-            which becomes a cell of `out` first.
+        checkpoint: a policy's folder, OUT/cells/KEY; or a LeRobot policy, a folder or a name on the hub, or
+            servers' addresses (see `parse_addresses`), which becomes a cell of `out` first.
         console: where progress and tables are printed.
         trials: what it is evaluated on.
         steps: numbers of denoising steps K, such as 1,2,10 or 1-4.
@@ -166,6 +173,7 @@ def evaluate_checkpoint(
         simulators: processes that simulate; None for one per processor.
         videos: episodes to film, of each task and decoding.
         rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=SIMULATOR_CAMERA, ...; None for none.
+        remote: how servers are asked.
         cluster: where simulators run; None for this machine.
 
     Raises:
@@ -181,11 +189,18 @@ def evaluate_checkpoint(
     asked = SweepOptions().updated(
         {"steps": steps, "samplers": sampler, "draws": draws, "grid": grid}, "flags"
     )
-    training = find_policy(checkpoint, rename, out)
+    place = ENVIRONMENT if trials.environment == AUTO else trials.environment
+    simulated = load_environment(place).interface if is_remote(checkpoint) else None
+    with (
+        console.status("asking the server; its first plan may take a minute") if simulated else nullcontext()
+    ):
+        training = find_policy(checkpoint, rename, out, remote, simulated)
     out = training.folder.parent.parent
     kind = _plan_kind(training)
     if trials.replan == WHOLE_HORIZON:
         trials = replace(trials, replan=str(kind.replan))
+        if taken_over := _taken_over(training, kind):
+            console.print(f"[yellow]{escape(taken_over)}[/]")
     asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), kind.horizon)
     if asked_for is None:
         raise UsageError(
@@ -218,6 +233,23 @@ def evaluate_checkpoint(
     _run(cell, runner, str(out), console)
 
 
+def _taken_over(training: StoredTraining, kind: _PlanKind) -> str:
+    """What to know of the number of actions between two plans where it is somebody else's; empty else."""
+    if "policy" in training.details:
+        return ""
+    told = f"The policy looks anew after {kind.replan} of the {kind.horizon} actions of a chunk"
+    if training.details["imported"]["type"] == BEHIND_SERVER:
+        return f"{told}, as its server says, else as openpi's client for LIBERO. --replan N changes that."
+    told += ", its own n_action_steps. --replan N changes that"
+    if kind.replan <= LARGEST_PUBLISHED_REPLAN:
+        return f"{told}."
+    return (
+        f"{told}: published success rates look every {LARGEST_PUBLISHED_REPLAN} actions or fewer. On LIBERO "
+        "the paper of SmolVLA (its table 13) has 80.3 % at 1 action, 82.8 % at 10 and 51.8 % at 50; openpi "
+        "looks every 5."
+    )
+
+
 class _PlanKind(NamedTuple):
     """What a policy's plans are like."""
 
@@ -230,6 +262,12 @@ class _PlanKind(NamedTuple):
 
 def _plan_kind(training: StoredTraining) -> _PlanKind:
     imported = training.details.get("imported")
+    if imported and imported["type"] == BEHIND_SERVER:
+        from toyflow.robot.runtime.remote.remote_cells import steps_of  # websockets is optional
+
+        steps, interface = steps_of(training), Interface.from_dict(imported["interface"])
+        decodable = Decodable(training.record.objective, steps.__contains__, False, False, False)
+        return _PlanKind(interface, imported["horizon"], imported["replan"], decodable)
     if imported and "policy" not in training.details:
         interface = Interface.from_dict(imported["interface"])
         decodable = Decodable(

@@ -21,10 +21,41 @@ Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
 Checkpoint = Annotated[
     str,
     typer.Argument(
-        help="A policy's folder, OUT/cells/KEY; or a LeRobot policy: a folder, or a name on the hub."
+        help="A policy's folder, OUT/cells/KEY; a LeRobot policy: a folder, or a name on the hub; or, except "
+        "to serve it, a server: ws://HOST:PORT, or 1=ws://HOST:8000,10=ws://HOST:8001 for 1 and 10 steps."
     ),
 ]
 LeRobotOut = Annotated[Path, typer.Option("--out", help="Results folder that a LeRobot policy is added to.")]
+Keys = Annotated[
+    str | None,
+    typer.Option(
+        help="Names under which a server reads an observation: CAMERA=ENTRY, state=ENTRY:COUNT+ENTRY, "
+        "prompt=ENTRY.",
+        show_default="what the server says, or openpi's for LIBERO",
+    ),
+]
+ServerName = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        help="Name under which results of a server are kept.",
+        show_default="the policy it names, or its address",
+    ),
+]
+ServerKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file", help="File with the API key of a server.", show_default="$TOYFLOW_API_KEY, if set"
+    ),
+]
+ServerTimeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        help="Longest wait for a server's plan, in seconds; ten times as long for its first.",
+        min=0.1,
+    ),
+]
 StepCount = Annotated[
     int | None,
     typer.Option(

@@ -16,9 +16,13 @@ from toyflow.cli.options import (
     ROBOT_OUT,
     Checkpoint,
     Device,
+    Keys,
     LeRobotOut,
     NoiseSeed,
     Sampler,
+    ServerKey,
+    ServerName,
+    ServerTimeout,
     Threads,
     examples,
     flag,
@@ -27,6 +31,7 @@ from toyflow.cli.options import (
 from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.training_defaults import TRAINING_DEFAULTS
+from toyflow.robot.runtime.remote.addresses import RemoteOptions
 from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
 
 STEPS = shown(ROBOT_TRAIN.steps)
@@ -264,6 +269,8 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
         "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
         "toyflow robot-eval results/robot/cells/KEY --states 50 --executor ray --address auto",
+        "toyflow robot-eval ws://gpu:8000 --suite libero_spatial --steps 1,10",
+        "toyflow robot-eval 1=ws://gpu:8000,10=ws://gpu:8001 --suite libero_spatial --name pi05_libero",
     ))  # fmt: skip
     def robot_eval(
         checkpoint: Checkpoint,
@@ -289,6 +296,10 @@ def add_commands(app: typer.Typer) -> None:
                 "front=image,wrist=eye."
             ),
         ] = None,
+        keys: Keys = None,
+        name: ServerName = None,
+        api_key_file: ServerKey = None,
+        timeout: ServerTimeout = RemoteOptions.timeout,
         out: LeRobotOut = ROBOT_OUT,
         executor: Annotated[
             str, typer.Option(help="Where simulators run. local: this machine; ray: a Ray cluster.")
@@ -311,7 +322,8 @@ def add_commands(app: typer.Typer) -> None:
         combinations of --steps, --draws and --grid.
 
         Finished episodes are kept: the same command goes on where it stopped, and more states or tasks extend
-        it.
+        it. A policy behind a server of toyflow, openpi or others that speak openpi's protocol is named by its
+        address.
         """
         start_workers("robot")
         check_torch()
@@ -324,7 +336,7 @@ def add_commands(app: typer.Typer) -> None:
         evaluate_checkpoint(
             checkpoint, console, trials=trials, steps=steps, sampler=sampler, draws=draws, grid=grid,
             noise_seed=noise_seed, device=device, threads=threads, simulators=simulators, videos=videos,
-            rename=rename, out=out,
+            rename=rename, remote=RemoteOptions(keys, name, api_key_file, timeout), out=out,
             cluster=evaluation_cluster(executor, address, cpus_per_simulator, gpus_per_simulator),
         )  # fmt: skip
 

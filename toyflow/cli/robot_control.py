@@ -13,14 +13,19 @@ from toyflow.cli.options import (
     Compile,
     Device,
     DrawCount,
+    Keys,
     LeRobotOut,
     NoiseSeed,
     Sampler,
+    ServerKey,
+    ServerName,
+    ServerTimeout,
     StepCount,
     TimeGrid,
     examples,
 )
 from toyflow.cli.terminal import check_torch, console
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 
 RobotName = Annotated[
     str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; `toyflow doctor` lists them.")
@@ -85,6 +90,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-run results/robot/cells/KEY --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
         '--prompt "pick up the cube" --seconds 30 --limits so101.toml --dry-run',
         "toyflow robot-run results/robot/cells/KEY --robot idle --seconds 10 --handover ensemble",
+        "toyflow robot-run 10=ws://gpu:8000 --robot libero --suite libero_object --states 0-4",
     ))  # fmt: skip
     def robot_run(
         checkpoint: Checkpoint,
@@ -144,6 +150,10 @@ def add_commands(app: typer.Typer) -> None:
                 "image=front,image2=wrist."
             ),
         ] = None,
+        keys: Keys = None,
+        name: ServerName = None,
+        api_key_file: ServerKey = None,
+        timeout: ServerTimeout = RemoteOptions.timeout,
         out: LeRobotOut = ROBOT_OUT,
     ) -> None:
         """Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.
@@ -156,12 +166,15 @@ def add_commands(app: typer.Typer) -> None:
         from toyflow.api.robot_driving import DriveOptions, run_policy  # imports torch
         from toyflow.flow.decoding import parse_decoding
 
+        own = is_remote(checkpoint) and steps is None
+        chosen = None if own else parse_decoding(steps, sampler, grid, draws)
         code = run_policy(
             checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run),
             _settings(suite, task, states, seed, image_size, prompt, options), console,
-            decoding=parse_decoding(steps, sampler, grid, draws), replan=replan, handover=handover,
+            decoding=chosen, replan=replan, handover=handover,
             latency_steps=latency_steps, noise_seed=noise_seed, device=device, threads=threads,
-            compiled=compiled, rename=rename, out=out,
+            compiled=compiled, rename=rename,
+            remote=RemoteOptions(keys, name, api_key_file, timeout), out=out,
         )  # fmt: skip
         raise typer.Exit(code)
 

@@ -48,12 +48,15 @@ def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
     """A row per model and decoding: milliseconds of the condition, of a step, of a plan and of its parts'
     sum, T_condition + K T_step; and the plan as a multiple of one step of one draw."""
     names, doubts, rows = _names(evaluations), timing_doubts(evaluations), []
+    remote = any(evaluation.details["latency_ms"].get("network") for evaluation in evaluations)
     for name, evaluation, doubt in zip(names, evaluations, doubts, strict=True):
         times = evaluation.details["latency_ms"]
         plan = plan_of(times)
-        parts = (times["condition"], times["step"], plan)
-        told = (f"{each['p50']:.2f} ({each['p95']:.2f})" for each in parts)
+        network = [times.get("network")] if remote else []
+        parts = (*network, times["condition"], times["step"], plan)
+        told = (f"{each['p50']:.2f} ({each['p95']:.2f})" if each else NONE for each in parts)
         sum_of_parts = times["condition"]["p50"] + evaluation.details["model_calls"] * times["step"]["p50"]
+        sum_of_parts += times["network"]["p50"] if times.get("network") else 0.0
         one_step = times.get("one_step")  # older results have none
         ratio = f"{plan['p50'] / one_step['p50']:.2f}" if one_step else NONE
         cells = [*told, f"{sum_of_parts:.2f}", ratio]
@@ -63,8 +66,21 @@ def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
         f"One observation, weights loaded and warm, on {', '.join(devices)}. Last column: the plan as a "
         f"multiple of one in one step of one draw, timed in turns with it. {doubts_in_words(doubts)}"
     ).strip()
-    columns = [*_heads(names), "condition", "step", "plan", "condition + steps", "/ one step"]
-    return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - 5, note)
+    if remote:
+        note += (
+            " Behind a server the plan is from question to answer; `network` is what it took outside the "
+            "policy; what the server does not tell apart counts as the condition."
+        )
+    values = [
+        *(["network"] if remote else []),
+        "condition",
+        "step",
+        "plan",
+        "condition + steps",
+        "/ one step",
+    ]
+    columns = [*_heads(names), *values]
+    return TableView("Milliseconds, p50 (p95)", columns, rows, len(columns) - len(values), note)
 
 
 def for_terminal(view: TableView) -> Table:

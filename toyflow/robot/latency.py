@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,12 +42,20 @@ class Latency:
         plan: condition and decoding together.
         one_step: a plan in one step of one draw, timed in turns with `plan`; None where the policy cannot
             decode so.
+        network: what a plan takes besides condition and decoding, where the policy is behind a server;
+            included in `plan` and `one_step`. None for a policy in this process.
     """
 
     condition: Times
     step: Times
     plan: Times
     one_step: Times | None = None
+    network: Times | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values; without `network` where there is none, as in older results."""
+        values = asdict(self)
+        return values if self.network else {name: each for name, each in values.items() if name != "network"}
 
 
 def timed(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from toyflow.errors import UsageError
+from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Latency
 
@@ -30,6 +30,11 @@ class Commitment(NamedTuple):
     frozen: int
 
 
+class PlanLost(ToyflowError):
+    """There is no plan this time, through no fault of the observation: a server was lost, was silent for too
+    long or answered with something else. The caller may ask again; in one line."""
+
+
 class Planner(ABC):
     """A trained policy with a way to decode. Evaluation, robots and the server use it through this.
 
@@ -43,7 +48,8 @@ class Planner(ABC):
         - An observation that lacks a camera or has a state of another length raises UsageError in one line.
         - It is called from one thread at a time.
 
-    Subclasses: `FlowPlanner` for toyflow's policies, `LeRobotPlanner` for LeRobot's.
+    Subclasses: `FlowPlanner` for toyflow's policies, `LeRobotPlanner` for LeRobot's, `RemotePlanner` for
+    policies behind a server, which alone may raise `PlanLost`.
 
     Attributes:
         decoding: steps, sampler, grid and draws; set by `set_decoding`.
@@ -53,7 +59,10 @@ class Planner(ABC):
         replan: actions of a chunk to execute before the next plan, unless the user chooses another number.
         history: number of observations that it reads, the present one included; see `Observation.before`.
         model_calls: calls of the network for one plan; draws share a call.
-        stage_seconds: seconds by stage, summed over all plans: `condition` and `decoding`, or one of them.
+        stage_seconds: seconds by stage, summed over all plans: `condition` and `decoding`, or one of them;
+            `network` for a policy behind a server.
+        lives: how often what plans was lost and had to begin anew, as a server that is restarted. An
+            evaluation starts an episode again rather than mix the plans of two lives.
 
     >>> from toyflow.flow import Decoding
     >>> from toyflow.robot.latency import Times
@@ -81,6 +90,7 @@ class Planner(ABC):
     history: int = 1
     model_calls: int
     stage_seconds: defaultdict[str, float]
+    lives: int = 0
 
     @property
     def takes_noise(self) -> bool:

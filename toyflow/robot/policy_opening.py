@@ -13,24 +13,40 @@ from toyflow.errors import UsageError, first_line
 from toyflow.flow import Decoding, euler
 from toyflow.machine import choose_device
 from toyflow.parsing import parse_pairs
+from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot import lerobot_format
 from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.planner import Planner
+from toyflow.robot.policy.card import BEHIND_SERVER
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
+from toyflow.robot.runtime.serving import check_packages
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredTraining
 
+CLIENT_PACKAGES = ("websockets", "msgpack")
+"""What asking a server needs."""
 
-def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTraining:
-    """Find a trained policy. A LeRobot policy becomes a cell of `out` first.
+
+def find_policy(
+    checkpoint: str,
+    rename: str | None,
+    out: Path,
+    remote: RemoteOptions = RemoteOptions(),  # noqa: B008, which is frozen
+    otherwise: Interface | None = None,
+) -> StoredTraining:
+    """Find a trained policy. One of LeRobot, or behind a server, becomes a cell of `out` first.
 
     Args:
-        checkpoint: OUT/cells/KEY, or a LeRobot policy: a folder, or a name on the hub.
+        checkpoint: OUT/cells/KEY; a LeRobot policy: a folder, or a name on the hub; or servers' addresses,
+            see `parse_addresses`.
         rename: renamed cameras of a LeRobot policy: POLICY_CAMERA=ROBOT_CAMERA, ...; None for none.
-        out: the results folder for a LeRobot policy.
+        out: the results folder for a policy of LeRobot or of a server.
+        remote: how servers are asked.
+        otherwise: cameras, state and action of a policy whose server does not say.
 
     Raises:
         UsageError: there is none, it cannot be loaded, or `rename` does not fit.
@@ -39,19 +55,30 @@ def find_policy(checkpoint: str, rename: str | None, out: Path) -> StoredTrainin
         training = find_policy("results/robot/cells/KEY", None, Path("results/robot"))
         planner = ready_planner(training, Decoding(steps=1), device="cpu", threads=1)
     """
-    cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
+    cameras = _renamed(rename)
+    if is_remote(checkpoint):
+        if cameras:
+            raise UsageError(
+                "--rename is for LeRobot policies; --keys CAMERA=ENTRY names what a server reads."
+            )
+        return _served(checkpoint, remote, otherwise, out)
+    lerobot = LeRobotCheckpoint.found(checkpoint)
     if cameras and lerobot is None:
         raise UsageError("--rename is for LeRobot policies; this policy's cameras are named as in its data.")
     return _stored(checkpoint, lerobot, cameras, out)
 
 
 def find_policy_for_robot(
-    checkpoint: str, rename: str | None, out: Path
+    checkpoint: str,
+    rename: str | None,
+    out: Path,
+    remote: RemoteOptions = RemoteOptions(),  # noqa: B008, which is frozen
+    otherwise: Interface | None = None,
 ) -> tuple[StoredTraining, dict[str, str]]:
     """Find a trained policy for a robot whose cameras may have other names.
 
     Args:
-        checkpoint, rename, out: as for `find_policy`.
+        checkpoint, rename, out, remote, otherwise: as for `find_policy`.
 
     Returns:
         The policy; and {robot camera: policy camera}, which the robot has to apply (see `RobotSettings`). It
@@ -60,7 +87,11 @@ def find_policy_for_robot(
     Raises:
         UsageError: as `find_policy`.
     """
-    cameras, lerobot = _renamed(rename), LeRobotCheckpoint.found(checkpoint)
+    cameras = _renamed(rename)
+    if is_remote(checkpoint):
+        training = _served(checkpoint, remote, otherwise, out)
+        return training, {robot: own for own, robot in cameras.items()}
+    lerobot = LeRobotCheckpoint.found(checkpoint)
     if lerobot is not None and lerobot.kind != lerobot_format.TYPE:
         return _stored(checkpoint, lerobot, cameras, out), {}
     return _stored(checkpoint, lerobot, {}, out), {robot: own for own, robot in cameras.items()}
@@ -77,18 +108,24 @@ def open_planner(training: StoredTraining, device: torch.device) -> Planner:
         UsageError: the cell is not a policy, or the policy cannot be loaded here.
         DamagedError: its weights are missing or altered.
     """
+    if training.details.get("imported", {}).get("type") == BEHIND_SERVER:
+        check_packages("a policy behind a server", CLIENT_PACKAGES)
+        from toyflow.robot.runtime.remote.remote_cells import open_server  # websockets is optional
+
+        return open_server(training)
     if "imported" in training.details and "policy" not in training.details:
         return open_imported(training, device)
     policy, objective = load_policy(training)
     return FlowPlanner(policy.to(device), objective)
 
 
-def ready_planner(training: StoredTraining, decoding: Decoding, device: str, threads: int) -> Planner:
+def ready_planner(training: StoredTraining, decoding: Decoding | None, device: str, threads: int) -> Planner:
     """Load a policy as it will act.
 
     Args:
         training: the policy, from `find_policy`.
-        decoding: steps, sampler, grid and draws.
+        decoding: steps, sampler, grid and draws; None to leave it as it was opened: in one step, a server's
+            in its own number.
         device: auto, cpu, cuda or mps.
         threads: processor threads of this process.
 
@@ -98,7 +135,8 @@ def ready_planner(training: StoredTraining, decoding: Decoding, device: str, thr
     """
     torch.set_num_threads(threads)
     planner = open_planner(training, torch.device(choose_device(device)))
-    planner.set_decoding(decoding)
+    if decoding is not None:
+        planner.set_decoding(decoding)
     return planner
 
 
@@ -153,6 +191,13 @@ def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
     trials = [Trials.parse(each.test_set) for each in same]
     caveats = [scene_assets.caveat(each.environment, each.assets) for each in trials]
     return [f"This policy was evaluated only {' and '.join(dict.fromkeys(caveats))}."] if all(caveats) else []
+
+
+def _served(addresses: str, remote: RemoteOptions, otherwise: Interface | None, out: Path) -> StoredTraining:
+    check_packages("a policy behind a server", CLIENT_PACKAGES)
+    from toyflow.robot.runtime.remote.remote_cells import import_server  # websockets is optional
+
+    return import_server(addresses, remote, otherwise, Store(out))
 
 
 def _stored(

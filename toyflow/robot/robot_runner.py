@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -18,18 +19,21 @@ from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
 from toyflow.machine import choose_device, cores, device_name
 from toyflow.machine_load import LoadMeter
-from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.data_set import STATE, DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
+from toyflow.robot.interface import Observation
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.card import write_card
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.logs import Logs, check_wandb
 from toyflow.robot.policy.policy_training import batches, train_on_nothing, train_policy, weights_of
 from toyflow.robot.policy_opening import open_planner
+from toyflow.robot.policy_ranges import trained_ranges
 from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
+from toyflow.robot.simulation.conventions import action_doubts, state_doubts
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.evaluation import Run, counts, evaluate_policy
 from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
@@ -148,6 +152,7 @@ class RobotRunner(Runner):
             "policy": policy.spec.as_dict(),
             "normalisation": policy.normalisation.as_dict(),
             "motion": data.motion(),
+            "state": _state_of(data),
             "frames": data.frames,
             "episodes": data.episodes,
             "held_out_episodes": sorted(held_out_episodes(data.episodes, held_out)),
@@ -171,6 +176,8 @@ class RobotRunner(Runner):
             trials = Trials.parse(record.test_set)
             interface = load_environment(trials.environment).interface
             interface.check_serves(planner.interface, trials.environment)
+            for doubt in action_doubts(load_environment(trials.environment), trained_ranges(training)[1]):
+                LOG.warning("conventions differ? %s", doubt)
             planner.set_decoding(record.decoding)
             planner.stage_seconds.clear()
 
@@ -180,7 +187,9 @@ class RobotRunner(Runner):
                 right = sum(outcome.success for outcome in outcomes)
                 lost = sum(outcome.error is not None for outcome in outcomes)
                 beside = f", {errors_in_words(lost)}" if lost else ""
-                on_progress("evaluating", done, total, f"{label}: {right} of {done - lost} solved{beside}")
+                on_progress(
+                    "evaluating", done, total, f"{label}: {right} of {done - lost} episodes solved{beside}"
+                )
 
             workers: set[str] = set()
             outcomes = evaluate_policy(
@@ -192,8 +201,9 @@ class RobotRunner(Runner):
                 "model_calls": planner.model_calls,
                 "encode_seconds": planner.stage_seconds["condition"],
                 "decode_seconds": planner.stage_seconds["decoding"],
+                **({"network_seconds": network} if (network := planner.stage_seconds.get("network")) else {}),
                 **({"load": asdict(timed_under)} if timed_under else {}),
-                "latency_ms": {**asdict(latency), "plan": {record.label: asdict(latency.plan)}},
+                "latency_ms": {**latency.as_dict(), "plan": {record.label: asdict(latency.plan)}},
                 "trials": vars(trials),
                 **({"workers": sorted(workers)} if workers else {}),
             }
@@ -257,7 +267,14 @@ class RobotRunner(Runner):
         self, training: StoredTraining, planner: Planner, record: EvaluationRecord, workers: set[str]
     ) -> Run:
         if self.cluster is None:
-            return partial(run_episodes, planner=planner, workers=self.simulators)
+            trials, (states, _) = Trials.parse(record.test_set), trained_ranges(training)
+            environment = load_environment(trials.environment)
+
+            def on_first(observation: Observation) -> None:
+                for doubt in state_doubts(environment, states, observation):
+                    LOG.warning("conventions differ? %s", doubt)
+
+            return partial(run_episodes, planner=planner, workers=self.simulators, on_first=on_first)
         self.cluster.connect()
         policy = SentPolicy.of(training, self.device, self.threads, record.decoding)
         return partial(run_shards, self.cluster, policy, planner.stage_seconds, workers)
@@ -305,6 +322,14 @@ class RobotRunner(Runner):
                 f"{data.fingerprint}, not {record.data['fingerprint']}."
             )
         return data
+
+
+def _state_of(data: DataSet) -> dict[str, Any]:
+    """Names and range of the states of a data set."""
+    statistics = data.statistics(STATE)
+    both = {"lower": statistics.get("min"), "upper": statistics.get("max")}
+    known = {name: np.asarray(numbers).tolist() for name, numbers in both.items() if numbers is not None}
+    return {"names": list(data.state_names), **(known if len(known) == 2 else {})}
 
 
 def _in_words(point: CurvePoint, samples_per_second: float) -> str:

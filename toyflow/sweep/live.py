@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from toyflow.pace import Pace
 from toyflow.sweep import events
 from toyflow.sweep.plan import Cell
 
@@ -49,6 +50,8 @@ class _Lines:
         self.ended = 0
         self.waiting: set[str] = set()
         self.told: dict[str, float] = {}
+        self.paces: dict[tuple[str, str], Pace] = {}
+        self.reached: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> _Lines:
         return self
@@ -70,12 +73,21 @@ class _Lines:
         elif isinstance(event, events.Started | events.Waiting | events.Rescheduled):
             self._tell(event.key, _words(event))
         elif isinstance(event, events.Progress):
+            stage = event.key, event.stage
+            if stage not in self.paces or event.done < self.reached[stage]:  # or another decoding's begins
+                self.paces[stage] = Pace(event.done)
+            self.reached[stage] = event.done
             now = time.monotonic()
             if now - self.told.setdefault(event.key, now) >= TOLD_EVERY:
-                self._tell(
-                    event.key,
-                    escape(f"{event.note or event.stage}, {100 * event.done // event.total} % done"),
-                )
+                self._tell(event.key, escape(self._how_far(event)))
+
+    def _how_far(self, event: events.Progress) -> str:
+        share = f"{100 * event.done // event.total} %"
+        said = (
+            f"{event.note}; {share} of {event.stage} done" if event.note else f"{event.stage}, {share} done"
+        )
+        pace = self.paces.get((event.key, event.stage))
+        return f"{said}, {pace.left(event.done, event.total)}" if pace and event.done < event.total else said
 
     def _tell(self, key: str, words: str) -> None:
         self.told[key] = time.monotonic()

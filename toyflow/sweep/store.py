@@ -148,6 +148,8 @@ class Store:
 
     def is_claimed(self, training: TrainingRecord) -> bool:
         """Whether a process is at work on the cell at this moment."""
+        if not self.root.exists():
+            return False
         lock = self._lock(training.key)
         try:
             with lock.acquire(timeout=0):
@@ -164,7 +166,7 @@ class Store:
 
     def _lock(self, key: str) -> BaseFileLock:
         locks = self.root / ".locks"
-        locks.mkdir(exist_ok=True)
+        locks.mkdir(parents=True, exist_ok=True)
         return FileLock(locks / key)
 
     def write_training(

@@ -205,12 +205,42 @@ class Unseen(torch.nn.Module):
         return told + self.draw(told) / 3
 
 
-def unseen(*given, **config):
+def unseen(*given, before=lambda batch: batch, after=lambda chunk: chunk, **config):
     policy = Unseen(*given, **config)
-    loaded = (policy, lambda batch: batch, lambda chunk: chunk)
+    loaded = (policy, before, after)
     parts = {"kind": "unseen", "load": lambda self, device: loaded}
     checkpoint = type("Theirs", (LeRobotCheckpoint,), parts)("theirs", Path())
     return LeRobotPlanner(checkpoint, CPU), policy
+
+
+class Relative:
+    """LeRobot's way with actions that are relative to the state: what the preprocessor saw last is added."""
+
+    def before(self, batch):
+        self.anchor = batch["observation.state"][:, None, :2]
+        return batch
+
+    def after(self, chunk):
+        return chunk + 100 * self.anchor
+
+
+@pytest.mark.parametrize("draws", [1, 4])
+def test_relative_actions_of_a_batch_have_an_anchor_each(draws):
+    relative = Relative()
+    plans, _ = unseen(before=relative.before, after=relative.after)
+    one, two = (Observation({}, np.full(4, x, np.float32), "go") for x in (0.25, 0.5))
+    plans.set_decoding(Decoding(draws=draws))
+    both = plans.plan([one, two], [3, 4])
+    assert (both[:1] == plans.plan([one], [3])).all() and (both[1:] == plans.plan([two], [4])).all()
+    if draws > 1:
+        np.testing.assert_allclose(both[:, 0, 0], [25.25, 50.5], atol=1e-4)
+        answers = plans.answers([one, two], [3, 4], draws)
+        assert answers.shape == (draws, 2, 5, 2)
+        np.testing.assert_allclose(answers.mean(0), both, atol=1e-4)
+
+
+def test_a_policy_without_an_anchor_plans_for_all_at_once():
+    assert not unseen()[0]._is_anchored
 
 
 def test_the_noise_of_a_type_never_seen_is_averaged_too():

@@ -7,6 +7,7 @@ import pytest
 from robot.points import StraightPlanner
 
 from toyflow import plugins
+from toyflow.robot.planner import PlanLost
 from toyflow.robot.simulation.rollout import Episode, RolloutSetup, episode_seed, run_episodes
 
 SCENE = RolloutSetup("points", "points", image_size=16, replan=3)
@@ -72,6 +73,49 @@ def test_an_action_that_is_not_finite_is_the_policys_failure_and_no_error():
 
     [outcome] = run(todo=episodes([0], [0]), planner=Blown(), workers=1)
     assert (outcome.success, outcome.steps, outcome.error, outcome.not_finite) == (False, 0, None, True)
+
+
+class Lost(StraightPlanner):
+    """Loses the plans of these numbers, and counts its lives as a server that is started anew."""
+
+    def __init__(self, *lost: int, silently: bool = False) -> None:
+        super().__init__()
+        self.lost, self.silently, self.plans = lost, silently, 0
+
+    def plan(self, observations, seeds):
+        self.plans += 1
+        if self.plans in self.lost:
+            self.lives += 1
+            if not self.silently:
+                raise PlanLost("ws://gpu closed the connection.")
+        return super().plan(observations, seeds)
+
+
+@pytest.mark.parametrize("planner", [Lost(), Lost(1), Lost(4, 9, 15), Lost(5, silently=True)])
+def test_an_episode_whose_plan_is_lost_starts_again_from_its_seed(planner):
+    key = lambda o: (o.task, o.state, o.success, o.steps, o.error)  # noqa: E731
+    assert [*map(key, run(planner=planner))] == [*map(key, run())]
+
+
+def test_an_episodes_plans_are_of_one_life():
+    """The first plan of the second life finds an episode that has had plans of the first."""
+    planner = Lost(3, silently=True)
+    [outcome] = run(todo=episodes([1], [2]), planner=planner, workers=1)
+    alone = StraightPlanner()
+    [expected] = run(todo=episodes([1], [2]), planner=alone, workers=1)
+    assert outcome.steps == expected.steps
+    assert planner.seeds == [120, 121, 122, *alone.seeds]
+
+
+def test_an_evaluation_ends_where_an_episode_loses_every_plan():
+    with pytest.raises(PlanLost, match="closed the connection"):
+        run(planner=Lost(*range(3, 99)))
+
+
+def test_the_first_observation_of_all_is_shown():
+    shown = []
+    run(on_first=shown.append)
+    assert len(shown) == 1 and shown[0].state.shape == (4,)
 
 
 def test_closing_stops_the_simulators():

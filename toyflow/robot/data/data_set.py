@@ -88,10 +88,17 @@ class DataSet:
     @cached_property
     def action_names(self) -> tuple[str, ...]:
         """What each number of an action is called; `0`, `1`, ... where the data set does not say."""
-        names = self._meta.features[ACTION].get("names")
+        return self._names_of(ACTION, self.interface.action_dim)
+
+    @cached_property
+    def state_names(self) -> tuple[str, ...]:
+        """As `action_names`, of a state."""
+        return self._names_of(STATE, self.interface.state_dim)
+
+    def _names_of(self, feature: str, dims: int) -> tuple[str, ...]:
+        names = self._meta.features[feature].get("names")
         if isinstance(names, Mapping):  # {"motors": [...]} in many data sets
             names = [name for group in names.values() if isinstance(group, list) for name in group]
-        dims = self.interface.action_dim
         return tuple(map(str, names if names and len(names) == dims else range(dims)))
 
     @cached_property

@@ -96,6 +96,16 @@ def can_average(imported: Mapping[str, Any]) -> bool:
     return imported.get("takes_noise", imported["type"] in DENOISERS)
 
 
+def place_of_checkpoint(training: StoredTraining) -> Path | None:
+    """The folder of the LeRobot policy that a cell refers to; None where it is not known or has moved."""
+    place = _place(training)
+    try:
+        folder = Path(read_sealed(place)["folder"]) if place.is_file() else None
+    except (DamagedError, KeyError):
+        return None
+    return folder if folder and folder.is_dir() else None
+
+
 def open_imported(training: StoredTraining, device: torch.device) -> LeRobotPlanner:
     """The policy that a cell of `import_checkpoint` refers to, ready to act.
 

@@ -84,6 +84,22 @@ class LeRobotCheckpoint:
             return _loaded(self.folder, device)
 
 
+def statistics_of(folder: Path) -> dict[str, dict[str, list[float]]]:
+    """{feature: {mean, std, min, max, ...: numbers}} that the processors of a checkpoint normalise by; empty
+    where they keep none, or none that can be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    found: dict[str, dict[str, list[float]]] = {}
+    for file in sorted(folder.glob("policy_*normalizer*.safetensors")):
+        with suppress(SafetensorError, OSError):
+            for key, numbers in load_file(file).items():
+                feature, _, name = key.rpartition(".")
+                if numbers.ndim == 1:
+                    found.setdefault(feature, {})[name] = numbers.tolist()
+    return found
+
+
 def _type_of(folder: Path) -> str | None:
     """The type in a folder's config.json, if it is LeRobot's."""
     try:

@@ -105,8 +105,11 @@ class LeRobotPlanner(Planner):
         """See `Planner`. The draws are averaged before LeRobot's postprocessor, not after: the same for its
         normalisations, all of which are affine, but angles, say, have no mean in the robot's units. All time
         counts as `decoding`: LeRobot does not separate the condition."""
+        if self._is_anchored and len(observations) > 1:
+            each = zip(observations, seeds, strict=True)
+            return np.concatenate([self.plan([seen], [seed]) for seen, seed in each])
         began = time.perf_counter()
-        actions = self._in_units(self._decode(observations, seeds, self.decoding.draws).mean(0))
+        actions = self._in_units(self._decode(observations, seeds, self.decoding.draws).mean(0), observations)
         self.stage_seconds["decoding"] += time.perf_counter() - began
         return actions
 
@@ -115,7 +118,11 @@ class LeRobotPlanner(Planner):
     ) -> Float32[np.ndarray, "draws batch horizon action"]:
         """See `Planner`."""
         self._check_draws(draws)
-        return np.stack([self._in_units(each) for each in self._decode(observations, seeds, draws)])
+        if self._is_anchored and len(observations) > 1:
+            each = zip(observations, seeds, strict=True)
+            return np.concatenate([self.answers([seen], [seed], draws) for seen, seed in each], axis=1)
+        decoded = self._decode(observations, seeds, draws)
+        return np.stack([self._in_units(each, observations) for each in decoded])
 
     def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:
         """See `Planner`. T_step is half the difference between plans of 3 and of 1 steps; T_condition is a
@@ -199,6 +206,22 @@ class LeRobotPlanner(Planner):
         first, *others = (self._predict(blank, SeededNoise([seed], draws=1)) for seed in SEEDS)
         return not all(torch.allclose(first, other) for other in others)
 
+    @cached_property
+    def _is_anchored(self) -> bool:
+        """Whether the postprocessor adds something of the observation that the preprocessor has last seen, as
+        where actions are relative to the state. A batch has one such anchor only, so that each observation is
+        then planned for alone. The postprocessor tells: after states of 0 and of 1 it answers differently."""
+        if not self.interface.state_dim:
+            return False
+        chunk = torch.zeros(1, self.horizon, self.interface.action_dim, device=self.device)
+        answers = []
+        for fill in (0, 1):
+            blank = self.any_observation()
+            self._prepared([blank._replace(state=np.full_like(blank.state, fill), before=())])
+            with torch.inference_mode():
+                answers.append(self._after(chunk.clone()).float().cpu())
+        return not torch.equal(*answers)
+
     def _check_draws(self, draws: int) -> None:
         if draws == 1 or self.takes_noise:
             return
@@ -209,8 +232,10 @@ class LeRobotPlanner(Planner):
 
     @torch.inference_mode()
     def _in_units(
-        self, chunks: Float[Tensor, "batch horizon action"]
+        self, chunks: Float[Tensor, "batch horizon action"], observations: Sequence[Observation]
     ) -> Float32[np.ndarray, "batch horizon action"]:
+        if self._is_anchored:  # the preprocessor has last seen a row for each draw
+            self._prepared(observations)
         return self._after(chunks).float().cpu().numpy()
 
     @torch.inference_mode()

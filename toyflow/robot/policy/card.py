@@ -15,6 +15,9 @@ from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
+BEHIND_SERVER = "server"
+"""The type of a policy that is behind servers, among LeRobot's types; see `runtime.remote.remote_cells`."""
+
 
 def write_card(store: Store, key: str) -> None:
     """Write the card of the policy `key`: its schedule, data and normalisation, and its score by K."""
@@ -45,6 +48,13 @@ def _card(training: StoredTraining, evaluations: list[StoredEvaluation]) -> str:
 
 def _imported(training: StoredTraining) -> list[str]:
     imported, interface = training.details["imported"], training.details["imported"]["interface"]
+    sees = (
+        f"- sees cameras {', '.join(interface['cameras']) or 'none'}, states of {interface['state_dim']} "
+        f"numbers; answers {imported['horizon']} actions of {interface['action_dim']}"
+    )
+    if imported["type"] == BEHIND_SERVER:
+        about = f"A policy behind openpi's websocket protocol, first met at {imported['from']}."
+        return [f"# Policy {training.record.key}", "", about, "", sees]
     here = "its weights are here as well" if "policy" in training.details else "its weights stay there"
     return [
         f"# Policy {training.record.key}",
@@ -53,8 +63,7 @@ def _imported(training: StoredTraining) -> list[str]:
         "",
         f"- {training.details['parameters'] / 1e6:.2f} M parameters; fingerprint "
         f"{training.record.data['fingerprint']}; LeRobot {imported['lerobot']}",
-        f"- sees cameras {', '.join(interface['cameras']) or 'none'}, states of {interface['state_dim']} "
-        f"numbers; answers {imported['horizon']} actions of {interface['action_dim']}",
+        sees,
     ]
 
 

@@ -61,6 +61,8 @@ class Environment(ABC):
             they are changes themselves.
         action_names: names of the action's dimensions, for limits, logs and figures; by default their
             numbers.
+        state_names: names of the state's numbers, as far as they tell a convention, such as `axis_angle1`.
+        two_sided: names of the action's dimensions that go from -1 to 1 where data sets may have 0 to 1.
         interface: cameras, state, action and rate.
 
     Raises:
@@ -93,6 +95,8 @@ class Environment(ABC):
     name: ClassVar[str]
     absolute: ClassVar[bool] = False
     action_names: ClassVar[tuple[str, ...]] = ()
+    state_names: ClassVar[tuple[str, ...]] = ()
+    two_sided: ClassVar[tuple[str, ...]] = ()
     interface: Interface
 
     @classmethod

@@ -9,7 +9,7 @@ then recorded as an error; the others go on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,14 @@ from jaxtyping import UInt8
 
 from toyflow.atomic import atomic_file
 from toyflow.robot.interface import Observation
-from toyflow.robot.planner import Planner
+from toyflow.robot.planner import PlanLost, Planner
 from toyflow.robot.simulation.environment import Environment, load_environment
 from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobQuestion, Work, WorkerChannel, run_jobs
 
 ATTEMPTS = 2
 """Times that an episode is tried before it is recorded as an error."""
+MOST_LOST = 3
+"""Times that an episode is begun again as its plan was lost, before the evaluation ends."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,26 @@ def run_episodes(
     planner: Planner,
     workers: int,
     patience: float = PATIENCE,
+    on_first: Callable[[Observation], object] = lambda observation: None,
 ) -> Generator[EpisodeOutcome, None, None]:
     """The outcome of every episode, in the order in which they end. Closing the generator stops all
     simulators.
+
+    An episode whose plan is lost, or whose planner has begun a new life since, starts again from its seed: it
+    counts once, and all its plans are of one life.
 
     Args:
         planner: answers all simulators that wait, in one batch.
         workers: the most simulators at a time.
         patience: seconds without a message after which a simulator counts as hung.
+        on_first: called with the first observation of all.
+
+    Raises:
+        PlanLost: an episode lost its plan more than `MOST_LOST` times.
     """
     todo = list(episodes)
     tries: Counter[Episode] = Counter()
+    plans, first = _Plans(planner), True
 
     def take(at_hand: int | None) -> Episode | None:
         """An episode of the open simulator's task if one is left, else of the task with most left."""
@@ -138,11 +149,44 @@ def run_episodes(
                         where = event.job.task, event.job.state
                         yield EpisodeOutcome(*where, False, 0, round(event.seconds, 3), event.why)
             if looking:
-                looks = [asked.question for asked in looking]
-                seeds = [asked.job.seed + look.plan for asked, look in zip(looking, looks, strict=True)]
-                chunks = planner.plan([look.observation for look in looks], seeds)
-                for asked, chunk in zip(looking, chunks, strict=True):
-                    asked.answer(chunk)
+                if first:
+                    on_first(looking[0].question.observation)
+                    first = False
+                plans.answer(looking)
+
+
+class _Plans:
+    """Answers episodes that look, with a chunk or with None to begin again."""
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+        self._lives: dict[Episode, int] = {}
+        self._lost: Counter[Episode] = Counter()
+
+    def answer(self, looking: Sequence[JobQuestion[Episode]]) -> None:
+        """Plan for these in one batch."""
+        planner, current, life = self.planner, [], self.planner.lives
+        for asked in looking:
+            if asked.question.plan and self._lives[asked.job] != life:
+                asked.answer(None)
+            else:
+                current.append(asked)
+        if not current:
+            return
+        looks = [asked.question for asked in current]
+        seeds = [asked.job.seed + look.plan for asked, look in zip(current, looks, strict=True)]
+        try:
+            chunks = planner.plan([look.observation for look in looks], seeds)
+        except PlanLost:
+            self._lost.update(asked.job for asked in current)
+            if max(self._lost.values()) > MOST_LOST:
+                raise
+            for asked in current:
+                asked.answer(None)
+            return
+        for asked, chunk in zip(current, chunks, strict=True):
+            self._lives[asked.job] = planner.lives
+            asked.answer(None if asked.question.plan and planner.lives != life else chunk)
 
 
 class _End(NamedTuple):
@@ -162,13 +206,21 @@ class _Rollout(Work[Episode, _End]):
         return load_environment(setup.environment)(setup.suite, task, setup.image_size, setup.rendering)
 
     def run(self, environment: Environment, job: Episode, channel: WorkerChannel) -> _End:
+        while (end := self._attempt(environment, job, channel)) is None:
+            pass
+        return end
+
+    def _attempt(self, environment: Environment, job: Episode, channel: WorkerChannel) -> _End | None:
+        """The episode from its start; None where it has to begin again."""
         environment.reset(job.seed, job.state)
         film = _Film(environment, job.video)
         success, steps, plans, finite = False, 0, 0, True
         recent = [environment.observe()] * self.setup.history
         while finite and not success and steps < job.max_steps:
             look = Look(recent[-1]._replace(before=tuple(recent[:-1])), plans)
-            chunk = channel.ask(look)[: self.setup.replan]
+            if (chunk := channel.ask(look)) is None:
+                return None
+            chunk = chunk[: self.setup.replan]
             plans += 1
             for place, action in enumerate(chunk, 1):
                 if not (finite := bool(np.isfinite(action).all())):

@@ -13,6 +13,7 @@ from robot.runtime.robots.fakes import FakeRobot
 
 from toyflow.errors import UsageError
 from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.planner import PlanLost
 from toyflow.robot.runtime.control.chunks import Blend, Ensemble, parse_handover
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
 from toyflow.robot.runtime.control.control_loop import ControlLoop, LoopSettings
@@ -46,6 +47,8 @@ class Planner(StraightPlanner):
                     chunk[2:] += 3
                 case "far":
                     chunk += 3
+                case "lost":
+                    raise PlanLost("ws://gpu:8000 closed the connection (without a word).")
                 case "raises":
                     raise RuntimeError("out of memory")
         return chunk[None]
@@ -368,6 +371,31 @@ class HistoryPlanner(Planner):
         [seen] = observations
         self.shown.append([round(1000 * float(each.state[0])) for each in (*seen.before, seen)])
         return super().plan(observations, seeds)
+
+
+@pytest.mark.parametrize("stepped", [True, False])
+def test_a_lost_plan_is_like_a_late_one_the_robot_holds_then_stops(tmp_path, stepped):
+    robot = FakeRobot(stepped=stepped)
+    patience = STEPPED if stepped else PATIENCE
+    rig = Rig(tmp_path, robot, Planner("lost"), replan=3, patience=patience, seconds=20)
+    with pytest.raises(SafetyStop, match=r"no fresh action for 3.. ms.*ws://gpu:8000 closed the connection"):
+        rig.run()
+    assert len(robot.sent) in (4, 5) and robot.did[-2:] == ["hold", "stop"]
+    lost = [line for line in read_log(rig.path).of("intervention") if line["what"] == "plan lost"]
+    assert len(lost) > 20 and lost[0]["detail"].startswith("ws://gpu:8000 closed")
+
+
+def test_a_plan_may_be_asked_for_again_after_one_is_lost(tmp_path):
+    class Flaky(Planner):
+        def plan(self, observations, seeds):
+            chunk = super().plan(observations, seeds)
+            if self.plans == 2:
+                raise PlanLost("it is gone")
+            return chunk
+
+    rig = Rig(tmp_path, FakeRobot(), Flaky(), replan=3, seconds=0.2, patience=STEPPED)
+    [ending] = rig.run()
+    assert (ending.why, ending.steps) == ("time is over", 20) and rig.summary.interventions["plan lost"] == 1
 
 
 def test_a_policy_with_a_history_sees_every_step(tmp_path):

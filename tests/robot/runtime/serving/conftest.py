@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,10 +60,11 @@ class Served:
         options: ServerOptions,
         prompt: str | None,
         make_reader: type[ObservationReader],
+        metadata: Mapping[str, Any] = METADATA,
     ) -> None:
         self.planner = planner
         reader = make_reader(planner.interface, Keys.of(planner.interface), prompt)
-        self.server = PolicyServer(planner, reader, METADATA, options)
+        self.server = PolicyServer(planner, reader, metadata, options)
         self.port = 0
         self._ready, self._stop = threading.Event(), asyncio.Event()
         self.thread = threading.Thread(target=lambda: run(self._run()), daemon=True)
@@ -142,10 +143,11 @@ def serving():
         planner: Planner | None = None,
         prompt: str | None = None,
         make_reader: type[ObservationReader] = ObservationReader,
+        metadata: Mapping[str, Any] = METADATA,
         **options: Any,
     ) -> Served:
-        options = {"port": 0, "timeout": 5.0, **options}
-        running.append(Served(planner or StraightPlanner(), ServerOptions(**options), prompt, make_reader))
+        chosen = ServerOptions(**{"port": 0, "timeout": 5.0, **options})
+        running.append(Served(planner or StraightPlanner(), chosen, prompt, make_reader, metadata))
         return running[-1]
 
     yield start

@@ -20,6 +20,7 @@ from toyflow.robot.runtime.serving.observations import (
     is_finite,
     parse_keys,
 )
+from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.session import Session
 
 LIBERO = Interface(("image", "image2"), state_dim=8, action_dim=7, fps=20)
@@ -44,12 +45,13 @@ def complaint(message, **options) -> str:
 
 
 def test_openpis_client_for_libero_works_unchanged():
-    observation, seed, new_episode = read(OPENPI)
+    observation, seed, new_episode, steps, before = read(OPENPI)
     assert (observation.images["image"] == IMAGE).all() and (
         observation.images["image2"] == IMAGE[::-1]
     ).all()
     assert observation.state.dtype == np.float32 and observation.state.tolist() == list(range(8))
     assert observation.prompt == "pick up the soup" and seed is None and not new_episode
+    assert steps is None and before is None
     assert observation.images["image"].flags.writeable
 
 
@@ -87,6 +89,36 @@ def test_channels_may_come_first_and_floats_are_converted():
         observation = read({**OPENPI, "observation/image": image}).observation
         assert (observation.images["image"] == IMAGE).all()
         assert observation.images["image"].flags.c_contiguous
+
+
+def test_a_float_image_may_be_outside_by_rounding():
+    image = np.full((4, 4, 3), 0.5, np.float32)
+    image[0, 0] = 1.0000001, -0.0000001, 1
+    seen = read({**OPENPI, "observation/image": image}).observation.images["image"]
+    assert seen[0, 0].tolist() == [255, 0, 255] and seen[1, 1].tolist() == [128] * 3
+    image[0, 0, 0] = 1.01
+    assert "from -1e-07 to 1.01" in complaint({**OPENPI, "observation/image": image})
+
+
+@pytest.mark.parametrize("prompt", [b"fold \xc3\xbc", np.asarray("fold ü"), np.array(["fold ü"])])
+def test_a_prompt_may_be_bytes_or_an_array_of_one_text(prompt):
+    assert read(unpack(pack({**OPENPI, "prompt": prompt}))).observation.prompt == "fold ü"
+
+
+def test_a_prompt_that_is_no_text_is_named():
+    for prompt in (b"\xff", 3.0, np.zeros(2)):
+        assert complaint({**OPENPI, "prompt": prompt}).startswith("prompt: expected a text")
+
+
+def test_steps_and_earlier_observations_come_with_a_request():
+    request = read({**OPENPI, "toyflow/steps": 3, "toyflow/before": [{**OPENPI, "prompt": "then"}]})
+    assert request.steps == 3 and request.before is not None
+    assert [each.prompt for each in request.before] == ["then"]
+    for bad in (0, 101, 1.0, "3", True):
+        assert "toyflow/steps: expected a whole number" in complaint({**OPENPI, "toyflow/steps": bad})
+    for bad in (1, [1], [OPENPI] * 17):
+        assert "toyflow/before: expected a list" in complaint({**OPENPI, "toyflow/before": bad})
+    assert "observation/state is missing" not in complaint({**OPENPI, "toyflow/before": [{}]})
 
 
 def test_other_names_are_told():
@@ -214,7 +246,7 @@ NAMES = st.sampled_from([*OPENPI, "observation", "images", "state", "task", "see
 def test_whatever_a_message_holds_it_is_a_request_or_refused(change):
     request = parsed(lambda: read({**OPENPI, **change}), Fault)
     if request is not None:
-        observation, seed, _ = request
+        observation, seed = request.observation, request.seed
         assert all(image.dtype == np.uint8 and image.shape[2] == 3 for image in observation.images.values())
         assert observation.state.shape == (8,) and np.isfinite(observation.state).all()
         assert isinstance(observation.prompt, str) and (seed is None or 0 <= seed < 2**63)

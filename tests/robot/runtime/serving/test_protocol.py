@@ -140,6 +140,10 @@ def test_arrays_that_are_none(entries, said):
         (msgpack.packb({"a": "x" * 20_000}), "str"),
         (b"\x81\xa1a" + b"\x91" * 100_000, "msgpack"),
         (pack({}) * 2, "extra"),
+        (pack({"a": np.asarray("x" * 9000)}), "16384 bytes"),
+        (array(dtype="<U2", shape=[], data=b"\xff" * 8), "cannot be decoded"),
+        (array(dtype="|S8", shape=[], data=b"\xff" * 8), "cannot be decoded"),
+        (array(dtype="<U3", shape=[]), "8 bytes"),
     ],
 )
 def test_frames_that_are_none(frame, said):
@@ -165,6 +169,13 @@ def test_what_a_frame_promises_is_not_allocated(head):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 << 20
+
+
+def test_an_array_of_one_text_is_that_text():
+    texts = {"a": np.asarray("tüte"), "b": np.array([b"bag"]), "c": np.asarray(""), "d": np.asarray(b"")}
+    assert unpack(pack(texts)) == {"a": "tüte", "b": "bag", "c": "", "d": ""}
+    with pytest.raises(FrameFault, match="dtype"):
+        unpack(pack({"a": np.array(["x", "y"])}))
 
 
 def test_numpy_scalars_become_numbers_and_nothing_else_is_sent():

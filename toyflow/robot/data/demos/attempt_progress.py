@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -28,8 +26,8 @@ class AttemptProgress:
     """
 
     def __init__(self, console: Console, what: str, total: int, done: int = 0) -> None:
-        self._console, self._total, self._done, self._first = console, total, done, done
-        self._start = time.monotonic()
+        self._console, self._total = console, total
+        self._pace = Pace(done)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -54,7 +52,6 @@ class AttemptProgress:
 
     def show(self, event: AttemptOutcome | JobLost[Attempt], done: int) -> None:
         """Show an event, after which `done` are done."""
-        self._done = done
         task, number = event.job if isinstance(event, JobLost) else event.attempt
         if isinstance(event, JobLost):
             self._console.print(
@@ -66,11 +63,6 @@ class AttemptProgress:
         if self._console.is_terminal:
             self._progress.update(self._bar, completed=done, note=line)
         else:
-            self._console.print(f"{escape(f'[{done}/{self._total}]')} {line}; {self._left()}")
-
-    def _left(self) -> str:
-        fresh = self._done - self._first
-        if not fresh:
-            return "time left unknown"
-        seconds = (time.monotonic() - self._start) / fresh * (self._total - self._done)
-        return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"
+            self._console.print(
+                f"{escape(f'[{done}/{self._total}]')} {line}; {self._pace.left(done, self._total)}"
+            )

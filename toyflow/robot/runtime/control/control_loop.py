@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from toyflow.errors import named_line
 from toyflow.robot.interface import Observation
+from toyflow.robot.planner import PlanLost
 from toyflow.robot.runtime.control.chunks import Handover
 from toyflow.robot.runtime.control.clock import Clock
 from toyflow.robot.runtime.control.log import Digests, RunLog
@@ -203,8 +204,14 @@ class ControlLoop:
         self.planning.ask(request)
 
     def _receive(self, step: int) -> None:
-        """Hand over a plan that has arrived to the hand-over, if the gate admits it."""
-        plan = self.planning.received(step)
+        """Hand over a plan that has arrived to the hand-over, if the gate admits it. One that is lost is like
+        one that is late: the robot finishes the previous chunk, then holds, then stops."""
+        try:
+            plan = self.planning.received(step)
+        except PlanLost as lost:
+            self.gate.plan_lost(str(lost))
+            self._look_at = step
+            return
         if plan is None or plan.request.episode != self._ending.episode:
             return
         admitted = self.gate.check_chunk(plan.chunk)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from toyflow.robot.interface import Observation
-from toyflow.robot.planner import Commitment, Planner
+from toyflow.robot.planner import Commitment, PlanLost, Planner
 
 
 class PlanRequest(NamedTuple):
@@ -54,7 +54,8 @@ class Planning(ABC):
 
     @abstractmethod
     def received(self, step: int) -> Plan | None:
-        """The plan that was asked for if it is ready at `step`, else None. Raises what the planner raised."""
+        """The plan that was asked for if it is ready at `step`, else None. Raises what the planner raised;
+        after `PlanLost` another may be asked for."""
 
     def forget(self) -> None:  # noqa: B027
         """The plan under way is no longer wanted. It may still come; its request's episode tells it apart."""
@@ -70,18 +71,25 @@ class SteppedPlanning(Planning):
     def __init__(self, planner: Planner, latency: int = 0) -> None:
         self.planner, self.latency = planner, latency
         self._plan: Plan | None = None
+        self._lost: PlanLost | None = None
 
     @property
     def busy(self) -> bool:
         """See `Planning`."""
-        return self._plan is not None
+        return self._plan is not None or self._lost is not None
 
     def ask(self, request: PlanRequest) -> None:
         """See `Planning`; plans at once."""
-        self._plan = _planned(self.planner, request)
+        try:
+            self._plan = _planned(self.planner, request)
+        except PlanLost as error:
+            self._lost = error
 
     def received(self, step: int) -> Plan | None:
         """See `Planning`."""
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            raise lost
         plan = self._plan
         if plan is None or step < plan.request.step + self.latency:
             return None
@@ -90,7 +98,7 @@ class SteppedPlanning(Planning):
 
     def forget(self) -> None:
         """See `Planning`."""
-        self._plan = None
+        self._plan = self._lost = None
 
 
 class ThreadedPlanning(Planning):

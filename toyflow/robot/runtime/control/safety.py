@@ -32,6 +32,9 @@ TOLERANCE = 1e-5
 
 Action = Float[np.ndarray, "action"]
 
+PLAN_LOST = "plan lost"
+"""The kind of intervention of a plan that will not come, see `Planner` and `PlanLost`."""
+
 
 class SafetyStop(ToyflowError):
     """The gate has stopped the run: there was no action that could be sent for too long."""
@@ -193,6 +196,11 @@ class Gate:
             before = held if self._before is None else self._before
             self._before = np.where(np.isnan(held), before, held)
 
+    def plan_lost(self, why: str) -> None:
+        """Count a plan that was asked for and will not come; a later stop says why."""
+        self._refused = PLAN_LOST, why
+        self._tell(PLAN_LOST, why)
+
     def stop(self) -> None:
         """Bring the robot to rest for good: hold, then stop, also if holding fails.
 
@@ -214,6 +222,8 @@ class Gate:
         if self._refused is None:
             return ""
         kind, detail = self._refused
+        if kind == PLAN_LOST:
+            return f" The last plan was lost: {detail.rstrip('.')}."
         hint = "; --limits FILE changes limits" if kind in ("velocity", "jerk") else ""
         return f" The last chunk was refused: {detail}{hint}."
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -23,7 +23,13 @@ from toyflow.errors import UsageError, named_line
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import WARM_UP, Times
 from toyflow.robot.planner import Planner
-from toyflow.robot.runtime.serving.faults import Fault, LateFault, ObservationFault, PolicyFault
+from toyflow.robot.runtime.serving.faults import (
+    NOT_FINITE,
+    Fault,
+    LateFault,
+    ObservationFault,
+    PolicyFault,
+)
 from toyflow.robot.runtime.serving.observations import is_finite
 
 log = logging.getLogger(__name__)
@@ -52,6 +58,7 @@ class Planned(NamedTuple):
 class _Waiting:
     observation: Observation
     seed: int
+    steps: int
     answer: asyncio.Future[Planned]
     since: float = field(default_factory=time.perf_counter)
 
@@ -73,6 +80,7 @@ class Batcher:
         on_plan: Callable[[int, float], object] = lambda size, seconds: None,
     ) -> None:
         self.planner, self.timeout, self.largest, self.on_plan = planner, timeout, largest, on_plan
+        self._decoding = planner.decoding
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._began: float | None = None
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
@@ -103,17 +111,20 @@ class Batcher:
                 break
         return Times.of(seconds[WARM_UP:])
 
-    async def plan(self, observation: Observation, seed: int) -> Planned:
-        """The action chunk for an observation, with noise from `seed`.
+    async def plan(self, observation: Observation, seed: int, steps: int | None = None) -> Planned:
+        """The action chunk for an observation, with noise from `seed`, in `steps` denoising steps.
+
+        Args:
+            steps: None for as many as the policy was set to when the server started.
 
         Raises:
-            ObservationFault: the policy refuses the observation.
+            ObservationFault: the policy refuses the observation, or cannot decode in so many steps.
             PolicyFault: the policy raises, or its actions are not finite.
             LateFault: there is no plan within `timeout`.
         """
         if self.hangs:
             raise LateFault(f"the policy hangs: a plan has taken more than {self.timeout:g} s already.")
-        answer = self._ask(observation, seed)
+        answer = self._ask(observation, seed, steps)
         late = answer.get_loop().call_later(self.timeout, self._give_up, answer)
         try:
             return await answer
@@ -130,19 +141,25 @@ class Batcher:
         message = f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
         _settle(answer, LateFault(message))
 
-    def _ask(self, observation: Observation, seed: int) -> asyncio.Future[Planned]:
-        waiting = _Waiting(observation, seed, asyncio.get_running_loop().create_future())
+    def _ask(self, observation: Observation, seed: int, steps: int | None = None) -> asyncio.Future[Planned]:
+        count = steps or self._decoding.steps
+        waiting = _Waiting(observation, seed, count, asyncio.get_running_loop().create_future())
         self._queue.put(waiting)
         return waiting.answer
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            self._began = time.perf_counter()
-            answers = self._answers(batch)
-            self._began = None
-            for waiting, answer in zip(batch, answers, strict=True):
-                with suppress(RuntimeError):  # the event loop is closed: nobody waits
-                    waiting.answer.get_loop().call_soon_threadsafe(_settle, waiting.answer, answer)
+            for steps in dict.fromkeys(waiting.steps for waiting in batch):
+                self._answer([waiting for waiting in batch if waiting.steps == steps])
+
+    def _answer(self, batch: Sequence[_Waiting]) -> None:
+        """Plan for requests in the same number of steps, and hand over the answers."""
+        self._began = time.perf_counter()
+        answers = self._answers(batch)
+        self._began = None
+        for waiting, answer in zip(batch, answers, strict=True):
+            with suppress(RuntimeError):  # the event loop is closed: nobody waits
+                waiting.answer.get_loop().call_soon_threadsafe(_settle, waiting.answer, answer)
 
     def _next_batch(self) -> list[_Waiting]:
         """Blocks for a request, then takes all that wait, but those given up; empty after `close`."""
@@ -171,6 +188,8 @@ class Batcher:
 
     def _planned(self, batch: Sequence[_Waiting]) -> list[Planned | Fault]:
         before, began = dict(self.planner.stage_seconds), time.perf_counter()
+        if batch[0].steps != self.planner.decoding.steps:
+            self.planner.set_decoding(replace(self._decoding, steps=batch[0].steps))
         chunks = self.planner.plan([each.observation for each in batch], [each.seed for each in batch])
         taken = time.perf_counter() - began
         self.on_plan(len(batch), taken)
@@ -181,7 +200,7 @@ class Batcher:
         return [
             Planned(chunk, began - waiting.since, taken, stages)
             if is_finite(chunk)
-            else PolicyFault("the policy answered with actions that are not finite.")
+            else PolicyFault(NOT_FINITE)
             for waiting, chunk in zip(batch, chunks, strict=True)
         ]
 

@@ -6,6 +6,9 @@ from typing import ClassVar
 
 from toyflow.errors import ToyflowError
 
+NOT_FINITE = "the policy answered with actions that are not finite."
+"""What a client is told where a plan has a nan or an infinite number."""
+
 
 class Fault(ToyflowError):
     """A request that gets no actions. Its message goes to the client, as a text frame.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,6 +33,14 @@ DEEPEST, LONGEST_NAME = 4, 256
 LONGEST_SIDE = 4096
 """Longest side of an image in pixels."""
 SEEDS = 1 << 63
+MOST_STEPS = 100
+"""Most denoising steps that a client may ask for."""
+EARLIER = 16
+"""Most earlier observations of a message."""
+HALF_A_LEVEL = 0.5 / 255
+"""How far outside 0..1 a float image may be: rounded to uint8 it is the same."""
+REQUEST_OPTIONS = ("toyflow/seed", "toyflow/steps", "toyflow/before", "toyflow/reset")
+"""Entries of a message that openpi's protocol does not know; see `ObservationReader.read`."""
 
 
 class ClientRequest(NamedTuple):
@@ -40,11 +49,15 @@ class ClientRequest(NamedTuple):
     Attributes:
         seed: seed of the plan's noise; None where the client chose none.
         new_episode: whether earlier observations of the connection no longer count.
+        steps: number of denoising steps; None where the client chose none.
+        before: the observations before this one, oldest first; None where the client sent none.
     """
 
     observation: Observation
     seed: int | None
     new_episode: bool
+    steps: int | None = None
+    before: tuple[Observation, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,20 +120,41 @@ class ObservationReader:
     def read(self, message: Mapping[str, Any]) -> ClientRequest:
         """The request in a message.
 
-        Images are HxWx3 or 3xHxW, uint8 or floats in 0..1, of any size: policies resize. Optional entries:
-        `seed` (or `toyflow/seed`), and `reset` (or `toyflow/reset`), true in the first request of an episode.
-        Other entries are ignored.
+        Images are HxWx3 or 3xHxW, uint8 or floats in 0..1, of any size: policies resize. A prompt is a text,
+        UTF-8 bytes or an array of one text. Optional entries: `seed` (or `toyflow/seed`); `toyflow/steps`,
+        the number of denoising steps; and for a policy with a history either `reset` (or `toyflow/reset`),
+        true in the first request of an episode, or `toyflow/before`, a list of the messages of the steps
+        before. Other entries are ignored.
 
         Raises:
             ObservationFault: an entry is missing, or does not fit the policy.
         """
         entries = dict(_flat(message))
-        images = {camera: self._image(entries, camera) for camera in self.keys.cameras}
-        observation = Observation(images, self._state(entries), self._prompt(entries))
-        seed = _first(entries, ("toyflow/seed", "seed"))
+        seed, steps = _first(entries, ("toyflow/seed", "seed")), entries.get("toyflow/steps")
         if seed is not None and (type(seed) is not int or not 0 <= seed < SEEDS):
             raise ObservationFault(f"seed: expected a whole number from 0 to 2^63 - 1, got {_what(seed)}.")
-        return ClientRequest(observation, seed, _first(entries, ("toyflow/reset", "reset")) is True)
+        if steps is not None and (type(steps) is not int or not 1 <= steps <= MOST_STEPS):
+            raise ObservationFault(
+                f"toyflow/steps: expected a whole number from 1 to {MOST_STEPS}, got {_what(steps)}."
+            )
+        reset = _first(entries, ("toyflow/reset", "reset")) is True
+        return ClientRequest(self._observation(entries), seed, reset, steps, self._before(entries))
+
+    def _observation(self, entries: Mapping[str, Any]) -> Observation:
+        images = {camera: self._image(entries, camera) for camera in self.keys.cameras}
+        return Observation(images, self._state(entries), self._prompt(entries))
+
+    def _before(self, entries: Mapping[str, Any]) -> tuple[Observation, ...] | None:
+        earlier = entries.get("toyflow/before")
+        if earlier is None:
+            return None
+        expected = f"a list of at most {EARLIER} messages"
+        if not isinstance(earlier, list) or len(earlier) > EARLIER:
+            raise ObservationFault(f"toyflow/before: expected {expected}, got {_what(earlier)}.")
+        for each in earlier:
+            if not isinstance(each, dict):
+                raise ObservationFault(f"toyflow/before: expected {expected}, got {_what(each)} in it.")
+        return tuple(self._observation(dict(_flat(each))) for each in earlier)
 
     def _image(self, entries: Mapping[str, Any], camera: str) -> UInt8[np.ndarray, "height width 3"]:
         expected = "an image, HxWx3 or 3xHxW, of uint8 or of floats in 0..1"
@@ -136,10 +170,11 @@ class ObservationReader:
             )
         if image.dtype == np.uint8:
             return np.array(image, order="C")  # the policy may write to it; the frame's bytes are constant
-        if image.dtype.kind != "f" or not (image.min() >= 0 and image.max() <= 1):
+        low, high = -HALF_A_LEVEL, 1 + HALF_A_LEVEL
+        if image.dtype.kind != "f" or not (image.min() >= low and image.max() <= high):
             span = f" from {image.min():g} to {image.max():g}" if image.dtype.kind == "f" else ""
             raise ObservationFault(f"{key}: expected {expected}, got {_what(image)}{span}.")
-        return np.rint(image.astype(np.float32) * 255).astype(np.uint8, order="C")
+        return np.rint(image.astype(np.float32).clip(0, 1) * 255).astype(np.uint8, order="C")
 
     def _state(self, entries: Mapping[str, Any]) -> Float32[np.ndarray, "state"]:
         dim = self.interface.state_dim
@@ -165,9 +200,13 @@ class ObservationReader:
         if self.prompt is not None and _first(entries, self.keys.prompt) is None:
             return self.prompt
         key = _found(entries, self.keys.prompt, "the prompt", "a text that says what to do")
-        if not isinstance(entries[key], str):
-            raise ObservationFault(f"{key}: expected a text that says what to do, got {_what(entries[key])}.")
-        return entries[key]
+        prompt = entries[key]
+        if isinstance(prompt, bytes):
+            with suppress(UnicodeDecodeError):
+                prompt = prompt.decode()
+        if not isinstance(prompt, str):
+            raise ObservationFault(f"{key}: expected a text that says what to do, got {_what(prompt)}.")
+        return prompt
 
 
 def is_finite(values: Float32[np.ndarray, "..."]) -> bool:

@@ -18,7 +18,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -33,7 +34,12 @@ from toyflow.robot.runtime.serving.access import SCHEME, is_allowed
 from toyflow.robot.runtime.serving.batching import Batcher
 from toyflow.robot.runtime.serving.faults import Fault, FrameFault
 from toyflow.robot.runtime.serving.metrics import CONTENT_TYPE, Metrics
-from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
+from toyflow.robot.runtime.serving.observations import (
+    MOST_STEPS,
+    REQUEST_OPTIONS,
+    Keys,
+    ObservationReader,
+)
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.session import Session
 from toyflow.sweep.methods import VELOCITY
@@ -94,8 +100,24 @@ def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> d
         "state_dim": interface.state_dim,
         "fps": interface.fps,
         "image_size": planner.image_size,
+        "history": planner.history,
+        "replan": planner.replan,
         "keys": keys.as_dict(),
+        "accepts": list(REQUEST_OPTIONS),
+        "steps_accepted": _steps_of(planner),
+        "motion": training.details.get("motion", {}),
     }
+
+
+def _steps_of(planner: Planner) -> list[int]:
+    """The numbers of steps that clients may ask for."""
+    now, found = planner.decoding, []
+    for steps in range(1, MOST_STEPS + 1):
+        with suppress(UsageError):
+            planner.set_decoding(replace(now, steps=steps))
+            found.append(steps)
+    planner.set_decoding(now)
+    return found
 
 
 def serving_warnings(planner: Planner) -> list[str]:
@@ -267,7 +289,7 @@ class PolicyServer:
                 raise FrameFault("observations come as binary frames of msgpack, not as text.")
             request = self._reader.read(unpack(frame))
             read = time.perf_counter()
-            planned = await self._batcher.plan(*session.plan_inputs(request))
+            planned = await self._batcher.plan(*session.plan_inputs(request), request.steps)
         except Fault as fault:
             self.metrics.refused(fault.kind)
             await self._send(connection, " ".join(str(fault).split()))

@@ -33,11 +33,12 @@ class Session:
         """Take up a request: the observation to plan from, with its history, and the noise's seed.
 
         The seed is the request's own, else a hash of (noise seed, connection, number of the plan). For a
-        policy that reads several observations the first of an episode stands in for those before it.
+        policy that reads several observations the first of an episode stands in for those before it. A
+        request that brings the observations before it needs no memory of the connection.
         """
-        if request.new_episode:
+        if request.new_episode or request.before is not None:
             self._recent.clear()
-        self._recent.append(request.observation)
+        self._recent.extend([*(request.before or ()), request.observation])
         missing = self._history - len(self._recent)
         history = (self._recent[0],) * missing + tuple(self._recent)
         seed = request.seed

@@ -39,6 +39,10 @@ class Libero(Environment):
 
     name = "libero"
     action_names = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
+    state_names = (
+        "x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3", "gripper1", "gripper2",
+    )  # fmt: skip
+    two_sided = ("gripper",)
     interface = Interface(cameras=tuple(CAMERAS), state_dim=8, action_dim=7, fps=20)
 
     @classmethod
