@@ -105,8 +105,18 @@ def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> d
         "keys": keys.as_dict(),
         "accepts": list(REQUEST_OPTIONS),
         "steps_accepted": _steps_of(planner),
+        "continues": _continues(planner),
         "motion": training.details.get("motion", {}),
     }
+
+
+def _continues(planner: Planner) -> bool:
+    """Whether clients may say what is committed."""
+    try:
+        planner.check_continues()
+    except UsageError:
+        return False
+    return True
 
 
 def _steps_of(planner: Planner) -> list[int]:
@@ -289,7 +299,9 @@ class PolicyServer:
                 raise FrameFault("observations come as binary frames of msgpack, not as text.")
             request = self._reader.read(unpack(frame))
             read = time.perf_counter()
-            planned = await self._batcher.plan(*session.plan_inputs(request), request.steps)
+            planned = await self._batcher.plan(
+                *session.plan_inputs(request), request.steps, request.committed
+            )
         except Fault as fault:
             self.metrics.refused(fault.kind)
             await self._send(connection, " ".join(str(fault).split()))
