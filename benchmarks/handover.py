@@ -41,6 +41,7 @@ from safetensors.torch import load_file
 from toyflow.flow import Decoding, FlowMatching
 from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.data.frames import open_frames
+from toyflow.robot.handover import parse_handover
 from toyflow.robot.latency import timed
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import Commitment
@@ -48,7 +49,6 @@ from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.policy.policy_training import batches, weights_of
 from toyflow.robot.policy.sizes import ACTION_WIDTH
-from toyflow.robot.runtime.control.chunks import parse_handover
 from toyflow.robot.runtime.control.clock import SteppedClock
 from toyflow.robot.runtime.control.control_loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.log import RunLog, read_log

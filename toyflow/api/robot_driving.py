@@ -15,10 +15,10 @@ from rich.markup import escape
 from toyflow import plugins
 from toyflow.flow import Decoding
 from toyflow.machine import cores
+from toyflow.robot.handover import Handover, parse_handover
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits
 from toyflow.robot.policy_opening import compile_planner, find_policy_for_robot, ready_planner, warnings_about
-from toyflow.robot.runtime.control.chunks import Handover, parse_handover
 from toyflow.robot.runtime.control.control_loop import LoopSettings
 from toyflow.robot.runtime.control.driving import DriveOptions, drive
 from toyflow.robot.runtime.control.log import read_log

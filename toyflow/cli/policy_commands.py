@@ -266,6 +266,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --states 50",
         "toyflow robot-eval results/robot/cells/KEY --steps 1,2,4,10 --replan 5 --videos 2",
         "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --draws 1,8",
+        "toyflow robot-eval results/robot/cells/KEY --latency-steps 4 --replan 10 --handover rtc",
         "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
         "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
         "toyflow robot-eval results/robot/cells/KEY --states 50 --executor ray --address auto",
@@ -283,6 +284,17 @@ def add_commands(app: typer.Typer) -> None:
         replan: Replan = None,
         environment: Environment = None,
         rendering: Rendering = None,
+        latency_steps: Annotated[
+            int,
+            typer.Option(
+                help="Control steps that pass while a plan is computed; the chunk before goes on.",
+                min=0,
+            ),
+        ] = TrialOptions.latency_steps,
+        handover: Annotated[
+            str,
+            typer.Option(help="How one action chunk follows another: switch, blend, ensemble or rtc."),
+        ] = TrialOptions.handover,
         sampler: Sampler = DEFAULTS.samplers[0],
         noise_seed: NoiseSeed = 0,
         videos: Videos = 0,
@@ -331,7 +343,7 @@ def add_commands(app: typer.Typer) -> None:
 
         trials = trial_options({
             "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
-            "rendering": rendering,
+            "rendering": rendering, "latency_steps": latency_steps, "handover": handover,
         })  # fmt: skip
         evaluate_checkpoint(
             checkpoint, console, trials=trials, steps=steps, sampler=sampler, draws=draws, grid=grid,

@@ -1,7 +1,7 @@
 """The control loop: at every step it sends the next action, and asks for a new plan when one is due.
 
-A late plan is never waited for: actions whose step has passed are dropped (`chunks`); with none left the gate
-holds, then stops (`safety`).
+A late plan is never waited for: actions whose step has passed are dropped (`handover`); with none left the
+gate holds, then stops (`safety`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Float
 
 from toyflow.errors import named_line
+from toyflow.robot.handover import Handover
 from toyflow.robot.interface import Observation
 from toyflow.robot.planner import PlanLost
-from toyflow.robot.runtime.control.chunks import Handover
 from toyflow.robot.runtime.control.clock import Clock
 from toyflow.robot.runtime.control.log import Digests, RunLog
 from toyflow.robot.runtime.control.planning import Planning, PlanRequest

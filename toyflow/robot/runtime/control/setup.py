@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from toyflow.errors import UsageError
+from toyflow.robot.handover import usual_replan
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import Commitment, Planner
@@ -54,10 +55,8 @@ def choose_replan(
         if not 1 <= asked <= planner.horizon:
             raise UsageError(f"--replan must be 1 to the horizon, {planner.horizon}, not {asked}.")
         return asked
-    if handover.startswith("ensemble"):
-        return 1
     latest = planner.horizon - latency_steps if robot.stepped else planner.horizon // 2
-    return max(1, min(planner.replan, latest))
+    return usual_replan(planner.replan, handover, latest)
 
 
 def check_latency(robot: Robot, latency_steps: int) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from junk import parsed, texts
 
 from toyflow.errors import UsageError
-from toyflow.robot.runtime.control.chunks import (
+from toyflow.robot.handover import (
     DELAYS,
     Blend,
     Ensemble,

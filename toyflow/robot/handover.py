@@ -157,6 +157,16 @@ class Ensemble(Handover):
         self._chunks: list[tuple[int, Chunk]] = []
 
 
+def usual_replan(own: int, handover: str, latest: int) -> int:
+    """Steps from one plan's observation to the next one's where the user does not choose: 1 for an ensemble,
+    which needs chunks that overlap; else the policy's `own`, but not later than `latest`.
+
+    >>> usual_replan(20, "blend", latest=16), usual_replan(20, "ensemble:0.1", latest=16)
+    (16, 1)
+    """
+    return 1 if handover.startswith("ensemble") else max(1, min(own, latest))
+
+
 def parse_handover(text: str) -> Handover:
     """Parse `switch`, `blend:STEPS` (`blend` alone: 3 steps), `ensemble:DECAY` (alone: 0.01) or `rtc`.
 
