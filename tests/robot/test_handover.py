@@ -137,6 +137,7 @@ def test_real_time_chunking_says_what_is_left_and_how_much_will_be_sent_before_t
 
 def test_a_slow_plan_is_forgotten_after_a_while():
     chunking = RealTimeChunking()
+    start = 0
     for plan in range(DELAYS + 2):
         start = 20 * plan
         chunking.add(ramp(0, 20), start, start + (9 if plan == 0 else 1))

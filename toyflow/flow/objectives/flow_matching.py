@@ -86,7 +86,7 @@ class FlowMatching(ScheduledObjective):
 
     def draw(
         self, target: Float[Tensor, "batch ..."], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, ...]:
+    ) -> Drawn | DrawnDelays:
         noise, t = super().draw(target, generator)
         if not self.delay_max:
             return Drawn(noise, t)

@@ -162,6 +162,7 @@ class Halfway(StraightPlanner):
     def continue_plan(self, observations, seeds, committed):
         chunks = self.plan(observations, seeds)
         for chunk, each in zip(chunks, committed, strict=True):
+            assert each is not None
             self.told.append((each.actions.tolist(), each.frozen))
             chunk[: len(each.actions)] = (chunk[: len(each.actions)] + each.actions) / 2
         return chunks
@@ -453,6 +454,7 @@ class ContinuingPlanner(Planner):
 
     def continue_plan(self, observations, seeds, committed):
         [told] = committed
+        assert told is not None
         self.told.append(told)
         chunk = self.plan(observations, seeds)
         chunk[0, : told.frozen] = told.actions[: told.frozen]
