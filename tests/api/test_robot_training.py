@@ -1,15 +1,21 @@
 """Training and evaluating one policy, from Python."""
 
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 
 from toyflow.api import robot_training
 from toyflow.api.command_options import ROBOT_TRAIN
+from toyflow.api.plan_kind import PlanKind, replan_taken_over
 from toyflow.api.robot_training import evaluation_cluster, train_policy
 from toyflow.errors import UsageError
+from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.simulation.trial_options import TrialOptions
+from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store
+from toyflow.sweep.stored import StoredTraining
 
 pytest.importorskip("lerobot")
 
@@ -33,6 +39,32 @@ def test_an_evaluation_runs_here_or_on_ray():
     assert cluster is not None and cluster.address == "auto"
     with pytest.raises(UsageError, match=r"unknown executor 'debug'.*Available: local, ray"):
         evaluation_cluster("debug", None, 1, 0)
+
+
+def imported(tmp_path, kind: str, replan: int) -> StoredTraining:
+    interface = Interface((), 4, 2, 0)
+    of = {
+        "type": kind,
+        "interface": interface.as_dict(),
+        "horizon": 50,
+        "replan": replan,
+        "takes_noise": True,
+    }
+    record = TrainingRecord("robot", {"policy": kind}, f"lerobot:{kind}", None, None, 0, {})
+    return StoredTraining(tmp_path / "cells" / record.key, record, {}, {"imported": of})
+
+
+def test_how_often_a_policy_of_lerobot_looks_is_said_before_its_episodes(tmp_path):
+    often, seldom = (imported(tmp_path, "smolvla", replan) for replan in (10, 50))
+    said = replan_taken_over(often, PlanKind.of(often))
+    assert said == (
+        "The policy looks anew after 10 of the 50 actions of a chunk, its own n_action_steps. "
+        "--replan N changes that."
+    )
+    said = replan_taken_over(seldom, PlanKind.of(seldom))
+    assert "after 50 of the 50 actions" in said and "published success rates look every 10 actions" in said
+    ours = replace(seldom, details={"policy": {}, **seldom.details})
+    assert replan_taken_over(ours, PlanKind.of(seldom)) == ""
 
 
 def test_several_policies_at_once_are_refused(small, tmp_path):

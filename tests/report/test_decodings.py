@@ -65,6 +65,18 @@ def test_a_plan_is_told_as_a_multiple_of_one_step(new):
     assert "6.00 (7.00)" in view.rows[0] and "K=1 M=8" in view.rows[0]
 
 
+def test_behind_a_server_the_network_is_a_part_of_the_plan():
+    each, plan = {"p50": 1.0, "p95": 1.0}, {"K=1": {"p50": 4.5, "p95": 5.0}}
+    parts = {"condition": each, "step": each, "plan": plan, "network": {"p50": 2.5, "p95": 3.0}}
+    view = latency(evaluated(latency_ms=parts)[:1])
+    names = ["network", "condition", "step", "plan", "condition + steps", "/ one step"]
+    assert view.columns[-6:] == names and view.rows[0][-6] == "2.50 (3.00)"
+    assert view.rows[0][-2] == "4.50" and "outside the policy" in view.note
+    del parts["network"]
+    here = latency(evaluated(latency_ms=parts)[:1])
+    assert "network" not in here.columns and "outside" not in here.note
+
+
 def judged(*differences: tuple[int, int], seeds: int = 3) -> pd.DataFrame:
     """Models of settings a, b, ...: each seed gains the first number of 500 examples more or less the second
     number times the seed."""

@@ -75,6 +75,7 @@ def test_training_ends_with_an_evaluation_and_a_card(trained):
         assert words in said
     folder = checkpoint(where)
     card = (folder / "README.md").read_text()
+    assert "arxiv" not in card  # toyflow is no paper
     assert "shift:4" in card and "| K=10 |" in card and "tasks 0, 2" in card
     [outcomes, _] = [pd.read_csv(path) for path in sorted(folder.glob("evaluations/*/outcomes.csv"))]
     assert len(outcomes) == 4 and set(outcomes["task"]) == {0, 2}

@@ -37,9 +37,25 @@ def test_limits_that_cannot_be_together_are_said():
         UsageError, match=r"^limits of gripper contradict each other: lower 30 > upper 20, [^\n]*$"
     ):
         Limits(lower=np.array([0.0, 30.0])).or_else(robot).completed(RATE, ("shoulder", "gripper"))
-    for step in (np.array([0.1, -0.1]), np.array([0.1, np.nan])):
-        with pytest.raises(UsageError, match=r"^step of 1 must be 0 or more"):
-            replace(robot, step=step).completed(RATE)
+    with pytest.raises(UsageError, match=r"^step of 1 must be 0 or more"):
+        replace(robot, step=np.array([0.1, -0.1])).completed(RATE)
+    with pytest.raises(UsageError, match=r"^acceleration of 0 must be 0 or more"):
+        replace(robot, acceleration=np.array([-1.0, 1.0])).completed(RATE)
+
+
+def test_what_one_dimension_lacks_another_source_says():
+    motors = Limits(np.array([-100.0, np.nan, 0.0]), np.array([100.0, np.nan, 100.0]))
+    data = Limits(np.array([-30.0, -0.2, -5]), np.array([120.0, 0.2, 40]), np.array([1.0, np.nan, 2]))
+    both = motors.within(data).completed(RATE).as_dict()
+    assert (both["lower"], both["upper"]) == ([-30, -0.2, 0], [100, 0.2, 40])
+    assert both["step"] == pytest.approx([1, 0.04, 2])
+    with pytest.raises(
+        UsageError, match=r"^neither the robot nor the policy says between which values x\.vel may move, "
+        r"[^\n]*--limits-from DATASET[^\n]*--limits FILE[^\n]*robot-limits[^\n]*$",
+    ):  # fmt: skip
+        motors.completed(RATE, ("arm.pos", "x.vel", "gripper.pos"))
+    with pytest.raises(UsageError, match=r"which values a, b, c, d and 2 more may move"):
+        Limits().completed(RATE, tuple("abcdef"))
 
 
 def test_of_robot_and_data_the_narrower_limits_hold():
@@ -58,3 +74,6 @@ def test_limits_of_the_training_data():
     by_motion = Limits.of_data({"normalisation": normal, "motion": motion}).as_dict()
     assert (by_motion["lower"], by_motion["upper"], by_motion["step"]) == ([-1, 1], [11, 1], [3, 0])
     assert Limits.of_data({}) == Limits()
+    ranges = {"statistics": {"min": [0.0, 1.0], "max": [10.0, 1.0]}}
+    by_range = Limits.of_data(ranges).as_dict()
+    assert (by_range["lower"], by_range["upper"], by_range["step"]) == ([-1, 1], [11, 1], None)

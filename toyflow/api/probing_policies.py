@@ -33,6 +33,7 @@ from toyflow.robot.data.normalisation import CONSTANT, scaling_of
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.policy_opening import find_policy, open_planner
+from toyflow.robot.runtime.remote.addresses import is_remote
 from toyflow.sweep.stored import StoredTraining
 
 EXAMPLES = 500
@@ -89,6 +90,11 @@ def probe_policy(
     """
     if examples < 2:
         raise UsageError(f"a probe needs at least 2 frames, got --examples {examples}.")
+    if is_remote(checkpoint):
+        raise UsageError(
+            "a probe needs a policy's answers from many noises, which servers do not send: compare its "
+            "numbers of steps by toyflow robot-eval."
+        )
     torch.set_num_threads(threads or cores())
     training = find_policy(checkpoint, rename, Path(out))
     if not {"policy", "imported"} & training.details.keys():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,23 @@ from rich.markup import escape
 from toyflow import plugins
 from toyflow.flow import Decoding
 from toyflow.machine import cores
-from toyflow.robot.handover import Handover, parse_handover
+from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.handover import parse_handover
 from toyflow.robot.interface import Interface
-from toyflow.robot.limits import Limits
-from toyflow.robot.policy_opening import compile_planner, find_policy_for_robot, ready_planner, warnings_about
+from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.planner import Planner
+from toyflow.robot.policy_opening import (
+    action_ranges,
+    compile_planner,
+    find_policy_for_robot,
+    ready_planner,
+    warnings_about,
+)
 from toyflow.robot.runtime.control.control_loop import LoopSettings
 from toyflow.robot.runtime.control.driving import DriveOptions, drive
+from toyflow.robot.runtime.control.limit_sources import check_same_names, check_same_units, limits_lines
+from toyflow.robot.runtime.control.limits_file import file_limits
 from toyflow.robot.runtime.control.log import read_log
-from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.replay import NoPlanning, RecordedActions
 from toyflow.robot.runtime.control.setup import (
     check_latency,
@@ -41,6 +50,129 @@ from toyflow.robot.runtime.control.setup import (
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot
 from toyflow.robot.simulation.environment import load_environment
+from toyflow.sweep.stored import StoredTraining
+
+
+@dataclass
+class PolicyDrive:
+    """A policy that is ready to drive a robot; nothing has moved yet.
+
+    Attributes:
+        key: the policy's, of its training record.
+        planner: the policy, in the first of the decodings.
+        options: the user's choices of the run.
+        settings: fields of `RobotSettings` other than `policy`.
+        handover: text of the hand-over.
+        rate: actions per second.
+        replan: control steps between two plans.
+        latency_steps: control steps that pass while a plan is computed, in a simulator.
+        limits: complete, with the gate's patience.
+        limits_from: where the limits come from, in sentences.
+        checkpoint: what the user named.
+    """
+
+    key: str
+    planner: Planner
+    options: DriveOptions
+    settings: dict[str, Any]
+    handover: str
+    rate: float
+    replan: int
+    latency_steps: int
+    limits: tuple[Limits, Patience]
+    limits_from: list[str]
+    checkpoint: str
+
+    def open_robot(self, **changed: Any) -> Robot:
+        """The robot, not yet connected, with these settings changed."""
+        settings = RobotSettings(policy=self.planner.interface, **{**self.settings, **changed})
+        return open_robot(self.options.robot, settings)
+
+    def run(
+        self,
+        robot: Robot,
+        episodes: int,
+        noise_seed: int,
+        print_line: Callable[[str], object],
+        log: Path | None,
+    ) -> int | None:
+        """Run episodes on a robot of `open_robot`, in the planner's present decoding. As `drive`."""
+        planner = self.planner
+        header = {
+            "settings": self.settings, "checkpoint": self.checkpoint, **asdict(planner.decoding),
+            "replan": self.replan, "handover": self.handover, "latency_steps": self.latency_steps,
+            "noise_seed": noise_seed, "horizon": planner.horizon, "limits_from": self.limits_from,
+        }  # fmt: skip
+        loop = LoopSettings(self.replan, episodes, self.options.seconds, planner.history, noise_seed)
+        way = parse_handover(self.handover)
+        planning = start_planning(robot, planner, self.latency_steps, way.continues)
+        return drive(
+            robot, planning, way, replace(self.options, log=log), self.rate, loop, self.limits, header,
+            print_line,
+        )  # fmt: skip
+
+
+def prepare_policy(
+    checkpoint: str,
+    options: DriveOptions,
+    settings: Mapping[str, Any],
+    console: Console,
+    *,
+    decodings: Sequence[Decoding | None],
+    replan: int | None,
+    handover: str,
+    latency_steps: int,
+    device: str,
+    threads: int | None,
+    compiled: bool,
+    rename: str | None,
+    remote: RemoteOptions,
+    out: Path,
+) -> tuple[PolicyDrive, Robot]:
+    """Load a policy, open the robot, and check that they fit. A policy of LeRobot, or behind a server,
+    becomes a cell of `out` first.
+
+    Args:
+        decodings: those in which the policy will act, one or more; None for a server's own.
+        checkpoint, options, settings, console: as for `run_policy`, and so are the others.
+
+    Raises:
+        UsageError: policy, robot and options do not fit each other.
+    """
+    way = parse_handover(handover)
+    seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
+    with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
+        training, cameras = find_policy_for_robot(checkpoint, rename, out, remote, seen)
+    # A processor is left to the control loop.
+    planner = ready_planner(training, decodings[0], device, threads or max(1, cores() - 1))
+    for decoding in reversed(decodings):
+        if decoding is not None:
+            planner.set_decoding(decoding)
+        _warn(console, warnings_about(training, planner))
+    if way.continues:
+        planner.check_continues()
+    # A simulator renders images of the policy's size.
+    settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
+    robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
+    check_latency(robot, latency_steps)
+    data, data_rate, whose = _data_of(options.limits_from, robot, training, planner, console)
+    details = {**training.details, **data}
+    _warn(console, policy_warnings(robot, details, settings.get("prompt", ""), options.limits))
+    check_same_units(robot, data, file_limits(options.limits, robot.dimensions), whose)
+    said = limits_lines(robot, data, whose, options.limits)
+    for line in said:
+        console.print(line, markup=False)
+    rate = choose_rate(robot, planner.interface, options.rate)
+    limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), options.limits, rate)
+    due = choose_replan(robot, planner, replan, handover, latency_steps)
+    if compiled:
+        with console.status("compiling the policy; a minute or more"):
+            compile_planner(planner, 1)
+    ready = PolicyDrive(
+        training.record.key, planner, options, settings, handover, rate, due, latency_steps, limits, said,
+        checkpoint,
+    )  # fmt: skip
+    return ready, robot
 
 
 def run_policy(
@@ -95,34 +227,17 @@ def run_policy(
             device="auto", threads=None, compiled=False, rename=None, out=Path("results/robot"),
         )
     """
-    way = parse_handover(handover)
-    seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
-    with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
-        training, cameras = find_policy_for_robot(checkpoint, rename, out, remote, seen)
-    # A processor is left to the control loop.
-    planner = ready_planner(training, decoding, device, threads or max(1, cores() - 1))
-    decoding = planner.decoding
-    _warn(console, warnings_about(training, planner))
-    # A simulator renders images of the policy's size.
-    settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
-    robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
-    check_latency(robot, latency_steps)
-    _warn(console, policy_warnings(robot, training.details, settings.get("prompt", ""), options.limits))
-    rate = choose_rate(robot, planner.interface, options.rate)
-    due = choose_replan(robot, planner, replan, handover, latency_steps)
-    if compiled:
-        with console.status("compiling the policy; a minute or more"):
-            compile_planner(planner, 1)
-    planning = start_planning(robot, planner, latency_steps, way.continues)
-    header = {
-        "settings": settings, "checkpoint": checkpoint, **asdict(decoding), "replan": due,
-        "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,
-        "horizon": planner.horizon,
-    }  # fmt: skip
+    ready, robot = prepare_policy(
+        checkpoint, options, settings, console, decodings=[decoding], replan=replan, handover=handover,
+        latency_steps=latency_steps, device=device, threads=threads, compiled=compiled, rename=rename,
+        remote=remote, out=out,
+    )  # fmt: skip
     episodes = options.episodes or max(1, len(settings.get("states", ())))
-    loop = LoopSettings(due, episodes, options.seconds, planner.history, noise_seed)
-    known = policy_limits(robot, training.details, planner.interface.fps, rate)
-    return _drive(robot, planning, way, options, rate, loop, known, header, console)
+    return exit_code(
+        lambda: ready.run(
+            robot, episodes, noise_seed, lambda line: console.print(line, markup=False), options.log
+        )
+    )
 
 
 def _interface_of(robot: str, settings: Mapping[str, Any]) -> Interface | None:
@@ -157,30 +272,35 @@ def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console:
     robot = open_robot(options.robot, recorded_robot(recording, settings))
     check_same_action(robot, recording)
     rate = options.rate or recording.header["rate"]
-    known = replay_limits(robot, recording, rate)
+    limits = final_limits(robot, replay_limits(robot, recording, rate), options.limits, rate)
     episodes = min(options.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, options.seconds)
     header = {"settings": settings, "replays": str(path)}
-    return _drive(robot, NoPlanning(), recorded, options, rate, loop, known, header, console)
+
+    def print_line(line: str) -> None:
+        console.print(line, markup=False)
+
+    return exit_code(
+        lambda: drive(robot, NoPlanning(), recorded, options, rate, loop, limits, header, print_line)
+    )
 
 
-def _drive(
-    robot: Robot,
-    planning: Planning,
-    handover: Handover,
-    options: DriveOptions,
-    rate: float,
-    loop: LoopSettings,
-    known: Limits,
-    header: Mapping[str, Any],
-    console: Console,
-) -> int:
-    limits = final_limits(robot, known, options.limits, rate)
+def _data_of(
+    data_set: str | None, robot: Robot, training: StoredTraining, planner: Planner, console: Console
+) -> tuple[Mapping[str, Any], float, str]:
+    """What is known of the actions of the data set, else of the policy's training data, see `Limits.of_data`;
+    its actions per second, 0 if unknown; and what messages call it."""
+    if data_set is None:
+        return action_ranges(training, planner), planner.interface.fps, "the policy's training data"
+    data = open_data_set(data_set)
+    _warn(console, check_same_names(robot, data.action_names, data_set))
+    return {"motion": data.motion()}, data.interface.fps, f"data set {data_set}"
+
+
+def exit_code(run: Callable[[], int | None]) -> int:
+    """The exit code of a run that returns the number of the signal that ended it, None for none."""
     try:
-        number = drive(
-            robot, planning, handover, options, rate, loop, limits, header,
-            lambda line: console.print(line, markup=False),
-        )  # fmt: skip
+        number = run()
     except KeyboardInterrupt:  # a second signal, while a robot or camera did not return
         return 128 + signal.SIGINT
     return 0 if number is None else 128 + number

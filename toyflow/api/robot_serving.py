@@ -9,10 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow.errors import UsageError
 from toyflow.flow import Decoding
 from toyflow.machine import cores
 from toyflow.robot.latency import Times
 from toyflow.robot.policy_opening import compile_planner, find_policy, ready_planner, warnings_about
+from toyflow.robot.runtime.remote.addresses import is_remote
 from toyflow.robot.runtime.serving import check_packages
 
 
@@ -62,16 +64,14 @@ def serve_one(
         Fault: the policy cannot plan.
     """
     check_packages()
+    if is_remote(checkpoint):
+        raise UsageError(f"{checkpoint} is a server already: its clients may ask it themselves.")
     # Imported here since websockets, msgpack and prometheus_client are optional.
     from toyflow.robot.runtime.serving.access import KEY_VARIABLE, check_host, read_key
+    from toyflow.robot.runtime.serving.description import policy_metadata, serving_warnings
     from toyflow.robot.runtime.serving.event_loop import run, until_signal
     from toyflow.robot.runtime.serving.observations import Keys, ObservationReader, parse_keys
-    from toyflow.robot.runtime.serving.server import (
-        PolicyServer,
-        ServerOptions,
-        policy_metadata,
-        serving_warnings,
-    )
+    from toyflow.robot.runtime.serving.server import PolicyServer, ServerOptions
 
     key, chosen = read_key(key_file, KEY_VARIABLE), parse_keys(keys)
     check_host(host, key, KEY_VARIABLE)

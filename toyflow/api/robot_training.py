@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
 
 from toyflow.api.command_options import FIRST_ITERATIONS, trial_options
 from toyflow.api.demonstrations import first_demonstrations
+from toyflow.api.plan_kind import PlanKind, replan_taken_over
 from toyflow.api.sweeping import print_tables
 from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError, unknown
@@ -22,10 +21,7 @@ from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
 from toyflow.robot.data.training_part import Demonstrations
 from toyflow.robot.handover import usual_replan
-from toyflow.robot.interface import Interface
-from toyflow.robot.lerobot.imported import can_act_in, can_average
-from toyflow.robot.policy.card import BEHIND_SERVER
-from toyflow.robot.policy.checkpoint import find_checkpoint, spec_of
+from toyflow.robot.policy.checkpoint import find_checkpoint
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy_opening import find_policy
 from toyflow.robot.robot_runner import RobotRunner
@@ -35,19 +31,15 @@ from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trial_options import AUTO, ENVIRONMENT, WHOLE_HORIZON, TrialOptions
 from toyflow.robot.simulation.trials import DemoSource, trials_of
 from toyflow.robot.train_distributed import train_distributed
-from toyflow.sweep.decodings import Decodable, Decodings
+from toyflow.sweep.decodings import Decodings
 from toyflow.sweep.events import Incomplete
 from toyflow.sweep.executors import LocalExecutor
 from toyflow.sweep.live import view_of
-from toyflow.sweep.plan import Cell, objective_of, plan_sweep
+from toyflow.sweep.plan import Cell, plan_sweep
 from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import StoredTraining
 from toyflow.sweep.sweep_options import SweepOptions
 from toyflow.training.process_group import check_split
-
-LARGEST_PUBLISHED_REPLAN = 10
-"""Most actions between two plans in published evaluations of LeRobot's and openpi's policies on LIBERO."""
 
 
 def train_policy(
@@ -197,11 +189,11 @@ def evaluate_checkpoint(
     ):
         training = find_policy(checkpoint, rename, out, remote, simulated)
     out = training.folder.parent.parent
-    kind = _plan_kind(training)
+    kind = PlanKind.of(training)
     if trials.replan == WHOLE_HORIZON:
         latest = kind.horizon - trials.latency_steps
         trials = replace(trials, replan=str(usual_replan(kind.replan, trials.handover, latest)))
-        if taken_over := _taken_over(training, kind):
+        if taken_over := replan_taken_over(training, kind):
             console.print(f"[yellow]{escape(taken_over)}[/]")
     asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), kind.horizon)
     if asked_for is None:
@@ -233,55 +225,6 @@ def evaluate_checkpoint(
         cluster=cluster,
     )  # fmt: skip
     _run(cell, runner, str(out), console)
-
-
-def _taken_over(training: StoredTraining, kind: _PlanKind) -> str:
-    """What to know of the number of actions between two plans where it is somebody else's; empty else."""
-    if "policy" in training.details:
-        return ""
-    told = f"The policy looks anew after {kind.replan} of the {kind.horizon} actions of a chunk"
-    if training.details["imported"]["type"] == BEHIND_SERVER:
-        return f"{told}, as its server says, else as openpi's client for LIBERO. --replan N changes that."
-    told += ", its own n_action_steps. --replan N changes that"
-    if kind.replan <= LARGEST_PUBLISHED_REPLAN:
-        return f"{told}."
-    return (
-        f"{told}: published success rates look every {LARGEST_PUBLISHED_REPLAN} actions or fewer. On LIBERO "
-        "the paper of SmolVLA (its table 13) has 80.3 % at 1 action, 82.8 % at 10 and 51.8 % at 50; openpi "
-        "looks every 5."
-    )
-
-
-class _PlanKind(NamedTuple):
-    """What a policy's plans are like."""
-
-    interface: Interface
-    horizon: int
-    replan: int
-    """Actions executed before the next plan, unless asked otherwise."""
-    decodable: Decodable
-
-
-def _plan_kind(training: StoredTraining) -> _PlanKind:
-    imported = training.details.get("imported")
-    if imported and imported["type"] == BEHIND_SERVER:
-        from toyflow.robot.runtime.remote.remote_cells import steps_of  # websockets is optional
-
-        steps, interface = steps_of(training), Interface.from_dict(imported["interface"])
-        decodable = Decodable(training.record.objective, steps.__contains__, False, False, False)
-        return _PlanKind(interface, imported["horizon"], imported["replan"], decodable)
-    if imported and "policy" not in training.details:
-        interface = Interface.from_dict(imported["interface"])
-        decodable = Decodable(
-            imported["type"],
-            partial(can_act_in, imported),
-            uses_sampler=False,
-            uses_grid=False,
-            uses_noise=can_average(imported),
-        )
-        return _PlanKind(interface, imported["horizon"], imported["replan"], decodable)
-    spec, objective = spec_of(training), objective_of(training.record)
-    return _PlanKind(spec.interface, spec.horizon, spec.horizon, Decodable.by(objective))
 
 
 def evaluation_cluster(

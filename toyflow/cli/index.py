@@ -56,6 +56,8 @@ INDEX = {
     },
     "robot_control": {
         "robot-run": "Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.",
+        "robot-limits": "Write a limits file for robot-run from demonstrations: a robot's bounds and largest "
+        "steps, to edit.",
         "robot-replay": "Summarise and draw a run's log: actions asked for and sent, timing, interventions.",
     },
 }

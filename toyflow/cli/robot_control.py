@@ -1,4 +1,4 @@
-"""The commands `robot-run` and `robot-replay`, which `toyflow.cli` adds to its own."""
+"""The commands `robot-run`, `robot-limits` and `robot-replay`, which `toyflow.cli` adds to its own."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from toyflow.cli.options import (
     ServerKey,
     ServerName,
     ServerTimeout,
-    StepCount,
     TimeGrid,
     examples,
 )
-from toyflow.cli.terminal import check_torch, console
+from toyflow.cli.terminal import check_torch, console, key_reader
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 
 RobotName = Annotated[
@@ -67,7 +66,17 @@ Episodes = Annotated[
 LimitsFile = Annotated[
     Path | None,
     typer.Option(
-        "--limits", help="A TOML or JSON file of limits: lower, upper, step, velocity, jerk, hold_after, ..."
+        "--limits",
+        help="A TOML or JSON file of limits: lower, upper, step, velocity, acceleration, jerk, ...",
+    ),
+]
+LimitsFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--limits-from",
+        metavar="DATASET",
+        help="Demonstrations on this robot, whose range and largest step limit it.",
+        show_default="the policy's training data",
     ),
 ]
 Log = Annotated[
@@ -83,19 +92,27 @@ DryRun = Annotated[
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add robot-run and robot-replay to `app`."""
+    """Add robot-run, robot-limits and robot-replay to `app`."""
 
     @app.command("robot-run", epilog=examples(
         "toyflow robot-run results/robot/cells/KEY --robot libero --suite libero_object --states 0-4",
         "toyflow robot-run results/robot/cells/KEY --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
         '--prompt "pick up the cube" --seconds 30 --limits so101.toml --dry-run',
         "toyflow robot-run results/robot/cells/KEY --robot idle --seconds 10 --handover ensemble",
+        "toyflow robot-run results/robot/cells/KEY --robot lerobot:so101_follower --set port=/dev/ttyACM0 "
+        "--steps 1,10 --episodes 20 --seconds 30 --blind",
         "toyflow robot-run 10=ws://gpu:8000 --robot libero --suite libero_object --states 0-4",
     ))  # fmt: skip
     def robot_run(
         checkpoint: Checkpoint,
         robot: RobotName,
-        steps: StepCount = None,
+        steps: Annotated[
+            str | None,
+            typer.Option(
+                help="Number K of denoising steps; with --blind several, 1,10.",
+                show_default="1, or what --grid names",
+            ),
+        ] = None,
         draws: DrawCount = 1,
         grid: TimeGrid = None,
         replan: Annotated[
@@ -131,6 +148,7 @@ def add_commands(app: typer.Typer) -> None:
             ),
         ] = 0,
         limits: LimitsFile = None,
+        limits_from: LimitsFrom = None,
         log: Log = None,
         dry_run: DryRun = False,
         sampler: Sampler = "euler",
@@ -150,6 +168,20 @@ def add_commands(app: typer.Typer) -> None:
                 "image=front,image2=wrist."
             ),
         ] = None,
+        blind: Annotated[
+            bool,
+            typer.Option(
+                "--blind",
+                help="Compare the --steps: each once in every scene (--episodes), in random order; a key "
+                "says whether an episode succeeded. The same command goes on where it stopped.",
+            ),
+        ] = False,
+        judge: Annotated[
+            str | None,
+            typer.Option(
+                help="Who says whether a blind episode succeeded: person or simulator.", show_default="person"
+            ),
+        ] = None,
         keys: Keys = None,
         name: ServerName = None,
         api_key_file: ServerKey = None,
@@ -164,19 +196,60 @@ def add_commands(app: typer.Typer) -> None:
         """
         check_torch()
         from toyflow.api.robot_driving import DriveOptions, run_policy  # imports torch
+        from toyflow.errors import UsageError
         from toyflow.flow.decoding import parse_decoding
+        from toyflow.parsing import parse_steps
 
-        own = is_remote(checkpoint) and steps is None
-        chosen = None if own else parse_decoding(steps, sampler, grid, draws)
-        code = run_policy(
-            checkpoint, DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run),
-            _settings(suite, task, states, seed, image_size, prompt, options), console,
-            decoding=chosen, replan=replan, handover=handover,
-            latency_steps=latency_steps, noise_seed=noise_seed, device=device, threads=threads,
-            compiled=compiled, rename=rename,
-            remote=RemoteOptions(keys, name, api_key_file, timeout), out=out,
-        )  # fmt: skip
+        counts = parse_steps(steps, "--steps") if steps else (None,)
+        if not blind and (len(counts) > 1 or judge):
+            raise UsageError("several --steps, or --judge, are for --blind.")
+        decodings = [parse_decoding(count, sampler, grid, draws) for count in counts]
+        chosen = DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run, limits_from)
+        given = _settings(suite, task, states, seed, image_size, prompt, options)
+        shared: dict[str, Any] = {
+            "replan": replan, "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,
+            "device": device, "threads": threads, "compiled": compiled, "rename": rename,
+            "remote": RemoteOptions(keys, name, api_key_file, timeout), "out": out,
+        }  # fmt: skip
+        if blind:
+            from toyflow.api.blind_comparing import compare_blind
+
+            code = compare_blind(
+                checkpoint,
+                chosen,
+                given,
+                console,
+                decodings=decodings,
+                judge=judge or "person",
+                press=key_reader(),
+                **shared,
+            )
+        else:
+            own = is_remote(checkpoint) and steps is None  # a server's own number of steps
+            decoding = None if own else decodings[0]
+            code = run_policy(checkpoint, chosen, given, console, decoding=decoding, **shared)
         raise typer.Exit(code)
+
+    @app.command("robot-limits", epilog=examples(
+        "toyflow robot-limits data/demos/aloha",
+        "toyflow robot-limits me/so101_pick --out so101.toml",
+    ))  # fmt: skip
+    def robot_limits(
+        dataset: Annotated[str, typer.Argument(help="Demonstrations: a folder, or a name on the hub.")],
+        out: Annotated[
+            Path | None, typer.Option(help="The file; it must not exist.", show_default="printed only")
+        ] = None,
+    ) -> None:
+        """Write a limits file for robot-run from demonstrations: a robot's bounds and largest steps, to edit.
+
+        Each number is in the unit of the data, which no data set says but in names. Acceleration and jerk are
+        there as comments.
+        """
+        check_torch()
+        from toyflow.api.robot_limits import write_limits  # imports torch
+
+        text = write_limits(dataset, out)
+        console.print(text if out is None else str(out), markup=False, highlight=False, soft_wrap=True)
 
     @app.command("robot-replay", epilog=examples(
         "toyflow robot-replay robot-runs/20261121-101500-libero.jsonl",

@@ -57,6 +57,11 @@ def agreed(question: str, without: str) -> bool:
         raise UsageError(f"nobody answered, so nothing was done; {without}.") from None
 
 
+def key_reader() -> Callable[[], str] | None:
+    """What waits for a key; None where no terminal is there."""
+    return typer.getchar if sys.stdin.isatty() else None
+
+
 def start_workers(task: str) -> None:
     """Start importing what cells of `task` need in a process of their own, while this one goes on. Only the
     main process of a launch does so."""

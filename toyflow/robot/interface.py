@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -10,6 +11,24 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from toyflow.errors import UsageError
+
+UNITS = {
+    "degrees": ("deg", "degs", "degree", "degrees"),
+    "radians": ("rad", "rads", "radian", "radians"),
+    "m": ("m", "metre", "metres", "meter", "meters"),
+    "mm": ("mm",),
+}
+"""Units, and the words in the name of a number that stand for them."""
+
+
+def unit_in_name(name: str) -> str | None:
+    """The unit that the name of a number of a state or action says, None if it says none.
+
+    >>> [unit_in_name(name) for name in ("wrist.rad", "shoulder_deg", "gripper (mm)", "elbow.pos", "arm_m1")]
+    ['radians', 'degrees', 'mm', None, None]
+    """
+    words = re.split(r"[^a-z0-9]+", name.lower())[1:]
+    return next((unit for word in words for unit, signs in UNITS.items() if word in signs), None)
 
 
 class Observation(NamedTuple):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from toyflow import scene_assets
-from toyflow.errors import UsageError, first_line
+from toyflow import plugins, scene_assets
+from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.flow import Decoding, euler
 from toyflow.machine import choose_device
 from toyflow.parsing import parse_pairs
@@ -17,12 +19,14 @@ from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot import lerobot_format
 from toyflow.robot.lerobot.imported import import_checkpoint, open_imported
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Planner
-from toyflow.robot.policy.card import BEHIND_SERVER
+from toyflow.robot.policy.card import is_behind_server
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 from toyflow.robot.runtime.serving import check_packages
+from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredTraining
@@ -108,7 +112,7 @@ def open_planner(training: StoredTraining, device: torch.device) -> Planner:
         UsageError: the cell is not a policy, or the policy cannot be loaded here.
         DamagedError: its weights are missing or altered.
     """
-    if training.details.get("imported", {}).get("type") == BEHIND_SERVER:
+    if is_behind_server(training):
         check_packages("a policy behind a server", CLIENT_PACKAGES)
         from toyflow.robot.runtime.remote.remote_cells import open_server  # websockets is optional
 
@@ -140,6 +144,12 @@ def ready_planner(training: StoredTraining, decoding: Decoding | None, device: s
     return planner
 
 
+def action_ranges(training: StoredTraining, planner: Planner) -> Mapping[str, Any]:
+    """What is known of the actions that a policy was trained on, as `Limits.of_data` takes it: the policy's
+    details, or the statistics in a LeRobot policy's own checkpoint."""
+    return planner.checkpoint.action_ranges() if isinstance(planner, LeRobotPlanner) else training.details
+
+
 def compile_planner(planner: Planner, largest_batch: int) -> None:
     """Let PyTorch compile a policy, which takes a minute or more.
 
@@ -165,7 +175,7 @@ def compile_planner(planner: Planner, largest_batch: int) -> None:
 
 def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
     """Warnings, a line each, before a policy moves a robot: not evaluated in this decoding, or only
-    on assets that are not the suite's own.
+    on assets that are not the suite's own. A simulator is named only where one has the policy's robot.
 
     Args:
         training: the policy.
@@ -183,10 +193,17 @@ def warnings_about(training: StoredTraining, planner: Planner) -> list[str]:
         others = ", ".join(dict.fromkeys(each.label for each in done))
         draws = f" --draws {asked.draws}" if asked.draws > 1 else ""
         grid = f" --grid {asked.grid}" if asked.grid else ""
+        never = (
+            f"This policy was never evaluated with {asked.label}{f', only with {others}' if others else ''}"
+        )
+        if not done and not _simulated(planner.interface):
+            return [
+                f"{never}, and no simulator that is installed has its robot: compare numbers of steps on the "
+                "robot itself by `toyflow robot-run ... --steps 1,10 --blind`."
+            ]
         return [
-            f"This policy was never evaluated with {asked.label}{f', only with {others}' if others else ''}: "
-            f"try `toyflow robot-eval {training.folder} --steps {asked.steps}{grid}{draws}` before it moves "
-            "a robot."
+            f"{never}: try `toyflow robot-eval {training.folder} --steps {asked.steps}{grid}{draws}` before "
+            "it moves a robot."
         ]
     trials = [Trials.parse(each.test_set) for each in same]
     caveats = [scene_assets.caveat(each.environment, each.assets) for each in trials]
@@ -198,6 +215,17 @@ def _served(addresses: str, remote: RemoteOptions, otherwise: Interface | None, 
     from toyflow.robot.runtime.remote.remote_cells import import_server  # websockets is optional
 
     return import_server(addresses, remote, otherwise, Store(out))
+
+
+def _simulated(interface: Interface) -> bool:
+    """Whether some simulator that is installed has the robot that a policy was made for."""
+    for name in plugins.available("environments"):
+        try:
+            load_environment(name).interface.check_serves(interface, name)
+        except ToyflowError:
+            continue
+        return True
+    return False
 
 
 def _stored(

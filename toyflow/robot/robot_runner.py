@@ -1,4 +1,7 @@
-"""The robot's side of a sweep: train a policy on demonstrations, evaluate it in closed loop."""
+"""The robot's side of a sweep: train a policy on demonstrations, evaluate it in closed loop.
+
+Over 300 lines, as training and evaluation share device, data sets and folders of a cell.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import Decoding
 from toyflow.machine import choose_device, device_name
 from toyflow.robot.planner import Planner
-from toyflow.robot.policy.card import BEHIND_SERVER
+from toyflow.robot.policy.card import is_behind_server
 from toyflow.robot.policy_opening import open_planner
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, run_episodes
 from toyflow.sweep.records import TrainingRecord
@@ -52,7 +52,7 @@ class SentPolicy:
     def of(cls, training: StoredTraining, device: str, threads: int, decoding: Decoding) -> SentPolicy:
         """The policy of a cell. Raises UsageError where the cell refers to a LeRobot checkpoint on this
         machine."""
-        if training.details.get("imported", {}).get("type") == BEHIND_SERVER:
+        if is_behind_server(training):
             raise UsageError("a policy behind a server is evaluated from this machine: --executor local.")
         if "policy" not in training.details:
             raise UsageError(

@@ -79,6 +79,7 @@ def _contradictions_within(details: Mapping[str, Any]) -> Iterator[str]:
     if any(each["p95"] > WIDE * each["p50"] > 0 for each in (times["condition"], times["step"], plan)):
         yield "repeats of the same call differ widely"
     parts = times["condition"]["p50"] + details["model_calls"] * times["step"]["p50"]
+    parts += times["network"]["p50"] if times.get("network") else 0.0  # of a policy behind a server
     if not parts / OFF <= plan["p50"] <= OFF * parts:
         yield "plans do not take the time of their parts"
 

@@ -173,11 +173,16 @@ class DataSet:
     def motion(self) -> dict[str, list[float]]:
         """The range of its actions, one number per dimension: `lower`, `upper`, and `step`, the largest
         change between consecutive actions of an episode."""
+        actions = self._columns.actions
+        ends = {"lower": actions.amin(0).tolist(), "upper": actions.amax(0).tolist()}
+        return {**ends, "step": self.largest_change()}
+
+    def largest_change(self, order: int = 1) -> list[float]:
+        """The largest |n-th difference| of consecutive actions of an episode, one number per dimension: n = 1
+        the step, n = 3 jerk x fps^-3."""
         actions, last = self._columns.actions, self._columns.last_frame
-        change = (actions[1:] - actions[:-1]).abs()[last[1:] == last[:-1]]
-        step = change.amax(0) if len(change) else torch.zeros(actions.shape[1])
-        found = {"lower": actions.amin(0), "upper": actions.amax(0), "step": step}
-        return {name: values.tolist() for name, values in found.items()}
+        change = torch.diff(actions, n=order, dim=0).abs()[last[order:] == last[:-order]]
+        return (change.amax(0) if len(change) else torch.zeros(actions.shape[1])).tolist()
 
     def chunks(self, frames: Int64[Tensor, "batch"], horizon: int) -> Chunks:
         """State, prompt and the next `horizon` actions of each of these frames."""

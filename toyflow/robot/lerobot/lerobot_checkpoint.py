@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -16,6 +16,11 @@ import torch
 from toyflow.atomic import DamagedError, checksum, read_json
 from toyflow.errors import UsageError, first_line
 from toyflow.robot.data.hub import snapshot
+
+UNNORMALISE = "unnormalizer_processor"
+KEEP_UNITS = {UNNORMALISE, "device_processor", "rename_observations_processor", "to_batch_processor"}
+"""Steps of a postprocessor after which actions are in the units of the statistics."""
+RANGES = ("min", "max", "mean", "std")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,28 @@ class LeRobotCheckpoint:
         for file in sorted([*self.folder.glob("*.safetensors"), *processors, self.folder / "config.json"]):
             digest.update(checksum(file).encode())
         return digest.hexdigest()[:12]
+
+    def action_ranges(self) -> dict[str, Any]:
+        """What its postprocessor knows of the actions that it was trained on, as `Limits.of_data` takes it:
+        their min and max, else their mean and standard deviation; empty where it knows neither, or where what
+        it scales is not what is sent to a robot, as with relative actions."""
+        from safetensors.numpy import load_file  # planning for toyflow's own policies does without
+
+        file = self.folder / "policy_postprocessor.json"
+        try:
+            steps = read_json(file)["steps"] if file.is_file() else []
+            if not {step.get("registry_name") for step in steps} <= KEEP_UNITS:
+                return {}
+            states = [step["state_file"] for step in steps if step["registry_name"] == UNNORMALISE]
+            values = load_file(self.folder / states[0]) if states else {}
+        except Exception as error:
+            raise UsageError(f"{file} cannot be read: {first_line(error)}") from error
+        found = {name: values[key].tolist() for name in RANGES if (key := f"action.{name}") in values}
+        if {"min", "max"} <= found.keys():
+            return {"statistics": {"min": found["min"], "max": found["max"]}}
+        if {"mean", "std"} <= found.keys():
+            return {"normalisation": {"action": {"centre": found["mean"], "scale": found["std"]}}}
+        return {}
 
     def load(self, device: torch.device) -> tuple[Any, Callable[..., Any], Callable[..., Any]]:
         """(LeRobot's policy in evaluation mode, its preprocessor, its postprocessor), on `device`.

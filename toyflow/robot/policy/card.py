@@ -19,6 +19,11 @@ BEHIND_SERVER = "server"
 """The type of a policy that is behind servers, among LeRobot's types; see `runtime.remote.remote_cells`."""
 
 
+def is_behind_server(training: StoredTraining) -> bool:
+    """Whether a cell is that of a policy behind servers."""
+    return training.details.get("imported", {}).get("type") == BEHIND_SERVER
+
+
 def write_card(store: Store, key: str) -> None:
     """Write the card of the policy `key`: its schedule, data and normalisation, and its score by K."""
     training = store.training(key)

@@ -66,6 +66,7 @@ def test_it_drives_a_simulator_and_the_log_replays(toyflow, checkpoint):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "episode 1: time is over after 60 steps" in done.stdout and "interventions:" in done.stdout
+    assert "try `toyflow robot-eval" in done.stdout and "--blind" not in done.stdout  # points has its robot
     shown = toyflow("robot-replay", "a.jsonl")
     assert shown.returncode == 0, shown.stderr
     assert "2 episodes ended, 0 solved; 120 steps" in shown.stdout
@@ -177,10 +178,32 @@ def test_a_real_robot_keeps_to_what_the_data_did(toyflow, fast):
     done = toyflow("robot-run", fast, "--robot", "fake", "--set", "real=1", *log)
     assert done.returncode == 0, done.stderr
     assert "The policy reads a prompt; name one with --prompt" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert (
+        "no simulator that is installed has its robot: compare numbers of steps on the robot itself" in said
+    )
+    assert "robot-eval" not in said
     assert "a guess from the actions' mean and standard deviation" in " ".join(done.stdout.split())
     assert "what would be sent: shoulder, elbow" in done.stdout
     limits = read_log(toyflow.folder / "a.jsonl").header["limits"]  # the robot: 1, the data: 5 times 0.1
     assert limits["upper"] == pytest.approx([0.5, 0.5])
+
+
+def test_demonstrations_limit_a_real_robot(toyflow, fast, small):
+    words = ("--set", "real=1", "--limits-from", str(small[0]), "--seconds", "1", "--log", "a.jsonl")
+    other = toyflow("robot-run", fast, "--robot", "fake", *words)
+    assert other.returncode == 2 and "shoulder goes from -2.59 to 2.84 in data set" in other.stderr
+    (toyflow.folder / "a.toml").write_text("lower = -3\nupper = 3\nvelocity = inf\njerk = inf\n")
+    done = toyflow("robot-run", fast, "--robot", "fake", *words, "--limits", "a.toml")
+    assert done.returncode == 0, done.stderr
+    header = read_log(toyflow.folder / "a.jsonl").header
+    largest = max(np.abs(np.diff(made.trajectory.action, axis=0)).max() for made in small[1])
+    assert max(header["limits"]["step"]) == pytest.approx(min(0.5, 1.5 * largest / 10))  # 10 Hz to 100 Hz
+    assert (
+        "limits: of a.toml, else the narrower of fake's own and those of data set"
+        in header["limits_from"][-1]
+    )
+    assert "limits: of a.toml" in " ".join(done.stdout.split())
 
 
 FAKE = ("--robot", "fake", "--rate", "100")

@@ -23,8 +23,8 @@ from toyflow.errors import UsageError
 from toyflow.robot.planner import Planner
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, parse_addresses
 from toyflow.robot.runtime.remote.remote_planner import RemotePlanner
+from toyflow.robot.runtime.serving.description import policy_metadata
 from toyflow.robot.runtime.serving.observations import Keys
-from toyflow.robot.runtime.serving.server import policy_metadata
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.stored import StoredTraining
 

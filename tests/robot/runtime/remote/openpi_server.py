@@ -13,29 +13,32 @@ import numpy as np
 from websockets.sync.server import serve
 
 try:
-    from openpi_client.msgpack_numpy import packb, unpackb  # pyright: ignore[reportMissingImports]
+    from openpi_client import msgpack_numpy as theirs  # pyright: ignore[reportMissingImports]
 except ImportError:
+    theirs = None
 
-    def _to_map(value):
-        if isinstance(value, np.ndarray):
-            return {
-                b"__ndarray__": True,
-                b"data": value.tobytes(),
-                b"dtype": value.dtype.str,
-                b"shape": value.shape,
-            }
-        return {b"__npgeneric__": True, b"data": value.item(), b"dtype": value.dtype.str}
 
-    def _from_map(entries):
-        if b"__ndarray__" in entries:
-            return np.ndarray(entries[b"shape"], np.dtype(entries[b"dtype"]), entries[b"data"])
-        return entries
+def packb(message):
+    """A frame."""
+    return theirs.packb(message) if theirs else msgpack.packb(message, default=_to_map)
 
-    def packb(message):
-        return msgpack.packb(message, default=_to_map)
 
-    def unpackb(frame):
-        return msgpack.unpackb(frame, object_hook=_from_map)
+def unpackb(frame):
+    """The message in a frame."""
+    return theirs.unpackb(frame) if theirs else msgpack.unpackb(frame, object_hook=_from_map)
+
+
+def _to_map(value):
+    if isinstance(value, np.ndarray):
+        kind = {b"__ndarray__": True, b"data": value.tobytes()}
+        return {**kind, b"dtype": value.dtype.str, b"shape": value.shape}
+    return {b"__npgeneric__": True, b"data": value.item(), b"dtype": value.dtype.str}
+
+
+def _from_map(entries):
+    if b"__ndarray__" in entries:
+        return np.ndarray(entries[b"shape"], np.dtype(entries[b"dtype"]), entries[b"data"])
+    return entries
 
 
 HORIZON = 10

@@ -62,12 +62,12 @@ def run(planner: Planner, environment: str, suite: str, tasks: int, states: int,
     return [told, ended]
 
 
-@pytest.mark.parametrize("steps", [1, 10])
+@pytest.mark.parametrize("steps", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_points(toyflow_server, remote, steps):
     here, there = policy("points"), remote(toyflow_server(policy("points")).port)
     for planner in (here, there):
         planner.set_decoding(Decoding(steps))
-    what = ("points", "clumsy", 3, 8, 20)
+    what = ("points", "clumsy", 2, 10, 15)
     assert run(there, *what) == run(here, *what)
 
 

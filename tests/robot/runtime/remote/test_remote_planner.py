@@ -12,6 +12,7 @@ from robot.runtime.serving.conftest import Served
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import Decoding
 from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.latency import Times
 from toyflow.robot.planner import Commitment, PlanLost
 from toyflow.robot.runtime.remote import connection
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
@@ -174,7 +175,7 @@ def test_an_observation_that_does_not_fit_is_named(toyflow_server, remote):
         there.plan([seen()._replace(state=np.zeros(3, np.float32))], [0])
 
 
-def test_latency_is_split_into_network_and_plan(toyflow_server, remote, monkeypatch):
+def test_latency_is_split_into_network_and_plan(toyflow_server, openpi, remote, monkeypatch):
     from toyflow.robot.runtime.remote import remote_planner
 
     monkeypatch.setattr(remote_planner, "REPEATS", 3)
@@ -184,6 +185,9 @@ def test_latency_is_split_into_network_and_plan(toyflow_server, remote, monkeypa
         assert each.network is not None and 0 < each.network.p50 < each.plan.p50
         assert each.one_step is not None and each.as_dict()["network"]["p50"] == each.network.p50
     assert there.decoding == Decoding() and not there.stage_seconds
+    assert one.condition == ten.condition and one.step == ten.step
+    [alone] = remote(f"10=ws://127.0.0.1:{openpi()}").latencies([Decoding(10)])
+    assert alone.one_step is None and alone.step == Times(0.0, 0.0) and alone.network is not None
 
 
 def test_a_key_is_sent(toyflow_server, remote, tmp_path, monkeypatch):

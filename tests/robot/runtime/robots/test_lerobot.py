@@ -1,19 +1,25 @@
 """Through LeRobot's own registry, with a robot that has no hardware."""
 
+import sys
+
 import numpy as np
 import pytest
 
 pytest.importorskip("lerobot")
 
 from dataclasses import dataclass, replace
+from importlib.metadata import metadata
+from types import SimpleNamespace
 
+import lerobot.robots
 from lerobot.robots import Robot as Device
 from lerobot.robots import RobotConfig
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface
 from toyflow.robot.runtime.robots import RobotSettings, open_robot
-from toyflow.robot.runtime.robots.lerobot import LeRobotRobot, torque_options
+from toyflow.robot.runtime.robots.lerobot import LeRobotRobot, _is_velocity, torque_options
+from toyflow.robot.runtime.robots.motor_packages import EXTRAS, check_motor_packages, missing_package
 
 POLICY = Interface(("image",), state_dim=3, action_dim=3, fps=30)
 
@@ -87,8 +93,6 @@ class Fake(Device):
 @pytest.fixture(autouse=True)
 def known_to_lerobot(monkeypatch):
     """Found by its configuration's class and module, as a plug-in's robot is; this one is here."""
-    import lerobot.robots
-
     monkeypatch.setattr(lerobot.robots, "make_robot_from_config", Fake)
 
 
@@ -109,7 +113,6 @@ def test_its_features_become_an_interface(tmp_path):
     robot = opened(tmp_path)
     assert robot.interface == Interface(("image",), 3, 3, fps=0)
     assert robot.action_names == ("shoulder.pos", "elbow.pos", "gripper.pos")
-    assert robot.limits.as_dict()["lower"] == [-100, -100, 0]
     assert robot.name == "lerobot:toyflow_fake" and not robot.stepped
     assert robot.device.config.port == "nowhere"
     assert opened(tmp_path, port="/dev/arm").device.config.port == "/dev/arm"
@@ -136,7 +139,7 @@ def test_what_moves_by_velocity_is_told_to_stand_still(tmp_path):
     robot.connect()
     np.testing.assert_array_equal(robot.hold(), [1, 0, 3])
     assert robot.device.sent == [{"shoulder.pos": 1.0, "wheel.vel": 0.0, "gripper.pos": 3.0}]
-    assert robot.limits.lower is None
+    assert robot.units == dict.fromkeys(robot.action_names)
 
 
 def test_holding_keeps_what_was_sent_last_and_not_what_was_seen(tmp_path):
@@ -194,3 +197,51 @@ def test_what_goes_wrong_is_said(tmp_path):
 def test_names_that_are_none_are_said():
     with pytest.raises(UsageError, match=r"unknown robot 'nothing'.*points"):
         open_robot("nothing", RobotSettings(POLICY))
+
+
+def test_names_of_velocities():
+    velocities = ("x.vel", "linear.vel", "mobile_base.vx", "mobile_base.vtheta", "base_vy", "wheel_velocity")
+    assert all(map(_is_velocity, velocities))
+    assert not any(map(_is_velocity, ("elbow.pos", "vx_joint.pos", "wrist.q", "level", "gripper.travel")))
+
+
+def test_a_mobile_base_stands_still_while_its_arm_stays():
+    class Base(Fake):
+        motors = ("r_elbow.pos", "mobile_base.vx")
+
+        def __init__(self) -> None:
+            self.config, self.is_on, self.sent, self.looks = FakeConfig(), True, [], 0
+
+    robot = LeRobotRobot(Base(), RobotSettings(POLICY))
+    robot.observe()
+    robot.send(np.array([4.0, 0.3]))
+    np.testing.assert_array_equal(robot.hold(), [4, 0])
+    assert robot.device.sent[-1] == {"r_elbow.pos": 4.0, "mobile_base.vx": 0.0}
+
+
+@pytest.mark.parametrize(("kind", "extra"), [("so101_follower", "feetech"), ("koch_follower", "dynamixel")])
+def test_a_motor_sdk_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch, kind, extra):
+    from lerobot.robots.utils import make_robot_from_config
+
+    monkeypatch.setattr(lerobot.robots, "make_robot_from_config", make_robot_from_config)
+    for module in ("scservo_sdk", "dynamixel_sdk"):
+        monkeypatch.setitem(sys.modules, module, None)
+    options = {"port": "x", "calibration_dir": str(tmp_path)}
+    with pytest.raises(UsageError, match=rf"^[^\n]*pip install 'lerobot\[{extra}\]'\.$"):
+        open_lerobot(kind, RobotSettings(POLICY, options=options))
+
+
+def test_a_bus_that_fails_only_when_it_connects_is_named_before(monkeypatch):
+    class DamiaoMotorsBus: ...
+
+    arm = SimpleNamespace(bus=DamiaoMotorsBus(), action_features={}, get_observation=lambda: {})
+    monkeypatch.setitem(sys.modules, "can", None)
+    for device in (arm, SimpleNamespace(left_arm=arm)):
+        with pytest.raises(ModuleNotFoundError) as caught:
+            check_motor_packages(device)
+        assert "lerobot[damiao]" in missing_package(caught.value)
+
+
+def test_the_extras_are_lerobot_s():
+    extras = {name.replace("_", "-") for name in metadata("lerobot").get_all("Provides-Extra") or ()}
+    assert {extra.replace("_", "-") for extra in EXTRAS.values()} <= extras

@@ -24,11 +24,12 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.runtime import serving as serving_package
 from toyflow.robot.runtime.serving import check_packages
 from toyflow.robot.runtime.serving.batching import Batcher
+from toyflow.robot.runtime.serving.description import serving_warnings
 from toyflow.robot.runtime.serving.event_loop import run
 from toyflow.robot.runtime.serving.faults import Fault, LateFault
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.protocol import pack, unpack
-from toyflow.robot.runtime.serving.server import PolicyServer, ServerOptions, serving_warnings
+from toyflow.robot.runtime.serving.server import PolicyServer, ServerOptions
 
 
 def test_a_request_gets_its_chunk(serving):

@@ -13,6 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from toyflow.pace import Pace
 from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
 from toyflow.robot.simulation.simulators import JobLost
 

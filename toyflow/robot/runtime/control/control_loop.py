@@ -24,7 +24,8 @@ from toyflow.robot.planner import PlanLost
 from toyflow.robot.runtime.control.clock import Clock
 from toyflow.robot.runtime.control.log import Digests, RunLog
 from toyflow.robot.runtime.control.planning import Planning, PlanRequest
-from toyflow.robot.runtime.control.safety import Gate
+from toyflow.robot.runtime.control.safety import Action, Gate, Sent
+from toyflow.robot.runtime.control.sent_jerk import JerkOfSent
 from toyflow.robot.runtime.control.signals import StopSignals
 from toyflow.robot.runtime.robots.base import Robot
 
@@ -110,6 +111,7 @@ class ControlLoop:
         self.robot, self.planning, self.handover, self.gate = robot, planning, handover, gate
         self.clock, self.log, self.settings, self.on_step = clock, log, settings, on_step
         gate.on_intervention = self._intervened
+        self.jerk = JerkOfSent(clock.rate, len(gate.lower))
         self._step = 0
 
     def run(self, signals: StopSignals) -> Generator[Ending, None, None]:
@@ -149,7 +151,9 @@ class ControlLoop:
         robot.observe()  # `still` then refers to where the robot is now
         missed_before = self.clock.missed
         self.clock.start()
-        self.gate.begin(robot.still(), self.clock.now())
+        still = robot.still()
+        self.gate.begin(still, self.clock.now())
+        self.jerk.begin(still)
         step, late = self.clock.next_step(-1)
         while not signals.asked and not self._is_over(step):
             self._step = step
@@ -167,6 +171,7 @@ class ControlLoop:
         if signals.asked and not ending.solved:
             ending.why = f"stopped by {signals.name}"
         if not robot.stepped:  # time passes until the next episode
+            self._come_to_rest()
             self.gate.hold()
         ending.missed = self.clock.missed - missed_before
         self.log.write("ending", **vars(ending))
@@ -227,18 +232,33 @@ class ControlLoop:
         )  # fmt: skip
 
     def _act(self, step: int, late: float) -> None:
-        asked, sent, changes = self.handover.action(step), None, ()
+        asked = self.handover.action(step)
         if asked is None:
             self._starving |= self.planning.busy
-            self.gate.no_action(self.clock.now())
+            sent = self.gate.no_action(self.clock.now())
         else:
-            sent, changes = self.gate.send(asked, self.clock.now())
+            ahead = self.handover.action(step + 1) if self.gate.smoother else None
+            sent = self.gate.send(asked, self.clock.now(), ahead)
+        self._note(step, late, asked, sent)
+
+    def _note(self, step: int, late: float, asked: Action | None, sent: Sent) -> None:
         at = self.clock.now()
+        self.jerk.add(step, sent.action)
         self.log.write(
             "step", step=step, t=at, late=late, took=at - late - step / self.clock.rate,
-            asked=asked, sent=sent, changes=changes,
+            asked=asked, sent=sent.action, changes=sent.changes,
         )  # fmt: skip
-        self.on_step(step, sent, changes)
+        self.on_step(step, *sent)
+
+    def _come_to_rest(self) -> None:
+        """Brake a robot that moves, step by step, within the limits; for `Patience.stop_after` at most."""
+        patience = self.gate.patience.stop_after / 1000
+        if not self.gate.is_moving:
+            return
+        begun = self.clock.now()
+        while self.gate.is_moving and self.clock.now() - begun <= patience:
+            self._step, late = self.clock.next_step(self._step)
+            self._note(self._step, late, None, Sent(self.gate.brake(), ("brake",)))
 
     def _intervened(self, kind: str, detail: str) -> None:
         self.log.write("intervention", step=self._step, what=kind, detail=detail)
@@ -248,6 +268,9 @@ class ControlLoop:
         has already `failed` by another, which it must not hide."""
         stopped = "yes"
         try:
+            with suppress(Exception):
+                if not self.robot.stepped:
+                    self._come_to_rest()
             self.gate.stop()
         except Exception as error:
             stopped = named_line(error)
@@ -257,8 +280,9 @@ class ControlLoop:
             with suppress(OSError):  # also on a full disk the robot is released
                 counts = dict(self.gate.counts)
                 self.log.write(
-                    "end", why=why, stopped=stopped, checked=self.gate.checked, interventions=counts
-                )
+                    "end", why=why, stopped=stopped, checked=self.gate.checked, interventions=counts,
+                    jerk=self.jerk.most,
+                )  # fmt: skip
             self.planning.close()
 
 

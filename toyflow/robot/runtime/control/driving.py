@@ -18,10 +18,12 @@ from toyflow.robot.handover import Handover
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
 from toyflow.robot.runtime.control.control_loop import ControlLoop, Ending, LoopSettings
+from toyflow.robot.runtime.control.limits_file import file_limits
 from toyflow.robot.runtime.control.log import RunLog, read_log
 from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.smoothing import smoother_of
 from toyflow.robot.runtime.control.summary import Summary
 from toyflow.robot.runtime.robots.base import Robot, display_name
 from toyflow.version import __version__
@@ -42,6 +44,7 @@ class DriveOptions:
         limits: a limits file; None for the limits of robot and data.
         log: path of the log, which must not exist; None for a new file in `LOGS`.
         dry_run: print every action and send none.
+        limits_from: a data set whose actions give limits, in place of the policy's training data.
 
     Raises:
         UsageError: the rate or the seconds are not finite and above 0.
@@ -54,6 +57,7 @@ class DriveOptions:
     limits: Path | None = None
     log: Path | None = None
     dry_run: bool = False
+    limits_from: str | None = None
 
     def __post_init__(self) -> None:
         for option, value in (("--rate", self.rate), ("--seconds", self.seconds)):
@@ -98,9 +102,11 @@ def drive(
         log.write(
             "run", toyflow=__version__, time=time.time(), robot=robot.name, dry_run=options.dry_run,
             rate=rate, clock="stepped" if robot.stepped else "real", interface=robot.interface.as_dict(),
+            units=dict(robot.units),
             action_names=robot.dimensions, limits=complete.as_dict(), patience=patience.as_dict(), **header,
         )  # fmt: skip
-        gate = Gate(robot, complete, patience, rate, robot.dimensions, moves=not options.dry_run)
+        smoother = smoother_of(file_limits(options.limits, robot.dimensions), complete, rate)
+        gate = Gate(robot, complete, patience, rate, robot.dimensions, not options.dry_run, smoother)
         clock = SteppedClock(rate) if robot.stepped else RealClock(rate)
 
         def on_step(step: int, action: Float[np.ndarray, "action"] | None, changes: tuple[str, ...]) -> None:

@@ -19,10 +19,10 @@ from toyflow.robot.limits import Limits, Patience, Values
 def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
     """Read limits and patience from a TOML or JSON file.
 
-    `lower`, `upper`, `step`, `velocity` and `jerk` (see `Limits`) are a number for all dimensions, a list
-    with one for each, or a table by name of the dimension, in which `default` stands for all others. `inf`
-    (in JSON null) is no limit. `hold_after`, `stop_after` and `stale_after` (see `Patience`) are
-    milliseconds.
+    `lower`, `upper`, `step`, `velocity`, `acceleration` and `jerk` (see `Limits`) are a number for all
+    dimensions, a list with one for each, or a table by name of the dimension, in which `default` stands for
+    all others. `inf` (in JSON null) is no limit. `hold_after`, `stop_after` and `stale_after` (see
+    `Patience`) are milliseconds.
 
     Args:
         names: names of the action's dimensions.
@@ -55,6 +55,11 @@ def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
             f"{path}: hold_after, {patient.hold_after:g} ms, is above stop_after, {patient.stop_after:g} ms."
         )
     return Limits(**limits), patient
+
+
+def file_limits(path: Path | None, names: Sequence[str]) -> Limits:
+    """The limits of a file, see `read_limits`; all unknown where there is none."""
+    return Limits() if path is None else read_limits(path, names)[0]
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ COLUMNS = 2
 SHORTEST = 0.01
 """Milliseconds; shorter times are drawn there, as the axis is logarithmic."""
 KINDS = (
-    "bounds", "change", "not-finite", "shape", "velocity", "jerk", "stale", "hold", "stop",
+    "bounds", "change", "smooth", "brake", "not-finite", "shape", "velocity", "jerk", "stale", "hold", "stop",
 )  # fmt: skip
 """Interventions, in the order of their rows: from those that change an action to those that end a run."""
 

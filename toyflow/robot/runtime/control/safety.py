@@ -5,6 +5,7 @@ What happens to ...
 - a nan or inf in an action: the action is not sent, and the step counts as one without an action;
 - a nan or inf in a chunk, or a chunk of the wrong width: the whole chunk is refused, another plan asked for;
 - an action out of bounds, or too far from the one before: it is clipped, and sent;
+- an action that jumps, where limits of acceleration or jerk were asked for: what is sent follows within them;
 - a chunk that is too fast or jerks: the whole chunk is refused;
 - a camera (or a state, where there is no camera) that freezes: its observation is not planned from;
 - no action for a while, whatever the reason: the robot holds, then the run stops with `SafetyStop`.
@@ -25,6 +26,7 @@ from jaxtyping import Float
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.runtime.control.smoothing import Smoother
 from toyflow.robot.runtime.robots.base import Robot, display_name
 
 TOLERANCE = 1e-5
@@ -45,7 +47,8 @@ class Sent(NamedTuple):
 
     Attributes:
         action: what was sent; None where nothing was.
-        changes: reasons why it differs from what was asked: `bounds`, `change`, `not-finite` or `shape`;
+        changes: reasons why it differs from what was asked: `bounds`, `change`, `smooth`, `not-finite` or
+            `shape`; `brake` where nothing that could be sent was asked for, and the robot is coming to rest;
             empty if it does not differ.
     """
 
@@ -59,7 +62,8 @@ class Gate:
 
     - `send` refuses an action that is not finite or has the wrong length. It clips others to `lower` and
       `upper`, then to within `step` of what was sent last (by `send` or by holding), or, for the first, of
-      where the robot is.
+      where the robot is. With a `smoother` that follows the action instead, within `step`, velocity,
+      acceleration and jerk; and a robot that moves comes to rest within them before it is held or stopped.
     - `check_chunk` refuses a chunk that is not finite or has the wrong width, or in which, with actions a_i
       and dt = 1 / rate,
 
@@ -76,6 +80,7 @@ class Gate:
         rate: actions per second.
         names: names of the action's dimensions, for messages.
         moves: False in a dry run, in which everything is checked and nothing is sent.
+        smoother: keeps what is sent within limits of acceleration and jerk; None where none were asked for.
         on_intervention: called with (kind, detail) at every intervention but the clipping of actions, which
             `send` returns.
 
@@ -92,10 +97,11 @@ class Gate:
         rate: float,
         names: Sequence[str] = (),
         moves: bool = True,
+        smoother: Smoother | None = None,
         on_intervention: Callable[[str, str], None] = lambda kind, detail: None,
     ) -> None:
         self.robot, self.patience, self.rate, self.moves = robot, patience, rate, moves
-        self.on_intervention = on_intervention
+        self.on_intervention, self.smoother = on_intervention, smoother
         self.names = [display_name(name) for name in names or map(str, range(len(_known(limits.lower))))]
         self.lower, self.upper = _known(limits.lower), _known(limits.upper)
         self.step, self.velocity, self.jerk = map(_known, (limits.step, limits.velocity, limits.jerk))
@@ -116,6 +122,8 @@ class Gate:
             now: seconds on any clock, the same for all methods.
         """
         self._before = None if still is None else np.asarray(still, float)
+        if self.smoother is not None:
+            self.smoother.begin(still)
         self._fresh_at, self._holding, self._seen, self._refused = now, False, {}, None
 
     def is_fresh(self, digests: Mapping[str, str], now: float) -> bool:
@@ -142,8 +150,11 @@ class Gate:
             self._tell(*refused)
         return refused is None
 
-    def send(self, asked: Action, now: float) -> Sent:
+    def send(self, asked: Action, now: float, ahead: Action | None = None) -> Sent:
         """Send an action, made safe. One that cannot be made safe counts as none: see `no_action`.
+
+        Args:
+            ahead: the action after this one, as far as it is known, for the smoother.
 
         Raises:
             SafetyStop: as `no_action`.
@@ -152,11 +163,15 @@ class Gate:
         fault = self._fault(asked)
         if fault is not None:
             self.counts[fault] += 1
-            self.no_action(now)
-            return Sent(None, (fault,))
+            instead = self.no_action(now)
+            return Sent(instead.action, (fault, *instead.changes))
         action = np.clip(asked.astype(float), self.lower, self.upper)
         changes = ["bounds"] if differing(action, asked).any() else []
-        if self._before is not None:
+        if self.smoother is not None:
+            followed = self.smoother.follow(action, None if ahead is None or self._fault(ahead) else ahead)
+            changes += ["smooth"] if differing(followed, action).any() else []
+            action = followed
+        elif self._before is not None:
             before = np.where(np.isnan(self._before), action, self._before)
             near = np.clip(action, before - self.step, before + self.step)
             changes += ["change"] if differing(near, action).any() else []
@@ -167,8 +182,9 @@ class Gate:
         self._before, self._fresh_at, self._holding = action, now, False
         return Sent(action, tuple(changes))
 
-    def no_action(self, now: float) -> None:
-        """A step has no action: hold, if that has lasted for `hold_after`.
+    def no_action(self, now: float) -> Sent:
+        """A step has no action: brake, where there is a smoother; and hold at rest, if that has lasted for
+        `hold_after`.
 
         Raises:
             SafetyStop: it has lasted for longer than `stop_after`.
@@ -187,14 +203,43 @@ class Gate:
             if not self._holding:
                 self._tell("hold", f"no fresh action for {waited:.0f} ms")
                 self._holding = True
-            self.hold()
+            if not self.is_moving:
+                self.hold()
+                return Sent(None, ())
+        braked = self.brake()
+        return Sent(braked, () if braked is None else ("brake",))
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether there is something to `brake`; never without a smoother."""
+        return self.smoother is not None and not self.smoother.is_at_rest(self.robot.resting)
+
+    def brake(self) -> Action | None:
+        """Send an action that brings a moving robot nearer to rest within the limits; None where it rests."""
+        if self.smoother is None or not self.is_moving:
+            return None
+        action = self.smoother.brake(self.robot.resting)
+        self.counts["brake"] += 1
+        if self.moves:
+            self.robot.send(action)
+        self._before = action
+        return action
 
     def hold(self) -> None:
         """Tell the robot to stay where it is. The next action's step is measured from there."""
-        held = self.robot.hold() if self.moves else None
+        held = self._held() if self.moves else None
         if held is not None:
             before = held if self._before is None else self._before
             self._before = np.where(np.isnan(held), before, held)
+            if self.smoother is not None:
+                self.smoother.begin(self._before)
+
+    def _held(self) -> Action | None:
+        """Hold; a simulator by the last action, since its own way to hold may be a jump."""
+        if self.smoother is None or not self.robot.stepped or np.isnan(self.smoother.position).any():
+            return self.robot.hold()
+        self.robot.send(self.smoother.position.copy())
+        return None
 
     def plan_lost(self, why: str) -> None:
         """Count a plan that was asked for and will not come; a later stop says why."""
@@ -209,7 +254,8 @@ class Gate:
         """
         if self.moves:
             with suppress(Exception):
-                self.robot.hold()
+                if self.smoother is None or not self.robot.stepped:  # a simulator's time stands still
+                    self.robot.hold()
             self.robot.stop()
 
     def refusals(self) -> str:

@@ -89,12 +89,12 @@ def start_planning(robot: Robot, planner: Planner, latency_steps: int, continues
 
 
 def policy_limits(robot: Robot, details: Mapping[str, Any], trained_at: float, rate: float) -> Limits:
-    """The narrower of the robot's limits and those of the policy's training data.
+    """The narrower of the robot's limits and those of the training data.
 
     A simulator's own limits come first, since nothing in it can break.
 
     Args:
-        details: `StoredTraining.details` of the policy; see `Limits.of_data`.
+        details: what is known of the data's actions; see `Limits.of_data`.
         trained_at: actions per second of the training data; 0 if unknown, which counts as `rate`.
     """
     data = Limits.of_data(details).resampled(trained_at or rate, rate)
@@ -139,7 +139,7 @@ def policy_warnings(
     """What to know before a policy drives a robot in real time, one line each; nothing for a simulator.
 
     Args:
-        details: `StoredTraining.details` of the policy.
+        details: `StoredTraining.details` of the policy, and what else is known of its data's actions.
         prompt: what the robot's user gave; may be empty.
         limits_file: the user's limits file; without one, limits may be guessed.
     """
@@ -150,10 +150,12 @@ def policy_warnings(
         learned = ", ".join(map(repr, details.get("prompts", ())[:PROMPTS_SHOWN]))
         hint = f", such as {learned}" if learned else ""
         warnings.append(f"The policy reads a prompt; name one with --prompt{hint}.")
-    if "normalisation" in details and "motion" not in details and limits_file is None:
+    is_guess = "normalisation" in details and not {"motion", "statistics"} & details.keys()
+    if is_guess and limits_file is None:
         warnings.append(
             "The range of the policy's training actions is not known: limits are the robot's own, "
-            "and a guess from the actions' mean and standard deviation. Set others by --limits FILE."
+            "and a guess from the actions' mean and standard deviation. Set others by --limits FILE, or "
+            "take them from demonstrations by --limits-from DATASET."
         )
     return warnings
 

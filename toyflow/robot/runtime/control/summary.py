@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 
 from toyflow.robot.runtime.control.log import Recording
 from toyflow.robot.runtime.control.safety import differing
+from toyflow.robot.runtime.control.sent_jerk import JerkOfSent
 from toyflow.robot.runtime.robots.base import display_name
 
 CHUNK_FAULTS = ("velocity", "jerk", "not-finite", "shape")
@@ -54,6 +56,7 @@ class Summary:
         dropped: actions of admitted plans whose step had passed.
         interventions: number of the gate's interventions, by kind.
         changed: steps at which the gate changed a dimension of the action, by its name.
+        jerk: the largest jerk of what was sent, and its limit (inf for none), by dimension; see `JerkOfSent`.
         refusal: what was wrong with the last plan that was refused.
         end: why the run ended; None if the log was cut off, as after kill -9.
         stopped: `yes`, or why the robot could not be brought to rest; None if the log was cut off.
@@ -74,6 +77,7 @@ class Summary:
     dropped: int
     interventions: Counter[str]
     changed: Counter[str]
+    jerk: dict[str, tuple[float, float]]
     refusal: str | None
     end: str | None
     stopped: str | None
@@ -101,6 +105,7 @@ class Summary:
             dropped=sum(plan["dropped"] for plan in plans if plan["admitted"]),
             interventions=kinds,
             changed=_changed(recording),
+            jerk=_jerk(recording),
             refusal=next(
                 (line["detail"] for line in reversed(interventions) if line["what"] in CHUNK_FAULTS),
                 None,
@@ -137,6 +142,10 @@ class Summary:
             lines.append(
                 "changed: " + ", ".join(f"{name} {count}" for name, count in self.changed.most_common())
             )
+        if self.jerk:
+            name, (most, limit) = max(self.jerk.items(), key=_share_of_limit)
+            limited = f", limit {limit:.4g}" if math.isfinite(limit) else ""
+            lines.append(f"jerk of what was sent: at most {most:.4g} ({name}{limited})")
         if self.refusal:
             lines.append(f"the last chunk that was refused: {self.refusal}")
         if self.is_idle:
@@ -147,7 +156,7 @@ class Summary:
 
 
 def _changed(recording: Recording) -> Counter[str]:
-    steps = [step for step in recording.of("step") if step["changes"] and step["sent"]]
+    steps = [step for step in recording.of("step") if step["changes"] and step["sent"] and step["asked"]]
     if not steps:
         return Counter()
     asked, sent = (np.array([step[key] for step in steps], float) for key in ("asked", "sent"))
@@ -156,6 +165,30 @@ def _changed(recording: Recording) -> Counter[str]:
         Counter(dict(zip(map(display_name, recording.header["action_names"]), counts, strict=True)))
         - Counter()
     )
+
+
+def _share_of_limit(item: tuple[str, tuple[float, float]]) -> tuple[float, float]:
+    _, (most, limit) = item
+    return most / limit if limit else math.inf, most
+
+
+def _jerk(recording: Recording) -> dict[str, tuple[float, float]]:
+    """As the log's last line says, or, where it is cut off, as its steps do."""
+    header, ends = recording.header, recording.of("end")
+    names = [display_name(name) for name in header["action_names"]]
+    most = ends[-1].get("jerk") if ends else None
+    if most is None:
+        jerk = JerkOfSent(header["rate"], len(names))
+        for line in recording.lines:
+            if line["kind"] == "episode":
+                jerk.begin(None)
+            elif line["kind"] == "step":
+                jerk.add(line["step"], None if line["sent"] is None else np.array(line["sent"], float))
+        most = jerk.most.tolist()
+    limits = [
+        math.inf if limit is None else limit for limit in header["limits"].get("jerk") or [None] * len(names)
+    ]
+    return dict(zip(names, zip(most, limits, strict=True), strict=True))
 
 
 def _gaps(recording: Recording) -> list[int]:

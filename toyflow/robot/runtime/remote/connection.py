@@ -31,6 +31,8 @@ CONNECTIONS = 8
 """Most connections to a server. Each has one request at a time."""
 OPENING_SECONDS = 10.0
 """Longest wait for the opening handshake."""
+CLOSING_SECONDS = 1.0
+"""Longest wait for a server to answer the closing handshake."""
 RECONNECT_SECONDS = 120.0
 """How long a server that is lost may take to come back."""
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -86,7 +88,7 @@ class Connections:
                     for connection, _ in zip(self._open, part, strict=False)
                 ]
         except BaseException as error:
-            self.close()
+            self.drop()
             if isinstance(error, (ConnectionClosed, OSError)):
                 raise PlanLost(self._why(error)) from error
             raise
@@ -94,7 +96,14 @@ class Connections:
         return answers
 
     def close(self) -> None:
-        """Close all connections at once, without waiting for the server."""
+        """Close all connections, as the protocol wants it; a server may take `CLOSING_SECONDS` over it."""
+        for connection in self._open:
+            with suppress(OSError, ConnectionClosed):
+                connection.close()
+        self._open = []
+
+    def drop(self) -> None:
+        """End all connections at once, without a word to the server."""
         for connection in self._open:
             _drop(connection)
         self._open = []
@@ -150,7 +159,7 @@ class Connections:
 
     def _check_same(self, metadata: bytes) -> None:
         if metadata != self.metadata:
-            self.close()
+            self.drop()
             raise ToyflowError(
                 f"another policy answers at {self.url} now: what the server says of it has changed. Start "
                 "the command again to use that one."
@@ -164,7 +173,8 @@ class Connections:
             # connect() wants to be, but ended by `_drop`: leaving it would wait for the server.
             connection = connect(
                 self.url, additional_headers=headers, compression=None, max_size=MOST_BYTES,
-                max_queue=FRAMES_AHEAD, ping_interval=None, open_timeout=OPENING_SECONDS, close_timeout=1,
+                max_queue=FRAMES_AHEAD, ping_interval=None, open_timeout=OPENING_SECONDS,
+                close_timeout=CLOSING_SECONDS,
             ).__enter__()  # fmt: skip
         except InvalidStatus as error:
             raise Refused(_status(self.url, error)) from error

@@ -75,11 +75,6 @@ def open_server(training: StoredTraining) -> RemotePlanner:
     return RemotePlanner(parse_addresses(said["addresses"]), options, interface)
 
 
-def is_server(training: StoredTraining) -> bool:
-    """Whether a cell is that of a policy behind servers."""
-    return training.details.get("imported", {}).get("type") == BEHIND_SERVER
-
-
 def steps_of(training: StoredTraining) -> frozenset[int]:
     """The numbers of steps that the servers of a cell decode in, as they said when they were last asked."""
     return frozenset(_said(training)["steps"])

@@ -6,24 +6,22 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import UsageError
 from toyflow.flow import Decoding, euler
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import MOST_SECONDS, REPEATS, WARM_UP, Latency, Times
 from toyflow.robot.planner import Commitment, PlanLost, Planner
 from toyflow.robot.runtime.remote.addresses import Address, RemoteOptions
-from toyflow.robot.runtime.remote.connection import Connections, said
+from toyflow.robot.runtime.remote.connection import Connections
 from toyflow.robot.runtime.remote.messages import MessageWriter
-from toyflow.robot.runtime.remote.server_facts import MOST_NUMBERS, ServerFacts
+from toyflow.robot.runtime.remote.servers import Answer, Server, servers_by_steps
 from toyflow.robot.runtime.serving.access import KEY_VARIABLE, read_key
-from toyflow.robot.runtime.serving.faults import NOT_FINITE
 from toyflow.robot.runtime.serving.observations import SEEDS, parse_keys
-from toyflow.robot.runtime.serving.protocol import pack, unpack
+from toyflow.robot.runtime.serving.protocol import pack
 
 
 class RemotePlanner(Planner):
@@ -53,9 +51,7 @@ class RemotePlanner(Planner):
         self, addresses: Sequence[Address], options: RemoteOptions, otherwise: Interface | None = None
     ) -> None:
         key = read_key(options.key_file, KEY_VARIABLE)
-        servers = [
-            _Server(each, Connections(each.url, key, options.timeout), otherwise) for each in addresses
-        ]
+        servers = [Server(each, Connections(each.url, key, options.timeout), otherwise) for each in addresses]
         self.facts = facts = servers[0].facts
         for other in servers[1:]:
             if other.facts.is_toyflow and (other.facts.policy, other.facts.name) != (
@@ -63,7 +59,7 @@ class RemotePlanner(Planner):
                 facts.name,
             ):
                 raise UsageError(f"{facts.url} and {other.facts.url} serve different policies.")
-        self._by_steps = _by_steps(servers)
+        self._by_steps = servers_by_steps(servers)
         self.interface, self.replan = facts.interface, facts.replan
         self.history, self.image_size = facts.history, facts.image_size
         if self.history > 1 and not facts.takes_before:
@@ -163,10 +159,10 @@ class RemotePlanner(Planner):
         return self.plan(observations, seeds)[None]
 
     def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:
-        """See `Planner`. The plan is what the servers say that their policy took, and `Latency.network` all
-        else. They do not say what of it the condition took: where one decodes in 1 and in 3 steps T_step is
-        half the difference, else all counts as the condition."""
-        beside = [1, 3] if {1, 3} <= {*self.steps} else []
+        """See `Planner`. `Latency.network` is what a plan took outside the policy. Servers do not say what
+        the condition took: T_step is the slope between plans of two numbers of steps, 1 and 3 where they
+        decode in these; where they decode in one number only, all counts as the condition."""
+        beside = [1, 3] if {1, 3} <= {*self.steps} else [self.steps[0], self.steps[-1]]
         asked = [each.steps for each in decodings]
         counts = list(dict.fromkeys([*asked, *beside, *({1} & {*self.steps})]))
         inside: dict[int, list[float]] = {each: [] for each in counts}
@@ -189,16 +185,15 @@ class RemotePlanner(Planner):
             return Times.of(found[count][WARM_UP:])
 
         outside = {k: [a - b for a, b in zip(whole[k], inside[k], strict=True)] for k in counts}
-        step = Times(0.0, 0.0)
-        if beside:
-            step = _half(times(inside, 3), times(inside, 1))
+        few, many = (times(inside, count) for count in beside)
+        step = Times(*(_slope(a, b, *beside) for a, b in ((few.p50, many.p50), (few.p95, many.p95))))
+        condition = Times(
+            *(round(a - beside[0] * b, 4) for a, b in ((few.p50, step.p50), (few.p95, step.p95)))
+        )
+        one_step = times(whole, 1) if 1 in whole else None
         return [
-            Latency(
-                times(inside, 1) if beside else times(inside, count), step, times(whole, count),
-                times(whole, 1) if 1 in whole else None, times(outside, count),
-            )
-            for count in asked
-        ]  # fmt: skip
+            Latency(condition, step, times(whole, count), one_step, times(outside, count)) for count in asked
+        ]
 
     def close(self) -> None:
         """Close all connections."""
@@ -224,7 +219,7 @@ class RemotePlanner(Planner):
         observations: Sequence[Observation],
         seeds: Sequence[int],
         committed: Sequence[Commitment | None] | None = None,
-    ) -> list[_Answer]:
+    ) -> list[Answer]:
         server, steps = self._by_steps[self.decoding.steps]
         told = committed or [None] * len(seeds)
         frames = [
@@ -233,9 +228,9 @@ class RemotePlanner(Planner):
         ]
         began = time.perf_counter()
         try:
-            answers = [self._read(server, each) for each in server.ask(frames)]
+            answers = server.ask(frames, self.horizon, self.interface.action_dim)
         except PlanLost:
-            server.connections.close()  # where an answer was nonsense, the next may be another question's
+            server.connections.drop()  # where an answer was nonsense, the next may be another question's
             self.lives += 1
             raise
         taken = time.perf_counter() - began
@@ -261,96 +256,7 @@ class RemotePlanner(Planner):
             message["toyflow/frozen"] = int(committed.frozen)
         return pack(message)
 
-    def _read(self, server: _Server, frame: bytes | None) -> _Answer:
-        """The chunk in an answer; None is one whose numbers are not finite."""
-        dim = self.interface.action_dim
-        if frame is None:
-            return _Answer(np.full((self.horizon, dim), np.nan, np.float32), 0.0)
-        url = server.facts.url
-        try:
-            message = unpack(frame)
-        except ToyflowError as error:
-            raise PlanLost(f"{url} answered with no map of actions: {error}") from error
-        actions = message.get("actions")
-        if not isinstance(actions, np.ndarray) or actions.dtype.kind not in "fiu":
-            has = said(", ".join(map(str, message)), 100) or "nothing"
-            raise PlanLost(f"{url} answered without an array `actions`; it has {has}.")
-        if self.horizon:
-            fits = actions.shape == (self.horizon, dim)
-        else:
-            fits = actions.ndim == 2 and 0 < actions.size <= MOST_NUMBERS
-        if not fits:
-            shape = "x".join(map(str, actions.shape)) or "none"
-            due = f"{self.horizon}x{dim}" if self.horizon else "horizon x action"
-            raise PlanLost(f"{url} answered with actions of shape {shape}, not {due}.")
-        with np.errstate(over="ignore"):
-            return _Answer(actions.astype(np.float32), _inside(message))
 
-
-class _Answer(NamedTuple):
-    """A chunk, and the seconds that it took within the server."""
-
-    actions: Float32[np.ndarray, "horizon action"]
-    inside: float
-
-
-class _Server:
-    def __init__(self, address: Address, connections: Connections, otherwise: Interface | None) -> None:
-        self.connections, self.asked = connections, address.steps
-        self.facts = ServerFacts.read(address.url, connections.metadata, otherwise)
-
-    def ask(self, frames: Sequence[bytes]) -> list[bytes | None]:
-        """The answers; None where the policy's actions were not finite."""
-        try:
-            return list(self.connections.ask(frames))
-        except PlanLost as error:
-            if self.facts.is_toyflow and NOT_FINITE in str(error):
-                return self._one_by_one(frames)
-            raise
-
-    def _one_by_one(self, frames: Sequence[bytes]) -> list[bytes | None]:
-        """As `ask`, after a server of toyflow has refused to send a plan that is not finite."""
-        answers: list[bytes | None] = []
-        for frame in frames:
-            try:
-                answers += self.connections.ask([frame])
-            except PlanLost as error:
-                if NOT_FINITE not in str(error):
-                    raise
-                answers.append(None)
-        return answers
-
-
-def _by_steps(servers: Sequence[_Server]) -> dict[int, tuple[_Server, int | None]]:
-    """{steps: (the server for it, the steps that it is asked for or None)}."""
-    found: dict[int, tuple[_Server, int | None]] = {}
-    for server in servers:
-        facts = server.facts
-        own = facts.decoding.steps if facts.decoding else None
-        if server.asked is None and len(servers) == 1 and facts.steps_accepted:
-            return {steps: (server, steps) for steps in facts.steps_accepted}
-        steps = server.asked or own
-        if steps is None:
-            raise UsageError(
-                f"{facts.url} does not say in how many steps it decodes: write it before the address, such "
-                f"as 10={facts.url} (openpi's pi0 and pi05 take 10 unless they are told otherwise)."
-            )
-        if steps != own and own is not None and steps not in facts.steps_accepted:
-            raise UsageError(f"{facts.url} decodes in {own} steps, not in {steps}.")
-        if steps in found:
-            raise UsageError(f"{found[steps][0].facts.url} and {facts.url} both decode in {steps} steps.")
-        found[steps] = (server, steps if steps in facts.steps_accepted else None)
-    return found
-
-
-def _inside(message: Mapping[str, Any]) -> float:
-    """Seconds within the server: its policy's and those in its queue; 0 if it does not say."""
-    timing = message.get("server_timing")
-    timing = timing if isinstance(timing, dict) else {}
-    told = [timing.get(name, 0.0) for name in ("infer_ms", "queue_ms")]
-    numbers = [float(each) for each in told if isinstance(each, (int, float))]
-    return sum(each for each in numbers if 0 <= each < 1e9) / 1e3
-
-
-def _half(more: Times, fewer: Times) -> Times:
-    return Times(round((more.p50 - fewer.p50) / 2, 4), round((more.p95 - fewer.p95) / 2, 4))
+def _slope(low: float, high: float, fewer: int, more: int) -> float:
+    """Milliseconds of a step; 0 where there is one number of steps only, or noise is larger."""
+    return round(max(0.0, high - low) / (more - fewer), 4) if more > fewer else 0.0

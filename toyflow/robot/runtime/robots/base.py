@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -85,6 +86,8 @@ class Robot(ABC):
         interface: cameras, state, action, and actions per second; a rate of 0 takes the policy's.
         limits: limits of its actions, as far as they are known.
         action_names: names of the action's dimensions, such as motors; empty where they have none.
+        units: unit of each dimension by its name, None where it is unknown; empty for a robot whose actions
+            have no units to mistake, as a simulator's.
         stepped: whether its time stands still between actions, as a simulator's. Then the loop waits for
             nothing, and is deterministic.
         longest: control steps after which an episode ends; None for no end.
@@ -119,6 +122,7 @@ class Robot(ABC):
     interface: Interface
     limits: Limits = Limits()
     action_names: tuple[str, ...] = ()
+    units: Mapping[str, str | None] = MappingProxyType({})
     stepped: bool = False
     longest: int | None = None
 
@@ -175,6 +179,12 @@ class Robot(ABC):
     def still(self) -> Float[np.ndarray, "action"] | None:
         """The action that would leave the robot where it was last observed, from which the first action's
         step is measured. nan in dimensions where that is not known; None if actions are relative."""
+        return None
+
+    @property
+    def resting(self) -> Float[np.ndarray, "action"] | None:
+        """The values that mean rest in dimensions of the action that are velocities or changes, such as 0;
+        nan in positions, which rest anywhere. None where all are positions."""
         return None
 
     @property

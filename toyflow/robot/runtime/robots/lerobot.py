@@ -6,8 +6,9 @@ import importlib
 import io
 import math
 import pkgutil
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr
 from dataclasses import is_dataclass
 from typing import Any, get_type_hints
 
@@ -18,10 +19,12 @@ from toyflow.errors import ToyflowError, UsageError, first_line, unknown
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.limits import Limits
 from toyflow.robot.runtime.robots.base import Robot, RobotSettings
+from toyflow.robot.runtime.robots.motor_packages import check_motor_packages, missing_package
+from toyflow.robot.runtime.robots.motor_units import motor_ranges
 
-NORMALISED = (-100.0, 100.0)
-"""Range of the positions of LeRobot's motors without `use_degrees`; a gripper's begins at 0."""
-DEGREES = (-180.0, 180.0)
+VELOCITY = re.compile(r"(^|[._])(vel|velocity|v[xyz]|vtheta|vyaw|w[xyz]|omega)$")
+"""How the name of a velocity ends: `x.vel`, `mobile_base.vx`."""
+ENDS = ("lower", "upper")
 
 
 class LeRobotRobot(Robot):
@@ -30,8 +33,9 @@ class LeRobotRobot(Robot):
 
     Features with a shape are cameras. All others are numbers: those of `observation_features`, in their
     order, are the state, and those of `action_features` the action, as in the data sets of lerobot-record. A
-    number whose name ends in `.vel` is a velocity, which holding sets to 0. Others are positions, which
-    holding leaves as they are.
+    number whose name says so (`x.vel`, `mobile_base.vx`) is a velocity, which holding sets to 0. Others are
+    positions, which holding leaves as they are. Its units and bounds are those of its motors, where LeRobot
+    knows them; see `motor_ranges`.
 
     LeRobot's drivers wait for a camera's next frame, so the rate should not exceed the cameras'.
     """
@@ -45,7 +49,9 @@ class LeRobotRobot(Robot):
         self._state_names = [name for name, kind in seen.items() if not isinstance(kind, tuple)]
         self.action_names = tuple(does)
         self.interface = Interface(tuple(self._cameras.values()), len(self._state_names), len(does), fps=0)
-        self.limits = _limits(self.action_names, getattr(device.config, "use_degrees", False))
+        ranges = motor_ranges(device, self.action_names)
+        self.units = {name: each.unit for name, each in ranges.items()}
+        self.limits = Limits(*(np.array([getattr(each, end) for each in ranges.values()]) for end in ENDS))
         self._seen: Mapping[str, Any] = {}
         self._sent: Mapping[str, float] = {}
 
@@ -60,14 +66,22 @@ class LeRobotRobot(Robot):
             ) from error
         config = _config(settings, RobotConfig)
         try:
-            return cls(make_robot_from_config(config), settings)
-        except (ImportError, ValueError) as error:
+            device = make_robot_from_config(config)
+            check_motor_packages(device)
+            return cls(device, settings)
+        except ImportError as error:
+            raise UsageError(
+                f"lerobot:{settings.argument} cannot be made: {missing_package(error)}"
+            ) from error
+        except ValueError as error:
             raise UsageError(f"lerobot:{settings.argument} cannot be made: {first_line(error)}") from error
 
     def connect(self) -> None:
         """See `Robot`. An arm that is not calibrated is refused, as calibrating asks questions and moves."""
         try:
             self.device.connect(calibrate=False)
+        except ImportError as error:
+            raise ToyflowError(f"{self.name} cannot be connected: {missing_package(error)}") from error
         except Exception as error:
             raise ToyflowError(f"{self.name} does not answer: {first_line(error)}") from error
         if not self.device.is_calibrated:
@@ -105,6 +119,11 @@ class LeRobotRobot(Robot):
         """See `Robot`."""
         return self._at_rest(self._seen)
 
+    @property
+    def resting(self) -> Float[np.ndarray, "action"]:
+        """See `Robot`."""
+        return self._at_rest({})
+
     def _send(self, action: Mapping[str, float]) -> None:
         self._sent = {**self._sent, **(self.device.send_action(dict(action)) or action)}
 
@@ -117,26 +136,19 @@ class LeRobotRobot(Robot):
 
 
 def _is_velocity(name: str) -> bool:
-    return name.endswith(".vel")
-
-
-def _limits(names: tuple[str, ...], degrees: bool) -> Limits:
-    """Limits of a robot whose action is positions of motors (NAME.pos); unknown for any other."""
-    if not all(name.endswith(".pos") for name in names):
-        return Limits()
-    low, high = DEGREES if degrees else NORMALISED
-    lower = [0.0 if "gripper" in name else low for name in names]
-    upper = [100.0 if "gripper" in name else high for name in names]
-    return Limits(np.array(lower), np.array(upper))
+    return VELOCITY.search(name) is not None
 
 
 def _config(settings: RobotSettings, base: Any) -> Any:
     """The configuration of a type by its options, parsed as LeRobot's commands parse it."""
     import draccus  # comes with LeRobot
 
-    _register_types(base, settings.argument)
+    absent = _register_types(base, settings.argument)
     choices = base.get_known_choices()
     if settings.argument not in choices:
+        for module, error in absent.items():
+            if module in settings.argument or settings.argument in module:
+                raise UsageError(f"lerobot:{settings.argument} cannot be made: {missing_package(error)}")
         raise unknown("robot of LeRobot", settings.argument, choices)
     kind = choices[settings.argument]
     options = {**dict.fromkeys(torque_options(kind, settings.options), "false"), **settings.options}
@@ -170,14 +182,22 @@ def torque_options(config: Any, given: Iterable[str], within: str = "") -> Itera
             yield from torque_options(kind, given, f"{option}.")
 
 
-def _register_types(base: Any, wanted: str) -> None:
-    """Import the modules that register types with LeRobot: plug-ins first, then LeRobot's own robots."""
+def _register_types(base: Any, wanted: str) -> dict[str, ImportError]:
+    """Import the modules that register types with LeRobot: plug-ins first, then LeRobot's own robots.
+
+    Returns:
+        {module: error} of LeRobot's own robots whose packages are not installed.
+    """
     from lerobot import robots  # optional and heavy
     from lerobot.utils.import_utils import register_third_party_plugins
 
     register_third_party_plugins()
     importlib.import_module("lerobot.cameras.opencv")
+    absent: dict[str, ImportError] = {}
     if wanted not in base.get_known_choices():
         for module in pkgutil.iter_modules(robots.__path__):
-            with suppress(ImportError):  # a robot whose own packages are not installed
+            try:
                 importlib.import_module(f"lerobot.robots.{module.name}")
+            except ImportError as error:
+                absent[module.name] = error
+    return absent

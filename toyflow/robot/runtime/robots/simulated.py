@@ -109,6 +109,11 @@ class SimulatedRobot(Robot):
         return self.environment.still() if self.environment.absolute else None
 
     @property
+    def resting(self) -> Float[np.ndarray, "action"] | None:
+        """See `Robot`."""
+        return None if self.environment.absolute else self.environment.still()
+
+    @property
     def solved(self) -> bool:
         """See `Robot`."""
         return self._solved

@@ -18,8 +18,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -35,16 +34,10 @@ from toyflow.robot.runtime.serving.batching import Batcher
 from toyflow.robot.runtime.serving.faults import Fault, FrameFault
 from toyflow.robot.runtime.serving.metrics import CONTENT_TYPE, Metrics
 from toyflow.robot.runtime.serving.observations import (
-    MOST_STEPS,
-    REQUEST_OPTIONS,
-    Keys,
     ObservationReader,
 )
 from toyflow.robot.runtime.serving.protocol import pack, unpack
 from toyflow.robot.runtime.serving.session import Session
-from toyflow.sweep.methods import VELOCITY
-from toyflow.sweep.stored import StoredTraining
-from toyflow.version import __version__
 
 log = logging.getLogger(__name__)
 _quiet = logging.getLogger(f"{__name__}.websockets")  # else a traceback for every client that breaks off
@@ -81,63 +74,6 @@ class ServerOptions:
     message_bytes: int = 16 << 20
     connections: int = 16
     batch: int = 8
-
-
-def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> dict[str, Any]:
-    """The first frame of a connection: what the policy is, sees and answers."""
-    interface = planner.interface
-    return {
-        "server": f"toyflow {__version__}",
-        "policy": training.record.key,
-        "law": training.record.label,
-        "prediction": training.record.prediction or VELOCITY,
-        "steps": planner.decoding.steps,
-        "sampler": planner.decoding.sampler,
-        "grid": planner.decoding.grid,
-        "draws": planner.decoding.draws,
-        "action_horizon": planner.horizon,
-        "action_dim": interface.action_dim,
-        "state_dim": interface.state_dim,
-        "fps": interface.fps,
-        "image_size": planner.image_size,
-        "history": planner.history,
-        "replan": planner.replan,
-        "keys": keys.as_dict(),
-        "accepts": list(REQUEST_OPTIONS),
-        "steps_accepted": _steps_of(planner),
-        "continues": _continues(planner),
-        "motion": training.details.get("motion", {}),
-    }
-
-
-def _continues(planner: Planner) -> bool:
-    """Whether clients may say what is committed."""
-    try:
-        planner.check_continues()
-    except UsageError:
-        return False
-    return True
-
-
-def _steps_of(planner: Planner) -> list[int]:
-    """The numbers of steps that clients may ask for."""
-    now, found = planner.decoding, []
-    for steps in range(1, MOST_STEPS + 1):
-        with suppress(UsageError):
-            planner.set_decoding(replace(now, steps=steps))
-            found.append(steps)
-    planner.set_decoding(now)
-    return found
-
-
-def serving_warnings(planner: Planner) -> list[str]:
-    """What a client should know about this policy, one line each."""
-    if planner.history == 1:
-        return []
-    return [
-        f"This policy reads {planner.history} observations: the earlier ones are those of the previous "
-        "requests of the same connection, so a client should ask at every control step."
-    ]
 
 
 class PolicyServer:

@@ -1,0 +1,109 @@
+"""Where a robot's limits come from: checks that its units are those of the data, and what a user is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toyflow.errors import UsageError
+from toyflow.robot.limits import Limits, Values, data_range, data_rule
+from toyflow.robot.runtime.robots.base import Robot
+
+UNNAMED = re.compile(r"(action_)?\d+")
+"""A dimension that a data set does not name."""
+SHARED = 0.5
+"""Least share of the data's range that must lie within the robot's own bounds; with less, they count in other
+units."""
+
+
+def check_same_names(robot: Robot, names: Sequence[str], where: str) -> list[str]:
+    """Check that the actions of a data set are the robot's.
+
+    Args:
+        names: names of the data set's dimensions; `0` or `action_0` is none.
+        where: the data set.
+
+    Returns:
+        A warning, where only the names differ.
+
+    Raises:
+        UsageError: they have another number of dimensions, or the same in another order.
+    """
+    own = robot.dimensions
+    if len(own) != len(names):
+        raise UsageError(
+            f"data set {where} has actions of {len(names)} numbers ({', '.join(names)}), {robot.name} takes "
+            f"{len(own)} ({', '.join(own)})."
+        )
+    if tuple(names) == own or not robot.action_names or all(UNNAMED.fullmatch(name) for name in names):
+        return []
+    if set(names) == set(own):
+        raise UsageError(
+            f"data set {where} has the numbers of an action in the order {', '.join(names)}, {robot.name} in "
+            f"the order {', '.join(own)}."
+        )
+    pairs = ", ".join(f"{own} = {name}" for own, name in zip(own, names, strict=True) if own != name)
+    return [f"Names of the robot and of data set {where} differ; they are taken in their order: {pairs}."]
+
+
+def check_same_units(robot: Robot, details: Mapping[str, Any], file: Limits, whose: str) -> None:
+    """Check that actions of training data lie where the robot's own bounds are, as far as both are known.
+
+    Args:
+        details: see `Limits.of_data`; a guess is not checked.
+        file: limits of the user's file. What they bound is not checked.
+        whose: the data, for the message.
+
+    Raises:
+        UsageError: less than `SHARED` of a dimension's range lies within the robot's bounds.
+    """
+    data = data_range(details)
+    if robot.stepped or data is None:
+        return
+    known = zip(
+        robot.dimensions, _or_nan(robot, robot.limits.lower), _or_nan(robot, robot.limits.upper),
+        *data, _or_nan(robot, file.lower),
+        _or_nan(robot, file.upper), strict=True,
+    )  # fmt: skip
+    for name, low, high, least, most, *given in known:
+        if np.isnan((low, high, least, most)).any() or not np.isnan(given).any():
+            continue
+        shared = min(high, most) - max(low, least)
+        if shared < SHARED * (most - least) or shared < 0:
+            unit = robot.units.get(name)
+            raise UsageError(
+                f"{name} goes from {least:.3g} to {most:.3g} in {whose}, and from {low:g} to {high:g} on "
+                f"{robot.name}{f' ({unit})' if unit else ''}: they count in different units, or the robot's "
+                "bounds are wrong; if they are, give its lower and upper by --limits FILE."
+            )
+
+
+def limits_lines(robot: Robot, details: Mapping[str, Any], whose: str, file: Path | None) -> list[str]:
+    """Units and limits of a robot in real time and where they come from, a line each.
+
+    Args:
+        details: of the training data; see `Limits.of_data`.
+        whose: the training data, in words.
+        file: the user's limits file.
+    """
+    if robot.stepped:
+        return []
+    by_unit: dict[str, list[str]] = {}
+    for name, unit in robot.units.items():
+        by_unit.setdefault(unit or "unknown", []).append(name)
+    units = "; ".join(f"{unit} ({', '.join(names)})" for unit, names in by_unit.items())
+    rule = data_rule(details)
+    data = f"{whose} ({rule})" if rule else None
+    bounded = any(part is not None and not np.isnan(part).all() for part in (robot.limits.lower,))
+    own = f"{robot.name}'s own" if bounded else None
+    others = f"the narrower of {own} and those of {data}" if own and data else own or (data and f"of {data}")
+    sources = ", else ".join(filter(None, (file and f"of {file}", others)))
+    return [*([f"units: {units}"] if units else []), f"limits: {sources or 'unknown'}"]
+
+
+def _or_nan(robot: Robot, values: Values | None) -> Values:
+    return np.full(len(robot.dimensions), np.nan) if values is None else np.asarray(values, float)
