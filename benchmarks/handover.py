@@ -116,6 +116,8 @@ def ran(
         )
         with StopSignals() as signals:
             [ending] = loop.run(signals)
+            if signals.asked:  # an episode that was cut off is no episode
+                raise KeyboardInterrupt
         recording = read_log(log.path)
     steps = [line for line in recording.of("step") if line["sent"] is not None]
     scale = np.array(planner.policy.normalisation.action.scale)
