@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
+from toyflow.robot.handover import Blend
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import Planner
-from toyflow.robot.runtime.control.chunks import Blend
 from toyflow.robot.runtime.control.clock import RealClock
 from toyflow.robot.runtime.control.control_loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.log import RunLog, read_log

@@ -16,6 +16,7 @@ from toyflow import plugins
 from toyflow.flow import Decoding
 from toyflow.machine import cores
 from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.handover import parse_handover
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import Planner
@@ -26,7 +27,6 @@ from toyflow.robot.policy_opening import (
     ready_planner,
     warnings_about,
 )
-from toyflow.robot.runtime.control.chunks import parse_handover
 from toyflow.robot.runtime.control.control_loop import LoopSettings
 from toyflow.robot.runtime.control.driving import DriveOptions, drive
 from toyflow.robot.runtime.control.limit_sources import check_same_names, check_same_units, limits_lines
@@ -104,9 +104,11 @@ class PolicyDrive:
             "noise_seed": noise_seed, "horizon": planner.horizon, "limits_from": self.limits_from,
         }  # fmt: skip
         loop = LoopSettings(self.replan, episodes, self.options.seconds, planner.history, noise_seed)
+        way = parse_handover(self.handover)
+        planning = start_planning(robot, planner, self.latency_steps, way.continues)
         return drive(
-            robot, start_planning(robot, planner, self.latency_steps), parse_handover(self.handover),
-            replace(self.options, log=log), self.rate, loop, self.limits, header, print_line,
+            robot, planning, way, replace(self.options, log=log), self.rate, loop, self.limits, header,
+            print_line,
         )  # fmt: skip
 
 
@@ -137,7 +139,7 @@ def prepare_policy(
     Raises:
         UsageError: policy, robot and options do not fit each other.
     """
-    parse_handover(handover)
+    way = parse_handover(handover)
     seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
     with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
         training, cameras = find_policy_for_robot(checkpoint, rename, out, remote, seen)
@@ -147,6 +149,8 @@ def prepare_policy(
         if decoding is not None:
             planner.set_decoding(decoding)
         _warn(console, warnings_about(training, planner))
+    if way.continues:
+        planner.check_continues()
     # A simulator renders images of the policy's size.
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
@@ -199,7 +203,7 @@ def run_policy(
         console: prints warnings, how episodes ended and the summary.
         decoding: steps, sampler, grid and draws; None for one step or, of a server, for its own number.
         replan: control steps between two plans; None for the default, see `choose_replan`.
-        handover: how one action chunk follows another: switch, blend:STEPS or ensemble:DECAY.
+        handover: how one action chunk follows another: switch, blend:STEPS, ensemble:DECAY or rtc.
         latency_steps: for simulators only: control steps that pass while a plan is computed.
         noise_seed: seed of the noise that plans start from.
         device: auto, cpu, cuda or mps.

@@ -20,6 +20,7 @@ from toyflow.machine import check_device_name, choose_device, cores, free_memory
 from toyflow.report.episode_tables import by_task, for_terminal, latency
 from toyflow.report.results import load_results
 from toyflow.robot.data.training_part import Demonstrations
+from toyflow.robot.handover import usual_replan
 from toyflow.robot.policy.checkpoint import find_checkpoint
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy_opening import find_policy
@@ -197,7 +198,8 @@ def evaluate_checkpoint(
     out = training.folder.parent.parent
     kind = PlanKind.of(training)
     if trials.replan == WHOLE_HORIZON:
-        trials = replace(trials, replan=str(kind.replan))
+        latest = kind.horizon - trials.latency_steps
+        trials = replace(trials, replan=str(usual_replan(kind.replan, trials.handover, latest)))
         if taken_over := replan_taken_over(training, kind):
             console.print(f"[yellow]{escape(taken_over)}[/]")
     asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), kind.horizon)

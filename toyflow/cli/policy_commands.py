@@ -172,6 +172,15 @@ def add_commands(app: typer.Typer) -> None:
             ),
         ] = PolicyOptions.pretrained,
         rename: RenamedFeatures = None,
+        delay_max: Annotated[
+            int,
+            flag(
+                PolicyOptions,
+                "delay-max",
+                "First actions of a chunk that the policy learns to continue from, at most, for `robot-run "
+                "--handover rtc`",
+            ),
+        ] = PolicyOptions.delay_max,
         keep_constant: Annotated[
             bool,
             typer.Option(
@@ -241,7 +250,7 @@ def add_commands(app: typer.Typer) -> None:
         policy = PolicyOptions().changed({
             "size": size, "horizon": horizon, "attention": attention, "supervision": supervision,
             "cameras": cameras, "language": language, "state": state, "pretrained": pretrained,
-            "normalisation": normalisation, "image_size": image_size, "fps": fps,
+            "normalisation": normalisation, "image_size": image_size, "fps": fps, "delay_max": delay_max,
         })  # fmt: skip
         trials = trial_options({
             "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
@@ -268,6 +277,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --states 50",
         "toyflow robot-eval results/robot/cells/KEY --steps 1,2,4,10 --replan 5 --videos 2",
         "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --draws 1,8",
+        "toyflow robot-eval results/robot/cells/KEY --latency-steps 4 --replan 10 --handover rtc",
         "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
         "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
         "toyflow robot-eval results/robot/cells/KEY --states 50 --executor ray --address auto",
@@ -285,6 +295,17 @@ def add_commands(app: typer.Typer) -> None:
         replan: Replan = None,
         environment: Environment = None,
         rendering: Rendering = None,
+        latency_steps: Annotated[
+            int,
+            typer.Option(
+                help="Control steps that pass while a plan is computed; the chunk before goes on.",
+                min=0,
+            ),
+        ] = TrialOptions.latency_steps,
+        handover: Annotated[
+            str,
+            typer.Option(help="How one action chunk follows another: switch, blend, ensemble or rtc."),
+        ] = TrialOptions.handover,
         sampler: Sampler = DEFAULTS.samplers[0],
         noise_seed: NoiseSeed = 0,
         videos: Videos = 0,
@@ -333,7 +354,7 @@ def add_commands(app: typer.Typer) -> None:
 
         trials = trial_options({
             "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
-            "rendering": rendering,
+            "rendering": rendering, "latency_steps": latency_steps, "handover": handover,
         })  # fmt: skip
         evaluate_checkpoint(
             checkpoint, console, trials=trials, steps=steps, sampler=sampler, draws=draws, grid=grid,

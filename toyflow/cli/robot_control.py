@@ -125,8 +125,9 @@ def add_commands(app: typer.Typer) -> None:
         handover: Annotated[
             str,
             typer.Option(
-                help="How one action chunk follows another: switch, blend:STEPS, or ensemble:DECAY, the "
-                "weighted mean of all chunks."
+                help="How one action chunk follows another: switch, blend:STEPS, ensemble:DECAY, the "
+                "weighted mean of all chunks, or rtc, real-time chunking: the policy goes on from the "
+                "actions that are sent while it plans."
             ),
         ] = "blend",
         suite: Suite = None,

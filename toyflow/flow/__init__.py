@@ -17,6 +17,7 @@ In a training loop of one's own, with any callable as the model:
 from toyflow.flow.anatomy import Anatomy, Moments, dissect, dissect_model
 from toyflow.flow.decoding import Decoding, draw_noise
 from toyflow.flow.grids import TimeGrid, parse_grid
+from toyflow.flow.guidance import Known, guided_velocity, soft_mask
 from toyflow.flow.objectives import (
     MIP,
     Autoregressive,
@@ -74,6 +75,7 @@ __all__ = [
     "FlowMatching",
     "GrootN1",
     "GrootN17",
+    "Known",
     "LogitNormal",
     "Loss",
     "MeanFlow",
@@ -107,6 +109,7 @@ __all__ = [
     "dissect_model",
     "draw_noise",
     "euler",
+    "guided_velocity",
     "heun",
     "interpolate",
     "make_objective",
@@ -118,6 +121,7 @@ __all__ = [
     "parse_sampler",
     "parse_schedule",
     "path_velocity",
+    "soft_mask",
     "squared_error",
     "uniform_grid",
     "weighted_mean",

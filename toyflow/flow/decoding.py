@@ -12,6 +12,7 @@ from torch import Tensor
 
 from toyflow.errors import UsageError
 from toyflow.flow.grids import parse_grid
+from toyflow.flow.guidance import Known
 from toyflow.flow.model import Model, Predictor, repeat_condition
 from toyflow.flow.objectives import Objective
 from toyflow.flow.samplers import Sampler, euler, parse_sampler
@@ -69,8 +70,14 @@ class Decoding:
         """Name for progress and messages: `K=4`, `heun K=4`, `K=1 M=8`, `K=2 grid=shift:3`."""
         return decoding_label(self.steps, self.sampler, self.grid, self.draws)
 
-    def check(self, objective: Objective) -> None:
-        """Raise UsageError where `objective` cannot be decoded in this way."""
+    def check(self, objective: Objective, known: bool = False) -> None:
+        """Raise UsageError where `objective` cannot be decoded in this way; with `known`, nor around what is
+        known of a sample."""
+        if known and not objective.takes_known:
+            raise UsageError(
+                f"objective {objective.name!r} has no velocity to guide towards what is known of a sample; "
+                "flow has."
+            )
         if not objective.can_decode(self.steps):
             raise UsageError(f"a model trained by {objective.name} cannot decode in {self.steps} steps.")
         if self.grid is not None and not objective.uses_grid:
@@ -121,24 +128,43 @@ class Decoding:
         model: Predictor,
         condition: Any,
         noise: Float[Tensor, "draws batch ..."],
+        known: Known | None = None,
     ) -> Float[Tensor, "draws batch ..."]:
         """The answer from each noise; see `sample`. All draws are one batch, unless that had more than
-        `MOST_ROWS` rows."""
+        `MOST_ROWS` rows.
+
+        Args:
+            objective, model, condition: as for `sample`.
+            noise: x0 ~ N(0, I).
+            known: what is known of the batch's samples already, the same for all draws; None for nothing.
+
+        Raises:
+            UsageError: the objective cannot use `known`.
+        """
+        self.check(objective, known is not None)
         repeat = model.repeat if isinstance(model, Model) else repeat_condition
         at_once = max(1, MOST_ROWS // max(1, noise.shape[1]))
         answers = [
-            self._decode(objective, model, repeat(condition, len(part)), part.flatten(0, 1)).unflatten(
-                0, part.shape[:2]
-            )
+            self._decode(
+                objective, model, repeat(condition, len(part)), part.flatten(0, 1),
+                repeat_condition(known, len(part)),
+            ).unflatten(0, part.shape[:2])
             for part in noise.split(at_once)
-        ]
+        ]  # fmt: skip
         return answers[0] if len(answers) == 1 else torch.cat(answers)
 
-    def _decode(self, objective: Objective, model: Predictor, condition: Any, noise: Tensor) -> Tensor:
-        if self.grid is None:
-            return objective.decode(model, condition, noise, self.steps, self._sampler)
-        grid = parse_grid(self.grid).points(self.steps, noise.device)
-        return objective.decode(model, condition, noise, self.steps, self._sampler, grid=grid)  # pyright: ignore[reportCallIssue]
+    def _decode(
+        self,
+        objective: Objective,
+        model: Predictor,
+        condition: Any,
+        noise: Tensor,
+        known: Known | None = None,
+    ) -> Tensor:
+        more: dict[str, Any] = {} if known is None else {"known": known}
+        if self.grid is not None:
+            more["grid"] = parse_grid(self.grid).points(self.steps, noise.device)
+        return objective.decode(model, condition, noise, self.steps, self._sampler, **more)
 
     @property
     def _sampler(self) -> Sampler:

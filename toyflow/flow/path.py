@@ -6,20 +6,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def broadcast_time(t: Float[Tensor, "batch"], x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-    """`t` with trailing axes of size 1, so that it broadcasts to `x`.
+def broadcast_time(
+    t: Float[Tensor, "batch *tokens"], x: Float[Tensor, "batch ..."]
+) -> Float[Tensor, "batch ..."]:
+    """`t` with trailing axes of size 1, so that it broadcasts to `x`. It has a time for each sample, or for
+    each of a sample's tokens.
 
     Example:
         >>> import torch
         >>> from toyflow.flow import broadcast_time
-        >>> broadcast_time(torch.zeros(5), torch.zeros(5, 4, 3)).shape
-        torch.Size([5, 1, 1])
+        >>> [list(broadcast_time(torch.zeros(t), torch.zeros(5, 4, 3)).shape) for t in ((5,), (5, 4))]
+        [[5, 1, 1], [5, 4, 1]]
     """
-    return t.reshape(-1, *(1,) * (x.ndim - 1))
+    return t.reshape(*(t.shape or (1,)), *(1,) * (x.ndim - max(t.ndim, 1)))
 
 
 def interpolate(
-    x0: Float[Tensor, "batch ..."], x1: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+    x0: Float[Tensor, "batch ..."], x1: Float[Tensor, "batch ..."], t: Float[Tensor, "batch *tokens"]
 ) -> Float[Tensor, "batch ..."]:
     """Point on the path, x_t = t x1 + (1 - t) x0: noise x0 at t = 0, data x1 at t = 1.
 

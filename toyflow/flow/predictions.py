@@ -100,28 +100,40 @@ class Prediction(ABC):
 
     @abstractmethod
     def velocity(
-        self, answer: Float[Tensor, "batch ..."], x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        answer: Float[Tensor, "batch ..."],
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         """dx/dt at (x, t) that the network's answer there implies. Finite at every t."""
 
     @abstractmethod
     def answer(
-        self, velocity: Float[Tensor, "batch ..."], x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        velocity: Float[Tensor, "batch ..."],
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         """The answer that implies `velocity` at (x, t): what the network should have said."""
 
     @abstractmethod
-    def scale(self, t: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    def scale(self, t: Float[Tensor, "batch *tokens"]) -> Float[Tensor, "batch *tokens"]:
         """d velocity / d answer."""
 
     def data(
-        self, answer: Float[Tensor, "batch ..."], x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        answer: Float[Tensor, "batch ..."],
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         """The data x1 that the answer implies: x + (1 - t) v."""
         return x + broadcast_time(1 - t, x) * self.velocity(answer, x, t)
 
     def error(
-        self, answer: Float[Tensor, "batch ..."], goal: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        answer: Float[Tensor, "batch ..."],
+        goal: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         """Squared error of each element under the loss.
 
@@ -154,16 +166,22 @@ class VelocityPrediction(Prediction):
     source = "flow matching, Lipman et al. 2210.02747; pi0 and the paper"
 
     def velocity(
-        self, answer: Float[Tensor, "batch ..."], x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        answer: Float[Tensor, "batch ..."],
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         return answer
 
     def answer(
-        self, velocity: Float[Tensor, "batch ..."], x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        velocity: Float[Tensor, "batch ..."],
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         return velocity
 
-    def scale(self, t: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    def scale(self, t: Float[Tensor, "batch *tokens"]) -> Float[Tensor, "batch *tokens"]:
         return torch.ones_like(t)
 
 
@@ -188,20 +206,29 @@ class DataPrediction(Prediction):
     ends = False
 
     def velocity(
-        self, answer: Float[Tensor, "batch ..."], x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        answer: Float[Tensor, "batch ..."],
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         return (answer - x) / broadcast_time((1 - t).clamp(min=NEAR_DATA), x)
 
     def answer(
-        self, velocity: Float[Tensor, "batch ..."], x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        velocity: Float[Tensor, "batch ..."],
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         return x + broadcast_time(1 - t, x) * velocity
 
-    def scale(self, t: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
+    def scale(self, t: Float[Tensor, "batch *tokens"]) -> Float[Tensor, "batch *tokens"]:
         return 1 / (1 - t).clamp(min=NEAR_DATA)
 
     def data(
-        self, answer: Float[Tensor, "batch ..."], x: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
+        self,
+        answer: Float[Tensor, "batch ..."],
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, "batch *tokens"],
     ) -> Float[Tensor, "batch ..."]:
         return answer
 

@@ -238,15 +238,15 @@ class Denoiser(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch tokens dim"],
-        t: Float[Tensor, "batch"],
+        t: Float[Tensor, "batch *tokens"],
         condition: Reading,
-        r: Float[Tensor, "batch"] | None = None,
+        r: Float[Tensor, "batch *tokens"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
         """One model call at the times `t`, or for the jumps from `t` to `r`.
 
         Args:
             x: noisy target tokens.
-            t: times in [0, 1]; 0 is noise, 1 is data.
+            t: times in [0, 1], of each sample or of each of its tokens; 0 is noise, 1 is data.
             condition: what `read` returned.
             r: second times, t <= r <= 1, for objectives that jump from t to r; None is r = t.
 
@@ -256,7 +256,8 @@ class Denoiser(nn.Module):
         if isinstance(condition, Draws):
             with many_rows(x.shape[0] * x.shape[1]):
                 return self(x, t, condition.reading, r)
-        hidden = self.embed(x) + self.position + self.time(t, t if r is None else r)[:, None]
+        time = self.time(t, t if r is None else r)
+        hidden = self.embed(x) + self.position + (time[:, None] if t.ndim == 1 else time)
         if isinstance(condition, Tensor):
             tokens = torch.cat([condition, hidden], dim=1)
             for block in self._layers():
@@ -309,9 +310,9 @@ class DenoisingModel(Model):
     def forward(
         self,
         x: Float[Tensor, "batch tokens dim"],
-        t: Float[Tensor, "batch"],
+        t: Float[Tensor, "batch *tokens"],
         condition: Reading,
-        r: Float[Tensor, "batch"] | None = None,
+        r: Float[Tensor, "batch *tokens"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
         """One model call at the times `t`, or for the jumps from `t` to `r`; see `Denoiser.forward`."""
         return self.denoiser(x, t, condition, r)
@@ -341,8 +342,10 @@ class TimeEmbedding(nn.Module):
         self.register_buffer("frequencies", scale, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(4 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
 
-    def forward(self, t: Float[Tensor, "batch"], r: Float[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
-        angle = (torch.stack([t, r - t], dim=1)[:, :, None] * self.frequencies).flatten(1)
+    def forward(
+        self, t: Float[Tensor, "*times"], r: Float[Tensor, "*times"]
+    ) -> Float[Tensor, "*times width"]:
+        angle = (torch.stack([t, r - t], dim=-1)[..., None] * self.frequencies).flatten(-2)
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1))
 
 

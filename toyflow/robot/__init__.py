@@ -8,10 +8,10 @@ Five rooms; each imports those below it in this list, and none above it:
     data         demonstrations: reading, normalising, augmenting, and making them with an expert
     simulation   simulators, scripted experts, episodes. A new simulator is one subclass of `Environment`.
 
-(`runtime` and `lerobot` do not import each other.) Below the rooms are four files that all of them use:
-`interface` (what a robot shows and takes), `planner` (observations to chunks of actions), `limits` (how far
-and how fast a robot may move) and `latency` (how long a plan takes). Above the rooms, `policy_opening` opens
-a trained policy by its path, `robot_task` and `robot_runner` make the robot a subject of `toyflow sweep`,
-`shards` spreads episodes over a cluster, `probe_moments` gives the frames on which policies are probed, and
-`train_distributed` trains in several processes.
+(`runtime` and `lerobot` do not import each other.) Below the rooms are five files that all of them use:
+`interface` (what a robot shows and takes), `planner` (observations to chunks of actions), `handover` (how
+one chunk follows another), `limits` (how far and how fast a robot may move) and `latency` (how long a plan
+takes). Above the rooms, `policy_opening` opens a trained policy by its path, `robot_task` and `robot_runner`
+make the robot a subject of `toyflow sweep`, `shards` spreads episodes over a cluster, `probe_moments` gives
+the frames on which policies are probed, and `train_distributed` trains in several processes.
 """

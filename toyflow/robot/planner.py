@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -16,6 +16,18 @@ from toyflow.robot.latency import Latency
 
 if TYPE_CHECKING:  # it loads torch, which the processes of simulators do without
     from toyflow.flow import Decoding
+
+
+class Commitment(NamedTuple):
+    """What a new chunk should agree with: the actions that are left of the present chunk.
+
+    Attributes:
+        actions: in the robot's units; the first is meant for the step of the new chunk's first action.
+        frozen: how many of them will have been carried out when the new chunk arrives, as far as is known.
+    """
+
+    actions: Float32[np.ndarray, "left action"]
+    frozen: int
 
 
 class PlanLost(ToyflowError):
@@ -126,6 +138,31 @@ class Planner(ABC):
         """
         answers = self.answers(observations, seeds, self.decoding.draws)
         return answers.mean(0, dtype=np.float64).astype(np.float32)  # exact where the answers are equal
+
+    def check_continues(self) -> None:
+        """Raise UsageError, in one line, unless the policy can `continue_plan`."""
+        raise UsageError(
+            "--handover rtc is for toyflow policies with objective flow; take switch, blend or ensemble."
+        )
+
+    def continue_plan(
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        committed: Sequence[Commitment | None],
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        """As `plan`, but each chunk goes on from what is committed: its first actions are the frozen ones,
+        and the following ones agree with what was planned, less and less.
+
+        Args:
+            observations, seeds: as for `plan`.
+            committed: one per observation; None where nothing is.
+
+        Raises:
+            UsageError: as `plan`, or the policy cannot, or a commitment does not fit its actions.
+        """
+        self.check_continues()
+        raise NotImplementedError
 
     @abstractmethod
     def answers(

@@ -26,6 +26,7 @@ from toyflow.robot.data.data_set import STATE, DataSet
 from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
+from toyflow.robot.handover import parse_handover
 from toyflow.robot.interface import Observation
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.card import write_card
@@ -186,6 +187,8 @@ class RobotRunner(Runner):
             for doubt in action_doubts(load_environment(trials.environment), trained_ranges(training)[1]):
                 LOG.warning("conventions differ? %s", doubt)
             planner.set_decoding(record.decoding)
+            if parse_handover(trials.handover).continues:
+                planner.check_continues()
             planner.stage_seconds.clear()
 
             def on_episode(

@@ -8,22 +8,27 @@ import pytest
 import torch
 
 from toyflow.errors import UsageError
-from toyflow.flow import Decoding, make_objective, parse_schedule
+from toyflow.flow import Decoding, FlowMatching, make_objective, parse_schedule
 from toyflow.networks.attention_kinds import AttentionKind
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
+from toyflow.robot.planner import Commitment
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
 
 
-def made(objective: str = "flow", attention: AttentionKind = "joint") -> FlowPlanner:
+def made(objective: str = "flow", attention: AttentionKind = "joint", delay_max: int = 0) -> FlowPlanner:
     torch.manual_seed(0)
     unit = {"mean": [0.0] * 2, "std": [1.0] * 2}
     robot = Interface(("front",), state_dim=2, action_dim=2, fps=10)
     spec = PolicySpec("nano", robot, image_size=32, attention=attention)
     policy = Policy(spec, Normalisation.from_statistics(unit, unit))
-    return FlowPlanner(policy.eval(), make_objective(objective, parse_schedule("shift:4")))
+    schedule = parse_schedule("shift:4")
+    trained = (
+        FlowMatching(schedule, delay_max=delay_max) if delay_max else make_objective(objective, schedule)
+    )
+    return FlowPlanner(policy.eval(), trained)
 
 
 def compare() -> None:
@@ -108,3 +113,51 @@ def test_a_compiled_policy_plans_the_same():
 
 if __name__ == "__main__":
     compare()
+
+
+@pytest.mark.parametrize("attention", ["cross", "joint", "full"])
+@pytest.mark.parametrize("delay_max", [0, 3])
+@pytest.mark.parametrize(("steps", "draws"), [(1, 1), (1, 2), (4, 1)])
+def test_a_plan_goes_on_from_what_is_committed(attention, delay_max, steps, draws):
+    planner = made(attention=attention, delay_max=delay_max)
+    planner.set_decoding(Decoding(steps, draws=draws))
+    seen = [planner.any_observation(), planner.any_observation()._replace(state=np.ones(2, np.float32))]
+    plain = planner.plan(seen, [3, 4])
+    left = np.linspace(0.5, 1, 6, dtype=np.float32)[:, None].repeat(2, 1)
+    got = planner.continue_plan(seen, [3, 4], [Commitment(left, 2), None])
+    assert got.shape == plain.shape and got.dtype == np.float32
+    np.testing.assert_allclose(got[0, :2], left[:2], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got[1], plain[1], rtol=0, atol=1e-5)
+    assert np.abs(got[0, 2:] - plain[0, 2:]).max() > 1e-3
+    alone = planner.continue_plan(seen[:1], [3], [Commitment(left, 2)])
+    np.testing.assert_allclose(alone[0], got[0], rtol=0, atol=1e-5)
+
+
+def test_where_nothing_is_committed_a_plan_is_the_plain_one_to_the_bit():
+    planner = made()
+    planner.set_decoding(Decoding(4))
+    seen, none = [planner.any_observation()], Commitment(np.zeros((0, 2), np.float32), 0)
+    for committed in (None, none):
+        assert np.array_equal(planner.continue_plan(seen, [3], [committed]), planner.plan(seen, [3]))
+
+
+def test_more_is_committed_than_a_chunk_has():
+    planner = made()
+    left = np.ones((planner.horizon + 5, 2), np.float32)
+    got = planner.continue_plan([planner.any_observation()], [0], [Commitment(left, planner.horizon + 5)])
+    np.testing.assert_allclose(got[0], left[: planner.horizon], rtol=0, atol=1e-6)
+
+
+def test_what_cannot_be_continued_is_refused_in_one_line():
+    seen = [made().any_observation()]
+    with pytest.raises(
+        UsageError, match=r"--handover rtc is for policies with objective flow.* has regression"
+    ):
+        made("regression").continue_plan(seen, [0], [None])
+    for actions, message in (
+        (np.zeros((3, 5), np.float32), r"have shape \[left, 2\], not \[3, 5\]"),
+        (np.zeros(2, np.float32), r"not \[2\]"),
+        (np.full((3, 2), np.nan, np.float32), "not finite"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            made().continue_plan(seen, [0], [Commitment(actions, 1)])

@@ -39,6 +39,8 @@ def test_what_a_record_leaves_out_is_at_its_default():
         ({"horizon": 101}, "from 1 to 100, got '101'"),
         ({"horizon": True}, "a whole number, not True"),
         ({"horizon": "10"}, "a whole number, not '10'"),
+        ({"delay_max": 10}, "--delay-max must be below the horizon, 10, so that something is left"),
+        ({"delay_max": -1}, "from 0 to 99, got '-1'"),
         ({"language": 1}, "language is true or false, not 1"),
         ({"image_size": 65}, "images of 32 to 512 pixels in steps of 16, not 65"),
         ({"image_size": -64}, "got '-64'"),

@@ -85,3 +85,26 @@ def test_odd_numbers_are_refused(text):
     for name in ("states", "tasks", "replan"):
         with pytest.raises(UsageError):
             checked(**{name: text})
+
+
+def test_latency_and_handover_are_left_out_of_the_name_at_their_defaults():
+    """So that the names of earlier results stay."""
+    plain, late = checked(), checked(**{"latency-steps": "4", "handover": "rtc"})
+    assert "latency" not in str(plain) and "handover" not in str(plain)
+    assert str(late) == f"{str(plain).replace('replan=10', 'replan=6')} latency_steps=4 handover=rtc"
+    assert Trials.parse(str(late)) == late
+    assert checked(handover="ensemble").replan == 1
+    assert TrialOptions().record() == {**OPTIONS, **{n: TrialOptions().record()[n] for n in OPTIONS}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"latency-steps": "10"}, "latency-steps must be below the horizon, 10, not 10"),
+        ({"handover": "blnd"}, "unknown hand-over 'blnd'. Did you mean 'blend'"),
+        ({"handover": "blend:0"}, "--handover takes switch, blend:STEPS"),
+    ],
+)
+def test_a_latency_or_handover_that_cannot_be_is_refused(change, words):
+    with pytest.raises(UsageError, match=words):
+        checked(**change)

@@ -99,6 +99,8 @@ class Objective(ABC):
     """Whether it calls the model with a second time r: model(x, t, condition, r)."""
     has_velocity: ClassVar[bool] = False
     """Whether its model implies a velocity at every (x, t): see `velocity`."""
+    takes_known: ClassVar[bool] = False
+    """Whether `decode` takes what is known of a sample as an argument `known`, see `Known`."""
     training_passes: ClassVar[Passes] = Passes(1, 1)
     prediction: Prediction = VelocityPrediction()
     """What the model says, where the objective has a velocity."""
@@ -195,7 +197,8 @@ class Objective(ABC):
             sampler: of the integration, where the objective `uses_sampler`.
 
         An objective that `uses_grid` takes a further argument: `grid`, the K + 1 times of the steps from 0 to
-        1, None for equal steps.
+        1, None for equal steps. One that `takes_known`: `known`, the tokens of the sample that are known
+        already, None for none.
         """
 
     def velocity(

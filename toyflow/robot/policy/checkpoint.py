@@ -9,7 +9,7 @@ import torch
 
 from toyflow.atomic import DamagedError, verified
 from toyflow.errors import UsageError
-from toyflow.flow import Objective
+from toyflow.flow import FlowMatching, Objective
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.features import ACTION, STATE, camera_name
 from toyflow.robot.data.normalisation import Normalisation
@@ -44,6 +44,7 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
         image_size=options.image_size,
         tokeniser="paligemma" if options.pretrained else "hashed",
         pretrained=options.pretrained,
+        delay_max=options.delay_max,
     )
     held_out = Demonstrations.parse(record.data).hold_out
     return _built(record, spec, normalisation_of(data, options, held_out))
@@ -124,11 +125,20 @@ def find_checkpoint(path: Path) -> StoredTraining:
 def _built(
     record: TrainingRecord, spec: PolicySpec, normalisation: Normalisation
 ) -> tuple[Policy, Objective]:
-    objective = objective_of(record)
+    objective = _delayed(objective_of(record), spec.delay_max)
     with global_state(record.seed, "weights", torch.device("cpu")):
         policy = Policy(spec, normalisation)
         objective.attach(policy, (spec.horizon, ACTION_WIDTH))
     return policy, objective
+
+
+def _delayed(objective: Objective, delay_max: int) -> Objective:
+    """`objective`, trained to continue from up to `delay_max` first actions."""
+    if not delay_max:
+        return objective
+    if not isinstance(objective, FlowMatching):
+        raise UsageError(f"--delay-max is for objective flow; {objective.name} has no time for each action.")
+    return FlowMatching(objective.schedule, objective.time_sampling, objective.prediction, delay_max)
 
 
 def policy_interface(data: DataSet, options: PolicyOptions) -> Interface:

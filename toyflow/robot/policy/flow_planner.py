@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from toyflow.flow import Decoding, Objective, draw_noise
+from toyflow.errors import UsageError
+from toyflow.flow import Decoding, Known, Objective, draw_noise, soft_mask
 from toyflow.machine import synchronise
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import MOST_SECONDS, Latency, timed
-from toyflow.robot.planner import Planner
+from toyflow.robot.planner import Commitment, Planner
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
 
@@ -60,17 +61,68 @@ class FlowPlanner(Planner):
         self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
     ) -> Float32[np.ndarray, "draws batch horizon action"]:
         """See `Planner`. All draws are decoded in one batch; each observation is encoded once."""
+        return self._answers(observations, seeds, draws)
+
+    def check_continues(self) -> None:
+        """See `Planner`; any decoding of objective `flow` will do."""
+        if not self.objective.takes_known:
+            raise UsageError(
+                f"--handover rtc is for policies with objective flow, whose velocity it guides; this one has "
+                f"{self.objective.name}. Take switch, blend or ensemble."
+            )
+
+    @torch.no_grad()  # not inference_mode, in whose tensors guidance could take no gradient
+    def continue_plan(
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        committed: Sequence[Commitment | None],
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        """See `Planner`. A policy that was trained with `delay_max` is conditioned on the frozen actions, any
+        other guided; see `toyflow.flow.guidance`."""
+        self.check_continues()
+        known = self._known(committed)
+        answers = self._answers(observations, seeds, self.decoding.draws, known)
+        return answers.mean(0, dtype=np.float64).astype(np.float32)
+
+    def _answers(
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        draws: int,
+        known: Known | None = None,
+    ) -> Float32[np.ndarray, "draws batch horizon action"]:
         decoding = replace(self.decoding, draws=draws)
         decoding.check(self.objective)
         began = time.perf_counter()
         condition = self.policy.encode(self.policy.prepare(observations))
         synchronise(str(self._device))
         encoded = time.perf_counter()
-        sample = decoding.answers(self.objective, self.policy, condition, self._noise(seeds, draws))
+        noise = self._noise(seeds, draws)
+        sample = decoding.answers(self.objective, self.policy, condition, noise, known)
         actions = self.policy.actions(sample).float().cpu().numpy()
         self.stage_seconds["condition"] += encoded - began
         self.stage_seconds["decoding"] += time.perf_counter() - encoded
         return actions
+
+    def _known(self, committed: Sequence[Commitment | None]) -> Known:
+        """What is committed as tokens of the network, with the weights of `soft_mask`."""
+        values = torch.zeros(len(committed), self.horizon, ACTION_WIDTH, device=self._device)
+        weight = torch.zeros(len(committed), self.horizon, device=self._device)
+        for row, each in enumerate(committed):
+            if each is None:
+                continue
+            dims = self.interface.action_dim
+            if each.actions.ndim != 2 or each.actions.shape[1] != dims:
+                raise UsageError(
+                    f"committed actions have shape [left, {dims}], not {list(each.actions.shape)}."
+                )
+            if not np.isfinite(each.actions).all():
+                raise UsageError("some committed actions are not finite.")
+            left = torch.from_numpy(each.actions[: self.horizon]).to(self._device)
+            values[row, : len(left)] = self.policy.target(left[None])[0]
+            weight[row] = soft_mask(each.frozen, len(left), self.horizon)
+        return Known(values, weight)
 
     @torch.inference_mode()
     def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:

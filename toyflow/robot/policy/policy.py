@@ -105,11 +105,12 @@ class Policy(DenoisingModel):
     def forward(
         self,
         x: Float[Tensor, "batch horizon 32"],
-        t: Float[Tensor, "batch"],
+        t: Float[Tensor, "batch *horizon"],
         condition: Reading,
-        r: Float[Tensor, "batch"] | None = None,
+        r: Float[Tensor, "batch *horizon"] | None = None,
     ) -> Float[Tensor, "batch horizon 32"]:
-        """One model call: the prediction at time `t` (1 is data), or for the jump from `t` to `r`."""
+        """One model call: the prediction at time `t` (1 is data), or for the jump from `t` to `r`. Times are
+        those of the whole chunk, or of each of its actions."""
         answer = self.denoiser(x * self.supervised, t, condition, r)
         return answer.to(x.dtype) * self.supervised
 

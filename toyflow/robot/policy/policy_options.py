@@ -30,6 +30,8 @@ class PolicyOptions(OptionSet):
         image_size: side in pixels; 0 is the size's own.
         pretrained: whether the backbone starts from published weights.
         fps: actions per second at which the data were really recorded; 0 is what the data set says.
+        delay_max: most first actions of a chunk that the policy learns to continue from, for real-time
+            chunking; see `FlowMatching`. 0 is plain training.
 
     Raises:
         UsageError: a value outside of its range.
@@ -54,3 +56,4 @@ class PolicyOptions(OptionSet):
     image_size: int = number(0, low=0, high=1024)
     pretrained: bool = switch(False)
     fps: float = number(0.0, low=0, high=1000)
+    delay_max: int = number(0, low=0, high=99, added=True)

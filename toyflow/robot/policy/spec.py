@@ -32,6 +32,7 @@ class PolicySpec:
         image_size: side in pixels of what the vision network sees; 0 is the size's own.
         tokeniser: how the prompt becomes numbers; a trained policy keeps the one it was trained with.
         pretrained: whether the backbone starts from published weights.
+        delay_max: most first actions of a chunk that training gave it, see `FlowMatching`; 0 is none.
 
     Raises:
         UsageError: a value outside of its range, or one that does not fit the others.
@@ -54,12 +55,18 @@ class PolicySpec:
     image_size: int = _DEFAULTS.image_size
     tokeniser: TokeniserName = "hashed"
     pretrained: bool = _DEFAULTS.pretrained
+    delay_max: int = _DEFAULTS.delay_max
 
     def __post_init__(self) -> None:
         _check_values(vars(self))
         if self.image_size == 0:
             object.__setattr__(self, "image_size", self.parts.image_size)
         self._check_inputs_and_action()
+        if self.delay_max >= self.horizon:
+            raise UsageError(
+                f"--delay-max must be below the horizon, {self.horizon}, so that something is left to learn; "
+                f"it is {self.delay_max}."
+            )
         self._check_image_size()
         self._check_pretrained()
 

@@ -5,5 +5,6 @@ is a folder in `environments` (for a plug-in: any module) with a subclass of `En
 entry point group `toyflow.environments`. `Trials` names what is evaluated, `evaluate_policy` runs
 it and keeps every finished episode, `run_episodes` plays episodes with one policy for all simulators, and
 `run_jobs` (`simulators.py`) keeps the worker processes. The room may import `robot.interface`,
-`robot.planner` and `robot.latency`, and nothing of the rooms data, policy, runtime and lerobot.
+`robot.planner`, `robot.handover` and `robot.latency`, and nothing of the rooms data, policy, runtime and
+lerobot.
 """

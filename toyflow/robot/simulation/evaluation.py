@@ -77,8 +77,9 @@ def evaluate_policy(
         if (task, state) not in known
     ]
     setup = RolloutSetup(
-        trials.environment, trials.suite, planner.image_size, trials.replan, trials.rendering, planner.history
-    )
+        trials.environment, trials.suite, planner.image_size, trials.replan, trials.rendering,
+        planner.history, trials.latency_steps, trials.handover,
+    )  # fmt: skip
     total = len(done) + len(todo)
     on_episode(len(done), total, done)
     for outcome in run(setup, todo):

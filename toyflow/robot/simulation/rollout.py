@@ -2,13 +2,14 @@
 batches.
 
 A worker carries out a chunk of actions, observes, and waits for the next chunk; the policy plans for all
-waiting workers in one call. A worker that crashes or hangs is replaced and its episode is tried once more,
+waiting workers in one call. With a latency the worker has the chunk at once, too, but takes it up so many
+steps later. A worker that crashes or hangs is replaced and its episode is tried once more,
 then recorded as an error; the others go on.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from toyflow.atomic import atomic_file
+from toyflow.robot.handover import parse_handover
 from toyflow.robot.interface import Observation
-from toyflow.robot.planner import PlanLost, Planner
+from toyflow.robot.planner import Commitment, PlanLost, Planner
 from toyflow.robot.simulation.environment import Environment, load_environment
 from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobQuestion, Work, WorkerChannel, run_jobs
+from toyflow.robot.simulation.trial_options import TrialOptions
 
 ATTEMPTS = 2
 """Times that an episode is tried before it is recorded as an error."""
@@ -38,6 +41,7 @@ class RolloutSetup:
         environment, suite, image_size, rendering: see `Environment`.
         replan: actions of a chunk that are executed before the next plan.
         history: number of observations that the policy reads, the present one included.
+        latency_steps, handover: see `TrialOptions`.
     """
 
     environment: str
@@ -46,6 +50,8 @@ class RolloutSetup:
     replan: int
     rendering: str = "fast"
     history: int = 1
+    latency_steps: int = TrialOptions.latency_steps
+    handover: str = TrialOptions.handover
 
 
 @dataclass(frozen=True)
@@ -87,10 +93,12 @@ class EpisodeOutcome:
 
 
 class Look(NamedTuple):
-    """What an episode asks the policy; `plan` counts its plans from 0."""
+    """What an episode asks the policy; `plan` counts its plans from 0, `committed` is what the chunk has to
+    agree with."""
 
     observation: Observation
     plan: int
+    committed: Commitment | None
 
 
 def run_episodes(
@@ -176,7 +184,11 @@ class _Plans:
         looks = [asked.question for asked in current]
         seeds = [asked.job.seed + look.plan for asked, look in zip(current, looks, strict=True)]
         try:
-            chunks = planner.plan([look.observation for look in looks], seeds)
+            seen, committed = [look.observation for look in looks], [look.committed for look in looks]
+            if any(each is not None for each in committed):
+                chunks = planner.continue_plan(seen, seeds, committed)
+            else:
+                chunks = planner.plan(seen, seeds)
         except PlanLost:
             self._lost.update(asked.job for asked in current)
             if max(self._lost.values()) > MOST_LOST:
@@ -212,28 +224,34 @@ class _Rollout(Work[Episode, _End]):
 
     def _attempt(self, environment: Environment, job: Episode, channel: WorkerChannel) -> _End | None:
         """The episode from its start; None where it has to begin again."""
+        setup, handover = self.setup, parse_handover(self.setup.handover)
         environment.reset(job.seed, job.state)
         film = _Film(environment, job.video)
-        success, steps, plans, finite = False, 0, 0, True
-        recent = [environment.observe()] * self.setup.history
-        while finite and not success and steps < job.max_steps:
-            look = Look(recent[-1]._replace(before=tuple(recent[:-1])), plans)
-            if (chunk := channel.ask(look)) is None:
-                return None
-            chunk = chunk[: self.setup.replan]
-            plans += 1
-            for place, action in enumerate(chunk, 1):
-                if not (finite := bool(np.isfinite(action).all())):
-                    break
-                success = environment.step(action)
-                steps += 1
-                film.shoot(steps)
-                if success or steps == job.max_steps:
-                    break
-                if place > len(chunk) - self.setup.history:  # render only what the next plan sees
-                    recent = [*recent[1:], environment.observe()]
+        recent: deque[Observation] = deque(maxlen=setup.history)
+        success, finite, plans, due, chunk = False, True, 0, 0, np.zeros((0, 0), np.float32)
+        step = asked = 0
+        while not success and step < job.max_steps:
+            if step > due - setup.history:  # render only what a plan sees
+                recent.append(environment.observe())
+            if step == due:
+                before = [recent[0]] * (setup.history - len(recent)) + list(recent)[:-1]
+                look = Look(recent[-1]._replace(before=tuple(before)), plans, handover.committed(step))
+                if (chunk := channel.ask(look)) is None:
+                    return None
+                plans, asked = plans + 1, step
+                due += max(min(setup.replan, len(chunk)), setup.latency_steps + 1)
+            if step == asked + setup.latency_steps:
+                handover.add(chunk, asked, step)
+            action = handover.action(step)
+            if action is None:  # before the first plan has come, or beyond the end of a chunk
+                action = environment.still()
+            if not (finite := bool(np.isfinite(action).all())):
+                break
+            success = environment.step(action)
+            step += 1
+            film.shoot(step)
         film.save(success)
-        return _End(success, steps, not finite)
+        return _End(success, step, not finite)
 
 
 class _Film:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toyflow.optionset import OptionSet, choice, text
+from toyflow.optionset import OptionSet, choice, number, text
 
 ENVIRONMENT = "libero"
 """The simulator where neither the user nor the demonstrations name one."""
 AUTO, NO_TRIALS = "auto", "none"
 WHOLE_HORIZON = "horizon"
+SWITCH = "switch"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class TrialOptions(OptionSet):
         states: how many of each task's official initial states, or which: 10 or 0-4+7.
         replan: actions of a chunk that are executed before the next plan; `horizon` is all of them.
         rendering: see `Environment`.
+        latency_steps: control steps that pass while a plan is computed, during which the robot goes on with
+            the chunk before.
+        handover: how one chunk follows another; see `toyflow.robot.handover.parse_handover`.
 
     >>> TrialOptions.parse({"suite": "libero_goal", "tasks": "0-2"}).tasks
     '0-2'
@@ -35,3 +39,5 @@ class TrialOptions(OptionSet):
     states: str = text("10", "how many official initial states of each task, or which")
     replan: str = text(WHOLE_HORIZON, "actions executed before the next plan")
     rendering: str = choice("fast", "libero")
+    latency_steps: int = number(0, low=0, high=99, added=True)
+    handover: str = text(SWITCH, "blend:STEPS, ensemble:DECAY or rtc", added=True)

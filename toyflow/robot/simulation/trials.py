@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from toyflow.errors import UsageError
 from toyflow.parsing import listed_ranges, parse_numbers
+from toyflow.robot.handover import parse_handover, usual_replan
 from toyflow.robot.simulation.environment import SuiteTask, check_suite, find_tasks, load_environment
 from toyflow.robot.simulation.trial_options import (
     AUTO,
@@ -16,6 +17,9 @@ from toyflow.robot.simulation.trial_options import (
     WHOLE_HORIZON,
     TrialOptions,
 )
+
+_ADDED = ("latency_steps", "handover")
+"""Fields that the trials of earlier results do not have."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Trials:
         states: indices of official initial states.
         replan: actions of a chunk that are executed before the next plan.
         assets: what the scenes are made of, as `Environment.assets` gives it.
+        latency_steps, handover: see `TrialOptions`; names leave them out at their defaults.
 
     >>> trials = Trials("libero", "libero_goal", (0, 1, 2), (0, 1), 10, "fast", "own")
     >>> str(trials)
@@ -65,11 +70,14 @@ class Trials:
     replan: int
     rendering: str
     assets: str
+    latency_steps: int = TrialOptions.latency_steps
+    handover: str = TrialOptions.handover
 
     def __str__(self) -> str:
         tasks, states = (listed_ranges(sorted(numbers), "+") for numbers in (self.tasks, self.states))
         values = {**vars(self), "tasks": tasks, "states": states}
-        return " ".join(f"{name}={value}" for name, value in values.items())
+        left_out = {name: getattr(TrialOptions, name) for name in _ADDED}
+        return " ".join(f"{name}={value}" for name, value in values.items() if left_out.get(name) != value)
 
     @classmethod
     def parse(cls, name: str) -> Trials:
@@ -83,6 +91,8 @@ class Trials:
             replan=int(values["replan"]),
             rendering=values["rendering"],
             assets=values["assets"],
+            latency_steps=int(values.get("latency_steps", TrialOptions.latency_steps)),
+            handover=values.get("handover", TrialOptions.handover),
         )
 
 
@@ -119,7 +129,15 @@ def _checked(options: TrialOptions, horizon: int) -> Trials:
     asked = None if options.tasks == "all" else _numbers(options.tasks, "tasks")
     tasks = find_tasks(environment, options.suite, asked)
     states = _states(options.states, tasks)
-    replan = horizon if options.replan == WHOLE_HORIZON else _whole(options.replan, "replan")
+    latency = options.latency_steps
+    if latency >= horizon:
+        raise UsageError(f"latency-steps must be below the horizon, {horizon}, not {latency}.")
+    parse_handover(options.handover)
+    replan = (
+        usual_replan(horizon, options.handover, horizon - latency)
+        if options.replan == WHOLE_HORIZON
+        else _whole(options.replan, "replan")
+    )
     if not 1 <= replan <= horizon:
         raise UsageError(f"replan must be 1 to the horizon, {horizon}, not {replan}.")
     return Trials(
@@ -130,6 +148,8 @@ def _checked(options: TrialOptions, horizon: int) -> Trials:
         replan,
         options.rendering,
         environment.assets(),
+        latency,
+        options.handover,
     )
 
 

@@ -31,14 +31,15 @@ from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Trained
 
 
-def untrained(folder, interface: Interface) -> str:
+def untrained(folder, interface: Interface, objective: str = "flow") -> str:
     """The checkpoint of a policy with random weights."""
     torch.manual_seed(0)
     statistics = {"mean": [0.0] * 4, "std": [0.1] * 4}
     action = {name: numbers[: interface.action_dim] for name, numbers in statistics.items()}
     spec = PolicySpec("nano", interface, image_size=32)
     policy = Policy(spec, Normalisation.from_statistics(statistics, action))
-    record = TrainingRecord("robot", {"interface": str(interface)}, "flow", "shift:4", "stratified", 0, {})
+    times = ("shift:4", "stratified") if objective == "flow" else (None, None)
+    record = TrainingRecord("robot", {"interface": str(interface)}, objective, *times, 0, {})
     details = {"policy": spec.as_dict(), "normalisation": policy.normalisation.as_dict(), "made_of": {}}
     store = Store(folder / "out")
     store.prepare()
@@ -355,3 +356,33 @@ def test_a_second_signal_ends_the_command_with_its_number(toyflow, fast, monkeyp
     done = toyflow("robot-run", fast, "--robot", "fake", "--set", "trace=did", "--log", "a.jsonl")
     assert done.returncode == 128 + signal.SIGINT and "Traceback" not in done.stderr
     assert (toyflow.folder / "did").read_text().split() == ["disconnect"]
+
+
+@pytest.mark.parametrize("steps", ["1", "3"])
+def test_real_time_chunking_on_a_simulator(toyflow, checkpoint, steps):
+    late = (
+        "--suite",
+        "points",
+        "--steps",
+        steps,
+        "--latency-steps",
+        "2",
+        "--replan",
+        "5",
+        "--handover",
+        "rtc",
+    )
+    done = toyflow("robot-run", checkpoint, "--robot", "points", "--states", "0", "--log", "a.jsonl", *late)
+    assert done.returncode == 0, done.stderr
+    recording = read_log(toyflow.folder / "a.jsonl")
+    assert recording.header["handover"] == "rtc" and len(recording.of("plan")) == 12
+    assert all(plan["dropped"] == 2 and plan["admitted"] for plan in recording.of("plan"))
+
+
+def test_a_policy_without_a_velocity_is_not_driven_by_rtc(toyflow, tmp_path):
+    done = toyflow(
+        "robot-run", untrained(tmp_path, Points.interface, "regression"), "--robot", "points", "--suite",
+        "points", "--handover", "rtc", "--log", "a.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 2 and not (toyflow.folder / "a.jsonl").exists()
+    assert "--handover rtc is for policies with objective flow" in " ".join(done.stderr.split())

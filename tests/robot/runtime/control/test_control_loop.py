@@ -12,9 +12,9 @@ from robot.points import StraightPlanner
 from robot.runtime.robots.fakes import FakeRobot
 
 from toyflow.errors import UsageError
+from toyflow.robot.handover import Blend, Ensemble, parse_handover
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import PlanLost
-from toyflow.robot.runtime.control.chunks import Blend, Ensemble, parse_handover
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
 from toyflow.robot.runtime.control.control_loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.log import RunLog, read_log
@@ -152,15 +152,36 @@ def test_it_runs_and_comes_to_rest(tmp_path, stepped):
     assert rig.summary.end == "done" and rig.summary.damage is None
 
 
-def test_on_a_stepped_clock_it_does_what_evaluation_does(tmp_path):
-    evaluated = StraightPlanner()
+class Halfway(StraightPlanner):
+    """Goes on from what is committed by the mean of that and its own way, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = []
+
+    def continue_plan(self, observations, seeds, committed):
+        chunks = self.plan(observations, seeds)
+        for chunk, each in zip(chunks, committed, strict=True):
+            assert each is not None
+            self.told.append((each.actions.tolist(), each.frozen))
+            chunk[: len(each.actions)] = (chunk[: len(each.actions)] + each.actions) / 2
+        return chunks
+
+
+@pytest.mark.parametrize("handover", ["switch", "blend", "ensemble", "rtc"])
+@pytest.mark.parametrize(("latency", "replan"), [(0, 3), (0, 5), (1, 3), (3, 2), (4, 5)])
+def test_on_a_stepped_clock_it_does_what_evaluation_does(tmp_path, handover, latency, replan):
+    evaluated, planner = Halfway(), Halfway()
+    setup = RolloutSetup("points", "points", 16, replan, latency_steps=latency, handover=handover)
     seed = episode_seed(0, "points", 1, 2)
-    [outcome] = run_episodes(RolloutSetup("points", "points", 16, 3), [Episode(1, 2, seed, 60)], evaluated, 1)
-    planner = StraightPlanner()
+    [outcome] = run_episodes(setup, [Episode(1, 2, seed, 60)], evaluated, 1)
     robot = open_robot("points", RobotSettings(planner.interface, suite="points", task=1, states=(2,)))
-    [ending] = Rig(tmp_path, robot, planner, replan=3).run()
+    patience = replace(STEPPED, stop_after=5000, stale_after=np.inf)
+    rig = Rig(tmp_path, robot, planner, parse_handover(handover), latency, patience, replan=replan)
+    [ending] = rig.run()
     assert (ending.solved, ending.steps) == (outcome.success, outcome.steps)
-    assert planner.seeds == evaluated.seeds
+    assert planner.seeds == evaluated.seeds and planner.told == evaluated.told
+    assert bool(planner.told) == (handover == "rtc" and (latency, replan) not in {(0, 5), (4, 5)})
 
 
 @pytest.mark.parametrize("handover", ["switch", "blend", "ensemble"])
@@ -422,3 +443,40 @@ def test_a_run_that_sent_nothing_cannot_be_replayed(tmp_path):
     rig.run()
     with pytest.raises(UsageError, match="holds no actions that were sent"):
         RecordedActions(read_log(rig.path))
+
+
+class ContinuingPlanner(Planner):
+    """Keeps what it was told is committed, and goes on from there at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = []
+
+    def continue_plan(self, observations, seeds, committed):
+        [told] = committed
+        assert told is not None
+        self.told.append(told)
+        chunk = self.plan(observations, seeds)
+        chunk[0, : told.frozen] = told.actions[: told.frozen]
+        return chunk
+
+
+@pytest.mark.parametrize("latency", [0, 2])
+def test_with_rtc_the_policy_is_told_what_is_sent_while_it_plans(tmp_path, latency):
+    planner = ContinuingPlanner()
+    rig = Rig(
+        tmp_path,
+        FakeRobot(),
+        planner,
+        parse_handover("rtc"),
+        latency,
+        patience=STEPPED,
+        replan=2,
+        seconds=0.13,
+    )
+    rig.run()
+    assert planner.plans == 1 + len(planner.told) and {told.frozen for told in planner.told} == {latency}
+    asked = [line["asked"] for line in read_log(rig.path).of("step")]
+    for told, look in zip(planner.told, read_log(rig.path).of("look")[1:], strict=False):
+        sent = np.array(asked[look["step"] :][:latency]).reshape(-1, 2)
+        np.testing.assert_allclose(told.actions[:latency][: len(sent)], sent, atol=1e-6)

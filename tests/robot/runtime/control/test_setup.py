@@ -164,3 +164,16 @@ def test_dimensions_without_names_have_their_indices():
     robot = FakeRobot()
     robot.action_names = ()
     assert robot.dimensions == ("0", "1")
+
+
+def test_a_policy_that_cannot_go_on_from_what_is_committed_is_refused_before_anything_moves():
+    with pytest.raises(UsageError, match="--handover rtc is for toyflow policies with objective flow"):
+        start_planning(FakeRobot(), StraightPlanner(), 1, continues=True)
+
+
+def test_a_policy_for_rtc_is_warmed_by_plans_of_that_kind(monkeypatch):
+    planner, told = StraightPlanner(), []
+    monkeypatch.setattr(planner, "check_continues", lambda: None)
+    monkeypatch.setattr(planner, "continue_plan", lambda seen, seeds, committed: told.append(committed[0]))
+    start_planning(real(), planner, 0, continues=True).close()
+    assert [(each.actions.shape, each.frozen) for each in told] == [((1, 2), 1)] * 3

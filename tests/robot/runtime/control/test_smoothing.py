@@ -14,8 +14,8 @@ from robot.points import StraightPlanner
 from robot.runtime.robots.fakes import FakeRobot
 
 from toyflow.errors import UsageError
+from toyflow.robot.handover import parse_handover
 from toyflow.robot.limits import Limits, Patience
-from toyflow.robot.runtime.control.chunks import parse_handover
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
 from toyflow.robot.runtime.control.control_loop import ControlLoop, LoopSettings
 from toyflow.robot.runtime.control.log import RunLog, read_log

@@ -13,7 +13,7 @@ from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import Decoding
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Times
-from toyflow.robot.planner import PlanLost
+from toyflow.robot.planner import Commitment, PlanLost
 from toyflow.robot.runtime.remote import connection
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
@@ -290,3 +290,32 @@ def test_nobody_listens(remote):
 def test_points_is_as_the_server_says():
     assert openpi_server.REACH == 0.05
     assert Keys.of(Points.interface).as_dict()["cameras"] == {"front": "observation/front"}
+
+
+class Continuing(Noisy):
+    """Goes on from what is committed at once."""
+
+    def check_continues(self):
+        pass
+
+    def continue_plan(self, observations, seeds, committed):
+        chunks = self.plan(observations, seeds)
+        for chunk, each in zip(chunks, committed, strict=True):
+            if each is not None:
+                chunk[: each.frozen] = each.actions[: each.frozen]
+        return chunks
+
+
+def test_what_is_committed_goes_with_the_request(toyflow_server, remote):
+    here, there = Continuing(), remote(toyflow_server(Continuing()).port)
+    looks, seeds = [seen(0.1), seen(-0.5)], [3, 4]
+    committed = [Commitment(np.full((4, 2), 0.5, np.float32), 2), None]
+    expected = here.continue_plan(looks, seeds, committed)
+    assert (there.continue_plan(looks, seeds, committed) == expected).all()
+    assert (there.plan(looks, seeds) == here.plan(looks, seeds)).all()
+
+
+def test_a_server_whose_policy_cannot_go_on_says_so(toyflow_server, remote, openpi):
+    for there in (remote(toyflow_server(Noisy()).port), remote(f"10=ws://127.0.0.1:{openpi()}")):
+        with pytest.raises(UsageError, match=r"--handover rtc is for policies of toyflow .* ws://"):
+            there.continue_plan([seen()], [0], [None])

@@ -45,13 +45,13 @@ def complaint(message, **options) -> str:
 
 
 def test_openpis_client_for_libero_works_unchanged():
-    observation, seed, new_episode, steps, before = read(OPENPI)
+    observation, seed, new_episode, steps, before, committed = read(OPENPI)
     assert (observation.images["image"] == IMAGE).all() and (
         observation.images["image2"] == IMAGE[::-1]
     ).all()
     assert observation.state.dtype == np.float32 and observation.state.tolist() == list(range(8))
     assert observation.prompt == "pick up the soup" and seed is None and not new_episode
-    assert steps is None and before is None
+    assert steps is None and before is None and committed is None
     assert observation.images["image"].flags.writeable
 
 
@@ -256,3 +256,25 @@ def test_whatever_a_message_holds_it_is_a_request_or_refused(change):
 def test_whatever_keys_are_given_they_are_pairs_or_refused(text):
     keys = parsed(lambda: parse_keys(text))
     assert keys is None or all(name and entry for name, entry in keys.items())
+
+
+def test_a_client_may_say_what_is_committed():
+    actions = np.arange(21.0).reshape(3, 7)
+    committed = read({**OPENPI, "toyflow/committed": actions, "toyflow/frozen": 2}).committed
+    assert committed is not None and committed.frozen == 2 and committed.actions.dtype == np.float32
+    assert (committed.actions == actions).all()
+    for changes, message in (
+        (
+            {"toyflow/committed": [1, 2]},
+            "toyflow/committed: expected finite numbers of shape leftx7, got list",
+        ),
+        ({"toyflow/committed": np.zeros((3, 6))}, "leftx7, got float32 of shape 3x6"),
+        ({"toyflow/committed": np.array(3.0)}, "leftx7, got float32 of shape none"),
+        ({"toyflow/committed": np.full_like(actions, np.inf)}, "leftx7, got float32 of shape 3x7"),
+        (
+            {"toyflow/committed": actions, "toyflow/frozen": 4},
+            "toyflow/frozen: expected a whole number from 0 to 3",
+        ),
+        ({"toyflow/committed": actions, "toyflow/frozen": True}, "from 0 to 3, got bool"),
+    ):
+        assert message in complaint({**OPENPI, **changes})

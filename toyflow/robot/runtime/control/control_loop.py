@@ -1,7 +1,7 @@
 """The control loop: at every step it sends the next action, and asks for a new plan when one is due.
 
-A late plan is never waited for: actions whose step has passed are dropped (`chunks`); with none left the gate
-holds, then stops (`safety`).
+A late plan is never waited for: actions whose step has passed are dropped (`handover`); with none left the
+gate holds, then stops (`safety`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Float
 
 from toyflow.errors import named_line
+from toyflow.robot.handover import Handover
 from toyflow.robot.interface import Observation
 from toyflow.robot.planner import PlanLost
-from toyflow.robot.runtime.control.chunks import Handover
 from toyflow.robot.runtime.control.clock import Clock
 from toyflow.robot.runtime.control.log import Digests, RunLog
 from toyflow.robot.runtime.control.planning import Planning, PlanRequest
@@ -201,8 +201,9 @@ class ControlLoop:
         before = list(self._moments)[:-1]
         before = [before[0] if before else seen] * (self.settings.history - 1 - len(before)) + before
         request = PlanRequest(
-            seen._replace(before=tuple(before)), self._seed + self._ending.plans, self._ending.episode, step
-        )
+            seen._replace(before=tuple(before)), self._seed + self._ending.plans, self._ending.episode, step,
+            self.handover.committed(step),
+        )  # fmt: skip
         self._ending.plans += 1
         self._look_at = step + self.settings.replan
         self.planning.ask(request)

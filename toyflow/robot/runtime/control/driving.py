@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from toyflow.errors import ToyflowError, UsageError, named_line
+from toyflow.robot.handover import Handover
 from toyflow.robot.limits import Limits, Patience
-from toyflow.robot.runtime.control.chunks import Handover
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
 from toyflow.robot.runtime.control.control_loop import ControlLoop, Ending, LoopSettings
 from toyflow.robot.runtime.control.limits_file import file_limits

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from toyflow.robot.interface import Observation
-from toyflow.robot.planner import PlanLost, Planner
+from toyflow.robot.planner import Commitment, PlanLost, Planner
 
 
 class PlanRequest(NamedTuple):
@@ -22,12 +22,14 @@ class PlanRequest(NamedTuple):
         seed: seed of the plan's noise.
         episode: number of the episode, from 0; a plan of an earlier episode is discarded.
         step: control step of the observation, and of the chunk's first action.
+        committed: what the chunk has to agree with; None where it is free.
     """
 
     observation: Observation
     seed: int
     episode: int
     step: int
+    committed: Commitment | None = None
 
 
 class Plan(NamedTuple):
@@ -151,5 +153,9 @@ class ThreadedPlanning(Planning):
 
 def _planned(planner: Planner, request: PlanRequest) -> Plan:
     began = time.perf_counter()
-    [chunk] = planner.plan([request.observation], [request.seed])
+    seen, seeds = [request.observation], [request.seed]
+    if request.committed is None:
+        [chunk] = planner.plan(seen, seeds)
+    else:
+        [chunk] = planner.continue_plan(seen, seeds, [request.committed])
     return Plan(request, chunk, time.perf_counter() - began)

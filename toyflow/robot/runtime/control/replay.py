@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from toyflow.errors import UsageError
-from toyflow.robot.runtime.control.chunks import Chunk, Handover
+from toyflow.robot.handover import Chunk, Handover
 from toyflow.robot.runtime.control.log import Recording
 from toyflow.robot.runtime.control.planning import Plan, Planning, PlanRequest
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from toyflow.errors import UsageError
+from toyflow.robot.handover import usual_replan
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience
-from toyflow.robot.planner import Planner
+from toyflow.robot.planner import Commitment, Planner
 from toyflow.robot.runtime.control.limits_file import read_limits
 from toyflow.robot.runtime.control.log import Recording
 from toyflow.robot.runtime.control.planning import Planning, SteppedPlanning, ThreadedPlanning
@@ -54,10 +55,8 @@ def choose_replan(
         if not 1 <= asked <= planner.horizon:
             raise UsageError(f"--replan must be 1 to the horizon, {planner.horizon}, not {asked}.")
         return asked
-    if handover.startswith("ensemble"):
-        return 1
     latest = planner.horizon - latency_steps if robot.stepped else planner.horizon // 2
-    return max(1, min(planner.replan, latest))
+    return usual_replan(planner.replan, handover, latest)
 
 
 def check_latency(robot: Robot, latency_steps: int) -> None:
@@ -66,15 +65,26 @@ def check_latency(robot: Robot, latency_steps: int) -> None:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
 
 
-def start_planning(robot: Robot, planner: Planner, latency_steps: int) -> Planning:
+def start_planning(robot: Robot, planner: Planner, latency_steps: int, continues: bool = False) -> Planning:
     """Start what makes a robot's plans: for a simulator at once, with a latency in steps; else in a thread.
 
     In real time the policy plans a few times first, as its first plans are the slowest.
+
+    Args:
+        continues: whether plans go on from what is committed, see `Handover`.
+
+    Raises:
+        UsageError: the policy cannot.
     """
+    if continues:
+        planner.check_continues()
     if robot.stepped:
         return SteppedPlanning(planner, latency_steps)
+    blank, still = [planner.any_observation()], np.zeros((1, planner.interface.action_dim), np.float32)
     for _ in range(WARM_PLANS):
-        planner.plan([planner.any_observation()], [0])
+        planner.plan(blank, [0])
+        if continues:
+            planner.continue_plan(blank, [0], [Commitment(still, 1)])
     return ThreadedPlanning(planner)
 
 

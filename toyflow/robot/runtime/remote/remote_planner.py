@@ -14,7 +14,7 @@ from toyflow.errors import UsageError
 from toyflow.flow import Decoding, euler
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import MOST_SECONDS, REPEATS, WARM_UP, Latency, Times
-from toyflow.robot.planner import PlanLost, Planner
+from toyflow.robot.planner import Commitment, PlanLost, Planner
 from toyflow.robot.runtime.remote.addresses import Address, RemoteOptions
 from toyflow.robot.runtime.remote.connection import Connections
 from toyflow.robot.runtime.remote.messages import MessageWriter
@@ -132,6 +132,24 @@ class RemotePlanner(Planner):
         """
         return np.stack([answer.actions for answer in self._answers(observations, seeds)])
 
+    def check_continues(self) -> None:
+        """See `Planner`; its server has to be toyflow's, and its policy to have objective flow."""
+        if not self.facts.continues:
+            raise UsageError(
+                "--handover rtc is for policies of toyflow with objective flow; the one behind "
+                f"{self.facts.url} does not take what is committed. Take switch, blend or ensemble."
+            )
+
+    def continue_plan(
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        committed: Sequence[Commitment | None],
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        """See `Planner`, and `plan`."""
+        self.check_continues()
+        return np.stack([answer.actions for answer in self._answers(observations, seeds, committed)])
+
     def answers(
         self, observations: Sequence[Observation], seeds: Sequence[int], draws: int
     ) -> Float32[np.ndarray, "draws batch horizon action"]:
@@ -196,9 +214,18 @@ class RemotePlanner(Planner):
         self.replan = min(self.replan, self.horizon)
         self.interface = replace(self.interface, action_dim=answer.actions.shape[1])
 
-    def _answers(self, observations: Sequence[Observation], seeds: Sequence[int]) -> list[Answer]:
+    def _answers(
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        committed: Sequence[Commitment | None] | None = None,
+    ) -> list[Answer]:
         server, steps = self._by_steps[self.decoding.steps]
-        frames = [self._frame(each, seed, steps) for each, seed in zip(observations, seeds, strict=True)]
+        told = committed or [None] * len(seeds)
+        frames = [
+            self._frame(seen, seed, steps, kept)
+            for seen, seed, kept in zip(observations, seeds, told, strict=True)
+        ]
         began = time.perf_counter()
         try:
             answers = server.ask(frames, self.horizon, self.interface.action_dim)
@@ -214,7 +241,9 @@ class RemotePlanner(Planner):
         self.stage_seconds["network"] += taken - inside
         return answers
 
-    def _frame(self, observation: Observation, seed: int, steps: int | None) -> bytes:
+    def _frame(
+        self, observation: Observation, seed: int, steps: int | None, committed: Commitment | None
+    ) -> bytes:
         message = self._writer.message(observation)
         if self.facts.is_toyflow:
             message["toyflow/seed"] = int(seed) % SEEDS
@@ -222,6 +251,9 @@ class RemotePlanner(Planner):
                 message["toyflow/steps"] = steps
             if self.history > 1:
                 message["toyflow/before"] = [self._writer.message(each) for each in observation.before]
+        if committed is not None:
+            message["toyflow/committed"] = np.ascontiguousarray(committed.actions, np.float32)
+            message["toyflow/frozen"] = int(committed.frozen)
         return pack(message)
 
 

@@ -37,6 +37,7 @@ class ServerFacts:
         side: side in pixels of the images that are sent; None as they are.
         decoding: how it decodes unless it is asked otherwise; None if it does not say.
         steps_accepted: numbers of steps that it can be asked for.
+        continues: whether it takes what is committed, see `Planner.continue_plan`.
         motion: ranges of its training actions, see `Limits.of_data`; empty if it does not say.
     """
 
@@ -54,6 +55,7 @@ class ServerFacts:
     decoding: Decoding | None
     steps_accepted: frozenset[int]
     takes_before: bool
+    continues: bool
     motion: Mapping[str, Any]
 
     @classmethod
@@ -97,7 +99,7 @@ class ServerFacts:
         return cls(
             url, False, "", digest, interface, 0, OPENPI_REPLAN, 1, RENDERED,
             MessageNames.openpi(interface), OPENPI_SIDE, Decoding(steps) if known else None, frozenset(),
-            False, {},
+            False, False, {},
         )  # fmt: skip
 
     @classmethod
@@ -119,7 +121,7 @@ class ServerFacts:
             _whole(said, "image_size", 4096), MessageNames.of_metadata(said["keys"]), None,
             Decoding(_whole(said, "steps", 10_000), said["sampler"], said["grid"], said["draws"]),
             frozenset(_whole({"K": each}, "K", MOST_STEPS) for each in said.get("steps_accepted", ())),
-            REQUEST_OPTIONS[2] in accepts, motion,
+            REQUEST_OPTIONS[2] in accepts, said.get("continues") is True, motion,
         )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from jaxtyping import Float32
 from toyflow.errors import UsageError, named_line
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import WARM_UP, Times
-from toyflow.robot.planner import Planner
+from toyflow.robot.planner import Commitment, Planner
 from toyflow.robot.runtime.serving.faults import (
     NOT_FINITE,
     Fault,
@@ -59,6 +59,7 @@ class _Waiting:
     observation: Observation
     seed: int
     steps: int
+    committed: Commitment | None
     answer: asyncio.Future[Planned]
     since: float = field(default_factory=time.perf_counter)
 
@@ -111,11 +112,18 @@ class Batcher:
                 break
         return Times.of(seconds[WARM_UP:])
 
-    async def plan(self, observation: Observation, seed: int, steps: int | None = None) -> Planned:
+    async def plan(
+        self,
+        observation: Observation,
+        seed: int,
+        steps: int | None = None,
+        committed: Commitment | None = None,
+    ) -> Planned:
         """The action chunk for an observation, with noise from `seed`, in `steps` denoising steps.
 
         Args:
             steps: None for as many as the policy was set to when the server started.
+            committed: what the chunk has to agree with; None where it is free.
 
         Raises:
             ObservationFault: the policy refuses the observation, or cannot decode in so many steps.
@@ -124,7 +132,7 @@ class Batcher:
         """
         if self.hangs:
             raise LateFault(f"the policy hangs: a plan has taken more than {self.timeout:g} s already.")
-        answer = self._ask(observation, seed, steps)
+        answer = self._ask(observation, seed, steps, committed)
         late = answer.get_loop().call_later(self.timeout, self._give_up, answer)
         try:
             return await answer
@@ -141,9 +149,15 @@ class Batcher:
         message = f"there is no plan after {self.timeout:g} s: the policy hangs, or too many clients wait."
         _settle(answer, LateFault(message))
 
-    def _ask(self, observation: Observation, seed: int, steps: int | None = None) -> asyncio.Future[Planned]:
-        count = steps or self._decoding.steps
-        waiting = _Waiting(observation, seed, count, asyncio.get_running_loop().create_future())
+    def _ask(
+        self,
+        observation: Observation,
+        seed: int,
+        steps: int | None = None,
+        committed: Commitment | None = None,
+    ) -> asyncio.Future[Planned]:
+        answer = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(observation, seed, steps or self._decoding.steps, committed, answer)
         self._queue.put(waiting)
         return waiting.answer
 
@@ -190,7 +204,12 @@ class Batcher:
         before, began = dict(self.planner.stage_seconds), time.perf_counter()
         if batch[0].steps != self.planner.decoding.steps:
             self.planner.set_decoding(replace(self._decoding, steps=batch[0].steps))
-        chunks = self.planner.plan([each.observation for each in batch], [each.seed for each in batch])
+        seen, seeds = [each.observation for each in batch], [each.seed for each in batch]
+        committed = [each.committed for each in batch]
+        if any(each is not None for each in committed):
+            chunks = self.planner.continue_plan(seen, seeds, committed)
+        else:
+            chunks = self.planner.plan(seen, seeds)
         taken = time.perf_counter() - began
         self.on_plan(len(batch), taken)
         shape = (len(batch), self.planner.horizon, self.planner.interface.action_dim)

@@ -36,8 +36,18 @@ def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> d
         "keys": keys.as_dict(),
         "accepts": list(REQUEST_OPTIONS),
         "steps_accepted": _steps_of(planner),
+        "continues": _continues(planner),
         "motion": training.details.get("motion", {}),
     }
+
+
+def _continues(planner: Planner) -> bool:
+    """Whether clients may say what is committed."""
+    try:
+        planner.check_continues()
+    except UsageError:
+        return False
+    return True
 
 
 def _steps_of(planner: Planner) -> list[int]:

@@ -23,6 +23,7 @@ from jaxtyping import Float32, UInt8
 from toyflow.errors import unknown
 from toyflow.parsing import parse_pairs
 from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.planner import Commitment
 from toyflow.robot.runtime.serving.faults import FrameFault, ObservationFault
 
 STATE, PROMPT = "state", "prompt"
@@ -39,7 +40,14 @@ EARLIER = 16
 """Most earlier observations of a message."""
 HALF_A_LEVEL = 0.5 / 255
 """How far outside 0..1 a float image may be: rounded to uint8 it is the same."""
-REQUEST_OPTIONS = ("toyflow/seed", "toyflow/steps", "toyflow/before", "toyflow/reset")
+REQUEST_OPTIONS = (
+    "toyflow/seed",
+    "toyflow/steps",
+    "toyflow/before",
+    "toyflow/reset",
+    "toyflow/committed",
+    "toyflow/frozen",
+)
 """Entries of a message that openpi's protocol does not know; see `ObservationReader.read`."""
 
 
@@ -51,6 +59,7 @@ class ClientRequest(NamedTuple):
         new_episode: whether earlier observations of the connection no longer count.
         steps: number of denoising steps; None where the client chose none.
         before: the observations before this one, oldest first; None where the client sent none.
+        committed: what the chunk has to agree with; None where the client sent nothing.
     """
 
     observation: Observation
@@ -58,6 +67,7 @@ class ClientRequest(NamedTuple):
     new_episode: bool
     steps: int | None = None
     before: tuple[Observation, ...] | None = None
+    committed: Commitment | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,9 @@ class ObservationReader:
         UTF-8 bytes or an array of one text. Optional entries: `seed` (or `toyflow/seed`); `toyflow/steps`,
         the number of denoising steps; and for a policy with a history either `reset` (or `toyflow/reset`),
         true in the first request of an episode, or `toyflow/before`, a list of the messages of the steps
-        before. Other entries are ignored.
+        before; and `toyflow/committed`, the actions [left, action] that are left of the chunk before, with
+        `toyflow/frozen`, how many of them will have been carried out when the answer comes. Other entries are
+        ignored.
 
         Raises:
             ObservationFault: an entry is missing, or does not fit the policy.
@@ -140,7 +152,9 @@ class ObservationReader:
                 f"toyflow/steps: expected a whole number from 1 to {MOST_STEPS}, got {_what(steps)}."
             )
         reset = _first(entries, ("toyflow/reset", "reset")) is True
-        return ClientRequest(self._observation(entries), seed, reset, steps, self._before(entries))
+        return ClientRequest(
+            self._observation(entries), seed, reset, steps, self._before(entries), self._committed(entries)
+        )
 
     def _observation(self, entries: Mapping[str, Any]) -> Observation:
         images = {camera: self._image(entries, camera) for camera in self.keys.cameras}
@@ -157,6 +171,24 @@ class ObservationReader:
             if not isinstance(each, dict):
                 raise ObservationFault(f"toyflow/before: expected {expected}, got {_what(each)} in it.")
         return tuple(self._observation(dict(_flat(each))) for each in earlier)
+
+    def _committed(self, entries: Mapping[str, Any]) -> Commitment | None:
+        actions, frozen = entries.get("toyflow/committed"), entries.get("toyflow/frozen", 0)
+        if actions is None:
+            return None
+        dim = self.interface.action_dim
+        expected = f"finite numbers of shape leftx{dim}"
+        if not isinstance(actions, np.ndarray) or actions.dtype.kind not in "fiu":
+            raise ObservationFault(f"toyflow/committed: expected {expected}, got {_what(actions)}.")
+        with np.errstate(over="ignore"):
+            actions = actions.astype(np.float32)
+        if actions.ndim != 2 or actions.shape[1] != dim or not is_finite(actions):
+            raise ObservationFault(f"toyflow/committed: expected {expected}, got {_what(actions)}.")
+        if type(frozen) is not int or not 0 <= frozen <= len(actions):
+            raise ObservationFault(
+                f"toyflow/frozen: expected a whole number from 0 to {len(actions)}, got {_what(frozen)}."
+            )
+        return Commitment(actions, frozen)
 
     def _image(self, entries: Mapping[str, Any], camera: str) -> UInt8[np.ndarray, "height width 3"]:
         expected = "an image, HxWx3 or 3xHxW, of uint8 or of floats in 0..1"

@@ -235,7 +235,9 @@ class PolicyServer:
                 raise FrameFault("observations come as binary frames of msgpack, not as text.")
             request = self._reader.read(unpack(frame))
             read = time.perf_counter()
-            planned = await self._batcher.plan(*session.plan_inputs(request), request.steps)
+            planned = await self._batcher.plan(
+                *session.plan_inputs(request), request.steps, request.committed
+            )
         except Fault as fault:
             self.metrics.refused(fault.kind)
             await self._send(connection, " ".join(str(fault).split()))

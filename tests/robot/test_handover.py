@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from junk import parsed, texts
 
 from toyflow.errors import UsageError
-from toyflow.robot.runtime.control.chunks import Blend, Ensemble, Handover, blend, parse_handover
+from toyflow.robot.handover import (
+    DELAYS,
+    Blend,
+    Ensemble,
+    Handover,
+    RealTimeChunking,
+    blend,
+    parse_handover,
+)
 
 
 def ramp(start: float, length: int = 5) -> np.ndarray:
@@ -87,21 +95,57 @@ def test_clearing_forgets():
 
 
 def test_names():
-    for text, kind in (("switch", Blend), ("blend", Blend), ("blend:5", Blend), ("ensemble:0.1", Ensemble)):
+    for text, kind in (
+        ("switch", Blend),
+        ("blend", Blend),
+        ("blend:5", Blend),
+        ("ensemble:0.1", Ensemble),
+        ("rtc", RealTimeChunking),
+    ):
         assert isinstance(parse_handover(text), kind)
     five = parse_handover("blend:5")
     assert isinstance(five, Blend) and five.over == 5
-    for text in ("blend:0", "blend:1.5", "switch:1", "ensemble:-1", "ensemble:x"):
+    for text in ("blend:0", "blend:1.5", "switch:1", "rtc:1", "ensemble:-1", "ensemble:x"):
         with pytest.raises(UsageError, match="--handover takes switch, blend:STEPS"):
             parse_handover(text)
     with pytest.raises(UsageError, match="Did you mean 'blend'"):
         parse_handover("blnd")
 
 
-@given(st.sampled_from(["switch", "blend", "ensemble"]), texts("0123456789.-+einf"))
+@given(st.sampled_from(["switch", "blend", "ensemble", "rtc"]), texts("0123456789.-+einf"))
 def test_whatever_a_handover_is_called_it_works_or_is_refused(name, argument):
     handover = parsed(lambda: parse_handover(f"{name}:{argument}"))
     if handover is not None:
         for start in (0, 3):
             handover.add(ramp(start), start, start)
         assert np.isfinite(said(handover, 4)).all()
+
+
+def test_real_time_chunking_says_what_is_left_and_how_much_will_be_sent_before_the_next_plan():
+    chunking = RealTimeChunking()
+    assert chunking.committed(0) is None and chunking.continues and not Blend(3).continues
+    assert chunking.add(ramp(0, 8), 0, 2) == 2  # the first plan took 2 steps
+    told = chunking.committed(3)
+    assert told is not None and told.actions.dtype == np.float32
+    assert (told.actions[:, 0].tolist(), told.frozen) == ([3, 4, 5, 6, 7], 2)
+    chunking.add(ramp(100, 8), 3, 7)
+    told = chunking.committed(8)
+    assert told is not None and (told.actions[:, 0].tolist(), told.frozen) == ([105, 106, 107], 3)
+    assert chunking.committed(11) is None  # nothing is left
+    assert [float(said(chunking, step)[0]) for step in (7, 10)] == [104, 107]
+
+
+def test_a_slow_plan_is_forgotten_after_a_while():
+    chunking = RealTimeChunking()
+    start = 0
+    for plan in range(DELAYS + 2):
+        start = 20 * plan
+        chunking.add(ramp(0, 20), start, start + (9 if plan == 0 else 1))
+    told = chunking.committed(start + 2)
+    assert told is not None and told.frozen == 1
+
+
+def test_other_handovers_leave_plans_free():
+    for handover in (Blend(0), Blend(2), Ensemble()):
+        handover.add(ramp(0), 0, 0)
+        assert handover.committed(1) is None

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 
 import numpy as np
 from jaxtyping import Float
 
 from toyflow.errors import UsageError, unknown
+from toyflow.robot.planner import Commitment
 
 Chunk = Float[np.ndarray, "horizon action"]
-HANDOVERS = ("switch", "blend", "ensemble")
+HANDOVERS = ("switch", "blend", "ensemble", "rtc")
 LONGEST_BLEND = 10_000
 """Most steps that a blend may take."""
+DELAYS = 10
+"""Latest plans, of which the slowest says how long the next is expected to take."""
 
 
 def blend(
@@ -36,7 +40,14 @@ def blend(
 
 
 class Handover(ABC):
-    """Chooses the action for each step from all chunks so far."""
+    """Chooses the action for each step from all chunks so far.
+
+    Attributes:
+        continues: whether plans are told what is `committed`, so that the policy has to be one that can go on
+            from there.
+    """
+
+    continues: bool = False
 
     @abstractmethod
     def add(self, chunk: Chunk, start: int, now: int) -> int:
@@ -50,6 +61,10 @@ class Handover(ABC):
     @abstractmethod
     def clear(self) -> None:
         """Forget all chunks, as an episode begins."""
+
+    def committed(self, step: int) -> Commitment | None:
+        """What a plan from the observation of `step` has to agree with; None where it is free."""
+        return None
 
     def is_over(self, step: int) -> bool:
         """Whether there never will be an action for `step` or later, so that the episode ends."""
@@ -80,6 +95,32 @@ class Blend(Handover):
     def clear(self) -> None:
         """See `Handover`."""
         self._planned, self._start = np.zeros((0, 0)), 0
+
+
+class RealTimeChunking(Blend):
+    """The newest chunk, from the moment of its arrival on, where each plan is told what is left of the chunk
+    before. Of that, as many actions are frozen as the slowest of the last `DELAYS` plans took steps.
+
+    Source: Black et al., Real-Time Execution of Action Chunking Flow Policies, arXiv 2506.07339.
+    """
+
+    continues = True
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self._delays: deque[int] = deque([0], maxlen=DELAYS)
+
+    def add(self, chunk: Chunk, start: int, now: int) -> int:
+        """See `Handover`."""
+        self._delays.append(now - start)
+        return super().add(chunk, start, now)
+
+    def committed(self, step: int) -> Commitment | None:
+        """See `Handover`."""
+        left = self._planned[max(0, step - self._start) :]
+        if not len(left):
+            return None
+        return Commitment(np.asarray(left, np.float32), min(max(self._delays), len(left)))
 
 
 class Ensemble(Handover):
@@ -116,8 +157,18 @@ class Ensemble(Handover):
         self._chunks: list[tuple[int, Chunk]] = []
 
 
+def usual_replan(own: int, handover: str, latest: int) -> int:
+    """Steps from one plan's observation to the next one's where the user does not choose: 1 for an ensemble,
+    which needs chunks that overlap; else the policy's `own`, but not later than `latest`.
+
+    >>> usual_replan(20, "blend", latest=16), usual_replan(20, "ensemble:0.1", latest=16)
+    (16, 1)
+    """
+    return 1 if handover.startswith("ensemble") else max(1, min(own, latest))
+
+
 def parse_handover(text: str) -> Handover:
-    """Parse `switch`, `blend:STEPS` (`blend` alone: 3 steps) or `ensemble:DECAY` (`ensemble` alone: 0.01).
+    """Parse `switch`, `blend:STEPS` (`blend` alone: 3 steps), `ensemble:DECAY` (alone: 0.01) or `rtc`.
 
     Raises:
         UsageError: the text is none of these.
@@ -129,10 +180,14 @@ def parse_handover(text: str) -> Handover:
         number = float(argument) if argument else None
         if name == "switch" and number is None:
             return Blend(0)
+        if name == "rtc" and number is None:
+            return RealTimeChunking()
         if name == "blend" and (number is None or (1 <= number <= LONGEST_BLEND and number.is_integer())):
             return Blend(3 if number is None else int(number))
         if name == "ensemble" and (number is None or (number >= 0 and math.isfinite(number))):
             return Ensemble(0.01 if number is None else number)
     except ValueError:
         pass
-    raise UsageError(f"--handover takes switch, blend:STEPS with 1 or more, or ensemble:DECAY, not {text!r}.")
+    raise UsageError(
+        f"--handover takes switch, blend:STEPS with 1 or more, ensemble:DECAY or rtc, not {text!r}."
+    )
