@@ -89,7 +89,7 @@ def test_odd_numbers_are_refused(text):
 
 def test_latency_and_handover_are_left_out_of_the_name_at_their_defaults():
     """So that the names of earlier results stay."""
-    plain, late = checked(), checked(**{"latency-steps": "4", "handover": "rtc"})
+    plain, late = checked(), checked(10, **{"latency-steps": "4", "handover": "rtc"})
     assert "latency" not in str(plain) and "handover" not in str(plain)
     assert str(late) == f"{str(plain).replace('replan=10', 'replan=6')} latency_steps=4 handover=rtc"
     assert Trials.parse(str(late)) == late
