@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from robot.points import Points, StraightPlanner
@@ -173,6 +175,17 @@ def test_an_observation_that_does_not_fit_is_named(toyflow_server, remote):
         there.plan([seen()._replace(images={})], [0])
     with pytest.raises(UsageError, match="a state of 3 numbers, the server reads 4"):
         there.plan([seen()._replace(state=np.zeros(3, np.float32))], [0])
+
+
+def test_a_camera_renamed_for_training_goes_by_either_name(toyflow_server, remote):
+    renamed = Noisy()
+    renamed.interface = replace(Points.interface, cameras=("top",), renamed=(("top", "front"),))
+    there = remote(toyflow_server(renamed).port)
+    Points.interface.check_serves(there.interface, "points")
+    look = seen()
+    image = {"top": look.images["front"]}
+    assert there.interface == renamed.interface
+    assert (there.plan([look], [0]) == there.plan([look._replace(images=image)], [0])).all()
 
 
 def test_latency_is_split_into_network_and_plan(toyflow_server, openpi, remote, monkeypatch):

@@ -78,12 +78,13 @@ class MessageWriter:
     """Turns observations into messages.
 
     Attributes:
+        interface: what the policy sees, with the cameras' names before `--rename`.
         side: side in pixels of the images that are sent, resized and padded as openpi does; None to send them
             as they are, for a server that resizes.
     """
 
     names: MessageNames
-    state_dim: int
+    interface: Interface
     side: int | None = None
 
     def message(self, observation: Observation) -> dict[str, Any]:
@@ -94,22 +95,23 @@ class MessageWriter:
         """
         entries: dict[str, Any] = {}
         for camera, entry in self.names.cameras.items():
-            if camera not in observation.images:
+            found = self.interface.found(camera, observation.images)
+            if found is None:
                 has = ", ".join(observation.images) or "none"
                 raise UsageError(
                     f"the observation has no camera {camera}, which the server reads; it has {has}."
                 )
-            image = np.ascontiguousarray(observation.images[camera])
+            image = np.ascontiguousarray(observation.images[found])
             entries[entry] = image if self.side is None else resize_with_pad(image, self.side)
-        if self.state_dim:
+        if self.interface.state_dim:
             entries |= self._state(observation)
         return {**entries, self.names.prompt: observation.prompt}
 
     def _state(self, observation: Observation) -> dict[str, np.ndarray]:
         state = np.asarray(observation.state, np.float32)
-        if len(state) != self.state_dim:
+        if len(state) != self.interface.state_dim:
             raise UsageError(
-                f"the observation has a state of {len(state)} numbers, the server reads {self.state_dim}."
+                f"the observation has a state of {len(state)} numbers, the server reads {self.interface.state_dim}."
             )
         parts, begin = {}, 0
         for entry in self.names.state:

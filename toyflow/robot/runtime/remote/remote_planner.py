@@ -68,7 +68,7 @@ class RemotePlanner(Planner):
                 "not take them with a request: update it."
             )
         names = facts.names.changed(parse_keys(options.keys))
-        self._writer = MessageWriter(names, self.interface.state_dim, facts.side)
+        self._writer = MessageWriter(names, self.interface, facts.side)
         self._plain: Decoding = facts.decoding or Decoding()
         self.horizon = facts.horizon
         self.stage_seconds = defaultdict(float)

@@ -107,7 +107,7 @@ class ServerFacts:
         accepts = said.get("accepts", ())
         interface = Interface.from_dict({
             "cameras": list(said["keys"]["cameras"]), "state_dim": said["state_dim"],
-            "action_dim": said["action_dim"], "fps": said["fps"],
+            "action_dim": said["action_dim"], "fps": said["fps"], "renamed": said.get("renamed", {}),
         })  # fmt: skip
         horizon = _whole(said, "action_horizon", MOST_NUMBERS)
         if not 1 <= interface.action_dim * horizon <= MOST_NUMBERS or interface.state_dim < 0:

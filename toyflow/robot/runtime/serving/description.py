@@ -30,6 +30,7 @@ def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> d
         "action_dim": interface.action_dim,
         "state_dim": interface.state_dim,
         "fps": interface.fps,
+        "renamed": dict(interface.renamed),
         "image_size": planner.image_size,
         "history": planner.history,
         "replan": planner.replan,
