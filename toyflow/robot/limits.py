@@ -24,6 +24,8 @@ action may lie from the mean, and how many it may change in a step. A gripper th
 changes by 2 to 4."""
 NAMES_SHOWN = 4
 """Most dimensions that an error lists."""
+MOTION = ("lower", "upper", "step")
+"""What is known of the training data's actions, see `DataSet.motion`."""
 RANGE_SECONDS = 1.0
 """Where no step is known, moving through the whole range takes this many seconds."""
 
@@ -161,6 +163,24 @@ def data_range(details: Mapping[str, Any]) -> tuple[Values, Values] | None:
     return lower, upper
 
 
+def checked_motion(motion: Mapping[str, Any], dims: int, prefix: str) -> dict[str, list[float]]:
+    """A motion, see `MOTION`, that came from elsewhere: finite numbers, lower <= upper and step >= 0.
+
+    Args:
+        prefix: what stands before the parts' names in messages.
+
+    Raises:
+        TypeError, KeyError: a part is missing or no list.
+        ValueError: the numbers make no sense; in one line.
+    """
+    lower, upper, step = parts = [list(motion[key]) for key in MOTION]
+    if any(len(part) != dims or not all(map(_is_finite, part)) for part in parts):
+        raise ValueError(f"{prefix}lower, {prefix}upper and {prefix}step are not {dims} finite numbers each")
+    if any(low > high for low, high in zip(lower, upper, strict=True)) or min(step, default=0) < 0:
+        raise ValueError(f"a {prefix}lower is above its {prefix}upper, or a {prefix}step below 0")
+    return {key: list(map(float, part)) for key, part in zip(MOTION, parts, strict=True)}
+
+
 def data_rule(details: Mapping[str, Any]) -> str | None:
     """How `Limits.of_data` makes limits of these details, in words; None where they say nothing."""
     if "motion" in details:
@@ -197,6 +217,10 @@ def _first_known(one: Values | None, other: Values | None) -> Values | None:
     if one is None or other is None:
         return other if one is None else one
     return np.where(np.isnan(one), other, one)
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _check_order(names: Sequence[str], lower: Values, upper: Values) -> None:

@@ -5,7 +5,6 @@ Converts to and from it without LeRobot; the plug-in `lerobot_policy_toyflow` ru
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from toyflow.flow.predictions import parse_prediction
 from toyflow.robot.data.features import ACTION, CAMERA, COLOURS, STATE, camera_name, parse_renaming
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
+from toyflow.robot.limits import MOTION, checked_motion
 from toyflow.robot.policy.spec import PolicySpec
 from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.records import TrainingRecord
@@ -32,8 +32,6 @@ HINT = "Export or download the policy again."
 """What to do about a damaged file of such a policy."""
 PREFIX = "model."
 """Prefix of the names of weights."""
-MOTION = ("lower", "upper", "step")
-"""See `DataSet.motion`; in config.json their names begin with action_."""
 
 
 class Decoded(NamedTuple):
@@ -176,15 +174,8 @@ def _prediction(config: Mapping[str, Any]) -> str | None:
 
 def _motion(config: Mapping[str, Any], dims: int) -> dict[str, list[float]] | None:
     """The motion in a config.json, None if it has none. Raises ValueError where it is incomplete or wrong."""
-    lower, upper, step = parts = [list(map(float, config.get(f"action_{key}", ()))) for key in MOTION]
-    if not any(parts):
-        return None
-    numbers = [*lower, *upper, *step]
-    if any(len(part) != dims for part in parts) or not all(map(math.isfinite, numbers)):
-        raise ValueError(f"action_lower, action_upper and action_step are not {dims} finite numbers each")
-    if any(a > b for a, b in zip(lower, upper, strict=True)) or min(step) < 0:
-        raise ValueError("an action_lower is above its action_upper, or an action_step below 0")
-    return dict(zip(MOTION, parts, strict=True))
+    motion = {key: config.get(f"action_{key}", ()) for key in MOTION}
+    return checked_motion(motion, dims, "action_") if any(map(len, motion.values())) else None
 
 
 def encoded(

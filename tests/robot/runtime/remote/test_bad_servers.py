@@ -201,6 +201,26 @@ def test_what_is_no_websocket(reply, words, remote, monkeypatch):
         answered.set()
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lower": None}, "TypeError"),
+        ({"lower": "ab"}, "motion.lower, motion.upper and motion.step are not 2 finite"),
+        ({"upper": [1.0]}, "are not 2 finite numbers"),
+        ({"step": [0.1, float("nan")]}, "are not 2 finite numbers"),
+        ({"lower": [0.0, 2.0]}, "a motion.lower is above its motion.upper"),
+        ({"step": [0.1, -0.1]}, "a motion.step below 0"),
+    ],
+)
+def test_a_motion_that_makes_no_sense_is_one_line(changes, words):
+    motion = {"lower": [-1, -1.0], "upper": [1.0, 1], "step": [0.1, 0.0]}
+    good = ServerFacts.read("ws://gpu", pack({**METADATA, "motion": motion}), None)
+    assert good.motion == motion
+    with pytest.raises(UsageError, match=f"make no sense: .*{words}") as caught:
+        ServerFacts.read("ws://gpu", pack({**METADATA, "motion": {**motion, **changes}}), None)
+    assert "\n" not in str(caught.value)
+
+
 METADATA = metadata_of(StraightPlanner())
 PLAIN = st.none() | st.booleans() | st.integers(-(2**40), 2**63) | st.floats() | st.text(max_size=9)
 JUNK = PLAIN | st.lists(PLAIN, max_size=3) | st.dictionaries(st.text(max_size=5), PLAIN, max_size=3)

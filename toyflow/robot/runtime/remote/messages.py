@@ -109,9 +109,10 @@ class MessageWriter:
 
     def _state(self, observation: Observation) -> dict[str, np.ndarray]:
         state = np.asarray(observation.state, np.float32)
-        if len(state) != self.interface.state_dim:
+        count = self.interface.state_dim
+        if len(state) != count:
             raise UsageError(
-                f"the observation has a state of {len(state)} numbers, the server reads {self.interface.state_dim}."
+                f"the observation has a state of {len(state)} numbers, the server reads {count}."
             )
         parts, begin = {}, 0
         for entry in self.names.state:

@@ -10,6 +10,7 @@ from typing import Any
 from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.flow import Decoding
 from toyflow.robot.interface import Interface
+from toyflow.robot.limits import checked_motion
 from toyflow.robot.runtime.remote.messages import OPENPI_SIDE, MessageNames
 from toyflow.robot.runtime.serving.observations import MOST_STEPS, REQUEST_OPTIONS
 from toyflow.robot.runtime.serving.protocol import unpack
@@ -113,8 +114,8 @@ class ServerFacts:
         if not 1 <= interface.action_dim * horizon <= MOST_NUMBERS or interface.state_dim < 0:
             raise ValueError(f"a chunk of {horizon} actions of {interface.action_dim} numbers")
         motion = said.get("motion", {})
-        if not isinstance(motion, dict):
-            raise ValueError("motion is no map")
+        if motion != {}:
+            motion = checked_motion(motion, interface.action_dim, "motion.")
         return cls(
             url, True, str(said["law"])[:80], str(said["policy"])[:80], interface, horizon,
             min(_whole(said, "replan", MOST_NUMBERS, horizon), horizon), _whole(said, "history", 16, 1),
