@@ -43,6 +43,20 @@ def parse_pairs(items: Iterable[str], where: str, example: str) -> dict[str, str
     return pairs
 
 
+def renaming_hint(takes: str, pair: str, reversed_fits: bool) -> str:
+    """Which way `--rename` goes, to follow an error about an unknown name in it.
+
+    Args:
+        takes: the direction, and whose name comes first.
+        pair: the pair as it should be if it was given the other way round.
+        reversed_fits: whether the names exist that way.
+
+    >>> renaming_hint("POLICY=ROBOT, the policy's name first", "top=front", reversed_fits=True)
+    " --rename takes POLICY=ROBOT, the policy's name first: try the other way round: --rename top=front."
+    """
+    return f" --rename takes {takes}{f': try the other way round: --rename {pair}' if reversed_fits else ''}."
+
+
 def listed_ranges(numbers: Sequence[int], separator: str = ",") -> str:
     """Sorted numbers as `parse_numbers` takes them back: `0-4,7`."""
     parts: list[list[int]] = []

@@ -38,7 +38,7 @@ def check_data(
     Args:
         dataset: a folder, or a name on the hub.
         console: where the tables are printed.
-        rename: renamed features: OLD=NEW, ...; None for none.
+        rename: renamed features: DATA=POLICY, ...; None for none.
         cameras: those that the policy will see, joined by +; None for all.
         as_json: print JSON in place of tables.
         html: a file for the page; None for none.

@@ -70,7 +70,7 @@ def train_policy(
             under OUT/demos, and trains for fewer iterations.
         policy: what the policy is.
         trials: what it is evaluated on; None for the defaults, see `trial_options`.
-        rename: features that are read under other names: OLD=NEW, ...; None for none.
+        rename: features that are read under other names: DATA=POLICY, ...; None for none.
         keep_constant: accept numbers of state or action that never change.
         keep_contradictions: accept data in which `check_data_set` finds errors.
         hold_out: share of episodes that is kept out of training, at least 2, to test the policy on; 0 for

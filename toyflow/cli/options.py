@@ -78,8 +78,9 @@ Sampler = Annotated[str, typer.Option(help="Sampler: euler, midpoint or heun.")]
 RenamedFeatures = Annotated[
     str | None,
     typer.Option(
-        help="Features of the data set that are read under other names: OLD=NEW, ..., such as "
-        "state=observation.state,actions=action."
+        metavar="DATA=POLICY",
+        help="Features of the data set that are read under other names, the data set's name first, such as "
+        "state=observation.state,actions=action.",
     ),
 ]
 NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that plans start from.", min=0)]

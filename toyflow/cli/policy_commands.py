@@ -315,8 +315,9 @@ def add_commands(app: typer.Typer) -> None:
         rename: Annotated[
             str | None,
             typer.Option(
-                help="Renamed cameras of a LeRobot policy: POLICY_CAMERA=SIMULATOR_CAMERA, ..., such as "
-                "front=image,wrist=eye."
+                metavar="POLICY=ROBOT",
+                help="Renamed cameras of a LeRobot policy, the policy's name first, such as "
+                "front=image,wrist=eye.",
             ),
         ] = None,
         keys: Keys = None,

@@ -164,8 +164,9 @@ def add_commands(app: typer.Typer) -> None:
         rename: Annotated[
             str | None,
             typer.Option(
-                help="Cameras with other names on the robot: POLICY_CAMERA=ROBOT_CAMERA, ..., such as "
-                "image=front,image2=wrist."
+                metavar="POLICY=ROBOT",
+                help="Cameras with other names on the robot, the policy's name first, such as "
+                "image=front,image2=wrist.",
             ),
         ] = None,
         blind: Annotated[

@@ -87,8 +87,9 @@ def add_commands(app: typer.Typer) -> None:
         rename: Annotated[
             str | None,
             typer.Option(
-                help="Renamed cameras of a LeRobot policy: POLICY_CAMERA=CLIENT_CAMERA, ..., such as "
-                "front=image,wrist=image2."
+                metavar="POLICY=CLIENT",
+                help="Renamed cameras of a LeRobot policy, the policy's name first, such as "
+                "front=image,wrist=image2.",
             ),
         ] = None,
         out: LeRobotOut = ROBOT_OUT,

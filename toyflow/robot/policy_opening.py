@@ -68,7 +68,10 @@ def find_policy(
         return _served(checkpoint, remote, otherwise, out)
     lerobot = LeRobotCheckpoint.found(checkpoint)
     if cameras and lerobot is None:
-        raise UsageError("--rename is for LeRobot policies; this policy's cameras are named as in its data.")
+        raise UsageError(
+            "--rename is for LeRobot policies; this policy finds its cameras by their names in its training, "
+            "and by those in its data."
+        )
     return _stored(checkpoint, lerobot, cameras, out)
 
 

@@ -60,6 +60,8 @@ def test_pictures_that_no_policy_can_see_are_told_apart(change, why):
     ("features", "rename", "said"),
     [
         (PUSHT, "stat=observation.state", "unknown feature of data set mine 'stat'"),
+        (PUSHT, "stat=state", r"--rename takes DATA=POLICY, the data set's name first\.$"),
+        (PUSHT, "state=observation.state", "the other way round: --rename observation.state=state"),
         (PUSHT, "observation.effort=action", "gives .* one name, action"),
         ({**PUSHT, "image": IMAGE}, "", "would both be .* image; .*--rename image=observation.images.image2"),
         ({**PUSHT, "action": IMAGE}, "", "action must be a vector"),

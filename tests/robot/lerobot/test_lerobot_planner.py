@@ -321,6 +321,8 @@ def test_cameras_are_renamed(diffusion):
         planner(diffusion).plan([seen._replace(images={}, before=())], [1])
     with pytest.raises(UsageError, match="has no camera 'top'; it has front"):
         planner(diffusion, cameras={"top": "image"})
+    with pytest.raises(UsageError, match=r"POLICY=ROBOT, .* the other way round: --rename front=top"):
+        _renamed(["front"], {"top": "front"}, "it")
     with pytest.raises(UsageError, match="it would use one camera twice: front=wrist, wrist=wrist"):
         _renamed(["front", "wrist"], {"front": "wrist"}, "it")
 

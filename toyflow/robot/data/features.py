@@ -1,7 +1,7 @@
 """Which features of a data set a policy reads, whatever the data set calls them. Imports no torch.
 
 A policy reads pictures (every feature of dtype image or video is a camera), `observation.state` and `action`.
-Other names are mapped to these by a renaming, `--rename OLD=NEW`.
+Other names are mapped to these by a renaming, `--rename DATA=POLICY`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toyflow.errors import UsageError, unknown
-from toyflow.parsing import parse_pairs
+from toyflow.parsing import parse_pairs, renaming_hint
 
 CAMERA = "observation.images."
 STATE, ACTION = "observation.state", "action"
@@ -32,7 +32,7 @@ _OFTEN = {
 
 
 def parse_renaming(text: str) -> dict[str, str]:
-    """{old name: new name} of `OLD=NEW`, several joined by a comma or, as in a sweep's options, by +.
+    """{old name: new name} of `DATA=POLICY`, several joined by a comma or, as in a sweep's options, by +.
 
     Raises:
         UsageError: the text is no such list, or a name is there twice.
@@ -95,9 +95,12 @@ class FeatureNames:
             UsageError: state or action is missing, two features would have one name, or the renaming does
                 not fit; where a `--rename` would help, the message has it.
         """
-        for old in renaming:
+        for old, new in renaming.items():
             if old not in features:
-                raise unknown(f"feature of data set {where}", old, features)
+                hint = renaming_hint(
+                    "DATA=POLICY, the data set's name first", f"{new}={old}", new in features
+                )
+                raise UsageError(f"{unknown(f'feature of data set {where}', old, features)}{hint}")
         by_name: dict[str, str] = {}
         for feature in features:
             name = renaming.get(feature, feature)

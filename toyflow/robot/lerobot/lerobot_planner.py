@@ -21,6 +21,7 @@ from torch import Tensor
 from toyflow.errors import UsageError, first_line
 from toyflow.flow import Decoding
 from toyflow.machine import synchronise
+from toyflow.parsing import renaming_hint
 from toyflow.robot.data.features import CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import MOST_SECONDS, Latency, Times, timed
@@ -305,9 +306,10 @@ class LeRobotPlanner(Planner):
 def _renamed(own: Sequence[str], cameras: Mapping[str, str], where: str) -> dict[str, str]:
     """{policy camera: robot camera} for all of the policy's `own` cameras; `cameras` has those whose names
     differ."""
-    for name in cameras:
+    for name, robots in cameras.items():
         if name not in own:
-            raise UsageError(f"{where} has no camera {name!r}; it has {', '.join(own) or 'none'}.")
+            hint = renaming_hint("POLICY=ROBOT, the policy's name first", f"{robots}={name}", robots in own)
+            raise UsageError(f"{where} has no camera {name!r}; it has {', '.join(own) or 'none'}.{hint}")
     found = {name: str(cameras.get(name, name)) for name in own}
     if len({*found.values()}) < len(found):
         seen = ", ".join(f"{name}={robot}" for name, robot in found.items())

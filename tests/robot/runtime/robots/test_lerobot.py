@@ -188,6 +188,8 @@ def test_what_goes_wrong_is_said(tmp_path):
         opened(tmp_path, wheels="maybe")
     with pytest.raises(UsageError, match=r"unknown camera of .* 'wrist'. Available: front"):
         opened(tmp_path, cameras={"wrist": "image"})
+    with pytest.raises(UsageError, match=r"POLICY=ROBOT, .* the other way round: --rename image=front"):
+        RobotSettings(POLICY, cameras={"image": "front"}).renamed(("front",), "it")
     with pytest.raises(UsageError, match=r"it would have two cameras image: front and image\."):
         RobotSettings(POLICY, cameras={"front": "image"}).renamed(("front", "image"), "it")
     with pytest.raises(UsageError, match=r"unknown robot of LeRobot 'so11_follower'.*so101_follower"):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toyflow.errors import UsageError, first_line, unknown
+from toyflow.errors import UsageError, first_line
 from toyflow.robot.data.checks.findings import Finding, Level
 from toyflow.robot.data.features import FeatureNames, is_picture
 from toyflow.robot.data.local_files import INFO, check_version, read_info
@@ -121,8 +121,6 @@ def read_contents(where: str, root: Path, renaming: Mapping[str, str]) -> Conten
     try:
         check_version(where, root)
         info = read_info(where, root)
-        if absent := [old for old in renaming if old not in info["features"]]:
-            raise unknown(f"feature of data set {where}", absent[0], info["features"])
         contents = Contents(where, root, info, FeatureNames.of(info["features"], renaming, where))
     except UsageError as error:
         if renaming:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from toyflow.errors import UsageError, unknown
+from toyflow.parsing import renaming_hint
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.limits import Limits
 
@@ -56,9 +57,12 @@ class RobotSettings:
         Raises:
             UsageError: a renamed camera does not exist, or two cameras would have the same name.
         """
-        for name in self.cameras:
+        for name, policys in self.cameras.items():
             if name not in own:
-                raise unknown(f"camera of {robot}", name, own)
+                hint = renaming_hint(
+                    "POLICY=ROBOT, the policy's name first", f"{name}={policys}", policys in own
+                )
+                raise UsageError(f"{unknown(f'camera of {robot}', name, own)}{hint}")
         found: dict[str, str] = {}
         for name in own:
             theirs = self.cameras.get(name, name)
