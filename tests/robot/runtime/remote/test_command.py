@@ -24,6 +24,9 @@ from toyflow.robot.policy_opening import find_policy, open_planner, ready_planne
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote, parse_addresses
 from toyflow.robot.runtime.remote.remote_cells import steps_of
 from toyflow.robot.shards import SentPolicy
+from toyflow.sweep.records import EvaluationRecord
+from toyflow.sweep.store import Store
+from toyflow.sweep.stored import Evaluated
 
 POINTS = ("--environment", "points", "--suite", "points", "--simulators", "2")
 
@@ -68,6 +71,25 @@ def test_another_server_is_a_cell_by_its_name_or_address(openpi, tmp_path):
     assert open_planner(same, torch.device("cpu")).horizon == openpi_server.HORIZON
     with pytest.raises(UsageError, match="name a simulator or robot whose cameras"):
         find_policy(address, None, tmp_path)
+
+
+def test_results_of_a_server_without_a_name_are_warned_of(openpi, toyflow_server, tmp_path, caplog):
+    def asked(address: str, name: str | None = None):
+        caplog.clear()
+        options = RemoteOptions(name=name, timeout=20)
+        cell = find_policy(address, None, tmp_path, options, StraightPlanner.interface)
+        store, outcomes = Store(tmp_path), pd.DataFrame({"success": [True]})
+        if not list(store.evaluations(cell)):
+            evaluated = Evaluated(outcomes, {"metrics": {"success": 1.0}, "examples": 1})
+            store.write_evaluation(cell.record, EvaluationRecord("euler", 1), evaluated, {})
+        return [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+
+    address = f"10=ws://127.0.0.1:{openpi()}"
+    assert asked(address) == []
+    [warning] = asked(address)
+    assert "does not name its policy" in warning and "--name" in warning and "\n" not in warning
+    for other in ((address, "pi05"), (f"ws://127.0.0.1:{toyflow_server().port}",)):
+        assert asked(*other) == asked(*other) == []
 
 
 def test_a_server_for_another_robot_is_refused(openpi, tmp_path, toyflow):

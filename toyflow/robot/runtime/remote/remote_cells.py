@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -22,6 +23,7 @@ from toyflow.sweep.store import Store
 from toyflow.sweep.stored import StoredTraining, Trained
 from toyflow.training.loop import CurvePoint, TrainingCurve
 
+LOG = logging.getLogger(__name__)
 _NO_CURVE = pd.DataFrame(TrainingCurve([CurvePoint(0, 0.0, [], 0.0, 0.0)]).rows()).iloc[:0]
 
 
@@ -51,6 +53,12 @@ def import_server(
                 write_card(store, record.key)
         time.sleep(0 if claimed else 0.1)
     stored = store.training(record.key)
+    if not (options.name or planner.facts.name) and any(store.evaluations(stored)):
+        LOG.warning(
+            "%s does not name its policy: its results join those that %s already has of this address. If it "
+            "serves another checkpoint now, give it a name of its own: --name NAME.",
+            addresses, stored.folder,
+        )  # fmt: skip
     place = _place(stored)
     place.parent.mkdir(exist_ok=True)
     said = {"addresses": addresses, "keys": options.keys, "timeout": options.timeout}
