@@ -87,6 +87,25 @@ def test_more_observations_than_connections_are_all_answered_in_their_order(toyf
     assert (there.plan(looks[:1], [0]) == Noisy().plan(looks[:1], [0])).all()
 
 
+def test_connections_that_were_refused_are_asked_for_again_only_after_a_reconnection(
+    toyflow_server, remote, monkeypatch
+):
+    there, attempts = remote(toyflow_server(connections=3).port), []
+    connect = connection.connect
+    monkeypatch.setattr(
+        connection, "connect", lambda *given, **named: attempts.append(1) or connect(*given, **named)
+    )
+    looks = [seen(fill / 20) for fill in range(5)]
+    counts = []
+    for drop in (False, False, True):
+        if drop:
+            there._by_steps[10][0].connections.drop()
+        attempts.clear()
+        there.plan(looks, range(5))
+        counts.append(len(attempts))
+    assert counts == [3, 0, 4]  # the first connection is there already; the fourth is refused
+
+
 def test_an_action_that_is_not_finite_is_the_policys_as_in_process(toyflow_server, remote):
     there = remote(toyflow_server().port)
     chunks = there.plan([seen(), seen(prompt="nan"), seen(0.3)], [1, 2, 3])

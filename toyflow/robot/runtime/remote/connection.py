@@ -59,6 +59,7 @@ class Connections:
         self.url, self.key, self.timeout = url, key, timeout
         self._open: list[ClientConnection] = []
         self._warm = False
+        self._granted = CONNECTIONS  # the most that the server grants, as far as is known
         try:
             self.metadata = self._connect()
         except Refused as error:
@@ -133,12 +134,13 @@ class Connections:
         return f"the connection to {self.url} is lost: {first_line(error)}"
 
     def _widen(self, count: int) -> None:
-        """Open more connections, up to one for each of `count` requests; a server may grant fewer."""
-        while len(self._open) < min(count, CONNECTIONS):
+        """Open more connections, up to one for each of `count` requests; a server may grant fewer, and is
+        then asked for no more until the next reconnection."""
+        while len(self._open) < min(count, self._granted):
             try:
                 self._check_same(self._connect())
             except Refused:
-                return
+                self._granted = len(self._open)
 
     def _reconnect(self) -> None:
         deadline, attempt = time.monotonic() + RECONNECT_SECONDS, 0
@@ -155,6 +157,7 @@ class Connections:
                 time.sleep(pause)
             else:
                 self._warm = False  # a server that was started anew may compile again
+                self._granted = CONNECTIONS
                 return
 
     def _check_same(self, metadata: bytes) -> None:
