@@ -184,12 +184,6 @@ def wrong_meta(column: str) -> Callable[..., Expected]:
     return put
 
 
-def other_prompt(folder: Path, chance: random.Random) -> Expected:
-    episode = chance.randrange(3)
-    rewrite(folder / META, lambda columns: columns["tasks"].__setitem__(episode, ["fly"]))
-    return Expected("meta/episodes", episode, EPISODES[episode], "tasks")
-
-
 def lost_prompt(folder: Path, chance: random.Random) -> Expected:
     rewrite(folder / TASKS, lambda columns: [values.pop() for values in columns.values()] and None)
     return at(12, "task_index")
@@ -297,7 +291,6 @@ CONTRADICTIONS: dict[str, Callable[[Path, random.Random], Expected]] = {
     "episode ends": wrong_meta("dataset_to_index"),
     "episode number": wrong_meta("episode_index"),
     "episode file": wrong_meta("data/file_index"),
-    "other prompt": other_prompt,
     "lost prompt": lost_prompt,
     "twice a prompt": twice_a_prompt,
     "total_frames": change_json(INFO, _info("total_frames", 97)),

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("lerobot")
 
 from robot.corrections import hold_still, rename_features, rewritten
-from robot.data.checks.contradictions import CONTRADICTIONS
+from robot.data.checks.contradictions import CONTRADICTIONS, META, rewrite
 
 from toyflow.errors import UsageError
 from toyflow.robot.data.checks.check import check_data_set
@@ -89,6 +89,14 @@ def test_an_unused_feature_is_named(copy):
     assert sentences(check_data_set("mine", copy), "warning") == [
         "observation.effort: no policy of toyflow reads it."
     ]
+
+
+def test_another_prompt_in_the_episodes_which_training_does_not_read_is_a_warning(copy):
+    rewrite(copy / META, lambda columns: columns["tasks"].__setitem__(1, ["fly"]))
+    report = check_data_set("mine", copy)
+    assert report.errors == []
+    [warning] = sentences(report, "warning")
+    assert "episode 1" in warning and "'fly'" in warning and "by the frames' task_index" in warning
 
 
 def test_a_camera_that_cannot_be_seen_may_be_left_out(copy):

@@ -250,8 +250,8 @@ def _check_prompts_of_episodes(
         seen = [prompts[int(task)][0] for task in np.unique(tasks[start:stop]) if task in prompts]
         if said is not None and seen and set(seen) != set(map(str, said)):
             yield Finding(
-                "error", EPISODES, episode, start, "tasks", f"its prompt is {_listed(said)} here, and "
-                f"{_listed(seen)} by the frames' task_index."
+                "warning", EPISODES, episode, start, "tasks", f"its prompt is {_listed(said)} here, and "
+                f"{_listed(seen)} by the frames' task_index, which training reads."
             )  # fmt: skip
             return
 
