@@ -45,6 +45,7 @@ class ToyflowConfig(PreTrainedConfig):
         tokeniser: hashed, or paligemma for pretrained backbones.
         pretrained_backbone: whether the backbone starts from published weights (sizes tiny and full).
         rename: features that are read under other names: OLD=NEW, several joined by a comma.
+        keep_contradictions: whether to train although the data set contradicts itself.
         fps: actions per second of the data; filled in by training.
         normalisation: mean-std or quantile.
         state_centre, state_scale, action_centre, action_scale: the normalisation, a number per dimension;
@@ -78,6 +79,7 @@ class ToyflowConfig(PreTrainedConfig):
     tokeniser: str = "hashed"
     pretrained_backbone: bool = POLICY.pretrained
     rename: str = ""
+    keep_contradictions: bool = False
     fps: float = 0.0
     normalisation: str = POLICY.normalisation
     state_centre: list[float] = field(default_factory=list)
