@@ -44,6 +44,8 @@ class ToyflowConfig(PreTrainedConfig):
         image_size: side in pixels of the images that the policy sees; 0 for the size's own.
         tokeniser: hashed, or paligemma for pretrained backbones.
         pretrained_backbone: whether the backbone starts from published weights (sizes tiny and full).
+        delay_max: most first actions of a chunk that the policy learns to continue from, for real-time
+            chunking in toyflow; 0 is none.
         rename: features that are read under other names: OLD=NEW, several joined by a comma.
         keep_contradictions: whether to train although the data set contradicts itself.
         fps: actions per second of the data; filled in by training.
@@ -78,6 +80,7 @@ class ToyflowConfig(PreTrainedConfig):
     image_size: int = POLICY.image_size
     tokeniser: str = "hashed"
     pretrained_backbone: bool = POLICY.pretrained
+    delay_max: int = POLICY.delay_max
     rename: str = ""
     keep_contradictions: bool = False
     fps: float = 0.0

@@ -20,6 +20,7 @@ from toyflow.robot.data.features import ACTION, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
 from toyflow.robot.lerobot.lerobot_format import Inputs, decoded, inputs_of, normalisation_fields
+from toyflow.robot.policy.checkpoint import delayed
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
 
@@ -60,9 +61,8 @@ class ToyflowPolicy(PreTrainedPolicy):
             config.fps = float(dataset_meta.fps)
         checkpoint = decoded(_fields(config))
         schedule = parse_schedule(config.schedule)
-        self.objective = make_objective(
-            config.objective, schedule, config.time_sampling, checkpoint.prediction
-        )
+        objective = make_objective(config.objective, schedule, config.time_sampling, checkpoint.prediction)
+        self.objective = delayed(objective, checkpoint.spec.delay_max)
         self._decoding.check(self.objective)
         self.model = Policy(checkpoint.spec, checkpoint.normalisation)
         # Kernels lie channels last, and LeRobot's optimiser state can only be saved as tensors that do not.
