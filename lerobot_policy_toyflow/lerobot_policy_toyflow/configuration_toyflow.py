@@ -44,7 +44,10 @@ class ToyflowConfig(PreTrainedConfig):
         image_size: side in pixels of the images that the policy sees; 0 for the size's own.
         tokeniser: hashed, or paligemma for pretrained backbones.
         pretrained_backbone: whether the backbone starts from published weights (sizes tiny and full).
+        delay_max: most first actions of a chunk that the policy learns to continue from, for real-time
+            chunking in toyflow; 0 is none.
         rename: features that are read under other names: OLD=NEW, several joined by a comma.
+        keep_contradictions: whether to train although the data set contradicts itself.
         fps: actions per second of the data; filled in by training.
         normalisation: mean-std or quantile.
         state_centre, state_scale, action_centre, action_scale: the normalisation, a number per dimension;
@@ -77,7 +80,9 @@ class ToyflowConfig(PreTrainedConfig):
     image_size: int = POLICY.image_size
     tokeniser: str = "hashed"
     pretrained_backbone: bool = POLICY.pretrained
+    delay_max: int = POLICY.delay_max
     rename: str = ""
+    keep_contradictions: bool = False
     fps: float = 0.0
     normalisation: str = POLICY.normalisation
     state_centre: list[float] = field(default_factory=list)

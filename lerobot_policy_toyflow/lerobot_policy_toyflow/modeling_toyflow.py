@@ -20,6 +20,7 @@ from toyflow.robot.data.features import ACTION, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
 from toyflow.robot.lerobot.lerobot_format import Inputs, decoded, inputs_of, normalisation_fields
+from toyflow.robot.policy.checkpoint import delayed
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
 
@@ -60,9 +61,8 @@ class ToyflowPolicy(PreTrainedPolicy):
             config.fps = float(dataset_meta.fps)
         checkpoint = decoded(_fields(config))
         schedule = parse_schedule(config.schedule)
-        self.objective = make_objective(
-            config.objective, schedule, config.time_sampling, checkpoint.prediction
-        )
+        objective = make_objective(config.objective, schedule, config.time_sampling, checkpoint.prediction)
+        self.objective = delayed(objective, checkpoint.spec.delay_max)
         self._decoding.check(self.objective)
         self.model = Policy(checkpoint.spec, checkpoint.normalisation)
         # Kernels lie channels last, and LeRobot's optimiser state can only be saved as tensors that do not.
@@ -154,11 +154,17 @@ class ToyflowPolicy(PreTrainedPolicy):
 
 
 def _check_data(meta: Any, config: ToyflowConfig, inputs: Inputs) -> None:
-    """Raise UsageError where the data set contradicts itself; say which of its features are not read."""
+    """Raise UsageError where the data set contradicts itself, if all of it is here; say which of its features
+    are not read."""
     for feature in inputs.unused:
         LOG.warning("data set %s, %s: a toyflow policy does not read it.", meta.repo_id, feature)
-    if inputs.state is not None:  # a check reads the state, too
-        refuse_contradictions(str(meta.root), Path(meta.root), config.rename, tuple(inputs.cameras))
+    if inputs.state is None or config.keep_contradictions:  # a check reads the state, too
+        return
+    root = Path(meta.root)
+    if all((root / meta.get_data_file_path(episode)).is_file() for episode in range(meta.total_episodes)):
+        refuse_contradictions(str(meta.root), root, config.rename, tuple(inputs.cameras))
+    else:
+        LOG.warning("data set %s: not all of its files are here, so it is not checked.", meta.repo_id)
 
 
 def _fill(

@@ -141,6 +141,25 @@ def test_frozen_tokens_come_back_and_weight_zero_is_plain_to_the_bit(steps, pred
     assert not torch.allclose(got[0, 2:], plain[0, 2:]) and got[0, changed:].isfinite().all()
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_what_is_frozen_beyond_the_longest_delay_is_noise_to_the_model_and_put_in_at_the_end(steps):
+    """In training a token at time t < 1 was never data; the chunk is that of a plan told only the first."""
+    net, noise, condition = small_net(), noise_of(4, 5, 2), noise_of(4, 1, 2, seed=1)
+    objective, values, seen = FlowMatching(Uniform(), delay_max=2), noise_of(4, 5, 2, seed=2), []
+
+    def model(x, t, condition):
+        seen.append((x, t))
+        return net(x, t, condition)
+
+    more, told = (Known(values, soft_mask(d, 5, 5).double().expand(4, 5)) for d in (4, 2))
+    got = objective.decode(model, condition, noise, steps, known=more)
+    x, t = seen[0]
+    assert torch.equal(x[:, :2], values[:, :2]) and torch.equal(x[:, 2:], noise[:, 2:])
+    assert t[0].tolist() == [1, 1, 0, 0, 0]
+    assert torch.equal(got[:, :4], values[:, :4])
+    assert torch.equal(got[:, 4:], objective.decode(net, condition, noise, steps, known=told)[:, 4:])
+
+
 def test_in_one_step_the_sample_is_a_mean_of_plain_and_known():
     net, noise, condition = small_net(), noise_of(4, 5, 2), noise_of(4, 1, 2, seed=1)
     objective, known = FlowMatching(Uniform()), Known(noise_of(4, 5, 2, 2), soft_mask(1, 4, 5).expand(4, 5))

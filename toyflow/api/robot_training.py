@@ -199,7 +199,8 @@ def evaluate_checkpoint(
     kind = PlanKind.of(training)
     if trials.replan == WHOLE_HORIZON:
         latest = kind.horizon - trials.latency_steps
-        trials = replace(trials, replan=str(usual_replan(kind.replan, trials.handover, latest)))
+        usual = usual_replan(kind.replan, trials.handover, latest, kind.horizon)
+        trials = replace(trials, replan=str(usual))
         if taken_over := replan_taken_over(training, kind):
             console.print(f"[yellow]{escape(taken_over)}[/]")
     asked_for = trials_of(trials, DemoSource.from_dict(training.details["made_of"]), kind.horizon)

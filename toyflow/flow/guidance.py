@@ -71,6 +71,16 @@ class Known(NamedTuple):
         """The tokens that are certain."""
         return self.weight >= 1
 
+    def first(self, tokens: int) -> Known:
+        """What is known of the first `tokens` tokens, as if the others were free.
+
+        Example:
+            >>> Known(torch.zeros(1, 3, 1), torch.tensor([[1.0, 1.0, 0.5]])).first(1).weight.tolist()
+            [[1.0, 0.0, 0.0]]
+        """
+        place = torch.arange(self.weight.shape[1], device=self.weight.device)
+        return Known(self.values, torch.where(place < tokens, self.weight, 0.0))
+
     def frozen_in(self, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens dim"]:
         """`x` with the frozen tokens in their places."""
         return torch.where(self.frozen[..., None], self.values, x)
@@ -166,15 +176,15 @@ def guided_velocity(answer: Answer, prediction: Prediction, known: Known, beta: 
     return velocity
 
 
-def conditioned_velocity(answer: Answer, prediction: Prediction, known: Known, longest: int) -> Velocity:
-    """The velocity of a model that takes frozen tokens as data: the first of them have time t = 1, and none
-    moves. Integrate it from `known.frozen_in(noise)`. Nothing but the frozen tokens is used of `known`.
+def conditioned_velocity(answer: Answer, prediction: Prediction, known: Known) -> Velocity:
+    """The velocity of a model that takes frozen tokens as data: they have time t = 1 and do not move.
+    Integrate it from `known.frozen_in(noise)`. Nothing but the frozen tokens is used of `known`, which are at
+    most as many as the model was trained with: see `Known.first`.
 
     Args:
         answer: the model under its condition; takes a time for each token.
         prediction: what it says.
         known: y, and W, of which what is 1 counts.
-        longest: D, the longest prefix that the model was trained with; of a longer one it is told that much.
 
     Example:
         >>> import torch
@@ -183,15 +193,14 @@ def conditioned_velocity(answer: Answer, prediction: Prediction, known: Known, l
         >>> def follow(x, t):  # a model that repeats what it is told of the first token
         ...     return (t[:, :1, None] == 1) * (x[:, :1] - x)
         >>> known = Known(torch.full((1, 3, 1), 7.0), torch.tensor([[1.0, 0.0, 0.0]]))
-        >>> velocity = conditioned_velocity(follow, VelocityPrediction(), known, longest=1)
+        >>> velocity = conditioned_velocity(follow, VelocityPrediction(), known)
         >>> euler(velocity, known.frozen_in(torch.zeros(1, 3, 1)), uniform_grid(1)).flatten().tolist()
         [7.0, 7.0, 7.0]
     """
     frozen = known.frozen
-    told = frozen & (torch.arange(frozen.shape[1], device=frozen.device) < longest)
 
     def velocity(x: Tensor, t: Tensor) -> Tensor:
-        times = torch.where(told, 1.0, t[:, None])
+        times = torch.where(frozen, 1.0, t[:, None])
         return torch.where(frozen[..., None], 0.0, prediction.velocity(answer(x, times), x, times))
 
     return velocity

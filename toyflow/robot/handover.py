@@ -157,14 +157,33 @@ class Ensemble(Handover):
         self._chunks: list[tuple[int, Chunk]] = []
 
 
-def usual_replan(own: int, handover: str, latest: int) -> int:
+def usual_replan(own: int, handover: str, latest: int, horizon: int) -> int:
     """Steps from one plan's observation to the next one's where the user does not choose: 1 for an ensemble,
-    which needs chunks that overlap; else the policy's `own`, but not later than `latest`.
+    which needs chunks that overlap; else the policy's `own`, but not later than `latest`, nor, with `rtc`,
+    which continues what is left of a chunk, later than half the `horizon`.
 
-    >>> usual_replan(20, "blend", latest=16), usual_replan(20, "ensemble:0.1", latest=16)
-    (16, 1)
+    >>> [usual_replan(20, way, latest=16, horizon=20) for way in ("blend", "ensemble:0.1", "rtc")]
+    [16, 1, 10]
     """
-    return 1 if handover.startswith("ensemble") else max(1, min(own, latest))
+    if handover.startswith("ensemble"):
+        return 1
+    return max(1, min(own, latest, horizon // 2 if handover == "rtc" else latest))
+
+
+def check_overlap(handover: str, replan: int, horizon: int, latency_steps: int) -> None:
+    """Raise UsageError where nothing is left of a chunk when the next is planned, which `rtc` would continue.
+
+    A plan begins `replan` steps after the one before, or once that has arrived.
+
+    >>> check_overlap("rtc", replan=19, horizon=20, latency_steps=4)
+    """
+    due = max(replan, latency_steps + 1)
+    if handover == "rtc" and due >= horizon:
+        raise UsageError(
+            f"--handover rtc continues what is left of a chunk of {horizon} actions, and a plan every {due} "
+            f"steps leaves none: take --replan {max(1, horizon // 2)} or so and a latency below that, or "
+            "another hand-over."
+        )
 
 
 def parse_handover(text: str) -> Handover:

@@ -30,6 +30,7 @@ from toyflow.robot.lerobot.imported import import_checkpoint
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_format import decoded
 from toyflow.robot.limits import Limits
+from toyflow.robot.planner import Commitment
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.policy_opening import open_planner
@@ -52,7 +53,7 @@ def cell(small, tmp_path_factory):
     return untrained("shift:4", small[0], tmp_path_factory.mktemp("cell"))
 
 
-def untrained(schedule: str, data_set: Path, out: Path, predict: str = "velocity"):
+def untrained(schedule: str, data_set: Path, out: Path, predict: str = "velocity", delay_max: int = 0):
     import pandas as pd
 
     options = SweepOptions().updated(
@@ -61,7 +62,7 @@ def untrained(schedule: str, data_set: Path, out: Path, predict: str = "velocity
             "schedules": schedule,
             "predict": predict,
             "seeds": "0",
-            "set": {"dataset": [str(data_set)], "suite": ["none"]},
+            "set": {"dataset": [str(data_set)], "suite": ["none"], "delay-max": [str(delay_max)]},
         },
         "test",
     )
@@ -151,11 +152,28 @@ def test_a_prediction_and_a_mixture_come_back(predict, small, tmp_path):
         np.testing.assert_array_equal(ours.plan([observation()], [3]), planner.plan([observation()], [3]))
 
 
+def test_the_longest_delay_of_training_comes_back(small, tmp_path):
+    """Without it the policy would be guided where it was trained to be conditioned."""
+    stored, planner = untrained("shift:4", small[0], tmp_path / "cell", delay_max=3)
+    export_policy(stored, tmp_path / "exported")
+    config = json.loads((tmp_path / "exported/config.json").read_text())
+    assert config["delay_max"] == 3 and decoded(config).spec.delay_max == 3
+    ours = open_planner(imported(tmp_path / "exported", tmp_path / "out"), CPU)
+    left = Commitment(np.full((5, 2), 0.5, np.float32), 2)
+    before, after = (each.continue_plan([observation()], [3], [left]) for each in (planner, ours))
+    np.testing.assert_array_equal(after, before)
+    assert loaded(tmp_path / "exported").objective.delay_max == 3
+    with pytest.raises(UsageError, match="--delay-max must be below the horizon, 10"):
+        loaded(tmp_path / "exported", delay_max=10)
+    with pytest.raises(UsageError, match="--delay-max is for objective flow"):
+        loaded(tmp_path / "exported", objective="regression")
+
+
 def test_a_config_of_an_earlier_version_predicts_the_velocity(cell, tmp_path):
     export_policy(cell[0], tmp_path / "exported")
     file = tmp_path / "exported/config.json"
     config = json.loads(file.read_text())
-    for later in ("predict", "grid", "draws"):
+    for later in ("predict", "grid", "draws", "delay_max"):
         del config[later]
     assert decoded(config).prediction is None
     shutil.copytree(tmp_path / "exported", tmp_path / "earlier")

@@ -148,6 +148,20 @@ def test_more_is_committed_than_a_chunk_has():
     np.testing.assert_allclose(got[0], left[: planner.horizon], rtol=0, atol=1e-6)
 
 
+def test_more_frozen_actions_than_in_training_are_said_once(caplog):
+    planner = made(delay_max=3)
+    seen, left = [planner.any_observation()], np.full((6, 2), 0.5, np.float32)
+    planner.continue_plan(seen, [0], [Commitment(left, 3)])
+    assert not caplog.records
+    for _ in range(2):
+        got = planner.continue_plan(seen, [0], [Commitment(left, 5)])
+        np.testing.assert_allclose(got[0, :5], left[:5], rtol=0, atol=1e-6)
+    [said] = caplog.messages
+    assert said.startswith(
+        "5 actions are decided when a plan begins; the policy was trained with --delay-max 3"
+    )
+
+
 def test_what_cannot_be_continued_is_refused_in_one_line():
     seen = [made().any_observation()]
     with pytest.raises(

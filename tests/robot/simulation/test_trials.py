@@ -91,9 +91,13 @@ def test_latency_and_handover_are_left_out_of_the_name_at_their_defaults():
     """So that the names of earlier results stay."""
     plain, late = checked(), checked(10, **{"latency-steps": "4", "handover": "rtc"})
     assert "latency" not in str(plain) and "handover" not in str(plain)
-    assert str(late) == f"{str(plain).replace('replan=10', 'replan=6')} latency_steps=4 handover=rtc"
+    assert str(late) == f"{str(plain).replace('replan=10', 'replan=5')} latency_steps=4 handover=rtc"
     assert Trials.parse(str(late)) == late
     assert checked(handover="ensemble").replan == 1
+    ways = ("switch", "blend", "rtc")
+    assert [checked(handover=way).replan for way in ways] == [10, 10, 5]
+    assert [checked(10, handover=way, **{"latency-steps": "4"}).replan for way in ways] == [6, 6, 5]
+    assert checked(handover="rtc", replan="9").replan == 9
     assert TrialOptions().record() == {**OPTIONS, **{n: TrialOptions().record()[n] for n in OPTIONS}}
 
 
@@ -103,6 +107,14 @@ def test_latency_and_handover_are_left_out_of_the_name_at_their_defaults():
         ({"latency-steps": "10"}, "latency-steps must be below the horizon, 10, not 10"),
         ({"handover": "blnd"}, "unknown hand-over 'blnd'. Did you mean 'blend'"),
         ({"handover": "blend:0"}, "--handover takes switch, blend:STEPS"),
+        (
+            {"handover": "rtc", "replan": "10"},
+            "a chunk of 10 actions, and a plan every 10 steps leaves none",
+        ),
+        (
+            {"handover": "rtc", "latency-steps": "9"},
+            "a plan every 10 steps leaves none: take --replan 5 or so",
+        ),
     ],
 )
 def test_a_latency_or_handover_that_cannot_be_is_refused(change, words):

@@ -136,8 +136,9 @@ class FlowMatching(ScheduledObjective):
         if known is None or not known.weight.any():
             return sampled(velocity, noise)
         if self.delay_max:
-            conditioned = conditioned_velocity(answer, prediction, known, self.delay_max)
-            return sampled(conditioned, known.frozen_in(noise))
+            told = known.first(self.delay_max)  # more was never given to the model in training
+            conditioned = conditioned_velocity(answer, prediction, told)
+            return known.frozen_in(sampled(conditioned, told.frozen_in(noise)))
         if steps == 1:
             return known.pulled_to(sampled(velocity, noise))
         return known.frozen_in(sampled(guided_velocity(answer, prediction, known), noise))

@@ -144,6 +144,7 @@ def decoded(config: Mapping[str, Any], where: str = "config.json of a toyflow po
             image_size=config["image_size"],
             tokeniser=config["tokeniser"],
             pretrained=config["pretrained_backbone"],
+            delay_max=config.get("delay_max", 0),  # files of earlier versions have none
         )
         normalisation = Normalisation.from_dict(
             {
@@ -200,6 +201,7 @@ def encoded(
         "image_size": spec.image_size,
         "tokeniser": spec.tokeniser,
         "fps": spec.interface.fps,
+        "delay_max": spec.delay_max,
         **normalisation_fields(normalisation),
         **{f"action_{key}": list(values) for key, values in (motion or {}).items()},
     }

@@ -125,14 +125,14 @@ def find_checkpoint(path: Path) -> StoredTraining:
 def _built(
     record: TrainingRecord, spec: PolicySpec, normalisation: Normalisation
 ) -> tuple[Policy, Objective]:
-    objective = _delayed(objective_of(record), spec.delay_max)
+    objective = delayed(objective_of(record), spec.delay_max)
     with global_state(record.seed, "weights", torch.device("cpu")):
         policy = Policy(spec, normalisation)
         objective.attach(policy, (spec.horizon, ACTION_WIDTH))
     return policy, objective
 
 
-def _delayed(objective: Objective, delay_max: int) -> Objective:
+def delayed(objective: Objective, delay_max: int) -> Objective:
     """`objective`, trained to continue from up to `delay_max` first actions."""
     if not delay_max:
         return objective

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from toyflow.errors import UsageError
-from toyflow.flow import Decoding, Known, Objective, draw_noise, soft_mask
+from toyflow.flow import Decoding, FlowMatching, Known, Objective, draw_noise, soft_mask
 from toyflow.machine import synchronise
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.interface import Observation
@@ -22,6 +23,8 @@ from toyflow.robot.latency import MOST_SECONDS, Latency, timed
 from toyflow.robot.planner import Commitment, Planner
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
+
+LOG = logging.getLogger(__name__)
 
 
 class FlowPlanner(Planner):
@@ -39,6 +42,7 @@ class FlowPlanner(Planner):
         self.replan = self.horizon
         self.image_size = policy.spec.image_size
         self.stage_seconds = defaultdict(float)
+        self._warned_of_delay = False
         self.set_decoding(decoding or Decoding())
 
     @property
@@ -81,6 +85,7 @@ class FlowPlanner(Planner):
         """See `Planner`. A policy that was trained with `delay_max` is conditioned on the frozen actions, any
         other guided; see `toyflow.flow.guidance`."""
         self.check_continues()
+        self._warn_of_delay(max((each.frozen for each in committed if each), default=0))
         known = self._known(committed)
         answers = self._answers(observations, seeds, self.decoding.draws, known)
         return answers.mean(0, dtype=np.float64).astype(np.float32)
@@ -104,6 +109,16 @@ class FlowPlanner(Planner):
         self.stage_seconds["condition"] += encoded - began
         self.stage_seconds["decoding"] += time.perf_counter() - encoded
         return actions
+
+    def _warn_of_delay(self, frozen: int) -> None:
+        """Say once where more actions are frozen than the policy learned to continue from."""
+        longest = self.objective.delay_max if isinstance(self.objective, FlowMatching) else 0
+        if 0 < longest < frozen and not self._warned_of_delay:
+            self._warned_of_delay = True
+            LOG.warning(
+                "%d actions are decided when a plan begins; the policy was trained with --delay-max %d and "
+                "sees no more of them, so that its chunk may jump after them.", frozen, longest,
+            )  # fmt: skip
 
     def _known(self, committed: Sequence[Commitment | None]) -> Known:
         """What is committed as tokens of the network, with the weights of `soft_mask`."""

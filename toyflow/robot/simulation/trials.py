@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from toyflow.errors import UsageError
 from toyflow.parsing import listed_ranges, parse_numbers
-from toyflow.robot.handover import parse_handover, usual_replan
+from toyflow.robot.handover import check_overlap, parse_handover, usual_replan
 from toyflow.robot.simulation.environment import SuiteTask, check_suite, find_tasks, load_environment
 from toyflow.robot.simulation.trial_options import (
     AUTO,
@@ -134,12 +134,13 @@ def _checked(options: TrialOptions, horizon: int) -> Trials:
         raise UsageError(f"latency-steps must be below the horizon, {horizon}, not {latency}.")
     parse_handover(options.handover)
     replan = (
-        usual_replan(horizon, options.handover, horizon - latency)
+        usual_replan(horizon, options.handover, horizon - latency, horizon)
         if options.replan == WHOLE_HORIZON
         else _whole(options.replan, "replan")
     )
     if not 1 <= replan <= horizon:
         raise UsageError(f"replan must be 1 to the horizon, {horizon}, not {replan}.")
+    check_overlap(options.handover, replan, horizon, latency)
     return Trials(
         options.environment,
         options.suite,

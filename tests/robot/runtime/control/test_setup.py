@@ -80,6 +80,21 @@ def test_it_plans_as_often_as_the_policy_says():
         choose_replan(real(), planner, 11, "blend", 0)
 
 
+def test_real_time_chunking_plans_while_something_is_left_of_a_chunk():
+    planner = StraightPlanner()
+    planner.replan = planner.horizon = 10
+    assert [choose_replan(FakeRobot(), planner, None, "rtc", latency) for latency in (0, 2, 7)] == [5, 5, 3]
+    assert choose_replan(FakeRobot(), planner, 9, "rtc", 2) == 9
+    for robot in (FakeRobot(), real()):
+        assert choose_replan(robot, planner, 10, "switch", 0) == 10
+        with pytest.raises(
+            UsageError, match="--handover rtc continues what is left of a chunk of 10 actions"
+        ):
+            choose_replan(robot, planner, 10, "rtc", 0)
+    planner.replan = 2
+    assert choose_replan(FakeRobot(), planner, None, "rtc", 0) == 2
+
+
 def test_latency_in_steps_is_for_simulators():
     check_latency(FakeRobot(), 2)
     check_latency(real(), 0)

@@ -179,7 +179,8 @@ def test_what_is_missing_is_named_with_what_is_there():
     left = {key: value for key, value in OPENPI.items() if key != "observation/image"}
     said = complaint(left)
     assert said.startswith(
-        "observation/image (or observation.images.image, images/image) is missing, camera image"
+        "observation/image (or observation.images.image, images/image, observation.image) is missing, "
+        "camera image"
     )
     assert "the message has observation/wrist_image, observation/state, prompt." in said
     assert "prompt (or task) is missing" in complaint({**OPENPI, "prompt": {}})

@@ -47,7 +47,10 @@ def test_a_request_gets_its_chunk(serving):
     [
         ("text", "not as text"),
         (b"garbage", "no msgpack"),
-        (b"\x80", "observation/front (or observation.images.front, images/front) is missing"),
+        (
+            b"\x80",
+            "observation/front (or observation.images.front, images/front, observation.front) is missing",
+        ),
     ],
 )
 def test_a_bad_request_gets_a_text_and_the_connection_lives(serving, frame, said):

@@ -16,6 +16,8 @@ TOLERANCE = 0.05
 QUANTILE_TOLERANCE = 0.25
 """The same for quantiles, in spans: LeRobot averages those of episodes, which are not those of all frames."""
 ROUNDING = 1e-5
+"""Share of the mean by which a mean, min or max may be off; and of its square, by which a variance may, as
+LeRobot takes variances to be the mean of squares less the square of the mean, in single precision."""
 QUANTILES = {"q01": 0.01, "q99": 0.99}
 
 
@@ -109,6 +111,9 @@ def differs(row: DimensionStatistics, key: str) -> bool:
     if key in QUANTILES:
         slack = TOLERANCE * (row.computed["max"] - row.computed["min"]) + rounding
         return not row.computed["min"] - slack <= stored <= row.computed["max"] + slack
+    if key == "std":
+        variance, rounding = is_so**2, ROUNDING * row.computed["mean"] ** 2 + ROUNDING**2
+        return abs(stored**2 - variance) > 2 * TOLERANCE * variance + rounding
     return abs(stored - is_so) > TOLERANCE * deviation + rounding
 
 

@@ -169,6 +169,7 @@ class Gate:
         changes = ["bounds"] if differing(action, asked).any() else []
         if self.smoother is not None:
             followed = self.smoother.follow(action, None if ahead is None or self._fault(ahead) else ahead)
+            followed = self._barred(followed)
             changes += ["smooth"] if differing(followed, action).any() else []
             action = followed
         elif self._before is not None:
@@ -209,6 +210,15 @@ class Gate:
         braked = self.brake()
         return Sent(braked, () if braked is None else ("brake",))
 
+    def _barred(self, followed: Action) -> Action:
+        """What the smoother answers, whatever that is, within `step` of the last action and the bounds; where
+        the last action lies outside of these, no farther out."""
+        before = (
+            followed if self._before is None else np.where(np.isnan(self._before), followed, self._before)
+        )
+        near = np.clip(followed, before - self.step, before + self.step)
+        return np.clip(near, np.fmin(self.lower, before), np.fmax(self.upper, before))
+
     @property
     def is_moving(self) -> bool:
         """Whether there is something to `brake`; never without a smoother."""
@@ -218,7 +228,7 @@ class Gate:
         """Send an action that brings a moving robot nearer to rest within the limits; None where it rests."""
         if self.smoother is None or not self.is_moving:
             return None
-        action = self.smoother.brake(self.robot.resting)
+        action = self._barred(self.smoother.brake(self.robot.resting))
         self.counts["brake"] += 1
         if self.moves:
             self.robot.send(action)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from toyflow.errors import UsageError
-from toyflow.robot.handover import usual_replan
+from toyflow.robot.handover import check_overlap, usual_replan
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import Commitment, Planner
@@ -45,18 +45,22 @@ def choose_replan(
     """Steps from one plan's observation to the next one's.
 
     As asked; else 1 for an ensemble; else `Planner.replan`, but early enough that a plan is there before the
-    last one ends: in real time at half the horizon at the latest, in a simulator `latency_steps` before its
-    end.
+    last one ends: in real time, and with `rtc`, at half the horizon at the latest, in a simulator
+    `latency_steps` before its end.
 
     Raises:
-        UsageError: more steps were asked for than the horizon has, or fewer than 1.
+        UsageError: more steps were asked for than the horizon has, or fewer than 1, or with `rtc` so many
+            that nothing is left of a chunk.
     """
     if asked is not None:
         if not 1 <= asked <= planner.horizon:
             raise UsageError(f"--replan must be 1 to the horizon, {planner.horizon}, not {asked}.")
-        return asked
-    latest = planner.horizon - latency_steps if robot.stepped else planner.horizon // 2
-    return usual_replan(planner.replan, handover, latest)
+        replan = asked
+    else:
+        latest = planner.horizon - latency_steps if robot.stepped else planner.horizon // 2
+        replan = usual_replan(planner.replan, handover, latest, planner.horizon)
+    check_overlap(handover, replan, planner.horizon, latency_steps)
+    return replan
 
 
 def check_latency(robot: Robot, latency_steps: int) -> None:

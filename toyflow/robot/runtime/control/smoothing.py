@@ -204,9 +204,12 @@ with."""
 
 
 class _Joint:
-    """One dimension: its trajectories by Ruckig."""
+    """One dimension: its trajectories by Ruckig. It counts in a unit of about its own speed, as Ruckig finds
+    no halt for some states of large numbers, such as degrees; a power of two, so that nothing is rounded."""
 
     def __init__(self, ruckig: Any, dt: float, speed: float, push: float, jerk: float) -> None:
+        self._unit = 2.0 ** math.frexp(speed)[1] if 0 < speed < math.inf else 1.0
+        speed, push, jerk = speed / self._unit, push / self._unit, jerk / self._unit
         self._dt, self._speed, self._push, self._jerk = dt, speed, push, jerk
         self._ruckig = ruckig
         self._found = (ruckig.Result.Working, ruckig.Result.Finished)
@@ -223,6 +226,15 @@ class _Joint:
         `high`: the target itself, if it can be reached in a step; a point of the fastest way to where the
         target will be, if it keeps its velocity; of the fastest way to rest at the target; of the fastest way
         to rest anywhere. `is_near` is false where the target is out of a step's reach."""
+        unit = self._unit
+        x, v, a = self._moved(
+            (state[0] / unit, state[1] / unit, state[2] / unit),
+            (target[0] / unit, target[1] / unit, target[2] / unit),
+            low / unit, high / unit, is_near,
+        )  # fmt: skip
+        return x * unit, v * unit, a * unit
+
+    def _moved(self, state: State, target: State, low: float, high: float, is_near: bool) -> State:
         position = target[0]
         if position == position:
             ways = (self._reached, self._chased, self._rested)
@@ -230,11 +242,14 @@ class _Joint:
                 after = way(state, target)
                 if after is not None and self._stops_within(after, low, high):
                     return after
-        halted = self._solved(self._halt, state, REST)
-        if halted is None:  # Ruckig found no way: for one step, go on as before
-            dt, (x, v, a) = self._dt, state
-            return x + v * dt + a * dt * dt / 2, v + a * dt, a
-        return halted
+        return self._solved(self._halt, state, REST) or self._slowed(state)
+
+    def _slowed(self, state: State) -> State:
+        """A step nearer to rest, for a state for which Ruckig finds no halt: as much deceleration as the
+        limits of acceleration and jerk allow."""
+        dt, (x, v, a) = self._dt, state
+        a = max(a - self._jerk * dt, -self._push, min(a + self._jerk * dt, self._push, -v / dt))
+        return x + (v + a * dt) * dt, v + a * dt, a
 
     def _reached(self, state: State, target: State) -> State | None:
         after = self._solved(self._reach, state, target)
@@ -276,7 +291,7 @@ class _Joint:
     def _stops_within(self, state: State, low: float, high: float) -> bool:
         """Whether the fastest halt from this state ends within the bounds."""
         x, v, a = state
-        slack = SLACK * max(1.0, abs(x))
+        slack = SLACK * max(1 / self._unit, abs(x))
         if not low - slack <= x <= high + slack:
             return False
         if self._farthest(v, a) < min(x - low, high - x):

@@ -185,9 +185,8 @@ def _jerk(recording: Recording) -> dict[str, tuple[float, float]]:
             elif line["kind"] == "step":
                 jerk.add(line["step"], None if line["sent"] is None else np.array(line["sent"], float))
         most = jerk.most.tolist()
-    limits = [
-        math.inf if limit is None else limit for limit in header["limits"].get("jerk") or [None] * len(names)
-    ]
+    asked = header.get("limits", {}).get("jerk") or [None] * len(names)
+    limits = [math.inf if limit is None else limit for limit in asked]
     return dict(zip(names, zip(most, limits, strict=True), strict=True))
 
 

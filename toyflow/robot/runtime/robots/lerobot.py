@@ -22,8 +22,8 @@ from toyflow.robot.runtime.robots.base import Robot, RobotSettings
 from toyflow.robot.runtime.robots.motor_packages import check_motor_packages, missing_package
 from toyflow.robot.runtime.robots.motor_units import motor_ranges
 
-VELOCITY = re.compile(r"(^|[._])(vel|velocity|v[xyz]|vtheta|vyaw|w[xyz]|omega)$")
-"""How the name of a velocity ends: `x.vel`, `mobile_base.vx`."""
+VELOCITY = re.compile(r"(^|[._])(vel|velocity|v[xyz]|vtheta|vyaw|omega)$")
+"""How the name of a velocity ends: `x.vel`, `mobile_base.vx`. `ee.wx` is none: a rotation vector's."""
 ENDS = ("lower", "upper")
 
 
