@@ -121,7 +121,7 @@ def test_training_on_a_contradiction_is_refused_before_it_starts(kind, small, tm
 
 def test_a_contradiction_may_be_kept(small, tmp_path):
     folder = shutil.copytree(small[0], tmp_path / "data")
-    CONTRADICTIONS["other prompt"](folder, random.Random(0))
+    CONTRADICTIONS["std"](folder, random.Random(0))
     words = ("robot-train", "--dataset", "data", "--keep-contradictions", *TRAIN, "--out", "out")
     assert inside(tmp_path, *words).code == 0
 
