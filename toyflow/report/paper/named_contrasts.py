@@ -1,4 +1,4 @@
-"""The six contrasts that the presets `headline-*` name under `Decides:`."""
+"""The six contrasts that `headline-numbers`, `headline-wave` and `headline-grid` name under `Decides:`."""
 
 from __future__ import annotations
 

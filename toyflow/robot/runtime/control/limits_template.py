@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.interface import unit_in_name
 from toyflow.robot.limits import MARGIN, STEP_MARGIN, Limits
+from toyflow.robot.runtime.control.limit_sources import UNNAMED
 
 DIGITS = 5
 
@@ -58,15 +59,21 @@ def limits_template(data: DataSet) -> str:
 def _table(
     kind: str, names: Sequence[str], values: Sequence[float], notes: Sequence[str], positive: bool = False
 ) -> list[str]:
-    """A TOML table. Where a file takes positive numbers only, a dimension that never changed has no limit:
+    """A TOML table by name; a list in the order of the action where names tell nothing: where the data has
+    none, or one twice. Where a file takes positive numbers only, a dimension that never changed has no limit:
     its bounds keep it where it was."""
-    lines = [f"[{kind}]"]
+    lines = []
+    by_name = not names_tell_nothing(names)
     for name, value, note in zip(names, values, notes, strict=True):
-        if positive and not value > 0:
-            lines.append(f"{json.dumps(name)} = inf  # constant in the data")
-        else:
-            lines.append(f"{json.dumps(name)} = {_number(value)}{f'  # {note}' if note else ''}")
-    return lines
+        number, why = (_number(value), note) if value > 0 or not positive else ("inf", "constant in the data")
+        entry = f"{json.dumps(name)} = {number}" if by_name else f"    {number},  # {name}"
+        lines.append(entry + (f"{'  #' if by_name else ':'} {why}" if why else ""))
+    return [f"[{kind}]", *lines] if by_name else [f"{kind} = [", *lines, "]"]
+
+
+def names_tell_nothing(names: Sequence[str]) -> bool:
+    """Whether none of these is a name (`0`, `action_0`), or two are the same."""
+    return len(set(names)) < len(names) or all(UNNAMED.fullmatch(name) for name in names)
 
 
 def _number(value: float) -> str:
