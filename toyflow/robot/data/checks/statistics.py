@@ -87,19 +87,21 @@ def check_statistics(contents: Contents, table: list[DimensionStatistics]) -> It
         for row, key in wrong[:1]:
             more = f"; so are {len(wrong) - 1} others" if len(wrong) > 1 else ""
             yield Finding(
-                "error", STATS, None, None, feature, f"{key} of number {row.number} ({row.name}) is "
-                f"{row.stored[key]:.6g}, and {row.computed[key]:.6g} by the columns{more}: the statistics "
-                "are not "
-                "of these frames."
+                "error", STATS, None, None, feature,
+                f"{_stored_and(row, key)} by the columns{more}: the statistics are not of these frames."
             )  # fmt: skip
         odd = [(row, key) for row in rows for key in QUANTILES if key in row.stored and _is_odd(row, key)]
         for row, key in odd[: not wrong]:
             yield Finding(
-                "note", STATS, None, None, feature, f"{key} of number {row.number} ({row.name}) is "
-                f"{row.stored[key]:.6g}, and {row.computed[key]:.6g} over all frames (LeRobot averages "
-                "episodes); "
+                "note", STATS, None, None, feature,
+                f"{_stored_and(row, key)} over all frames (LeRobot averages episodes); "
                 "--normalisation quantile scales by it."
             )  # fmt: skip
+
+
+def _stored_and(row: DimensionStatistics, key: str) -> str:
+    """`std of number 0 (shoulder) is 30, and 0.3`: a statistic as stored and as computed."""
+    return f"{key} of number {row.number} ({row.name}) is {row.stored[key]:.6g}, and {row.computed[key]:.6g}"
 
 
 def differs(row: DimensionStatistics, key: str) -> bool:
