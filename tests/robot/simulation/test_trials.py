@@ -126,14 +126,14 @@ VARIED = {"suite": "varied", "states": "10"}
 
 
 def test_a_choice_of_perturbations_is_a_choice_of_tasks():
-    trials = checked(**VARIED, perturb="renamed")
+    trials = checked(10, **VARIED, perturb="renamed")
     assert (trials.tasks, trials.missing) == ((2, 6, 10), "")
-    assert str(trials) == str(checked(**VARIED, tasks="2+6+10")), "one name for one thing"
+    assert str(trials) == str(checked(10, **VARIED, tasks="2+6+10")), "one name for one thing"
     assert trials.states == (0,), "the default where each task has one start"
 
 
 def test_what_cannot_run_and_the_wording_are_in_the_name():
-    trials = checked(**VARIED, prompts="official")
+    trials = checked(10, **VARIED, prompts="official")
     assert str(trials).endswith(" assets=own prompts=official missing=dark:3")
     assert Trials.parse(str(trials)) == trials and trials.missing_counts == {"dark": 3}
     assert not checked().missing_counts
