@@ -3,16 +3,16 @@
     python benchmarks/handover.py CELL --out DIR                  # switch, blend, ensemble, rtc; K = 1 and 10
     python benchmarks/handover.py CELL --out DIR --adapt 1000     # the training-time form of rtc
 
-CELL is a trained policy, OUT/cells/KEY, with objective flow, of a simulator. With --adapt its weights are first
-trained on for so many iterations with a random prefix of clean actions, as in arXiv 2512.05964 (`delay_max` 8);
-the adapted policy is kept in DIR. It is run with rtc, which conditions it on that prefix, and with switch, so
-that what the training changed is told from what the prefix changes.
+CELL is a trained policy, OUT/cells/KEY, with objective flow, of a simulator. With --adapt its weights are
+first trained on for so many iterations with a random prefix of clean actions, as in arXiv 2512.05964
+(`delay_max` 8); the adapted policy is kept in DIR. It is run with rtc, which conditions it on that prefix,
+and with switch, so that what the training changed is told from what the prefix changes.
 
 An episode is that of `robot-run --latency-steps L --replan H/2`, with chunks of H actions: the loop goes on
-while a plan is computed. Ensemble plans every H/4 steps. Initial states and the noise of plans are the same in
-every setting. The gate keeps nothing but the robot's own bounds, so that what is measured is the hand-over.
-Episodes are kept in DIR/episodes.csv, and not run again. Settings take turns, so that a run that is stopped has
-some of each.
+while a plan is computed. Ensemble plans every H/4 steps. Initial states and the noise of plans are the same
+in every setting. The gate keeps nothing but the robot's own bounds, so that what is measured is the
+hand-over. Episodes are kept in DIR/episodes.csv, and not run again. Settings take turns, so that a run that
+is stopped has some of each.
 
     success    share of episodes, with Wilson's 95 % interval
     jump       root of the mean square second difference of what was sent, where a chunk took over; in
