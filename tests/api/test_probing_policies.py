@@ -233,19 +233,22 @@ def test_steps_are_kept_where_draws_leave_one_step_worse(many):
     assert policy_sentences(enough)[-2] == "So: one step, with the mean of 2 draws."
 
 
-def test_a_policy_that_is_random_otherwise_has_no_leak_to_tell(many):
+def test_a_policy_that_is_random_otherwise_has_a_spread_and_no_leak(many):
     class Codes(Known):
-        @property
-        def takes_noise(self) -> bool:
-            return False
+        takes_noise, is_random_otherwise = False, True
 
-        @property
-        def is_random_otherwise(self) -> bool:
-            return True
+        def answers(self, observations, seeds, draws):
+            assert draws == 1
+            return super().answers(observations, seeds, 1)
 
     data = DataSet(str(many))
-    with pytest.raises(UsageError, match="random, but not by normal noise: it cannot be averaged in pairs"):
-        probe_planner(Codes(data), data)
+    found = probe_planner(Codes(data, 0.3, off=0.1), data, steps=[1], examples=60)
+    parts = found.model.anatomy.intervals()
+    assert np.isnan(parts["leak"].estimate) and not found.dissected and found.advice is None
+    assert parts["model_spread"].estimate == pytest.approx(0.3**2 / 2, rel=0.1)
+    assert parts["sample_error"].estimate == pytest.approx((0.3**2 + 0.1**2) / 2, rel=0.1)
+    assert "its actions err by 0.22" in policy_sentences(found)[0]
+    assert any("there is no leak to tell" in line for line in found.not_measured)
 
 
 def test_moves_are_of_the_joints_that_move_by_more_than_rounding():

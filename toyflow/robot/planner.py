@@ -63,6 +63,8 @@ class Planner(ABC):
             `network` for a policy behind a server.
         lives: how often what plans was lost and had to begin anew, as a server that is restarted. An
             evaluation starts an episode again rather than mix the plans of two lives.
+        is_remote: whether servers plan.
+        takes_seeds: whether the seed decides a plan's noise; not so of servers that draw their own.
 
     >>> from toyflow.flow import Decoding
     >>> from toyflow.robot.latency import Times
@@ -91,6 +93,8 @@ class Planner(ABC):
     model_calls: int
     stage_seconds: defaultdict[str, float]
     lives: int = 0
+    is_remote: bool = False
+    takes_seeds: bool = True
 
     @property
     def takes_noise(self) -> bool:
@@ -180,6 +184,9 @@ class Planner(ABC):
         Raises:
             UsageError: an observation lacks something, or several draws of a policy that takes no noise.
         """
+
+    def close(self) -> None:  # noqa: B027
+        """Release what it holds, such as connections. It may be used again, and takes it up anew."""
 
     def any_observation(self) -> Observation:
         """A blank observation that fits the policy, for timing and warming up."""

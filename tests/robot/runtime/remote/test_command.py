@@ -100,8 +100,6 @@ def test_a_server_for_another_robot_is_refused(openpi, tmp_path, toyflow):
 
 
 def test_what_a_server_cannot_be_asked_for(toyflow):
-    probe = toyflow("probe", "ws://gpu:8000", "--dataset", "data")
-    assert probe.returncode == 2 and "compare its numbers of steps by toyflow robot-eval" in probe.stderr
     serve = toyflow("robot-serve", "ws://gpu:8000")
     assert serve.returncode == 2 and "ws://gpu:8000 is a server already" in serve.stderr
 

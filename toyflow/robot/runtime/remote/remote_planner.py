@@ -47,6 +47,8 @@ class RemotePlanner(Planner):
         UsageError: no server answers, they serve different policies, or it is not known in how many steps.
     """
 
+    is_remote = True
+
     def __init__(
         self, addresses: Sequence[Address], options: RemoteOptions, otherwise: Interface | None = None
     ) -> None:
@@ -77,6 +79,11 @@ class RemotePlanner(Planner):
             self._try_out()
 
     @property
+    def takes_seeds(self) -> bool:
+        """See `Planner`: servers of toyflow do."""
+        return self.facts.is_toyflow
+
+    @property
     def steps(self) -> tuple[int, ...]:
         """The numbers of steps that there are servers for."""
         return tuple(sorted(self._by_steps))
@@ -93,8 +100,8 @@ class RemotePlanner(Planner):
 
     @property
     def is_random_otherwise(self) -> bool:
-        """See `Planner`: the noise is the servers'."""
-        return True
+        """See `Planner`: the noise is the servers'. One of toyflow says whether its policy takes any."""
+        return self.facts.is_random
 
     def set_decoding(self, decoding: Decoding) -> None:
         """See `Planner`. Sampler, grid and draws are the server's own.

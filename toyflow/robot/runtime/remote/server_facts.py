@@ -38,6 +38,7 @@ class ServerFacts:
         side: side in pixels of the images that are sent; None as they are.
         decoding: how it decodes unless it is asked otherwise; None if it does not say.
         steps_accepted: numbers of steps that it can be asked for.
+        is_random: whether its plans may differ between seeds, or from one request to the next.
         continues: whether it takes what is committed, see `Planner.continue_plan`.
         motion: ranges of its training actions, see `Limits.of_data`; empty if it does not say.
     """
@@ -56,6 +57,7 @@ class ServerFacts:
     decoding: Decoding | None
     steps_accepted: frozenset[int]
     takes_before: bool
+    is_random: bool
     continues: bool
     motion: Mapping[str, Any]
 
@@ -100,7 +102,7 @@ class ServerFacts:
         return cls(
             url, False, "", digest, interface, 0, OPENPI_REPLAN, 1, RENDERED,
             MessageNames.openpi(interface), OPENPI_SIDE, Decoding(steps) if known else None, frozenset(),
-            False, False, {},
+            False, True, False, {},
         )  # fmt: skip
 
     @classmethod
@@ -122,7 +124,8 @@ class ServerFacts:
             _whole(said, "image_size", 4096), MessageNames.of_metadata(said["keys"]), None,
             Decoding(_whole(said, "steps", 10_000), said["sampler"], said["grid"], said["draws"]),
             frozenset(_whole({"K": each}, "K", MOST_STEPS) for each in said.get("steps_accepted", ())),
-            REQUEST_OPTIONS[2] in accepts, said.get("continues") is True, motion,
+            REQUEST_OPTIONS[2] in accepts, said.get("random") is not False, said.get("continues") is True,
+            motion,
         )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> d
         "keys": keys.as_dict(),
         "accepts": list(REQUEST_OPTIONS),
         "steps_accepted": _steps_of(planner),
+        "random": planner.takes_noise or planner.is_random_otherwise,
         "continues": _continues(planner),
         "motion": training.details.get("motion", {}),
     }
