@@ -22,7 +22,7 @@ from toyflow.cli.options import (
 )
 from toyflow.cli.terminal import check_torch, console, progress
 from toyflow.errors import UsageError
-from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
+from toyflow.robot.runtime.remote.addresses import RemoteOptions
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -257,7 +257,7 @@ def add_commands(app: typer.Typer) -> None:
 def _is_policy(name: str) -> bool:
     """Whether this is a checkpoint's folder, or a server's address."""
     path = Path(name)
-    return is_remote(name) or any(
+    return "://" in name or any(
         (folder / "config.json").is_file() for folder in (path, path / "pretrained_model")
     )
 

@@ -149,6 +149,15 @@ class Planner(ABC):
             "--handover rtc is for toyflow policies with objective flow; take switch, blend or ensemble."
         )
 
+    @property
+    def can_continue(self) -> bool:
+        """Whether the policy can `continue_plan`."""
+        try:
+            self.check_continues()
+        except UsageError:
+            return False
+        return True
+
     def continue_plan(
         self,
         observations: Sequence[Observation],
@@ -191,6 +200,11 @@ class Planner(ABC):
     def any_observation(self) -> Observation:
         """A blank observation that fits the policy, for timing and warming up."""
         return any_observation(self.interface, self.image_size, self.history)
+
+    def any_commitment(self) -> Commitment:
+        """What `continue_plan` may be told, for timing and warming up."""
+        left = max(1, self.horizon // 2)
+        return Commitment(np.zeros((left, self.interface.action_dim), np.float32), frozen=1)
 
     @abstractmethod
     def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:

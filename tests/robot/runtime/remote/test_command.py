@@ -105,6 +105,20 @@ def test_what_a_server_cannot_be_asked_for(toyflow):
 
 
 @pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("robot-eval", "http://gpu:8000"), "write ws://gpu:8000"),
+        (("robot-run", "10=https://gpu", "--robot", "idle"), "write wss://gpu"),
+        (("probe", "http://gpu:8000", "--dataset", "data"), "write ws://gpu:8000"),
+        (("robot-serve", "http://gpu:8000"), "write ws://gpu:8000"),
+    ],
+)
+def test_the_address_of_a_web_page_gets_a_hint(toyflow, words, meant):
+    done = toyflow(*words)
+    assert done.returncode == 2 and f"is no policy server's address: {meant}" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("ws://", "'ws://' is no server's address"),

@@ -13,6 +13,10 @@ from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.runtime.serving.observations import OTHER_NAMES, PROMPT, STATE
 
+IMAGES = "images/"
+"""Entries of this map are images with their channels first, as openpi's ALOHA policies read them."""
+ALOHA_BASE = "cam_high"
+"""The camera that openpi's ALOHA policies cannot do without."""
 OPENPI_SIDE = 224
 """Side in pixels of the images that openpi's clients send."""
 
@@ -39,8 +43,12 @@ class MessageNames:
 
     @classmethod
     def openpi(cls, interface: Interface) -> MessageNames:
-        """openpi's names for LIBERO: `observation/image`, `observation/wrist_image` for the camera `image2`,
-        `observation/state` and `prompt`. Other cameras are `observation/NAME`."""
+        """openpi's names: for a robot with a camera `cam_high` those for ALOHA, `images/NAME`, `state` and
+        `prompt`; else those for LIBERO: `observation/image`, `observation/wrist_image` for the camera
+        `image2`, `observation/state` and `prompt`. Other cameras are `observation/NAME`."""
+        if ALOHA_BASE in interface.cameras:
+            nested = {name: f"{IMAGES}{name}" for name in interface.cameras}
+            return cls(nested, (StateEntry("state"),), "prompt")
         cameras = {name: f"observation/{OTHER_NAMES.get(name, name)}" for name in interface.cameras}
         return cls(cameras, (StateEntry("observation/state"),), "prompt")
 
@@ -88,12 +96,13 @@ class MessageWriter:
     side: int | None = None
 
     def message(self, observation: Observation) -> dict[str, Any]:
-        """The entries of an observation.
+        """The entries of an observation. Those whose names begin with `images/` are a map `images`.
 
         Raises:
             UsageError: it lacks a camera, or has a state of another length.
         """
         entries: dict[str, Any] = {}
+        nested: dict[str, np.ndarray] = {}
         for camera, entry in self.names.cameras.items():
             found = self.interface.found(camera, observation.images)
             if found is None:
@@ -102,9 +111,15 @@ class MessageWriter:
                     f"the observation has no camera {camera}, which the server reads; it has {has}."
                 )
             image = np.ascontiguousarray(observation.images[found])
-            entries[entry] = image if self.side is None else resize_with_pad(image, self.side)
+            image = image if self.side is None else resize_with_pad(image, self.side)
+            if self.side is not None and entry.startswith(IMAGES):
+                nested[entry.removeprefix(IMAGES)] = np.ascontiguousarray(image.transpose(2, 0, 1))
+            else:
+                entries[entry] = image
         if self.interface.state_dim:
             entries |= self._state(observation)
+        if nested:
+            entries[IMAGES.rstrip("/")] = nested
         return {**entries, self.names.prompt: observation.prompt}
 
     def _state(self, observation: Observation) -> dict[str, np.ndarray]:

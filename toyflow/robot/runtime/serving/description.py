@@ -38,18 +38,9 @@ def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> d
         "accepts": list(REQUEST_OPTIONS),
         "steps_accepted": _steps_of(planner),
         "random": planner.takes_noise or planner.is_random_otherwise,
-        "continues": _continues(planner),
+        "continues": planner.can_continue,
         "motion": training.details.get("motion", {}),
     }
-
-
-def _continues(planner: Planner) -> bool:
-    """Whether clients may say what is committed."""
-    try:
-        planner.check_continues()
-    except UsageError:
-        return False
-    return True
 
 
 def _steps_of(planner: Planner) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +12,15 @@ from jaxtyping import Float, UInt8
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
-from toyflow.robot.simulation.environments.aloha.aloha_scene import ARMS, RATE, AlohaScene, scene_file
+from toyflow.robot.simulation.environments.aloha.aloha_scene import (
+    ARMS,
+    RATE,
+    Actions,
+    AlohaScene,
+    from_gym,
+    scene_file,
+    to_gym,
+)
 from toyflow.robot.simulation.environments.aloha.cube_transfer import CubeTransfer
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
 
@@ -57,6 +66,21 @@ class Aloha(Environment):
         """See the base class."""
         scene_file()
         return "own"
+
+    @classmethod
+    def openpi_interface(cls) -> Interface:
+        """See the base class: openpi's client for gym-aloha sends the camera `top` alone, as `cam_high`."""
+        return replace(cls.interface, cameras=("cam_high",), renamed=(("cam_high", "top"),))
+
+    @classmethod
+    def from_openpi(cls, actions: Actions) -> Actions:
+        """See the base class: they are gym-aloha's."""
+        return from_gym(actions)
+
+    @classmethod
+    def to_openpi(cls, actions: Actions) -> Actions:
+        """See the base class."""
+        return to_gym(actions)
 
     def __init__(self, suite: str, task: int, image_size: int = 128, rendering: Rendering = "fast") -> None:
         """Load the scene, which takes a second."""
@@ -111,6 +135,11 @@ class AlohaState(Aloha):
 
     name = "aloha-state"
     interface = Interface(cameras=(), state_dim=17, action_dim=14, fps=RATE)
+
+    @classmethod
+    def openpi_interface(cls) -> Interface:
+        """See the base class. openpi has no policies for this state."""
+        return cls.interface
 
     def observe(self) -> Observation:
         """See the base class. Nothing is rendered."""
