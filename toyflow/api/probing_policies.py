@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from toyflow import plugins
 from toyflow.api.probed_answers import (
     Answers,
     Noise,
@@ -36,7 +37,7 @@ from toyflow.machine import choose_device, cores
 from toyflow.report.anatomy_report import DissectedModel
 from toyflow.report.policy_probe import Origin, PlanErrors, ProbedPolicy
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import open_data_set, short_name
+from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
 from toyflow.robot.data.features import ACTION, renaming_text
 from toyflow.robot.data.moments import episodes_of, spread_frames
 from toyflow.robot.data.normalisation import CONSTANT, scaling_of
@@ -107,6 +108,9 @@ def probe_policy(
             )
         named = [each.steps for each in parse_addresses(checkpoint) if each.steps]
         seen, steps = open_data_set(dataset).interface, steps or named or None
+        source = demo_source(dataset)
+        if source is not None and source.environment in plugins.available("environments"):
+            remote = replace(remote, environment=source.environment)
     training = find_policy(checkpoint, rename, Path(out), remote, seen)
     if not {"policy", "imported"} & training.details.keys():
         raise UsageError(

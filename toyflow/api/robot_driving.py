@@ -246,7 +246,7 @@ def _interface_of(robot: str, settings: Mapping[str, Any]) -> Interface | None:
     """Cameras, state and action of a robot, for a policy whose server does not say its own; None for a robot
     that takes them from its policy."""
     if robot in plugins.available("environments"):
-        return load_environment(robot).openpi_interface()
+        return load_environment(robot).interface
     unknown = Interface((), 0, 0, 0)
     own = open_robot(robot, RobotSettings(policy=unknown, **settings)).interface
     return own if own.action_dim else None

@@ -190,7 +190,7 @@ def evaluate_checkpoint(
         {"steps": steps, "samplers": sampler, "draws": draws, "grid": grid}, "flags"
     )
     place = ENVIRONMENT if trials.environment == AUTO else trials.environment
-    simulated = load_environment(place).openpi_interface() if is_remote(checkpoint) else None
+    simulated = load_environment(place).interface if is_remote(checkpoint) else None
     remote = replace(remote, environment=place if simulated else None)
     with (
         console.status("asking the server; its first plan may take a minute") if simulated else nullcontext()

@@ -118,11 +118,6 @@ class Environment(ABC):
         are none."""
 
     @classmethod
-    def openpi_interface(cls) -> Interface:
-        """What openpi's policies for this robot see and do, with openpi's names of cameras."""
-        return cls.interface
-
-    @classmethod
     def from_openpi(cls, actions: Float[np.ndarray, "*chunk action"]) -> Float[np.ndarray, "*chunk action"]:
         """Actions of openpi's policies for this robot as actions of this environment."""
         return actions

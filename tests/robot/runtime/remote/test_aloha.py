@@ -14,7 +14,7 @@ from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.server import ServerOptions
-from toyflow.robot.simulation.environments.aloha.aloha_environment import Aloha, AlohaState
+from toyflow.robot.simulation.environments.aloha.aloha_environment import Aloha
 from toyflow.robot.simulation.environments.aloha.aloha_scene import HIGH, LOW, from_gym, to_gym
 
 STATE = np.array([0.1, -0.96, 1.16, 0, -0.3, 0, 0.0] * 2, np.float32)
@@ -39,7 +39,7 @@ def test_a_policy_for_gym_aloha_is_asked_in_openpis_form_and_answers_in_the_simu
         return openpi_server.aloha_policy(observation)
 
     there = remote(
-        f"10=ws://127.0.0.1:{openpi(policy)}", otherwise=Aloha.openpi_interface(),
+        f"10=ws://127.0.0.1:{openpi(policy)}", otherwise=Aloha.interface,
         options=RemoteOptions(timeout=20, environment="aloha"),
     )  # fmt: skip
     Aloha.interface.check_serves(there.interface, "aloha")
@@ -131,7 +131,6 @@ def test_gym_alohas_actions_are_those_of_the_scene():
     for _ in range(5):  # an action that says where it is keeps it there
         scene.step(from_gym(start))
     assert np.abs(scene.state - start).max() < 0.05
-    assert AlohaState.openpi_interface() == AlohaState.interface
 
 
 @pytest.mark.slow

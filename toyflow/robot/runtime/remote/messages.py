@@ -15,8 +15,10 @@ from toyflow.robot.runtime.serving.observations import OTHER_NAMES, PROMPT, STAT
 
 IMAGES = "images/"
 """Entries of this map are images with their channels first, as openpi's ALOHA policies read them."""
-ALOHA_BASE = "cam_high"
-"""The camera that openpi's ALOHA policies cannot do without."""
+ALOHA_BASE, ALOHA_CAMERAS = "cam_high", ("cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist")
+"""The camera that openpi's ALOHA policies cannot do without, and all that they know."""
+ALOHA_NUMBERS = 14
+"""Numbers of ALOHA's state and action."""
 OPENPI_SIDE = 224
 """Side in pixels of the images that openpi's clients send."""
 
@@ -43,13 +45,16 @@ class MessageNames:
 
     @classmethod
     def openpi(cls, interface: Interface) -> MessageNames:
-        """openpi's names: for a robot with a camera `cam_high` those for ALOHA, `images/NAME`, `state` and
-        `prompt`; else those for LIBERO: `observation/image`, `observation/wrist_image` for the camera
-        `image2`, `observation/state` and `prompt`. Other cameras are `observation/NAME`."""
-        if ALOHA_BASE in interface.cameras:
-            nested = {name: f"{IMAGES}{name}" for name in interface.cameras}
-            return cls(nested, (StateEntry("state"),), "prompt")
-        cameras = {name: f"observation/{OTHER_NAMES.get(name, name)}" for name in interface.cameras}
+        """openpi's names. For a robot with 14 numbers and a camera `cam_high`, or `top` as gym-aloha calls
+        it, those for ALOHA: `images/NAME` of the cameras that its policies know, `state` and `prompt`. Else
+        those for LIBERO: `observation/image`, `observation/wrist_image` for the camera `image2`,
+        `observation/state` and `prompt`; other cameras are `observation/NAME`."""
+        theirs = {name: OTHER_NAMES.get(name, name) for name in interface.cameras}
+        numbers = {interface.state_dim, interface.action_dim}
+        if ALOHA_BASE in theirs.values() and numbers == {ALOHA_NUMBERS}:
+            known = {name: f"{IMAGES}{each}" for name, each in theirs.items() if each in ALOHA_CAMERAS}
+            return cls(known, (StateEntry("state"),), "prompt")
+        cameras = {name: f"observation/{each}" for name, each in theirs.items()}
         return cls(cameras, (StateEntry("observation/state"),), "prompt")
 
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -68,11 +67,6 @@ class Aloha(Environment):
         return "own"
 
     @classmethod
-    def openpi_interface(cls) -> Interface:
-        """See the base class: openpi's client for gym-aloha sends the camera `top` alone, as `cam_high`."""
-        return replace(cls.interface, cameras=("cam_high",), renamed=(("cam_high", "top"),))
-
-    @classmethod
     def from_openpi(cls, actions: Actions) -> Actions:
         """See the base class: they are gym-aloha's."""
         return from_gym(actions)
@@ -135,11 +129,6 @@ class AlohaState(Aloha):
 
     name = "aloha-state"
     interface = Interface(cameras=(), state_dim=17, action_dim=14, fps=RATE)
-
-    @classmethod
-    def openpi_interface(cls) -> Interface:
-        """See the base class. openpi has no policies for this state."""
-        return cls.interface
 
     def observe(self) -> Observation:
         """See the base class. Nothing is rendered."""
