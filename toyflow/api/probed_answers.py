@@ -62,7 +62,6 @@ def steps_to_probe(planner: Planner, noise: Noise, asked: Sequence[int] | None) 
     Raises:
         UsageError: the policy cannot decode in one that is asked for.
     """
-    own = planner.decoding.steps
     one = {1} if _can_decode(planner, 1) else set[int]()
     if asked is not None:
         for count in asked:
@@ -71,7 +70,7 @@ def steps_to_probe(planner: Planner, noise: Noise, asked: Sequence[int] | None) 
     if noise == "none" and one:
         return (1,)
     many = next((count for count in range(MANY_STEPS, 1, -1) if _can_decode(planner, count)), None)
-    return tuple(sorted(one | ({many} if many else set()))) or (own,)
+    return tuple(sorted(one | ({many} if many else set()))) or (planner.decoding.steps,)
 
 
 def draws_to_probe(planner: Planner, noise: Noise, asked: Sequence[int] | None) -> tuple[int, ...]:
