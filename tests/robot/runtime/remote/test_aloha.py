@@ -43,6 +43,7 @@ def test_a_policy_for_gym_aloha_is_asked_in_openpis_form_and_answers_in_the_simu
         options=RemoteOptions(timeout=20, environment="aloha"),
     )  # fmt: skip
     Aloha.interface.check_serves(there.interface, "aloha")
+    assert there.replan == 10  # as openpi's own client for gym-aloha
     [chunk] = there.plan([seen(top=200, angle=50)], [0])
     sent = asked[-1]
     assert set(sent) == {"images", "state", "prompt"} and set(sent["images"]) == {"cam_high"}

@@ -57,6 +57,11 @@ class MessageNames:
         cameras = {name: f"observation/{each}" for name, each in theirs.items()}
         return cls(cameras, (StateEntry("observation/state"),), "prompt")
 
+    @property
+    def is_aloha(self) -> bool:
+        """Whether images go as openpi's ALOHA policies read them."""
+        return any(entry.startswith(IMAGES) for entry in self.cameras.values())
+
     @classmethod
     def of_metadata(cls, keys: Mapping[str, Any]) -> MessageNames:
         """The names that a server of toyflow says. Of several entries for the state the first takes all."""

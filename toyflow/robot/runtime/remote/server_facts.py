@@ -18,8 +18,9 @@ from toyflow.robot.runtime.serving.protocol import unpack
 RENDERED = 256
 """Side in pixels of a simulator's images for a server that says nothing: what openpi's client for LIBERO
 renders, before it resizes them."""
-OPENPI_REPLAN = 5
-"""Actions before the next plan for a server that says nothing: as openpi's client for LIBERO."""
+OPENPI_REPLAN, ALOHA_REPLAN = 5, 10
+"""Actions before the next plan for a server that says nothing: as openpi's clients for LIBERO and for
+gym-aloha."""
 MOST_NUMBERS = 100_000
 """Most numbers of a chunk of actions."""
 
@@ -98,10 +99,12 @@ class ServerFacts:
             )
         steps = said.get("steps", said.get("num_steps"))
         known = type(steps) is int and 1 <= steps <= MOST_STEPS
+        names = MessageNames.openpi(interface)
+        replan = ALOHA_REPLAN if names.is_aloha else OPENPI_REPLAN
         digest = hashlib.sha256(metadata).hexdigest()[:16]
         return cls(
-            url, False, "", digest, interface, 0, OPENPI_REPLAN, 1, RENDERED,
-            MessageNames.openpi(interface), OPENPI_SIDE, Decoding(steps) if known else None, frozenset(),
+            url, False, "", digest, interface, 0, replan, 1, RENDERED, names, OPENPI_SIDE,
+            Decoding(steps) if known else None, frozenset(),
             False, True, False, {},
         )  # fmt: skip
 
