@@ -238,7 +238,13 @@ def test_steps_are_kept_where_draws_leave_one_step_worse(many):
 
 def test_a_policy_that_is_random_otherwise_has_a_spread_and_no_leak(many):
     class Codes(Known):
-        takes_noise, is_random_otherwise = False, True
+        @property
+        def takes_noise(self) -> bool:
+            return False
+
+        @property
+        def is_random_otherwise(self) -> bool:
+            return True
 
         def answers(self, observations, seeds, draws):
             assert draws == 1

@@ -64,7 +64,6 @@ class Planner(ABC):
         lives: how often what plans was lost and had to begin anew, as a server that is restarted. An
             evaluation starts an episode again rather than mix the plans of two lives.
         is_remote: whether servers plan.
-        takes_seeds: whether the seed decides a plan's noise; not so of servers that draw their own.
 
     >>> from toyflow.flow import Decoding
     >>> from toyflow.robot.latency import Times
@@ -94,7 +93,6 @@ class Planner(ABC):
     stage_seconds: defaultdict[str, float]
     lives: int = 0
     is_remote: bool = False
-    takes_seeds: bool = True
 
     @property
     def takes_noise(self) -> bool:
@@ -106,6 +104,11 @@ class Planner(ABC):
         """Whether plans differ between seeds though no normal noise decides them, as where a policy draws one
         of several codes: such draws are no pairs x0, -x0, and are not averaged."""
         return False
+
+    @property
+    def takes_seeds(self) -> bool:
+        """Whether the seed decides the noise of a plan; not so of servers that draw their own."""
+        return True
 
     @abstractmethod
     def set_decoding(self, decoding: Decoding) -> None:

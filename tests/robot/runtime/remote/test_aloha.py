@@ -99,9 +99,11 @@ def served():
 
 def ask(port: int, message: dict) -> dict:
     """The reply to a client that is written from openpi's protocol alone."""
+    frame = openpi_server.packb(message)
+    assert isinstance(frame, bytes)
     with connect(f"ws://127.0.0.1:{port}", compression=None, max_size=None) as client:
         client.recv(5)
-        client.send(openpi_server.packb(message))
+        client.send(frame)
         reply = client.recv(10)
     assert isinstance(reply, bytes), reply
     return openpi_server.unpackb(reply)

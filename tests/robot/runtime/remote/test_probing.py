@@ -28,7 +28,9 @@ HORIZON, EXAMPLES = 5, 12
 class Seeded(Noisy):
     """`Noisy`, which says that it is random: by 1 / (2 + K) in every number of an action."""
 
-    is_random_otherwise = True
+    @property
+    def is_random_otherwise(self) -> bool:
+        return True
 
 
 def wandering(scale: float, seed: int = 0):
