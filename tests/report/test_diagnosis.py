@@ -43,6 +43,16 @@ def test_as_many_draws_as_the_even_part_of_the_leak_asks_for(even, draws):
     assert 2 * even / draws <= LEFT
 
 
+def test_a_leak_that_no_pairs_told_has_no_number_of_draws():
+    sizes = {"leak": 0.12, "bias_and_spread": 0.01, "error": 0.13}
+    parts = {name: Interval(size, 0.95 * size, 1.05 * size) for name, size in sizes.items()}
+    told = diagnose(parts, 1.0, None, may_predict_data=False)
+    assert (told.draws, told.steps) == (1, 1)
+    assert told.sentence("served").endswith(
+        "to leaked noise: average draws (what they remove was not measured)."
+    )
+
+
 def test_known_spread_dominates():
     told = found(leak=0.01, bias=0.02, spread=0.5, model_spread=0.45, sample_error=1.0)
     assert [loss.part for loss in told.losses] == ["spread"] and (told.draws, told.steps) == (1, 10)

@@ -141,6 +141,8 @@ def prepare_policy(
     """
     way = parse_handover(handover)
     seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
+    if options.robot in plugins.available("environments"):
+        remote = replace(remote, environment=options.robot)
     with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
         training, cameras = find_policy_for_robot(checkpoint, rename, out, remote, seen)
     # A processor is left to the control loop.
@@ -167,7 +169,7 @@ def prepare_policy(
     due = choose_replan(robot, planner, replan, handover, latency_steps)
     if compiled:
         with console.status("compiling the policy; a minute or more"):
-            compile_planner(planner, 1)
+            compile_planner(planner, 1, way.continues)
     ready = PolicyDrive(
         training.record.key, planner, options, settings, handover, rate, due, latency_steps, limits, said,
         checkpoint,

@@ -25,6 +25,9 @@ OVERDISPERSED = 1.5
 """The task's spread is at most bias^2 + spread. A model whose samples vary by more than this many times that
 adds noise of its own in several steps, and does not tell the spread."""
 
+AVERAGE = "average draws (what they remove was not measured)"
+"""Remedy of a leak that was measured by answers that are no pairs x0, -x0."""
+
 Part = Literal["leak", "bias", "spread", "sampled spread", "bias or spread"]
 
 
@@ -50,7 +53,7 @@ class Diagnosis:
     losses: tuple[Loss, ...]
     """The largest first; none where there is nothing to lose."""
     draws: int
-    """How many draws to average: 1 where leak is not worth naming."""
+    """How many draws to average: 1 where leak is not worth naming, or what draws remove was not measured."""
     steps: int
     """How many steps to take."""
 
@@ -121,7 +124,8 @@ def diagnose(
     if matters(sizes["leak"], "leak"):
         draws = _enough_draws(sizes)
         training = " or train with --predict data" if may_predict_data else ""
-        losses.append(Loss("leak", sizes["leak"], f"average {draws} draws{training}"))
+        average = f"average {draws} draws" if draws > 1 else AVERAGE
+        losses.append(Loss("leak", sizes["leak"], f"{average}{training}"))
     known, tells = "spread" in sizes, steps is not None and sampled <= OVERDISPERSED * rest
     if known or tells:
         beside = sizes.get("sample_error", sampled + rest) - sampled  # bias^2 of several steps + spread
@@ -152,6 +156,8 @@ def diagnose(
 
 
 def _enough_draws(sizes: Mapping[str, float]) -> int:
-    """The least of `DRAWS` that leaves at most `LEFT` of the leak."""
+    """The least of `DRAWS` that leaves at most `LEFT` of the leak; 1 where that was not measured."""
+    if f"removed_by_{DRAWS[0]}" not in sizes:
+        return 1
     able = (draws for draws in DRAWS if sizes[f"removed_by_{draws}"] >= 1 - LEFT)
     return next(able, DRAWS[-1])

@@ -63,6 +63,7 @@ class Planner(ABC):
             `network` for a policy behind a server.
         lives: how often what plans was lost and had to begin anew, as a server that is restarted. An
             evaluation starts an episode again rather than mix the plans of two lives.
+        is_remote: whether servers plan.
 
     >>> from toyflow.flow import Decoding
     >>> from toyflow.robot.latency import Times
@@ -91,6 +92,7 @@ class Planner(ABC):
     model_calls: int
     stage_seconds: defaultdict[str, float]
     lives: int = 0
+    is_remote: bool = False
 
     @property
     def takes_noise(self) -> bool:
@@ -102,6 +104,11 @@ class Planner(ABC):
         """Whether plans differ between seeds though no normal noise decides them, as where a policy draws one
         of several codes: such draws are no pairs x0, -x0, and are not averaged."""
         return False
+
+    @property
+    def takes_seeds(self) -> bool:
+        """Whether the seed decides the noise of a plan; not so of servers that draw their own."""
+        return True
 
     @abstractmethod
     def set_decoding(self, decoding: Decoding) -> None:
@@ -145,6 +152,15 @@ class Planner(ABC):
             "--handover rtc is for toyflow policies with objective flow; take switch, blend or ensemble."
         )
 
+    @property
+    def can_continue(self) -> bool:
+        """Whether the policy can `continue_plan`."""
+        try:
+            self.check_continues()
+        except UsageError:
+            return False
+        return True
+
     def continue_plan(
         self,
         observations: Sequence[Observation],
@@ -181,9 +197,17 @@ class Planner(ABC):
             UsageError: an observation lacks something, or several draws of a policy that takes no noise.
         """
 
+    def close(self) -> None:  # noqa: B027
+        """Release what it holds, such as connections. It may be used again, and takes it up anew."""
+
     def any_observation(self) -> Observation:
         """A blank observation that fits the policy, for timing and warming up."""
         return any_observation(self.interface, self.image_size, self.history)
+
+    def any_commitment(self) -> Commitment:
+        """What `continue_plan` may be told, for timing and warming up."""
+        left = max(1, self.horizon // 2)
+        return Commitment(np.zeros((left, self.interface.action_dim), np.float32), frozen=1)
 
     @abstractmethod
     def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:

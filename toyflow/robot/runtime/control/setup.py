@@ -14,7 +14,7 @@ from toyflow.errors import UsageError
 from toyflow.robot.handover import check_overlap, usual_replan
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience
-from toyflow.robot.planner import Commitment, Planner
+from toyflow.robot.planner import Planner
 from toyflow.robot.runtime.control.limits_file import read_limits
 from toyflow.robot.runtime.control.log import Recording
 from toyflow.robot.runtime.control.planning import Planning, SteppedPlanning, ThreadedPlanning
@@ -84,11 +84,11 @@ def start_planning(robot: Robot, planner: Planner, latency_steps: int, continues
         planner.check_continues()
     if robot.stepped:
         return SteppedPlanning(planner, latency_steps)
-    blank, still = [planner.any_observation()], np.zeros((1, planner.interface.action_dim), np.float32)
+    blank = [planner.any_observation()]
     for _ in range(WARM_PLANS):
         planner.plan(blank, [0])
         if continues:
-            planner.continue_plan(blank, [0], [Commitment(still, 1)])
+            planner.continue_plan(blank, [0], [planner.any_commitment()])
     return ThreadedPlanning(planner)
 
 

@@ -64,7 +64,10 @@ def import_server(
     said = {"addresses": addresses, "keys": options.keys, "timeout": options.timeout}
     key_file = str(options.key_file.resolve()) if options.key_file else None
     known = {"interface": planner.interface.as_dict(), "steps": list(planner.steps)}
-    write_sealed(place, {**said, **known, "key_file": key_file, "name": options.name})
+    write_sealed(
+        place,
+        {**said, **known, "key_file": key_file, "name": options.name, "environment": options.environment},
+    )
     return stored
 
 
@@ -77,7 +80,11 @@ def open_server(training: StoredTraining) -> RemotePlanner:
     """
     said = _said(training)
     options = RemoteOptions(
-        said["keys"], said["name"], Path(said["key_file"]) if said["key_file"] else None, said["timeout"]
+        said["keys"],
+        said["name"],
+        Path(said["key_file"]) if said["key_file"] else None,
+        said["timeout"],
+        said.get("environment"),
     )
     interface = Interface.from_dict(said["interface"])
     return RemotePlanner(parse_addresses(said["addresses"]), options, interface)
