@@ -145,6 +145,7 @@ def decoded(config: Mapping[str, Any], where: str = "config.json of a toyflow po
             tokeniser=config["tokeniser"],
             pretrained=config["pretrained_backbone"],
             delay_max=config.get("delay_max", 0),  # files of earlier versions have none
+            relative=tuple(config.get("relative_numbers", ())),  # nor this
         )
         normalisation = Normalisation.from_dict(
             {
@@ -202,6 +203,8 @@ def encoded(
         "tokeniser": spec.tokeniser,
         "fps": spec.interface.fps,
         "delay_max": spec.delay_max,
+        "actions": "relative" if spec.relative else "absolute",
+        "relative_numbers": list(spec.relative),
         **normalisation_fields(normalisation),
         **{f"action_{key}": list(values) for key, values in (motion or {}).items()},
     }
