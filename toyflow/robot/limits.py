@@ -135,7 +135,8 @@ class Limits:
             details: `StoredTraining.details` of a policy, of which this reads the first there is of `motion`
                 (lower, upper and largest step of the actions), to which a margin is added; `statistics` (min
                 and max of the actions), likewise, where no step is known; `normalisation` (centre and scale),
-                unless it is of relative actions. With none of them nothing is known. A dimension that was constant stays constant.
+                unless it is of relative actions. With none of them nothing is known. A dimension that was
+                constant stays constant.
         """
         known = data_range(details)
         if known is not None:

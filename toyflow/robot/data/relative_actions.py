@@ -10,6 +10,7 @@ Grippers stay absolute by default, as with both. Imports no torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ from toyflow.robot.data.action_kinds import STAY_ABSOLUTE
 from toyflow.robot.interface import unit_in_name
 
 NONE = "none"
+NO_NAME = re.compile(r"((observation|obs)?[ ._]?(state|action)s?[ ._]?)?\d+", re.IGNORECASE)
+"""A name of a number that says no more than its place."""
 IS_CHANGE = 0.5
 """An action is a change of the state if it is correlated with its next change by more than this, and more
 than with the next state, in the median over numbers."""
@@ -39,7 +42,7 @@ def relative_numbers(
     """The numbers of an action that are relative to the same number of the state, counted from 0.
 
     Args:
-        action_names, state_names: what each number is called; `0`, `1`, ... where nobody says.
+        action_names, state_names: what each number is called; `0`, `1`, ... or such where nobody says.
         stay_absolute: which numbers stay absolute: parts of their names, in any case, or numbers counted from
             0, joined by +; or `none`.
         where: what has these names, for errors.
@@ -50,12 +53,9 @@ def relative_numbers(
 
     >>> relative_numbers(["waist", "elbow", "left gripper"], ["waist", "elbow", "left gripper"])
     (0, 1)
-    >>> relative_numbers(["waist.deg"], ["waist.rad"])
+    >>> relative_numbers(["waist", "elbow"], ["waist", "elbow"], "waist+elbow")
     Traceback (most recent call last):
-    toyflow.errors.UsageError: the data set: --actions relative takes each number of an action relative to the \
-same number of the state, and number 0 is waist.deg, in degrees, in actions and waist.rad, in radians, in \
-states. To leave it absolute: --relative-except 0+gripper. If both are one, give them one name in \
-meta/info.json.
+    toyflow.errors.UsageError: the data set: --relative-except waist+elbow leaves all 2 numbers absolute.
     """
     parts = [] if stay_absolute == NONE else [part.lower() for part in stay_absolute.split("+") if part]
     chosen = tuple(
@@ -63,12 +63,14 @@ meta/info.json.
         for number, name in enumerate(action_names)
         if not any(part == str(number) if part.isdigit() else part in name.lower() for part in parts)
     )
-    what = f"{where}: --actions relative takes each number of an action relative to the same number of the state"
+    what = (
+        f"{where}: --actions relative takes each number of an action relative to the same number of the state"
+    )
     if not chosen:
         raise UsageError(
-            f"{what}, and --relative-except {stay_absolute} leaves all {len(action_names)} absolute."
+            f"{where}: --relative-except {stay_absolute} leaves all {len(action_names)} numbers absolute."
         )
-    unnamed = not (_are_names(action_names) and _are_names(state_names))
+    unnamed = not (are_names(action_names) and are_names(state_names))
     if unnamed and len(action_names) != len(state_names):
         raise UsageError(
             f"{what}, and actions have {len(action_names)} numbers, states {len(state_names)}, without names "
@@ -81,8 +83,8 @@ meta/info.json.
         in_states = _named(state_names[number]) if number < len(state_names) else "not there"
         raise UsageError(
             f"{what}, and number {number} is {_named(action_names[number])} in actions and {in_states} in "
-            f"states. To leave it absolute: --relative-except {number}{others}. If both are one, give them one "
-            "name in meta/info.json."
+            f"states. To leave it absolute: --relative-except {number}{others}. If both are one, give them "
+            "one name in meta/info.json."
         )
     return chosen
 
@@ -108,8 +110,8 @@ def contradiction(
     for each, one, other in ((ratio, "states", "actions"), (1 / ratio, "actions", "states")):
         if DEGREES[0] < each < DEGREES[1]:
             return (
-                f"ranges of {one} are {each:.3g} times those of {other}, as of degrees and radians: one cannot "
-                "be relative to the other."
+                f"ranges of {one} are {each:.3g} times those of {other}, as of degrees and radians: one "
+                "cannot be relative to the other."
             )
     return None
 
@@ -174,8 +176,13 @@ def in_words(numbers: Sequence[int], action_names: Sequence[str]) -> str:
     return f"{listed} of an action {verb} relative to the state; absolute: {', '.join(absolute) or 'none'}"
 
 
-def _are_names(names: Sequence[str]) -> bool:
-    return list(names) != [str(number) for number in range(len(names))]
+def are_names(names: Sequence[str]) -> bool:
+    """Whether names of numbers say more than which feature they are of and where in it.
+
+    >>> are_names(["0", "1"]), are_names(["state_0", "state_1"]), are_names(["joint1", "gripper"])
+    (False, False, True)
+    """
+    return not all(NO_NAME.fullmatch(name) for name in names)
 
 
 def _same(one: str, other: str) -> bool:

@@ -107,8 +107,8 @@ def _relative(policy: Mapping[str, Any]) -> list[str]:
     if not numbers:
         return []
     return [
-        f"- learns numbers {listed_ranges(numbers)} of an action (counted from 0) relative to the state at the "
-        "chunk's start; its plans are absolute"
+        f"- learns numbers {listed_ranges(numbers)} of an action (counted from 0) relative to the state at "
+        "the chunk's start; its plans are absolute"
     ]
 
 

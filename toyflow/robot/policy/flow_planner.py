@@ -121,9 +121,7 @@ class FlowPlanner(Planner):
                 "sees no more of them, so that its chunk may jump after them.", frozen, longest,
             )  # fmt: skip
 
-    def _known(
-        self, committed: Sequence[Commitment | None], state: Float[Tensor, "batch state"]
-    ) -> Known:
+    def _known(self, committed: Sequence[Commitment | None], state: Float[Tensor, "batch state"]) -> Known:
         """What is committed as tokens of the network, with the weights of `soft_mask`. Actions that are
         relative are taken relative to the present `state`, not to that of the chunk they are left of."""
         values = torch.zeros(len(committed), self.horizon, ACTION_WIDTH, device=self._device)

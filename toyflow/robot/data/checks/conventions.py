@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from toyflow.errors import UsageError
+from toyflow.robot.data.action_kinds import STAY_ABSOLUTE
 from toyflow.robot.data.checks.contents import Contents
 from toyflow.robot.data.checks.findings import Finding
 from toyflow.robot.data.features import names_of_numbers
 from toyflow.robot.data.local_files import INFO
 from toyflow.robot.data.relative_actions import (
     DEGREES,
+    are_names,
     contradiction,
     correlations,
     in_words,
@@ -165,20 +167,32 @@ def check_relative_training(contents: Contents, stay_absolute: str) -> Iterator[
     except UsageError as error:
         yield Finding("error", INFO, None, None, feature, str(error))
         return
-    columns = [contents.columns.get(name) for name in (contents.names.state, feature, "episode_index")]
-    state, action, episode = columns
-    if state is not None and action is not None and episode is not None and _reach(state, action, numbers):
-        if why := contradiction(state, action, episode, numbers):
-            yield Finding("error", "", None, None, feature, why)
-            return
-    yield _note(feature, f"with --actions relative, {in_words(numbers, names[0])}.")
+    if why := _contradiction(contents, numbers):
+        yield Finding("error", "", None, None, feature, why)
+        return
+    said = f"with --actions relative, {in_words(numbers, names[0])}."
+    if stay_absolute == STAY_ABSOLUTE and not are_names(names[0]):
+        said += (
+            " Numbers have no names that would tell a gripper: if there is one, name its numbers, "
+            "--relative-except 6+13."
+        )
+        yield Finding("warning", "", None, None, feature, said)
+    else:
+        yield _note(feature, said)
 
 
-def _reach(state: np.ndarray, action: np.ndarray, numbers: Sequence[int]) -> bool:
-    """Whether both columns have these numbers, and finite ones; other checks name what they lack."""
-    return all(
-        each.shape[1] > max(numbers) and np.isfinite(each.astype(float)).all() for each in (state, action)
-    )
+def _contradiction(contents: Contents, numbers: Sequence[int]) -> str | None:
+    """What the columns say against relative actions; None where columns or numbers are missing or not finite,
+    which other checks name."""
+    names = (contents.names.state, contents.names.action, "episode_index")
+    state, action, episode = (contents.columns.get(name) for name in names)
+    if state is None or action is None or episode is None:
+        return None
+    if max(numbers) >= min(state.shape[1], action.shape[1]):
+        return None
+    if not all(np.isfinite(each.astype(float)).all() for each in (state, action)):
+        return None
+    return contradiction(state, action, episode, numbers)
 
 
 def _note(feature: str, sentence: str) -> Finding:
