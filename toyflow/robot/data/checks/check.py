@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from toyflow.errors import UsageError
-from toyflow.robot.data.checks.contents import Contents, UnreadableError, read_contents
+from toyflow.robot.data.checks.contents import Contents
 from toyflow.robot.data.checks.conventions import check_conventions, check_relative_training
 from toyflow.robot.data.checks.data_report import DataReport
 from toyflow.robot.data.checks.findings import Finding, by_level
 from toyflow.robot.data.checks.numbers import check_numbers
 from toyflow.robot.data.checks.pictures import check_camera
+from toyflow.robot.data.checks.reading import UnreadableError, read_contents
 from toyflow.robot.data.checks.statistics import check_statistics, statistics_table
 from toyflow.robot.data.checks.structure import check_structure
 
