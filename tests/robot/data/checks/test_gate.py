@@ -18,7 +18,7 @@ from toyflow.robot.data.checks.gate import refuse_contradictions
 
 @pytest.fixture
 def checked(monkeypatch, tmp_path):
-    """The data sets that were looked at, by what was asked; every verdict takes long enough to be kept."""
+    """What was looked at, by what was asked; every data set is large enough for its verdict to be kept."""
     seen = []
 
     def check(*asked):
@@ -26,7 +26,7 @@ def checked(monkeypatch, tmp_path):
         return check_data_set(*asked)
 
     monkeypatch.setattr(gate, "check_data_set", check)
-    monkeypatch.setattr(gate, "KEPT_ABOVE", -1.0)
+    monkeypatch.setattr(gate, "KEPT_ABOVE", 0)
     monkeypatch.setattr(gate, "SETTLED", -1.0)
     monkeypatch.setenv("TOYFLOW_CACHE", str(tmp_path / "cache"))
     yield seen
@@ -77,7 +77,7 @@ def test_a_damaged_verdict_is_found_anew(small, checked, tmp_path):
     assert len(checked) == 2
 
 
-def test_what_was_quick_or_just_written_is_not_kept(small, checked, tmp_path, monkeypatch):
+def test_what_is_small_or_just_written_is_not_kept(small, checked, tmp_path, monkeypatch):
     for limit in ("KEPT_ABOVE", "SETTLED"):
         with monkeypatch.context() as patch:
             patch.setattr(gate, limit, 1e9)

@@ -1,8 +1,8 @@
 """No training on a data set that contradicts itself.
 
-A verdict without errors that took long to find is kept in CACHE/data-checks, under the state of the files,
-what was asked, and the code of the checks. Errors are looked for again, as a missing decoder may have been
-installed meanwhile.
+A verdict without errors on a data set that is not small is kept in CACHE/data-checks, under the state of its
+files, what was asked, and the code of the checks. Errors are looked for again, as a missing decoder may have
+been installed meanwhile.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from toyflow.robot.data.action_kinds import STAY_ABSOLUTE
 from toyflow.robot.data.checks.check import check_data_set
 from toyflow.robot.data.checks.findings import Finding
 from toyflow.robot.data.features import parse_renaming
-from toyflow.robot.data.fingerprint import KEPT_ABOVE, SETTLED, FilesState
+from toyflow.robot.data.fingerprint import SETTLED, FilesState
 
 LOG = logging.getLogger(__name__)
+KEPT_ABOVE = 10 << 20
+"""Bytes of a data set's files from which on its verdict is kept."""
 SHOWN = 5
 """Warnings that are printed before a training; the command shows all."""
 
@@ -80,7 +82,8 @@ def refuse_contradictions(
     """
     asked = _Asked(where, root, rename, cameras, relative_except)
     state = FilesState(root)
-    errors = _told(asked, state.key, state.changed).errors
+    may_be_kept = state.bytes > KEPT_ABOVE and time.time() - state.changed > SETTLED
+    errors = _told(asked, state.key, may_be_kept).errors
     if not errors:
         return
     first, others = errors[0], len(errors) - 1
@@ -90,9 +93,9 @@ def refuse_contradictions(
 
 
 @cache
-def _told(asked: _Asked, state: str, changed: float) -> _Verdict:
+def _told(asked: _Asked, state: str, may_be_kept: bool) -> _Verdict:
     """The verdict, whose warnings are printed."""
-    verdict = _kept_verdict(asked, state, changed)
+    verdict = _kept_verdict(asked, state, may_be_kept)
     for finding in verdict.warnings[:SHOWN]:
         LOG.warning("data set %s, %s", asked.where, finding)
     if len(verdict.warnings) > SHOWN:
@@ -100,12 +103,9 @@ def _told(asked: _Asked, state: str, changed: float) -> _Verdict:
     return verdict
 
 
-def _kept_verdict(asked: _Asked, state: str, changed: float) -> _Verdict:
-    """The verdict that was kept, or one that is found now and kept if it has no errors.
-
-    Args:
-        state, changed: of the files, see `FilesState`.
-    """
+def _kept_verdict(asked: _Asked, state: str, may_be_kept: bool) -> _Verdict:
+    """The verdict that was kept for this state of the files, or one that is found now, and kept if that may
+    be and it has no errors."""
     key = hashlib.sha256(repr((asked, state, _code())).encode()).hexdigest()[:16]
     kept = cache_folder() / "data-checks" / f"{key}.json"
     with suppress(DamagedError, KeyError, TypeError):
@@ -114,8 +114,7 @@ def _kept_verdict(asked: _Asked, state: str, changed: float) -> _Verdict:
     renaming = parse_renaming(asked.rename)
     report = check_data_set(asked.where, asked.root, renaming, asked.cameras, asked.relative_except)
     warnings_found = tuple(finding for finding in report.findings if finding.level == "warning")
-    took_long, settled = report.seconds > KEPT_ABOVE, time.time() - changed > SETTLED
-    if took_long and settled and not report.errors:
+    if may_be_kept and not report.errors:
         with suppress(OSError):  # a cache that cannot be written to costs time alone
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_sealed(kept, {"warnings": [finding.as_dict() for finding in warnings_found]})
