@@ -110,7 +110,7 @@ def test_two_headline_folders_of_one_recipe_are_tested_together():
         each for claim, each in judged.claims if claim.name == "1a" and each.folders == tuple(sorted(names))
     ]
     assert judgement.seeds == 4
-    assert "at 5 % by Holm's method over the 10 tests" in judgement.evidence
+    assert "at 5 % by Holm's method over the 10 tests of these folders together" in judgement.evidence
     [effect] = judgement.effects
     assert effect.adjusted > effect.p
 
