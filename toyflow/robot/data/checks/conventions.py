@@ -157,21 +157,21 @@ def check_relative_training(contents: Contents, stay_absolute: str) -> Iterator[
     Args:
         stay_absolute: see `relative_numbers`.
     """
-    names = [
-        names_of_numbers(contents.features[feature], int(contents.features[feature]["shape"][0]))
-        for feature in (contents.names.action, contents.names.state)
-    ]
     feature = contents.names.action
+    action, state = (
+        names_of_numbers(contents.features[each], int(contents.features[each]["shape"][0]))
+        for each in (feature, contents.names.state)
+    )
     try:
-        numbers = relative_numbers(*names, stay_absolute, f"data set {contents.where}")
+        numbers = relative_numbers(action, state, stay_absolute, f"data set {contents.where}")
     except UsageError as error:
         yield Finding("error", INFO, None, None, feature, str(error))
         return
     if why := _contradiction(contents, numbers):
         yield Finding("error", "", None, None, feature, why)
         return
-    said = f"with --actions relative, {in_words(numbers, names[0])}."
-    if stay_absolute == STAY_ABSOLUTE and not are_names(names[0]):
+    said = f"with --actions relative, {in_words(numbers, action)}."
+    if stay_absolute == STAY_ABSOLUTE and not are_names(action):
         said += (
             " Numbers have no names that would tell a gripper: if there is one, name its numbers, "
             "--relative-except 6+13."
