@@ -88,6 +88,7 @@ def test_results_of_a_server_without_a_name_are_warned_of(openpi, toyflow_server
     assert asked(address) == []
     [warning] = asked(address)
     assert "does not name its policy" in warning and "--name" in warning and "\n" not in warning
+    assert asked(address) == [], "it is said once"
     for other in ((address, "pi05"), (f"ws://127.0.0.1:{toyflow_server().port}",)):
         assert asked(*other) == asked(*other) == []
 
