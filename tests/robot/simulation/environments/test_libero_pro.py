@@ -19,6 +19,7 @@ from toyflow.robot.simulation.environments.libero import assets, known_collectio
 from toyflow.robot.simulation.environments.libero.pro import pro_files, pro_objects
 from toyflow.robot.simulation.environments.libero.pro.pro_suites import ProSuites
 from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
+from toyflow.robot.simulation.task_selection import sample_tasks
 
 ROOT = Path(__file__).parents[4]
 NAMES = ("KITCHEN_SCENE3_turn_on_the_stove", "put_the_bowl_on_the_plate")
@@ -261,3 +262,16 @@ def test_the_expert_is_counted_on_what_it_knows(libero_pro, tmp_path):
 
     report = expert_success(libero_pro, "libero_goal_swap", [7, 8], 1, 1, Console(quiet=True))
     assert "1 of 2 tasks are not known to it" in report.states and report.total.attempts == 1
+
+
+@pytest.mark.slow
+def test_a_few_of_each_perturbation_load_reset_and_step(libero_pro, rendered_libero):
+    """All 160: `python benchmarks/every_task.py libero_pro`."""
+    few = sample_tasks(libero_pro.tasks("libero_pro"), len(pro_files.PERTURBATIONS), seed=0)
+    assert {task.perturbation for task in few} == set(pro_files.PERTURBATIONS)
+    for task in few:
+        environment = libero_pro("libero_pro", task.index, image_size=32)
+        environment.reset(seed=0, init_state=0)
+        assert not environment.step(environment.still())
+        assert min(image.std() for image in environment.observe().images.values()) > 1
+        environment.close()
