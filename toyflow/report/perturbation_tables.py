@@ -13,9 +13,9 @@ import pandas as pd
 from toyflow import stats
 from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import NONE, TableView
-from toyflow.report.results import Results, caveat_of, variants
+from toyflow.report.results import Results, variants
 from toyflow.report.tables import MANY, shown_p
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation, caveat_of
 
 ALL = "all"
 """In the columns `perturbation`, `level` and `suite`: any."""
