@@ -203,7 +203,8 @@ def _summed(single: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def _rates_view(results: Results, frame: pd.DataFrame, by: Sequence[str], caption: str) -> TableView:
     """A row per cell in `by`, two columns per policy where an unperturbed score is known."""
     columns = [*Policy._fields]
-    frame = frame.assign(policy=[Policy(*row) for row in frame[columns].to_numpy()])
+    frame = frame.copy()
+    frame["policy"] = [Policy(*row) for row in frame[columns].to_numpy()]
     policies = list(dict.fromkeys(frame["policy"]))
     notes, remarks = Footnotes(), dict(_remarks(results.evaluations))
     beside = frame["unperturbed"].notna().any() and "suite" in by
