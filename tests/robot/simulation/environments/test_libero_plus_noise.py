@@ -44,7 +44,7 @@ def test_images_of_other_sizes_keep_their_size_and_are_changed(noise, side):
 
 @pytest.mark.parametrize("first", [1, 11, 21, 31, 41])
 def test_the_worst_severity_changes_more_than_the_mildest(first):
-    image = picture()
+    image = np.kron(picture(16), np.ones((16, 16, 1))).astype(np.uint8)  # blocks of colour
     changes = [
         np.abs(corrupt(image, noise, RandomState(0)).astype(int) - image).mean()
         for noise in (first, first + 9)
@@ -95,8 +95,8 @@ def test_zoom_leaves_the_centre_of_symmetry_in_place():
     rings = np.hypot(*(np.mgrid[:256, :256] - 127.5)) / 181 * 255
     image = np.repeat(rings[..., None], 3, 2).astype(np.uint8)
     seen = corrupt(image, 25, RandomState(0)).astype(int)
-    assert np.abs(seen[126:130, 126:130] - image[126:130, 126:130].astype(int)).max() <= 1
-    assert np.abs(seen - seen[::-1, ::-1]).max() <= 2
+    assert np.abs(seen[126:130, 126:130] - image[126:130, 126:130].astype(int)).max() <= 3
+    assert np.abs(seen - seen[::-1, ::-1]).max() <= 5
     assert seen[0, 0, 0] < image[0, 0, 0] - 10  # a mean of what lies nearer to the centre
 
 
