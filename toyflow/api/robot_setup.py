@@ -7,14 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from toyflow.errors import unknown
-from toyflow.robot.simulation.environments.libero.libero_setup import setup_libero
+from toyflow.robot.simulation.environments.libero.libero_setup import setup_libero, setup_pro
 
 
 def set_up(environment: str, assets: Path | None, console: Console) -> None:
     """Install a simulator: its packages, OpenGL and assets; then render a frame.
 
     Args:
-        environment: libero.
+        environment: libero; or libero-pro, which is LIBERO with the benchmark LIBERO-Pro.
         assets: an archive or a folder with the simulator's assets; None for those that are there,
             the registry's, or the hub's.
         console: where progress is printed.
@@ -23,6 +23,7 @@ def set_up(environment: str, assets: Path | None, console: Console) -> None:
         UsageError: a simulator that needs no setting up or is unknown, or assets that are none.
         ToyflowError: an installation failed.
     """
-    if environment != "libero":
-        raise unknown("environment to set up", environment, ["libero"])
-    setup_libero(assets, console)
+    setups = {"libero": setup_libero, "libero-pro": setup_pro}
+    if environment not in setups:
+        raise unknown("environment to set up", environment, setups)
+    setups[environment](assets, console)

@@ -95,9 +95,13 @@ def add_commands(app: typer.Typer) -> None:
     @app.command("robot-setup", epilog=examples(
         "toyflow robot-setup libero",
         "toyflow robot-setup libero --assets assets.tar.xz",
+        "toyflow robot-setup libero-pro",
     ))  # fmt: skip
     def robot_setup(
-        environment: Annotated[str, typer.Argument(help="Simulator to install: libero.")],
+        environment: Annotated[
+            str,
+            typer.Argument(help="Simulator to install: libero, or libero-pro with that benchmark's tasks."),
+        ],
         assets: Annotated[Path | None, typer.Option(help="Archive or folder with LIBERO's assets.")] = None,
     ) -> None:
         """Install a simulator: its packages, OpenGL and assets; then render a frame.

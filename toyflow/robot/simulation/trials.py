@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from toyflow.errors import UsageError
 from toyflow.parsing import listed_ranges, parse_numbers
 from toyflow.robot.handover import check_overlap, parse_handover, usual_replan
-from toyflow.robot.simulation.environment import SuiteTask, check_suite, load_environment
+from toyflow.robot.simulation.environment import SuiteTask, load_environment
 from toyflow.robot.simulation.task_selection import select_tasks
 from toyflow.robot.simulation.trial_options import (
     ALL,
@@ -145,7 +145,6 @@ def _of_the_data(options: TrialOptions, source: DemoSource) -> str:
     """The tasks of the suite that demonstrations were made of, or that vary one of those; all where no task
     is."""
     environment = load_environment(options.environment)
-    check_suite(environment, options.suite)
     if options.suite == source.suite:
         return source.tasks
     varied = [task for task in environment.tasks(options.suite) if task.base and task.base[0] == source.suite]
@@ -159,7 +158,6 @@ def _of_the_data(options: TrialOptions, source: DemoSource) -> str:
 def _checked(options: TrialOptions, horizon: int) -> Trials:
     """The trials of `options` without `auto`."""
     environment = load_environment(options.environment)
-    check_suite(environment, options.suite)
     asked = None if options.tasks == ALL else _numbers(options.tasks, "tasks")
     tasks, missing = select_tasks(
         environment,

@@ -16,6 +16,7 @@ class Table:
     """A hand that does what it is told at once, and objects that stay in it: LIBERO without its physics."""
 
     goal = (("on", "akita_black_bowl_1", "plate_1"),)
+    start = (("on", "akita_black_bowl_1", "main_table_bowl_region"),)
     task = SimpleNamespace(prompt="pick up the black bowl and place it on the plate")
 
     def __init__(self, slips=0, **objects):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
+from typing import TypeVar
 
 from toyflow.errors import ToyflowError
-from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
+from toyflow.robot.data.demos.recording import Attempt
 from toyflow.robot.simulation.simulators import PATIENCE, JobDone, JobLost, Work, run_jobs
 
 MOST_LOSSES = 3
 """An attempt that loses its process so often ends the whole run."""
+
+R = TypeVar("R")
 
 Take = Callable[[int | None], Attempt | None]
 """Gives the next attempt, for a worker with the simulator of this task open (or None); None if none is
@@ -19,8 +22,8 @@ left."""
 
 
 def run_attempts(
-    work: Work[Attempt, AttemptOutcome], take: Take, jobs: int, patience: float = PATIENCE
-) -> Generator[AttemptOutcome | JobLost[Attempt], None, None]:
+    work: Work[Attempt, R], take: Take, jobs: int, patience: float = PATIENCE
+) -> Generator[R | JobLost[Attempt], None, None]:
     """Make the attempts that `take` gives, up to `jobs` at a time, until it gives none and none is running.
     Closing the generator stops all workers.
 

@@ -15,6 +15,9 @@ from toyflow.robot.data.demos.recording import AttemptOutcome
 from toyflow.robot.simulation.environment import SuiteTask
 from toyflow.stats import wilson
 
+MOST_TASKS = 20
+"""With more tasks of a benchmark, a report has a row per perturbation and suite instead."""
+
 
 @dataclass(frozen=True)
 class TaskReport:
@@ -76,8 +79,13 @@ class ExpertReport:
         states: str,
         attempts: Sequence[tuple[SuiteTask, Sequence[AttemptOutcome]]],
     ) -> ExpertReport:
-        """The report on the attempts at each task."""
-        tasks = tuple(TaskReport.of(f"{task.index} {task.prompt}", outcomes) for task, outcomes in attempts)
+        """The report on the attempts at each task; of many tasks that vary others, by perturbation and
+        suite."""
+        rows: dict[str, list[AttemptOutcome]] = {}
+        for task, outcomes in attempts:
+            name = _cell(task) if len(attempts) > MOST_TASKS else ""
+            rows.setdefault(name or f"{task.index} {task.prompt}", []).extend(outcomes)
+        tasks = tuple(TaskReport.of(name, outcomes) for name, outcomes in rows.items())
         total = TaskReport.of("total", [outcome for _, outcomes in attempts for outcome in outcomes])
         return cls(suite, assets, states, tasks, total, environment)
 
@@ -105,6 +113,11 @@ class ExpertReport:
         table.add_section()
         table.add_row(*_cells(self.total), style="bold")
         console.print(table)
+
+
+def _cell(task: SuiteTask) -> str:
+    """`swap, libero_goal`; "" of a task that varies none."""
+    return ", ".join(filter(None, (task.perturbation, task.base[0] if task.base else "")))
 
 
 def _cells(report: TaskReport) -> list[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from toyflow.robot.simulation.environment import Environment, SuiteTask
+from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask
 
 
 class Attempt(NamedTuple):
@@ -86,13 +86,15 @@ def record(
     )
 
 
-def try_official(
-    environment: Environment, task: SuiteTask, attempt: Attempt, beat: Callable[[], None]
+def try_expert(
+    environment: Environment,
+    expert: Expert,
+    task: SuiteTask,
+    attempt: Attempt,
+    beat: Callable[[], None],
 ) -> AttemptOutcome:
-    """Let the expert act from the official initial state `attempt.number`, without noise or rendering."""
+    """Let the expert act in the episode that has just begun, without noise or rendering."""
     start = time.monotonic()
-    environment.reset(0, init_state=attempt.number)
-    expert = environment.expert(0)
     solved, steps = False, 0
     while not solved and steps < task.max_steps:
         solved = environment.step(expert.act())

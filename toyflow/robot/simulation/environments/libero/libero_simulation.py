@@ -71,6 +71,11 @@ class LiberoSimulation:
         """The conditions that must all hold: `[["in", "milk_1", "basket_1_contain_region"]]`."""
         return self._env.parsed_problem["goal_state"]
 
+    @property
+    def start(self) -> list[list[str]]:
+        """Where objects lie at the start: `[["on", "milk_1", "main_table_milk_region"]]`."""
+        return self._env.parsed_problem["initial_state"]
+
     def place(self, seed: int) -> None:
         """Place all objects at random, by `seed` alone. Raises ToyflowError where there is no room for
         all."""

