@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from toyflow.atomic import read_json
 from toyflow.errors import UsageError, first_line
 from toyflow.robot.simulation.environments.libero import assets, package
 from toyflow.robot.simulation.environments.libero.plus import plus_files
@@ -58,7 +56,7 @@ def install(archive: Path) -> Path:
 
 def lacking(folder: Path) -> list[str]:
     """Which files that tasks need are not in `folder`."""
-    scenes = _scenes()
+    scenes = plus_files.scenes()
     needed = {scene for _, scene, _, _ in scenes["problems"].values()} | set(scenes["objects"].values())
     parts = [f"{part}/" for part in assets.FOLDERS if not (folder / part).is_dir()]
     return parts + sorted(name for name in needed if not (folder / name).is_file())
@@ -71,7 +69,7 @@ def register(problem: str, categories: list[str]) -> None:
         problem: in lower case.
         categories: kinds of objects as BDDL files name them.
     """
-    scenes = _scenes()
+    scenes = plus_files.scenes()
     if problem in scenes["problems"]:
         _register_problem(problem, *scenes["problems"][problem])
     kinds = package.load("envs.base_object").OBJECTS_DICT
@@ -85,7 +83,7 @@ def register(problem: str, categories: list[str]) -> None:
 def _register_problem(problem: str, base: str, scene: str, floor: str, wall: str) -> None:
     known = package.load("envs.bddl_base_domain").TASK_MAPPING
     for kind, styles in package.load("envs.arenas.style").STYLE_MAPPING.items():
-        for style, texture in _scenes()["styles"][kind].items():
+        for style, texture in plus_files.scenes()["styles"][kind].items():
             styles.setdefault(style, texture)
     samplers = package.load("envs.regions").REGION_SAMPLERS
     samplers.setdefault(problem, samplers[base.lower()])
@@ -139,11 +137,6 @@ def _category(name: str) -> str:
     """The kind of object of a class, as LIBERO registers it: `alarm_clock__1` of `AlarmClock_1`."""
     spaced = "".join(f" {letter}" if letter.isupper() or letter.isdigit() else letter for letter in name)
     return "_".join(spaced.split()).lower()
-
-
-@cache
-def _scenes() -> dict[str, Any]:
-    return read_json(plus_files.folder() / plus_files.SCENES)
 
 
 def _root(folder: Path) -> Path:

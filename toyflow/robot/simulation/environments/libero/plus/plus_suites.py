@@ -21,15 +21,21 @@ from toyflow.robot.simulation.environments.libero.suites import max_steps, read_
 if TYPE_CHECKING:
     from toyflow.robot.simulation.environments.libero.libero_simulation import LiberoSimulation
 
-SUITES = {f"libero_plus_{suite.removeprefix('libero_')}": suite for suite in plus_files.BASE_SUITES}
-"""LIBERO's suite by the name of LIBERO-Plus's."""
+WHOLE = "libero_plus"
+"""The suite of all tasks."""
+
+SUITES = {
+    **{f"libero_plus_{suite.removeprefix('libero_')}": (suite,) for suite in plus_files.BASE_SUITES},
+    WHOLE: plus_files.BASE_SUITES,
+}
+"""Which of LIBERO's suites each of LIBERO-Plus's varies."""
 
 CAMERA, MOVED_CAMERA = "image", "agentview"
 """The camera that is moved and disturbed, as policies and as robosuite call it."""
 
 
 class PlusSuites(Collection):
-    """10,030 tasks in four suites, each with one official episode."""
+    """10,030 tasks, each with one official episode: a suite for each of LIBERO's, and one of all."""
 
     title, setup = "LIBERO-Plus", plus_files.SETUP
 
@@ -47,31 +53,32 @@ class PlusSuites(Collection):
 
     def scene(self, suite: str, index: int) -> Scene:
         """See `Collection`."""
-        return PlusScene(SUITES[suite], self.tasks(suite)[index].name)
+        task = self.tasks(suite)[index]
+        return PlusScene(task.base[0] if task.base else "", task.name)
 
 
 @cache
 def _tasks(suite: str, has_archive: bool) -> tuple[SuiteTask, ...]:
-    base_suite = SUITES[suite]
-    levels = plus_files.levels().get(base_suite, {})
-    longest = max_steps(base_suite)
-    found = []
-    for index, (name, own_instruction) in enumerate(plus_files.tasks()[base_suite]):
-        task = PlusName.parse(name)
-        found.append(
-            SuiteTask(
-                index,
-                name,
-                own_instruction or base_instruction(task.base),
-                init_states=1,
-                max_steps=longest,
-                perturbation=task.dimension,
-                level=levels.get(name),
-                base=(base_suite, task.base),
-                missing=archive.NEEDED if task.needs_archive and not has_archive else "",
-                official_prompt="" if own_instruction else base_instruction(name),
+    found: list[SuiteTask] = []
+    for base_suite in SUITES[suite]:
+        levels = plus_files.levels().get(base_suite, {})
+        longest = max_steps(base_suite)
+        for name, own_instruction in plus_files.tasks()[base_suite]:
+            task = PlusName.parse(name)
+            found.append(
+                SuiteTask(
+                    len(found),
+                    name,
+                    own_instruction or base_instruction(task.base),
+                    init_states=1,
+                    max_steps=longest,
+                    perturbation=task.dimension,
+                    level=levels.get(name),
+                    base=(base_suite, task.base),
+                    missing=archive.NEEDED if task.needs_archive and not has_archive else "",
+                    official_prompt="" if own_instruction else base_instruction(name),
+                )
             )
-        )
     return tuple(found)
 
 
@@ -88,8 +95,7 @@ class PlusScene(Scene):
         self._generator = np.random.RandomState(0)
 
     def _read_states(self) -> InitStates:
-        hint = f"delete {plus_files.folder()} and run `{plus_files.SETUP}`"
-        return read_init_states(self._states_file, hint)[:1]
+        return read_init_states(self._states_file, plus_files.hint().rstrip("."))[:1]
 
     def assets(self) -> Path:
         """LIBERO's; where the task needs the archive, the archive, which holds LIBERO's, too."""
