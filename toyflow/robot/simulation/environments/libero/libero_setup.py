@@ -1,5 +1,5 @@
-"""`toyflow robot-setup libero`, `libero-pro` and `libero-plus`: install packages, OpenGL, assets and a benchmark's files,
-and render an image to check them."""
+"""`toyflow robot-setup libero`, `libero-pro` and `libero-plus`: install packages, OpenGL, assets and a
+benchmark's files, and render an image to check them."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def setup_plus(archive: Path | None = None, console: Console | None = None) -> N
     """Install LIBERO, see `setup_libero`, and LIBERO-Plus's files, render an image, and print a summary.
 
     Args:
-        archive: LIBERO-Plus's archive, a zip or tar file or a folder; None for none, or the one that is there.
+        archive: LIBERO-Plus's archive, a zip or tar file or a folder; None for the one that is there, if any.
 
     Raises:
         UsageError, ToyflowError: as `setup_libero`; or `archive` is not LIBERO-Plus's, or its files cannot be
