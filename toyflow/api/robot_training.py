@@ -17,7 +17,7 @@ from toyflow.cluster import Cluster
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.launch import launch, wants_bfloat16
 from toyflow.machine import check_device_name, choose_device, cores, free_memory
-from toyflow.report.episode_tables import by_task, for_terminal, latency
+from toyflow.report.episode_tables import for_terminal, robot_views
 from toyflow.report.results import load_results
 from toyflow.robot.data.training_part import Demonstrations
 from toyflow.robot.handover import usual_replan
@@ -284,7 +284,7 @@ def _run(cell: Cell, runner: RobotRunner, out: str, console: Console) -> None:
     if cell.evaluations:
         results = load_results(store, [cell])
         print_tables(results, console)
-        for view in (by_task(results.evaluations), latency(results.evaluations)):
+        for view in robot_views(results):
             console.print()
             console.print(for_terminal(view))
     console.print(f"\nThe policy: [bold]{escape(str(folder))}[/] (README.md there is its card)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.markup import escape
@@ -11,10 +12,13 @@ from rich.table import Table
 from toyflow import stats
 from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import TableView
+from toyflow.report.perturbation_tables import by_perturbation, few_against_many, is_varied
 from toyflow.report.results import Results, caveat_of, variants
 from toyflow.sweep.stored import StoredEvaluation, errors_in_words
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
+MOST_TASKS = 10
+"""Of a benchmark that varies tasks, a suite of more is not shown task by task."""
 NONE = "-"
 """A cell of a terminal's table where a value is not known."""
 
@@ -24,7 +28,14 @@ def robot_views(results: Results) -> list[TableView]:
     evaluations = [e for e in results.evaluations if "trials" in e.details]
     if not evaluations:
         return []
-    return [by_task(evaluations), latency(evaluations)]
+    results = replace(results, evaluations=evaluations)
+    plain = [e for e in evaluations if not is_varied(e) or len(e.details["tasks"]) <= MOST_TASKS]
+    return [
+        *([by_task(plain)] if plain else []),
+        *by_perturbation(results),
+        *few_against_many(results),
+        latency(evaluations),
+    ]
 
 
 def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
@@ -125,6 +136,8 @@ def _note(evaluations: Sequence[StoredEvaluation]) -> str:
     suites = ", ".join(sorted({each["suite"] for each in trials}))
     replan = ", ".join(sorted({str(each["replan"]) for each in trials}))
     said = [f"Suite {suites}, official initial states; the policy plans anew after {replan} actions."]
+    if missing := sum(row["tasks"] for e in evaluations for row in e.details.get("missing", ())):
+        said.append(f"{missing} tasks that were asked for cannot run here and are in no number.")
     if any(evaluation.errors for evaluation in evaluations):
         said.append(
             "Errors are the simulator's and say nothing of the policy: no number counts them. The same "

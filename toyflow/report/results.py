@@ -304,9 +304,15 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
 
 
 def caveat_of(evaluation: StoredEvaluation) -> str:
-    """What to say beside the score, of what the scenes were made of; "" where there is nothing."""
+    """What to say beside the score, of what the scenes were made of and what could not run; "" where there is
+    nothing."""
     trials = evaluation.details.get("trials")
-    return scene_assets.caveat(trials["environment"], trials["assets"]) if trials else ""
+    if not trials:
+        return ""
+    assets = scene_assets.caveat(trials["environment"], trials["assets"])
+    missing = sum(row["tasks"] for row in evaluation.details.get("missing", ()))
+    lacking = f"without {missing} tasks that cannot run here" if missing else ""
+    return "; ".join(filter(None, (assets, lacking)))
 
 
 def prediction_of(record: TrainingRecord) -> str | None:
