@@ -17,7 +17,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,8 @@ LOOKS = (0, 10, 70)
 SIDE, NOISE_SEED, IMAGE_AT = 256, 7, 9
 
 
-def play_package(jobs: list[list[str]], out: Path) -> None:
-    """Plays [suite, task] with LIBERO-Plus's package, in its own environment, and writes what it sees."""
+def play_package(suite_name: str, name: str, out: Path) -> None:
+    """Plays a task with LIBERO-Plus's package, in its own environment, and writes what it sees."""
     import liberoplus.liberoplus as home
 
     root = Path(home.__file__).parent
@@ -40,47 +39,40 @@ def play_package(jobs: list[list[str]], out: Path) -> None:
     from liberoplus.liberoplus import benchmark
     from liberoplus.liberoplus.envs.env_wrapper import OffScreenRenderEnv
 
-    seen: dict[str, np.ndarray] = {}
-    suites: dict[str, Any] = {}
-    for number, (suite, name) in enumerate(jobs):
-        if suite not in suites:
-            suites[suite] = benchmark.get_benchmark_dict()[suite]()
-        index = suites[suite].get_task_names().index(name)
-        environment = OffScreenRenderEnv(
-            bddl_file_name=str(root / "bddl_files" / suite / f"{name}.bddl"),
-            camera_names=["agentview"],
-            camera_heights=SIDE,
-            camera_widths=SIDE,
-        )
-        np.random.seed(np.random.SeedSequence((0, 0)).generate_state(8))
-        environment.reset()
-        state = np.atleast_2d(suites[suite].get_task_init_states(index))[0]
-        environment.set_init_state(state)
-        model = environment.sim.model
-        camera = model.camera_name2id("agentview")
-        found = {
-            "position": model.cam_pos[camera],
-            "quaternion": model.cam_quat[camera],
-            "state": state,
-            "goal": json.dumps(environment.env.parsed_problem["goal_state"]),
-            "language": suites[suite].get_task(index).language,
-        }
-        images = environment.env._observables["agentview_image"]
-        for step in range(max(LOOKS) + 1):
-            if step in LOOKS:
-                found[f"joints {step}"] = environment.sim.data.qpos[:7].copy()
-                found[f"all {step}"] = environment.sim.data.qpos.copy()
-            images.set_enabled(step == IMAGE_AT)
-            if step == IMAGE_AT:
-                np.random.seed(NOISE_SEED)
-                observation = environment.step(IDLE)[0]
-                found["image"] = np.asarray(observation["agentview_image"]).astype(np.uint8)
-            else:
-                environment.env.step(IDLE)  # renders nothing
-        seen |= {f"{number} {key}": np.asarray(value) for key, value in found.items()}
-        environment.close()
-        print(f"package {number + 1} of {len(jobs)}", file=sys.stderr, flush=True)
-    np.savez(out, **seen)
+    suite = benchmark.get_benchmark_dict()[suite_name]()
+    index = suite.get_task_names().index(name)
+    environment = OffScreenRenderEnv(
+        bddl_file_name=str(root / "bddl_files" / suite_name / f"{name}.bddl"),
+        camera_names=["agentview"],
+        camera_heights=SIDE,
+        camera_widths=SIDE,
+    )
+    np.random.seed(np.random.SeedSequence((0, 0)).generate_state(8))
+    environment.reset()
+    state = np.atleast_2d(suite.get_task_init_states(index))[0]
+    environment.set_init_state(state)
+    model = environment.sim.model
+    camera = model.camera_name2id("agentview")
+    found = {
+        "position": model.cam_pos[camera],
+        "quaternion": model.cam_quat[camera],
+        "state": state,
+        "goal": json.dumps(environment.env.parsed_problem["goal_state"]),
+        "language": suite.get_task(index).language,
+    }
+    images = environment.env._observables["agentview_image"]
+    for step in range(max(LOOKS) + 1):
+        if step in LOOKS:
+            found[f"joints {step}"] = environment.sim.data.qpos[:7].copy()
+            found[f"all {step}"] = environment.sim.data.qpos.copy()
+        images.set_enabled(step == IMAGE_AT)
+        if step == IMAGE_AT:
+            np.random.seed(NOISE_SEED)
+            observation = environment.step(IDLE)[0]
+            found["image"] = np.asarray(observation["agentview_image"]).astype(np.uint8)
+        else:
+            environment.env.step(IDLE)  # renders nothing
+    np.savez(out, **{key: np.asarray(value) for key, value in found.items()})
 
 
 def play_toyflow(suite: str, index: int) -> dict[str, Any]:
@@ -132,53 +124,52 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float
     }
 
 
+def seen_by_package(python: Path, suite: str, name: str) -> dict[str, Any]:
+    """`play_package` in a process of its own, which takes a task's memory with it."""
+    from toyflow.robot.simulation.environments.rendering import choose_backend
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "seen.npz"
+        environment = {**os.environ, "MUJOCO_GL": choose_backend(), "LIBERO_CONFIG_PATH": folder}
+        result = subprocess.run(
+            [str(python), __file__, "--package", suite, name, str(out)],
+            env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        if result.returncode:
+            raise SystemExit(f"the package fails on {name}: {result.stderr.strip().splitlines()[-1:]}")
+        with np.load(out) as seen:
+            return {key: seen[key] for key in seen}
+
+
 def main() -> None:
+    """See the module."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--python", type=Path, help="of the package's environment")
     parser.add_argument("--each", type=int, default=5, help="tasks of each dimension")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--package", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--package", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.package:
-        play_package(json.loads(given.package[0].read_text()), given.package[1])
+        play_package(*given.package[:2], Path(given.package[2]))
         return
-    from toyflow.robot.simulation.environments.libero.plus.plus_suites import PlusSuites
-    from toyflow.robot.simulation.environments.rendering import choose_backend
+    from toyflow.robot.simulation.environments.libero.plus.plus_suites import WHOLE, PlusSuites
 
-    suites = PlusSuites()
-    able = [(suite, task) for suite in suites.suites() for task in suites.tasks(suite) if not task.missing]
+    able = [task for task in PlusSuites().tasks(WHOLE) if not task.missing]
     draw = random.Random(given.seed)
-    chosen = [
-        pair
-        for dimension in dict.fromkeys(task.perturbation for _, task in able)
-        for pair in draw.sample([pair for pair in able if pair[1].perturbation == dimension], given.each)
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        jobs, out = Path(folder) / "jobs.json", Path(folder) / "seen.npz"
-        jobs.write_text(json.dumps([[task.base[0], task.name] for _, task in chosen if task.base]))
-        command = [str(given.python), __file__, "--package", str(jobs), str(out)]
-        environment = {**os.environ, "MUJOCO_GL": choose_backend(), "LIBERO_CONFIG_PATH": folder}
-        subprocess.run(
-            command, check=True, env=environment, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-        )
-        with np.load(out) as seen:
-            theirs: list[dict[str, Any]] = [{} for _ in chosen]
-            for key in seen:
-                number, name = key.split(" ", 1)
-                theirs[int(number)][name] = seen[key]
-    worst: dict[str, dict[str, float]] = {}
-    for (suite, task), their in zip(chosen, theirs, strict=True):
-        found = differences(play_toyflow(suite, task.index), their)
-        shown = " ".join(f"{value:.2g}" for value in found.values())
-        print(f"{task.perturbation:12} {suite} {task.index} {shown}", flush=True)
-        there = worst.setdefault(task.perturbation, dict.fromkeys(found, 0.0))
-        worst[task.perturbation] = {name: max(there[name], float(value)) for name, value in found.items()}
-    for dimension, values in worst.items():
+    for dimension in dict.fromkeys(task.perturbation for task in able):
+        alike = [task for task in able if task.perturbation == dimension]
+        worst: dict[str, float] = {}
+        for task in draw.sample(alike, given.each):
+            their = seen_by_package(given.python, task.base[0] if task.base else "", task.name)
+            found = differences(play_toyflow(WHOLE, task.index), their)
+            shown = " ".join(f"{value:.2g}" for value in found.values())
+            print(f"{dimension:12} {task.base[0] if task.base else ''} {task.name} {shown}", flush=True)
+            worst = {name: max(worst.get(name, 0.0), float(value)) for name, value in found.items()}
         print(f"\n{dimension}: largest of {given.each} tasks")
-        for name, value in values.items():
-            print(f"  {name:28} {value:.3g}")
+        for name, value in worst.items():
+            print(f"  {name:28} {value:.3g}", flush=True)
 
 
 if __name__ == "__main__":
