@@ -6,8 +6,8 @@
 1.4, bddl, gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets under
 `liberoplus/liberoplus/assets`. It plays a few tasks of every dimension that runs without LIBERO-Plus's
 archive and writes what it sees to a file; this process plays the same tasks with toyflow and prints the
-largest differences of each dimension. Both place the fixtures, which official states leave open, by the same random
-numbers.
+largest differences of each dimension. Both place the fixtures, which official states leave open, by the same
+random numbers.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ def play_package(suite_name: str, name: str, out: Path) -> None:
         if step in LOOKS:
             found[f"joints {step}"] = environment.sim.data.qpos[:7].copy()
             found[f"all {step}"] = environment.sim.data.qpos.copy()
-        images.set_enabled(step == IMAGE_AT)
+        images.set_enabled(IMAGE_AT - 3 < step <= IMAGE_AT)  # the first may come a step late
         if step == IMAGE_AT:
             np.random.seed(NOISE_SEED)
             observation = environment.step(IDLE)[0]
             found["image"] = np.asarray(observation["agentview_image"]).astype(np.uint8)
         else:
-            environment.env.step(IDLE)  # renders nothing
+            environment.env.step(IDLE)  # the wrapper would disturb the image
     np.savez(out, **{key: np.asarray(value) for key, value in found.items()})
 
 

@@ -120,14 +120,19 @@ def _object_class(name: str, path: Path) -> type:
             self.object_properties = {"vis_site_names": {}}
 
         def _get_object_subtree(self) -> Any:
-            """robosuite looks for the body one level further down."""
+            """robosuite looks for the body, which it copies, one level further down."""
             body = self.worldbody.find("./body[@name='object']")
-            if body is not None:
-                around = self.worldbody.makeelement("body", {})
-                self.worldbody.remove(body)
-                self.worldbody.append(around)
-                around.append(body)
-            return super()._get_object_subtree()
+            if body is None:
+                return super()._get_object_subtree()
+            around = self.worldbody.makeelement("body", {})
+            self.worldbody.remove(body)
+            self.worldbody.append(around)
+            around.append(body)
+            try:
+                return super()._get_object_subtree()
+            finally:
+                self.worldbody.remove(around)
+                self.worldbody.append(body)
 
     Added.__name__ = name
     return Added
