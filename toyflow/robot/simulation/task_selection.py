@@ -89,8 +89,8 @@ def _of_levels(tasks: list[SuiteTask], given: str, suite: str) -> list[SuiteTask
     known = {task.level for task in tasks} - {None}
     if not known:
         raise UsageError(
-            f"levels: the tasks of {suite} are not graded here; leave it at {ALL}, or get a benchmark's list of "
-            "levels by its `toyflow robot-setup`."
+            f"levels: the tasks of {suite} are not graded here; leave it at {ALL}, or get a benchmark's list "
+            "of levels by its `toyflow robot-setup`."
         )
     chosen = parse_numbers(given.replace("+", ","), "levels")
     if beyond := sorted(set(chosen) - known):
