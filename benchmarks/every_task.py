@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -78,7 +78,12 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
         waiting = [pool.submit(attempt, options.environment, options.suite, task) for task in tasks]
-        tried = [each.result() for each in waiting]
+        tried = []
+        for done in as_completed(waiting):
+            tried.append(done.result())
+            last = tried[-1]
+            line = f"[{len(tried)}/{len(tasks)}] {_cell(last.task)}: {last.wrong or 'runs'}"
+            print(line, file=sys.stderr, flush=True)
     cells = Counter(_cell(each.task) for each in tried)
     failed = Counter(_cell(each.task) for each in tried if each.wrong)
     absent = Counter(_cell(task) for task in missing)

@@ -118,11 +118,14 @@ def main() -> None:
     )
     parser.add_argument("--python", required=True, help="of an environment with the package")
     parser.add_argument("--tasks", type=int, default=5, help="of each perturbation")
+    parser.add_argument(
+        "--perturb", choices=pro_files.PERTURBATIONS, nargs="*", default=pro_files.PERTURBATIONS
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    tasks = Libero.tasks(WHOLE)
-    count = options.tasks * len(pro_files.PERTURBATIONS)
+    tasks = [task for task in Libero.tasks(WHOLE) if task.perturbation in options.perturb]
+    count = options.tasks * len(options.perturb)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         paths = [ours(task, folder) for task in sample_tasks(tasks, count, options.seed)]

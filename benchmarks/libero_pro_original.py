@@ -10,12 +10,14 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
 def main(folder: Path) -> None:
     """For each NAME.npz in `folder`, play its actions from its state, and write NAME.original.npz."""
+    _old_mass_matrices()
     with contextlib.redirect_stdout(io.StringIO()):
         from libero.libero import benchmark, get_libero_path  # pyright: ignore
         from libero.libero.envs import OffScreenRenderEnv  # pyright: ignore
@@ -62,6 +64,20 @@ def main(folder: Path) -> None:
             joints=np.stack(joints), images=np.stack(images), solved=solved, **found,
         )  # fmt: skip
         made.close()
+
+
+def _old_mass_matrices() -> None:
+    """Let MuJoCo 3.4 to 3.8 take the arguments of later versions, which the package gives all of them."""
+    import mujoco
+
+    original = mujoco.mj_fullM
+
+    def full(model: Any, first: Any, second: Any) -> None:
+        later = isinstance(first, mujoco.MjData)
+        original(model, *((second, first.qM) if later else (first, second)))
+
+    if tuple(map(int, mujoco.__version__.split(".")[:2])) < (3, 9):
+        mujoco.mj_fullM = full
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ KINDS, SUITES = ("swap", "lan"), ("goal", "spatial")
 
 
 def outcomes_of(solved, perturbed=True):
-    """A row per episode: task i is of cell (KINDS[i % 2], SUITES[i // 2]), of which `solved`[i] are solved."""
+    """A row per episode: task i is of cell (KINDS[i % 2], SUITES[i // 2]); `solved`[i] are solved."""
     rows = []
     for task, count in enumerate(solved):
         for state in range(STATES):

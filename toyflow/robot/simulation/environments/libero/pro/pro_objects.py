@@ -72,8 +72,8 @@ def register() -> None:
 def _variant(kind: str, original: type) -> type:
     """`original` with the mesh of `kind`. LIBERO reads the kind from the class's name."""
 
-    def __init__(self: Any, name: str = kind, obj_name: str = kind) -> None:
-        original.__init__(self, name, obj_name)
+    def __init__(self: Any, name: str = kind, obj_name: str = kind, **joints: Any) -> None:
+        original.__init__(self, name, obj_name, **joints)
 
     name = "".join(word.capitalize() for word in kind.split("_"))
     return type(name, (original,), {"__init__": __init__})
