@@ -13,9 +13,9 @@ from toyflow.report.perturbation_tables import (
     paired_by_perturbation,
     perturbation_rates,
 )
-from toyflow.report.results import Results, caveat_of
+from toyflow.report.results import Results
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining, caveat_of
 
 STATES = 10
 KINDS, SUITES = ("swap", "lan"), ("goal", "spatial")

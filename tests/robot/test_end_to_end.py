@@ -311,3 +311,21 @@ def test_a_damaged_checkpoint_is_named(line, tmp_path):
         assert done.stderr.count("weights.safetensors") == 1 and "Take it from a copy" in done.stderr
     finally:
         weights.write_bytes(content)
+
+
+def test_a_benchmark_that_varies_tasks_is_shown_by_perturbation(line):
+    shutil.copytree(line.folder / "out", line.folder / "varied")
+    cell = checkpoint(line.folder, "varied")
+    done = line("robot-eval", str(cell), *ON_POINTS, "--suite", "varied", "--steps", "1,10", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    for words in (
+        "Solved by perturbation and suite", "Solved by perturbation and level", "unperturbed",
+        "K = 1 against K = 10 by perturbation", "2 tasks of varied under dark (a lamp is missing; buy one)",
+    ):  # fmt: skip
+        assert words in said
+    assert "without 2 tasks that cannot run here" in (cell / "README.md").read_text()
+    frames = [pd.read_csv(path) for path in cell.glob("evaluations/*/outcomes.csv")]
+    varied = [frame for frame in frames if "perturbation" in frame]
+    assert len(varied) == 2 and all([*frame["task"]] == [0, 1, 2, 8, 9, 10] for frame in varied)
+    assert set(varied[0]["base_task"]) == {"go-0", "go-2"}

@@ -11,12 +11,12 @@ import numpy as np
 
 from toyflow import stats
 from toyflow.errors import UsageError, unknown
-from toyflow.report.results import by_example, caveat_of, load_results, prediction_of, set_metrics_of
+from toyflow.report.results import by_example, load_results, prediction_of, set_metrics_of
 from toyflow.report.selection import Selection, Selector, select, values_that_vary
 from toyflow.report.tables import MARGIN
 from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.records import TEST_SET
-from toyflow.sweep.stored import StoredEvaluation, errors_in_words, on_common_examples
+from toyflow.sweep.stored import StoredEvaluation, caveat_of, errors_in_words, on_common_examples
 from toyflow.sweep.subject import options_of
 
 

@@ -13,8 +13,8 @@ from toyflow import stats
 from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import TableView
 from toyflow.report.perturbation_tables import by_perturbation, few_against_many, is_varied
-from toyflow.report.results import Results, caveat_of, variants
-from toyflow.sweep.stored import StoredEvaluation, errors_in_words
+from toyflow.report.results import Results, variants
+from toyflow.sweep.stored import StoredEvaluation, caveat_of, errors_in_words
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
 MOST_TASKS = 10

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from toyflow import stats
 from toyflow.footnotes import Footnotes
-from toyflow.report.results import CELL, Results, caveat_of, variants
+from toyflow.report.results import CELL, Results, variants
 from toyflow.report.tables import MANY, MARGIN, shown_p
-from toyflow.sweep.stored import StoredEvaluation, on_common_examples
+from toyflow.sweep.stored import StoredEvaluation, caveat_of, on_common_examples
 
 MOST_MODELS = 20
 """Most models of one schedule that a table lists; with more it has a line over all seeds only."""

@@ -13,9 +13,9 @@ import pandas as pd
 from toyflow import stats
 from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import NONE, TableView
-from toyflow.report.results import Results, caveat_of, variants
+from toyflow.report.results import Results, variants
 from toyflow.report.tables import MANY, shown_p
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation, caveat_of
 
 ALL = "all"
 """In the columns `perturbation`, `level` and `suite`: any."""
@@ -203,7 +203,8 @@ def _summed(single: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def _rates_view(results: Results, frame: pd.DataFrame, by: Sequence[str], caption: str) -> TableView:
     """A row per cell in `by`, two columns per policy where an unperturbed score is known."""
     columns = [*Policy._fields]
-    frame = frame.assign(policy=[Policy(*row) for row in frame[columns].to_numpy()])
+    frame = frame.copy()
+    frame["policy"] = [Policy(*row) for row in frame[columns].to_numpy()]
     policies = list(dict.fromkeys(frame["policy"]))
     notes, remarks = Footnotes(), dict(_remarks(results.evaluations))
     beside = frame["unperturbed"].notna().any() and "suite" in by

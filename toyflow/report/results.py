@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from toyflow import plugins, scene_assets
+from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
 from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import OUTCOMES, StoredEvaluation, StoredTraining
+from toyflow.sweep.stored import OUTCOMES, StoredEvaluation, StoredTraining, caveat_of
 from toyflow.sweep.subject import options_of
 from toyflow.sweep.timing_doubts import timing_doubts
 
@@ -301,18 +301,6 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "caveat": caveat_of(evaluation),
         "key": training.record.key,
     }
-
-
-def caveat_of(evaluation: StoredEvaluation) -> str:
-    """What to say beside the score, of what the scenes were made of and what could not run; "" where there is
-    nothing."""
-    trials = evaluation.details.get("trials")
-    if not trials:
-        return ""
-    assets = scene_assets.caveat(trials["environment"], trials["assets"])
-    missing = sum(row["tasks"] for row in evaluation.details.get("missing", ()))
-    lacking = f"without {missing} tasks that cannot run here" if missing else ""
-    return "; ".join(filter(None, (assets, lacking)))
 
 
 def prediction_of(record: TrainingRecord) -> str | None:

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from toyflow.atomic import DamagedError
 from toyflow.footnotes import Footnotes
-from toyflow.report.results import UNIFORM_GRID, caveat_of
+from toyflow.report.results import UNIFORM_GRID
 from toyflow.sweep.inspection import cell_keys, existing_store, fault_of, find_cells, parts_of
 from toyflow.sweep.plan import varied_options
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining, caveat_of, errors_in_words
 from toyflow.sweep.subject import options_of
 
 

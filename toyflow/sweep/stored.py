@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file
 from torch import Tensor
 
+from toyflow import scene_assets
 from toyflow.atomic import DamagedError, manifest_of, verified
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 
@@ -141,6 +142,18 @@ class StoredEvaluation:
             for episodes in [int((counted["task"] == row["task"]).sum())]
         ]
         return replace(self, details=details)
+
+
+def caveat_of(evaluation: StoredEvaluation) -> str:
+    """What to say beside the score, of what the scenes were made of and what could not run; "" where there is
+    nothing."""
+    trials = evaluation.details.get("trials")
+    if not trials:
+        return ""
+    assets = scene_assets.caveat(trials["environment"], trials["assets"])
+    missing = sum(row["tasks"] for row in evaluation.details.get("missing", ()))
+    lacking = f"without {missing} tasks that cannot run here" if missing else ""
+    return "; ".join(filter(None, (assets, lacking)))
 
 
 def errors_in_words(count: int) -> str:

@@ -17,10 +17,10 @@ import pandas as pd
 from toyflow import stats
 from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import TableView
-from toyflow.report.results import Results, caveat_of, prediction_of, variants
+from toyflow.report.results import Results, prediction_of, variants
 from toyflow.report.tables import interval_notes
 from toyflow.sweep.methods import VELOCITY
-from toyflow.sweep.stored import StoredEvaluation
+from toyflow.sweep.stored import StoredEvaluation, caveat_of
 
 SETTING = ["size", "horizon", "supervision", "condition", "schedule", "steps", "suite"]
 """What has to be the same for two numbers to be compared."""

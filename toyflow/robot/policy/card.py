@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toyflow import scene_assets
 from toyflow.atomic import atomic_file
 from toyflow.footnotes import Footnotes
 from toyflow.parsing import listed_ranges
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.stats import wilson
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import StoredEvaluation, StoredTraining, errors_in_words
+from toyflow.sweep.stored import StoredEvaluation, StoredTraining, caveat_of, errors_in_words
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
 BEHIND_SERVER = "server"
@@ -106,9 +105,9 @@ def _row(evaluation: StoredEvaluation, notes: Footnotes, busy: str) -> str:
     plan = plan_of(details["latency_ms"])
     one_step = details["latency_ms"].get("one_step")  # older results have none
     ratio = f" (x {plan['p50'] / one_step['p50']:.2f})" if one_step else ""
-    tasks = ", ".join(map(str, trials["tasks"]))
+    tasks = listed_ranges(sorted(trials["tasks"]), ", ")
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
-    mark = notes.mark(scene_assets.caveat(trials["environment"], trials["assets"]))
+    mark = notes.mark(caveat_of(evaluation))
     errors = f" and {errors_in_words(evaluation.errors)} of the simulator" if evaluation.errors else ""
     return (
         f"| {evaluation.record.label} | {interval.estimate:.1%}{mark} [{interval.low:.1%}, "

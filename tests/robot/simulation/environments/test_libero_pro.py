@@ -98,7 +98,7 @@ class TestFiles:
         assert place == pro_files.folder() and pro_files.is_complete(place)
         first, _ = pro_files.entries("libero_goal_object")
         objects = ("black_bowl", "yellow_stove")
-        assert first == pro_files.ProEntry(NAMES[0], "Do libero_goal_object", 3, objects)
+        assert first == pro_files.ProEntry(NAMES[0], "do libero_goal_object", 3, objects)
         assert pro_files.bddl_file("libero_10_swap", NAMES[1]).is_file()
         assert pro_files.init_states("libero_10_swap", NAMES[1]).shape == (3, 4)
         assert {path.name for path in place.iterdir()} == {"bddl_files", "init_files", pro_files.INDEX}
@@ -173,9 +173,9 @@ class TestSuites:
             task = ProSuites().tasks(f"libero_10_{perturbation}")[0]
             told[perturbation] = task.prompt, task.official_prompt
         assert told == {
-            "lan": ("Do libero_10_lan", ""), "task": ("Do libero_10_task", ""),
-            "object": ("turn on the stove", "Do libero_10_object"),
-            "swap": ("turn on the stove", "Do libero_10_swap"),
+            "lan": ("do libero_10_lan", ""), "task": ("do libero_10_task", ""),
+            "object": ("turn on the stove", "do libero_10_object"),
+            "swap": ("turn on the stove", "do libero_10_swap"),
         }  # fmt: skip
 
     def test_a_mesh_that_the_assets_lack_is_said_of_its_tasks(self, tree):

@@ -39,7 +39,7 @@ class ProEntry:
 
     Attributes:
         name: that of the task which it varies, and of its files.
-        language: the instruction in its BDDL file.
+        language: the instruction in its BDDL file, in small letters, as LIBERO reads it.
         states: number of initial states.
         objects: kinds of objects that LIBERO does not have.
     """
@@ -135,7 +135,7 @@ def _entry(place: Path, suite: str, name: str) -> ProEntry:
         raise ValueError(f"{suite}/{name} has no instruction")
     kinds = {kind for block in _KINDS.findall(text) for kind in re.findall(r"-\s+(\S+)", block)}
     states = _read_states(place / "init_files" / suite / f"{name}.pruned_init.npz")
-    return ProEntry(name, language[1], len(states), tuple(sorted(kinds & KINDS.keys())))
+    return ProEntry(name, language[1].lower(), len(states), tuple(sorted(kinds & KINDS.keys())))
 
 
 def _read_states(path: Path) -> np.ndarray:

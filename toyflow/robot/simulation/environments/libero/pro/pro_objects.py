@@ -69,7 +69,7 @@ def register() -> None:
                 base.VISUAL_CHANGE_OBJECTS_DICT[kind] = known[kind]
 
 
-def _variant(kind: str, original: type) -> type:
+def _variant(kind: str, original: Any) -> type:
     """`original` with the mesh of `kind`. LIBERO reads the kind from the class's name."""
 
     def __init__(self: Any, name: str = kind, obj_name: str = kind, **joints: Any) -> None:
