@@ -136,7 +136,7 @@ def test_what_has_no_times_or_steps_says_so(tmp_path):
     set_steps(policy, 1)
     with pytest.raises(UsageError, match="type act decodes in one call, not in 10 steps"):
         set_steps(policy, 10)
-    with pytest.raises(UsageError, match="type act draws no training times"):
+    with pytest.raises(UsageError, match="type act takes no schedule: it has no training times"):
         set_schedule(policy, "shift:4")
 
 
