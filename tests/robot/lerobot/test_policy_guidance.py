@@ -124,7 +124,8 @@ def test_what_cannot_be_continued_is_refused_in_one_line(plans, tmp_path):
     act = planner(save_act(tmp_path / "act"))
     for refused in (act.check_continues, lambda: act.continue_plan([observation(20)], [0], [None])):
         with pytest.raises(
-            UsageError, match=r"guides .*, and LeRobot's of type pi0, pi05, smolvla; this one is of type act"
+            UsageError,
+            match=r"rtc is for .* and LeRobot's of type pi0, pi05, smolvla; this one is of type act",
         ):
             refused()
     plans.check_continues()

@@ -172,7 +172,7 @@ class LeRobotPlanner(Planner):
         if not self._type.is_guided:
             able = ", ".join(kind for kind, each in FLOW_POLICIES.items() if each.is_guided)
             raise UsageError(
-                f"--handover rtc guides toyflow's policies with objective flow, and LeRobot's of type {able}; "
+                f"--handover rtc is for toyflow policies with objective flow and LeRobot's of type {able}; "
                 f"this one is of type {self.checkpoint.kind}. Take switch, blend or ensemble."
             )
 
@@ -229,8 +229,8 @@ class LeRobotPlanner(Planner):
             return self._predict([self.any_observation()], SeededNoise([0], draws=1)).shape[1]
         except Exception as error:
             raise UsageError(
-                f"{self.checkpoint.where}, a LeRobot policy of type {self.checkpoint.kind}, cannot plan for a "
-                f"blank observation: {first_line(error)}"
+                f"{self.checkpoint.where}, a LeRobot policy of type {self.checkpoint.kind}, cannot plan for "
+                f"a blank observation: {first_line(error)}"
             ) from error
 
     @property

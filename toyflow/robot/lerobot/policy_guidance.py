@@ -27,7 +27,7 @@ from toyflow.flow.guidance import guided_velocity
 
 
 class Guide:
-    """What stands in the place of a policy's `RTCProcessor`. LeRobot's time s goes from noise (1) to data (0),
+    """Stands in the place of a policy's `RTCProcessor`. LeRobot's time s goes from noise (1) to data (0),
     and its velocity u = x0 - x1 from data to noise: toyflow's are t = 1 - s and v = -u.
 
     Args:
@@ -70,12 +70,12 @@ class Guide:
 
 @contextmanager
 def guided(policy: Any, known: Known, steps: int) -> Iterator[None]:
-    """Let a policy of a type that `is_guided` denoise towards what is known. Not in `torch.inference_mode`."""
+    """Let a policy whose type `is_guided` denoise towards what is known; not in `torch.inference_mode`."""
     from lerobot.policies.rtc.configuration_rtc import RTCConfig  # heavy and optional
 
     flow, config = policy.model, policy.config
     before = flow.rtc_processor, config.rtc_config
-    flow.rtc_processor, config.rtc_config = Guide(known, steps), RTCConfig()
+    flow.rtc_processor, config.rtc_config = Guide(known, steps), RTCConfig(enabled=True)
     try:
         yield
     finally:
