@@ -1,16 +1,13 @@
 """Real-time chunking for LeRobot's flow policies: toyflow's guidance in LeRobot's denoising loop."""
 
-from importlib.metadata import version
-
 import numpy as np
 import pytest
 import torch
-from packaging.version import Version
 
 pytest.importorskip("lerobot")
 pytest.importorskip("num2words", reason="SmolVLA's processor needs num2words")
 
-from robot.lerobot.small_pi import save_pi
+from robot.lerobot.small_pi import FLOW_KINDS, save_pi
 from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import save, save_act
 
@@ -21,15 +18,11 @@ from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Commitment
 
-needs_modern = pytest.mark.skipif(
-    Version(version("lerobot")) < Version("0.6"), reason="LeRobot 0.4 wants a patched transformers for pi0"
-)
-KINDS = ("smolvla", pytest.param("pi0", marks=needs_modern), pytest.param("pi05", marks=needs_modern))
 LEFT = np.linspace(-1, 1, 8, dtype=np.float32).reshape(4, 2)
 """Four actions that are left of the chunk before."""
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=FLOW_KINDS)
 def plans(request, monkeypatch, tmp_path):
     if request.param == "smolvla":
         folder = save(tmp_path / "policy", "smolvla", **options(save_vlm(tmp_path / "vlm")))
@@ -135,3 +128,16 @@ def test_what_cannot_be_continued_is_refused_in_one_line(plans, tmp_path):
     ):
         with pytest.raises(UsageError, match=message):
             plans.continue_plan([observation(20)], [0], [Commitment(actions, 1)])
+
+
+def test_lerobots_own_guide_goes_ten_times_too_far_in_one_step():
+    """Why toyflow's stands in its place. The plain plan of one step is 0: the ideal network's mean."""
+    from lerobot.policies.rtc.configuration_rtc import RTCConfig
+    from lerobot.policies.rtc.modeling_rtc import RTCProcessor
+
+    noise, left = torch.randn(1, 6, 2), torch.ones(1, 4, 2)
+    guided = RTCProcessor(RTCConfig(enabled=True)).denoise_step(
+        noise, left, 2, 1.0, lambda x: -ideal(x, torch.tensor([0.0])), 4
+    )
+    torch.testing.assert_close((noise - guided)[:, :2], 10 * left[:, :2])
+    torch.testing.assert_close((noise - guided)[:, 4:], torch.zeros(1, 2, 2))

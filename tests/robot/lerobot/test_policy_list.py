@@ -1,13 +1,12 @@
 """LeRobot's own list of policies: each that denoises works under our schedules and step counts, or is named
 with its reason in `flow_policies.py`.
 
-A type of `TRIED` is run: a small policy, or LeRobot's action head alone where the rest of the policy is on the
-hub. Those of `READ` are too large for a test, and looked up in LeRobot's code.
+A type of `TRIED` is run: a small policy, or LeRobot's action head alone where the rest of the policy is on
+the hub. Those of `READ` are too large for a test, and looked up in LeRobot's code.
 """
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +21,7 @@ pytest.importorskip("num2words", reason="SmolVLA's processor needs num2words")
 pytest.importorskip("diffusers", reason="LeRobot's diffusion policy needs diffusers")
 
 from packaging.version import Version
-from robot.lerobot.small_pi import small_pi
+from robot.lerobot.small_pi import FLOW_KINDS, LEROBOT, small_pi
 from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import features, save_diffusion
 
@@ -31,7 +30,6 @@ from toyflow.flow.schedules import parse_schedule
 from toyflow.robot.lerobot.adapt import set_schedule, set_steps, steps_at
 from toyflow.robot.lerobot.flow_policies import FLOW_POLICIES, NO_FLOW, flow_policy, found
 
-LEROBOT = Version(version("lerobot"))
 READ = ("eo1", "fastwam", "lingbot_va", "molmoact2", "wall_x", "xvla")
 TABLES = "FLOW_POLICIES or NO_FLOW of toyflow/robot/lerobot/flow_policies.py"
 
@@ -123,8 +121,6 @@ def policy_of(kind: str, patch: pytest.MonkeyPatch, folder: Any) -> Tried:
             **features(32), device="cpu", push_to_hub=False, **options(save_vlm(folder / "vlm"))
         )
         policy: Any = modeling(kind).SmolVLAPolicy(small)
-    elif Version("0.6") > LEROBOT:
-        pytest.skip("pi0 and pi05 need LeRobot 0.6: 0.4 wants a patched transformers")
     else:
         policy = small_pi(kind, patch)
     side = policy.config.image_features["observation.images.front"].shape[-1]
@@ -258,6 +254,11 @@ TRIED = {
 }  # fmt: skip
 
 
+PARTS = tuple(kind for kind in TRIED if TRIED[kind] is not policy_of)
+RUN = (*PARTS, *FLOW_KINDS)
+DRAWS_TIMES = (*(kind for kind in PARTS if FLOW_POLICIES[kind].times), *FLOW_KINDS)
+
+
 @pytest.fixture
 def tried(request, monkeypatch, tmp_path):
     kind = request.param
@@ -267,7 +268,7 @@ def tried(request, monkeypatch, tmp_path):
     return TRIED[kind](kind, monkeypatch, tmp_path)
 
 
-@pytest.mark.parametrize("tried", TRIED, indirect=True)
+@pytest.mark.parametrize("tried", RUN, indirect=True)
 def test_k_steps_are_k_calls(tried):
     calls = []
     tried.network.register_forward_hook(lambda *_: calls.append(1))
@@ -279,7 +280,7 @@ def test_k_steps_are_k_calls(tried):
         assert len(calls) == steps
 
 
-@pytest.mark.parametrize("tried", [kind for kind in TRIED if FLOW_POLICIES[kind].times], indirect=True)
+@pytest.mark.parametrize("tried", DRAWS_TIMES, indirect=True)
 def test_training_noises_actions_at_the_times_of_a_schedule(tried):
     """Actions of 1000 tell the time: x = t 1000 + (1 - t) noise. Noise is small beside them."""
     schedule = parse_schedule("shift:4")
@@ -309,3 +310,9 @@ def test_steps_are_refused_with_the_reason(kind):
     for steps in (1, 10):
         with pytest.raises(UsageError, match=f"type {kind} cannot be set: {FLOW_POLICIES[kind].no_steps}"):
             set_steps(policy, steps)
+
+
+def test_the_documentation_names_every_type():
+    text = (Path(__file__).parents[3] / "docs/lerobot.md").read_text()
+    kinds = {*FLOW_POLICIES, *NO_FLOW} - {"toyflow", "reward_classifier", "sarm"}
+    assert not [kind for kind in kinds if f"`{kind}`" not in text]
