@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -21,14 +22,19 @@ pytest.importorskip("num2words", reason="SmolVLA's processor needs num2words")
 pytest.importorskip("diffusers", reason="LeRobot's diffusion policy needs diffusers")
 
 from packaging.version import Version
-from robot.lerobot.small_pi import FLOW_KINDS, LEROBOT, small_pi
+from robot.lerobot.small_groot import save_groot
+from robot.lerobot.small_pi import FLOW_KINDS, LEROBOT, needs_modern, small_pi
 from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import features, save_diffusion
 
 from toyflow.errors import UsageError
+from toyflow.flow import Decoding
 from toyflow.flow.schedules import parse_schedule
+from toyflow.robot.interface import Observation
 from toyflow.robot.lerobot.adapt import set_schedule, set_steps, steps_at
 from toyflow.robot.lerobot.flow_policies import FLOW_POLICIES, NO_FLOW, flow_policy, found
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 
 READ = ("eo1", "fastwam", "lingbot_va", "molmoact2", "wall_x", "xvla")
 TABLES = "FLOW_POLICIES or NO_FLOW of toyflow/robot/lerobot/flow_policies.py"
@@ -316,3 +322,27 @@ def test_the_documentation_names_every_type():
     text = (Path(__file__).parents[3] / "docs/lerobot.md").read_text()
     kinds = {*FLOW_POLICIES, *NO_FLOW} - {"toyflow", "reward_classifier", "sarm"}
     assert not [kind for kind in kinds if f"`{kind}`" not in text]
+
+
+@needs_modern
+def test_a_whole_groot_plans(monkeypatch, tmp_path):
+    pytest.importorskip("tree", reason="GR00T needs dm-tree: lerobot[groot]")
+    checkpoint = LeRobotCheckpoint.found(str(save_groot(tmp_path, monkeypatch)))
+    assert checkpoint is not None
+    plans = LeRobotPlanner(checkpoint, torch.device("cpu"))
+    images = [np.full((32, 32, 3), fill, np.uint8) for fill in (20, 200)]
+    seen = [Observation({"front": each}, np.full(4, each.mean() / 255, np.float32), "go") for each in images]
+    calls = []
+    plans.policy._groot_model.action_head.model.register_forward_hook(lambda *_: calls.append(1))
+    for steps in (1, 3):
+        plans.set_decoding(Decoding(steps))
+        calls.clear()
+        both = plans.plan(seen, [3, 4])
+        assert len(calls) == 2 * steps  # one observation after the other
+        assert both.shape == (2, plans.horizon, 2) and plans.horizon == 6
+        np.testing.assert_allclose(plans.plan(seen[1:], [4])[0], both[1], atol=1e-5)
+    answers = plans.answers(seen, [3, 4], 4)
+    np.testing.assert_allclose(answers[0], both, atol=1e-5)
+    assert plans.takes_noise and answers.std(0).max() > 1e-3
+    with pytest.raises(UsageError, match="rtc is for .* this one is of type groot"):
+        plans.check_continues()
