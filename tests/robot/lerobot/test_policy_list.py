@@ -344,5 +344,5 @@ def test_a_whole_groot_plans(monkeypatch, tmp_path):
     answers = plans.answers(seen, [3, 4], 4)
     np.testing.assert_allclose(answers[0], both, atol=1e-5)
     assert plans.takes_noise and answers.std(0).max() > 1e-3
-    with pytest.raises(UsageError, match="rtc is for .* this one is of type groot"):
+    with pytest.raises(UsageError, match=r"rtc is for .* this one is of type groot"):
         plans.check_continues()
