@@ -21,7 +21,7 @@ from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask
 if TYPE_CHECKING:
     from toyflow.flow import Decoding
 
-SUITES = ("points", "slow", "clumsy", "hopeless", "blind")
+SUITES = ("points", "slow", "clumsy", "hopeless", "blind", "varied")
 FAULTS = ("dies", "hangs", "raises", "cracked")
 """Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first. `cracked@FILE` dies in
 every episode from state 1 as long as there is no FILE. The environment variable `POINTS_FAULT` gives one to
@@ -33,7 +33,7 @@ REACH = 0.05
 
 class Points(Environment):
     """Every third episode of the suite `clumsy` fails, and every one of `hopeless`; `slow` takes its time,
-    and `blind` has no images."""
+    and `blind` has no images. `varied` has tasks that vary those of `points`; those of `dark` are missing."""
 
     name = "points"
     interface = Interface(cameras=("front",), state_dim=4, action_dim=2, fps=10)
@@ -46,6 +46,8 @@ class Points(Environment):
     def tasks(cls, suite: str) -> Sequence[SuiteTask]:
         if suite.partition("@")[0] not in SUITES + FAULTS:
             raise unknown("suite", suite, SUITES)
+        if suite == "varied":
+            return varied_tasks()
         return [SuiteTask(index, f"go-{index}", f"go to goal {index}", 5, 60) for index in range(3)]
 
     @classmethod
@@ -95,6 +97,19 @@ class Points(Environment):
             if self.kind == "raises":
                 raise RuntimeError("a fault was asked for")
             time.sleep(60)
+
+
+def varied_tasks() -> list[SuiteTask]:
+    """Tasks of `points` under three perturbations and two levels; what is `dark` cannot run."""
+    kinds = [("moved", 1), ("moved", 2), ("renamed", 1), ("dark", None)]
+    return [
+        SuiteTask(
+            index, f"go-{task}-{kind}-{level}", f"go to goal {task}", 1, 60, kind, level,
+            ("points", f"go-{task}"), "a lamp is missing; buy one." if kind == "dark" else "",
+            f"Go to goal {task}!" if kind == "renamed" else "",
+        )
+        for index, (task, (kind, level)) in enumerate((task, kind) for task in range(3) for kind in kinds)
+    ]  # fmt: skip
 
 
 class Straight(Expert):

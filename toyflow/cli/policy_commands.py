@@ -33,7 +33,7 @@ from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.training_defaults import TRAINING_DEFAULTS
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
-from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
+from toyflow.robot.simulation.trial_options import ALL, ENVIRONMENT, TrialOptions
 
 STEPS = shown(ROBOT_TRAIN.steps)
 Steps = Annotated[str, typer.Option(help="Numbers K of denoising steps to evaluate with.")]
@@ -53,6 +53,19 @@ Suite = Annotated[
 Tasks = Annotated[
     str | None,
     typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.", show_default="those of the data"),
+]
+Perturb = Annotated[
+    str,
+    typer.Option(help="Perturbations of the suite: all, or names such as swap,task.", show_default=ALL),
+]
+Levels = Annotated[
+    str, typer.Option(help="Levels of difficulty of a suite that has them: all, or numbers such as 1-3.")
+]
+Sample = Annotated[
+    int,
+    typer.Option(
+        help="How many of these tasks, drawn evenly from all perturbations.", show_default="all", min=0
+    ),
 ]
 States = Annotated[
     str | None,
@@ -277,6 +290,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --states 50",
         "toyflow robot-eval results/robot/cells/KEY --steps 1,2,4,10 --replan 5 --videos 2",
         "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --draws 1,8",
+        "toyflow robot-eval results/robot/cells/KEY --suite libero_pro --perturb swap,task --steps 1,10",
         "toyflow robot-eval results/robot/cells/KEY --latency-steps 4 --replan 10 --handover rtc",
         "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
         "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
@@ -293,6 +307,18 @@ def add_commands(app: typer.Typer) -> None:
         tasks: Tasks = None,
         states: States = None,
         replan: Replan = None,
+        perturb: Perturb = TrialOptions.perturb,
+        levels: Levels = TrialOptions.levels,
+        sample: Sample = TrialOptions.sample,
+        sample_seed: Annotated[
+            int, typer.Option(help="Seed of the sample.", min=0)
+        ] = TrialOptions.sample_seed,
+        prompts: Annotated[
+            str,
+            typer.Option(
+                help="Words of a benchmark's tasks: clean, as policies learn them; or official, its own."
+            ),
+        ] = TrialOptions.prompts,
         environment: Environment = None,
         rendering: Rendering = None,
         latency_steps: Annotated[
@@ -355,7 +381,8 @@ def add_commands(app: typer.Typer) -> None:
 
         trials = trial_options({
             "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
-            "rendering": rendering, "latency_steps": latency_steps, "handover": handover,
+            "rendering": rendering, "latency_steps": latency_steps, "handover": handover, "perturb": perturb,
+            "levels": levels, "sample": sample, "sample_seed": sample_seed, "prompts": prompts,
         })  # fmt: skip
         evaluate_checkpoint(
             checkpoint, console, trials=trials, steps=steps, sampler=sampler, draws=draws, grid=grid,

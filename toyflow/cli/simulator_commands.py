@@ -9,7 +9,7 @@ import typer
 
 from toyflow.cli.options import examples
 from toyflow.cli.terminal import check_torch, console
-from toyflow.robot.simulation.trial_options import ENVIRONMENT
+from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -19,12 +19,27 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-demos --suite libero_object --tasks 0-4 --episodes 20",
         "toyflow robot-demos --suite libero_spatial --tasks 3,7,9 --episodes 40 --out data/demos/spatial",
         "toyflow robot-demos --suite libero_object --check 10",
+        "toyflow robot-demos --suite libero_pro --perturb swap,object --check 1",
     ))  # fmt: skip
     def robot_demos(
         suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = "libero_object",
         tasks: Annotated[
             str, typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.")
         ] = "all",
+        perturb: Annotated[
+            str, typer.Option(help="Perturbations of the suite: all, or names such as swap,task.")
+        ] = TrialOptions.perturb,
+        levels: Annotated[
+            str, typer.Option(help="Levels of difficulty of a suite that has them: all, or such as 1-3.")
+        ] = TrialOptions.levels,
+        sample: Annotated[
+            int,
+            typer.Option(
+                help="How many of these tasks, drawn by --seed evenly from all perturbations.",
+                show_default="all",
+                min=0,
+            ),
+        ] = TrialOptions.sample,
         episodes: Annotated[int, typer.Option(help="Demonstrations to record of each task.")] = 20,
         out: Annotated[
             Path | None, typer.Option(help="Folder for the data set.", show_default="data/demos/SUITE")
@@ -62,13 +77,18 @@ def add_commands(app: typer.Typer) -> None:
         discarded and counted. The same command goes on where it stopped, and more episodes extend the data.
         """
         check_torch()
-        from toyflow.api.demonstrations import check_expert, record_demonstrations  # imports torch
+        from toyflow.api.demonstrations import (  # imports torch
+            TaskChoice,
+            check_expert,
+            record_demonstrations,
+        )
 
+        chosen = TaskChoice(tasks, perturb, levels, sample, seed)
         if check is not None:
-            check_expert(console, environment=environment, suite=suite, tasks=tasks, states=check, jobs=jobs)
+            check_expert(console, environment=environment, suite=suite, tasks=chosen, states=check, jobs=jobs)
             return
         record_demonstrations(
-            console, environment=environment, suite=suite, tasks=tasks, episodes=episodes, seed=seed,
+            console, environment=environment, suite=suite, tasks=chosen, episodes=episodes, seed=seed,
             noise=noise, image_size=image_size, video=video, jobs=jobs, out=out,
         )  # fmt: skip
 

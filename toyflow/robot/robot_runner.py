@@ -39,7 +39,7 @@ from toyflow.robot.probe_moments import bench_of
 from toyflow.robot.shards import SentPolicy, run_shards
 from toyflow.robot.simulation.conventions import action_doubts, state_doubts
 from toyflow.robot.simulation.environment import load_environment
-from toyflow.robot.simulation.evaluation import Run, counts, evaluate_policy
+from toyflow.robot.simulation.evaluation import Run, counts, evaluate_policy, missing_tasks
 from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
 from toyflow.robot.simulation.trials import Trials
 from toyflow.seeds import generator
@@ -215,6 +215,7 @@ class RobotRunner(Runner):
                 **({"load": asdict(timed_under)} if timed_under else {}),
                 "latency_ms": {**latency.as_dict(), "plan": {record.label: asdict(latency.plan)}},
                 "trials": vars(trials),
+                **({"missing": missing} if (missing := missing_tasks(trials)) else {}),
                 **({"workers": sorted(workers)} if workers else {}),
             }
             yield Evaluated(outcomes, details)

@@ -5,9 +5,10 @@ import pytest
 from robot.points import StraightPlanner
 
 from toyflow.errors import ToyflowError
-from toyflow.robot.simulation.evaluation import counts, evaluate_policy
+from toyflow.robot.simulation.evaluation import ORIGIN, counts, evaluate_policy, missing_tasks
 from toyflow.robot.simulation.rollout import EpisodeOutcome, run_episodes
-from toyflow.robot.simulation.trials import Trials
+from toyflow.robot.simulation.trial_options import TrialOptions
+from toyflow.robot.simulation.trials import Trials, trials_of
 from toyflow.stats import wilson
 from toyflow.sweep.records import EvaluationRecord
 
@@ -61,3 +62,36 @@ def test_where_every_episode_is_an_error_there_is_no_score():
     rows = pd.DataFrame({"success": pd.array([None], "Int64"), "error": ["exited with 1"], "task": [0]})
     with pytest.raises(ToyflowError, match=r"nothing is known of the policy: exited with 1\.$"):
         counts(rows)
+
+
+def test_episodes_say_what_their_task_varies(tmp_path):
+    trials = trials_of(TrialOptions(environment="points", suite="varied", tasks="0-3"), None, 5)
+    assert trials is not None
+    record = EvaluationRecord(None, 1, test_set=str(trials))
+    here = partial(run_episodes, planner=StraightPlanner(), workers=1)
+    outcomes = evaluate_policy(StraightPlanner(), trials, record, tmp_path, here)
+    assert outcomes[[*ORIGIN]].to_dict("list") == {
+        "perturbation": ["moved", "moved", "renamed"], "level": [1, 2, 1],
+        "base_suite": ["points"] * 3, "base_task": ["go-0"] * 3,
+    }  # fmt: skip
+    [_, second, _] = counts(outcomes)["tasks"]
+    assert (second["perturbation"], second["level"], second["base_task"]) == ("moved", 2, "go-0")
+    assert missing_tasks(trials) == [
+        {"perturbation": "dark", "tasks": 1, "why": "a lamp is missing; buy one."}
+    ]
+
+
+@pytest.mark.parametrize("prompts", ["clean", "official"])
+def test_the_wording_reaches_the_policy(tmp_path, prompts):
+    seen = []
+
+    class Reader(StraightPlanner):
+        def answers(self, observations, seeds, draws):
+            seen.extend(observation.prompt for observation in observations)
+            return super().answers(observations, seeds, draws)
+
+    trials = Trials("points", "varied", (0, 2), (0,), 5, "fast", "own", prompts=prompts)
+    record = EvaluationRecord(None, 1, test_set=str(trials))
+    here = partial(run_episodes, planner=Reader(), workers=1)
+    evaluate_policy(StraightPlanner(), trials, record, tmp_path, here)
+    assert set(seen) == {"go to goal 0", *(["Go to goal 0!"] if prompts == "official" else [])}

@@ -120,3 +120,31 @@ def test_latency_and_handover_are_left_out_of_the_name_at_their_defaults():
 def test_a_latency_or_handover_that_cannot_be_is_refused(change, words):
     with pytest.raises(UsageError, match=words):
         checked(**change)
+
+
+VARIED = {"suite": "varied", "states": "10"}
+
+
+def test_a_choice_of_perturbations_is_a_choice_of_tasks():
+    trials = checked(10, **VARIED, perturb="renamed")
+    assert (trials.tasks, trials.missing) == ((2, 6, 10), "")
+    assert str(trials) == str(checked(10, **VARIED, tasks="2+6+10")), "one name for one thing"
+    assert trials.states == (0,), "the default where each task has one start"
+
+
+def test_what_cannot_run_and_the_wording_are_in_the_name():
+    trials = checked(10, **VARIED, prompts="official")
+    assert str(trials).endswith(" assets=own prompts=official missing=dark:3")
+    assert Trials.parse(str(trials)) == trials and trials.missing_counts == {"dark": 3}
+    assert not checked().missing_counts
+
+
+@pytest.mark.parametrize(
+    ("trained", "tasks"),
+    [("0-2", (0, 1, 2, 4, 5, 6, 8, 9, 10)), ("1", (4, 5, 6)), ("0+2", (0, 1, 2, 8, 9, 10))],
+)
+def test_a_policy_is_tried_on_what_varies_its_own_tasks(trained, tasks):
+    trials = trials_of(TrialOptions(suite="varied"), DemoSource("points", "points", trained), 10)
+    assert trials is not None and trials.tasks == tasks
+    elsewhere = trials_of(TrialOptions(suite="varied"), DemoSource("points", "slow", trained), 10)
+    assert elsewhere is not None and len(elsewhere.tasks) == 9

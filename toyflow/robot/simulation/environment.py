@@ -24,6 +24,11 @@ class SuiteTask:
         prompt: the task in words, as the policy reads it.
         init_states: number of official initial states; they are for evaluation, never for training.
         max_steps: control steps after which an episode counts as failed.
+        perturbation: what is changed against the task `base`, such as `swap`; "" where nothing is.
+        level: how difficult the change is, from 1, where the benchmark grades it.
+        base: suite and name of the task that this one varies.
+        missing: why it cannot run here, and how to get what it needs; "" where it can.
+        official_prompt: the benchmark's own wording where `prompt` is another; see `TrialOptions.prompts`.
     """
 
     index: int
@@ -31,6 +36,11 @@ class SuiteTask:
     prompt: str
     init_states: int
     max_steps: int
+    perturbation: str = ""
+    level: int | None = None
+    base: tuple[str, str] | None = None
+    missing: str = ""
+    official_prompt: str = ""
 
 
 class Expert(ABC):

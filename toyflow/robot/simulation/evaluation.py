@@ -10,14 +10,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from toyflow.atomic import DamagedError, read_sealed, remove_stale, write_sealed
 from toyflow.errors import ToyflowError
 from toyflow.footnotes import MOST_REASONS
 from toyflow.robot.planner import Planner
-from toyflow.robot.simulation.environment import find_tasks, load_environment
+from toyflow.robot.simulation.environment import SuiteTask, find_tasks, load_environment
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, episode_seed
+from toyflow.robot.simulation.trial_options import OFFICIAL
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.stored import wilson_bounds
@@ -26,6 +28,9 @@ LOG = logging.getLogger(__name__)
 
 OnEpisode = Callable[[int, int, Sequence[EpisodeOutcome]], None]
 """Called with (episodes done, episodes in all, the outcomes so far)."""
+
+ORIGIN = ("perturbation", "level", "base_suite", "base_task")
+"""Columns of episodes whose tasks vary others."""
 
 Run = Callable[[RolloutSetup, Sequence[Episode]], Iterator[EpisodeOutcome]]
 """Runs episodes and yields their outcomes as they end: `run_episodes` with a policy, or `run_shards`."""
@@ -52,29 +57,32 @@ def evaluate_policy(
 
     Returns:
         A row per episode, by task and state: success (0 or 1, missing where there is an error), task, state,
-        steps, seconds, error, not_finite (0 or 1).
+        steps, seconds, error, not_finite (0 or 1); where tasks vary others, also perturbation, level,
+        base_suite and base_task.
     """
     remove_stale([*folder.glob("episodes/.*"), *folder.glob("videos/.*")])
     ledger = Ledger(folder / "episodes", trials, record)
     done = list(ledger.outcomes())
     known = {(outcome.task, outcome.state) for outcome in done}
-    longest = {
-        task.index: task.max_steps
-        for task in find_tasks(load_environment(trials.environment), trials.suite, trials.tasks)
-    }
+    tasks = find_tasks(load_environment(trials.environment), trials.suite, trials.tasks)
     todo = [
         Episode(
-            task,
+            task.index,
             state,
-            episode_seed(record.noise_seed, trials.suite, task, state),
-            longest[task],
-            str(folder / "videos" / f"{trials.suite}-task-{task:02d}-state-{state:03d}-{_file_name(record)}")
+            episode_seed(record.noise_seed, trials.suite, task.index, state),
+            task.max_steps,
+            str(
+                folder
+                / "videos"
+                / f"{trials.suite}-task-{task.index:02d}-state-{state:03d}-{_file_name(record)}"
+            )
             if place < videos
             else None,
+            (task.official_prompt or None) if trials.prompts == OFFICIAL else None,
         )
-        for task in trials.tasks
+        for task in tasks
         for place, state in enumerate(trials.states)
-        if (task, state) not in known
+        if (task.index, state) not in known
     ]
     setup = RolloutSetup(
         trials.environment, trials.suite, planner.image_size, trials.replan, trials.rendering,
@@ -89,7 +97,36 @@ def evaluate_policy(
     rows = [{**asdict(each), "success": None if each.error else each.success} for each in done]
     columns = ["success", "task", "state", "steps", "seconds", "error", "not_finite"]
     frame = pd.DataFrame(rows, columns=columns).astype({"success": "Int64", "not_finite": int})
-    return frame.sort_values(["task", "state"]).reset_index(drop=True)
+    return _with_origins(frame.sort_values(["task", "state"]).reset_index(drop=True), tasks)
+
+
+def _with_origins(frame: pd.DataFrame, tasks: Sequence[SuiteTask]) -> pd.DataFrame:
+    """The same, with what each task varies, and how, where any task does."""
+    origins = {task.index: origin(task) for task in tasks}
+    if any(origins.values()):
+        for name in ORIGIN:
+            frame[name] = [origins[task].get(name) for task in frame["task"]]
+    return frame
+
+
+def origin(task: SuiteTask) -> dict[str, Any]:
+    """What a task varies, and how, by the names of `ORIGIN`; empty where it varies none."""
+    if not task.perturbation:
+        return {}
+    suite, name = task.base or (None, None)
+    return dict(zip(ORIGIN, (task.perturbation, task.level, suite, name), strict=True))
+
+
+def missing_tasks(trials: Trials) -> list[dict[str, Any]]:
+    """The tasks that were asked for and cannot run here, by perturbation: how many, and why."""
+    if not trials.missing:
+        return []
+    tasks = load_environment(trials.environment).tasks(trials.suite)
+    why = {task.perturbation or "none": task.missing for task in tasks if task.missing}
+    return [
+        {"perturbation": name, "tasks": count, "why": why.get(name, "")}
+        for name, count in trials.missing_counts.items()
+    ]
 
 
 def counts(outcomes: pd.DataFrame) -> dict[str, Any]:
@@ -113,7 +150,11 @@ def counts(outcomes: pd.DataFrame) -> dict[str, Any]:
         "error_reasons": reasons[:MOST_REASONS],
         "not_finite": int(outcomes["not_finite"].sum()),
         "tasks": [
-            {"task": int(str(task)), **_hits(group["success"], group["error"].notna())}
+            {
+                "task": int(str(task)),
+                **_hits(group["success"], group["error"].notna()),
+                **{name: _plain(group[name].iloc[0]) for name in ORIGIN if name in group},
+            }
             for task, group in outcomes.groupby("task")
         ],
     }
@@ -125,6 +166,13 @@ def _hits(success: pd.Series, lost: pd.Series) -> dict[str, Any]:
     return {"hits": hits, "episodes": episodes, **wilson_bounds(hits, episodes), "errors": int(lost.sum())}
 
 
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON knows it; None where the table has none."""
+    return (
+        None if pd.isna(value) else int(value) if isinstance(value, (int, float, np.integer)) else str(value)
+    )
+
+
 class Ledger:
     """Finished episodes on disk, a small file each; its name and content say which evaluation it belongs
     to."""
@@ -132,7 +180,8 @@ class Ledger:
     def __init__(self, folder: Path, trials: Trials, record: EvaluationRecord) -> None:
         self.folder = folder
         self.trials = trials
-        shared = replace(trials, tasks=(), states=())  # more tasks or states extend what there is
+        # more tasks or states extend what there is
+        shared = replace(trials, tasks=(), states=(), missing="")
         self.belongs = {"trials": str(shared), **record.as_dict()}
         del self.belongs["test_set"]
 

@@ -63,6 +63,7 @@ class Episode:
         seed: plan k of the episode (from 0) draws its noise by seed + k.
         max_steps: control steps after which it counts as failed.
         video: path of its video without `-success.mp4` or `-failure.mp4`; None for no video.
+        prompt: what the policy reads instead of the environment's prompt; None for that.
     """
 
     task: int
@@ -70,6 +71,7 @@ class Episode:
     seed: int
     max_steps: int
     video: str | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,8 @@ class _Rollout(Work[Episode, _End]):
         step = asked = 0
         while not success and step < job.max_steps:
             if step > due - setup.history:  # render only what a plan sees
-                recent.append(environment.observe())
+                seen = environment.observe()
+                recent.append(seen if job.prompt is None else seen._replace(prompt=job.prompt))
             if step == due:
                 before = [recent[0]] * (setup.history - len(recent)) + list(recent)[:-1]
                 look = Look(recent[-1]._replace(before=tuple(before)), plans, handover.committed(step))

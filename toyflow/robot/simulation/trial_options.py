@@ -10,6 +10,8 @@ from toyflow.optionset import OptionSet, choice, number, text
 ENVIRONMENT = "libero"
 """The simulator where neither the user nor the demonstrations name one."""
 AUTO, NO_TRIALS = "auto", "none"
+ALL = "all"
+CLEAN, OFFICIAL = "clean", "official"
 WHOLE_HORIZON = "horizon"
 SWITCH = "switch"
 
@@ -28,6 +30,12 @@ class TrialOptions(OptionSet):
         latency_steps: control steps that pass while a plan is computed, during which the robot goes on with
             the chunk before.
         handover: how one chunk follows another; see `toyflow.robot.handover.parse_handover`.
+        perturb: `all`, or only tasks of these perturbations: swap+task.
+        levels: `all`, or only tasks of these levels of difficulty: 1-3+5.
+        sample: how many of these tasks, drawn evenly from all perturbations; 0 is all of them.
+        sample_seed: seed of that draw.
+        prompts: the words of each task. `clean` says it as its data set does, or as the perturbation means
+            it; `official` is the benchmark's own wording, which may differ by accident.
 
     >>> TrialOptions.parse({"suite": "libero_goal", "tasks": "0-2"}).tasks
     '0-2'
@@ -41,3 +49,8 @@ class TrialOptions(OptionSet):
     rendering: str = choice("fast", "libero")
     latency_steps: int = number(0, low=0, high=99, added=True)
     handover: str = text(SWITCH, "blend:STEPS, ensemble:DECAY or rtc", added=True)
+    perturb: str = text(ALL, "or perturbations of a suite, such as swap+task", added=True)
+    levels: str = text(ALL, "or levels of difficulty, such as 1-3", added=True)
+    sample: int = number(0, low=0, high=100_000, added=True)
+    sample_seed: int = number(0, low=0, high=2**32 - 1, added=True)
+    prompts: str = choice(CLEAN, OFFICIAL, added=True)

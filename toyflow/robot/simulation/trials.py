@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from toyflow.errors import UsageError
 from toyflow.parsing import listed_ranges, parse_numbers
 from toyflow.robot.handover import check_overlap, parse_handover, usual_replan
-from toyflow.robot.simulation.environment import SuiteTask, check_suite, find_tasks, load_environment
+from toyflow.robot.simulation.environment import SuiteTask, check_suite, load_environment
+from toyflow.robot.simulation.task_selection import select_tasks
 from toyflow.robot.simulation.trial_options import (
+    ALL,
     AUTO,
     ENVIRONMENT,
     NO_TRIALS,
@@ -18,8 +21,13 @@ from toyflow.robot.simulation.trial_options import (
     TrialOptions,
 )
 
-_ADDED = ("latency_steps", "handover")
-"""Fields that the trials of earlier results do not have."""
+_ADDED = {
+    "latency_steps": TrialOptions.latency_steps,
+    "handover": TrialOptions.handover,
+    "prompts": TrialOptions.prompts,
+    "missing": "",
+}
+"""Defaults of the fields that the trials of earlier results do not have."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ class Trials:
         states: indices of official initial states.
         replan: actions of a chunk that are executed before the next plan.
         assets: what the scenes are made of, as `Environment.assets` gives it.
-        latency_steps, handover: see `TrialOptions`; names leave them out at their defaults.
+        latency_steps, handover, prompts: see `TrialOptions`; names leave them out at their defaults.
+        missing: how many tasks that were asked for cannot run here, by perturbation: `light:283+table:4`.
 
     >>> trials = Trials("libero", "libero_goal", (0, 1, 2), (0, 1), 10, "fast", "own")
     >>> str(trials)
@@ -72,12 +81,13 @@ class Trials:
     assets: str
     latency_steps: int = TrialOptions.latency_steps
     handover: str = TrialOptions.handover
+    prompts: str = TrialOptions.prompts
+    missing: str = ""
 
     def __str__(self) -> str:
         tasks, states = (listed_ranges(sorted(numbers), "+") for numbers in (self.tasks, self.states))
         values = {**vars(self), "tasks": tasks, "states": states}
-        left_out = {name: getattr(TrialOptions, name) for name in _ADDED}
-        return " ".join(f"{name}={value}" for name, value in values.items() if left_out.get(name) != value)
+        return " ".join(f"{name}={value}" for name, value in values.items() if _ADDED.get(name) != value)
 
     @classmethod
     def parse(cls, name: str) -> Trials:
@@ -93,7 +103,15 @@ class Trials:
             assets=values["assets"],
             latency_steps=int(values.get("latency_steps", TrialOptions.latency_steps)),
             handover=values.get("handover", TrialOptions.handover),
+            prompts=values.get("prompts", TrialOptions.prompts),
+            missing=values.get("missing", ""),
         )
+
+    @property
+    def missing_counts(self) -> dict[str, int]:
+        """`missing` by perturbation."""
+        pairs = (part.rpartition(":") for part in self.missing.split("+") if part)
+        return {name: int(count) for name, _, count in pairs}
 
 
 def trials_of(options: TrialOptions, source: DemoSource | None, horizon: int) -> Trials | None:
@@ -116,18 +134,42 @@ def trials_of(options: TrialOptions, source: DemoSource | None, horizon: int) ->
         options = replace(options, environment=source.environment if source else ENVIRONMENT)
     if options.suite == AUTO:
         options = replace(options, suite=source.suite if source else NO_TRIALS)
+    if options.suite == NO_TRIALS:
+        return None
     if options.tasks == AUTO:
-        same = source is not None and options.suite == source.suite
-        options = replace(options, tasks=source.tasks if source and same else "all")
-    return None if options.suite == NO_TRIALS else _checked(options, horizon)
+        options = replace(options, tasks=_of_the_data(options, source) if source else ALL)
+    return _checked(options, horizon)
+
+
+def _of_the_data(options: TrialOptions, source: DemoSource) -> str:
+    """The tasks of the suite that demonstrations were made of, or that vary one of those; all where no task
+    is."""
+    environment = load_environment(options.environment)
+    check_suite(environment, options.suite)
+    if options.suite == source.suite:
+        return source.tasks
+    varied = [task for task in environment.tasks(options.suite) if task.base and task.base[0] == source.suite]
+    if not varied:
+        return ALL
+    shown = {environment.tasks(source.suite)[index].name for index in _numbers(source.tasks, "tasks")}
+    same = [task.index for task in varied if task.base and task.base[1] in shown]
+    return listed_ranges(sorted(same), "+") or ALL
 
 
 def _checked(options: TrialOptions, horizon: int) -> Trials:
     """The trials of `options` without `auto`."""
     environment = load_environment(options.environment)
     check_suite(environment, options.suite)
-    asked = None if options.tasks == "all" else _numbers(options.tasks, "tasks")
-    tasks = find_tasks(environment, options.suite, asked)
+    asked = None if options.tasks == ALL else _numbers(options.tasks, "tasks")
+    tasks, missing = select_tasks(
+        environment,
+        options.suite,
+        asked,
+        options.perturb,
+        options.levels,
+        options.sample,
+        options.sample_seed,
+    )
     states = _states(options.states, tasks)
     latency = options.latency_steps
     if latency >= horizon:
@@ -151,11 +193,20 @@ def _checked(options: TrialOptions, horizon: int) -> Trials:
         environment.assets(),
         latency,
         options.handover,
+        options.prompts,
+        "+".join(f"{name}:{count}" for name, count in _by_perturbation(missing).items()),
     )
+
+
+def _by_perturbation(tasks: list[SuiteTask]) -> dict[str, int]:
+    """How many there are of each, in alphabetical order."""
+    return dict(sorted(Counter(task.perturbation or "none" for task in tasks).items()))
 
 
 def _states(given: str, tasks: list[SuiteTask]) -> tuple[int, ...]:
     fewest = min(task.init_states for task in tasks)
+    if fewest == 1 and given == TrialOptions.states:  # a benchmark of many tasks with one start each
+        return (0,)
     states = tuple(range(int(given))) if re.fullmatch("[0-9]{1,6}", given) else _numbers(given, "states")
     if not states or max(states) >= fewest:
         raise UsageError(

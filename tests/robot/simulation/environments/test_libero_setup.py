@@ -10,6 +10,7 @@ from rich.console import Console
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.simulation.environments import rendering
 from toyflow.robot.simulation.environments.libero import assets, libero_setup
+from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ class TestAssets:
         def unavailable(place):
             def download():
                 asked.append(place)
-                raise assets.UnavailableError(f"{place} cannot be reached.")
+                raise UnavailableError(f"{place} cannot be reached.")
 
             return download
 

@@ -6,19 +6,17 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from gzip import BadGzipFile
 from importlib.resources import files
 from lzma import LZMAError
 from pathlib import Path
 
-from filelock import FileLock
-
 from toyflow import scene_assets
 from toyflow.atomic import checksum
-from toyflow.errors import ToyflowError, UsageError, first_line
+from toyflow.errors import UsageError, first_line
 from toyflow.robot.simulation.environments.libero import package
+from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError, staged
 
 HUB = "lerobot/libero-assets"
 """Data set on the Hugging Face hub."""
@@ -33,18 +31,9 @@ FOLDERS = (
 )
 
 
-class UnavailableError(ToyflowError):
-    """A place to download assets from cannot be reached, or does not have them."""
-
-
 def own_folder() -> Path:
     """Where LIBERO keeps downloaded assets, so that other programs find them, too."""
     return Path.home() / ".cache" / "libero" / "assets"
-
-
-def wheels_folder() -> Path:
-    """Where downloaded wheels are kept until there are assets."""
-    return own_folder().parent / ".assets.wheels"
 
 
 def find() -> Path:
@@ -98,7 +87,7 @@ def from_archive(archive: Path) -> Path:
     """
     if not archive.exists():
         raise UsageError(f"there is no {archive}.")
-    with staged(own_folder()) as staging:
+    with _staged() as staging:
         if archive.is_dir():
             shutil.copytree(archive, staging, dirs_exist_ok=True)
         else:
@@ -117,7 +106,7 @@ def from_hub() -> Path:
     """
     from huggingface_hub import snapshot_download  # heavy and optional
 
-    with staged(own_folder()) as staging:
+    with _staged() as staging:
         try:
             snapshot_download(HUB, repo_type="dataset", local_dir=staging)
         except Exception as error:  # its own, requests' or httpx's, by version
@@ -128,26 +117,8 @@ def from_hub() -> Path:
     return own_folder()
 
 
-@contextmanager
-def staged(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target` to fill. On success it becomes `target`, unless that is complete by
-    then; on failure it is removed, after a kill by the next process."""
-    staging = target.parent / f".{target.name}.partial"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.parent / f".{target.name}.lock"):
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir()
-            try:
-                yield staging
-                shutil.rmtree(wheels_folder(), ignore_errors=True)
-                if not is_complete(target):
-                    shutil.rmtree(target, ignore_errors=True)
-                    staging.rename(target)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
-    except OSError as error:
-        raise ToyflowError(f"LIBERO's assets cannot be written to {target}: {first_line(error)}.") from error
+def _staged() -> AbstractContextManager[Path]:
+    return staged(own_folder(), is_complete, "LIBERO's assets")
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, find_tasks
-from toyflow.robot.simulation.environments.libero import assets, package, suites
+from toyflow.robot.simulation.environments.libero import assets, known_collections, package
 from toyflow.robot.simulation.environments.libero.libero_simulation import LiberoSimulation
 from toyflow.robot.simulation.environments.libero.pick_and_place import make_expert
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering, choose_backend
@@ -47,13 +47,14 @@ class Libero(Environment):
 
     @classmethod
     def suites(cls) -> Sequence[str]:
-        """The suites that the installed LIBERO, or a fork of it, registers."""
-        return tuple(suites.suites())
+        """The suites that the installed LIBERO, or a fork of it, registers, and those of the benchmarks of
+        `known_collections` that are installed."""
+        return tuple(known_collections.suites())
 
     @classmethod
     def tasks(cls, suite: str) -> Sequence[SuiteTask]:
         """See the base class."""
-        return suites.tasks(suite)
+        return known_collections.collection_of(suite).tasks(suite)
 
     @classmethod
     def assets(cls) -> str:
@@ -65,11 +66,16 @@ class Libero(Environment):
         package.check_installed()
         choose_backend()
         self.task = find_tasks(type(self), suite, [task])[0]
+        if self.task.missing:
+            raise UsageError(f"{suite} task {task} cannot run here: {self.task.missing}")
         self._suite, self._image_size = suite, image_size
         self._rendering: Rendering = rendering
-        folder = assets.find()
+        self._scene = known_collections.collection_of(suite).scene(suite, task)
+        folder = self._scene.assets()
         try:
-            self._simulation = LiberoSimulation(suites.bddl_file(suite, task), folder)
+            self._scene.prepare()
+            self._simulation = LiberoSimulation(self._scene.bddl_file, folder)
+            self._scene.adapt(self._simulation)
         except ToyflowError:
             raise
         except Exception as error:
@@ -96,17 +102,13 @@ class Libero(Environment):
             UsageError: there is no such initial state.
             ToyflowError: no room was found for all objects.
         """
-        if init_state is None:
-            self._simulation.place(seed)
-        else:
-            states = suites.init_states(self._suite, self.task.index)
-            if not 0 <= init_state < len(states):
-                raise UsageError(
-                    f"{self._suite} task {self.task.index} has no initial state {init_state}; "
-                    f"it has 0 to {len(states) - 1}."
-                )
-            self._simulation.place(init_state)
-            self._simulation.set_state(states[init_state])
+        start = None if init_state is None else self._official(init_state)
+        episode = seed if init_state is None else init_state
+        self._scene.before_reset(self._simulation)
+        self._simulation.place(episode)
+        if start is not None:
+            self._simulation.set_state(start)
+        self._scene.after_reset(self._simulation, episode)
         for _ in range(SETTLING_STEPS):
             self._simulation.step(IDLE)
 
@@ -118,7 +120,7 @@ class Libero(Environment):
 
         data, seen = self._simulation.data, self.privileged
         images = {
-            name: np.ascontiguousarray(self._cameras.image(data, camera)[:, ::-1])
+            name: self._scene.image(name, np.ascontiguousarray(self._cameras.image(data, camera)[:, ::-1]))
             for name, camera in CAMERAS.items()
         }
         rotation = quat2axisangle(seen["robot0_eef_quat"].copy())  # it writes to its argument
@@ -140,6 +142,15 @@ class Libero(Environment):
     def expert(self, seed: int) -> Expert:
         """See the base class."""
         return make_expert(self._simulation, self.task.prompt)
+
+    def _official(self, number: int) -> Float[np.ndarray, "time_qpos_qvel"]:
+        states = self._scene.init_states
+        if not 0 <= number < len(states):
+            raise UsageError(
+                f"{self._suite} task {self.task.index} has no initial state {number}; "
+                f"it has 0 to {len(states) - 1}."
+            )
+        return states[number]
 
     @cached_property
     def _cameras(self) -> Cameras:

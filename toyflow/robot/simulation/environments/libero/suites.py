@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from contextlib import redirect_stdout
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jaxtyping import Float64
 from toyflow.errors import ToyflowError, first_line, unknown
 from toyflow.robot.simulation.environment import SuiteTask
 from toyflow.robot.simulation.environments.libero import package
+from toyflow.robot.simulation.environments.libero.collection import Collection, Scene
 
 MAX_STEPS = {
     "libero_spatial": 220,
@@ -24,6 +26,28 @@ MAX_STEPS = {
 }
 """Control steps of an episode, a little over the longest human demonstration: OpenVLA's and openpi's numbers
 (LeRobot gives libero_spatial 280)."""
+
+
+class LiberoSuites(Collection):
+    """The suites that the installed LIBERO, or a fork of it, registers."""
+
+    title, setup = "LIBERO", "toyflow robot-setup libero"
+
+    def names(self) -> Sequence[str]:
+        """See `Collection`."""
+        return tuple(MAX_STEPS)
+
+    def suites(self) -> Sequence[str]:
+        """See `Collection`."""
+        return tuple(suites())
+
+    def tasks(self, suite: str) -> Sequence[SuiteTask]:
+        """See `Collection`."""
+        return tasks(suite)
+
+    def scene(self, suite: str, index: int) -> Scene:
+        """See `Collection`."""
+        return Scene(bddl_file(suite, index), partial(init_states, suite, index))
 
 
 @cache

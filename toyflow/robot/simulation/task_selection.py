@@ -1,0 +1,109 @@
+"""Which tasks of a suite: by number, perturbation and level, and an even sample of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import zip_longest
+
+import numpy as np
+
+from toyflow.errors import UsageError, unknown
+from toyflow.parsing import parse_numbers
+from toyflow.robot.simulation.environment import Environment, SuiteTask, find_tasks
+from toyflow.robot.simulation.trial_options import ALL
+
+
+def select_tasks(
+    environment: type[Environment],
+    suite: str,
+    tasks: Sequence[int] | None = None,
+    perturb: str = ALL,
+    levels: str = ALL,
+    sample: int = 0,
+    sample_seed: int = 0,
+) -> tuple[list[SuiteTask], list[SuiteTask]]:
+    """The tasks of `suite` that are asked for and can run here, and those that cannot.
+
+    Args:
+        tasks: indices; None is all.
+        perturb: `all`, or perturbations joined by + or commas.
+        levels: `all`, or levels of difficulty such as 1-3+5.
+        sample: how many of those that can run, see `sample_tasks`; 0 is all.
+        sample_seed: seed of the sample.
+
+    Raises:
+        UsageError: no such task, perturbation or level; fewer tasks than `sample`; or none can run here.
+    """
+    asked = find_tasks(environment, suite, tasks)
+    asked = _of_perturbations(asked, perturb, suite)
+    asked = _of_levels(asked, levels, suite)
+    able = [task for task in asked if not task.missing]
+    if not able:
+        reasons = "; ".join(dict.fromkeys(task.missing for task in asked))
+        raise UsageError(f"none of the {len(asked)} tasks asked for of {suite} can run here: {reasons}")
+    if sample:
+        able = sample_tasks(able, sample, sample_seed)
+    return able, [task for task in asked if task.missing]
+
+
+def sample_tasks(tasks: Sequence[SuiteTask], count: int, seed: int) -> list[SuiteTask]:
+    """`count` of the tasks, drawn at random but evenly: from each perturbation as many as from the others,
+    as far as there are, and within one from each level and each suite that is varied. With one seed a larger
+    sample holds the smaller ones.
+
+    Raises:
+        UsageError: there are fewer.
+
+    >>> swap = [SuiteTask(i, f"s{i}", "", 1, 9, "swap") for i in range(20)]
+    >>> light = [SuiteTask(i, f"l{i}", "", 1, 9, "light") for i in range(20, 23)]
+    >>> [task.perturbation for task in sample_tasks(swap + light, 4, seed=0)]
+    ['swap', 'swap', 'light', 'light']
+    """
+    if count > len(tasks):
+        raise UsageError(f"sample: {count} tasks are asked for, and there are {len(tasks)}.")
+    generator = np.random.default_rng(seed)
+    shuffled = [tasks[place] for place in generator.permutation(len(tasks))]
+    in_turn = _in_turn(
+        _in_turn(_groups(alike, lambda task: (task.base and task.base[0], task.level)))
+        for alike in _groups(shuffled, lambda task: task.perturbation)
+    )
+    return sorted(in_turn[:count], key=lambda task: task.index)
+
+
+def _of_perturbations(tasks: list[SuiteTask], given: str, suite: str) -> list[SuiteTask]:
+    if given == ALL:
+        return tasks
+    known = sorted({task.perturbation for task in tasks} - {""})
+    if not known:
+        raise UsageError(f"perturb: {suite} has no perturbations; take a suite that has: all is the default.")
+    chosen = [name.strip() for name in given.replace("+", ",").split(",")]
+    for name in chosen:
+        if name not in known:
+            raise unknown(f"perturbation of {suite}", name, known)
+    return [task for task in tasks if task.perturbation in chosen]
+
+
+def _of_levels(tasks: list[SuiteTask], given: str, suite: str) -> list[SuiteTask]:
+    if given == ALL:
+        return tasks
+    known = {task.level for task in tasks} - {None}
+    if not known:
+        raise UsageError(f"levels: the tasks of {suite} are not graded; leave it at {ALL}.")
+    chosen = parse_numbers(given.replace("+", ","), "levels")
+    if beyond := sorted(set(chosen) - known):
+        there = ", ".join(map(str, sorted(level for level in known if level is not None)))
+        raise UsageError(f"levels: {suite} has no level {beyond[0]}; it has {there}.")
+    return [task for task in tasks if task.level in chosen]
+
+
+def _groups(tasks: Iterable[SuiteTask], key: Callable[[SuiteTask], Hashable]) -> list[list[SuiteTask]]:
+    """The tasks by `key`, groups and members in the order given."""
+    found: dict[Hashable, list[SuiteTask]] = {}
+    for task in tasks:
+        found.setdefault(key(task), []).append(task)
+    return list(found.values())
+
+
+def _in_turn(groups: Iterable[Sequence[SuiteTask]]) -> list[SuiteTask]:
+    """The first of each group, then the second of each, and so on."""
+    return [task for row in zip_longest(*groups) for task in row if task is not None]
