@@ -1,5 +1,6 @@
 """GR00T N1.7, of LeRobot 0.6, of a few layers with random weights, made from configurations alone."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,14 @@ SIZES: dict[str, Any] = {
 
 def save_groot(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     """Such a policy in LeRobot's files, for `points`."""
-    from lerobot.policies.groot import groot_n1_7, processor_groot
-
+    model, processor = (
+        import_module(f"lerobot.policies.groot.{name}") for name in ("groot_n1_7", "processor_groot")
+    )
     backbone = str(_save_qwen(folder / "qwen"))
     torch.manual_seed(0)
-    config = groot_n1_7.GR00TN17Config(model_name=backbone, **SIZES)
-    groot_n1_7.GR00TN17(config, load_backbone_weights=False).save_pretrained(folder / "base")
-    patch.setattr(processor_groot, "GROOT_N1_7_BACKBONE_MODEL", backbone)
+    config = model.GR00TN17Config(model_name=backbone, **SIZES)
+    model.GR00TN17(config, load_backbone_weights=False).save_pretrained(folder / "base")
+    patch.setattr(processor, "GROOT_N1_7_BACKBONE_MODEL", backbone)
     return save(
         folder / "policy", "groot", base_model_path=str(folder / "base"), chunk_size=6, n_action_steps=6,
         max_state_dim=8, max_action_dim=8, use_bf16=False,
@@ -59,7 +61,7 @@ def _save_qwen(folder: Path) -> Path:
         "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32,
         "patch_size": 16, "num_position_embeddings": 16, "deepstack_visual_indexes": [0],
     }  # fmt: skip
-    tokens = {
+    tokens: Any = {
         "image_token_id": words["<|image_pad|>"], "video_token_id": words["<|video_pad|>"],
         "vision_start_token_id": words["<|vision_start|>"], "vision_end_token_id": words["<|vision_end|>"],
     }  # fmt: skip

@@ -201,13 +201,12 @@ def groot(kind: str, patch: pytest.MonkeyPatch, folder: Any) -> Tried:
 
 def vla_jepa(kind: str, patch: pytest.MonkeyPatch, folder: Any) -> Tried:
     """Its action head."""
-    from lerobot.policies.vla_jepa.action_head import VLAJEPAActionHead
-
     config = lerobots_types()[kind](
         action_model_type="DiT-test", action_hidden_size=16, action_num_layers=1, action_dim=2, state_dim=0,
         chunk_size=6, n_action_steps=6, num_inference_timesteps=4,
     )  # fmt: skip
-    head = VLAJEPAActionHead(config, cross_attention_dim=16).eval()
+    code = import_module("lerobot.policies.vla_jepa.action_head")
+    head = code.VLAJEPAActionHead(config, cross_attention_dim=16).eval()
     policy = part(config, model=SimpleNamespace(action_model=head))
     return Tried(
         policy,
@@ -220,9 +219,8 @@ def vla_jepa(kind: str, patch: pytest.MonkeyPatch, folder: Any) -> Tried:
 
 def evo1(kind: str, patch: pytest.MonkeyPatch, folder: Any) -> Tried:
     """Its action head."""
-    from lerobot.policies.evo1.flow_matching import FlowmatchingActionHead
-
-    head = FlowmatchingActionHead(
+    code = import_module("lerobot.policies.evo1.flow_matching")
+    head = code.FlowmatchingActionHead(
         embed_dim=16, hidden_dim=16, action_dim=12, horizon=6, per_action_dim=2, num_heads=2, num_layers=1
     )
     policy = part(SimpleNamespace(type=kind), model=SimpleNamespace(action_head=head))
@@ -297,8 +295,9 @@ def test_training_noises_actions_at_the_times_of_a_schedule(tried):
     t = shown[0][..., :2].mean((1, 2)) / 1000
     assert t.shape == (64,)
     assert stats.kstest(t.numpy(), lambda x: schedule.cdf(torch.tensor(x)).numpy()).pvalue > 1e-3
-    owner, name = found(tried.policy, flow_policy(tried.policy.config.type).times)
-    assert getattr(owner, name)(3, device="cpu", dtype=torch.bfloat16).dtype == torch.bfloat16
+    place = found(tried.policy, flow_policy(tried.policy.config.type).times)
+    assert place is not None
+    assert getattr(*place)(3, device="cpu", dtype=torch.bfloat16).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("kind", [kind for kind, flow in FLOW_POLICIES.items() if flow.no_schedule])
