@@ -14,7 +14,7 @@ from rich.console import Console
 
 pytest.importorskip("lerobot")
 
-from robot.lerobot.small_pi import save_pi
+from robot.lerobot.small_pi import needs_modern, save_pi
 from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import save, save_act, save_diffusion
 
@@ -433,13 +433,8 @@ def test_a_diffusion_policy_of_random_weights(small, tmp_path, sampler):
     assert float(found.model.anatomy.leak.mean()) > 0 and found.model.steps == 2
 
 
+@needs_modern
 def test_a_pi0_of_random_weights(small, tmp_path, monkeypatch):
-    from importlib.metadata import version
-
-    from packaging.version import Version
-
-    if Version(version("lerobot")) < Version("0.6"):
-        pytest.skip("pi0 needs LeRobot 0.6: 0.4 wants a patched transformers")
     folder = save_pi(tmp_path / "pi0", "pi0", monkeypatch)
     found = probed(folder, str(small[0]), examples=4, steps=[1, 2], draws=[1, 2], out=tmp_path)
     assert found.takes_noise and found.model.steps == 2

@@ -29,6 +29,13 @@ class Commitment(NamedTuple):
     actions: Float32[np.ndarray, "left action"]
     frozen: int
 
+    def check(self, dims: int) -> None:
+        """Raise UsageError, in one line, unless these are finite actions of `dims` numbers."""
+        if self.actions.ndim != 2 or self.actions.shape[1] != dims:
+            raise UsageError(f"committed actions have shape [left, {dims}], not {list(self.actions.shape)}.")
+        if not np.isfinite(self.actions).all():
+            raise UsageError("some committed actions are not finite.")
+
 
 class PlanLost(ToyflowError):
     """There is no plan this time, through no fault of the observation: a server was lost, was silent for too
@@ -149,7 +156,8 @@ class Planner(ABC):
     def check_continues(self) -> None:
         """Raise UsageError, in one line, unless the policy can `continue_plan`."""
         raise UsageError(
-            "--handover rtc is for toyflow policies with objective flow; take switch, blend or ensemble."
+            "--handover rtc is for toyflow policies with objective flow and LeRobot's pi0, pi05 and smolvla; "
+            "take switch, blend or ensemble."
         )
 
     @property

@@ -129,13 +129,7 @@ class FlowPlanner(Planner):
         for row, each in enumerate(committed):
             if each is None:
                 continue
-            dims = self.interface.action_dim
-            if each.actions.ndim != 2 or each.actions.shape[1] != dims:
-                raise UsageError(
-                    f"committed actions have shape [left, {dims}], not {list(each.actions.shape)}."
-                )
-            if not np.isfinite(each.actions).all():
-                raise UsageError("some committed actions are not finite.")
+            each.check(self.interface.action_dim)
             left = torch.from_numpy(each.actions[: self.horizon]).to(self._device)
             values[row, : len(left)] = self.policy.target(left[None], state[row : row + 1])[0]
             weight[row] = soft_mask(each.frozen, len(left), self.horizon)
