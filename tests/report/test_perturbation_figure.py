@@ -1,6 +1,7 @@
 """The figure of success by perturbation."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
@@ -48,7 +49,7 @@ def points(axes):
     found = {}
     for container in axes.containers:
         assert isinstance(container, ErrorbarContainer)
-        for x, y in container.lines[0].get_xydata():
+        for x, y in np.asarray(container.lines[0].get_xydata()):
             found[container.get_label(), cells[round(x)]] = y
     return found
 

@@ -160,7 +160,7 @@ def prepare_policy(
     way = parse_handover(use.handover)
     seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
     if options.robot in plugins.available("environments"):
-        remote = replace(remote, environment=options.robot)
+        use = replace(use, remote=replace(use.remote, environment=options.robot))
     with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
         training, cameras = find_policy_for_robot(checkpoint, use.rename, use.out, use.remote, seen)
     # A processor is left to the control loop.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from toyflow.toml import loads
+from toyflow import toml
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,7 +23,7 @@ def asked(lines, python):
 
 
 def extra(python):
-    project = loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = toml.loads((ROOT / "pyproject.toml").read_text())["project"]
     return asked(project["optional-dependencies"]["robot"], python)
 
 

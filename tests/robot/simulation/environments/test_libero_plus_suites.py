@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,7 +214,7 @@ class Model:
 
 class Simulation:
     def __init__(self):
-        self.model, self.robot = Model(), type("Robot", (), {"init_qpos": None})()
+        self.model, self.robot = Model(), SimpleNamespace(init_qpos=None)
 
 
 def test_a_view_moves_the_main_camera_only(installed):
