@@ -20,11 +20,14 @@ import numpy as np
 
 from toyflow.errors import ToyflowError, named_line
 from toyflow.machine import cores
+from toyflow.parsing import parse_numbers
 from toyflow.robot.simulation.environment import SuiteTask, load_environment
 from toyflow.robot.simulation.task_selection import select_tasks
 from toyflow.robot.simulation.trial_options import ALL
 
 STEPS = 5
+TASKS_PER_PROCESS = 20
+"""A process that has built many scenes has used much memory, which it does not give back."""
 
 
 class Tried(NamedTuple):
@@ -64,6 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("suite")
     parser.add_argument("--environment", default="libero")
+    parser.add_argument("--tasks", default=ALL, help="all, or numbers such as 0-9")
     parser.add_argument("--perturb", default=ALL)
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
@@ -71,12 +75,19 @@ def main() -> None:
     options = parser.parse_args()
     environment = load_environment(options.environment)
     try:
+        asked = None if options.tasks == ALL else parse_numbers(options.tasks, "--tasks")
         tasks, missing = select_tasks(
-            environment, options.suite, None, options.perturb, sample=options.sample, sample_seed=options.seed
+            environment,
+            options.suite,
+            asked,
+            options.perturb,
+            sample=options.sample,
+            sample_seed=options.seed,
         )
     except ToyflowError as error:
         raise SystemExit(str(error)) from error
-    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(options.jobs, get_context("spawn"), max_tasks_per_child=TASKS_PER_PROCESS)
+    with pool:
         waiting = [pool.submit(attempt, options.environment, options.suite, task) for task in tasks]
         tried = []
         for done in as_completed(waiting):
