@@ -278,7 +278,7 @@ def test_a_mean_of_two_ways_is_not_called_better(many):
     said = policy_sentences(found)
     [one] = [line for line in said if line.startswith("In one step actions")]
     assert "as averages do where demonstrations differ" in one and "better" not in one
-    assert said[-2] == "So: keep 10 steps."
+    assert said[-2].startswith("So: keep 10 steps, unless one succeeds as often")
 
 
 def test_what_is_written_and_said(many, tmp_path):

@@ -85,7 +85,10 @@ def _in_words(decoding: Decoding) -> str:
 
 def _advice(probed: ProbedPolicy, advice: Decoding) -> str:
     if probed.dissected and any(errors.diagnosis.steps > 1 for errors in probed.errors):
-        return f"So: keep {advice.steps} steps."
+        return (
+            f"So: keep {advice.steps} steps, unless one succeeds as often: squared errors do not tell "
+            "whether what demonstrations vary by are different right answers."
+        )
     if advice.steps > 1:
         worse = " and ".join(f"{of} (by {found.estimate:.2g})" for of, found in probed.worse.items())
         draws = 1 if probed.one_step is None else probed.one_step.draws
