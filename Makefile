@@ -33,7 +33,7 @@ soak: $(VENV)/installed-dev
 	$(BIN)/pytest tests/robot/runtime/serving/test_soak.py
 	$(BIN)/python benchmarks/control_loop.py --seconds 600
 
-# The robot's tests, again, with LeRobot 0.6: in an environment of its own with Python 3.12 (6 GB), made as any.
+# The robot's tests, again, with LeRobot 0.6: in an environment of its own with Python 3.12 (10 GB), made as any.
 test-lerobot-0.6:
 	@$(PYTHON312) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || \
 		{ echo "LeRobot 0.6 needs Python 3.12 or newer; name one: make PYTHON312=PATH $(MAKECMDGOALS)"; exit 1; }
