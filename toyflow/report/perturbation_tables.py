@@ -157,7 +157,7 @@ def few_against_many(results: Results, few: int = 1, many: int = MANY) -> list[T
     frame = paired_by_perturbation(results, few, many)
     if frame.empty:
         return []
-    names = [name for name in ("label", "variant", "seed") if name == "label" or frame[name].nunique() > 1]
+    names = [name for name in ("label", "variant", "seed") if frame[name].nunique() > 1]
     rows = [
         [
             *(str(row[name]) for name in names), row["perturbation"], row["suite"], str(row["examples"]),
