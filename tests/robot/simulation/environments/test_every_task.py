@@ -15,7 +15,9 @@ SCRIPT = Path(__file__).parents[4] / "benchmarks" / "every_task.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suite", "sample", "missing"), [("libero_pro", 8, "0"), ("libero_plus", 10, "3047")])
+@pytest.mark.parametrize(
+    ("suite", "sample", "missing"), [("libero_pro", 8, "0"), ("libero_plus", 10, "3047")]
+)
 def test_a_sample_of_every_perturbation_runs(libero, suite, sample, missing):
     if suite not in libero.suites():
         pytest.skip(f"{suite} is not installed")
