@@ -86,7 +86,9 @@ def main() -> None:
         )
     except ToyflowError as error:
         raise SystemExit(str(error)) from error
-    pool = ProcessPoolExecutor(options.jobs, get_context("spawn"), max_tasks_per_child=TASKS_PER_PROCESS)
+    pool = ProcessPoolExecutor(
+        options.jobs, mp_context=get_context("spawn"), max_tasks_per_child=TASKS_PER_PROCESS
+    )
     with pool:
         waiting = [pool.submit(attempt, options.environment, options.suite, task) for task in tasks]
         tried = []
