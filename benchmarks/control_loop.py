@@ -1,11 +1,12 @@
 """Does the control loop hold its rate while a policy plans beside it? Jitter, missed steps, memory.
 
     python benchmarks/control_loop.py --seconds 600          # 50 Hz for ten minutes, planning in a thread
+    python benchmarks/control_loop.py --handover rtc         # plans that go on from the chunk before
     python benchmarks/control_loop.py --planner none         # the loop alone: the jitter of the machine
     python benchmarks/control_loop.py --planner process      # planning in a process of its own
     chrt -f 10 python benchmarks/control_loop.py             # with priority, if the machine is not idle
 
-The policy is `nano` with random weights and two cameras of 64 pixels, decoded in one step, and the robot
+The policy is `nano` with random weights and two cameras of 64 pixels, decoded in --steps steps, and the robot
 `idle`, which moves nothing and renders nothing; every action passes the gate and every step is logged, as in
 `toyflow robot-run`. Exits with 1 unless jitter p99 is below --jitter-ms, every step was checked, and memory
 grew by less than 5 MB.
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toyflow.robot.handover import Blend
+from toyflow.robot.handover import parse_handover
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.planner import Planner
@@ -48,11 +49,11 @@ GROWTH_MB = 5.0
 INTERFACE = Interface(("front", "wrist"), state_dim=ACTION, action_dim=ACTION, fps=RATE)
 
 
-def nano(threads: int) -> Planner:
-    """A policy with random weights."""
+def nano(threads: int, steps: int) -> Planner:
+    """A policy with random weights that decodes in so many steps."""
     import torch
 
-    from toyflow.flow import make_objective, parse_schedule
+    from toyflow.flow import Decoding, make_objective, parse_schedule
     from toyflow.robot.data.normalisation import Normalisation
     from toyflow.robot.policy.flow_planner import FlowPlanner
     from toyflow.robot.policy.policy import Policy
@@ -65,8 +66,10 @@ def nano(threads: int) -> Planner:
         PolicySpec("nano", INTERFACE, HORIZON), Normalisation.from_statistics(statistics, statistics)
     )
     planner = FlowPlanner(policy.eval(), make_objective("flow", parse_schedule("shift:4")))
+    planner.set_decoding(Decoding(steps))
     for _ in range(5):
         planner.plan([planner.any_observation()], [0])
+        planner.continue_plan([planner.any_observation()], [0], [planner.any_commitment()])
     return planner
 
 
@@ -91,10 +94,10 @@ class NoPlans(Planning):
 class ProcessPlanning(Planning):
     """`ThreadedPlanning` in another process, for comparison."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, steps: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
-        self._process = context.Process(target=_work, args=(there, threads), daemon=True)
+        self._process = context.Process(target=_work, args=(there, threads, steps), daemon=True)
         self._process.start()
         self._pipe.recv()
         self._busy = False
@@ -117,8 +120,8 @@ class ProcessPlanning(Planning):
         self._process.terminate()
 
 
-def _work(pipe: Connection, threads: int) -> None:
-    planning = SteppedPlanning(nano(threads))
+def _work(pipe: Connection, threads: int, steps: int) -> None:
+    planning = SteppedPlanning(nano(threads, steps))
     pipe.send("ready")
     while True:
         request = pipe.recv()
@@ -140,11 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of the policy")
     parser.add_argument("--jitter-ms", type=float, default=5.0, help="most at p99; 5")
     parser.add_argument("--replan", type=int, default=HORIZON // 2)
+    parser.add_argument("--handover", default="blend", help="switch, blend, ensemble or rtc")
+    parser.add_argument("--steps", type=int, default=1, help="K")
     options = parser.parse_args(arguments)
     planning: Planning = (
         NoPlans() if options.planner == "none"
-        else ProcessPlanning(options.threads) if options.planner == "process"
-        else ThreadedPlanning(nano(options.threads))
+        else ProcessPlanning(options.threads, options.steps) if options.planner == "process"
+        else ThreadedPlanning(nano(options.threads, options.steps))
     )  # fmt: skip
     robot = IdleRobot(RobotSettings(policy=INTERFACE, image_size=64, prompt="go"), RATE)
     limits = Limits.unlimited_between(-1, 1, ACTION)
@@ -159,13 +164,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.write("run", rate=RATE, clock="real", action_names=names)
         gate = Gate(robot, limits, Patience(), RATE)
         settings = LoopSettings(options.replan, seconds=options.seconds)
-        loop = ControlLoop(robot, planning, Blend(3), gate, RealClock(RATE), log, settings, on_step)
+        way = parse_handover(options.handover)
+        loop = ControlLoop(robot, planning, way, gate, RealClock(RATE), log, settings, on_step)
         with StopSignals() as signals:
             [ending] = loop.run(signals)
         summary = Summary.of(read_log(log.path))
         size = log.path.stat().st_size / 2**20
     settled = memory[min(5, len(memory) - 1)]  # the first seconds allocate
-    print(f"planner: {options.planner}, {options.threads} threads; {options.seconds:g} s at {RATE:g} Hz")
+    print(
+        f"planner: {options.planner}, {options.threads} threads, K = {options.steps}, {options.handover}; "
+        f"{options.seconds:g} s at {RATE:g} Hz"
+    )
     print("\n".join(summary.lines()))
     print(f"ending: {ending}")
     print(f"memory: {settled:.1f} MB after 5 s, {memory[-1]:.1f} MB at the end; log {size:.1f} MB")

@@ -3,19 +3,21 @@
     python benchmarks/handover.py CELL --out DIR                  # switch, blend, ensemble, rtc; K = 1 and 10
     python benchmarks/handover.py CELL --out DIR --adapt 1000     # the training-time form of rtc
 
-CELL is a trained policy, OUT/cells/KEY, with objective flow, of a simulator whose actions are absolute. With
---adapt its weights are first trained on for so many iterations with a random prefix of clean actions, as in
-arXiv 2512.05964 (`delay_max` 8); the adapted policy is kept in DIR. It is run with rtc, which conditions it
-on that prefix, and with switch, so that what the training changed is told from what the prefix changes.
+CELL is a trained policy, OUT/cells/KEY, with objective flow, of a simulator. With --adapt its weights are
+first trained on for so many iterations with a random prefix of clean actions, as in arXiv 2512.05964
+(`delay_max` 8); the adapted policy is kept in DIR. It is run with rtc, which conditions it on that prefix,
+and with switch, so that what the training changed is told from what the prefix changes.
 
-An episode is that of `robot-run --latency-steps L --replan 10`: the loop goes on while a plan is computed.
-Ensemble plans every 5 steps. Initial states and the noise of plans are the same in every setting. The gate
-keeps nothing but the robot's own bounds, so that what is measured is the hand-over. Episodes are kept in
-DIR/episodes.csv, and not run again. Settings take turns, so that a run that is stopped has some of each.
+An episode is that of `robot-run --latency-steps L --replan H/2`, with chunks of H actions: the loop goes on
+while a plan is computed. Ensemble plans every H/4 steps. Initial states and the noise of plans are the same
+in every setting. The gate keeps nothing but the robot's own bounds, so that what is measured is the
+hand-over. Episodes are kept in DIR/episodes.csv, and not run again. Settings take turns, so that a run that
+is stopped has some of each.
 
     success    share of episodes, with Wilson's 95 % interval
     jump       root of the mean square second difference of what was sent, where a chunk took over; in
-               standard deviations of the action
+               standard deviations of the action. Where actions are relative to the present pose, as in
+               LIBERO, positions are their sums, so that it is the first difference
     elsewhere  the same over all other steps
     jerk       the same of the third difference over all steps, x rate^3, in 1000 standard deviations / s^3
 
@@ -64,7 +66,6 @@ from toyflow.tensors import save_tensors
 from toyflow.training import PolicyRecipe, Trainer
 
 DELAY_MAX = 8
-REPLAN, ENSEMBLE_REPLAN = 10, 5
 SETTING = ["policy", "handover", "latency", "steps"]
 
 
@@ -99,14 +100,14 @@ def adapted(training: StoredTraining, iterations: int, out: Path) -> FlowPlanner
 
 
 def ran(
-    planner: FlowPlanner, robot: SimulatedRobot, handover: str, latency: int, state: int
+    planner: FlowPlanner, robot: SimulatedRobot, handover: str, latency: int, state: int, numbers: slice
 ) -> dict[str, float]:
-    """One episode's numbers."""
+    """One episode's numbers; motion is that of these `numbers` of an action."""
     robot.settings = replace(robot.settings, states=(state,))
     way, rate = parse_handover(handover), planner.interface.fps
     free = np.full(planner.interface.action_dim, np.inf)
     loose = Limits(robot.limits.lower, robot.limits.upper, free, free, free)
-    replan = ENSEMBLE_REPLAN if handover == "ensemble" else REPLAN
+    replan = planner.horizon // (4 if handover == "ensemble" else 2)
     with tempfile.TemporaryDirectory() as folder, RunLog(Path(folder) / "run.jsonl") as log:
         log.write("run", rate=rate, clock="stepped", action_names=robot.dimensions)
         gate = Gate(robot, loose, replace(Patience(), hold_after=0.0, stale_after=float("inf")), rate)
@@ -121,7 +122,9 @@ def ran(
         recording = read_log(log.path)
     steps = [line for line in recording.of("step") if line["sent"] is not None]
     scale = np.array(planner.policy.normalisation.action.scale)
-    sent = np.array([line["sent"] for line in steps]) / scale
+    sent = (np.array([line["sent"] for line in steps]) / scale)[:, numbers]
+    if not robot.environment.absolute:
+        sent = np.cumsum(sent, axis=0)
     places = {line["step"]: place for place, line in enumerate(steps)}
     taken = [places[line["step"]] for line in recording.of("plan")[1:] if line["step"] in places]
     return {
@@ -163,13 +166,13 @@ def table(episodes: pd.DataFrame) -> str:
 def time_ratios(planner: FlowPlanner, steps: Sequence[int]) -> list[str]:
     """How long a plan of rtc takes, relative to a plain plan in as many steps."""
     blank = [planner.any_observation()]
-    left = np.zeros((planner.horizon - REPLAN, planner.interface.action_dim), np.float32)
+    left = np.zeros((planner.horizon - planner.horizon // 2, planner.interface.action_dim), np.float32)
     lines = []
     for k in steps:
         planner.set_decoding(Decoding(k))
         calls = {
             "plain": lambda: planner.plan(blank, [0]),
-            "rtc": lambda: planner.continue_plan(blank, [0], [Commitment(left, 4)]),
+            "rtc": lambda: planner.continue_plan(blank, [0], [Commitment(left, len(left) // 2)]),
         }
         times = timed(calls, lambda: None)
         ratio = times["rtc"].p50 / times["plain"].p50
@@ -184,7 +187,8 @@ def pulls(planner: FlowPlanner, steps: Sequence[int], shift: float = 0.5) -> lis
     share of that distance, in the actions that are known but not frozen."""
     scale = np.array(planner.policy.normalisation.action.scale, np.float32)
     middle = np.array(planner.policy.normalisation.state.centre, np.float32)
-    seen, left, frozen = [planner.any_observation()._replace(state=middle)], planner.horizon - REPLAN, 4
+    left = planner.horizon - planner.horizon // 2
+    seen, frozen = [planner.any_observation()._replace(state=middle)], left // 2
     lines = []
     for k in steps:
         planner.set_decoding(Decoding(k))
@@ -205,7 +209,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--handovers", default="switch,blend,ensemble,rtc")
     parser.add_argument("--latencies", default="0,2,4,8", help="in control steps")
     parser.add_argument("--steps", default="1,10", help="K")
-    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--tasks", default="0", help="of the suite: 3,7,9")
+    parser.add_argument("--episodes", type=int, default=20, help="initial states of each task")
+    parser.add_argument(
+        "--motion-of",
+        type=int,
+        help="motion is that of so many first numbers of an action: 6 leaves out a gripper",
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -217,19 +227,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         planner, name = FlowPlanner(*load_policy(training)), training.record.label
     made_of = training.details["made_of"]
     settings = RobotSettings(planner.interface, suite=made_of["suite"], image_size=planner.image_size)
-    robot = SimulatedRobot.of(made_of["environment"], settings)
+    tasks = [int(each) for each in options.tasks.split(",")]
+    robots = {task: SimulatedRobot.of(made_of["environment"], replace(settings, task=task)) for task in tasks}
     steps = [int(k) for k in options.steps.split(",")]
     latencies = [int(each) for each in options.latencies.split(",")]
     path = options.out / "episodes.csv"
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    done = {tuple(row[key] for key in (*SETTING, "state")) for row in rows}
-    every = product(range(options.episodes), latencies, steps, options.handovers.split(","))
-    for state, latency, k, handover in every:
-        if (name, handover, latency, k, state) in done:
+    done = {(*(row[key] for key in (*SETTING, "state")), row.get("task", 0)) for row in rows}
+    every = product(range(options.episodes), tasks, latencies, steps, options.handovers.split(","))
+    for state, task, latency, k, handover in every:
+        if (name, handover, latency, k, state, task) in done:
             continue
         planner.set_decoding(Decoding(k))
         setting = dict(zip(SETTING, (name, handover, latency, k), strict=True))
-        rows.append({**setting, "state": state, **ran(planner, robot, handover, latency, state)})
+        found = ran(planner, robots[task], handover, latency, state, slice(options.motion_of))
+        rows.append({**setting, "task": task, "state": state, **found})
         pd.DataFrame(rows).to_csv(path, index=False)
     if rows:
         print(table(pd.DataFrame(rows)))

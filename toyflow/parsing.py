@@ -43,18 +43,19 @@ def parse_pairs(items: Iterable[str], where: str, example: str) -> dict[str, str
     return pairs
 
 
-def renaming_hint(takes: str, pair: str, reversed_fits: bool) -> str:
-    """Which way `--rename` goes, to follow an error about an unknown name in it.
+def renaming_hint(takes: str, pair: str, reversed_fits: bool, flag: str = "--rename") -> str:
+    """Which way `flag` goes, to follow an error about an unknown name in it.
 
     Args:
         takes: the direction, and whose name comes first.
         pair: the pair as it should be if it was given the other way round.
         reversed_fits: whether the names exist that way.
+        flag: what the option is called.
 
     >>> renaming_hint("POLICY=ROBOT, the policy's name first", "top=front", reversed_fits=True)
     " --rename takes POLICY=ROBOT, the policy's name first: try the other way round: --rename top=front."
     """
-    return f" --rename takes {takes}{f': try the other way round: --rename {pair}' if reversed_fits else ''}."
+    return f" {flag} takes {takes}{f': try the other way round: {flag} {pair}' if reversed_fits else ''}."
 
 
 def listed_ranges(numbers: Sequence[int], separator: str = ",") -> str:

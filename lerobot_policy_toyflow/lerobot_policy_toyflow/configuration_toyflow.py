@@ -46,6 +46,11 @@ class ToyflowConfig(PreTrainedConfig):
         pretrained_backbone: whether the backbone starts from published weights (sizes tiny and full).
         delay_max: most first actions of a chunk that the policy learns to continue from, for real-time
             chunking in toyflow; 0 is none.
+        actions: whether the policy learns actions absolute, or relative to the state at the chunk's start;
+            what it gives LeRobot is absolute, and stays so while a chunk is carried out.
+        relative_except: numbers of an action that stay absolute then: parts of their names, or numbers
+            counted from 0, joined by +; or none.
+        relative_numbers: the numbers that are relative; filled in by training.
         rename: features that are read under other names: OLD=NEW, several joined by a comma.
         keep_contradictions: whether to train although the data set contradicts itself.
         fps: actions per second of the data; filled in by training.
@@ -81,6 +86,9 @@ class ToyflowConfig(PreTrainedConfig):
     tokeniser: str = "hashed"
     pretrained_backbone: bool = POLICY.pretrained
     delay_max: int = POLICY.delay_max
+    actions: str = POLICY.actions
+    relative_except: str = POLICY.relative_except
+    relative_numbers: list[int] = field(default_factory=list)
     rename: str = ""
     keep_contradictions: bool = False
     fps: float = 0.0

@@ -14,14 +14,17 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from torch import Tensor
 
 from lerobot_policy_toyflow.configuration_toyflow import ToyflowConfig
+from toyflow.errors import UsageError
 from toyflow.flow import Decoding, draw_noise, make_objective, parse_schedule
 from toyflow.robot.data.checks.gate import refuse_contradictions
-from toyflow.robot.data.features import ACTION, STATE
+from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.features import ACTION, STATE, parse_renaming
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.resize import resized
 from toyflow.robot.lerobot.lerobot_format import Inputs, decoded, inputs_of, normalisation_fields
-from toyflow.robot.policy.checkpoint import delayed
+from toyflow.robot.policy.checkpoint import delayed, normalisation_of, relative_of
 from toyflow.robot.policy.policy import Policy, PolicyInput
+from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.sizes import ACTION_WIDTH
 
 LOG = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ class ToyflowPolicy(PreTrainedPolicy):
         if not config.action_scale:
             if dataset_meta is not None:
                 _check_data(dataset_meta, config, self._inputs)
-            _fill(config, dataset_stats, self._inputs.state)
+            _fill(config, dataset_stats, self._inputs.state, dataset_meta)
         if dataset_meta is not None and not config.fps:
             config.fps = float(dataset_meta.fps)
         checkpoint = decoded(_fields(config))
@@ -88,10 +91,12 @@ class ToyflowPolicy(PreTrainedPolicy):
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float]]:
         """(loss, values to log) of a batch with action chunks [batch, chunk, action]."""
         actions = self.model.spec.interface.action_dim  # LeRobot has actions of one number without their axis
-        target = self.model.target(batch[ACTION].float().reshape(-1, self.config.chunk_size, actions))
+        chunks = batch[ACTION].float().reshape(-1, self.config.chunk_size, actions)
+        seen = self._seen(batch)
+        target = self.model.target(chunks, seen.state)
         is_pad = batch.get("action_is_pad")
         weight = None if is_pad is None else self.model.weight(is_pad)
-        condition = self.model.encode(self._seen(batch))
+        condition = self.model.encode(seen)
         drawn = self.objective.draw(target, self._noise())
         loss = self.objective.loss(self.model, condition, target, drawn, weight)
         return loss.value, {"mean_t": float(loss.t.mean())}
@@ -105,14 +110,15 @@ class ToyflowPolicy(PreTrainedPolicy):
                 `toyflow.draw_noise`; None draws it from torch's global generator.
         """
         self.eval()
-        condition = self.model.encode(self._seen(batch))
+        seen = self._seen(batch)
+        condition = self.model.encode(seen)
         if noise is None:
             shape = (len(batch[next(iter(self.config.input_features or {}))]), self.config.chunk_size)
             noise = draw_noise(
                 self.config.draws, lambda: torch.randn(*shape, ACTION_WIDTH, device=self._device)
             )
         sample = self._decoding.sample(self.objective, self.model, condition, noise)
-        return self.model.actions(sample).float()
+        return self.model.actions(sample, seen.state).float()
 
     @torch.no_grad()
     def select_action(self, batch: dict[str, Any], noise: Tensor | None = None, **_: Any) -> Tensor:
@@ -161,16 +167,42 @@ def _check_data(meta: Any, config: ToyflowConfig, inputs: Inputs) -> None:
     if inputs.state is None or config.keep_contradictions:  # a check reads the state, too
         return
     root = Path(meta.root)
-    if all((root / meta.get_data_file_path(episode)).is_file() for episode in range(meta.total_episodes)):
-        refuse_contradictions(str(meta.root), root, config.rename, tuple(inputs.cameras))
+    if _is_whole(meta):
+        cameras, stay = tuple(inputs.cameras), _policy_options(config).stays_absolute
+        refuse_contradictions(str(meta.root), root, config.rename, cameras, stay)
     else:
         LOG.warning("data set %s: not all of its files are here, so it is not checked.", meta.repo_id)
 
 
+def _is_whole(meta: Any) -> bool:
+    """Whether all tables of a data set are on this machine."""
+    paths = (meta.get_data_file_path(episode) for episode in range(meta.total_episodes))
+    return all((Path(meta.root) / path).is_file() for path in paths)
+
+
+def _policy_options(config: ToyflowConfig) -> PolicyOptions:
+    """The part of the configuration that says how actions are learned."""
+    return PolicyOptions(
+        horizon=config.chunk_size,
+        normalisation=config.normalisation,  # pyright: ignore[reportArgumentType]
+        actions=config.actions,  # pyright: ignore[reportArgumentType]
+        relative_except=config.relative_except,
+    )
+
+
 def _fill(
-    config: ToyflowConfig, statistics: Mapping[str, Mapping[str, Any]] | None, stored_state: str | None
+    config: ToyflowConfig,
+    statistics: Mapping[str, Mapping[str, Any]] | None,
+    stored_state: str | None,
+    meta: Any,
 ) -> None:
-    """Store the normalisation by the data's statistics in `config`."""
+    """Store the normalisation by the data's statistics in `config`, and which numbers of an action are
+    relative."""
+    if config.actions != "absolute":
+        normalisation, config.relative_numbers = _relative(config, meta)
+        for name, value in normalisation_fields(normalisation).items():
+            setattr(config, name, value)
+        return
     if statistics is None:
         raise ValueError("a toyflow policy without weights needs the statistics of a data set to train on.")
     nothing = {"mean": [], "std": [], "q01": [], "q99": []}
@@ -184,6 +216,19 @@ def _fill(
     normalisation = Normalisation.from_statistics(state, action, kind=config.normalisation)
     for name, value in normalisation_fields(normalisation).items():
         setattr(config, name, value)
+
+
+def _relative(config: ToyflowConfig, meta: Any) -> tuple[Normalisation, list[int]]:
+    """The normalisation of actions relative to the state, and the numbers that are. LeRobot's statistics are
+    of absolute actions, so these are computed from the data."""
+    options = _policy_options(config)
+    if meta is None or not _is_whole(meta):
+        raise UsageError(
+            "--policy.actions=relative computes its statistics from the whole data set, which is not on this "
+            "machine; train with --policy.actions=absolute, or without choosing episodes."
+        )
+    data = DataSet(str(meta.root), parse_renaming(config.rename))
+    return normalisation_of(data, options), list(relative_of(data, options))
 
 
 def _fields(config: ToyflowConfig) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from rich.console import Console
 
 pytest.importorskip("lerobot")
 
-from robot.lerobot.small_pi import save_pi
+from robot.lerobot.small_pi import needs_modern, save_pi
 from robot.lerobot.small_smolvla import options, save_vlm
-from robot.lerobot_policies import save, save_act
+from robot.lerobot_policies import save, save_act, save_diffusion
 
 from toyflow.api.probing import probe
 from toyflow.api.probing_policies import _moved, probe_planner, probe_policy
@@ -30,9 +30,12 @@ from toyflow.report.policy_probe_report import show_policy_probe, write_policy_p
 from toyflow.report.policy_probe_sentences import policy_sentences
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.data.moments import observations_at, spread_frames
 from toyflow.robot.data.training_part import held_out_episodes
 from toyflow.robot.interface import Interface
 from toyflow.robot.latency import Latency, Times
+from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.planner import Planner
 from toyflow.robot.policy.checkpoint import build_policy
 from toyflow.robot.policy.policy import Policy
@@ -233,7 +236,7 @@ def test_steps_are_kept_where_draws_leave_one_step_worse(many):
     assert policy_sentences(enough)[-2] == "So: one step, with the mean of 2 draws."
 
 
-def test_a_policy_that_is_random_otherwise_has_no_leak_to_tell(many):
+def test_a_policy_that_is_random_otherwise_has_a_spread_and_no_leak(many):
     class Codes(Known):
         @property
         def takes_noise(self) -> bool:
@@ -243,9 +246,18 @@ def test_a_policy_that_is_random_otherwise_has_no_leak_to_tell(many):
         def is_random_otherwise(self) -> bool:
             return True
 
+        def answers(self, observations, seeds, draws):
+            assert draws == 1
+            return super().answers(observations, seeds, 1)
+
     data = DataSet(str(many))
-    with pytest.raises(UsageError, match="random, but not by normal noise: it cannot be averaged in pairs"):
-        probe_planner(Codes(data), data)
+    found = probe_planner(Codes(data, 0.3, off=0.1), data, steps=[1], examples=60)
+    parts = found.model.anatomy.intervals()
+    assert np.isnan(parts["leak"].estimate) and not found.dissected and found.advice is None
+    assert parts["model_spread"].estimate == pytest.approx(0.3**2 / 2, rel=0.1)
+    assert parts["sample_error"].estimate == pytest.approx((0.3**2 + 0.1**2) / 2, rel=0.1)
+    assert "its actions err by 0.22" in policy_sentences(found)[0]
+    assert any("there is no leak to tell" in line for line in found.not_measured)
 
 
 def test_moves_are_of_the_joints_that_move_by_more_than_rounding():
@@ -266,7 +278,7 @@ def test_a_mean_of_two_ways_is_not_called_better(many):
     said = policy_sentences(found)
     [one] = [line for line in said if line.startswith("In one step actions")]
     assert "as averages do where demonstrations differ" in one and "better" not in one
-    assert said[-2] == "So: keep 10 steps."
+    assert said[-2].startswith("So: keep 10 steps, unless one succeeds as often")
 
 
 def test_what_is_written_and_said(many, tmp_path):
@@ -393,13 +405,36 @@ def test_an_act_of_random_weights(small, tmp_path):
     assert any("leak is 0 by construction" in sentence for sentence in policy_sentences(found))
 
 
+def test_the_error_of_a_policy_without_noise_is_that_of_its_chunks(small, tmp_path):
+    """Of an ACT against the data set's actions, computed here from LeRobot's planner alone."""
+    folder, data = save_act(tmp_path / "act"), DataSet(str(small[0]))
+    found = probed(folder, str(small[0]), examples=6, out=tmp_path / "out")
+    checkpoint = LeRobotCheckpoint.found(str(folder))
+    assert checkpoint is not None
+    planner = LeRobotPlanner(checkpoint, torch.device("cpu"))
+    frames = spread_frames(data, planner.horizon, 6, None)
+    seen = observations_at(data, frames, planner.interface.cameras, 1)
+    plans = torch.from_numpy(planner.plan(seen, [0] * 6))
+    errors = (plans - data.chunks(frames, planner.horizon).actions).double()
+    torch.testing.assert_close(found.actions.squares[Decoding()], errors.square())
+    assert found.model.anatomy.intervals()["error"].estimate == pytest.approx(
+        float((errors.square() / torch.tensor(data.statistics("action")["std"]) ** 2).mean())
+    )
+
+
+@pytest.mark.parametrize("sampler", ["DDIM", "DDPM"])
+def test_a_diffusion_policy_of_random_weights(small, tmp_path, sampler):
+    """It looks at two moments, and takes K and draws as flow policies do."""
+    pytest.importorskip("diffusers", reason="LeRobot's diffusion policy needs diffusers")
+    folder = save_diffusion(tmp_path / "diffusion", sampler)
+    found = probed(folder, str(small[0]), examples=4, steps=[1, 2], draws=[1, 2], out=tmp_path / "out")
+    assert found.takes_noise and found.dissected and found.not_measured == ()
+    assert [each.label for each in found.decodings][:2] == ["K=1", "K=1 M=2"]
+    assert float(found.model.anatomy.leak.mean()) > 0 and found.model.steps == 2
+
+
+@needs_modern
 def test_a_pi0_of_random_weights(small, tmp_path, monkeypatch):
-    from importlib.metadata import version
-
-    from packaging.version import Version
-
-    if Version(version("lerobot")) < Version("0.6"):
-        pytest.skip("pi0 needs LeRobot 0.6: 0.4 wants a patched transformers")
     folder = save_pi(tmp_path / "pi0", "pi0", monkeypatch)
     found = probed(folder, str(small[0]), examples=4, steps=[1, 2], draws=[1, 2], out=tmp_path)
     assert found.takes_noise and found.model.steps == 2

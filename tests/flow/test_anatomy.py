@@ -64,6 +64,7 @@ def test_every_part_is_unbiased_with_few_pairs_and_targets(pairs, generator):
     answers = leaking(pairs_of(drawn(generator, pairs, many)))
     samples = pairs_of(drawn(generator, 2, many))
     found = dissect(answers, targets=targets, samples=leaking(samples))
+    assert found.leak_odd is not None and found.leak_even is not None
     assert near(found.leak_odd, A**2)
     assert near(found.leak_even, 2 * B**2)
     assert near(found.leak, A**2 + 2 * B**2)
@@ -92,6 +93,25 @@ def test_bias_and_spread_are_the_parts_of_their_sum(generator):
     torch.testing.assert_close(found.bias + found.spread, found.bias_and_spread)
 
 
+@pytest.mark.parametrize("answers", [2, 5])
+def test_every_part_is_unbiased_by_answers_to_independent_noises(answers, generator):
+    """As those of a server. What pairs alone tell is not there, rather than 0."""
+    many = 60_000
+    targets = SPREAD * drawn(generator, 1, many)
+    samples = leaking(drawn(generator, 3, many))
+    found = dissect(leaking(drawn(generator, answers, many)), targets=targets, samples=samples, paired=False)
+    leak = A**2 + 2 * B**2
+    assert found.bias_and_spread is not None and found.model_spread is not None
+    assert near(found.leak, leak) and near(found.model_spread, leak)
+    assert near(found.bias_and_spread, BIAS**2 + SPREAD**2)
+    assert found.sample_error is not None and near(found.sample_error, leak + BIAS**2 + SPREAD**2)
+    assert set(found.intervals()) == {"error", "leak", "bias_and_spread", "model_spread", "sample_error"}
+    with pytest.raises(UsageError, match="measured by answers to pairs"):
+        found.left(2)
+    with pytest.raises(UsageError, match="needs 2 answers per condition or more; got 1"):
+        dissect(drawn(generator, 1, 5), paired=False)
+
+
 def test_the_interval_covers_a_known_odd_leak_at_its_rate(generator):
     """A regression policy to whose answer a x0 is added: a leak of a^2 per number, all of it odd."""
     a, covered, times = 0.3, 0, 600
@@ -100,7 +120,7 @@ def test_the_interval_covers_a_known_odd_leak_at_its_rate(generator):
         found = dissect(regression + a * pairs_of(drawn(generator, 2, 150, 4)))
         leak = found.intervals()["leak"]
         covered += leak.low <= a**2 <= leak.high
-        assert float(found.leak_even.abs().max()) < 1e-20
+        assert found.leak_even is not None and float(found.leak_even.abs().max()) < 1e-20
     assert covered / times == pytest.approx(0.95, abs=0.027)  # three standard errors
 
 

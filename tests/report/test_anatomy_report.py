@@ -74,6 +74,7 @@ def test_bars_are_the_parts_of_the_error():
     whole = model("one target", 0.0, target=0.5)
     told, untold = bars([leaking, whole])
     leak = float(leaking.anatomy.leak.mean())
+    assert leaking.anatomy.leak_even is not None
     even = float(leaking.anatomy.leak_even.mean())
     assert told == pytest.approx([leak - even, 0.75 * even, even / 4, 0.0, 0.2], abs=5e-3)
     assert untold == pytest.approx([0, 0, 0, 0.25])

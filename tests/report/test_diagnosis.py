@@ -27,7 +27,8 @@ def test_leak_dominates():
     told = found(leak=0.12, bias_and_spread=0.03, model_spread=0.02, sample_error=0.04)
     assert told.sentence("uniform") == (
         "uniform: one step loses 0.12 (of 0.15) to leaked noise: average 8 draws or train with --predict "
-        "data; 0.02 to the model's own spread (its leak in several steps included): keep 10 steps."
+        "data; 0.02 to the model's own spread (its leak in several steps included): keep 10 steps if "
+        "these are different right answers, else one: compare their scores."
     )
     assert (told.draws, told.steps) == (8, 10)
     already = found(leak=0.12, bias_and_spread=0.001, model_spread=0.001, data=False)
@@ -41,6 +42,16 @@ def test_leak_dominates():
 def test_as_many_draws_as_the_even_part_of_the_leak_asks_for(even, draws):
     assert found(leak=1.0, bias_and_spread=0.0, model_spread=0.0, even=even).draws == draws
     assert 2 * even / draws <= LEFT
+
+
+def test_a_leak_that_no_pairs_told_has_no_number_of_draws():
+    sizes = {"leak": 0.12, "bias_and_spread": 0.01, "error": 0.13}
+    parts = {name: Interval(size, 0.95 * size, 1.05 * size) for name, size in sizes.items()}
+    told = diagnose(parts, 1.0, None, may_predict_data=False)
+    assert (told.draws, told.steps) == (1, 1)
+    assert told.sentence("served").endswith(
+        "to leaked noise: average draws (what they remove was not measured)."
+    )
 
 
 def test_known_spread_dominates():
@@ -71,7 +82,7 @@ def test_leak_in_several_steps_is_no_spread():
 def test_a_coin_keeps_ten_steps_without_known_moments():
     told = found(leak=0.095, bias_and_spread=0.56, model_spread=0.466, sample_error=1.0)
     assert told.losses[0].part == "sampled spread" and told.losses[0].size == pytest.approx(0.466)
-    assert told.losses[0].remedy == "keep 10 steps" and told.steps == 10
+    assert told.losses[0].remedy.startswith("keep 10 steps if") and told.steps == 10
 
 
 def test_samples_that_vary_by_more_than_the_task_can_tell_no_spread():

@@ -52,7 +52,7 @@ def gradients(group: ProcessGroup, name: str, accumulate: int = 1, precision: to
     state, actions = (torch.randn(8, *shape, generator=generator) for shape in ((1,), (4, 1)))
     kept = torch.tensor([4, 1] * 4)
     seen = PolicyInput({"front": images}, state, policy.tokeniser(["go left", "go right"] * 4))
-    batch = (seen, policy.target(actions), policy.weight(torch.arange(4) >= kept[:, None]))
+    batch = (seen, policy.target(actions, state), policy.weight(torch.arange(4) >= kept[:, None]))
     own = group.own
     mine = (PolicyInput({"front": images[own]}, state[own], seen.tokens[own]), batch[1][own], batch[2][own])
     recipe = PolicyRecipe(iterations=1, batch_size=8, clip_norm=1e9)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from toyflow.api.robot_driving import PolicyDrive, prepare_policy
+from toyflow.api.robot_driving import PolicyDrive, PolicyUse, prepare_policy
 from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.flow import Decoding
 from toyflow.report.blind_tables import blind_views
@@ -32,24 +32,20 @@ def compare_blind(
     options: DriveOptions,
     settings: Mapping[str, Any],
     console: Console,
-    *,
+    use: PolicyUse,
     decodings: Sequence[Decoding],
+    *,
     judge: str,
-    noise_seed: int,
-    out: Path,
     press: Callable[[], str] | None,
-    **prepared: Any,
 ) -> int:
     """Compare decodings of a policy on a robot, in random order and without telling which one acts.
 
     Args:
-        checkpoint, options, settings, console, noise_seed, out: as for `run_policy`. `options.episodes` is
-            the number of scenes, in each of which every decoding acts once; None for one for each initial
-            state.
+        checkpoint, options, settings, console, use: as for `run_policy`. `options.episodes` is the number of
+            scenes, in each of which every decoding acts once; None for one for each initial state.
         decodings: what is compared, two or more.
         judge: who says whether an episode succeeded: `person`, by a key, or `simulator`.
         press: waits for a key; None where there is no terminal to ask in.
-        prepared: the other arguments of `prepare_policy`.
 
     Returns:
         The exit code: 0, also where the comparison is not complete yet; 128 + N where signal N ended it.
@@ -69,24 +65,22 @@ def compare_blind(
             "--blind asks after each episode whether it succeeded, and here is no terminal to answer in; "
             "a simulator can judge by itself: --judge simulator."
         )
-    ready, robot = prepare_policy(
-        checkpoint, options, settings, console, decodings=decodings, out=out, **prepared
-    )
+    ready, robot = prepare_policy(checkpoint, options, settings, console, use, decodings)
     if judge == "simulator" and not robot.stepped:
         raise UsageError(
             f"--judge simulator: {robot.name} is no simulator; leave it out, and judge by a key."
         )
     scenes = options.episodes or max(1, len(settings.get("states", ())))
     about = {
-        "policy": ready.key, "robot": options.robot, "judge": judge, "noise_seed": noise_seed,
-        "rate": ready.rate, "seconds": options.seconds, "replan": ready.replan, "handover": ready.handover,
-        "latency_steps": ready.latency_steps, "limits": ready.limits[0].as_dict(),
+        "policy": ready.key, "robot": options.robot, "judge": judge, "noise_seed": use.noise_seed,
+        "rate": ready.rate, "seconds": options.seconds, "replan": ready.replan, "handover": use.handover,
+        "latency_steps": use.latency_steps, "limits": ready.limits[0].as_dict(),
         "robot_settings": {
             name: str(value) for name, value in sorted(ready.settings.items()) if name != "options"
         },  # a port may change
     }  # fmt: skip
-    trial = BlindTrial(out, about, [each.label for each in decodings], scenes)
-    session = _Session(ready, trial, decodings, noise_seed, console, press if judge == "person" else None)
+    trial = BlindTrial(use.out, about, [each.label for each in decodings], scenes)
+    session = _Session(ready, trial, decodings, use.noise_seed, console, press if judge == "person" else None)
     robot.disconnect()  # each episode opens its own
     with trial.opened() as order:
         return session.run(order)

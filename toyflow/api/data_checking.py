@@ -30,6 +30,7 @@ def check_data(
     *,
     rename: str | None = None,
     cameras: str | None = None,
+    relative_except: str | None = None,
     as_json: bool = False,
     html: Path | None = None,
 ) -> int:
@@ -40,6 +41,8 @@ def check_data(
         console: where the tables are printed.
         rename: renamed features: DATA=POLICY, ...; None for none.
         cameras: those that the policy will see, joined by +; None for all.
+        relative_except: which numbers of an action stay absolute where a policy will learn the others
+            relative to the state, see `relative_numbers`; None where all do.
         as_json: print JSON in place of tables.
         html: a file for the page; None for none.
 
@@ -54,7 +57,7 @@ def check_data(
     """
     renaming = parse_renaming(rename or "")
     chosen = None if cameras is None else [] if cameras == "none" else cameras.split("+")
-    report = check_data_set(dataset, _folder(dataset, renaming), renaming, chosen)
+    report = check_data_set(dataset, _folder(dataset, renaming), renaming, chosen, relative_except)
     if html is not None:
         try:
             html.write_text(page(report))

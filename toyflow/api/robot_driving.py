@@ -53,6 +53,35 @@ from toyflow.robot.simulation.environment import load_environment
 from toyflow.sweep.stored import StoredTraining
 
 
+@dataclass(frozen=True)
+class PolicyUse:
+    """How a policy is loaded and asked for plans.
+
+    Attributes:
+        out: results folder for a policy of LeRobot or behind a server.
+        replan: control steps between two plans; None for the default, see `choose_replan`.
+        handover: how one action chunk follows another: switch, blend:STEPS, ensemble:DECAY or rtc.
+        latency_steps: for simulators only: control steps that pass while a plan is computed.
+        noise_seed: seed of the noise that plans start from.
+        device: auto, cpu, cuda or mps.
+        threads: processor threads of the policy; None for all processors but one.
+        compiled: whether PyTorch compiles the policy first, which takes a minute or more.
+        rename: cameras with other names on the robot: POLICY_CAMERA=ROBOT_CAMERA, ...; None for none.
+        remote: how servers are asked.
+    """
+
+    out: Path
+    replan: int | None = None
+    handover: str = "blend"
+    latency_steps: int = 0
+    noise_seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    compiled: bool = False
+    rename: str | None = None
+    remote: RemoteOptions = RemoteOptions()  # noqa: RUF009, which is frozen
+
+
 @dataclass
 class PolicyDrive:
     """A policy that is ready to drive a robot; nothing has moved yet.
@@ -62,10 +91,9 @@ class PolicyDrive:
         planner: the policy, in the first of the decodings.
         options: the user's choices of the run.
         settings: fields of `RobotSettings` other than `policy`.
-        handover: text of the hand-over.
+        use: the user's choices of how it is asked for plans.
         rate: actions per second.
         replan: control steps between two plans.
-        latency_steps: control steps that pass while a plan is computed, in a simulator.
         limits: complete, with the gate's patience.
         limits_from: where the limits come from, in sentences.
         checkpoint: what the user named.
@@ -75,10 +103,9 @@ class PolicyDrive:
     planner: Planner
     options: DriveOptions
     settings: dict[str, Any]
-    handover: str
+    use: PolicyUse
     rate: float
     replan: int
-    latency_steps: int
     limits: tuple[Limits, Patience]
     limits_from: list[str]
     checkpoint: str
@@ -100,12 +127,12 @@ class PolicyDrive:
         planner = self.planner
         header = {
             "settings": self.settings, "checkpoint": self.checkpoint, **asdict(planner.decoding),
-            "replan": self.replan, "handover": self.handover, "latency_steps": self.latency_steps,
+            "replan": self.replan, "handover": self.use.handover, "latency_steps": self.use.latency_steps,
             "noise_seed": noise_seed, "horizon": planner.horizon, "limits_from": self.limits_from,
         }  # fmt: skip
         loop = LoopSettings(self.replan, episodes, self.options.seconds, planner.history, noise_seed)
-        way = parse_handover(self.handover)
-        planning = start_planning(robot, planner, self.latency_steps, way.continues)
+        way = parse_handover(self.use.handover)
+        planning = start_planning(robot, planner, self.use.latency_steps, way.continues)
         return drive(
             robot, planning, way, replace(self.options, log=log), self.rate, loop, self.limits, header,
             print_line,
@@ -117,34 +144,27 @@ def prepare_policy(
     options: DriveOptions,
     settings: Mapping[str, Any],
     console: Console,
-    *,
+    use: PolicyUse,
     decodings: Sequence[Decoding | None],
-    replan: int | None,
-    handover: str,
-    latency_steps: int,
-    device: str,
-    threads: int | None,
-    compiled: bool,
-    rename: str | None,
-    remote: RemoteOptions,
-    out: Path,
 ) -> tuple[PolicyDrive, Robot]:
     """Load a policy, open the robot, and check that they fit. A policy of LeRobot, or behind a server,
-    becomes a cell of `out` first.
+    becomes a cell of `use.out` first.
 
     Args:
+        checkpoint, options, settings, console, use: as for `run_policy`.
         decodings: those in which the policy will act, one or more; None for a server's own.
-        checkpoint, options, settings, console: as for `run_policy`, and so are the others.
 
     Raises:
         UsageError: policy, robot and options do not fit each other.
     """
-    way = parse_handover(handover)
+    way = parse_handover(use.handover)
     seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
+    if options.robot in plugins.available("environments"):
+        use = replace(use, remote=replace(use.remote, environment=options.robot))
     with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
-        training, cameras = find_policy_for_robot(checkpoint, rename, out, remote, seen)
+        training, cameras = find_policy_for_robot(checkpoint, use.rename, use.out, use.remote, seen)
     # A processor is left to the control loop.
-    planner = ready_planner(training, decodings[0], device, threads or max(1, cores() - 1))
+    planner = ready_planner(training, decodings[0], use.device, use.threads or max(1, cores() - 1))
     for decoding in reversed(decodings):
         if decoding is not None:
             planner.set_decoding(decoding)
@@ -154,7 +174,7 @@ def prepare_policy(
     # A simulator renders images of the policy's size.
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
-    check_latency(robot, latency_steps)
+    check_latency(robot, use.latency_steps)
     data, data_rate, whose = _data_of(options.limits_from, robot, training, planner, console)
     details = {**training.details, **data}
     _warn(console, policy_warnings(robot, details, settings.get("prompt", ""), options.limits))
@@ -164,14 +184,13 @@ def prepare_policy(
         console.print(line, markup=False)
     rate = choose_rate(robot, planner.interface, options.rate)
     limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), options.limits, rate)
-    due = choose_replan(robot, planner, replan, handover, latency_steps)
-    if compiled:
+    due = choose_replan(robot, planner, use.replan, use.handover, use.latency_steps)
+    if use.compiled:
         with console.status("compiling the policy; a minute or more"):
-            compile_planner(planner, 1)
+            compile_planner(planner, 1, way.continues)
     ready = PolicyDrive(
-        training.record.key, planner, options, settings, handover, rate, due, latency_steps, limits, said,
-        checkpoint,
-    )  # fmt: skip
+        training.record.key, planner, options, settings, use, rate, due, limits, said, checkpoint
+    )
     return ready, robot
 
 
@@ -180,20 +199,10 @@ def run_policy(
     options: DriveOptions,
     settings: Mapping[str, Any],
     console: Console,
-    *,
+    use: PolicyUse,
     decoding: Decoding | None,
-    replan: int | None,
-    handover: str,
-    latency_steps: int,
-    noise_seed: int,
-    device: str,
-    threads: int | None,
-    compiled: bool,
-    rename: str | None,
-    remote: RemoteOptions = RemoteOptions(),  # noqa: B008, which is frozen
-    out: Path,
 ) -> int:
-    """Drive a robot by a policy. One of LeRobot, or behind a server, becomes a cell of `out` first.
+    """Drive a robot by a policy. One of LeRobot, or behind a server, becomes a cell of `use.out` first.
 
     Args:
         checkpoint: the folder of a trained policy, OUT/cells/KEY; or a LeRobot policy, a folder or a name on
@@ -201,17 +210,8 @@ def run_policy(
         options: the robot, and how long and how fast it is driven.
         settings: fields of `RobotSettings` other than `policy`; those left out keep their defaults.
         console: prints warnings, how episodes ended and the summary.
+        use: how the policy is loaded and asked for plans.
         decoding: steps, sampler, grid and draws; None for one step or, of a server, for its own number.
-        replan: control steps between two plans; None for the default, see `choose_replan`.
-        handover: how one action chunk follows another: switch, blend:STEPS, ensemble:DECAY or rtc.
-        latency_steps: for simulators only: control steps that pass while a plan is computed.
-        noise_seed: seed of the noise that plans start from.
-        device: auto, cpu, cuda or mps.
-        threads: processor threads of the policy; None for all processors but one.
-        compiled: whether PyTorch compiles the policy first, which takes a minute or more.
-        rename: cameras with other names on the robot: POLICY_CAMERA=ROBOT_CAMERA, ...; None for none.
-        remote: how servers are asked.
-        out: results folder for a LeRobot policy.
 
     Returns:
         The exit code: 0, or 128 + N where signal N ended the run.
@@ -223,19 +223,14 @@ def run_policy(
     Example:
         run_policy(
             "results/robot/cells/KEY", DriveOptions("libero"), {"suite": "libero_object"}, Console(),
-            decoding=Decoding(steps=1), replan=None, handover="blend", latency_steps=0, noise_seed=0,
-            device="auto", threads=None, compiled=False, rename=None, out=Path("results/robot"),
+            PolicyUse(Path("results/robot"), handover="rtc"), Decoding(steps=1),
         )
     """
-    ready, robot = prepare_policy(
-        checkpoint, options, settings, console, decodings=[decoding], replan=replan, handover=handover,
-        latency_steps=latency_steps, device=device, threads=threads, compiled=compiled, rename=rename,
-        remote=remote, out=out,
-    )  # fmt: skip
+    ready, robot = prepare_policy(checkpoint, options, settings, console, use, [decoding])
     episodes = options.episodes or max(1, len(settings.get("states", ())))
     return exit_code(
         lambda: ready.run(
-            robot, episodes, noise_seed, lambda line: console.print(line, markup=False), options.log
+            robot, episodes, use.noise_seed, lambda line: console.print(line, markup=False), options.log
         )
     )
 

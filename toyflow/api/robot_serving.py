@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow import plugins
 from toyflow.errors import UsageError
 from toyflow.flow import Decoding
 from toyflow.machine import cores
@@ -16,6 +17,7 @@ from toyflow.robot.latency import Times
 from toyflow.robot.policy_opening import compile_planner, find_policy, ready_planner, warnings_about
 from toyflow.robot.runtime.remote.addresses import is_remote
 from toyflow.robot.runtime.serving import check_packages
+from toyflow.robot.simulation.environment import load_environment
 
 
 def serve_one(
@@ -79,13 +81,18 @@ def serve_one(
     planner = ready_planner(training, decoding, device, threads or cores())
     if compiled:
         with console.status("compiling the policy; a minute or more"):
-            compile_planner(planner, limits["batch"])
+            compile_planner(planner, limits["batch"], planner.can_continue)
     reader = ObservationReader(planner.interface, Keys.of(planner.interface, chosen), prompt)
     for warning in [*warnings_about(training, planner), *serving_warnings(planner)]:
         console.print(f"[yellow]{escape(warning)}[/]")
     options = replace(ServerOptions(host, port, key, noise_seed, timeout), **limits)
     names = reader.keys.as_dict()
-    server = PolicyServer(planner, reader, policy_metadata(training, planner, reader.keys), options)
+    made_in = training.details["made_of"].get("environment")
+    known = made_in in plugins.available("environments")
+    server = PolicyServer(
+        planner, reader, policy_metadata(training, planner, reader.keys), options,
+        load_environment(made_in).to_openpi if known else None,
+    )  # fmt: skip
 
     def print_ready(port: int, plan: Times) -> None:
         inputs = [f"{key} (camera {camera})" for camera, key in names["cameras"].items()]

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from toyflow.cli.options import RenamedFeatures, examples
+from toyflow.cli.options import RelativeExcept, RenamedFeatures, action_options, examples, flag
 from toyflow.cli.terminal import console
+from toyflow.robot.policy.policy_options import PolicyOptions
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -21,6 +22,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-data check my/robot --html check.html",
         "toyflow robot-data check my/openpi --rename state=observation.state,actions=action",
         "toyflow robot-data check my/robot --cameras front+wrist --json",
+        "toyflow robot-data check my/robot --actions relative --relative-except gripper+lift",
     ))  # fmt: skip
     def robot_data_check(
         dataset: Annotated[str, typer.Argument(help="A LeRobot data set: a folder, or a name on the hub.")],
@@ -31,6 +33,10 @@ def add_commands(app: typer.Typer) -> None:
                 help="Cameras that the policy will see: names joined by +, or none.", show_default="all"
             ),
         ] = None,
+        actions: Annotated[
+            str, flag(PolicyOptions, "actions", "How a policy will learn actions, see robot-train")
+        ] = PolicyOptions.actions,
+        relative_except: RelativeExcept = PolicyOptions.relative_except,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
         html: Annotated[
             Path | None, typer.Option(help="File for a page with first pictures and ranges.")
@@ -43,5 +49,9 @@ def add_commands(app: typer.Typer) -> None:
         """
         from toyflow.api.data_checking import check_data  # imports numpy
 
-        code = check_data(dataset, console, rename=rename, cameras=cameras, as_json=as_json, html=html)
+        policy = PolicyOptions().changed(action_options(actions, relative_except))
+        code = check_data(
+            dataset, console, rename=rename, cameras=cameras, relative_except=policy.stays_absolute,
+            as_json=as_json, html=html,
+        )  # fmt: skip
         raise typer.Exit(code)

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from toyflow.api.command_options import ROBOT_TRAIN
+from toyflow.errors import UsageError
 from toyflow.optionset import Names, Numbers, OptionSet
 from toyflow.parsing import listed_ranges
+from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.sweep.sweep_options import SweepOptions
 
 DEFAULTS = SweepOptions()
@@ -83,6 +85,13 @@ RenamedFeatures = Annotated[
         "state=observation.state,actions=action.",
     ),
 ]
+RelativeExcept = Annotated[
+    str,
+    typer.Option(
+        help="With --actions relative, numbers of an action that stay absolute: parts of their names, or "
+        "numbers counted from 0, joined by +; or none.",
+    ),
+]
 NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that plans start from.", min=0)]
 Compile = Annotated[
     bool,
@@ -117,6 +126,14 @@ def flag(options: type[OptionSet], name: str, sentence: str) -> Any:
     elif isinstance(values, Numbers):
         takes = f", {values.low:g} to {values.high:g}"
     return typer.Option(help=f"{sentence}{takes}.")
+
+
+def action_options(actions: str, relative_except: str) -> dict[str, str]:
+    """--actions and --relative-except by field of `PolicyOptions`. Raises UsageError where the
+    latter would have no effect."""
+    if actions != "relative" and relative_except != PolicyOptions.relative_except:
+        raise UsageError("--relative-except needs --actions relative; else all actions are absolute.")
+    return {"actions": actions, "relative_except": relative_except}
 
 
 def examples(*lines: str) -> str:

@@ -19,12 +19,14 @@ from toyflow.cli.options import (
     Keys,
     LeRobotOut,
     NoiseSeed,
+    RelativeExcept,
     RenamedFeatures,
     Sampler,
     ServerKey,
     ServerName,
     ServerTimeout,
     Threads,
+    action_options,
     examples,
     flag,
     shown,
@@ -185,6 +187,16 @@ def add_commands(app: typer.Typer) -> None:
             ),
         ] = PolicyOptions.pretrained,
         rename: RenamedFeatures = None,
+        actions: Annotated[
+            str,
+            flag(
+                PolicyOptions,
+                "actions",
+                "Whether the policy learns actions as they are in the data, or relative to the state at the "
+                "chunk's start",
+            ),
+        ] = PolicyOptions.actions,
+        relative_except: RelativeExcept = PolicyOptions.relative_except,
         delay_max: Annotated[
             int,
             flag(
@@ -264,6 +276,7 @@ def add_commands(app: typer.Typer) -> None:
             "size": size, "horizon": horizon, "attention": attention, "supervision": supervision,
             "cameras": cameras, "language": language, "state": state, "pretrained": pretrained,
             "normalisation": normalisation, "image_size": image_size, "fps": fps, "delay_max": delay_max,
+            **action_options(actions, relative_except),
         })  # fmt: skip
         trials = trial_options({
             "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,

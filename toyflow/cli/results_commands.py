@@ -8,9 +8,21 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from toyflow.cli.options import OUT, ROBOT_OUT, Device, Out, Threads, examples
+from toyflow.cli.options import (
+    OUT,
+    ROBOT_OUT,
+    Device,
+    Keys,
+    Out,
+    ServerKey,
+    ServerName,
+    ServerTimeout,
+    Threads,
+    examples,
+)
 from toyflow.cli.terminal import check_torch, console, progress
 from toyflow.errors import UsageError
+from toyflow.robot.runtime.remote.addresses import RemoteOptions
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -102,6 +114,7 @@ def add_commands(app: typer.Typer) -> None:
             "toyflow probe results/robot/cells/KEY --dataset data/demos/libero_object",
             "toyflow probe lerobot/smolvla_libero --dataset HuggingFaceVLA/libero --episodes 1600-1690",
             "toyflow probe outputs/train/checkpoints/last --dataset my/robot --steps 1,2,10 --draws 1,8",
+            "toyflow probe 1=ws://gpu:8000,10=ws://gpu:8001 --dataset my/robot --name pi05",
         )
     )
     def probe(
@@ -109,7 +122,7 @@ def add_commands(app: typer.Typer) -> None:
             list[str] | None,
             typer.Argument(
                 help="Schedules, objectives or keys; none for every model. Or a policy: its folder, "
-                "OUT/cells/KEY, or a LeRobot policy, a folder or a name on the hub."
+                "OUT/cells/KEY; a LeRobot policy, a folder or a name on the hub; or servers, ws://HOST:PORT."
             ),
         ] = None,
         dataset: Annotated[
@@ -164,10 +177,14 @@ def add_commands(app: typer.Typer) -> None:
                 "front=image,wrist=eye.",
             ),
         ] = None,
+        keys: Keys = None,
+        name: ServerName = None,
+        api_key_file: ServerKey = None,
+        timeout: ServerTimeout = RemoteOptions.timeout,
         out: Annotated[
             Path | None,
             typer.Option(
-                help="Results folder; for a LeRobot policy, the one that it is added to.",
+                help="Results folder; for a policy of LeRobot or a server, the one that it is added to.",
                 show_default=f"{OUT}, or {ROBOT_OUT}",
             ),
         ] = None,
@@ -182,18 +199,20 @@ def add_commands(app: typer.Typer) -> None:
         number of draws or of steps is chosen by what is found, train and probe with --set split=validation.
 
         A policy is probed on frames of a data set, without a simulator: its anatomy by joint and by time of
-        the action chunk, and its action errors in one step against several.
+        the action chunk, and its action errors in one step against several. Of a policy behind a server, what
+        its answers tell is measured, and what they do not is named.
         """
         check_torch()
         chosen = selections or []
         if dataset is not None or (len(chosen) == 1 and _is_policy(chosen[0])):
             _probe_policy(
                 chosen, dataset, episodes, steps, draws, most, device, threads, fps, rename,
-                out or ROBOT_OUT,
+                RemoteOptions(keys, name, api_key_file, timeout), out or ROBOT_OUT,
             )  # fmt: skip
             return
         for flag, value in {
-            "--episodes": episodes, "--draws": draws, "--fps": fps, "--rename": rename,
+            "--episodes": episodes, "--draws": draws, "--fps": fps, "--rename": rename, "--keys": keys,
+            "--name": name, "--api-key-file": api_key_file,
         }.items():  # fmt: skip
             if value is not None:
                 raise UsageError(f"{flag} is for a policy: name its folder, and a data set by --dataset D.")
@@ -236,9 +255,11 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def _is_policy(name: str) -> bool:
-    """Whether this is a checkpoint's folder."""
+    """Whether this is a checkpoint's folder, or a server's address."""
     path = Path(name)
-    return any((folder / "config.json").is_file() for folder in (path, path / "pretrained_model"))
+    return "://" in name or any(
+        (folder / "config.json").is_file() for folder in (path, path / "pretrained_model")
+    )
 
 
 def _probe_policy(
@@ -252,6 +273,7 @@ def _probe_policy(
     threads: int | None,
     fps: float | None,
     rename: str | None,
+    remote: RemoteOptions,
     out: Path,
 ) -> None:
     """`toyflow probe CHECKPOINT --dataset D`."""
@@ -270,8 +292,8 @@ def _probe_policy(
             episodes=None if episodes is None else parse_numbers(episodes, "--episodes"),
             steps=None if steps is None else parse_steps(steps, "--steps"),
             draws=None if draws is None else parse_draws(draws, "--draws"),
-            examples=examples, device=device, threads=threads, fps=fps, rename=rename, out=out,
-            on_progress=on_progress,
+            examples=examples, device=device, threads=threads, fps=fps, rename=rename, remote=remote,
+            out=out, on_progress=on_progress,
         )  # fmt: skip
     show_policy_probe(found, console)
     for path in write_policy_probe(found, results):

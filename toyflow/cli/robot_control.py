@@ -196,7 +196,7 @@ def add_commands(app: typer.Typer) -> None:
         comes. Ctrl-C stops it safely.
         """
         check_torch()
-        from toyflow.api.robot_driving import DriveOptions, run_policy  # imports torch
+        from toyflow.api.robot_driving import DriveOptions, PolicyUse, run_policy  # imports torch
         from toyflow.errors import UsageError
         from toyflow.flow.decoding import parse_decoding
         from toyflow.parsing import parse_steps
@@ -207,28 +207,20 @@ def add_commands(app: typer.Typer) -> None:
         decodings = [parse_decoding(count, sampler, grid, draws) for count in counts]
         chosen = DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run, limits_from)
         given = _settings(suite, task, states, seed, image_size, prompt, options)
-        shared: dict[str, Any] = {
-            "replan": replan, "handover": handover, "latency_steps": latency_steps, "noise_seed": noise_seed,
-            "device": device, "threads": threads, "compiled": compiled, "rename": rename,
-            "remote": RemoteOptions(keys, name, api_key_file, timeout), "out": out,
-        }  # fmt: skip
+        use = PolicyUse(
+            out, replan, handover, latency_steps, noise_seed, device, threads, compiled, rename,
+            RemoteOptions(keys, name, api_key_file, timeout),
+        )  # fmt: skip
         if blind:
             from toyflow.api.blind_comparing import compare_blind
 
             code = compare_blind(
-                checkpoint,
-                chosen,
-                given,
-                console,
-                decodings=decodings,
-                judge=judge or "person",
+                checkpoint, chosen, given, console, use, decodings, judge=judge or "person",
                 press=key_reader(),
-                **shared,
-            )
+            )  # fmt: skip
         else:
             own = is_remote(checkpoint) and steps is None  # a server's own number of steps
-            decoding = None if own else decodings[0]
-            code = run_policy(checkpoint, chosen, given, console, decoding=decoding, **shared)
+            code = run_policy(checkpoint, chosen, given, console, use, None if own else decodings[0])
         raise typer.Exit(code)
 
     @app.command("robot-limits", epilog=examples(

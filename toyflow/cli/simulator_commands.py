@@ -96,13 +96,16 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-setup libero",
         "toyflow robot-setup libero --assets assets.tar.xz",
         "toyflow robot-setup libero-pro",
+        "toyflow robot-setup libero-plus",
     ))  # fmt: skip
     def robot_setup(
         environment: Annotated[
             str,
-            typer.Argument(help="Simulator to install: libero, or libero-pro with that benchmark's tasks."),
+            typer.Argument(help="Simulator to install: libero, or libero-pro or libero-plus with its tasks."),
         ],
-        assets: Annotated[Path | None, typer.Option(help="Archive or folder with LIBERO's assets.")] = None,
+        assets: Annotated[
+            Path | None, typer.Option(help="Archive or folder with LIBERO's or LIBERO-Plus's assets.")
+        ] = None,
     ) -> None:
         """Install a simulator: its packages, OpenGL and assets; then render a frame.
 

@@ -75,10 +75,13 @@ class Anatomy:
         [0, 4]
     """
 
-    leak_odd: Float[Tensor, "conditions ..."]
+    leak: Float[Tensor, "conditions ..."]
+    """Var_x0[y], the variance of one answer; NaN where it was not measured."""
+    leak_odd: Float[Tensor, "conditions ..."] | None = None
     """E o^2 of the odd part o = (y(x0) - y(-x0)) / 2, whose mean is 0: what a pair x0, -x0 cancels."""
-    leak_even: Float[Tensor, "conditions ..."]
-    """Var e of the even part e = (y(x0) + y(-x0)) / 2, which a pair leaves."""
+    leak_even: Float[Tensor, "conditions ..."] | None = None
+    """Var e of the even part e = (y(x0) + y(-x0)) / 2, which a pair leaves. Both are the leak together, and
+    None where the answers were no pairs."""
     bias_and_spread: Float[Tensor, "conditions ..."] | None = None
     """bias^2 + spread."""
     bias: Float[Tensor, "conditions ..."] | None = None
@@ -96,18 +99,21 @@ class Anatomy:
     conditions."""
 
     @property
-    def leak(self) -> Float[Tensor, "conditions ..."]:
-        """Var_x0[y], the variance of one answer."""
-        return self.leak_odd + self.leak_even
-
-    @property
     def error(self) -> Float[Tensor, "conditions ..."] | None:
         """E (y - x1)^2 of one answer: leak + bias^2 + spread."""
         return None if self.bias_and_spread is None else self.leak + self.bias_and_spread
 
     def left(self, draws: int) -> Float[Tensor, "conditions ..."]:
-        """Leak of the mean of `draws` answers: of one answer, or of draws / 2 pairs x0, -x0."""
-        return self.leak if draws == 1 else self.leak_even / (draws // 2)
+        """Leak of the mean of `draws` answers: of one answer, or of draws / 2 pairs x0, -x0.
+
+        Raises:
+            UsageError: several draws, and the answers were no pairs.
+        """
+        if draws == 1:
+            return self.leak
+        if self.leak_even is None:
+            raise UsageError("what several draws leave of a leak is measured by answers to pairs x0, -x0.")
+        return self.leak_even / (draws // 2)
 
     def elements(self, *index: int | slice) -> Anatomy:
         """The anatomy of some elements of the target: of joint j of an action chunk [horizon, joints] by
@@ -127,8 +133,8 @@ class Anatomy:
 
     def intervals(self) -> dict[str, Interval]:
         """Means over elements and conditions with 95 % intervals over conditions (or groups), by name: those
-        of `MEASURES` that were measured, and `removed_by_M`, the share of the leak that the mean of M answers
-        lacks, for M of `DRAWS`; NaN without a leak."""
+        of `MEASURES` that were measured, and where the answers were pairs `removed_by_M`, the share of the
+        leak that the mean of M answers lacks, for M of `DRAWS`; NaN without a leak."""
         groups = None if self.groups is None else self.groups.numpy()
         measured = {name: getattr(self, name) for name in MEASURES}
         found = {
@@ -137,7 +143,7 @@ class Anatomy:
             if part is not None
         }
         leak = _by_condition(self.leak)
-        for draws in DRAWS:
+        for draws in DRAWS if self.leak_even is not None else ():
             removed = _by_condition(self.leak - self.left(draws))
             found[f"removed_by_{draws}"] = ratio_over_conditions(removed, leak, groups)
         return found
@@ -164,12 +170,14 @@ def dissect(
     moments: Moments | None = None,
     samples: Float[Tensor, "samples ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
+    paired: bool = True,
 ) -> Anatomy:
     """Take a one-step error apart, from several answers to each condition.
 
     With P pairs of answers y(+-x0_p) = e_p +- o_p and their mean y_: the leak is mean(o^2) + var(e), with
     P - 1 below the sum of var; that of y_ is var(e) / P, which is taken from (y_ - x1)^2. With R targets of
-    each condition, var(x1) / R is taken from (y_ - mean(x1))^2, too. Known moments replace the targets.
+    each condition, var(x1) / R is taken from (y_ - mean(x1))^2, too. Known moments replace the targets. Of N
+    answers to independent noises the leak is var(y), and that of y_ is var(y) / N.
 
     Args:
         answers: y, in pairs: those of `answers[2 p]` and `answers[2 p + 1]` are to noise x0_p and -x0_p, and
@@ -178,6 +186,8 @@ def dissect(
         moments: mean and variance of the targets under each condition, where they are known.
         samples: in several steps, from pairs of noise like `answers`; as many or fewer.
         groups: number of each condition's group; see `Anatomy`.
+        paired: False where answers and samples are all to independent noises; two or more of each. What
+            several draws remove of the leak is then not measured.
 
     Raises:
         UsageError: fewer than 2 pairs or an odd number of draws, or shapes that do not fit.
@@ -193,24 +203,21 @@ def dissect(
         [0.25, 1.0, 1.0]
     """
     shape = answers.shape[1:]
-    pairs = _pairs(answers, "answers")
-    even, odd = pairs.mean(1), (pairs[:, 0] - pairs[:, 1]) / 2
-    leak_even = even.var(0)
-    mean, mean_leak = even.mean(0), leak_even / len(pairs)
-    parts: dict[str, Tensor | None] = {}
-    of_pairs = None
+    drawn = _pairs(answers, "answers") if paired else _independent(answers, "answers")
+    parts: dict[str, Tensor | None] = _leak(drawn)
+    mean, mean_leak = drawn.mean((0, 1)), _leak_of_mean(drawn)
+    of_samples = None
     if samples is not None:
         _check("samples", shape, *samples)
-        of_pairs = _pairs(samples, "samples")
-        half = (of_pairs[:, 0] - of_pairs[:, 1]) / 2
-        parts["model_spread"] = of_pairs.mean(1).var(0) + half.square().mean(0)
+        of_samples = _pairs(samples, "samples") if paired else _independent(samples, "samples")
+        parts["model_spread"] = _leak(of_samples)["leak"]
     if moments is not None:
         _check("mean and variance of the targets", shape, *moments)
         expected, spread = (moment.double().cpu() for moment in moments)
         bias = (mean - expected).square() - mean_leak
         parts |= {"bias": bias, "spread": spread, "bias_and_spread": bias + spread}
-        if of_pairs is not None:
-            parts["sample_error"] = (of_pairs - expected).square().mean((0, 1)) + spread
+        if of_samples is not None:
+            parts["sample_error"] = (of_samples - expected).square().mean((0, 1)) + spread
     elif targets is not None:
         if not len(targets):
             raise UsageError("targets are empty; give one per condition as targets[None].")
@@ -221,17 +228,12 @@ def dissect(
             spread = x1.var(0)
             bias = (mean - x1.mean(0)).square() - mean_leak - spread / len(x1)
             parts |= {"bias": bias, "spread": spread}
-        if of_pairs is not None:
-            errors = [(of_pairs - target).square().mean((0, 1)) for target in x1]
+        if of_samples is not None:
+            errors = [(of_samples - target).square().mean((0, 1)) for target in x1]
             parts["sample_error"] = torch.stack(errors).mean(0)
     if groups is not None and groups.shape != shape[:1]:
         raise UsageError(f"groups must be one number per condition, {shape[0]}, not {tuple(groups.shape)}.")
-    return Anatomy(
-        leak_odd=odd.square().mean(0),
-        leak_even=leak_even,
-        **parts,
-        groups=None if groups is None else groups.cpu(),
-    )
+    return _anatomy(parts, None if groups is None else groups.cpu())
 
 
 def dissect_model(
@@ -347,6 +349,25 @@ def _pairs(answers: Float[Tensor, "draws conditions ..."], name: str) -> Float[T
             f"from 4 on; got {len(answers)}."
         )
     return answers.double().cpu().unflatten(0, (-1, 2))
+
+
+def _independent(answers: Float[Tensor, "draws conditions ..."], name: str) -> Float[Tensor, "draws 1 ..."]:
+    if len(answers) < 2:
+        raise UsageError(f"the anatomy needs 2 {name} per condition or more; got {len(answers)}.")
+    return answers.double().cpu().unsqueeze(1)
+
+
+def _leak(drawn: Float[Tensor, "independent pair ..."]) -> dict[str, Tensor | None]:
+    """The variance of one answer and, of pairs, its parts."""
+    even = drawn.mean(1).var(0)
+    if drawn.shape[1] == 1:
+        return {"leak": even}
+    odd = ((drawn[:, 0] - drawn[:, 1]) / 2).square().mean(0)
+    return {"leak": odd + even, "leak_odd": odd, "leak_even": even}
+
+
+def _leak_of_mean(drawn: Float[Tensor, "independent pair ..."]) -> Float[Tensor, "..."]:
+    return drawn.mean(1).var(0) / len(drawn)
 
 
 def _check(name: str, shape: torch.Size, *tensors: Tensor) -> None:

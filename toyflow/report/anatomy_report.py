@@ -225,7 +225,7 @@ def _bar(axes: Axes, place: int, each: DissectedLabel) -> None:
     """The bar of one model. Estimates below 0 are drawn as 0."""
     parts, left = each.parts, 0.0
     leak = max(0.0, parts["leak"].estimate)
-    removed = [parts[f"removed_by_{draws}"].estimate for draws in (2, 8)]
+    removed = [parts.get(f"removed_by_{draws}", NOTHING).estimate for draws in (2, 8)]
     shares = [0.0, *(0.0 if math.isnan(share) else share for share in removed), 1.0]
     looks = ((PAIR, "////"), (EIGHT, "...."), (LEFT, ""))
     for (colour, hatch), low, high in zip(looks, shares[:-1], shares[1:], strict=True):
@@ -256,11 +256,13 @@ def _whisker(axes: Axes, end: float, place: int, part: Interval) -> None:
 
 def _legend(figure: Figure, labels: Sequence[DissectedLabel]) -> None:
     split, whole = _split(labels)
+    paired = any("removed_by_2" in each.parts for each in labels)
     handles: list[Any] = [
         Patch(facecolor=PAIR, hatch="////", edgecolor="white", label="leak that 2 draws remove"),
         Patch(facecolor=EIGHT, hatch="....", edgecolor="white", label="further leak that 8 draws remove"),
-        Patch(facecolor=LEFT, edgecolor="white", label="leak that 8 draws leave"),
-    ]
+    ] * paired
+    left = "leak that 8 draws leave" if paired else "leak"
+    handles.append(Patch(facecolor=LEFT, edgecolor="white", label=left))
     if split:
         handles += [
             Patch(facecolor=BIAS, label="bias²"),

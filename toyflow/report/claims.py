@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -98,7 +98,7 @@ def judge_all(
     decodings = tidy(fresh_first, tasks, anatomies or {})  # which lists what lies in two folders once
     decodings = decodings[(decodings["times"] == "stratified") & (decodings["sampler"] == "euler")]
     headlines = {
-        (testbed.name, setting): _headlines(paper, data)
+        (testbed.name, setting): _NamedContrasts(paper, data)
         for testbed in testbeds
         for setting, data in settings(testbed, decodings)
     }
@@ -107,24 +107,40 @@ def judge_all(
         for claim in paper.claims
         for testbed in claim.testbeds
     ]
-    return Judged(judged, {folder: named for of in headlines.values() for folder, named in of.items()})
+    return Judged(judged, {folder: named for of in headlines.values() for folder, named in of.by_folder()})
 
 
-def _headlines(paper: Paper, data: Data) -> Headlines:
-    """Of one recipe."""
-    fresh = _fresh(data)
-    if fresh is None:
-        return {}
-    found = {folder: replace(fresh, rows=rows) for folder, rows in fresh.rows.groupby("folder")}
-    named = {str(folder): paper.named(of) for folder, of in found.items()}
-    return {folder: tested_together(of) for folder, of in named.items() if of}
+class _NamedContrasts:
+    """The contrasts that the headline folders of one recipe were run for."""
+
+    def __init__(self, paper: Paper, data: Data) -> None:
+        self._paper, self._fresh = paper, _fresh(data)
+        self._found: dict[frozenset[str], Sequence[Named]] = {}
+
+    def of(self, folders: Collection[str]) -> Sequence[Named]:
+        """Those of the results of these folders together, with p adjusted over all of them: a claim that is
+        judged by the seeds of two folders has the tests of both beside it, each once."""
+        key = frozenset(folders)
+        if self._fresh is None:
+            return ()
+        if key not in self._found:
+            rows = self._fresh.rows[self._fresh.rows["folder"].isin(key)]
+            self._found[key] = tested_together(self._paper.named(replace(self._fresh, rows=rows)))
+        return self._found[key]
+
+    def by_folder(self) -> Iterator[tuple[str, Sequence[Named]]]:
+        """(folder, its contrasts tested together) of each folder that has some."""
+        folders = [] if self._fresh is None else self._fresh.rows["folder"].unique()
+        for folder in sorted(map(str, folders)):
+            if named := self.of([folder]):
+                yield folder, named
 
 
 def _judged(
     claim: Claim,
     testbed: Testbed,
     decodings: pd.DataFrame,
-    headlines: Mapping[tuple[str, str], Headlines],
+    headlines: Mapping[tuple[str, str], _NamedContrasts],
 ) -> Judgement:
     """Judge the claim by the recipe with most seeds; among equals by the one with the longest training, then
     with most decodings. The verdicts of other recipes are added."""
@@ -180,7 +196,7 @@ def _fresh(data: Data) -> Data | None:
     return replace(data, rows=data.rows[fresh], earlier=pd.concat([data.earlier, data.rows[~fresh]]))
 
 
-def _by_fresh_seeds(claim: Claim, data: Data, headlines: Headlines) -> Judgement | None:
+def _by_fresh_seeds(claim: Claim, data: Data, contrasts: _NamedContrasts) -> Judgement | None:
     """Judge by headline folders, where they bear on the claim, else by the others."""
     fresh = _fresh(data)
     if fresh is None:
@@ -188,8 +204,7 @@ def _by_fresh_seeds(claim: Claim, data: Data, headlines: Headlines) -> Judgement
     planned = claim.judge(fresh)
     if planned is None:
         return claim.judge(replace(data, rows=data.rows[~data.rows["folder"].map(is_headline)]))
-    named = headlines.get(planned.folders[0], ()) if len(planned.folders) == 1 else ()
-    return decided_by_headline(claim.name, planned, named)
+    return decided_by_headline(claim.name, planned, contrasts.of(planned.folders))
 
 
 def told_apart(recipes: Sequence[str]) -> list[str]:

@@ -25,6 +25,9 @@ OVERDISPERSED = 1.5
 """The task's spread is at most bias^2 + spread. A model whose samples vary by more than this many times that
 adds noise of its own in several steps, and does not tell the spread."""
 
+AVERAGE = "average draws (what they remove was not measured)"
+"""Remedy of a leak that was measured by answers that are no pairs x0, -x0."""
+
 Part = Literal["leak", "bias", "spread", "sampled spread", "bias or spread"]
 
 
@@ -50,7 +53,7 @@ class Diagnosis:
     losses: tuple[Loss, ...]
     """The largest first; none where there is nothing to lose."""
     draws: int
-    """How many draws to average: 1 where leak is not worth naming."""
+    """How many draws to average: 1 where leak is not worth naming, or what draws remove was not measured."""
     steps: int
     """How many steps to take."""
 
@@ -86,7 +89,8 @@ def diagnose(
     by their interval.
 
     - leak: the least of `DRAWS` that leaves at most `LEFT` of it, or another prediction.
-    - spread, as known; else the model's own, as far as it can be the task's: several steps. The error of
+    - spread, as known; else the model's own, as far as it can be the task's: several steps, if it is right
+      answers and no noise of the data, which squared errors do not tell. The error of
       samples in K steps is their variance + bias_K^2 + spread, so that the spread is at most their error less
       their variance, and at most bias^2 + spread.
     - bias, the rest: neither draws nor steps, unless samples in several steps err less.
@@ -121,14 +125,15 @@ def diagnose(
     if matters(sizes["leak"], "leak"):
         draws = _enough_draws(sizes)
         training = " or train with --predict data" if may_predict_data else ""
-        losses.append(Loss("leak", sizes["leak"], f"average {draws} draws{training}"))
+        average = f"average {draws} draws" if draws > 1 else AVERAGE
+        losses.append(Loss("leak", sizes["leak"], f"{average}{training}"))
     known, tells = "spread" in sizes, steps is not None and sampled <= OVERDISPERSED * rest
     if known or tells:
         beside = sizes.get("sample_error", sampled + rest) - sampled  # bias^2 of several steps + spread
         spread = sizes["spread"] if known else max(0.0, min(sampled, rest, beside))
         if matters(spread, "spread" if known else "model_spread"):
             taken = steps or 1
-            remedy = "train flow and take several steps" if steps is None else f"keep {steps} steps"
+            remedy = _for_spread(steps, known)
             losses.append(Loss("spread" if known else "sampled spread", spread, remedy))
         bias = sizes.get("bias", rest - spread)
         if matters(bias, "bias" if "bias" in sizes else "bias_and_spread"):
@@ -151,7 +156,19 @@ def diagnose(
     return Diagnosis(error, variance, tuple(losses), draws, taken)
 
 
+def _for_spread(steps: int | None, known: bool) -> str:
+    """A task's known spread is right answers. What demonstrations vary by may be noise, which is better
+    averaged: on LIBERO ten steps make it, and solve less (`results/reference/one-step/libero`)."""
+    if steps is None:
+        return "train flow and take several steps"
+    if known:
+        return f"keep {steps} steps"
+    return f"keep {steps} steps if these are different right answers, else one: compare their scores"
+
+
 def _enough_draws(sizes: Mapping[str, float]) -> int:
-    """The least of `DRAWS` that leaves at most `LEFT` of the leak."""
+    """The least of `DRAWS` that leaves at most `LEFT` of the leak; 1 where that was not measured."""
+    if f"removed_by_{DRAWS[0]}" not in sizes:
+        return 1
     able = (draws for draws in DRAWS if sizes[f"removed_by_{draws}"] >= 1 - LEFT)
     return next(able, DRAWS[-1])

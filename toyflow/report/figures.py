@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from toyflow import stats
 from toyflow.report.dial_figure import dial_figure
+from toyflow.report.perturbation_figure import success_by_perturbation
 from toyflow.report.results import Results, in_number_order, set_metrics_of, variants
 from toyflow.report.style import PANEL, Style, in_lines, legend, of_proportions, save
 from toyflow.report.tables import in_words, summary
@@ -205,6 +206,11 @@ DRAWINGS = (
     Drawing(
         "set_metrics_by_steps", set_metrics_by_steps, "Set metrics by steps",
         "Line chart: metrics computed on all samples together, against denoising steps K, for {labels}.",
+    ),
+    Drawing(
+        "success_by_perturbation", success_by_perturbation, "{metric} by perturbation",
+        "Dot chart: {metric} under each perturbation of a benchmark, for every number of denoising steps. "
+        "The tables by perturbation have the numbers.",
     ),
     Drawing(
         "dial", lambda results, _: dial_figure(results), "The dial",

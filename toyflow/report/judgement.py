@@ -97,11 +97,12 @@ def decided_together(judgement: Judgement, named: Sequence[Effect], places: Sequ
     effects = (*named, *(own for place, own in enumerate(judgement.effects) if place not in places))
     verdict = of_all([each.verdict for each in effects])
     is_open = verdict.startswith("undecided")
+    where = "this folder" if len(judgement.folders) == 1 else "these folders together"
     return replace(
         judgement,
         verdict=verdict,
         evidence=f"{judgement.evidence} Decided by what was named of it before the run, at 5 % by Holm's "
-        f"method over the {named[0].tests} tests of this folder.",
+        f"method over the {named[0].tests} tests of {where}.",
         effects=effects,
         needed=_needed([each for each in effects if each.verdict != "agree"]) if is_open else "",
     )

@@ -83,6 +83,13 @@ class ProbedPolicy:
     origin: Origin
     joints: tuple[str, ...]
     """Names of the numbers of an action."""
+    dissected: bool = True
+    """Whether one step was measured, and its leak told from the rest; else the anatomy has at most the spread
+    and error of samples."""
+    same_noises: bool = True
+    """Whether all numbers of steps decoded the same noises."""
+    not_measured: tuple[str, ...] = ()
+    """What could not be measured, and why, a sentence each."""
 
     @property
     def model(self) -> DissectedModel:
@@ -126,30 +133,40 @@ class ProbedPolicy:
         )
 
     @property
-    def one_step(self) -> Decoding:
-        """One step with the most draws that the leak of actions or moves asks for; among `decodings`."""
+    def one_step(self) -> Decoding | None:
+        """One step, with the most draws that the leak of actions or moves asks for where that was measured;
+        among `decodings`. None where one step was not measured."""
+        first = self.decodings[0]
+        if first.steps > 1:
+            return None
+        if not self.dissected or self.model.anatomy.leak_even is None:
+            return first
         return Decoding(draws=max(errors.diagnosis.draws for errors in self.errors))
 
     @cached_property
     def worse(self) -> dict[str, Interval]:
         """Of what errs by more in `one_step` than in the reference's several steps, `actions` or `moves`: the
         difference. Its paired interval is above 0."""
-        if self.reference.steps == 1:
+        one_step = self.one_step
+        if self.reference.steps == 1 or one_step is None:
             return {}
         found = {
-            errors.of: next(error_parts(self, errors)).difference(self, self.one_step)
-            for errors in self.errors
+            errors.of: next(error_parts(self, errors)).difference(self, one_step) for errors in self.errors
         }
         return {of: difference for of, difference in found.items() if difference.low > 0}
 
     @property
-    def advice(self) -> Decoding:
+    def advice(self) -> Decoding | None:
         """The most steps that the anatomy of actions or moves asks for; where that is one, the reference's if
-        `one_step` is worse, else `one_step`."""
-        steps = max(errors.diagnosis.steps for errors in self.errors)
+        `one_step` is worse, else `one_step`. None where one step and several were not both measured, and the
+        leak is not known."""
+        one_step = self.one_step
+        if one_step is None or not (self.dissected or self.reference.steps > 1):
+            return None
+        steps = max(errors.diagnosis.steps for errors in self.errors) if self.dissected else 1
         if steps == 1 and self.worse:
             steps = self.reference.steps
-        return self.one_step if steps == 1 else Decoding(steps)
+        return one_step if steps == 1 else Decoding(steps)
 
 
 class DissectedPart(NamedTuple):

@@ -39,20 +39,21 @@ def anatomy_figure_by_joint(probed: ProbedPolicy) -> Figure:
 
 def errors_figure(probed: ProbedPolicy) -> Figure:
     """A column of panels for actions and one for moves: errors of each decoding by joint, by time of the
-    chunk, and the anatomy of one step by time."""
+    chunk, and the anatomy of one step by time where it was dissected."""
     columns, joints = len(probed.errors), len(probed.actions.moving) + 1
-    heights = [0.3 * joints + 0.9, 2.9, 2.9]
+    heights = [0.3 * joints + 0.9, 2.9, *([2.9] if probed.dissected else [])]
     figure, grid = plt.subplots(
-        3, columns, figsize=(6.2 * columns, sum(heights) + 1), squeeze=False, layout="constrained",
+        len(heights), columns, figsize=(6.2 * columns, sum(heights) + 1), squeeze=False, layout="constrained",
         gridspec_kw={"height_ratios": heights},
     )  # fmt: skip
     style = Style([each.label for each in probed.decodings])
-    for errors, (by_joint, by_time, _) in zip(probed.errors, grid.T, strict=True):
+    for errors, (by_joint, by_time, *_) in zip(probed.errors, grid.T, strict=True):
         _by_joint(by_joint, probed, errors, style)
         _by_time(by_time, probed, errors, style)
     legend(figure, "outside lower center", ncols=len(probed.decodings))
-    for errors, axes in zip(probed.errors, grid[2], strict=True):
-        _anatomy_by_time(axes, probed, errors)
+    for row in grid[2:]:
+        for errors, axes in zip(probed.errors, row, strict=True):
+            _anatomy_by_time(axes, probed, errors)
     title = f"Plans of {probed.model.label} against the data set's actions (95 % intervals over episodes)"
     figure.suptitle(f"{title}\n{probed.where}", fontsize=11)
     sns.despine(figure)

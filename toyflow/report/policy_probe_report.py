@@ -34,7 +34,8 @@ from toyflow.stats import Interval
 
 def show_policy_probe(probed: ProbedPolicy, console: Console) -> None:
     """Print the tables by joint and the sentences."""
-    console.print(anatomy_table(probed))
+    if probed.dissected or probed.model.steps:
+        console.print(anatomy_table(probed))
     console.print(errors_table(probed))
     for sentence in policy_sentences(probed):
         console.print(f"\n{escape(sentence)}")
@@ -42,14 +43,19 @@ def show_policy_probe(probed: ProbedPolicy, console: Console) -> None:
 
 
 def anatomy_table(probed: ProbedPolicy) -> Table:
-    """The anatomy of one step for a terminal: of all actions, all moves, and the actions of each joint."""
+    """The anatomy of one step for a terminal: of all actions, all moves, and the actions of each joint. What
+    was not measured has no column."""
     steps = probed.model.steps
-    columns = {
+    every = {
         "error": "error", "leak": "leak", "removed_by_2": "removed\nby 2", "removed_by_8": "removed\nby 8",
-        "bias_and_spread": "bias²\n+ spread",
-        **({"model_spread": f"spread\nK={steps}"} if steps else {}),
+        "bias_and_spread": "bias²\n+ spread", "model_spread": f"spread\nK={steps}",
     }  # fmt: skip
-    table = Table(title=f"anatomy of one step of {escape(probed.model.label)}", title_justify="left")
+    whole = dissected_parts(probed, probed.actions)[0].row.parts
+    columns = {name: head for name, head in every.items() if name in whole}
+    if not probed.dissected:
+        del columns["leak"]
+    of = "anatomy of one step" if probed.dissected else f"spread of answers in {steps} steps"
+    table = Table(title=f"{of} of {escape(probed.model.label)}", title_justify="left")
     table.add_column("", overflow="fold")
     for head in columns.values():
         table.add_column(head, justify="right", no_wrap=True)
@@ -66,10 +72,14 @@ def anatomy_table(probed: ProbedPolicy) -> Table:
         if kind == JOINT:
             add(name, row.parts)
     sampled = f"; spread K={steps}: variance of the model's samples in {steps} steps" if steps else ""
+    told = (
+        "; error = leak + bias² + spread, of which one action per frame cannot tell the last two apart"
+        if probed.dissected
+        else ""
+    )
     table.caption = (
         "actions in variances of each joint over the data set, moves from one action to the next in their "
-        "mean square; error = leak + bias² + spread, of which one action per frame cannot tell the last two "
-        f"apart{sampled}; ±: 95 %, t over episodes; {probed.where}"
+        f"mean square{told}{sampled}; ±: 95 %, t over episodes; {probed.where}"
     )
     table.caption_justify = "left"
     return table
@@ -96,10 +106,11 @@ def errors_table(probed: ProbedPolicy) -> Table:
     for errors in probed.errors:
         add(errors, WHOLE, errors.unit, errors is probed.errors[-1])
     add(probed.actions, JOINT, ROBOT)
+    noises = "all decodings from the same noises; " if probed.same_noises else ""
     table.caption = (
         "against the data set's actions, those of each joint in the robot's units; sd: standard deviation of "
         "each joint over the data set; rms move: root mean square of its changes from one action to the "
-        "next; all decodings from the same noises; errors against one demonstration favour averages where "
+        f"next; {noises}errors against one demonstration favour averages where "
         f"demonstrations differ; ±: 95 %, t over episodes; {probed.where}"
     )
     table.caption_justify = "left"
@@ -121,8 +132,8 @@ def _share(part: Interval) -> str:
 
 
 def write_policy_probe(probed: ProbedPolicy, out: Path) -> list[Path]:
-    """Write anatomy.csv, errors.csv, probe.json, anatomy.png and errors.png into OUT/probe/KEY-DATASET; the
-    files, in order."""
+    """Write anatomy.csv, errors.csv, probe.json, anatomy.png (where one step was dissected) and errors.png
+    into OUT/probe/KEY-DATASET; the files, in order."""
     folder = out / "probe" / f"{probed.model.key}-{Path(probed.dataset).name}"
     folder.mkdir(parents=True, exist_ok=True)
     summary = folder / "probe.json"
@@ -133,7 +144,11 @@ def write_policy_probe(probed: ProbedPolicy, out: Path) -> list[Path]:
         summary,
     ]
     sns.set_theme(context="paper", style="ticks", font_scale=1.1)
-    for name, draw in (("anatomy", anatomy_figure_by_joint), ("errors", errors_figure)):
+    figures = {"anatomy": anatomy_figure_by_joint, "errors": errors_figure}
+    if not probed.dissected:
+        del figures["anatomy"]
+        (folder / "anatomy.png").unlink(missing_ok=True)  # of an earlier probe
+    for name, draw in figures.items():
         figure = draw(probed)
         written.append(save(figure, folder / f"{name}.png"))
         plt.close(figure)
@@ -152,7 +167,8 @@ def _summary(probed: ProbedPolicy) -> dict[str, Any]:
         "episodes": probed.episodes,
         "interval": "95 %, t over episodes",
         **{errors.of: _summary_of(probed, errors) for errors in probed.errors},
-        "advice": {"steps": advice.steps, "draws": advice.draws},
+        "advice": None if advice is None else {"steps": advice.steps, "draws": advice.draws},
+        "not_measured": list(probed.not_measured),
         "sentences": policy_sentences(probed),
     }
 

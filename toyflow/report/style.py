@@ -51,6 +51,11 @@ class Style:
         """How many series."""
         return len(self._of)
 
+    @property
+    def labels(self) -> list[str]:
+        """The series, in order."""
+        return list(self._of)
+
     def line(self, label: str) -> dict[str, Any]:
         """Keywords for a line with markers."""
         return {**self._of[label], "label": label, "markersize": 5.5, "linewidth": 1.6}

@@ -134,8 +134,9 @@ class Limits:
         Args:
             details: `StoredTraining.details` of a policy, of which this reads the first there is of `motion`
                 (lower, upper and largest step of the actions), to which a margin is added; `statistics` (min
-                and max of the actions), likewise, where no step is known; `normalisation` (centre and scale).
-                With none of them nothing is known. A dimension that was constant stays constant.
+                and max of the actions), likewise, where no step is known; `normalisation` (centre and scale),
+                unless it is of relative actions. With none of them nothing is known. A dimension that was
+                constant stays constant.
         """
         known = data_range(details)
         if known is not None:
@@ -143,7 +144,7 @@ class Limits:
             margin = MARGIN * (upper - lower)
             step = STEP_MARGIN * np.array(details["motion"]["step"], float) if "motion" in details else None
             return cls(lower - margin, upper + margin, step)
-        if "normalisation" in details:
+        if is_guess(details):
             action = details["normalisation"]["action"]
             centre, scale = np.array(action["centre"], float), np.array(action["scale"], float)
             return cls(centre - BOUND_SIGMAS * scale, centre + BOUND_SIGMAS * scale, STEP_SIGMAS * scale)
@@ -161,6 +162,14 @@ def data_range(details: Mapping[str, Any]) -> tuple[Values, Values] | None:
         return None
     lower, upper = (np.array(end, float) for end in ends)
     return lower, upper
+
+
+def is_guess(details: Mapping[str, Any]) -> bool:
+    """Whether all that is known of the range of training data's actions is how they were normalised; that of
+    relative actions does not tell it."""
+    if {"motion", "statistics"} & details.keys():
+        return False
+    return "normalisation" in details and not details.get("policy", {}).get("relative")
 
 
 def checked_motion(motion: Mapping[str, Any], dims: int, prefix: str) -> dict[str, list[float]]:
@@ -187,7 +196,7 @@ def data_rule(details: Mapping[str, Any]) -> str | None:
         return f"the actions' range and {MARGIN:.0%} of it, {STEP_MARGIN:g} x their largest step"
     if "statistics" in details:
         return f"the actions' range and {MARGIN:.0%} of it, to move through which takes {RANGE_SECONDS:g} s"
-    if "normalisation" in details:
+    if is_guess(details):
         return f"a guess: the actions' mean +- {BOUND_SIGMAS:g} standard deviations, {STEP_SIGMAS:g} a step"
     return None
 

@@ -29,6 +29,13 @@ class Commitment(NamedTuple):
     actions: Float32[np.ndarray, "left action"]
     frozen: int
 
+    def check(self, dims: int) -> None:
+        """Raise UsageError, in one line, unless these are finite actions of `dims` numbers."""
+        if self.actions.ndim != 2 or self.actions.shape[1] != dims:
+            raise UsageError(f"committed actions have shape [left, {dims}], not {list(self.actions.shape)}.")
+        if not np.isfinite(self.actions).all():
+            raise UsageError("some committed actions are not finite.")
+
 
 class PlanLost(ToyflowError):
     """There is no plan this time, through no fault of the observation: a server was lost, was silent for too
@@ -63,6 +70,7 @@ class Planner(ABC):
             `network` for a policy behind a server.
         lives: how often what plans was lost and had to begin anew, as a server that is restarted. An
             evaluation starts an episode again rather than mix the plans of two lives.
+        is_remote: whether servers plan.
 
     >>> from toyflow.flow import Decoding
     >>> from toyflow.robot.latency import Times
@@ -91,6 +99,7 @@ class Planner(ABC):
     model_calls: int
     stage_seconds: defaultdict[str, float]
     lives: int = 0
+    is_remote: bool = False
 
     @property
     def takes_noise(self) -> bool:
@@ -102,6 +111,11 @@ class Planner(ABC):
         """Whether plans differ between seeds though no normal noise decides them, as where a policy draws one
         of several codes: such draws are no pairs x0, -x0, and are not averaged."""
         return False
+
+    @property
+    def takes_seeds(self) -> bool:
+        """Whether the seed decides the noise of a plan; not so of servers that draw their own."""
+        return True
 
     @abstractmethod
     def set_decoding(self, decoding: Decoding) -> None:
@@ -142,8 +156,18 @@ class Planner(ABC):
     def check_continues(self) -> None:
         """Raise UsageError, in one line, unless the policy can `continue_plan`."""
         raise UsageError(
-            "--handover rtc is for toyflow policies with objective flow; take switch, blend or ensemble."
+            "--handover rtc is for toyflow policies with objective flow and LeRobot's pi0, pi05 and smolvla; "
+            "take switch, blend or ensemble."
         )
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the policy can `continue_plan`."""
+        try:
+            self.check_continues()
+        except UsageError:
+            return False
+        return True
 
     def continue_plan(
         self,
@@ -181,9 +205,17 @@ class Planner(ABC):
             UsageError: an observation lacks something, or several draws of a policy that takes no noise.
         """
 
+    def close(self) -> None:  # noqa: B027
+        """Release what it holds, such as connections. It may be used again, and takes it up anew."""
+
     def any_observation(self) -> Observation:
         """A blank observation that fits the policy, for timing and warming up."""
         return any_observation(self.interface, self.image_size, self.history)
+
+    def any_commitment(self) -> Commitment:
+        """What `continue_plan` may be told, for timing and warming up."""
+        left = max(1, self.horizon // 2)
+        return Commitment(np.zeros((left, self.interface.action_dim), np.float32), frozen=1)
 
     @abstractmethod
     def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:

@@ -24,7 +24,7 @@ from toyflow.robot.planner import Planner
 from toyflow.robot.policy.card import is_behind_server
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
-from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
+from toyflow.robot.runtime.remote.addresses import RemoteOptions, check_no_web_page, is_remote
 from toyflow.robot.runtime.serving import check_packages
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trials import Trials
@@ -60,6 +60,7 @@ def find_policy(
         planner = ready_planner(training, Decoding(steps=1), device="cpu", threads=1)
     """
     cameras = _renamed(rename)
+    check_no_web_page(checkpoint)
     if is_remote(checkpoint):
         if cameras:
             raise UsageError(
@@ -95,6 +96,7 @@ def find_policy_for_robot(
         UsageError: as `find_policy`.
     """
     cameras = _renamed(rename)
+    check_no_web_page(checkpoint)
     if is_remote(checkpoint):
         training = _served(checkpoint, remote, otherwise, out)
         return training, {robot: own for own, robot in cameras.items()}
@@ -153,12 +155,13 @@ def action_ranges(training: StoredTraining, planner: Planner) -> Mapping[str, An
     return planner.checkpoint.action_ranges() if isinstance(planner, LeRobotPlanner) else training.details
 
 
-def compile_planner(planner: Planner, largest_batch: int) -> None:
+def compile_planner(planner: Planner, largest_batch: int, continues: bool) -> None:
     """Let PyTorch compile a policy, which takes a minute or more.
 
     Args:
         planner: the policy.
         largest_batch: most observations that are planned for at once.
+        continues: whether plans will go on from what is committed, which is compiled apart.
 
     Raises:
         UsageError: it cannot be compiled, or not on this machine.
@@ -167,8 +170,11 @@ def compile_planner(planner: Planner, largest_batch: int) -> None:
     planner.compile()
     # PyTorch compiles for one, for two and then, once sizes are seen to vary, for any number.
     for size in range(1, min(largest_batch, 3) + 1):
+        seen, seeds = [planner.any_observation()] * size, [0] * size
         try:
-            planner.plan([planner.any_observation()] * size, [0] * size)
+            planner.plan(seen, seeds)
+            if continues:
+                planner.continue_plan(seen, seeds, [planner.any_commitment()] * size)
         except Exception as error:
             raise UsageError(
                 f"--compile does not work here ({first_line(error)}); on a processor it needs a C++ "

@@ -59,7 +59,8 @@ def bench_of(
     chunks = data.chunks(frames, policy.spec.horizon)
     images = _images(data, policy.spec, frames)
     observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts))
-    test = Batch(observation, policy.target(chunks.actions)[..., : policy.spec.action_dims]).to(device)
+    target = policy.target(chunks.actions, chunks.state)[..., : policy.spec.action_dims]
+    test = Batch(observation, target).to(device)
     noise = torch.randn(test.target.shape, generator=generator(0, "test noise")).to(device)
 
     def load(trained: StoredTraining) -> tuple[Model, Objective]:

@@ -79,7 +79,7 @@ def _refuse_contradictions(asked: Demonstrations, policy: PolicyOptions) -> None
     """Raise UsageError where the data set contradicts itself, see `refuse_contradictions`."""
     folder = local_folder(asked.dataset)
     root = folder or open_data_set(asked.dataset, asked.rename).folder()
-    refuse_contradictions(asked.dataset, root, asked.rename, chosen_cameras(policy))
+    refuse_contradictions(asked.dataset, root, asked.rename, chosen_cameras(policy), policy.stays_absolute)
 
 
 def check_moves(data: DataSet, policy: PolicyOptions, hold_out: float = 0.0) -> None:

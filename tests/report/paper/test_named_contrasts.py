@@ -13,9 +13,10 @@ from toyflow.report.paper import PAPER
 NAME = "one-step/headline-wave"
 
 
-def headline(spread=0.003, seeds=4, gain=0.6):
+def headline(spread=0.003, seeds=4, gain=0.6, first_seed=0):
     """A folder as the presets make it."""
     wave = Folder("wave", seeds=seeds, spread=spread)
+    wave.seeds = range(first_seed, first_seed + seeds)
     for draws in (1, 8):
         add(wave, "uniform", {1: 0.3 if draws == 1 else 0.9, 10: 0.88}, draws=draws)
         add(wave, "shift:8", {1: 0.3 + gain, 10: 0.5}, draws=draws)
@@ -95,6 +96,23 @@ def test_what_is_shown_alone_may_be_undecided_among_ten():
     folder = headline(spread=0.05, seeds=3, gain=0.15)
     assert judgement_of("1a", {"one-step/wave": folder}).verdict == "agree"
     assert judgement_of("1a", {NAME: folder}).verdict == "undecided"
+
+
+def test_two_headline_folders_of_one_recipe_are_tested_together():
+    """Judged by the seeds of both, a claim lost its adjustment, and agreed where either folder does not."""
+    names = (NAME, f"{NAME}-more")
+    folders = {
+        name: headline(spread=0.05, seeds=2, gain=0.15, first_seed=100 * i) for i, name in enumerate(names)
+    }
+    judged = judge_all(PAPER, {name: folder.results for name, folder in folders.items()})
+    assert set(judged.headlines) == set(names)
+    [judgement] = [
+        each for claim, each in judged.claims if claim.name == "1a" and each.folders == tuple(sorted(names))
+    ]
+    assert judgement.seeds == 4
+    assert "at 5 % by Holm's method over the 10 tests of these folders together" in judgement.evidence
+    [effect] = judgement.effects
+    assert effect.adjusted > effect.p
 
 
 def test_half_a_claim_that_was_not_named_decides_for_itself():

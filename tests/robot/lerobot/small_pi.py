@@ -2,15 +2,24 @@
 few words."""
 
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from packaging.version import Version
 from robot.lerobot.small_smolvla import word_tokeniser
 from robot.lerobot_policies import features, save
 
+LEROBOT = Version(version("lerobot"))
+"""The version that is installed."""
+needs_modern = pytest.mark.skipif(
+    Version("0.6") > LEROBOT, reason="LeRobot 0.4 wants a patched transformers for pi0 and pi05"
+)
+FLOW_KINDS = ("smolvla", pytest.param("pi0", marks=needs_modern), pytest.param("pi05", marks=needs_modern))
+"""LeRobot's types that tests have whole."""
 OPTIONS = {
     "chunk_size": 6, "n_action_steps": 6, "image_resolution": (56, 56), "dtype": "float32",
     "compile_model": False,

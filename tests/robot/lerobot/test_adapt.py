@@ -3,18 +3,16 @@
 import os
 import subprocess
 import sys
-from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
-from packaging.version import Version
 from scipy import stats
 
 pytest.importorskip("lerobot")
 pytest.importorskip("num2words", reason="SmolVLA's processor needs num2words")
 
-from robot.lerobot.small_pi import small_pi
+from robot.lerobot.small_pi import FLOW_KINDS, small_pi
 from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import save, save_act
 
@@ -26,8 +24,6 @@ from toyflow.robot.lerobot.imported import import_checkpoint
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.sweep.store import Store
-
-modern = Version(version("lerobot")) >= Version("0.6")
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +55,10 @@ def test_times_are_noise_levels_of_the_law(policy, name):
     assert stats.kstest(s.numpy(), lambda x: 1 - law.cdf(torch.tensor(1 - x)).numpy()).pvalue > 1e-3
 
 
-@pytest.fixture(params=["smolvla", "pi0", "pi05"])
+@pytest.fixture(params=FLOW_KINDS)
 def any_policy(request, monkeypatch):
     if request.param == "smolvla":
         return request.getfixturevalue("policy")
-    if not modern:
-        pytest.skip("pi0 and pi05 need LeRobot 0.6: 0.4 wants a patched transformers")
     return small_pi(request.param, monkeypatch)
 
 
@@ -136,7 +130,7 @@ def test_what_has_no_times_or_steps_says_so(tmp_path):
     set_steps(policy, 1)
     with pytest.raises(UsageError, match="type act decodes in one call, not in 10 steps"):
         set_steps(policy, 10)
-    with pytest.raises(UsageError, match="type act draws no training times"):
+    with pytest.raises(UsageError, match="type act takes no schedule: it has no training times"):
         set_schedule(policy, "shift:4")
 
 

@@ -6,19 +6,17 @@ import signal
 import socket
 import threading
 from collections import Counter
-from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
-from packaging.version import Version
 
 pytest.importorskip("lerobot")
 pytest.importorskip("num2words", reason="SmolVLA's processor needs num2words")
 pytest.importorskip("websockets", reason="robot-serve needs websockets and msgpack")
 pytest.importorskip("msgpack")
 
-from robot.lerobot.small_pi import install, save_pi
+from robot.lerobot.small_pi import FLOW_KINDS, install, save_pi
 from robot.lerobot.small_smolvla import options, save_vlm
 from robot.lerobot_policies import save
 from robot.runtime.serving.conftest import ask, bytes_of
@@ -32,13 +30,8 @@ from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
 from toyflow.robot.runtime.serving.protocol import unpack
 
-needs_modern = pytest.mark.skipif(
-    Version(version("lerobot")) < Version("0.6"), reason="LeRobot 0.4 wants a patched transformers for pi0"
-)
-KINDS = ("smolvla", pytest.param("pi0", marks=needs_modern), pytest.param("pi05", marks=needs_modern))
 
-
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=FLOW_KINDS)
 def folder(request, monkeypatch, tmp_path):
     """A policy of this kind for `points`, in LeRobot's files; those of pi0 and pi05 can be loaded in this
     process, and in those that have `small_pi.install`."""

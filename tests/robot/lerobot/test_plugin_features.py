@@ -86,6 +86,11 @@ def test_a_state_and_an_action_of_one_number_train():
             "would both be the camera image",
         ),
         ({"observation.image": IMAGE}, "observation.picture=observation.images.top", "feature to rename"),
+        (
+            {"observation.image": IMAGE}, "observation.images.top=observation.image",
+            r"--policy.rename takes DATA=POLICY, the data set's name first: try the other way round: "
+            r"--policy.rename observation.image=observation.images.top\.$",
+        ),
     ],
 )  # fmt: skip
 def test_what_would_not_be_seen_is_refused_by_name(inputs, rename, said):

@@ -166,11 +166,11 @@ def test_actions_lead_back_from_target_and_constants_are_exact():
     policy = made()
     actions = torch.randn(2, 10, 7)
     actions[..., 6] = 6.5  # its mean in `statistics`, with no spread
-    target = policy.target(actions)
+    target = policy.target(actions, torch.randn(2, 3))
     assert target.shape == (2, 10, 32) and not target[..., 6:].any()
     torch.testing.assert_close(target[..., 1], (actions[..., 1] - 1.5) / 3)
-    torch.testing.assert_close(policy.actions(target), actions)
-    assert (policy.actions(torch.randn(2, 10, 32))[..., 6] == 6.5).all()
+    torch.testing.assert_close(policy.actions(target, torch.randn(2, 3)), actions)
+    assert (policy.actions(torch.randn(2, 10, 32), torch.randn(2, 3))[..., 6] == 6.5).all()
 
 
 def test_prepare_gives_what_a_hand_makes():
@@ -242,7 +242,7 @@ def test_every_objective_trains_and_decodes(name, attention, generator):
     objective.attach(policy, (10, 32))
     seen, is_pad = observed(policy), torch.zeros(4, 10, dtype=torch.bool)
     is_pad[0, 5:] = True
-    target = policy.target(torch.randn(4, 10, 7, generator=generator))
+    target = policy.target(torch.randn(4, 10, 7, generator=generator), seen.state)
     loss = loss_of(objective, policy, policy.encode(seen), target, generator, policy.weight(is_pad))
     loss.value.backward()
     gradients = [p.grad for p in policy.parameters() if p.grad is not None]
@@ -252,7 +252,7 @@ def test_every_objective_trains_and_decodes(name, attention, generator):
     with torch.no_grad():
         for steps in (k for k in (1, 2, 10) if objective.can_decode(k)):
             sample = objective.decode(policy, policy.encode(seen), noise(policy), steps, EULER)
-            actions = policy.actions(sample)
+            actions = policy.actions(sample, seen.state)
             assert actions.shape == (4, 10, 7) and actions.isfinite().all()
 
 

@@ -5,8 +5,8 @@
     set_steps(policy, 1)                # before acting
 
 `python -m toyflow.robot.lerobot.train --schedule shift:4 ARGUMENTS OF lerobot-train` does the first
-for a whole training. LeRobot counts time from data (0) to noise (1), x_t = t noise + (1 - t) actions; its
-time is the noise level s of toyflow, 1 - t.
+for a whole training. Most of LeRobot's policies count time from data (0) to noise (1), x_t = t noise +
+(1 - t) actions; their time is the noise level s of toyflow, 1 - t. `flow_policies.py` says it of each.
 """
 
 from __future__ import annotations
@@ -21,34 +21,30 @@ from torch import Tensor
 from toyflow.atomic import read_sealed, write_sealed
 from toyflow.errors import UsageError
 from toyflow.flow.schedules import Schedule, TimeSampling, parse_schedule
+from toyflow.robot.lerobot.flow_policies import FLOW_POLICIES, flow_policy, found
 
 SCHEDULE_FILE = "toyflow.json"
 """The file beside a policy's weights that names its schedule."""
-STEPS_ARE_AT = {
-    "diffusion": "diffusion.num_inference_steps",
-    "groot": "_groot_model.action_head.num_inference_timesteps",
-    "pi0": "config.num_inference_steps",
-    "pi05": "config.num_inference_steps",
-    "smolvla": "config.num_steps",
-    "toyflow": "config.num_steps",
-    "xvla": "config.num_denoising_steps",
-}
-"""Where a policy of each type keeps its number of steps."""
-_NAMES_OF_STEPS = ("num_steps", "num_inference_steps", "num_denoising_steps", "num_inference_timesteps")
-"""What the configuration of any other type may call it."""
+_NAMES_OF_STEPS = (
+    "num_steps", "num_inference_steps", "num_denoising_steps", "num_denoise_steps", "num_inference_timesteps",
+)  # fmt: skip
+"""What the configuration of a type that toyflow does not know may call its number of steps."""
 
 
 def steps_at(policy: Any) -> str | None:
-    """Where a LeRobot policy keeps its number of steps; None for one that decodes in one call. For types that
-    are not in `STEPS_ARE_AT`, the configuration is searched for a name that other types use."""
-    found = [name for name in _NAMES_OF_STEPS if getattr(policy.config, name, None) is not None]
-    return STEPS_ARE_AT.get(policy.config.type) or (f"config.{found[0]}" if found else None)
+    """The place of a LeRobot policy's number of steps, see `FlowPolicy`; None for one that decodes in one
+    call. For types that toyflow does not know, the configuration is searched for a name that others use."""
+    kind = policy.config.type
+    if kind in FLOW_POLICIES:
+        return next((place for place in FLOW_POLICIES[kind].steps if found(policy, place)), None)
+    names = [name for name in _NAMES_OF_STEPS if getattr(policy.config, name, None) is not None]
+    return f"config.{names[0]}" if names else None
 
 
 def can_decode(kind: str, steps: int, at: str | None = None) -> bool:
     """Whether a LeRobot policy of this type can act in `steps` steps, which it keeps `at` a place of its own
-    if its type is not in `STEPS_ARE_AT`."""
-    return steps == 1 or (steps > 1 and (kind in STEPS_ARE_AT or at is not None))
+    if toyflow does not know its type."""
+    return steps == 1 or (steps > 1 and (bool(flow_policy(kind).steps) or at is not None))
 
 
 def set_steps(policy: Any, steps: int) -> None:
@@ -59,7 +55,8 @@ def set_steps(policy: Any, steps: int) -> None:
         steps: K, 1 or more; a policy that does not denoise takes 1 alone.
 
     Raises:
-        UsageError: a policy of this type decodes in one call, and `steps` is more; or `steps` is below 1.
+        UsageError: a policy of this type decodes in one call, and `steps` is more; its steps cannot be set;
+            or `steps` is below 1.
 
     >>> class Policy:  # stands in for lerobot.policies.smolvla.modeling_smolvla.SmolVLAPolicy
     ...     class config:
@@ -70,17 +67,14 @@ def set_steps(policy: Any, steps: int) -> None:
     """
     if steps < 1:
         raise UsageError(f"steps must be 1 or more, not {steps}.")
-    place = steps_at(policy)
-    if place is None:
-        if steps > 1:
-            raise UsageError(
-                f"a LeRobot policy of type {policy.config.type} decodes in one call, not in {steps} steps."
-            )
-        return
-    *parents, last = place.split(".")
-    for name in parents:
-        policy = getattr(policy, name)
-    setattr(policy, last, steps)
+    kind = policy.config.type
+    if reason := flow_policy(kind).no_steps:
+        raise UsageError(f"the steps of a LeRobot policy of type {kind} cannot be set: {reason}.")
+    place = found(policy, steps_at(policy) or "")
+    if place is not None:
+        setattr(*place, steps)
+    elif steps > 1:
+        raise UsageError(f"a LeRobot policy of type {kind} decodes in one call, not in {steps} steps.")
 
 
 def set_schedule(
@@ -89,8 +83,8 @@ def set_schedule(
     method: TimeSampling = "stratified",
     generator: torch.Generator | None = None,
 ) -> None:
-    """Let a pi0, pi05 or smolvla policy draw its training times from `schedule`. Where the policy is saved,
-    `SCHEDULE_FILE` beside its weights names the schedule; `schedule_of` reads it.
+    """Let a LeRobot policy, such as a smolvla, draw its training times from `schedule`. Where the policy is
+    saved, `SCHEDULE_FILE` beside its weights names the schedule; `schedule_of` reads it.
 
     Args:
         policy: LeRobot's; it is changed in place.
@@ -103,21 +97,25 @@ def set_schedule(
         UsageError: no such schedule, or the policy draws no times.
     """
     chosen = parse_schedule(schedule) if isinstance(schedule, str) else schedule
-    flow: Any = getattr(policy, "model", None)
-    if not callable(getattr(flow, "sample_time", None)):
-        kind = policy.config.type
-        raise UsageError(
-            f"a LeRobot policy of type {kind} draws no training times; pi0, pi05 and smolvla do."
-        )
+    kind = policy.config.type
+    flow = flow_policy(kind)
+    place = found(policy, flow.times) if flow.times else None
+    if place is None:
+        able = ", ".join(name for name, each in FLOW_POLICIES.items() if each.times)
+        why = flow.no_schedule or f"it has no training times that toyflow knows of; {able} have"
+        raise UsageError(f"a LeRobot policy of type {kind} takes no schedule: {why}.")
     source = generator
 
-    def sample_time(batch_size: int, device: torch.device | str) -> Float[Tensor, "batch"]:
+    def sample_time(
+        batch_size: int, device: torch.device | str, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "batch"]:
         nonlocal source
         if source is None:
             source = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        return (1 - chosen.sample(batch_size, source, method)).to(device=device, dtype=torch.float32)
+        t = chosen.sample(batch_size, source, method)
+        return (1 - t if flow.counts_noise else t).to(device=device, dtype=dtype)
 
-    flow.sample_time = sample_time
+    setattr(*place, sample_time)
     save = policy._save_pretrained
 
     def save_with_schedule(folder: Path, **more: Any) -> None:  # LeRobot 0.6 hands over a state dict

@@ -16,9 +16,9 @@ from toyflow.machine import installed_version
 from toyflow.robot.interface import Interface
 from toyflow.robot.lerobot import lerobot_format
 from toyflow.robot.lerobot.adapt import can_decode, schedule_of, steps_at
+from toyflow.robot.lerobot.flow_policies import flow_policy
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.lerobot_planner import LeRobotPlanner
-from toyflow.robot.lerobot.policy_noise import DENOISERS
 from toyflow.robot.policy.card import write_card
 from toyflow.sweep.records import TrainingRecord
 from toyflow.sweep.store import Store
@@ -93,7 +93,7 @@ def can_act_in(imported: Mapping[str, Any], steps: int) -> bool:
 
 def can_average(imported: Mapping[str, Any]) -> bool:
     """Whether draws of the policy of a cell can be averaged; `imported` as for `can_act_in`."""
-    return imported.get("takes_noise", imported["type"] in DENOISERS)
+    return imported.get("takes_noise", bool(flow_policy(imported["type"]).denoiser))
 
 
 def place_of_checkpoint(training: StoredTraining) -> Path | None:

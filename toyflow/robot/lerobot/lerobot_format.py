@@ -17,6 +17,7 @@ from toyflow import plugins
 from toyflow.atomic import DamagedError
 from toyflow.errors import UsageError, unknown
 from toyflow.flow.predictions import parse_prediction
+from toyflow.parsing import renaming_hint
 from toyflow.robot.data.features import ACTION, CAMERA, COLOURS, STATE, camera_name, parse_renaming
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.interface import Interface
@@ -82,7 +83,9 @@ def inputs_of(config: Mapping[str, Any]) -> Inputs:
     state: str | None = None
     features: Mapping[str, Any] = config["input_features"]
     if absent := [old for old in renaming if old not in features]:
-        raise unknown("feature to rename", absent[0], features or ("none",))
+        takes, new = "DATA=POLICY, the data set's name first", renaming[absent[0]]
+        hint = renaming_hint(takes, f"{new}={absent[0]}", new in features, "--policy.rename")
+        raise UsageError(f"{unknown('feature to rename', absent[0], features or ('none',))}{hint}")
     for feature, values in features.items():
         name = renaming.get(feature, feature)
         if values.get("type") == VISUAL or name.startswith(CAMERA):
@@ -145,6 +148,7 @@ def decoded(config: Mapping[str, Any], where: str = "config.json of a toyflow po
             tokeniser=config["tokeniser"],
             pretrained=config["pretrained_backbone"],
             delay_max=config.get("delay_max", 0),  # files of earlier versions have none
+            relative=tuple(config.get("relative_numbers", ())),  # nor this
         )
         normalisation = Normalisation.from_dict(
             {
@@ -202,6 +206,8 @@ def encoded(
         "tokeniser": spec.tokeniser,
         "fps": spec.interface.fps,
         "delay_max": spec.delay_max,
+        "actions": "relative" if spec.relative else "absolute",
+        "relative_numbers": list(spec.relative),
         **normalisation_fields(normalisation),
         **{f"action_{key}": list(values) for key, values in (motion or {}).items()},
     }

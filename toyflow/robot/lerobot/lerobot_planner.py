@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -19,16 +19,18 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from toyflow.errors import UsageError, first_line
-from toyflow.flow import Decoding
+from toyflow.flow import Decoding, Known, soft_mask
 from toyflow.machine import synchronise
 from toyflow.parsing import renaming_hint
-from toyflow.robot.data.features import CAMERA, STATE
+from toyflow.robot.data.features import ACTION, CAMERA, STATE
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import MOST_SECONDS, Latency, Times, timed
 from toyflow.robot.lerobot.adapt import set_steps, steps_at
+from toyflow.robot.lerobot.flow_policies import FLOW_POLICIES, flow_policy
 from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
+from toyflow.robot.lerobot.policy_guidance import guided
 from toyflow.robot.lerobot.policy_noise import SeededNoise, encode_once
-from toyflow.robot.planner import Planner
+from toyflow.robot.planner import Commitment, Planner
 
 SEEDS = range(4)
 """Seeds whose plans tell whether a policy without normal noise is random. Two may draw the same code."""
@@ -54,7 +56,7 @@ class LeRobotPlanner(Planner):
         parameters: number of weights.
 
     Raises:
-        UsageError: it cannot be loaded, or would use a camera twice.
+        UsageError: it cannot be loaded, would use a camera twice, or its type cannot plan here.
     """
 
     def __init__(
@@ -64,6 +66,11 @@ class LeRobotPlanner(Planner):
         cameras: Mapping[str, str] | None = None,
     ) -> None:
         self.checkpoint, self.device = checkpoint, device
+        self._type = flow_policy(checkpoint.kind)
+        if self._type.no_plan:
+            raise UsageError(
+                f"toyflow cannot plan with a LeRobot policy of type {checkpoint.kind}: {self._type.no_plan}."
+            )
         self.policy, self._before, self._after = checkpoint.load(device)
         config = self.policy.config
         own = [
@@ -82,12 +89,12 @@ class LeRobotPlanner(Planner):
         sides = [side for feature in config.image_features.values() for side in feature.shape[-2:]]
         self.image_size = max(sides, default=1)
         self.replan = config.n_action_steps
-        self.horizon = config.n_action_steps if self._stacks else config.chunk_size
         self.history = config.n_obs_steps
         self.parameters = sum(p.numel() for p in self.policy.parameters())
         self.stage_seconds = defaultdict(float)
         self._encodes_once = encode_once(self.policy)
         self.set_decoding(Decoding())
+        self.horizon = self._length()
 
     def set_decoding(self, decoding: Decoding) -> None:
         """See `Planner`; the sampler is ignored, as LeRobot's policies have their own.
@@ -160,10 +167,75 @@ class LeRobotPlanner(Planner):
             found.append(Latency(condition, step, times[asked.label], times[Decoding().label]))
         return found
 
+    def check_continues(self) -> None:
+        """See `Planner`; policies of a type that `is_guided` can."""
+        if not self._type.is_guided:
+            able = ", ".join(kind for kind, each in FLOW_POLICIES.items() if each.is_guided)
+            raise UsageError(
+                f"--handover rtc is for toyflow policies with objective flow and LeRobot's of type {able}; "
+                f"this one is of type {self.checkpoint.kind}. Take switch, blend or ensemble."
+            )
+
+    def continue_plan(
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        committed: Sequence[Commitment | None],
+    ) -> Float32[np.ndarray, "batch horizon action"]:
+        """See `Planner`; by toyflow's guidance, see `policy_guidance`."""
+        self.check_continues()
+        if not any(committed):
+            return self.plan(observations, seeds)
+        if self._is_anchored and len(observations) > 1:
+            each = zip(observations, seeds, committed, strict=True)
+            return np.concatenate([self.continue_plan([seen], [seed], [left]) for seen, seed, left in each])
+        began = time.perf_counter()
+        draws = self.decoding.draws
+        known = self._known(observations, committed)
+        rows = Known(*(part.repeat_interleave(draws, 0) for part in known))
+        with guided(self.policy, rows, self.decoding.steps):
+            chunks = self._predict(observations, SeededNoise(seeds, draws), torch.no_grad())
+        answers = chunks.float().unflatten(0, (len(observations), draws)).mean(1)
+        actions = self._in_units(answers, observations)
+        for chunk, left in zip(actions, committed, strict=True):
+            if left is not None:
+                frozen = min(left.frozen, len(left.actions), self.horizon)
+                chunk[:frozen] = left.actions[:frozen]
+        self.stage_seconds["decoding"] += time.perf_counter() - began
+        return actions
+
+    @torch.no_grad()
+    def _known(self, observations: Sequence[Observation], committed: Sequence[Commitment | None]) -> Known:
+        """What is committed as the network's actions, which the preprocessor makes as in training, with the
+        weights of `soft_mask`."""
+        values = torch.zeros(len(committed), self.horizon, self.interface.action_dim)
+        weight = torch.zeros(len(committed), self.horizon)
+        for row, left in enumerate(committed):
+            if left is not None:
+                left.check(self.interface.action_dim)
+                part = torch.from_numpy(left.actions[: self.horizon])
+                values[row, : len(part)] = part
+                weight[row] = soft_mask(left.frozen, len(part), self.horizon)
+        batch = self._before({**self._batch(observations), ACTION: values})
+        return Known(batch[ACTION].float().to(self.device), weight.to(self.device))
+
+    def _length(self) -> int:
+        """Actions of a chunk. For types that are not known to give all of their chunk, a plan of a blank
+        observation tells."""
+        config = self.policy.config
+        if self._encodes_once:
+            return config.n_action_steps if self._stacks else config.chunk_size
+        try:
+            return self._predict([self.any_observation()], SeededNoise([0], draws=1)).shape[1]
+        except Exception as error:
+            raise UsageError(
+                f"{self.checkpoint.where}, a LeRobot policy of type {self.checkpoint.kind}, cannot plan for "
+                f"a blank observation: {first_line(error)}"
+            ) from error
+
     @property
     def _stacks(self) -> bool:
-        """Whether it plans from a queue of observations, as LeRobot's diffusion policy does."""
-        return self.checkpoint.kind == "diffusion"
+        return self._type.stacks
 
     @property
     def _noise_shape(self) -> tuple[int, int]:
@@ -256,21 +328,26 @@ class LeRobotPlanner(Planner):
             )
         return rows.float().unflatten(0, (len(observations), draws)).transpose(0, 1)
 
-    @torch.inference_mode()
-    def _predict(self, observations: Sequence[Observation], noise: SeededNoise) -> Tensor:
+    def _predict(
+        self,
+        observations: Sequence[Observation],
+        noise: SeededNoise,
+        without_gradients: AbstractContextManager[Any] | None = None,
+    ) -> Tensor:
         """The answer to each row of noise; where the policy does not encode an observation once for its rows,
-        it is given once for each."""
-        self.policy.reset()
-        batch = self._prepared(observations)
-        if self._stacks:
-            self._queue([*self._earlier(observations), batch])
-        # What a policy draws other than normal noise is seeded by the first row. A policy that takes all
-        # its noise may be compiled, which a mode of torch would hinder.
-        options = {"noise": noise.rows(self._noise_shape).to(self.device)} if self._encodes_once else {}
-        mode = noise if self._stacks or not self._encodes_once else nullcontext()
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []), mode:
-            torch.manual_seed(noise.seeds[0])
-            return self.policy.predict_action_chunk(batch, **options)[:, : self.horizon]
+        it is given once for each. Tensors of `torch.inference_mode`, the default, take no gradient later."""
+        with without_gradients or torch.inference_mode():
+            self.policy.reset()
+            batch = self._prepared(observations)
+            if self._stacks:
+                self._queue([*self._earlier(observations), batch])
+            # What a policy draws other than normal noise is seeded by the first row. A policy that takes all
+            # its noise may be compiled, which a mode of torch would hinder.
+            options = {"noise": noise.rows(self._noise_shape).to(self.device)} if self._encodes_once else {}
+            mode = noise if self._stacks or not self._encodes_once else nullcontext()
+            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []), mode:
+                torch.manual_seed(noise.seeds[0])
+                return self.policy.predict_action_chunk(batch, **options)
 
     def _earlier(self, observations: Sequence[Observation]) -> Iterator[dict[str, Any]]:
         for place in range(max(len(observation.before) for observation in observations)):

@@ -26,16 +26,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from toyflow.flow import draw_noise
+from toyflow.robot.lerobot.flow_policies import flow_policy, found
 from toyflow.seeds import mixed_seed
-
-DENOISERS = {
-    "diffusion": "diffusion.unet.forward",
-    "pi0": "model.denoise_step",
-    "pi05": "model.denoise_step",
-    "smolvla": "model.denoise_step",
-}
-"""Where a policy of each type keeps the call that denoises, apart from the one that encodes its condition.
-These policies take noise as an argument."""
 
 
 class SeededNoise(TorchFunctionMode):
@@ -112,12 +104,11 @@ def encode_once(policy: Any) -> bool:
     Returns:
         Whether it can; for a policy of any other type, the observations have to be repeated.
     """
-    *parents, name = DENOISERS.get(policy.config.type, "").split(".")
-    try:
-        owner = functools.reduce(getattr, parents, policy)
-        denoise = getattr(owner, name)
-    except AttributeError:  # another type, or a version of LeRobot that is built otherwise
+    place = found(policy, flow_policy(policy.config.type).denoiser)
+    if place is None:  # another type, or a version of LeRobot that is built otherwise
         return False
+    owner, name = place
+    denoise = getattr(owner, name)
 
     @functools.wraps(denoise)
     def denoise_all(*args: Any, **named: Any) -> Any:

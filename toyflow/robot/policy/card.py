@@ -88,6 +88,7 @@ def _trained(training: StoredTraining) -> list[str]:
         f"- data: {training.data_options.get('dataset')}, {details['episodes']} demonstrations, "
         f"{details['frames']} frames, fingerprint {record.data.get('fingerprint')}",
         *_held_out(details),
+        *_relative(policy),
         f"- normalisation: {normalisation.kind}; constant dimensions: {normalisation.constant() or 'none'}",
         f"- recipe: {', '.join(f'{name} {value:g}' for name, value in record.recipe.items())}; seed "
         f"{record.seed}; {details['seconds']:.0f} s of training on {training.environment.get('device_name')}",
@@ -97,6 +98,17 @@ def _trained(training: StoredTraining) -> list[str]:
 def _held_out(details: Mapping[str, Any]) -> list[str]:
     kept = details.get("held_out_episodes")  # older results have none
     return [f"- held out of training: episodes {listed_ranges(kept)} (counted from 0)"] if kept else []
+
+
+def _relative(policy: Mapping[str, Any]) -> list[str]:
+    """Which numbers of an action are relative to the state; older results have no such entry."""
+    numbers = policy.get("relative")
+    if not numbers:
+        return []
+    return [
+        f"- learns numbers {listed_ranges(numbers)} of an action (counted from 0) relative to the state at "
+        "the chunk's start; its plans are absolute"
+    ]
 
 
 def _row(evaluation: StoredEvaluation, notes: Footnotes, busy: str) -> str:

@@ -10,9 +10,11 @@ import torch
 from toyflow.atomic import DamagedError, verified
 from toyflow.errors import UsageError
 from toyflow.flow import FlowMatching, Objective
+from toyflow.robot.data.chunk_statistics import chunk_statistics
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.features import ACTION, STATE, camera_name
 from toyflow.robot.data.normalisation import Normalisation
+from toyflow.robot.data.relative_actions import relative_numbers
 from toyflow.robot.data.training_part import Demonstrations, training_frames
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy import Policy
@@ -45,20 +47,42 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
         tokeniser="paligemma" if options.pretrained else "hashed",
         pretrained=options.pretrained,
         delay_max=options.delay_max,
+        relative=relative_of(data, options),
     )
     held_out = Demonstrations.parse(record.data).hold_out
     return _built(record, spec, normalisation_of(data, options, held_out))
 
 
+def relative_of(data: DataSet, options: PolicyOptions) -> tuple[int, ...]:
+    """The numbers of the action that the options make relative to the state. Raises UsageError where names or
+    sizes of state and action do not allow it."""
+    if options.stays_absolute is None:
+        return ()
+    where = f"data set {data.where}"
+    return relative_numbers(data.action_names, data.state_names, options.stays_absolute, where)
+
+
 def normalisation_of(data: DataSet, options: PolicyOptions, hold_out: float = 0.0) -> Normalisation:
     """The normalisation by the data set's statistics; by those of the training episodes where some are held
-    out. Raises UsageError where statistics are missing or not numbers."""
-    if hold_out:
-        frames = training_frames(data, hold_out)
-        state, action = (data.statistics_of(feature, frames) for feature in (STATE, ACTION))
+    out, and of chunks of them where actions are relative. Raises UsageError where statistics are missing or
+    not numbers."""
+    quantile = options.normalisation == "quantile"
+    state = _statistics(data, STATE, quantile, hold_out)
+    if relative := relative_of(data, options):
+        action = chunk_statistics(data, training_frames(data, hold_out), options.horizon, relative)
     else:
-        state, action = data.statistics(STATE), data.statistics(ACTION)
+        action = _statistics(data, ACTION, quantile, hold_out)
     return Normalisation.from_statistics(state, action, kind=options.normalisation)
+
+
+def _statistics(data: DataSet, feature: str, quantile: bool, hold_out: float) -> dict[str, list[float]]:
+    """The stored statistics; computed where episodes are held out, or where quantiles are asked for and not
+    stored, as in data sets that were converted from older formats."""
+    stored = {} if hold_out else data.statistics(feature)
+    lacks_quantiles = quantile and not {"q01", "q99"} <= stored.keys()
+    if not hold_out and not lacks_quantiles:
+        return stored
+    return {**data.statistics_of(feature, training_frames(data, hold_out)), **stored}
 
 
 def spec_of(training: StoredTraining) -> PolicySpec:

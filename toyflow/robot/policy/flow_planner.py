@@ -86,8 +86,7 @@ class FlowPlanner(Planner):
         other guided; see `toyflow.flow.guidance`."""
         self.check_continues()
         self._warn_of_delay(max((each.frozen for each in committed if each), default=0))
-        known = self._known(committed)
-        answers = self._answers(observations, seeds, self.decoding.draws, known)
+        answers = self._answers(observations, seeds, self.decoding.draws, committed)
         return answers.mean(0, dtype=np.float64).astype(np.float32)
 
     def _answers(
@@ -95,17 +94,19 @@ class FlowPlanner(Planner):
         observations: Sequence[Observation],
         seeds: Sequence[int],
         draws: int,
-        known: Known | None = None,
+        committed: Sequence[Commitment | None] | None = None,
     ) -> Float32[np.ndarray, "draws batch horizon action"]:
         decoding = replace(self.decoding, draws=draws)
         decoding.check(self.objective)
         began = time.perf_counter()
-        condition = self.policy.encode(self.policy.prepare(observations))
+        seen = self.policy.prepare(observations)
+        condition = self.policy.encode(seen)
         synchronise(str(self._device))
         encoded = time.perf_counter()
         noise = self._noise(seeds, draws)
+        known = None if committed is None else self._known(committed, seen.state)
         sample = decoding.answers(self.objective, self.policy, condition, noise, known)
-        actions = self.policy.actions(sample).float().cpu().numpy()
+        actions = self.policy.actions(sample, seen.state).float().cpu().numpy()
         self.stage_seconds["condition"] += encoded - began
         self.stage_seconds["decoding"] += time.perf_counter() - encoded
         return actions
@@ -120,22 +121,17 @@ class FlowPlanner(Planner):
                 "sees no more of them, so that its chunk may jump after them.", frozen, longest,
             )  # fmt: skip
 
-    def _known(self, committed: Sequence[Commitment | None]) -> Known:
-        """What is committed as tokens of the network, with the weights of `soft_mask`."""
+    def _known(self, committed: Sequence[Commitment | None], state: Float[Tensor, "batch state"]) -> Known:
+        """What is committed as tokens of the network, with the weights of `soft_mask`. Actions that are
+        relative are taken relative to the present `state`, not to that of the chunk they are left of."""
         values = torch.zeros(len(committed), self.horizon, ACTION_WIDTH, device=self._device)
         weight = torch.zeros(len(committed), self.horizon, device=self._device)
         for row, each in enumerate(committed):
             if each is None:
                 continue
-            dims = self.interface.action_dim
-            if each.actions.ndim != 2 or each.actions.shape[1] != dims:
-                raise UsageError(
-                    f"committed actions have shape [left, {dims}], not {list(each.actions.shape)}."
-                )
-            if not np.isfinite(each.actions).all():
-                raise UsageError("some committed actions are not finite.")
+            each.check(self.interface.action_dim)
             left = torch.from_numpy(each.actions[: self.horizon]).to(self._device)
-            values[row, : len(left)] = self.policy.target(left[None])[0]
+            values[row, : len(left)] = self.policy.target(left[None], state[row : row + 1])[0]
             weight[row] = soft_mask(each.frozen, len(left), self.horizon)
         return Known(values, weight)
 

@@ -114,13 +114,32 @@ class Policy(DenoisingModel):
         answer = self.denoiser(x * self.supervised, t, condition, r)
         return answer.to(x.dtype) * self.supervised
 
-    def target(self, actions: Float[Tensor, "batch horizon action"]) -> Float[Tensor, "batch horizon 32"]:
-        """A robot's actions, normalised and padded: what the network learns to generate."""
-        return pad(self.normalise_action(actions), (0, ACTION_WIDTH - actions.shape[-1]))
+    def target(
+        self, actions: Float[Tensor, "batch horizon action"], state: Float[Tensor, "batch state"]
+    ) -> Float[Tensor, "batch horizon 32"]:
+        """A robot's actions, relative to the state where the policy's are, normalised and padded: what the
+        network learns to generate.
 
-    def actions(self, x: Float[Tensor, "*batch horizon 32"]) -> Float[Tensor, "*batch horizon action"]:
-        """The inverse of `target`: the network's actions in the robot's units, not clipped."""
-        return self.normalise_action.inverse(x[..., : self.spec.interface.action_dim])
+        Args:
+            actions: chunks, in the robot's units.
+            state: the state at the chunks' start.
+        """
+        relative = actions - self._anchor(state)
+        return pad(self.normalise_action(relative), (0, ACTION_WIDTH - actions.shape[-1]))
+
+    def actions(
+        self, x: Float[Tensor, "*draws batch horizon 32"], state: Float[Tensor, "batch state"]
+    ) -> Float[Tensor, "*draws batch horizon action"]:
+        """The inverse of `target`: the network's actions in the robot's units, absolute, not clipped."""
+        own = self.normalise_action.inverse(x[..., : self.spec.interface.action_dim])
+        return own + self._anchor(state)
+
+    def _anchor(self, state: Float[Tensor, "batch state"]) -> Float[Tensor, "batch 1 action"]:
+        """What is added to the network's actions: the state in relative dimensions, else 0."""
+        anchor = state.new_zeros(len(state), 1, self.spec.interface.action_dim)
+        for number in self.spec.relative:
+            anchor[:, 0, number] = state[:, number]
+        return anchor
 
     def weight(self, is_pad: Bool[Tensor, "batch horizon"]) -> Float[Tensor, "batch horizon 32"]:
         """Weights of the loss: 1 for supervised dimensions of actions within their episode, else 0; see

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from toyflow.networks.attention_kinds import ATTENTION_KINDS, AttentionKind
 from toyflow.optionset import OptionSet, choice, number, switch, text
+from toyflow.robot.data.action_kinds import ACTION_KINDS, STAY_ABSOLUTE, ActionKind
 from toyflow.robot.data.normalisation_kinds import NORMALISATION_KINDS, NormalisationKind
 
 ALL_CAMERAS, NO_CAMERAS = "all", "none"
@@ -32,6 +33,10 @@ class PolicyOptions(OptionSet):
         fps: actions per second at which the data were really recorded; 0 is what the data set says.
         delay_max: most first actions of a chunk that the policy learns to continue from, for real-time
             chunking; see `FlowMatching`. 0 is plain training.
+        actions: whether the policy says actions as they are in the data, or relative to the state at the
+            chunk's start; see `relative_actions`.
+        relative_except: which numbers stay absolute then; see `relative_numbers`. Without relative actions it
+            is at its default.
 
     Raises:
         UsageError: a value outside of its range.
@@ -57,3 +62,15 @@ class PolicyOptions(OptionSet):
     pretrained: bool = switch(False)
     fps: float = number(0.0, low=0, high=1000)
     delay_max: int = number(0, low=0, high=99, added=True)
+    actions: ActionKind = choice(*ACTION_KINDS, added=True)
+    relative_except: str = text(STAY_ABSOLUTE, "parts of names joined by +, or none", added=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.actions == "absolute":  # so that equal policies have equal records
+            object.__setattr__(self, "relative_except", STAY_ABSOLUTE)
+
+    @property
+    def stays_absolute(self) -> str | None:
+        """`relative_except` where actions are relative; None where all are absolute."""
+        return self.relative_except if self.actions == "relative" else None

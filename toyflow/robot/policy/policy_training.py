@@ -85,7 +85,7 @@ def batches(
         chunks = data.chunks(indices, policy.spec.horizon)
         images = augmentation(images, mixed_seed(seed, iteration), own, size)
         observation = PolicyInput(images, chunks.state, policy.tokeniser(chunks.prompts)).to(device)
-        target = policy.target(chunks.actions.to(device))
+        target = policy.target(chunks.actions.to(device), observation.state)
         yield PolicyBatch(observation, target, policy.weight(chunks.is_pad.to(device)))
 
 
@@ -163,7 +163,7 @@ def train_on_nothing(
     anything = any_observation(policy.spec.interface, policy.spec.image_size)
     seen = policy.prepare([anything] * batch_size)
     actions = torch.zeros(batch_size, policy.spec.horizon, policy.spec.interface.action_dim)
-    target = policy.target(actions.to(seen.state.device))
+    target = policy.target(actions.to(seen.state.device), seen.state)
     recipe = replace(recipe, batch_size=batch_size)
     trainer = Trainer(policy, objective, recipe, torch.Generator().manual_seed(0))
     return trainer.steps(itertools.repeat((seen, target)))

@@ -33,6 +33,8 @@ class PolicySpec:
         tokeniser: how the prompt becomes numbers; a trained policy keeps the one it was trained with.
         pretrained: whether the backbone starts from published weights.
         delay_max: most first actions of a chunk that training gave it, see `FlowMatching`; 0 is none.
+        relative: the numbers of the action, from 0, that the policy says relative to the same number of the
+            state, see `relative_actions`; a plan is absolute all the same.
 
     Raises:
         UsageError: a value outside of its range, or one that does not fit the others.
@@ -56,6 +58,7 @@ class PolicySpec:
     tokeniser: TokeniserName = "hashed"
     pretrained: bool = _DEFAULTS.pretrained
     delay_max: int = _DEFAULTS.delay_max
+    relative: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _check_values(vars(self))
@@ -67,6 +70,7 @@ class PolicySpec:
                 f"--delay-max must be below the horizon, {self.horizon}, so that something is left to learn; "
                 f"it is {self.delay_max}."
             )
+        self._check_relative()
         self._check_image_size()
         self._check_pretrained()
 
@@ -86,8 +90,9 @@ class PolicySpec:
         return self.interface.action_dim if self.supervision == "mask" else ACTION_WIDTH
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {**vars(self), "interface": self.interface.as_dict()}
+        """JSON values; without `relative` where no number is."""
+        values = {**vars(self), "interface": self.interface.as_dict(), "relative": list(self.relative)}
+        return {name: value for name, value in values.items() if name != "relative" or value}
 
     @classmethod
     def from_dict(cls, values: Any) -> PolicySpec:
@@ -106,7 +111,11 @@ class PolicySpec:
             if key not in known:
                 raise unknown("key in the policy's spec", str(key), known)
         _check_values(values)
-        return cls(**{**values, "interface": Interface.from_dict(values["interface"])})
+        relative = values.get("relative", ())
+        if not isinstance(relative, list | tuple) or any(type(number) is not int for number in relative):
+            raise UsageError(f"the policy's relative is a list of whole numbers, not {relative!r}.")
+        interface = Interface.from_dict(values["interface"])
+        return cls(**{**values, "interface": interface, "relative": tuple(relative)})
 
     def _check_inputs_and_action(self) -> None:
         cameras = self.interface.cameras
@@ -124,6 +133,15 @@ class PolicySpec:
                 "the policy reads the state, which has no dimensions here; switch it off: --no-state (in a "
                 "sweep --set state=off)."
             )
+
+    def _check_relative(self) -> None:
+        most = min(self.interface.action_dim, self.interface.state_dim)
+        for number in self.relative:
+            if not 0 <= number < most:
+                raise UsageError(
+                    f"number {number} of an action cannot be relative to the state: actions have "
+                    f"{self.interface.action_dim} numbers, states {self.interface.state_dim}."
+                )
 
     def _check_image_size(self) -> None:
         patch = self.parts.patch

@@ -127,6 +127,16 @@ class Environment(ABC):
         files may be others than the simulator's; see `toyflow.scene_assets`. Raises UsageError where there
         are none."""
 
+    @classmethod
+    def from_openpi(cls, actions: Float[np.ndarray, "*chunk action"]) -> Float[np.ndarray, "*chunk action"]:
+        """Actions of openpi's policies for this robot as actions of this environment."""
+        return actions
+
+    @classmethod
+    def to_openpi(cls, actions: Float[np.ndarray, "*chunk action"]) -> Float[np.ndarray, "*chunk action"]:
+        """The reverse of `from_openpi`."""
+        return actions
+
     @abstractmethod
     def __init__(self, suite: str, task: int, image_size: int = 128, rendering: str = "fast") -> None:
         """A simulator of one task.

@@ -88,7 +88,10 @@ def _of_levels(tasks: list[SuiteTask], given: str, suite: str) -> list[SuiteTask
         return tasks
     known = {task.level for task in tasks} - {None}
     if not known:
-        raise UsageError(f"levels: the tasks of {suite} are not graded; leave it at {ALL}.")
+        raise UsageError(
+            f"levels: the tasks of {suite} are not graded here; leave it at {ALL}, or get a benchmark's list "
+            "of levels by its `toyflow robot-setup`."
+        )
     chosen = parse_numbers(given.replace("+", ","), "levels")
     if beyond := sorted(set(chosen) - known):
         there = ", ".join(map(str, sorted(level for level in known if level is not None)))

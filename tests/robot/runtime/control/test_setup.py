@@ -191,4 +191,4 @@ def test_a_policy_for_rtc_is_warmed_by_plans_of_that_kind(monkeypatch):
     monkeypatch.setattr(planner, "check_continues", lambda: None)
     monkeypatch.setattr(planner, "continue_plan", lambda seen, seeds, committed: told.append(committed[0]))
     start_planning(real(), planner, 0, continues=True).close()
-    assert [(each.actions.shape, each.frozen) for each in told] == [((1, 2), 1)] * 3
+    assert [(each.actions.shape, each.frozen) for each in told] == [((2, 2), 1)] * 3

@@ -55,6 +55,21 @@ def points_policy(observation):
     return np.array(chunk, np.float64)
 
 
+ALOHA_CAMERAS = {"cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist"}
+
+
+def aloha_policy(observation):
+    """Stays where its state says, after it has read what openpi's `AlohaInputs` reads."""
+    images, state = observation["images"], np.asarray(observation["state"])
+    if set(images) - ALOHA_CAMERAS:
+        raise ValueError(f"Expected images to contain {ALOHA_CAMERAS}, got {tuple(images)}")
+    for image in (images["cam_high"], *images.values()):
+        channels, height, width = image.shape
+        assert channels == 3 and height == width == 224 and image.dtype == np.uint8
+    assert state.shape == (14,) and isinstance(observation["prompt"], str)
+    return np.tile(state.astype(np.float64), (HORIZON, 1))
+
+
 def server(policy=points_policy, port=0, metadata=None):
     """openpi's loop: metadata, then an answer to every observation; an error is a text and the end."""
 
@@ -66,7 +81,8 @@ def server(policy=points_policy, port=0, metadata=None):
             try:
                 observation = unpackb(frame)
                 actions = policy(observation)
-                reply = {"actions": actions, "state": observation["observation/state"]}
+                reply = {"actions": actions}
+                reply["state"] = observation["state" if "images" in observation else "observation/state"]
             except Exception:
                 import traceback
 

@@ -88,6 +88,7 @@ def test_results_of_a_server_without_a_name_are_warned_of(openpi, toyflow_server
     assert asked(address) == []
     [warning] = asked(address)
     assert "does not name its policy" in warning and "--name" in warning and "\n" not in warning
+    assert asked(address) == [], "it is said once"
     for other in ((address, "pi05"), (f"ws://127.0.0.1:{toyflow_server().port}",)):
         assert asked(*other) == asked(*other) == []
 
@@ -100,10 +101,22 @@ def test_a_server_for_another_robot_is_refused(openpi, tmp_path, toyflow):
 
 
 def test_what_a_server_cannot_be_asked_for(toyflow):
-    probe = toyflow("probe", "ws://gpu:8000", "--dataset", "data")
-    assert probe.returncode == 2 and "compare its numbers of steps by toyflow robot-eval" in probe.stderr
     serve = toyflow("robot-serve", "ws://gpu:8000")
     assert serve.returncode == 2 and "ws://gpu:8000 is a server already" in serve.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("robot-eval", "http://gpu:8000"), "write ws://gpu:8000"),
+        (("robot-run", "10=https://gpu", "--robot", "idle"), "write wss://gpu"),
+        (("probe", "http://gpu:8000", "--dataset", "data"), "write ws://gpu:8000"),
+        (("robot-serve", "http://gpu:8000"), "write ws://gpu:8000"),
+    ],
+)
+def test_the_address_of_a_web_page_gets_a_hint(toyflow, words, meant):
+    done = toyflow(*words)
+    assert done.returncode == 2 and f"is no policy server's address: {meant}" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(

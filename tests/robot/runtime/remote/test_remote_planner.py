@@ -16,6 +16,7 @@ from toyflow.flow import Decoding
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.latency import Times
 from toyflow.robot.planner import Commitment, PlanLost
+from toyflow.robot.policy_opening import compile_planner
 from toyflow.robot.runtime.remote import connection
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
@@ -327,6 +328,9 @@ def test_points_is_as_the_server_says():
 class Continuing(Noisy):
     """Goes on from what is committed at once."""
 
+    def compile(self):
+        pass
+
     def check_continues(self):
         pass
 
@@ -351,3 +355,23 @@ def test_a_server_whose_policy_cannot_go_on_says_so(toyflow_server, remote, open
     for there in (remote(toyflow_server(Noisy()).port), remote(f"10=ws://127.0.0.1:{openpi()}")):
         with pytest.raises(UsageError, match=r"--handover rtc is for policies of toyflow .* ws://"):
             there.continue_plan([seen()], [0], [None])
+
+
+def test_a_policy_that_goes_on_has_done_so_before_the_first_client(toyflow_server):
+    """Where it is compiled, that is compiled apart, and would make the first client wait."""
+    told = []
+
+    class Slow(Continuing):
+        def continue_plan(self, observations, seeds, committed):
+            told.append(committed)
+            return super().continue_plan(observations, seeds, committed)
+
+    toyflow_server(Slow())
+    [[each]] = told
+    assert each.actions.shape == (2, 2) and each.frozen == 1
+    told.clear()
+    compile_planner(compiled := Slow(), 8, continues=True)
+    assert [len(each) for each in told] == [1, 2, 3] and compiled.batches == [1, 1, 2, 2, 3, 3]
+    told.clear()
+    compile_planner(Slow(), 8, continues=False)
+    assert told == []

@@ -61,10 +61,11 @@ class Served:
         prompt: str | None,
         make_reader: type[ObservationReader],
         metadata: Mapping[str, Any] = METADATA,
+        to_openpi: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.planner = planner
         reader = make_reader(planner.interface, Keys.of(planner.interface), prompt)
-        self.server = PolicyServer(planner, reader, metadata, options)
+        self.server = PolicyServer(planner, reader, metadata, options, to_openpi)
         self.port = 0
         self._ready, self._stop = threading.Event(), asyncio.Event()
         self.thread = threading.Thread(target=lambda: run(self._run()), daemon=True)

@@ -45,13 +45,13 @@ def complaint(message, **options) -> str:
 
 
 def test_openpis_client_for_libero_works_unchanged():
-    observation, seed, new_episode, steps, before, committed = read(OPENPI)
+    observation, seed, new_episode, steps, before, committed, is_aloha = read(OPENPI)
     assert (observation.images["image"] == IMAGE).all() and (
         observation.images["image2"] == IMAGE[::-1]
     ).all()
     assert observation.state.dtype == np.float32 and observation.state.tolist() == list(range(8))
     assert observation.prompt == "pick up the soup" and seed is None and not new_episode
-    assert steps is None and before is None and committed is None
+    assert steps is None and before is None and committed is None and not is_aloha
     assert observation.images["image"].flags.writeable
 
 

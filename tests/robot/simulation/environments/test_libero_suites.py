@@ -24,7 +24,7 @@ def test_is_a_plug_in_that_imports_without_the_simulator():
 
 def test_suites_and_tasks_come_from_the_registry(libero):
     assert {"libero_spatial", "libero_object", "libero_goal", "libero_10"} <= set(libero.suites())
-    for suite in libero.suites():
+    for suite in suites.suites():
         tasks = libero.tasks(suite)
         assert [task.index for task in tasks] == list(range(len(tasks)))
         assert all(suites.bddl_file(suite, task.index).is_file() for task in tasks)

@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from toyflow.errors import UsageError
-from toyflow.robot.data.checks.contents import Contents, UnreadableError, read_contents
-from toyflow.robot.data.checks.conventions import check_conventions
+from toyflow.robot.data.checks.contents import Contents
+from toyflow.robot.data.checks.conventions import check_conventions, check_relative_training
 from toyflow.robot.data.checks.data_report import DataReport
 from toyflow.robot.data.checks.findings import Finding, by_level
 from toyflow.robot.data.checks.numbers import check_numbers
 from toyflow.robot.data.checks.pictures import check_camera
+from toyflow.robot.data.checks.reading import UnreadableError, read_contents
 from toyflow.robot.data.checks.statistics import check_statistics, statistics_table
 from toyflow.robot.data.checks.structure import check_structure
 
@@ -22,6 +23,7 @@ def check_data_set(
     root: Path,
     renaming: Mapping[str, str] | None = None,
     cameras: Collection[str] | None = None,
+    relative_except: str | None = None,
 ) -> DataReport:
     """Read the data set in the folder `root` once, and name what contradicts what. Pictures are sampled.
 
@@ -29,6 +31,8 @@ def check_data_set(
         where: what the user calls it.
         renaming: {feature: name that it is read under}.
         cameras: those that a policy will see; None for all.
+        relative_except: which numbers of an action stay absolute where a policy learns the others relative to
+            the state, see `relative_numbers`; None where all do.
 
     Raises:
         UsageError: a camera or a renamed feature does not exist.
@@ -44,7 +48,10 @@ def check_data_set(
     if cameras is not None:
         findings = [each for each in findings if each.feature not in contents.names.unread]
     table = statistics_table(contents)
-    findings.extend(check_statistics(contents, table))
+    scaled = [contents.names.state]
+    if relative_except is None:  # relative actions are scaled by statistics of chunks, which are computed
+        scaled.append(contents.names.action)
+    findings.extend(check_statistics(contents, table, scaled))
     pictures: dict[str, bytes | None] = {}
     for camera in seen:
         if camera not in contents.names.cameras:
@@ -56,6 +63,8 @@ def check_data_set(
     if not contents.names.cameras and cameras is None:
         findings.append(_no_camera(contents))
     findings.extend(check_conventions(contents))
+    if relative_except is not None:
+        findings.extend(check_relative_training(contents, relative_except))
     return DataReport(
         where,
         tuple(by_level(findings)),

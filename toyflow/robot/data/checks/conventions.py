@@ -9,9 +9,21 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from toyflow.errors import UsageError
+from toyflow.robot.data.action_kinds import STAY_ABSOLUTE
 from toyflow.robot.data.checks.contents import Contents
 from toyflow.robot.data.checks.findings import Finding
 from toyflow.robot.data.features import names_of_numbers
+from toyflow.robot.data.local_files import INFO
+from toyflow.robot.data.relative_actions import (
+    DEGREES,
+    are_names,
+    contradiction,
+    correlations,
+    in_words,
+    ratio_of_ranges,
+    relative_numbers,
+)
 
 TURN = 2 * math.pi
 SLACK = 1.02
@@ -22,8 +34,6 @@ AXIS_ANGLE = re.compile(r"axis|rotvec|(^|[^a-z])(ax|ay|az|rx|ry|rz)$", re.IGNORE
 CLOSE, FOLLOWS = 0.25, 0.9
 """An action is a target of the state where it is within this share of the state's deviation of it, and
 correlated with it by so much, in the median over numbers."""
-DEGREES = (40.0, 80.0)
-"""Ratio of the ranges of state and action between which one is in degrees and the other in radians."""
 
 
 def check_conventions(contents: Contents) -> Iterator[Finding]:
@@ -110,16 +120,11 @@ def _check_same_units(
     (state, _), (action, _) = read[contents.names.state], read[contents.names.action]
     if state.shape != action.shape:
         return
-    spans = np.ptp(state, axis=0), np.ptp(action, axis=0)
-    moves = (spans[0] > 1e-6) & (spans[1] > 1e-6)
-    if moves.sum() < 2:
-        return
-    ratio = spans[0][moves] / spans[1][moves]
-    for ratios, degrees, radians in ((ratio, "state", "action"), (1 / ratio, "action", "state")):
-        if DEGREES[0] < float(np.median(ratios)) < DEGREES[1]:
+    ratio = ratio_of_ranges(state, action)
+    for each, degrees, radians in ((ratio, "state", "action"), (1 / ratio, "action", "state")):
+        if DEGREES[0] < each < DEGREES[1]:
             yield Finding(
-                "warning", "", None, None, contents.names.action, f"ranges of the {degrees} are "
-                f"{np.median(ratios):.3g} "
+                "warning", "", None, None, contents.names.action, f"ranges of the {degrees} are {each:.3g} "
                 f"times those of the {radians}: the {degrees} is in degrees and the {radians} in radians?"
             )  # fmt: skip
 
@@ -127,36 +132,67 @@ def _check_same_units(
 def _check_relative(contents: Contents) -> Iterator[Finding]:
     """Targets of the state, or changes of it."""
     state, action = (contents.columns[f].astype(float) for f in (contents.names.state, contents.names.action))
-    if state.shape != action.shape or "episode_index" not in contents.columns or len(state) < 20:
+    if state.shape != action.shape or "episode_index" not in contents.columns:
         return
-    episode = contents.columns["episode_index"]
-    inside = np.flatnonzero(episode[1:] == episode[:-1])
-    moves = (state.std(0) > 1e-6) & (action.std(0) > 1e-6)
-    if not moves.any() or len(inside) < 20:
+    found = correlations(state, action, contents.columns["episode_index"])
+    if found is None:
         return
-    now, after, sent = state[inside][:, moves], state[inside + 1][:, moves], action[inside][:, moves]
-    target = np.median([_correlation(sent[:, i], after[:, i]) for i in range(now.shape[1])])
-    change = np.median([_correlation(sent[:, i], (after - now)[:, i]) for i in range(now.shape[1])])
-    apart = np.median(np.abs(sent - now).mean(0) / now.std(0))
-    if target > FOLLOWS and apart < CLOSE:
+    if found.target > FOLLOWS and found.apart < CLOSE:
         yield _note(
             contents.names.action,
-            f"actions are targets of the state (correlated by {target:.2f} with the next one): absolute, not "
-            "relative to it.",
+            f"actions are targets of the state (correlated by {found.target:.2f} with the next one): "
+            "absolute, not relative to it.",
         )
-    elif change > 0.5 and change > target:
+    elif found.is_change:
         yield _note(
             contents.names.action,
-            f"actions are changes of the state (correlated by {change:.2f} with its next change): "
-            "relative, not "
-            "absolute.",
+            f"actions are changes of the state (correlated by {found.change:.2f} with its next change): "
+            "relative, not absolute.",
         )
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    if one.std() == 0 or other.std() == 0:
-        return 0.0
-    return float(np.corrcoef(one, other)[0, 1])
+def check_relative_training(contents: Contents, stay_absolute: str) -> Iterator[Finding]:
+    """Errors where a policy cannot learn actions relative to the state, else a note on which numbers are.
+
+    Args:
+        stay_absolute: see `relative_numbers`.
+    """
+    feature = contents.names.action
+    action, state = (
+        names_of_numbers(contents.features[each], int(contents.features[each]["shape"][0]))
+        for each in (feature, contents.names.state)
+    )
+    try:
+        numbers = relative_numbers(action, state, stay_absolute, f"data set {contents.where}")
+    except UsageError as error:
+        yield Finding("error", INFO, None, None, feature, str(error))
+        return
+    if why := _contradiction(contents, numbers):
+        yield Finding("error", "", None, None, feature, why)
+        return
+    said = f"with --actions relative, {in_words(numbers, action)}."
+    if stay_absolute == STAY_ABSOLUTE and not are_names(action):
+        said += (
+            " Numbers have no names that would tell a gripper: if there is one, name its numbers, "
+            "--relative-except 6+13."
+        )
+        yield Finding("warning", "", None, None, feature, said)
+    else:
+        yield _note(feature, said)
+
+
+def _contradiction(contents: Contents, numbers: Sequence[int]) -> str | None:
+    """What the columns say against relative actions; None where columns or numbers are missing or not finite,
+    which other checks name."""
+    names = (contents.names.state, contents.names.action, "episode_index")
+    state, action, episode = (contents.columns.get(name) for name in names)
+    if state is None or action is None or episode is None:
+        return None
+    if max(numbers) >= min(state.shape[1], action.shape[1]):
+        return None
+    if not all(np.isfinite(each.astype(float)).all() for each in (state, action)):
+        return None
+    return contradiction(state, action, episode, numbers)
 
 
 def _note(feature: str, sentence: str) -> Finding:

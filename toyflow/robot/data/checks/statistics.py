@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,11 +67,13 @@ def statistics_table(contents: Contents) -> list[DimensionStatistics]:
     return table
 
 
-def check_statistics(contents: Contents, table: list[DimensionStatistics]) -> Iterator[Finding]:
-    """Statistics that training scales by, and those of the columns."""
+def check_statistics(
+    contents: Contents, table: list[DimensionStatistics], features: Sequence[str]
+) -> Iterator[Finding]:
+    """The stored statistics of these features, by which training scales them, and those of the columns."""
     if not contents.statistics:
         return
-    for feature in (contents.names.state, contents.names.action):
+    for feature in features:
         rows = [row for row in table if row.feature == feature]
         if not rows:
             continue

@@ -13,8 +13,8 @@ import numpy as np
 from toyflow.errors import UsageError
 from toyflow.robot.handover import check_overlap, usual_replan
 from toyflow.robot.interface import Interface
-from toyflow.robot.limits import Limits, Patience
-from toyflow.robot.planner import Commitment, Planner
+from toyflow.robot.limits import Limits, Patience, is_guess
+from toyflow.robot.planner import Planner
 from toyflow.robot.runtime.control.limits_file import read_limits
 from toyflow.robot.runtime.control.log import Recording
 from toyflow.robot.runtime.control.planning import Planning, SteppedPlanning, ThreadedPlanning
@@ -84,11 +84,11 @@ def start_planning(robot: Robot, planner: Planner, latency_steps: int, continues
         planner.check_continues()
     if robot.stepped:
         return SteppedPlanning(planner, latency_steps)
-    blank, still = [planner.any_observation()], np.zeros((1, planner.interface.action_dim), np.float32)
+    blank = [planner.any_observation()]
     for _ in range(WARM_PLANS):
         planner.plan(blank, [0])
         if continues:
-            planner.continue_plan(blank, [0], [Commitment(still, 1)])
+            planner.continue_plan(blank, [0], [planner.any_commitment()])
     return ThreadedPlanning(planner)
 
 
@@ -154,8 +154,7 @@ def policy_warnings(
         learned = ", ".join(map(repr, details.get("prompts", ())[:PROMPTS_SHOWN]))
         hint = f", such as {learned}" if learned else ""
         warnings.append(f"The policy reads a prompt; name one with --prompt{hint}.")
-    is_guess = "normalisation" in details and not {"motion", "statistics"} & details.keys()
-    if is_guess and limits_file is None:
+    if is_guess(details) and limits_file is None:
         warnings.append(
             "The range of the policy's training actions is not known: limits are the robot's own, "
             "and a guess from the actions' mean and standard deviation. Set others by --limits FILE, or "

@@ -35,6 +35,9 @@ class RemoteOptions:
         name: the name that results are kept under; None for the policy that the server names, or its address.
         key_file: file with the servers' API key; None for `$TOYFLOW_API_KEY`, if set.
         timeout: longest wait for a plan, in seconds; see `FIRST` for the first.
+        environment: the simulator whose actions are wanted, where a server that does not say answers in
+            those of openpi for this robot; see `Environment.from_openpi`. Not the user's choice: whoever
+            evaluates sets it.
 
     Raises:
         UsageError: the timeout is not above 0, or the name is no plain word.
@@ -44,6 +47,7 @@ class RemoteOptions:
     name: str | None = None
     key_file: Path | None = None
     timeout: float = 60.0
+    environment: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout < float("inf"):
@@ -65,6 +69,19 @@ def is_remote(checkpoint: str) -> bool:
     (True, False)
     """
     return "ws://" in checkpoint or "wss://" in checkpoint
+
+
+def check_no_web_page(checkpoint: str) -> None:
+    """Raise UsageError for the address of a web page: policy servers are websockets.
+
+    >>> check_no_web_page("http://gpu:8000")
+    Traceback (most recent call last):
+    toyflow.errors.UsageError: 'http://gpu:8000' is no policy server's address: write ws://gpu:8000.
+    """
+    scheme, separator, rest = checkpoint.rpartition("=")[2].partition("://")
+    if separator and scheme in ("http", "https") and not is_remote(checkpoint):
+        meant = f"ws{scheme[4:]}://{rest}"
+        raise UsageError(f"{checkpoint!r:.80} is no policy server's address: write {meant:.80}.")
 
 
 def parse_addresses(text: str) -> tuple[Address, ...]:

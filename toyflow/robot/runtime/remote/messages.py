@@ -13,6 +13,12 @@ from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.runtime.serving.observations import OTHER_NAMES, PROMPT, STATE
 
+IMAGES = "images/"
+"""Entries of this map are images with their channels first, as openpi's ALOHA policies read them."""
+ALOHA_BASE, ALOHA_CAMERAS = "cam_high", ("cam_high", "cam_low", "cam_left_wrist", "cam_right_wrist")
+"""The camera that openpi's ALOHA policies cannot do without, and all that they know."""
+ALOHA_NUMBERS = 14
+"""Numbers of ALOHA's state and action."""
 OPENPI_SIDE = 224
 """Side in pixels of the images that openpi's clients send."""
 
@@ -39,10 +45,22 @@ class MessageNames:
 
     @classmethod
     def openpi(cls, interface: Interface) -> MessageNames:
-        """openpi's names for LIBERO: `observation/image`, `observation/wrist_image` for the camera `image2`,
-        `observation/state` and `prompt`. Other cameras are `observation/NAME`."""
-        cameras = {name: f"observation/{OTHER_NAMES.get(name, name)}" for name in interface.cameras}
+        """openpi's names. For a robot with 14 numbers and a camera `cam_high`, or `top` as gym-aloha calls
+        it, those for ALOHA: `images/NAME` of the cameras that its policies know, `state` and `prompt`. Else
+        those for LIBERO: `observation/image`, `observation/wrist_image` for the camera `image2`,
+        `observation/state` and `prompt`; other cameras are `observation/NAME`."""
+        theirs = {name: OTHER_NAMES.get(name, name) for name in interface.cameras}
+        numbers = {interface.state_dim, interface.action_dim}
+        if ALOHA_BASE in theirs.values() and numbers == {ALOHA_NUMBERS}:
+            known = {name: f"{IMAGES}{each}" for name, each in theirs.items() if each in ALOHA_CAMERAS}
+            return cls(known, (StateEntry("state"),), "prompt")
+        cameras = {name: f"observation/{each}" for name, each in theirs.items()}
         return cls(cameras, (StateEntry("observation/state"),), "prompt")
+
+    @property
+    def is_aloha(self) -> bool:
+        """Whether images go as openpi's ALOHA policies read them."""
+        return any(entry.startswith(IMAGES) for entry in self.cameras.values())
 
     @classmethod
     def of_metadata(cls, keys: Mapping[str, Any]) -> MessageNames:
@@ -88,12 +106,13 @@ class MessageWriter:
     side: int | None = None
 
     def message(self, observation: Observation) -> dict[str, Any]:
-        """The entries of an observation.
+        """The entries of an observation. Those whose names begin with `images/` are a map `images`.
 
         Raises:
             UsageError: it lacks a camera, or has a state of another length.
         """
         entries: dict[str, Any] = {}
+        nested: dict[str, np.ndarray] = {}
         for camera, entry in self.names.cameras.items():
             found = self.interface.found(camera, observation.images)
             if found is None:
@@ -102,9 +121,15 @@ class MessageWriter:
                     f"the observation has no camera {camera}, which the server reads; it has {has}."
                 )
             image = np.ascontiguousarray(observation.images[found])
-            entries[entry] = image if self.side is None else resize_with_pad(image, self.side)
+            image = image if self.side is None else resize_with_pad(image, self.side)
+            if self.side is not None and entry.startswith(IMAGES):
+                nested[entry.removeprefix(IMAGES)] = np.ascontiguousarray(image.transpose(2, 0, 1))
+            else:
+                entries[entry] = image
         if self.interface.state_dim:
             entries |= self._state(observation)
+        if nested:
+            entries[IMAGES.rstrip("/")] = nested
         return {**entries, self.names.prompt: observation.prompt}
 
     def _state(self, observation: Observation) -> dict[str, np.ndarray]:

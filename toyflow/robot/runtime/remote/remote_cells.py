@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from toyflow.atomic import read_sealed, write_sealed
+from toyflow.atomic import DamagedError, read_sealed, write_sealed
 from toyflow.flow import Decoding
 from toyflow.machine import installed_version
 from toyflow.robot.interface import Interface
@@ -53,18 +53,23 @@ def import_server(
                 write_card(store, record.key)
         time.sleep(0 if claimed else 0.1)
     stored = store.training(record.key)
-    if not (options.name or planner.facts.name) and any(store.evaluations(stored)):
+    place = _place(stored)
+    joins = not (options.name or planner.facts.name) and any(store.evaluations(stored))
+    told = _was_told(place)
+    if joins and not told:
         LOG.warning(
             "%s does not name its policy: its results join those that %s already has of this address. If it "
             "serves another checkpoint now, give it a name of its own: --name NAME.",
             addresses, stored.folder,
         )  # fmt: skip
-    place = _place(stored)
     place.parent.mkdir(exist_ok=True)
-    said = {"addresses": addresses, "keys": options.keys, "timeout": options.timeout}
+    said = {"addresses": addresses, "keys": options.keys, "timeout": options.timeout, "told": told or joins}
     key_file = str(options.key_file.resolve()) if options.key_file else None
     known = {"interface": planner.interface.as_dict(), "steps": list(planner.steps)}
-    write_sealed(place, {**said, **known, "key_file": key_file, "name": options.name})
+    write_sealed(
+        place,
+        {**said, **known, "key_file": key_file, "name": options.name, "environment": options.environment},
+    )
     return stored
 
 
@@ -77,7 +82,11 @@ def open_server(training: StoredTraining) -> RemotePlanner:
     """
     said = _said(training)
     options = RemoteOptions(
-        said["keys"], said["name"], Path(said["key_file"]) if said["key_file"] else None, said["timeout"]
+        said["keys"],
+        said["name"],
+        Path(said["key_file"]) if said["key_file"] else None,
+        said["timeout"],
+        said.get("environment"),
     )
     interface = Interface.from_dict(said["interface"])
     return RemotePlanner(parse_addresses(said["addresses"]), options, interface)
@@ -91,6 +100,14 @@ def steps_of(training: StoredTraining) -> frozenset[int]:
 def _said(training: StoredTraining) -> Mapping[str, Any]:
     out = training.folder.parent.parent
     return read_sealed(_place(training), f"Name the server again: `toyflow robot-eval ws://... --out {out}`.")
+
+
+def _was_told(place: Path) -> bool:
+    """Whether it was said before that results of this cell join earlier ones."""
+    try:
+        return bool(read_sealed(place)["told"])
+    except (DamagedError, KeyError):  # not there yet, written anew below, or of an earlier version
+        return False
 
 
 def _place(training: StoredTraining) -> Path:

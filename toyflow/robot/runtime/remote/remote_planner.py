@@ -22,6 +22,7 @@ from toyflow.robot.runtime.remote.servers import Answer, Server, servers_by_step
 from toyflow.robot.runtime.serving.access import KEY_VARIABLE, read_key
 from toyflow.robot.runtime.serving.observations import SEEDS, parse_keys
 from toyflow.robot.runtime.serving.protocol import pack
+from toyflow.robot.simulation.environment import load_environment
 
 
 class RemotePlanner(Planner):
@@ -47,6 +48,8 @@ class RemotePlanner(Planner):
         UsageError: no server answers, they serve different policies, or it is not known in how many steps.
     """
 
+    is_remote = True
+
     def __init__(
         self, addresses: Sequence[Address], options: RemoteOptions, otherwise: Interface | None = None
     ) -> None:
@@ -67,6 +70,8 @@ class RemotePlanner(Planner):
                 f"{facts.url} serves a policy that reads {self.history} observations, by a toyflow that does "
                 "not take them with a request: update it."
             )
+        named = None if facts.is_toyflow else options.environment
+        self._environment = None if named is None else load_environment(named)
         names = facts.names.changed(parse_keys(options.keys))
         self._writer = MessageWriter(names, self.interface, facts.side)
         self._plain: Decoding = facts.decoding or Decoding()
@@ -75,6 +80,11 @@ class RemotePlanner(Planner):
         self.set_decoding(replace(self._plain, steps=self.default_steps))
         if not self.horizon:
             self._try_out()
+
+    @property
+    def takes_seeds(self) -> bool:
+        """See `Planner`: servers of toyflow do."""
+        return self.facts.is_toyflow
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -93,8 +103,8 @@ class RemotePlanner(Planner):
 
     @property
     def is_random_otherwise(self) -> bool:
-        """See `Planner`: the noise is the servers'."""
-        return True
+        """See `Planner`: the noise is the servers'. One of toyflow says whether its policy takes any."""
+        return self.facts.is_random
 
     def set_decoding(self, decoding: Decoding) -> None:
         """See `Planner`. Sampler, grid and draws are the server's own.
@@ -130,7 +140,10 @@ class RemotePlanner(Planner):
             PlanLost: there is no plan this time; see there.
             ToyflowError: the server is gone for good, or has become another one.
         """
-        return np.stack([answer.actions for answer in self._answers(observations, seeds)])
+        chunks = np.stack([answer.actions for answer in self._answers(observations, seeds)])
+        if self._environment is None:
+            return chunks
+        return self._environment.from_openpi(chunks).astype(np.float32)
 
     def check_continues(self) -> None:
         """See `Planner`; its server has to be toyflow's, and its policy to have objective flow."""

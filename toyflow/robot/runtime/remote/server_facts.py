@@ -18,8 +18,9 @@ from toyflow.robot.runtime.serving.protocol import unpack
 RENDERED = 256
 """Side in pixels of a simulator's images for a server that says nothing: what openpi's client for LIBERO
 renders, before it resizes them."""
-OPENPI_REPLAN = 5
-"""Actions before the next plan for a server that says nothing: as openpi's client for LIBERO."""
+OPENPI_REPLAN, ALOHA_REPLAN = 5, 10
+"""Actions before the next plan for a server that says nothing: as openpi's clients for LIBERO and for
+gym-aloha."""
 MOST_NUMBERS = 100_000
 """Most numbers of a chunk of actions."""
 
@@ -38,6 +39,7 @@ class ServerFacts:
         side: side in pixels of the images that are sent; None as they are.
         decoding: how it decodes unless it is asked otherwise; None if it does not say.
         steps_accepted: numbers of steps that it can be asked for.
+        is_random: whether its plans may differ between seeds, or from one request to the next.
         continues: whether it takes what is committed, see `Planner.continue_plan`.
         motion: ranges of its training actions, see `Limits.of_data`; empty if it does not say.
     """
@@ -56,6 +58,7 @@ class ServerFacts:
     decoding: Decoding | None
     steps_accepted: frozenset[int]
     takes_before: bool
+    is_random: bool
     continues: bool
     motion: Mapping[str, Any]
 
@@ -96,11 +99,13 @@ class ServerFacts:
             )
         steps = said.get("steps", said.get("num_steps"))
         known = type(steps) is int and 1 <= steps <= MOST_STEPS
+        names = MessageNames.openpi(interface)
+        replan = ALOHA_REPLAN if names.is_aloha else OPENPI_REPLAN
         digest = hashlib.sha256(metadata).hexdigest()[:16]
         return cls(
-            url, False, "", digest, interface, 0, OPENPI_REPLAN, 1, RENDERED,
-            MessageNames.openpi(interface), OPENPI_SIDE, Decoding(steps) if known else None, frozenset(),
-            False, False, {},
+            url, False, "", digest, interface, 0, replan, 1, RENDERED, names, OPENPI_SIDE,
+            Decoding(steps) if known else None, frozenset(),
+            False, True, False, {},
         )  # fmt: skip
 
     @classmethod
@@ -122,7 +127,8 @@ class ServerFacts:
             _whole(said, "image_size", 4096), MessageNames.of_metadata(said["keys"]), None,
             Decoding(_whole(said, "steps", 10_000), said["sampler"], said["grid"], said["draws"]),
             frozenset(_whole({"K": each}, "K", MOST_STEPS) for each in said.get("steps_accepted", ())),
-            REQUEST_OPTIONS[2] in accepts, said.get("continues") is True, motion,
+            REQUEST_OPTIONS[2] in accepts, said.get("random") is not False, said.get("continues") is True,
+            motion,
         )  # fmt: skip
 
 

@@ -99,7 +99,8 @@ class Batcher:
         return self._queue.qsize()
 
     async def warm_up(self) -> Times:
-        """Plan a few times, without a timeout, and return the times of the later plans.
+        """Plan a few times, without a timeout, and return the times of the later plans. A policy that can go
+        on from what is committed does so once, too: where it is compiled, that is compiled apart.
 
         Raises:
             Fault: the policy cannot plan.
@@ -110,6 +111,8 @@ class Batcher:
             seconds.append((await self._ask(observation, number)).planned)
             if number >= WARM_UP and time.perf_counter() - began > WARM_SECONDS:
                 break
+        if self.planner.can_continue:
+            await self._ask(observation, 0, committed=self.planner.any_commitment())
         return Times.of(seconds[WARM_UP:])
 
     async def plan(

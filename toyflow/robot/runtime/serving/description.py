@@ -37,18 +37,18 @@ def policy_metadata(training: StoredTraining, planner: Planner, keys: Keys) -> d
         "keys": keys.as_dict(),
         "accepts": list(REQUEST_OPTIONS),
         "steps_accepted": _steps_of(planner),
-        "continues": _continues(planner),
+        "random": _is_random(planner),
+        "continues": planner.can_continue,
         "motion": training.details.get("motion", {}),
     }
 
 
-def _continues(planner: Planner) -> bool:
-    """Whether clients may say what is committed."""
+def _is_random(planner: Planner) -> bool:
+    """Whether plans may differ between seeds; so it is said of a policy that cannot be tried out."""
     try:
-        planner.check_continues()
+        return planner.takes_noise or planner.is_random_otherwise
     except UsageError:
-        return False
-    return True
+        return True
 
 
 def _steps_of(planner: Planner) -> list[int]:

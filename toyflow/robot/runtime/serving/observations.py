@@ -27,8 +27,11 @@ from toyflow.robot.planner import Commitment
 from toyflow.robot.runtime.serving.faults import FrameFault, ObservationFault
 
 STATE, PROMPT = "state", "prompt"
-OTHER_NAMES = {"image2": "wrist_image"}
-"""What openpi's client for LIBERO calls a camera, by its name in LIBERO's data sets."""
+OTHER_NAMES = {"image2": "wrist_image", "top": "cam_high"}
+"""What openpi's clients call a camera, for LIBERO and ALOHA, by its name in LIBERO's and gym-aloha's data
+sets."""
+ALOHA_IMAGE = "images/cam_high"
+"""The entry that tells openpi's ALOHA clients."""
 DEEPEST, LONGEST_NAME = 4, 256
 """How deep maps may be nested, and how many characters an entry's joined name may have."""
 LONGEST_SIDE = 4096
@@ -60,6 +63,7 @@ class ClientRequest(NamedTuple):
         steps: number of denoising steps; None where the client chose none.
         before: the observations before this one, oldest first; None where the client sent none.
         committed: what the chunk has to agree with; None where the client sent nothing.
+        is_aloha: whether the message is of openpi's ALOHA form, whose client expects actions of that form.
     """
 
     observation: Observation
@@ -68,6 +72,7 @@ class ClientRequest(NamedTuple):
     steps: int | None = None
     before: tuple[Observation, ...] | None = None
     committed: Commitment | None = None
+    is_aloha: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,13 @@ class ObservationReader:
             )
         reset = _first(entries, ("toyflow/reset", "reset")) is True
         return ClientRequest(
-            self._observation(entries), seed, reset, steps, self._before(entries), self._committed(entries)
+            self._observation(entries),
+            seed,
+            reset,
+            steps,
+            self._before(entries),
+            self._committed(entries),
+            ALOHA_IMAGE in entries,
         )
 
     def _observation(self, entries: Mapping[str, Any]) -> Observation:
@@ -261,7 +272,8 @@ def parse_keys(text: str | None) -> dict[str, str]:
 
 def _usual(camera: str, before: str | None = None) -> tuple[str, ...]:
     """The usual names of a camera, and of the name that it had `before` it was renamed for training."""
-    others = (f"observation/{OTHER_NAMES[camera]}",) if camera in OTHER_NAMES else ()
+    openpi = OTHER_NAMES.get(camera)
+    others = (f"observation/{openpi}", f"images/{openpi}") if openpi else ()
     own = (f"observation/{camera}", *others, f"observation.images.{camera}", f"images/{camera}")
     return (*own, f"observation.{camera}", *(_usual(before) if before else ()))
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import numpy as np
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.http11 import Request, Response
@@ -83,15 +84,21 @@ class PolicyServer:
         planner: the policy, which only the server's planning thread calls.
         reader: turns clients' messages into observations.
         metadata: the map that every client is sent first; see `policy_metadata`.
+        to_openpi: makes of the policy's actions what openpi's ALOHA clients expect; None where they are that.
 
     Attributes:
         metrics: counts and times since the start.
     """
 
     def __init__(
-        self, planner: Planner, reader: ObservationReader, metadata: Mapping[str, Any], options: ServerOptions
+        self,
+        planner: Planner,
+        reader: ObservationReader,
+        metadata: Mapping[str, Any],
+        options: ServerOptions,
+        to_openpi: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        self.options = options
+        self.options, self._to_openpi = options, to_openpi
         self.metrics = Metrics(lambda: self._state() == "OK", lambda: self.clients)
         self._history, self._reader = planner.history, reader
         self._batcher = Batcher(planner, options.timeout, options.batch, self._planned)
@@ -248,7 +255,10 @@ class PolicyServer:
         timing = {"infer_ms": 1e3 * planned.planned, "queue_ms": 1e3 * planned.queued}
         if session.last_seconds is not None:
             timing["prev_total_ms"] = 1e3 * session.last_seconds
-        reply = pack({"actions": planned.actions, "server_timing": timing})
+        actions = planned.actions
+        if request.is_aloha and self._to_openpi is not None:
+            actions = self._to_openpi(actions).astype(np.float32)
+        reply = pack({"actions": actions, "server_timing": timing})
         packed = time.perf_counter()
         await self._send(connection, reply)
         sent = time.perf_counter()

@@ -11,7 +11,15 @@ from jaxtyping import Float, UInt8
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
-from toyflow.robot.simulation.environments.aloha.aloha_scene import ARMS, RATE, AlohaScene, scene_file
+from toyflow.robot.simulation.environments.aloha.aloha_scene import (
+    ARMS,
+    RATE,
+    Actions,
+    AlohaScene,
+    from_gym,
+    scene_file,
+    to_gym,
+)
 from toyflow.robot.simulation.environments.aloha.cube_transfer import CubeTransfer
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
 
@@ -57,6 +65,16 @@ class Aloha(Environment):
         """See the base class."""
         scene_file()
         return "own"
+
+    @classmethod
+    def from_openpi(cls, actions: Actions) -> Actions:
+        """See the base class: they are gym-aloha's."""
+        return from_gym(actions)
+
+    @classmethod
+    def to_openpi(cls, actions: Actions) -> Actions:
+        """See the base class."""
+        return to_gym(actions)
 
     def __init__(self, suite: str, task: int, image_size: int = 128, rendering: Rendering = "fast") -> None:
         """Load the scene, which takes a second."""

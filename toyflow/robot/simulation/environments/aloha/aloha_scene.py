@@ -29,7 +29,35 @@ GRIPPER_CLOSED, GRIPPER_OPEN = 0.021, 0.057
 STATE_CLOSED, STATE_OPEN = 0.01844, 0.05800
 """The same distance where gym-aloha's state is 0 and 1."""
 
+ARM_LOW = (-3.14158, -1.85005, -1.76278, -3.14158, -1.8675, -3.14158)
+ARM_HIGH = (3.14158, 1.25664, 1.6057, 3.14158, 2.23402, 3.14158)
+"""Range of each joint's motor in radians."""
+LOW = np.array([*ARM_LOW, GRIPPER_CLOSED] * len(ARMS))
+HIGH = np.array([*ARM_HIGH, GRIPPER_OPEN] * len(ARMS))
+GRIPPERS = [6, 13]
+"""Places of the grippers in a state or action."""
+
 Action = Float[np.ndarray, "action=14"]
+Actions = Float[np.ndarray, "*chunk action=14"]
+
+
+def from_gym(actions: Actions) -> Actions:
+    """The actions of gym-aloha, joints in radians and a gripper of 0 closed and 1 open as in its state, as
+    actions in [-1, 1], see `AlohaScene`. Beyond these they exceed the motors' ranges.
+
+    >>> to_gym(from_gym(np.full((5, 14), 0.5))).round(6).tolist() == [[0.5] * 14] * 5
+    True
+    """
+    positions = np.array(actions, np.float64)
+    positions[..., GRIPPERS] = STATE_CLOSED + positions[..., GRIPPERS] * (STATE_OPEN - STATE_CLOSED)
+    return 2 * (positions - LOW) / (HIGH - LOW) - 1
+
+
+def to_gym(actions: Actions) -> Actions:
+    """The reverse of `from_gym`."""
+    positions = LOW + (np.asarray(actions, np.float64) + 1) / 2 * (HIGH - LOW)
+    positions[..., GRIPPERS] = (positions[..., GRIPPERS] - STATE_CLOSED) / (STATE_OPEN - STATE_CLOSED)
+    return positions
 
 
 def scene_file() -> Path:

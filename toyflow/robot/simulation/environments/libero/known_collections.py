@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from toyflow.errors import UsageError, unknown
 from toyflow.robot.simulation.environments.libero.collection import Collection
+from toyflow.robot.simulation.environments.libero.plus.plus_suites import PlusSuites
 from toyflow.robot.simulation.environments.libero.pro.pro_suites import ProSuites
 from toyflow.robot.simulation.environments.libero.suites import LiberoSuites
 
-COLLECTIONS: tuple[Collection, ...] = (LiberoSuites(), ProSuites())
+COLLECTIONS: tuple[Collection, ...] = (LiberoSuites(), ProSuites(), PlusSuites())
 
 
 def suites() -> list[str]:

