@@ -12,7 +12,6 @@ import argparse
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -86,13 +85,11 @@ def main() -> None:
         )
     except ToyflowError as error:
         raise SystemExit(str(error)) from error
-    pool = ProcessPoolExecutor(options.jobs, get_context("spawn"), max_tasks_per_child=TASKS_PER_PROCESS)
-    with pool:
-        waiting = [pool.submit(attempt, options.environment, options.suite, task) for task in tasks]
-        tried = []
-        for done in as_completed(waiting):
-            tried.append(done.result())
-            last = tried[-1]
+    jobs = [(options.environment, options.suite, task) for task in tasks]
+    tried = []
+    with get_context("spawn").Pool(options.jobs, maxtasksperchild=TASKS_PER_PROCESS) as pool:
+        for last in pool.imap_unordered(_attempt, jobs):
+            tried.append(last)
             line = f"[{len(tried)}/{len(tasks)}] {_cell(last.task)}: {last.wrong or 'runs'}"
             print(line, file=sys.stderr, flush=True)
     cells = Counter(_cell(each.task) for each in tried)
@@ -109,6 +106,10 @@ def main() -> None:
         f"missing; building takes {build:.2f} s, a reset {reset:.2f} s (medians)"
     )
     sys.exit(bool(failed))
+
+
+def _attempt(job: tuple[str, str, SuiteTask]) -> Tried:
+    return attempt(*job)
 
 
 def _cell(task: SuiteTask) -> str:
