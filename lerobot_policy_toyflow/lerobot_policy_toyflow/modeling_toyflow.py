@@ -60,6 +60,12 @@ class ToyflowPolicy(PreTrainedPolicy):
             if dataset_meta is not None:
                 _check_data(dataset_meta, config, self._inputs)
             _fill(config, dataset_stats, self._inputs.state, dataset_meta)
+        elif (config.actions == "relative") != bool(config.relative_numbers):
+            was = "relative" if config.relative_numbers else "absolute"
+            raise UsageError(
+                f"--policy.actions={config.actions} cannot change a trained policy, whose actions are {was}; "
+                "leave it out, or train anew."
+            )
         if dataset_meta is not None and not config.fps:
             config.fps = float(dataset_meta.fps)
         checkpoint = decoded(_fields(config))

@@ -437,6 +437,9 @@ def test_the_plug_in_trains_relative_actions_by_statistics_of_its_own(arm, copie
         policy.select_action(moved), chunk[:, 1],
         msg="an action of a chunk stays relative to the state that it was planned from",
     )  # fmt: skip
+    policy.config.actions = "absolute"  # as by --policy.path=... --policy.actions=absolute
+    with pytest.raises(UsageError, match="cannot change a trained policy, whose actions are relative"):
+        ToyflowPolicy(policy.config)
     named(copied, NAMES, ["waist", "wrist", "gripper"])
     with pytest.raises(UsageError, match="elbow in actions and wrist in states"):
         made(copied)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -265,3 +266,59 @@ def test_a_damaged_archive_is_refused(installed, tmp_path, content):
     with pytest.raises(UsageError, match="cannot be unpacked"):
         archive.install(tmp_path / "assets.zip")
     assert not archive.own_folder().exists()
+
+
+def zipped(path, given):
+    with ZipFile(path, "w", ZIP_DEFLATED) as packed:
+        for file in given.rglob("*"):
+            if file.is_file():
+                packed.writestr(file.relative_to(given.parent).as_posix(), "x" * 10_000)
+    return path
+
+
+@pytest.fixture
+def given(installed, tmp_path):
+    """A folder with all that the archive holds."""
+    folder = tmp_path / "given" / "assets"
+    for name in archive.lacking(tmp_path):
+        write(folder / name / "part" if name.endswith("/") else folder / name, "x")
+    return folder
+
+
+def test_damaged_data_in_a_zip_is_one_line(given, tmp_path):
+    raw = bytearray(zipped(tmp_path / "assets.zip", given).read_bytes())
+    start = raw.index(b"PK\x03\x04") + 30
+    start += int.from_bytes(raw[26:28], "little")
+    raw[start : start + 8] = b"\xff" * 8
+    (tmp_path / "damaged.zip").write_bytes(raw)
+    with pytest.raises(UsageError, match="cannot be unpacked"):
+        archive.install(tmp_path / "damaged.zip")
+    assert not archive.is_there()
+
+
+def test_a_zip_replaces_a_link_and_keeps_what_it_leads_to(given, tmp_path):
+    assert archive.install(given).is_symlink()
+    assert not archive.install(zipped(tmp_path / "assets.zip", given)).is_symlink()
+    assert archive.is_there() and not archive.lacking(given)
+
+
+def test_a_kill_after_the_link_is_made_leaves_nothing_that_hinders(given, tmp_path):
+    partial = archive.own_folder().parent / ".assets.partial"
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.symlink_to(given)
+    assert not archive.install(zipped(tmp_path / "assets.zip", given)).is_symlink()
+    assert not archive.lacking(given)
+
+
+def test_a_film_does_not_draw_from_the_noise(installed, monkeypatch):
+    environment = Libero.__new__(Libero)
+    environment._simulation = SimpleNamespace(data=None)  # pyright: ignore[reportAttributeAccessIssue]
+    environment._scene = installed.scene("libero_plus_spatial", 7)
+    environment._scene.after_reset(Simulation(), 0)
+    shown = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    vars(environment)["_cameras"] = SimpleNamespace(image=lambda data, camera: shown)
+    for image in environment.views().values():
+        assert np.array_equal(image, shown[:, ::-1])
+    observed = environment._scene.image("image", shown)
+    environment._scene.after_reset(Simulation(), 0)
+    assert np.array_equal(environment._scene.image("image", shown), observed)

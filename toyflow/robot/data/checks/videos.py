@@ -86,7 +86,7 @@ def _video_places(
             )
             for chunk, file, begins, ends in zip(*(table[key] for key in keys), strict=True)
         ]
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
         findings.append(
             Finding("error", EPISODES, None, None, feature, f"its videos are not found: {first_line(error)}.")
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 
 from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.robot.interface import Interface, Observation
@@ -118,14 +118,20 @@ class Libero(Environment):
             quat2axisangle,
         )
 
-        data, seen = self._simulation.data, self.privileged
-        images = {
-            name: self._scene.image(name, np.ascontiguousarray(self._cameras.image(data, camera)[:, ::-1]))
-            for name, camera in CAMERAS.items()
-        }
+        seen = self.privileged
+        images = {name: self._scene.image(name, image) for name, image in self.views().items()}
         rotation = quat2axisangle(seen["robot0_eef_quat"].copy())  # it writes to its argument
         state = np.concatenate([seen["robot0_eef_pos"], rotation, seen["robot0_gripper_qpos"]])
         return Observation(images, state.astype(np.float32), self.task.prompt)
+
+    def views(self) -> Mapping[str, UInt8[np.ndarray, "height width 3"]]:
+        """The cameras' images before the task's sensor noise, if it has any: that is drawn anew for each
+        observation, so that a film must not draw from it."""
+        data = self._simulation.data
+        return {
+            name: np.ascontiguousarray(self._cameras.image(data, camera)[:, ::-1])
+            for name, camera in CAMERAS.items()
+        }
 
     def step(self, action: Float[np.ndarray, "action"]) -> bool:
         """See the base class. Raises ToyflowError for an action that is not finite."""

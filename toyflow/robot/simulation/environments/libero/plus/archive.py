@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import zlib
+from gzip import BadGzipFile
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
@@ -165,6 +168,14 @@ def _unpack(archive: Path, folder: Path) -> None:
         else:
             with tarfile.open(archive) as packed:
                 packed.extractall(folder, filter="data")
-    except (tarfile.TarError, BadZipFile, EOFError) as error:
+    except (
+        tarfile.TarError,
+        BadZipFile,
+        BadGzipFile,
+        LZMAError,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+    ) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise UsageError(f"{archive} cannot be unpacked: {first_line(error).rstrip(': .')}.") from error
