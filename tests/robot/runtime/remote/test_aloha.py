@@ -122,6 +122,12 @@ def test_openpis_aloha_client_is_answered_in_its_own_form(served, remote):
     assert (there.plan([look], [0]) == served.planner.plan([look], [0])).all()
 
 
+def test_toyflows_client_gets_the_policys_actions_under_openpis_names_too(served, remote):
+    there = remote(served.port, options=RemoteOptions(keys="top=images/cam_high,state=state", timeout=20))
+    look = seen(top=100)
+    assert (there.plan([look], [0]) == served.planner.plan([look], [0])).all()
+
+
 def test_gym_alohas_actions_are_those_of_the_scene():
     pytest.importorskip("mujoco")
     pytest.importorskip("gym_aloha")
