@@ -10,8 +10,11 @@ from robot.runtime.remote.conftest import metadata_of
 from robot.runtime.serving.conftest import Served
 from websockets.sync.client import connect
 
+from toyflow.atomic import read_sealed, write_sealed
 from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.policy_opening import find_policy, ready_planner
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
+from toyflow.robot.runtime.robots import simulator_of
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.server import ServerOptions
 from toyflow.robot.simulation.environments.aloha.aloha_environment import Aloha
@@ -39,8 +42,7 @@ def test_a_policy_for_gym_aloha_is_asked_in_openpis_form_and_answers_in_the_simu
         return openpi_server.aloha_policy(observation)
 
     there = remote(
-        f"10=ws://127.0.0.1:{openpi(policy)}", otherwise=Aloha.interface,
-        options=RemoteOptions(timeout=20, environment="aloha"),
+        f"10=ws://127.0.0.1:{openpi(policy)}", otherwise=Aloha.interface, environment="aloha",
     )  # fmt: skip
     Aloha.interface.check_serves(there.interface, "aloha")
     assert there.replan == 10  # as openpi's own client for gym-aloha
@@ -117,7 +119,7 @@ def test_openpis_aloha_client_is_answered_in_its_own_form(served, remote):
     np.testing.assert_allclose(answered[0, :6], ((LOW + HIGH) / 2 + 0.05 * (HIGH - LOW))[:6], atol=1e-6)
     ours = {"observation/top": picture, "state": STATE, "prompt": "hand it over"}
     assert ask(served.port, ours)["actions"] == pytest.approx(0.1)  # as it was trained
-    there = remote(served.port, options=RemoteOptions(timeout=20, environment="aloha"))
+    there = remote(served.port, environment="aloha")
     look = Observation({"top": picture.transpose(1, 2, 0)}, STATE, "hand it over")
     assert (there.plan([look], [0]) == served.planner.plan([look], [0])).all()
 
@@ -126,6 +128,27 @@ def test_toyflows_client_gets_the_policys_actions_under_openpis_names_too(served
     there = remote(served.port, options=RemoteOptions(keys="top=images/cam_high,state=state", timeout=20))
     look = seen(top=100)
     assert (there.plan([look], [0]) == served.planner.plan([look], [0])).all()
+
+
+def test_actions_are_those_of_where_a_policy_acts_whatever_its_cell_was_used_for_before(openpi, tmp_path):
+    address = f"10=ws://127.0.0.1:{openpi(openpi_server.aloha_policy)}"
+    cell = find_policy(address, None, tmp_path, RemoteOptions(timeout=20), Aloha.interface)
+    place = tmp_path / "imported" / f"{cell.record.key}.json"
+    said = dict(read_sealed(place))
+    assert "environment" not in said
+    write_sealed(place, {**said, "environment": "aloha"})  # as an earlier version did
+    look = seen(top=9)
+    for environment, expected in (("aloha", from_gym(STATE)), (None, STATE), ("aloha", from_gym(STATE))):
+        planner = ready_planner(cell, None, "cpu", 1, environment)
+        np.testing.assert_allclose(planner.plan([look], [0])[0], [expected] * 10, atol=1e-6)
+        planner.close()
+
+
+@pytest.mark.parametrize(
+    ("robot", "expected"), [("aloha", "aloha"), ("aloha:x", "aloha"), ("lerobot:aloha", None), ("idle", None)]
+)
+def test_only_a_robot_that_is_a_simulator_has_its_actions_converted(robot, expected):
+    assert simulator_of(robot) == expected
 
 
 def test_gym_alohas_actions_are_those_of_the_scene():
