@@ -257,8 +257,9 @@ def _not_measured(planner: Planner, noise: Noise, asked: Answers) -> tuple[str, 
 def _simulator_of(data: DataSet) -> str | None:
     """The simulator that data were made in; None unless it is installed."""
     source = demo_source(data.where)
-    known = source is not None and source.environment in plugins.available("environments")
-    return source.environment if known else None
+    if source is None or source.environment not in plugins.available("environments"):
+        return None
+    return source.environment
 
 
 def _own_data(training: StoredTraining, checkpoint: str) -> str:

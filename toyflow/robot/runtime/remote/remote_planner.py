@@ -152,10 +152,11 @@ class RemotePlanner(Planner):
         return self._environment.from_openpi(chunks).astype(np.float32)
 
     def check_continues(self) -> None:
-        """See `Planner`; its server has to be toyflow's, and its policy to have objective flow."""
+        """See `Planner`; its server has to be toyflow's, and its policy one that can."""
         if not self.facts.continues:
             raise UsageError(
-                "--handover rtc is for policies of toyflow with objective flow; the one behind "
+                "--handover rtc is for policies of toyflow with objective flow and some of LeRobot's, such as "
+                "pi0, pi05 and smolvla, that toyflow serves; the one behind "
                 f"{self.facts.url} does not take what is committed. Take switch, blend or ensemble."
             )
 
