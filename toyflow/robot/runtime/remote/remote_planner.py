@@ -155,8 +155,8 @@ class RemotePlanner(Planner):
         """See `Planner`; its server has to be toyflow's, and its policy one that can."""
         if not self.facts.continues:
             raise UsageError(
-                "--handover rtc is for policies of toyflow with objective flow and some of LeRobot's, such as "
-                "pi0, pi05 and smolvla, that toyflow serves; the one behind "
+                "--handover rtc is for policies of toyflow with objective flow and some of LeRobot's, such "
+                "as pi0, pi05 and smolvla, where toyflow serves them; the one behind "
                 f"{self.facts.url} does not take what is committed. Take switch, blend or ensemble."
             )
 
