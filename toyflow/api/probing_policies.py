@@ -108,9 +108,6 @@ def probe_policy(
             )
         named = [each.steps for each in parse_addresses(checkpoint) if each.steps]
         seen, steps = open_data_set(dataset).interface, steps or named or None
-        source = demo_source(dataset)
-        if source is not None and source.environment in plugins.available("environments"):
-            remote = replace(remote, environment=source.environment)
     training = find_policy(checkpoint, rename, Path(out), remote, seen)
     if not {"policy", "imported"} & training.details.keys():
         raise UsageError(
@@ -121,7 +118,7 @@ def probe_policy(
     data = open_data_set(dataset or _own_data(training, checkpoint), renaming)
     if episodes is None and is_of_training(training, data):
         episodes = held_out_of(training, data) or None
-    planner = open_planner(training, torch.device(choose_device(device)))
+    planner = open_planner(training, torch.device(choose_device(device)), _simulator_of(data))
     try:
         found = probe_planner(
             planner,
@@ -255,6 +252,14 @@ def _not_measured(planner: Planner, noise: Noise, asked: Answers) -> tuple[str, 
             "same noise."
         )
     return tuple(told)
+
+
+def _simulator_of(data: DataSet) -> str | None:
+    """The simulator that data were made in; None unless it is installed."""
+    source = demo_source(data.where)
+    if source is None or source.environment not in plugins.available("environments"):
+        return None
+    return source.environment
 
 
 def _own_data(training: StoredTraining, checkpoint: str) -> str:

@@ -48,7 +48,7 @@ from toyflow.robot.runtime.control.setup import (
     start_planning,
 )
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
-from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot
+from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot, simulator_of
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.sweep.stored import StoredTraining
 
@@ -159,12 +159,11 @@ def prepare_policy(
     """
     way = parse_handover(use.handover)
     seen = _interface_of(options.robot, settings) if is_remote(checkpoint) else None
-    if options.robot in plugins.available("environments"):
-        use = replace(use, remote=replace(use.remote, environment=options.robot))
     with console.status("asking the server; its first plan may take a minute") if seen else nullcontext():
         training, cameras = find_policy_for_robot(checkpoint, use.rename, use.out, use.remote, seen)
     # A processor is left to the control loop.
-    planner = ready_planner(training, decodings[0], use.device, use.threads or max(1, cores() - 1))
+    threads = use.threads or max(1, cores() - 1)
+    planner = ready_planner(training, decodings[0], use.device, threads, simulator_of(options.robot))
     for decoding in reversed(decodings):
         if decoding is not None:
             planner.set_decoding(decoding)

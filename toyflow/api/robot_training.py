@@ -191,7 +191,6 @@ def evaluate_checkpoint(
     )
     place = ENVIRONMENT if trials.environment == AUTO else trials.environment
     simulated = load_environment(place).interface if is_remote(checkpoint) else None
-    remote = replace(remote, environment=place if simulated else None)
     with (
         console.status("asking the server; its first plan may take a minute") if simulated else nullcontext()
     ):

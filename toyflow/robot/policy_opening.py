@@ -106,12 +106,14 @@ def find_policy_for_robot(
     return _stored(checkpoint, lerobot, {}, out), {robot: own for own, robot in cameras.items()}
 
 
-def open_planner(training: StoredTraining, device: torch.device) -> Planner:
+def open_planner(training: StoredTraining, device: torch.device, environment: str | None = None) -> Planner:
     """Load a trained or imported policy. It plans in one denoising step; `set_decoding` changes that.
 
     Args:
         training: the policy, from `find_policy`.
         device: where it computes.
+        environment: the simulator that it acts in, or whose data it is asked about, as its actions are
+            converted where a server answers in openpi's; None for a real robot and other data.
 
     Raises:
         UsageError: the cell is not a policy, or the policy cannot be loaded here.
@@ -121,14 +123,20 @@ def open_planner(training: StoredTraining, device: torch.device) -> Planner:
         check_packages("a policy behind a server", CLIENT_PACKAGES)
         from toyflow.robot.runtime.remote.remote_cells import open_server  # websockets is optional
 
-        return open_server(training)
+        return open_server(training, environment)
     if "imported" in training.details and "policy" not in training.details:
         return open_imported(training, device)
     policy, objective = load_policy(training)
     return FlowPlanner(policy.to(device), objective)
 
 
-def ready_planner(training: StoredTraining, decoding: Decoding | None, device: str, threads: int) -> Planner:
+def ready_planner(
+    training: StoredTraining,
+    decoding: Decoding | None,
+    device: str,
+    threads: int,
+    environment: str | None = None,
+) -> Planner:
     """Load a policy as it will act.
 
     Args:
@@ -137,13 +145,14 @@ def ready_planner(training: StoredTraining, decoding: Decoding | None, device: s
             in its own number.
         device: auto, cpu, cuda or mps.
         threads: processor threads of this process.
+        environment: as for `open_planner`.
 
     Raises:
         UsageError: it cannot be loaded here, or not be decoded so.
         DamagedError: its weights are missing or altered.
     """
     torch.set_num_threads(threads)
-    planner = open_planner(training, torch.device(choose_device(device)))
+    planner = open_planner(training, torch.device(choose_device(device)), environment)
     if decoding is not None:
         planner.set_decoding(decoding)
     return planner

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +176,18 @@ class RobotRunner(Runner):
         self, training: StoredTraining, evaluations: Sequence[EvaluationRecord], on_progress: OnProgress
     ) -> Iterator[Evaluated]:
         """Run every evaluation's episodes: the same initial states and noise for each decoding."""
+        for environment, alike in groupby(evaluations, lambda each: Trials.parse(each.test_set).environment):
+            yield from self._evaluate_in(environment, training, list(alike), on_progress)
+
+    def _evaluate_in(
+        self,
+        environment: str,
+        training: StoredTraining,
+        evaluations: Sequence[EvaluationRecord],
+        on_progress: OnProgress,
+    ) -> Iterator[Evaluated]:
         torch.set_num_threads(self.threads)
-        planner = open_planner(training, self._device)
+        planner = open_planner(training, self._device, environment)
         load = LoadMeter(self.threads)
         latencies = planner.latencies([record.decoding for record in evaluations])
         timed_under = load.load()

@@ -239,7 +239,7 @@ class LeRobotPlanner(Planner):
 
     @property
     def _noise_shape(self) -> tuple[int, int]:
-        """Of one row of the noise that a policy of a type of `DENOISERS` takes."""
+        """Of one row of the noise that a policy of a type that toyflow knows takes."""
         config = self.policy.config
         if self._stacks:
             return config.horizon, config.action_feature.shape[0]

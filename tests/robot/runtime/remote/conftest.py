@@ -116,9 +116,14 @@ def remote() -> Iterator[Callable[..., RemotePlanner]]:
     """Opens planners that are closed in the end: `remote(port, port, ...)` or `remote("10=ws://...")`."""
     opened: list[RemotePlanner] = []
 
-    def open_it(*where: int | str, options: RemoteOptions = PATIENT, otherwise=StraightPlanner.interface):
+    def open_it(
+        *where: int | str,
+        options: RemoteOptions = PATIENT,
+        otherwise=StraightPlanner.interface,
+        environment: str | None = None,
+    ):
         text = ",".join(f"ws://127.0.0.1:{each}" if isinstance(each, int) else each for each in where)
-        opened.append(RemotePlanner(parse_addresses(text), options, otherwise))
+        opened.append(RemotePlanner(parse_addresses(text), options, otherwise, environment))
         return opened[-1]
 
     yield open_it

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from rich.console import Console
 from robot.points import StraightPlanner
 from robot.runtime.remote import openpi_server
 from robot.runtime.remote.conftest import metadata_of
 from robot.runtime.serving.conftest import Served
 from websockets.sync.client import connect
 
+from toyflow.api import robot_driving
+from toyflow.api.robot_driving import PolicyUse, prepare_policy
+from toyflow.atomic import read_sealed, write_sealed
+from toyflow.robot import robot_runner
 from toyflow.robot.interface import Interface, Observation
+from toyflow.robot.policy_opening import find_policy, ready_planner
+from toyflow.robot.robot_runner import RobotRunner
+from toyflow.robot.runtime.control.driving import DriveOptions
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
+from toyflow.robot.runtime.robots import simulator_of
 from toyflow.robot.runtime.serving.observations import Keys, ObservationReader
 from toyflow.robot.runtime.serving.server import ServerOptions
 from toyflow.robot.simulation.environments.aloha.aloha_environment import Aloha
 from toyflow.robot.simulation.environments.aloha.aloha_scene import HIGH, LOW, from_gym, to_gym
+from toyflow.robot.simulation.trials import Trials
+from toyflow.sweep.records import EvaluationRecord
 
 STATE = np.array([0.1, -0.96, 1.16, 0, -0.3, 0, 0.0] * 2, np.float32)
 
@@ -39,8 +50,7 @@ def test_a_policy_for_gym_aloha_is_asked_in_openpis_form_and_answers_in_the_simu
         return openpi_server.aloha_policy(observation)
 
     there = remote(
-        f"10=ws://127.0.0.1:{openpi(policy)}", otherwise=Aloha.interface,
-        options=RemoteOptions(timeout=20, environment="aloha"),
+        f"10=ws://127.0.0.1:{openpi(policy)}", otherwise=Aloha.interface, environment="aloha",
     )  # fmt: skip
     Aloha.interface.check_serves(there.interface, "aloha")
     assert there.replan == 10  # as openpi's own client for gym-aloha
@@ -117,9 +127,66 @@ def test_openpis_aloha_client_is_answered_in_its_own_form(served, remote):
     np.testing.assert_allclose(answered[0, :6], ((LOW + HIGH) / 2 + 0.05 * (HIGH - LOW))[:6], atol=1e-6)
     ours = {"observation/top": picture, "state": STATE, "prompt": "hand it over"}
     assert ask(served.port, ours)["actions"] == pytest.approx(0.1)  # as it was trained
-    there = remote(served.port, options=RemoteOptions(timeout=20, environment="aloha"))
+    there = remote(served.port, environment="aloha")
     look = Observation({"top": picture.transpose(1, 2, 0)}, STATE, "hand it over")
     assert (there.plan([look], [0]) == served.planner.plan([look], [0])).all()
+
+
+def test_toyflows_client_gets_the_policys_actions_under_openpis_names_too(served, remote):
+    there = remote(served.port, options=RemoteOptions(keys="top=images/cam_high,state=state", timeout=20))
+    look = seen(top=100)
+    assert (there.plan([look], [0]) == served.planner.plan([look], [0])).all()
+
+
+def test_actions_are_those_of_where_a_policy_acts_whatever_its_cell_was_used_for_before(openpi, tmp_path):
+    address = f"10=ws://127.0.0.1:{openpi(openpi_server.aloha_policy)}"
+    cell = find_policy(address, None, tmp_path, RemoteOptions(timeout=20), Aloha.interface)
+    place = tmp_path / "imported" / f"{cell.record.key}.json"
+    said = dict(read_sealed(place))
+    assert "environment" not in said
+    write_sealed(place, {**said, "environment": "aloha"})  # as an earlier version did
+    look = seen(top=9)
+    for environment, expected in (("aloha", from_gym(STATE)), (None, STATE), ("aloha", from_gym(STATE))):
+        planner = ready_planner(cell, None, "cpu", 1, environment)
+        np.testing.assert_allclose(planner.plan([look], [0])[0], [expected] * 10, atol=1e-6)
+        planner.close()
+
+
+class OpenedError(Exception):
+    """A policy was opened for an environment."""
+
+
+@pytest.fixture
+def cell(openpi, tmp_path, monkeypatch):
+    """The cell of a server's policy for ALOHA, which says where it is to act once it is opened."""
+    address = f"10=ws://127.0.0.1:{openpi(openpi_server.aloha_policy)}"
+
+    def opened(*given):
+        raise OpenedError(given[-1])
+
+    for module, name in ((robot_driving, "ready_planner"), (robot_runner, "open_planner")):
+        monkeypatch.setattr(module, name, opened)
+    return find_policy(address, None, tmp_path, RemoteOptions(timeout=20), Aloha.interface)
+
+
+@pytest.mark.parametrize(("robot", "expected"), [("aloha", "aloha"), ("idle", "None")])
+def test_a_run_names_its_simulator(cell, robot, expected, tmp_path):
+    with pytest.raises(OpenedError, match=f"^{expected}$"):
+        prepare_policy(str(cell.folder), DriveOptions(robot), {}, Console(), PolicyUse(tmp_path), [None])
+
+
+def test_an_evaluation_names_its_simulator(cell, tmp_path):
+    trials = Trials("aloha", "transfer_cube", (0,), (0,), 10, "fast", "own")
+    asked = [EvaluationRecord("euler", 10, test_set=str(trials))]
+    with pytest.raises(OpenedError, match=r"^aloha$"):
+        next(RobotRunner("cpu", 1, str(tmp_path), {}, 1).evaluate(cell, asked, lambda *_: None))
+
+
+@pytest.mark.parametrize(
+    ("robot", "expected"), [("aloha", "aloha"), ("aloha:x", "aloha"), ("lerobot:aloha", None), ("idle", None)]
+)
+def test_only_a_robot_that_is_a_simulator_has_its_actions_converted(robot, expected):
+    assert simulator_of(robot) == expected
 
 
 def test_gym_alohas_actions_are_those_of_the_scene():

@@ -14,12 +14,14 @@ from robot.runtime.remote.conftest import Noisy
 
 pytest.importorskip("lerobot", reason="data sets are read by LeRobot")
 
+from toyflow.api import probing_policies
 from toyflow.api.probing_policies import probe_planner, probe_policy
 from toyflow.errors import UsageError
 from toyflow.flow import Decoding
 from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
 from toyflow.report.policy_probe_sentences import policy_sentences
 from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.data_source import DemoSource
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
 
 HORIZON, EXAMPLES = 5, 12
@@ -47,6 +49,18 @@ def wandering(scale: float, seed: int = 0):
 def probed(address: str, data, out, name: str | None = None, **named):
     options = {"examples": EXAMPLES, "threads": 1, "device": "cpu", "out": out, **named}
     return probe_policy(address, str(data), remote=RemoteOptions(name=name, timeout=20), **options)[0]
+
+
+@pytest.mark.parametrize(("made_in", "expected"), [("aloha", "aloha"), ("elsewhere", "None"), (None, "None")])
+def test_a_probe_names_the_simulator_of_its_data(openpi, data, tmp_path, monkeypatch, made_in, expected):
+    def opened(training, device, environment=None):
+        raise RuntimeError(f"opened for {environment}")
+
+    source = made_in and DemoSource(made_in, "suite", "0")
+    monkeypatch.setattr(probing_policies, "demo_source", lambda where: source)
+    monkeypatch.setattr(probing_policies, "open_planner", opened)
+    with pytest.raises(RuntimeError, match=f"opened for {expected}$"):
+        probed(f"10=ws://127.0.0.1:{openpi(wandering(0.2))}", data.where, tmp_path)
 
 
 def shown(found) -> str:

@@ -35,9 +35,6 @@ class RemoteOptions:
         name: the name that results are kept under; None for the policy that the server names, or its address.
         key_file: file with the servers' API key; None for `$TOYFLOW_API_KEY`, if set.
         timeout: longest wait for a plan, in seconds; see `FIRST` for the first.
-        environment: the simulator whose actions are wanted, where a server that does not say answers in
-            those of openpi for this robot; see `Environment.from_openpi`. Not the user's choice: whoever
-            evaluates sets it.
 
     Raises:
         UsageError: the timeout is not above 0, or the name is no plain word.
@@ -47,7 +44,6 @@ class RemoteOptions:
     name: str | None = None
     key_file: Path | None = None
     timeout: float = 60.0
-    environment: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout < float("inf"):

@@ -66,15 +66,15 @@ def import_server(
     said = {"addresses": addresses, "keys": options.keys, "timeout": options.timeout, "told": told or joins}
     key_file = str(options.key_file.resolve()) if options.key_file else None
     known = {"interface": planner.interface.as_dict(), "steps": list(planner.steps)}
-    write_sealed(
-        place,
-        {**said, **known, "key_file": key_file, "name": options.name, "environment": options.environment},
-    )
+    write_sealed(place, {**said, **known, "key_file": key_file, "name": options.name})
     return stored
 
 
-def open_server(training: StoredTraining) -> RemotePlanner:
+def open_server(training: StoredTraining, environment: str | None = None) -> RemotePlanner:
     """The policy that a cell of `import_server` refers to, at the addresses where it was last.
+
+    Args:
+        environment: see `RemotePlanner`. It is no part of the cell, which may act elsewhere the next time.
 
     Raises:
         UsageError: no server answers there.
@@ -86,10 +86,9 @@ def open_server(training: StoredTraining) -> RemotePlanner:
         said["name"],
         Path(said["key_file"]) if said["key_file"] else None,
         said["timeout"],
-        said.get("environment"),
     )
     interface = Interface.from_dict(said["interface"])
-    return RemotePlanner(parse_addresses(said["addresses"]), options, interface)
+    return RemotePlanner(parse_addresses(said["addresses"]), options, interface, environment)
 
 
 def steps_of(training: StoredTraining) -> frozenset[int]:

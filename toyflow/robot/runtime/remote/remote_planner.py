@@ -39,6 +39,8 @@ class RemotePlanner(Planner):
         addresses: the servers, of one and the same policy.
         options: names, key and timeout.
         otherwise: cameras, state and action of a policy whose server does not say; see `ServerFacts.read`.
+        environment: the simulator whose actions are wanted of servers other than toyflow's, which answer in
+            openpi's for this robot; see `Environment.from_openpi`. None for actions as they come.
 
     Attributes:
         facts: what the first server says.
@@ -51,7 +53,11 @@ class RemotePlanner(Planner):
     is_remote = True
 
     def __init__(
-        self, addresses: Sequence[Address], options: RemoteOptions, otherwise: Interface | None = None
+        self,
+        addresses: Sequence[Address],
+        options: RemoteOptions,
+        otherwise: Interface | None = None,
+        environment: str | None = None,
     ) -> None:
         key = read_key(options.key_file, KEY_VARIABLE)
         servers = [Server(each, Connections(each.url, key, options.timeout), otherwise) for each in addresses]
@@ -70,7 +76,7 @@ class RemotePlanner(Planner):
                 f"{facts.url} serves a policy that reads {self.history} observations, by a toyflow that does "
                 "not take them with a request: update it."
             )
-        named = None if facts.is_toyflow else options.environment
+        named = None if facts.is_toyflow else environment
         self._environment = None if named is None else load_environment(named)
         names = facts.names.changed(parse_keys(options.keys))
         self._writer = MessageWriter(names, self.interface, facts.side)
@@ -146,10 +152,11 @@ class RemotePlanner(Planner):
         return self._environment.from_openpi(chunks).astype(np.float32)
 
     def check_continues(self) -> None:
-        """See `Planner`; its server has to be toyflow's, and its policy to have objective flow."""
+        """See `Planner`; its server has to be toyflow's, and its policy one that can."""
         if not self.facts.continues:
             raise UsageError(
-                "--handover rtc is for policies of toyflow with objective flow; the one behind "
+                "--handover rtc is for policies of toyflow with objective flow and some of LeRobot's, such "
+                "as pi0, pi05 and smolvla, where toyflow serves them; the one behind "
                 f"{self.facts.url} does not take what is committed. Take switch, blend or ensemble."
             )
 

@@ -15,6 +15,13 @@ def robot_names() -> list[str]:
     return sorted({*plugins.available("robots"), *plugins.available("environments")})
 
 
+def simulator_of(name: str) -> str | None:
+    """The simulator that `open_robot` opens by this name; None for any other robot."""
+    plugin = name.partition(":")[0]
+    simulated = plugin in plugins.available("environments") and plugin not in plugins.available("robots")
+    return plugin if simulated else None
+
+
 def open_robot(name: str, settings: RobotSettings) -> Robot:
     """Make the robot `NAME` or `NAME:ARGUMENT`, not yet connected.
 

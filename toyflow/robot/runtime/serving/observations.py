@@ -27,11 +27,13 @@ from toyflow.robot.planner import Commitment
 from toyflow.robot.runtime.serving.faults import FrameFault, ObservationFault
 
 STATE, PROMPT = "state", "prompt"
+TOYFLOW = "toyflow/"
+"""How toyflow's own entries begin. Its client sends one always, the seed."""
 OTHER_NAMES = {"image2": "wrist_image", "top": "cam_high"}
 """What openpi's clients call a camera, for LIBERO and ALOHA, by its name in LIBERO's and gym-aloha's data
 sets."""
 ALOHA_IMAGE = "images/cam_high"
-"""The entry that tells openpi's ALOHA clients."""
+"""The entry that tells openpi's ALOHA clients, in a message that has none of toyflow's own entries."""
 DEEPEST, LONGEST_NAME = 4, 256
 """How deep maps may be nested, and how many characters an entry's joined name may have."""
 LONGEST_SIDE = 4096
@@ -164,7 +166,7 @@ class ObservationReader:
             steps,
             self._before(entries),
             self._committed(entries),
-            ALOHA_IMAGE in entries,
+            ALOHA_IMAGE in entries and not any(name.startswith(TOYFLOW) for name in entries),
         )
 
     def _observation(self, entries: Mapping[str, Any]) -> Observation:
