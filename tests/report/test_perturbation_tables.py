@@ -33,7 +33,7 @@ def outcomes_of(solved, perturbed=True):
     return pd.DataFrame(rows)
 
 
-def evaluation(solved, steps=1, suite="pro", perturbed=True, level=None, missing=(), seed=0):
+def evaluation(solved, steps=1, suite="pro", perturbed=True, level=None, missing=(), seed=0, more=""):
     frame = outcomes_of(solved, perturbed)
     tasks = []
     for task, count in enumerate(solved):
@@ -49,7 +49,7 @@ def evaluation(solved, steps=1, suite="pro", perturbed=True, level=None, missing
         **({"missing": [*missing]} if missing else {}),
     }  # fmt: skip
     training = StoredTraining(Path(), TrainingRecord("robot", {}, "flow", "shift:4", None, seed, {}), {}, {})
-    record = EvaluationRecord("euler", steps, test_set=f"suite={suite} tasks=0-3")
+    record = EvaluationRecord("euler", steps, test_set=f"suite={suite} tasks=0-3{more}")
     return StoredEvaluation(Path(), training, record, details)
 
 
@@ -103,6 +103,23 @@ def test_a_cell_that_was_evaluated_twice_counts_once():
         *(evaluation(s, k, n) for k in (1, 10) for s, n in (([1, 2, 3, 4], "pro"), ([1], "goal_swap")))
     )
     assert cell(paired_by_perturbation(pairs), perturbation="all")["examples"] == 40
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("prompts=official", ["prompts=clean", "prompts=official"]),
+        ("handover=rtc", ["handover=switch", "handover=rtc"]),
+        ("latency_steps=4", ["latency_steps=0", "latency_steps=4"]),
+    ],
+)
+def test_what_a_name_leaves_out_at_its_default_tells_policies_apart(more, told):
+    either = [evaluation([count] * 4, k, more=m) for m, count in (("", 3), (f" {more}", 8)) for k in (1, 10)]
+    frame = perturbation_rates(results(*either))
+    whole = frame[(frame["perturbation"] == "all") & (frame["suite"] == "all")]
+    assert [*whole["variant"]] == [told[0], told[0], told[1], told[1]]
+    assert [*whole["hits"]] == [12, 12, 32, 32]
+    assert [*paired_by_perturbation(results(*either))["variant"].unique()] == told
 
 
 def test_levels_have_a_table_of_their_own():

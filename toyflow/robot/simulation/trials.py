@@ -28,6 +28,8 @@ _ADDED = {
     "missing": "",
 }
 """Defaults of the fields that the trials of earlier results do not have."""
+LEFT_OUT = {name: str(value) or "none" for name, value in _ADDED.items()}
+"""The same as text, for tables: what a name of trials means where it leaves a field out."""
 
 
 @dataclass(frozen=True)
