@@ -130,6 +130,17 @@ def test_levels_have_a_table_of_their_own():
     assert len(whole.rows) == 4 + 2 + 2 + 1
 
 
+@pytest.mark.parametrize(("before", "later"), [(None, 2), (2, None)])
+def test_episodes_count_once_whether_their_level_is_known_or_not(before, later):
+    """A list of levels that arrives between two evaluations makes no other cells."""
+    twice = [evaluation([1, 2, 3, 4], level=before), evaluation([1, 2, 3, 4], suite="all", level=later)]
+    frame = perturbation_rates(results(*twice))
+    assert cell(frame, perturbation="all", suite="all", level="all")["episodes"] == 40
+    assert cell(frame, perturbation="all", level=2)["episodes"] == 40
+    larger = results(evaluation([1, 2, 3, 4], level=before), evaluation([1], suite="few", level=later))
+    assert cell(perturbation_rates(larger), perturbation="all", suite="all", level="all")["episodes"] == 40
+
+
 def test_few_steps_against_many_in_each_cell():
     frame = paired_by_perturbation(results(evaluation([1, 2, 9, 4]), evaluation([1, 4, 0, 4], steps=10)))
     assert len(frame) == 5

@@ -23,6 +23,9 @@ CELL = ["perturbation", "suite"]
 OF_NO_MODEL = ("sampler", "grid", "draws", "suite", "tasks", "states", "missing")
 """What does not tell one policy from another, in a result's description."""
 
+Levels = dict[int | None, tuple[int, int]]
+"""Solved episodes and all, by level."""
+
 
 class Policy(NamedTuple):
     """A trained policy in one decoding, as tables name it."""
@@ -52,20 +55,20 @@ def perturbation_rates(results: Results) -> pd.DataFrame:
     - `unperturbed`: the same policy's score on `suite` itself, of the tasks that were run there; NaN where
       these results have none
 
-    Where a cell was evaluated twice, as a suite and as a part of another, the larger one counts. Empty where
-    nothing varies another suite.
+    Where a suite under a perturbation was evaluated twice, as itself and as a part of another, the larger
+    evaluation counts, whatever levels it knows of. Empty where nothing varies another suite.
     """
-    cells: dict[tuple[Policy, str, int | None, str], tuple[int, int]] = {}
+    cells: dict[tuple[Policy, str, str], Levels] = {}
     plain: dict[tuple[Policy, str], tuple[int, int]] = {}
     for policy, evaluation in _policies(results.evaluations):
-        found: dict[tuple[Policy, str, int | None, str], tuple[int, int]] = {}
+        found: dict[tuple[Policy, str, str], Levels] = {}
         for row in evaluation.details.get("tasks", ()):
             if row.get("perturbation"):
-                cell = policy, row["perturbation"], row["level"], row["base_suite"] or ""
-                hits, episodes = found.get(cell, (0, 0))
-                found[cell] = hits + row["hits"], episodes + row["episodes"]
-        for cell, counted in found.items():
-            cells[cell] = max(cells.get(cell, (0, 0)), counted, key=lambda each: each[1])
+                levels = found.setdefault((policy, row["perturbation"], row["base_suite"] or ""), {})
+                hits, episodes = levels.get(row["level"], (0, 0))
+                levels[row["level"]] = hits + row["hits"], episodes + row["episodes"]
+        for cell, levels in found.items():
+            cells[cell] = max(cells.get(cell, {}), levels, key=_size)
         if not found and "trials" in evaluation.details:
             examples = evaluation.details["examples"]
             where = policy, evaluation.details["trials"]["suite"]
@@ -75,7 +78,8 @@ def perturbation_rates(results: Results) -> pd.DataFrame:
         [
             {**policy._asdict(), "perturbation": kind, "level": level, "suite": suite, "hits": hits,
              "episodes": episodes}
-            for (policy, kind, level, suite), (hits, episodes) in cells.items()
+            for (policy, kind, suite), levels in cells.items()
+            for level, (hits, episodes) in levels.items()
         ]
     )  # fmt: skip
     if single.empty:
@@ -183,6 +187,12 @@ def _policies(evaluations: Sequence[StoredEvaluation]) -> Iterable[tuple[Policy,
     for evaluation, variant in zip(evaluations, variants(evaluations, without=OF_NO_MODEL), strict=True):
         record = evaluation.training.record
         yield Policy(record.label, variant, str(record.seed), evaluation.record.label), evaluation
+
+
+def _size(levels: Levels) -> tuple[int, int]:
+    """Episodes, and how many of them are of a known level."""
+    graded = sum(episodes for level, (_, episodes) in levels.items() if level is not None)
+    return sum(episodes for _, episodes in levels.values()), graded
 
 
 def _groupings(single: pd.DataFrame) -> list[list[str]]:
