@@ -175,3 +175,18 @@ def test_what_could_not_run_is_counted_in_every_table():
     assert "7 tasks of pro under dark (a lamp is missing; buy one)" in note
     assert "without 7 tasks that cannot run here" in note
     assert "7 tasks that were asked for cannot run here" in views["Solved episodes by task"].note
+
+
+def test_what_could_not_run_counts_once_for_all_decodings_and_seeds():
+    """Of a suite and perturbation the largest number counts, whichever evaluation comes last."""
+    lamps = [[{"perturbation": "dark", "tasks": n, "why": "a lamp is missing."}] for n in (7, 3)]
+    several = [
+        evaluation([1, 2, 3, 4], steps, seed=seed, missing=missing, more=more)
+        for missing, more in zip(lamps, ("", "+9"), strict=True) for steps in (1, 10) for seed in (0, 1)
+    ]  # fmt: skip
+    several += [evaluation([1], k, "other", seed=seed, missing=lamps[1]) for k in (1, 10) for seed in (0, 1)]
+    views = {view.caption: view for view in robot_views(results(*several))}
+    assert "10 tasks that were asked for cannot run here" in views["Solved episodes by task"].note
+    note = views["Solved by perturbation and suite"].note
+    assert "7 tasks of pro under dark (a lamp is missing); 3 tasks of other under dark" in note
+    assert "without 10 tasks that cannot run here" in note and "without 3" not in note

@@ -15,7 +15,7 @@ from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import NONE, TableView
 from toyflow.report.results import Results, variants
 from toyflow.report.tables import MANY, shown_p
-from toyflow.sweep.stored import StoredEvaluation, caveat_of
+from toyflow.sweep.stored import StoredEvaluation, caveat_of, missing_tasks
 
 ALL = "all"
 """In the columns `perturbation`, `level` and `suite`: any."""
@@ -216,7 +216,7 @@ def _rates_view(results: Results, frame: pd.DataFrame, by: Sequence[str], captio
     frame = frame.copy()
     frame["policy"] = [Policy(*row) for row in frame[columns].to_numpy()]
     policies = list(dict.fromkeys(frame["policy"]))
-    notes, remarks = Footnotes(), dict(_remarks(results.evaluations))
+    notes, remarks = Footnotes(), _remarks(results.evaluations)
     beside = frame["unperturbed"].notna().any() and "suite" in by
     rows = []
     for cell, group in frame.groupby([*by], sort=False):
@@ -244,22 +244,20 @@ def _rate(row: pd.Series | None, mark: str) -> str:
     return f"{row['score']:.1%}{mark} [{row['low_95']:.1%}, {row['high_95']:.1%}] of {row['episodes']}"
 
 
-def _remarks(evaluations: Sequence[StoredEvaluation]) -> Iterable[tuple[Policy, str]]:
+def _remarks(evaluations: Sequence[StoredEvaluation]) -> dict[Policy, str]:
+    """What to say beside the rates of each policy; "" where there is nothing."""
+    found: dict[Policy, list[StoredEvaluation]] = {}
     for policy, evaluation in _policies(evaluations):
-        if is_varied(evaluation) and (said := caveat_of(evaluation)):
-            yield policy, said
+        if is_varied(evaluation):
+            found.setdefault(policy, []).append(evaluation)
+    return {policy: caveat_of(*own) for policy, own in found.items()}
 
 
 def _missing(results: Results) -> str:
     """What of these evaluations cannot run where they were made."""
-    found = {
-        (evaluation.details["trials"]["suite"], row["perturbation"]): row
-        for evaluation in results.evaluations
-        for row in evaluation.details.get("missing", ())
-    }
     told = [
         f"{row['tasks']} tasks of {suite} under {kind} ({row['why'].rstrip('.')})"
-        for (suite, kind), row in found.items()
+        for (suite, kind), row in missing_tasks(results.evaluations).items()
     ]
     return f" Not run, as they cannot run here: {'; '.join(told)}." if told else ""
 
