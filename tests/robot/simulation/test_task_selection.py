@@ -21,7 +21,14 @@ def test_what_cannot_run_is_told_apart():
 def test_perturbations_and_levels_choose_together():
     assert selected(perturb="moved+dark") == ([0, 1, 4, 5, 8, 9], [3, 7, 11])
     assert selected(perturb="moved, renamed", levels="1") == ([0, 2, 4, 6, 8, 10], [])
-    assert selected(levels="1-2", sample=9) == ([0, 1, 2, 4, 5, 6, 8, 9, 10], [])
+    assert selected(levels="1-2", sample=9) == ([0, 1, 2, 4, 5, 6, 8, 9, 10], [3, 7, 11])
+
+
+def test_what_has_no_level_is_counted_where_levels_are_asked_for():
+    able, missing = select_tasks(Points, "varied", levels="2")
+    assert [task.index for task in able] == [1, 5, 9]
+    assert [(task.index, task.missing) for task in missing] == [(n, "has no level") for n in (3, 7, 11)]
+    assert selected(perturb="moved", levels="2") == ([1, 5, 9], [])
 
 
 def test_a_sample_does_not_hide_what_is_missing():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -11,6 +12,9 @@ from toyflow.errors import UsageError, unknown
 from toyflow.parsing import parse_numbers
 from toyflow.robot.simulation.environment import Environment, SuiteTask, find_tasks
 from toyflow.robot.simulation.trial_options import ALL
+
+NO_LEVEL = "has no level"
+"""Why a task is missing where levels are asked for and it is not graded."""
 
 
 def select_tasks(
@@ -22,7 +26,8 @@ def select_tasks(
     sample: int = 0,
     sample_seed: int = 0,
 ) -> tuple[list[SuiteTask], list[SuiteTask]]:
-    """The tasks of `suite` that are asked for and can run here, and those that cannot.
+    """The tasks of `suite` that are asked for and can run here, and those that cannot. Where levels are asked
+    for, tasks that are not graded count among the latter, with `NO_LEVEL` as the reason.
 
     Args:
         tasks: indices; None is all.
@@ -96,7 +101,8 @@ def _of_levels(tasks: list[SuiteTask], given: str, suite: str) -> list[SuiteTask
     if beyond := sorted(set(chosen) - known):
         there = ", ".join(map(str, sorted(level for level in known if level is not None)))
         raise UsageError(f"levels: {suite} has no level {beyond[0]}; it has {there}.")
-    return [task for task in tasks if task.level in chosen]
+    graded = [task if task.level is not None else replace(task, missing=NO_LEVEL) for task in tasks]
+    return [task for task in graded if task.level is None or task.level in chosen]
 
 
 def _groups(tasks: Iterable[SuiteTask], key: Callable[[SuiteTask], Hashable]) -> list[list[SuiteTask]]:
