@@ -33,7 +33,7 @@ def outcomes_of(solved, perturbed=True):
     return pd.DataFrame(rows)
 
 
-def evaluation(solved, steps=1, suite="pro", perturbed=True, level=None, missing=(), seed=0):
+def evaluation(solved, steps=1, suite="pro", perturbed=True, level=None, missing=(), seed=0, more=""):
     frame = outcomes_of(solved, perturbed)
     tasks = []
     for task, count in enumerate(solved):
@@ -49,7 +49,7 @@ def evaluation(solved, steps=1, suite="pro", perturbed=True, level=None, missing
         **({"missing": [*missing]} if missing else {}),
     }  # fmt: skip
     training = StoredTraining(Path(), TrainingRecord("robot", {}, "flow", "shift:4", None, seed, {}), {}, {})
-    record = EvaluationRecord("euler", steps, test_set=f"suite={suite} tasks=0-3")
+    record = EvaluationRecord("euler", steps, test_set=f"suite={suite} tasks=0-3{more}")
     return StoredEvaluation(Path(), training, record, details)
 
 
@@ -105,12 +105,40 @@ def test_a_cell_that_was_evaluated_twice_counts_once():
     assert cell(paired_by_perturbation(pairs), perturbation="all")["examples"] == 40
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("prompts=official", ["prompts=clean", "prompts=official"]),
+        ("handover=rtc", ["handover=switch", "handover=rtc"]),
+        ("latency_steps=4", ["latency_steps=0", "latency_steps=4"]),
+    ],
+)
+def test_what_a_name_leaves_out_at_its_default_tells_policies_apart(more, told):
+    either = [evaluation([count] * 4, k, more=m) for m, count in (("", 3), (f" {more}", 8)) for k in (1, 10)]
+    frame = perturbation_rates(results(*either))
+    whole = frame[(frame["perturbation"] == "all") & (frame["suite"] == "all")]
+    assert [*whole["variant"]] == [told[0], told[0], told[1], told[1]]
+    assert [*whole["hits"]] == [12, 12, 32, 32]
+    assert [*paired_by_perturbation(results(*either))["variant"].unique()] == told
+
+
 def test_levels_have_a_table_of_their_own():
     graded = results(evaluation([1, 2, 3, 4], level=2))
     whole, by_level = by_perturbation(graded)
     assert by_level.columns[:2] == ["perturbation", "level"]
     assert [row[:2] for row in by_level.rows] == [["swap", "2"], ["lan", "2"], ["all", "2"]]
     assert len(whole.rows) == 4 + 2 + 2 + 1
+
+
+@pytest.mark.parametrize(("before", "later"), [(None, 2), (2, None)])
+def test_episodes_count_once_whether_their_level_is_known_or_not(before, later):
+    """A list of levels that arrives between two evaluations makes no other cells."""
+    twice = [evaluation([1, 2, 3, 4], level=before), evaluation([1, 2, 3, 4], suite="all", level=later)]
+    frame = perturbation_rates(results(*twice))
+    assert cell(frame, perturbation="all", suite="all", level="all")["episodes"] == 40
+    assert cell(frame, perturbation="all", level=2)["episodes"] == 40
+    larger = results(evaluation([1, 2, 3, 4], level=before), evaluation([1], suite="few", level=later))
+    assert cell(perturbation_rates(larger), perturbation="all", suite="all", level="all")["episodes"] == 40
 
 
 def test_few_steps_against_many_in_each_cell():
@@ -147,3 +175,18 @@ def test_what_could_not_run_is_counted_in_every_table():
     assert "7 tasks of pro under dark (a lamp is missing; buy one)" in note
     assert "without 7 tasks that cannot run here" in note
     assert "7 tasks that were asked for cannot run here" in views["Solved episodes by task"].note
+
+
+def test_what_could_not_run_counts_once_for_all_decodings_and_seeds():
+    """Of a suite and perturbation the largest number counts, whichever evaluation comes last."""
+    lamps = [[{"perturbation": "dark", "tasks": n, "why": "a lamp is missing."}] for n in (7, 3)]
+    several = [
+        evaluation([1, 2, 3, 4], steps, seed=seed, missing=missing, more=more)
+        for missing, more in zip(lamps, ("", "+9"), strict=True) for steps in (1, 10) for seed in (0, 1)
+    ]  # fmt: skip
+    several += [evaluation([1], k, "other", seed=seed, missing=lamps[1]) for k in (1, 10) for seed in (0, 1)]
+    views = {view.caption: view for view in robot_views(results(*several))}
+    assert "10 tasks that were asked for cannot run here" in views["Solved episodes by task"].note
+    note = views["Solved by perturbation and suite"].note
+    assert "7 tasks of pro under dark (a lamp is missing); 3 tasks of other under dark" in note
+    assert "without 10 tasks that cannot run here" in note and "without 3" not in note

@@ -14,7 +14,7 @@ from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import TableView
 from toyflow.report.perturbation_tables import by_perturbation, few_against_many, is_varied
 from toyflow.report.results import Results, variants
-from toyflow.sweep.stored import StoredEvaluation, caveat_of, errors_in_words
+from toyflow.sweep.stored import StoredEvaluation, caveat_of, errors_in_words, missing_tasks
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
 MOST_TASKS = 10
@@ -136,7 +136,7 @@ def _note(evaluations: Sequence[StoredEvaluation]) -> str:
     suites = ", ".join(sorted({each["suite"] for each in trials}))
     replan = ", ".join(sorted({str(each["replan"]) for each in trials}))
     said = [f"Suite {suites}, official initial states; the policy plans anew after {replan} actions."]
-    if missing := sum(row["tasks"] for e in evaluations for row in e.details.get("missing", ())):
+    if missing := sum(row["tasks"] for row in missing_tasks(evaluations).values()):
         said.append(f"{missing} tasks that were asked for cannot run here and are in no number.")
     if any(evaluation.errors for evaluation in evaluations):
         said.append(

@@ -15,13 +15,16 @@ from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import NONE, TableView
 from toyflow.report.results import Results, variants
 from toyflow.report.tables import MANY, shown_p
-from toyflow.sweep.stored import StoredEvaluation, caveat_of
+from toyflow.sweep.stored import StoredEvaluation, caveat_of, missing_tasks
 
 ALL = "all"
 """In the columns `perturbation`, `level` and `suite`: any."""
 CELL = ["perturbation", "suite"]
 OF_NO_MODEL = ("sampler", "grid", "draws", "suite", "tasks", "states", "missing")
 """What does not tell one policy from another, in a result's description."""
+
+Levels = dict[int | None, tuple[int, int]]
+"""Solved episodes and all, by level."""
 
 
 class Policy(NamedTuple):
@@ -52,20 +55,20 @@ def perturbation_rates(results: Results) -> pd.DataFrame:
     - `unperturbed`: the same policy's score on `suite` itself, of the tasks that were run there; NaN where
       these results have none
 
-    Where a cell was evaluated twice, as a suite and as a part of another, the larger one counts. Empty where
-    nothing varies another suite.
+    Where a suite under a perturbation was evaluated twice, as itself and as a part of another, the larger
+    evaluation counts, whatever levels it knows of. Empty where nothing varies another suite.
     """
-    cells: dict[tuple[Policy, str, int | None, str], tuple[int, int]] = {}
+    cells: dict[tuple[Policy, str, str], Levels] = {}
     plain: dict[tuple[Policy, str], tuple[int, int]] = {}
     for policy, evaluation in _policies(results.evaluations):
-        found: dict[tuple[Policy, str, int | None, str], tuple[int, int]] = {}
+        found: dict[tuple[Policy, str, str], Levels] = {}
         for row in evaluation.details.get("tasks", ()):
             if row.get("perturbation"):
-                cell = policy, row["perturbation"], row["level"], row["base_suite"] or ""
-                hits, episodes = found.get(cell, (0, 0))
-                found[cell] = hits + row["hits"], episodes + row["episodes"]
-        for cell, counted in found.items():
-            cells[cell] = max(cells.get(cell, (0, 0)), counted, key=lambda each: each[1])
+                levels = found.setdefault((policy, row["perturbation"], row["base_suite"] or ""), {})
+                hits, episodes = levels.get(row["level"], (0, 0))
+                levels[row["level"]] = hits + row["hits"], episodes + row["episodes"]
+        for cell, levels in found.items():
+            cells[cell] = max(cells.get(cell, {}), levels, key=_size)
         if not found and "trials" in evaluation.details:
             examples = evaluation.details["examples"]
             where = policy, evaluation.details["trials"]["suite"]
@@ -75,7 +78,8 @@ def perturbation_rates(results: Results) -> pd.DataFrame:
         [
             {**policy._asdict(), "perturbation": kind, "level": level, "suite": suite, "hits": hits,
              "episodes": episodes}
-            for (policy, kind, level, suite), (hits, episodes) in cells.items()
+            for (policy, kind, suite), levels in cells.items()
+            for level, (hits, episodes) in levels.items()
         ]
     )  # fmt: skip
     if single.empty:
@@ -185,6 +189,12 @@ def _policies(evaluations: Sequence[StoredEvaluation]) -> Iterable[tuple[Policy,
         yield Policy(record.label, variant, str(record.seed), evaluation.record.label), evaluation
 
 
+def _size(levels: Levels) -> tuple[int, int]:
+    """Episodes, and how many of them are of a known level."""
+    graded = sum(episodes for level, (_, episodes) in levels.items() if level is not None)
+    return sum(episodes for _, episodes in levels.values()), graded
+
+
 def _groupings(single: pd.DataFrame) -> list[list[str]]:
     """Which cells are shown: of perturbation and suite, by each alone, and all; and of levels where there are
     any."""
@@ -206,7 +216,7 @@ def _rates_view(results: Results, frame: pd.DataFrame, by: Sequence[str], captio
     frame = frame.copy()
     frame["policy"] = [Policy(*row) for row in frame[columns].to_numpy()]
     policies = list(dict.fromkeys(frame["policy"]))
-    notes, remarks = Footnotes(), dict(_remarks(results.evaluations))
+    notes, remarks = Footnotes(), _remarks(results.evaluations)
     beside = frame["unperturbed"].notna().any() and "suite" in by
     rows = []
     for cell, group in frame.groupby([*by], sort=False):
@@ -234,22 +244,20 @@ def _rate(row: pd.Series | None, mark: str) -> str:
     return f"{row['score']:.1%}{mark} [{row['low_95']:.1%}, {row['high_95']:.1%}] of {row['episodes']}"
 
 
-def _remarks(evaluations: Sequence[StoredEvaluation]) -> Iterable[tuple[Policy, str]]:
+def _remarks(evaluations: Sequence[StoredEvaluation]) -> dict[Policy, str]:
+    """What to say beside the rates of each policy; "" where there is nothing."""
+    found: dict[Policy, list[StoredEvaluation]] = {}
     for policy, evaluation in _policies(evaluations):
-        if is_varied(evaluation) and (said := caveat_of(evaluation)):
-            yield policy, said
+        if is_varied(evaluation):
+            found.setdefault(policy, []).append(evaluation)
+    return {policy: caveat_of(*own) for policy, own in found.items()}
 
 
 def _missing(results: Results) -> str:
     """What of these evaluations cannot run where they were made."""
-    found = {
-        (evaluation.details["trials"]["suite"], row["perturbation"]): row
-        for evaluation in results.evaluations
-        for row in evaluation.details.get("missing", ())
-    }
     told = [
         f"{row['tasks']} tasks of {suite} under {kind} ({row['why'].rstrip('.')})"
-        for (suite, kind), row in found.items()
+        for (suite, kind), row in missing_tasks(results.evaluations).items()
     ]
     return f" Not run, as they cannot run here: {'; '.join(told)}." if told else ""
 

@@ -20,7 +20,7 @@ from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import OUTCOMES, StoredEvaluation, StoredTraining, caveat_of
-from toyflow.sweep.subject import options_of
+from toyflow.sweep.subject import options_of, test_set_of
 from toyflow.sweep.timing_doubts import timing_doubts
 
 CELL = ["label", "variant"]
@@ -332,12 +332,6 @@ def description(evaluation: StoredEvaluation) -> dict[str, Any]:
         "grid": evaluation.record.grid or UNIFORM_GRID,
         "draws": evaluation.record.draws,
         "noise seed": evaluation.record.noise_seed,
-        **_test_set(evaluation.record.test_set),
+        **test_set_of(evaluation.training.record, evaluation.record.test_set),
     }
     return {key: value for key, value in described.items() if value is not None}
-
-
-def _test_set(name: str) -> dict[str, str]:
-    """What a test set's name says: `suite=libero_goal replan=5` is two things, any other name is one."""
-    parts = [part.split("=", 1) for part in name.split(" ")]
-    return dict(parts) if all(len(part) == 2 for part in parts) else {"test set": name}

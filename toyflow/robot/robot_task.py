@@ -17,7 +17,7 @@ from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
 from toyflow.robot.simulation.environment import load_environment
 from toyflow.robot.simulation.trial_options import TrialOptions
-from toyflow.robot.simulation.trials import trials_of
+from toyflow.robot.simulation.trials import LEFT_OUT, trials_of
 from toyflow.sweep.subject import ResolvedOptions, Subject
 
 
@@ -38,6 +38,7 @@ class RobotTask(Subject):
     data_options = Demonstrations
     model_options = PolicyOptions
     evaluation_options = TrialOptions
+    test_set_defaults = LEFT_OUT
     waivers = Waivers
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -144,16 +144,25 @@ class StoredEvaluation:
         return replace(self, details=details)
 
 
-def caveat_of(evaluation: StoredEvaluation) -> str:
-    """What to say beside the score, of what the scenes were made of and what could not run; "" where there is
-    nothing."""
-    trials = evaluation.details.get("trials")
-    if not trials:
-        return ""
-    assets = scene_assets.caveat(trials["environment"], trials["assets"])
-    missing = sum(row["tasks"] for row in evaluation.details.get("missing", ()))
+def caveat_of(*evaluations: StoredEvaluation) -> str:
+    """What to say beside the score of one evaluation, or of several together, of what the scenes were made of
+    and what could not run; "" where there is nothing."""
+    trials = [each.details["trials"] for each in evaluations if each.details.get("trials")]
+    assets = dict.fromkeys(scene_assets.caveat(each["environment"], each["assets"]) for each in trials)
+    missing = sum(row["tasks"] for row in missing_tasks(evaluations).values())
     lacking = f"without {missing} tasks that cannot run here" if missing else ""
-    return "; ".join(filter(None, (assets, lacking)))
+    return "; ".join(filter(None, (*assets, lacking)))
+
+
+def missing_tasks(evaluations: Iterable[StoredEvaluation]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """What was asked for and cannot run here, by suite and perturbation: the row of `missing` in the details
+    that has the most tasks, as every decoding and seed of a suite lacks the same ones."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for evaluation in evaluations:
+        for row in evaluation.details.get("missing", ()):
+            where = evaluation.details["trials"]["suite"], row["perturbation"]
+            found[where] = max(found.get(where, row), row, key=lambda each: each["tasks"])
+    return found
 
 
 def errors_in_words(count: int) -> str:

@@ -48,6 +48,8 @@ class Subject(ABC):
     """What the model is; part of a training record."""
     evaluation_options: ClassVar[type[OptionSet]] = OptionSet
     """What is evaluated; part of an evaluation record."""
+    test_set_defaults: ClassVar[Mapping[str, str]] = {}
+    """What a test set of the form `NAME=VALUE NAME=VALUE` means by names that it leaves out."""
     waivers: ClassVar[type[OptionSet]] = OptionSet
     """Checks that a user must waive explicitly; part of no record."""
 
@@ -125,6 +127,21 @@ def options_of(training: StoredTraining) -> tuple[dict[str, str], dict[str, str]
     except ToyflowError:  # results are read without what made them
         return data, model
     return _completed(data, subject.data_options), _completed(model, subject.model_options)
+
+
+def test_set_of(training: TrainingRecord, name: str) -> dict[str, str]:
+    """What a test set's name says: `suite=libero_goal replan=5` is two things, with those that it leaves out
+    as they are at their default; any other name is one. Where the task is not installed, what the name itself
+    says."""
+    parts = [part.split("=", 1) for part in name.split(" ")]
+    if not all(len(part) == 2 for part in parts):
+        return {"test set": name}
+    try:
+        defaults = subject_of(training).test_set_defaults
+    except ToyflowError:
+        defaults = {}
+    told = dict(parts)
+    return told | {name: value for name, value in defaults.items() if name not in told}
 
 
 def _completed(texts: Mapping[str, str], options: type[OptionSet]) -> dict[str, str]:

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from junk import parsed, texts
 
 from toyflow.errors import UsageError
+from toyflow.robot.simulation.evaluation import missing_tasks
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.robot.simulation.trials import DemoSource, Trials, trials_of
 
@@ -137,6 +140,16 @@ def test_what_cannot_run_and_the_wording_are_in_the_name():
     assert str(trials).endswith(" assets=own prompts=official missing=dark:3")
     assert Trials.parse(str(trials)) == trials and trials.missing_counts == {"dark": 3}
     assert not checked().missing_counts
+
+
+def test_what_has_no_level_is_in_the_name_apart_from_what_cannot_run():
+    trials = checked(10, **VARIED, levels="1")
+    assert (trials.tasks, trials.missing) == ((0, 2, 4, 6, 8, 10), "dark/no-level:3")
+    assert Trials.parse(str(trials)) == trials and trials.missing_counts == {"dark": 3}
+    assert missing_tasks(trials) == [{"perturbation": "dark", "tasks": 3, "why": "has no level"}]
+    both = replace(trials, missing="dark:4+dark/no-level:3")
+    why = "a lamp is missing; buy one; 3 of them: has no level"
+    assert missing_tasks(both) == [{"perturbation": "dark", "tasks": 7, "why": why}]
 
 
 @pytest.mark.parametrize(

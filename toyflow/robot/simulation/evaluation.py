@@ -19,6 +19,7 @@ from toyflow.footnotes import MOST_REASONS
 from toyflow.robot.planner import Planner
 from toyflow.robot.simulation.environment import SuiteTask, find_tasks, load_environment
 from toyflow.robot.simulation.rollout import Episode, EpisodeOutcome, RolloutSetup, episode_seed
+from toyflow.robot.simulation.task_selection import NO_LEVEL
 from toyflow.robot.simulation.trial_options import OFFICIAL
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
@@ -123,10 +124,14 @@ def missing_tasks(trials: Trials) -> list[dict[str, Any]]:
         return []
     tasks = load_environment(trials.environment).tasks(trials.suite)
     why = {task.perturbation or "none": task.missing for task in tasks if task.missing}
-    return [
-        {"perturbation": name, "tasks": count, "why": why.get(name, "")}
-        for name, count in trials.missing_counts.items()
-    ]
+    found = []
+    for name, count in trials.missing_counts.items():
+        ungraded = trials.no_level_counts.get(name, 0)
+        reason = why.get(name, "") if ungraded < count else NO_LEVEL
+        if 0 < ungraded < count:
+            reason = f"{reason.rstrip('.')}; {ungraded} of them: {NO_LEVEL}"
+        found.append({"perturbation": name, "tasks": count, "why": reason})
+    return found
 
 
 def counts(outcomes: pd.DataFrame) -> dict[str, Any]:

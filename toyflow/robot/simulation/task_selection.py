@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from itertools import zip_longest
-
-import numpy as np
 
 from toyflow.errors import UsageError, unknown
 from toyflow.parsing import parse_numbers
 from toyflow.robot.simulation.environment import Environment, SuiteTask, find_tasks
 from toyflow.robot.simulation.trial_options import ALL
+
+NO_LEVEL = "has no level"
+"""Why a task is missing where levels are asked for and it is not graded."""
 
 
 def select_tasks(
@@ -22,7 +25,8 @@ def select_tasks(
     sample: int = 0,
     sample_seed: int = 0,
 ) -> tuple[list[SuiteTask], list[SuiteTask]]:
-    """The tasks of `suite` that are asked for and can run here, and those that cannot.
+    """The tasks of `suite` that are asked for and can run here, and those that cannot. Where levels are asked
+    for, tasks that are not graded count among the latter, with `NO_LEVEL` as the reason.
 
     Args:
         tasks: indices; None is all.
@@ -48,8 +52,9 @@ def select_tasks(
 
 def sample_tasks(tasks: Sequence[SuiteTask], count: int, seed: int) -> list[SuiteTask]:
     """`count` of the tasks, drawn at random but evenly: from each perturbation as many as from the others,
-    as far as there are, and within one from each level and each suite that is varied. With one seed a larger
-    sample holds the smaller ones.
+    as far as there are, and within one from each suite that is varied. With one seed a larger sample holds
+    the smaller ones, and tasks come in the same order wherever the sample is drawn, whatever else can run
+    there and whether levels are known.
 
     Raises:
         UsageError: there are fewer.
@@ -61,11 +66,10 @@ def sample_tasks(tasks: Sequence[SuiteTask], count: int, seed: int) -> list[Suit
     """
     if count > len(tasks):
         raise UsageError(f"sample: {count} tasks are asked for, and there are {len(tasks)}.")
-    generator = np.random.default_rng(seed)
-    shuffled = [tasks[place] for place in generator.permutation(len(tasks))]
+    shuffled = sorted(tasks, key=lambda task: _place(seed, task.perturbation, task.name))
     in_turn = _in_turn(
-        _in_turn(_groups(alike, lambda task: (task.base and task.base[0], task.level)))
-        for alike in _groups(shuffled, lambda task: task.perturbation)
+        _in_turn(_groups(alike, _base_suite, seed))
+        for alike in _groups(shuffled, lambda task: task.perturbation, seed)
     )
     return sorted(in_turn[:count], key=lambda task: task.index)
 
@@ -96,15 +100,25 @@ def _of_levels(tasks: list[SuiteTask], given: str, suite: str) -> list[SuiteTask
     if beyond := sorted(set(chosen) - known):
         there = ", ".join(map(str, sorted(level for level in known if level is not None)))
         raise UsageError(f"levels: {suite} has no level {beyond[0]}; it has {there}.")
-    return [task for task in tasks if task.level in chosen]
+    graded = [task if task.level is not None else replace(task, missing=NO_LEVEL) for task in tasks]
+    return [task for task in graded if task.level is None or task.level in chosen]
 
 
-def _groups(tasks: Iterable[SuiteTask], key: Callable[[SuiteTask], Hashable]) -> list[list[SuiteTask]]:
-    """The tasks by `key`, groups and members in the order given."""
-    found: dict[Hashable, list[SuiteTask]] = {}
+def _place(seed: int, *words: str) -> bytes:
+    """Where something of this name comes in a random order, the same on every machine."""
+    return sha256("\n".join((str(seed), *words)).encode()).digest()
+
+
+def _base_suite(task: SuiteTask) -> str:
+    return task.base[0] if task.base else ""
+
+
+def _groups(tasks: Iterable[SuiteTask], key: Callable[[SuiteTask], str], seed: int) -> list[list[SuiteTask]]:
+    """The tasks by `key`, groups in random order and members in the order given."""
+    found: dict[str, list[SuiteTask]] = {}
     for task in tasks:
         found.setdefault(key(task), []).append(task)
-    return list(found.values())
+    return [found[name] for name in sorted(found, key=lambda name: _place(seed, name))]
 
 
 def _in_turn(groups: Iterable[Sequence[SuiteTask]]) -> list[SuiteTask]:

@@ -11,7 +11,7 @@ from toyflow.errors import UsageError
 from toyflow.parsing import listed_ranges, parse_numbers
 from toyflow.robot.handover import check_overlap, parse_handover, usual_replan
 from toyflow.robot.simulation.environment import SuiteTask, load_environment
-from toyflow.robot.simulation.task_selection import select_tasks
+from toyflow.robot.simulation.task_selection import NO_LEVEL, select_tasks
 from toyflow.robot.simulation.trial_options import (
     ALL,
     AUTO,
@@ -28,6 +28,9 @@ _ADDED = {
     "missing": "",
 }
 """Defaults of the fields that the trials of earlier results do not have."""
+_NO_LEVEL = "/no-level"
+LEFT_OUT = {name: str(value) or "none" for name, value in _ADDED.items()}
+"""The same as text, for tables: what a name of trials means where it leaves a field out."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class Trials:
         replan: actions of a chunk that are executed before the next plan.
         assets: what the scenes are made of, as `Environment.assets` gives it.
         latency_steps, handover, prompts: see `TrialOptions`; names leave them out at their defaults.
-        missing: how many tasks that were asked for cannot run here, by perturbation: `light:283+table:4`.
+        missing: how many tasks that were asked for cannot run here, by perturbation: `light:283+table:4`;
+            `light/no-level:121` are those that have no level, where levels were asked for.
 
     >>> trials = Trials("libero", "libero_goal", (0, 1, 2), (0, 1), 10, "fast", "own")
     >>> str(trials)
@@ -109,9 +113,23 @@ class Trials:
 
     @property
     def missing_counts(self) -> dict[str, int]:
-        """`missing` by perturbation."""
+        """`missing` by perturbation, with those that have no level."""
+        total: Counter[str] = Counter()
+        for name, count in self._missing:
+            total[name.removesuffix(_NO_LEVEL)] += count
+        return dict(total)
+
+    @property
+    def no_level_counts(self) -> dict[str, int]:
+        """Those of `missing_counts` that have no level."""
+        return {
+            name.removesuffix(_NO_LEVEL): count for name, count in self._missing if name.endswith(_NO_LEVEL)
+        }
+
+    @property
+    def _missing(self) -> list[tuple[str, int]]:
         pairs = (part.rpartition(":") for part in self.missing.split("+") if part)
-        return {name: int(count) for name, _, count in pairs}
+        return [(name, int(count)) for name, _, count in pairs]
 
 
 def trials_of(options: TrialOptions, source: DemoSource | None, horizon: int) -> Trials | None:
@@ -197,8 +215,9 @@ def _checked(options: TrialOptions, horizon: int) -> Trials:
 
 
 def _by_perturbation(tasks: list[SuiteTask]) -> dict[str, int]:
-    """How many there are of each, in alphabetical order."""
-    return dict(sorted(Counter(task.perturbation or "none" for task in tasks).items()))
+    """How many there are of each, in alphabetical order; those without a level apart."""
+    names = (f"{t.perturbation or 'none'}{_NO_LEVEL if t.missing == NO_LEVEL else ''}" for t in tasks)
+    return dict(sorted(Counter(names).items()))
 
 
 def _states(given: str, tasks: list[SuiteTask]) -> tuple[int, ...]:
