@@ -23,8 +23,9 @@ NONE = "-"
 """A cell of a terminal's table where a value is not known."""
 
 
-def robot_views(results: Results) -> list[TableView]:
-    """What these results are shown by besides the tables that every task has; nothing for other tasks."""
+def robot_views(results: Results, beside: Sequence[StoredEvaluation] = ()) -> list[TableView]:
+    """What these results are shown by besides the tables that every task has; nothing for other tasks.
+    Evaluations `beside` give what the same policies do on tasks that nothing varies."""
     evaluations = [e for e in results.evaluations if "trials" in e.details]
     if not evaluations:
         return []
@@ -32,7 +33,7 @@ def robot_views(results: Results) -> list[TableView]:
     plain = [e for e in evaluations if not is_varied(e) or len(e.details["tasks"]) <= MOST_TASKS]
     return [
         *([by_task(plain)] if plain else []),
-        *by_perturbation(results),
+        *by_perturbation(results, beside),
         *few_against_many(results),
         latency(evaluations),
     ]
