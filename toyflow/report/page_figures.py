@@ -27,7 +27,7 @@ from toyflow.report.results import Results
 from toyflow.report.style import Style, save
 from toyflow.report.tables import in_words
 
-SHARPEST, MOST_PIXELS, PALETTE = 120, 1.5e6, 40
+SHARPEST, MOST_PIXELS, PALETTE = 120, 1.5e6, 32
 """Dots per inch, pixels and colours of an embedded figure, so that the page stays small."""
 
 
