@@ -86,7 +86,12 @@ def figure_of(name: str, folders) -> Figure:
     return figure
 
 
-@pytest.mark.parametrize("name", [*(drawing.name for drawing in DRAWINGS), "overview", "velocity_error"])
+OF_EPISODES = "success_by_perturbation"
+"""It needs episodes of a benchmark: `test_perturbation_figure.py`."""
+NAMED = [drawing.name for drawing in DRAWINGS if drawing.name != OF_EPISODES]
+
+
+@pytest.mark.parametrize("name", [*NAMED, "overview", "velocity_error"])
 def test_every_figure_names_all_that_it_draws(folders, tmp_path, name):
     if name == "score_by_draws":  # which needs several
         store = Store(tmp_path)
