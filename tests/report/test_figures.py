@@ -27,7 +27,23 @@ N = 100
 METRICS = ("valid", "exact_match", "tile_accuracy", "distance_to_code")
 
 
-def add(store: Store, task: str, schedule: str, data: dict[str, str], hits=80, seeds=2, draws=(1,)) -> None:
+VARIED = [
+    {
+        "task": place,
+        "hits": 4 + place,
+        "episodes": 10,
+        "perturbation": kind,
+        "level": level,
+        "base_suite": "goal",
+    }
+    for place, (kind, level) in enumerate(product(("camera", "noise"), (1, 2)))
+]
+"""Tasks of a benchmark that varies those of a suite."""
+
+
+def add(
+    store: Store, task: str, schedule: str, data: dict[str, str], hits=80, seeds=2, draws=(1,), tasks=()
+) -> None:
     """Models of the schedule that are right on `hits` examples with seed 0, on two less with the next."""
     iterations = np.arange(1, 11)
     curve = pd.DataFrame({"iteration": iterations, "loss": 1 / iterations, "learning_rate": 0.1})
@@ -44,7 +60,7 @@ def add(store: Store, task: str, schedule: str, data: dict[str, str], hits=80, s
         for steps, many in product((1, 10), draws):
             details = {
                 "metrics": metrics, "examples": N, "model_calls": steps,
-                "encode_seconds": 0.1, "decode_seconds": 0.05 * steps,
+                "encode_seconds": 0.1, "decode_seconds": 0.05 * steps, "tasks": [*tasks],
             }  # fmt: skip
             outcomes = pd.DataFrame(dict.fromkeys(METRICS, right))
             decoding = EvaluationRecord("euler", steps, draws=many)
@@ -86,18 +102,14 @@ def figure_of(name: str, folders) -> Figure:
     return figure
 
 
-OF_EPISODES = "success_by_perturbation"
-"""It needs episodes of a benchmark: `test_perturbation_figure.py`."""
-NAMED = [drawing.name for drawing in DRAWINGS if drawing.name != OF_EPISODES]
-
-
-@pytest.mark.parametrize("name", [*NAMED, "overview", "velocity_error"])
+@pytest.mark.parametrize("name", [*(drawing.name for drawing in DRAWINGS), "overview", "velocity_error"])
 def test_every_figure_names_all_that_it_draws(folders, tmp_path, name):
-    if name == "score_by_draws":  # which needs several
+    needed = {"score_by_draws": {"draws": (1, 2, 16)}, "success_by_perturbation": {"tasks": VARIED}}
+    if name in needed:
         store = Store(tmp_path)
         store.prepare()
         for schedule in ("uniform", "beta"):
-            add(store, "dial", schedule, {}, draws=(1, 2, 16))
+            add(store, "dial", schedule, {}, **needed[name])
         folders = {**folders, "dial": load_results(store)}
     figure = figure_of(name, folders)
     legends = [*figure.legends, *(axes.legend_ for axes in figure.axes if axes.legend_)]
