@@ -284,9 +284,7 @@ def _run(cell: Cell, runner: RobotRunner, out: str, console: Console) -> None:
     if cell.evaluations:
         results = load_results(store, [cell])
         print_tables(results, console)
-        known = [each for each in store.trainings() if each.record.key == cell.training.key]
-        beside = [evaluation for training in known for evaluation in store.evaluations(training)]
-        for view in robot_views(results, beside):
+        for view in robot_views(results, list(store.evaluations(store.training(cell.training.key)))):
             console.print()
             console.print(for_terminal(view))
     console.print(f"\nThe policy: [bold]{escape(str(folder))}[/] (README.md there is its card)")

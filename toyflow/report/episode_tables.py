@@ -25,15 +25,16 @@ NONE = "-"
 
 def robot_views(results: Results, beside: Sequence[StoredEvaluation] = ()) -> list[TableView]:
     """What these results are shown by besides the tables that every task has; nothing for other tasks.
-    Evaluations `beside` give what the same policies do on tasks that nothing varies."""
+    Of the evaluations `beside`, those on tasks that nothing varies tell the unperturbed success."""
     evaluations = [e for e in results.evaluations if "trials" in e.details]
     if not evaluations:
         return []
     results = replace(results, evaluations=evaluations)
     plain = [e for e in evaluations if not is_varied(e) or len(e.details["tasks"]) <= MOST_TASKS]
+    unperturbed = [e for e in beside if not is_varied(e)]
     return [
         *([by_task(plain)] if plain else []),
-        *by_perturbation(results, beside),
+        *by_perturbation(replace(results, evaluations=[*evaluations, *unperturbed])),
         *few_against_many(results),
         latency(evaluations),
     ]

@@ -44,7 +44,7 @@ def is_varied(evaluation: StoredEvaluation) -> bool:
     return any(row.get("perturbation") for row in evaluation.details.get("tasks", ()))
 
 
-def perturbation_rates(results: Results, beside: Sequence[StoredEvaluation] = ()) -> pd.DataFrame:
+def perturbation_rates(results: Results) -> pd.DataFrame:
     """Success by perturbation, level and suite that is varied: a row for each policy and cell, with
 
     - `label`, `variant`, `seed`, `decoding` of the policy
@@ -53,21 +53,21 @@ def perturbation_rates(results: Results, beside: Sequence[StoredEvaluation] = ()
     - `hits`, `episodes`, `score`, and Wilson's `low_95`, `high_95`, which speak of new episodes of this
       policy
     - `unperturbed`: the same policy's score on `suite` itself, of the tasks that were run there; NaN where
-      neither these results nor the evaluations `beside` have it
+      these results have none
 
     Where a suite under a perturbation was evaluated twice, as itself and as a part of another, the larger
     evaluation counts, whatever levels it knows of. Empty where nothing varies another suite.
     """
     cells: dict[tuple[Policy, str, str], Levels] = {}
     plain: dict[tuple[Policy, str], tuple[int, int]] = {}
-    for place, (policy, evaluation) in enumerate(_policies([*results.evaluations, *beside])):
+    for policy, evaluation in _policies(results.evaluations):
         found: dict[tuple[Policy, str, str], Levels] = {}
         for row in evaluation.details.get("tasks", ()):
             if row.get("perturbation"):
                 levels = found.setdefault((policy, row["perturbation"], row["base_suite"] or ""), {})
                 hits, episodes = levels.get(row["level"], (0, 0))
                 levels[row["level"]] = hits + row["hits"], episodes + row["episodes"]
-        for cell, levels in found.items() if place < len(results.evaluations) else ():
+        for cell, levels in found.items():
             cells[cell] = max(cells.get(cell, {}), levels, key=_size)
         if not found and "trials" in evaluation.details:
             examples = evaluation.details["examples"]
@@ -99,11 +99,10 @@ def perturbation_rates(results: Results, beside: Sequence[StoredEvaluation] = ()
     return frame
 
 
-def by_perturbation(results: Results, beside: Sequence[StoredEvaluation] = ()) -> list[TableView]:
+def by_perturbation(results: Results) -> list[TableView]:
     """A row per perturbation and suite, a column per policy and decoding: success, Wilson's interval, and the
-    unperturbed success beside it, of these results or of the evaluations `beside`. Where the benchmark grades
-    difficulty, one more table by level."""
-    frame = perturbation_rates(results, beside)
+    unperturbed success beside it. Where the benchmark grades difficulty, one more table by level."""
+    frame = perturbation_rates(results)
     if frame.empty:
         return []
     whole = frame[frame["level"] == ALL]
