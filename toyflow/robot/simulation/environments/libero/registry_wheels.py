@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -119,6 +119,13 @@ def staged(target: Path, is_complete: Callable[[Path], bool], title: str) -> Ite
                 _remove(staging)
     except OSError as error:
         raise ToyflowError(f"{title} cannot be written to {target}: {first_line(error)}.") from error
+
+
+def keep_only(folder: Path, names: Container[str]) -> None:
+    """Remove all from a folder but what has one of these names."""
+    for path in folder.iterdir():
+        if path.name not in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _remove(path: Path) -> None:

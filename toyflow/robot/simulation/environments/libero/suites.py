@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import cache, partial
@@ -26,6 +27,10 @@ MAX_STEPS = {
 }
 """Control steps of an episode, a little over the longest human demonstration: OpenVLA's and openpi's numbers
 (LeRobot gives libero_spatial 280)."""
+
+
+VARIED = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
+"""The suites that LIBERO-Pro and LIBERO-Plus vary, in their order."""
 
 
 class LiberoSuites(Collection):
@@ -83,6 +88,15 @@ def max_steps(suite: str) -> int:
     """`MAX_STEPS` of the suite, or of the suite that a fork varies (`libero_goal_swap`); else the largest."""
     origins = [known for known in MAX_STEPS if suite == known or suite.startswith(f"{known}_")]
     return MAX_STEPS[max(origins, key=len)] if origins else max(MAX_STEPS.values())
+
+
+def instruction(name: str) -> str:
+    """A task's instruction as LIBERO and its data sets have it: its name, without the scene.
+
+    >>> instruction("KITCHEN_SCENE3_turn_on_the_stove_and_put_the_moka_pot_on_it")
+    'turn on the stove and put the moka pot on it'
+    """
+    return re.sub(r"^[A-Z_]+SCENE\d+_", "", name).replace("_", " ")
 
 
 def bddl_file(suite: str, task: int) -> Path:

