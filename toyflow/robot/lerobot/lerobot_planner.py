@@ -19,7 +19,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from toyflow.errors import UsageError, first_line
-from toyflow.flow import Decoding, Known, soft_mask
+from toyflow.flow import Decoding, Known
 from toyflow.machine import synchronise
 from toyflow.parsing import renaming_hint
 from toyflow.robot.data.features import ACTION, CAMERA, STATE
@@ -31,6 +31,7 @@ from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.lerobot.policy_guidance import guided
 from toyflow.robot.lerobot.policy_noise import SeededNoise, encode_once
 from toyflow.robot.planner import Commitment, Planner
+from toyflow.robot.policy.committed import known_actions
 
 SEEDS = range(4)
 """Seeds whose plans tell whether a policy without normal noise is random. Two may draw the same code."""
@@ -208,15 +209,8 @@ class LeRobotPlanner(Planner):
     def _known(self, observations: Sequence[Observation], committed: Sequence[Commitment | None]) -> Known:
         """What is committed as the network's actions, which the preprocessor makes as in training, with the
         weights of `soft_mask`."""
-        values = torch.zeros(len(committed), self.horizon, self.interface.action_dim)
-        weight = torch.zeros(len(committed), self.horizon)
-        for row, left in enumerate(committed):
-            if left is not None:
-                left.check(self.interface.action_dim)
-                part = torch.from_numpy(left.actions[: self.horizon])
-                values[row, : len(part)] = part
-                weight[row] = soft_mask(left.frozen, len(part), self.horizon)
-        batch = self._before({**self._batch(observations), ACTION: values})
+        actions, weight = known_actions(committed, self.horizon, self.interface.action_dim)
+        batch = self._before({**self._batch(observations), ACTION: actions})
         return Known(batch[ACTION].float().to(self.device), weight.to(self.device))
 
     def _length(self) -> int:

@@ -15,12 +15,13 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from toyflow.errors import UsageError
-from toyflow.flow import Decoding, FlowMatching, Known, Objective, draw_noise, soft_mask
+from toyflow.flow import Decoding, FlowMatching, Known, Objective, draw_noise
 from toyflow.machine import synchronise
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.interface import Observation
 from toyflow.robot.latency import MOST_SECONDS, Latency, timed
 from toyflow.robot.planner import Commitment, Planner
+from toyflow.robot.policy.committed import known_actions
 from toyflow.robot.policy.policy import Policy, PolicyInput
 from toyflow.robot.policy.sizes import ACTION_WIDTH
 
@@ -124,16 +125,8 @@ class FlowPlanner(Planner):
     def _known(self, committed: Sequence[Commitment | None], state: Float[Tensor, "batch state"]) -> Known:
         """What is committed as tokens of the network, with the weights of `soft_mask`. Actions that are
         relative are taken relative to the present `state`, not to that of the chunk they are left of."""
-        values = torch.zeros(len(committed), self.horizon, ACTION_WIDTH, device=self._device)
-        weight = torch.zeros(len(committed), self.horizon, device=self._device)
-        for row, each in enumerate(committed):
-            if each is None:
-                continue
-            each.check(self.interface.action_dim)
-            left = torch.from_numpy(each.actions[: self.horizon]).to(self._device)
-            values[row, : len(left)] = self.policy.target(left[None], state[row : row + 1])[0]
-            weight[row] = soft_mask(each.frozen, len(left), self.horizon)
-        return Known(values, weight)
+        actions, weight = known_actions(committed, self.horizon, self.interface.action_dim)
+        return Known(self.policy.target(actions.to(self._device), state), weight.to(self._device))
 
     @torch.inference_mode()
     def latencies(self, decodings: Sequence[Decoding]) -> list[Latency]:
