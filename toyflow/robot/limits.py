@@ -122,10 +122,10 @@ class Limits:
         }
 
     @classmethod
-    def unlimited_between(cls, lower: float, upper: float, dims: int) -> Limits:
-        """The same bounds in all dimensions, and no limit on step, velocity and jerk."""
-        free = np.full(dims, math.inf)
-        return cls(np.full(dims, float(lower)), np.full(dims, float(upper)), free, free, free)
+    def unlimited_between(cls, lower: Values, upper: Values) -> Limits:
+        """These bounds, and no limit on step, velocity and jerk."""
+        free = np.full(len(lower), math.inf)
+        return cls(lower, upper, free, free, free)
 
     @classmethod
     def of_data(cls, details: Mapping[str, Any]) -> Limits:

@@ -310,6 +310,17 @@ def test_an_episode_comes_back_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(trajectory.action, recorded.trajectory.action)
 
 
+def test_noise_is_clipped_to_the_simulators_own_bounds(monkeypatch):
+    from toyflow.robot.data.demos.recording import record
+
+    carried_out = []
+    monkeypatch.setattr(Points, "action_bounds", (-0.25, (0.5, 2.0)))
+    monkeypatch.setattr(Points, "step", lambda self, action: carried_out.append(action))
+    environment = Points("points", 0)
+    record(environment, environment.task, Attempt(0, 0), 0, 9.0, lambda: None)
+    assert np.min(carried_out) == -0.25 and np.max(carried_out, 0).tolist() == [0.5, 2.0]
+
+
 @pytest.mark.slow
 def test_a_demonstration_in_libero_becomes_a_data_set_that_lerobot_reads(rendered_libero, toyflow):
     pytest.importorskip("lerobot")

@@ -5,7 +5,7 @@ import pytest
 
 from toyflow.robot.interface import Observation
 from toyflow.robot.simulation.conventions import Ranges, action_doubts, state_doubts
-from toyflow.robot.simulation.environment import load_environment
+from toyflow.robot.simulation.environment import Environment, load_environment
 from toyflow.robot.simulation.environments.aloha.aloha_environment import Aloha
 from toyflow.robot.simulation.environments.libero import Libero
 
@@ -63,6 +63,19 @@ def test_a_gripper_of_0_to_1_and_other_units_are_told():
 def test_a_simulator_whose_grippers_have_one_sign_is_not_doubted():
     assert action_doubts(Aloha, Ranges(low=(0.0,) * 14, high=(1.0,) * 14)) == []
     assert state_doubts(load_environment("points"), Ranges(EULER[:4]), None) == []
+
+
+class Pixels(Environment):
+    """Actions of 0 to 512."""
+
+    name, action_names, action_bounds = "board", ("x", "y"), (0.0, (512.0, 480.0))
+
+
+def test_units_are_doubted_by_the_simulators_own_bounds():
+    assert action_doubts(Pixels, Ranges(low=(12.0, 25.0), high=(511.0, 481.0))) == []
+    assert action_doubts(Pixels, Ranges(low=(-1.0, 0.0), high=(640.0, 740.0))) == [
+        "action y: 0 to 740 in the policy's training data; board takes 0 to 480 and clips what is beyond."
+    ]
 
 
 @pytest.mark.parametrize("name", ["aloha", "aloha-state", "libero"])

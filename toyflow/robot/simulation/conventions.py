@@ -20,7 +20,8 @@ from toyflow.robot.simulation.environment import Environment
 FAR = 6.0
 """Standard deviations from the training's mean at which a first observation contradicts the training."""
 BEYOND = 1.5
-"""How far beyond [-1, 1] training actions reach where they are of other units, and not only clipped."""
+"""How far beyond the simulator's bounds, -1 and 1 scaled by this about their middle, training actions reach
+where they are of other units, and not only clipped."""
 ONE_SIDED = 0.05
 """What is above minus this share of its largest value has one sign."""
 _EULER = re.compile(r"(^|[_. ])(roll|pitch|yaw|rpy|euler)", re.IGNORECASE)
@@ -45,7 +46,7 @@ class Ranges:
 
 
 def action_doubts(environment: type[Environment], trained: Ranges) -> list[str]:
-    """Where the training's actions contradict the simulator's, which are in [-1, 1]: one line each.
+    """Where the training's actions contradict the simulator's `action_bounds`: one line each.
 
     >>> from toyflow.robot.interface import Interface
     >>> class Arm(Environment):
@@ -54,11 +55,13 @@ def action_doubts(environment: type[Environment], trained: Ranges) -> list[str]:
     ["action gripper: 0 to 1 in the policy's training data; arm takes -1 to 1, both signs."]
     """
     doubts = []
+    least, most = (np.broadcast_to(bound, len(trained.low)) for bound in environment.action_bounds)
     for place, (low, high) in enumerate(zip(trained.low, trained.high, strict=True)):
         name = _named(environment.action_names, place)
         told = f"action {name}: {low:.3g} to {high:.3g} in the policy's training data; {environment.name}"
-        if max(-low, high) > BEYOND:
-            doubts.append(f"{told} takes -1 to 1 and clips what is beyond.")
+        middle, half = (least[place] + most[place]) / 2, (most[place] - least[place]) / 2
+        if max(middle - low, high - middle) > BEYOND * half:
+            doubts.append(f"{told} takes {least[place]:.3g} to {most[place]:.3g} and clips what is beyond.")
         elif name in environment.two_sided and low > -ONE_SIDED * high > -math.inf and high > 0.5:
             doubts.append(f"{told} takes -1 to 1, both signs.")
     return doubts

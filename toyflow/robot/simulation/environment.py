@@ -15,6 +15,9 @@ from toyflow.errors import UsageError, unknown
 from toyflow.robot.interface import Interface, Observation
 
 
+Bound = float | tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class SuiteTask:
     """One task of a suite.
@@ -55,7 +58,7 @@ class Expert(ABC):
 
     @abstractmethod
     def act(self) -> Float32[np.ndarray, "action"]:
-        """The next action in the environment's present state, each number in [-1, 1]."""
+        """The next action in the environment's present state, within its `action_bounds`."""
 
 
 class Environment(ABC):
@@ -71,6 +74,8 @@ class Environment(ABC):
             they are changes themselves.
         action_names: names of the action's dimensions, for limits, logs and figures; by default their
             numbers.
+        action_bounds: the least and the largest action, a number each or one for each dimension; what is
+            beyond them is clipped. -1 and 1 by default.
         state_names: names of the state's numbers, as far as they tell a convention, such as `axis_angle1`.
         two_sided: names of the action's dimensions that go from -1 to 1 where data sets may have 0 to 1.
         interface: cameras, state, action and rate.
@@ -105,6 +110,7 @@ class Environment(ABC):
     name: ClassVar[str]
     absolute: ClassVar[bool] = False
     action_names: ClassVar[tuple[str, ...]] = ()
+    action_bounds: ClassVar[tuple[Bound, Bound]] = (-1.0, 1.0)
     state_names: ClassVar[tuple[str, ...]] = ()
     two_sided: ClassVar[tuple[str, ...]] = ()
     interface: Interface
@@ -170,7 +176,7 @@ class Environment(ABC):
         """Carry out one action for 1 / fps seconds; whether the task is now solved.
 
         Args:
-            action: each number in [-1, 1]; values outside are clipped.
+            action: in the units of `action_bounds`; values outside these are clipped.
 
         Raises:
             ToyflowError: an action is not finite.
@@ -179,6 +185,11 @@ class Environment(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free the simulator."""
+
+    @classmethod
+    def clipped(cls, action: Float[np.ndarray, "action"]) -> Float[np.ndarray, "action"]:
+        """The action within `action_bounds`."""
+        return np.clip(action, *cls.action_bounds)
 
     def views(self) -> Mapping[str, UInt8[np.ndarray, "height width 3"]]:
         """Images by camera for a video, by default those that are observed; none is no video."""

@@ -54,13 +54,13 @@ def record(
 ) -> RecordedAttempt:
     """Let the expert act from a random initial state until the task is solved or `task.max_steps` are used.
 
-    The environment carries out clip(a + noise * scale * z, -1, 1), where a is the expert's action, z ~ N(0,
-    1) and scale the expert's `noise_scale`; the trajectory holds a, so that it shows how to recover (DART,
-    Laskey et al. 2017).
+    The environment carries out clip(a + noise * scale * z, low, high), where a is the expert's action, z ~
+    N(0, 1), scale the expert's `noise_scale`, and low and high the environment's `action_bounds`; the
+    trajectory holds a, so that it shows how to recover (DART, Laskey et al. 2017).
 
     Args:
         seed: the data set's seed; with `attempt` it decides all randomness.
-        noise: standard deviation, in the action's units, which run from -1 to 1.
+        noise: standard deviation, in the action's units; `noise_scale` fits it to each dimension.
         beat: called at every step; see `WorkerChannel.beat`.
     """
     start = time.monotonic()
@@ -74,7 +74,7 @@ def record(
         observations.append(environment.observe())
         actions.append(action)
         disturbance = noise * expert.noise_scale * generator.standard_normal(action.shape)
-        solved = environment.step(np.clip(action + disturbance, -1, 1))
+        solved = environment.step(environment.clipped(action + disturbance))
         beat()
     trajectory = Trajectory(
         {camera: np.stack([o.images[camera] for o in observations]) for camera in observations[0].images},

@@ -23,7 +23,8 @@ class IdleRobot(Robot):
     def __init__(self, settings: RobotSettings, rate: float) -> None:
         policy = settings.policy
         self.interface = type(policy)(policy.cameras, policy.state_dim, policy.action_dim, rate)
-        self.limits = Limits.unlimited_between(-np.inf, np.inf, policy.action_dim)
+        everything = np.full(policy.action_dim, np.inf)
+        self.limits = Limits.unlimited_between(-everything, everything)
         self.action_names, self.prompt = settings.action_names, settings.prompt
         shape = (PICTURES, settings.image_size, settings.image_size, 3)
         self._pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

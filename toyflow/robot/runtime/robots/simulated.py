@@ -16,7 +16,7 @@ from toyflow.robot.simulation.rollout import episode_seed
 
 
 class SimulatedRobot(Robot):
-    """One task of an environment, whose actions are in [-1, 1].
+    """One task of an environment, whose actions lie within its `action_bounds`.
 
     Relative actions may change without a limit. With the suite's initial states and the same noise seed its
     episodes are those of `robot-eval`.
@@ -30,9 +30,11 @@ class SimulatedRobot(Robot):
         self._cameras = settings.renamed(environment.interface.cameras, self.name)
         self.interface = replace(environment.interface, cameras=tuple(self._cameras.values()))
         self.longest = longest
-        self.limits = Limits.unlimited_between(-1, 1, self.interface.action_dim)
-        if environment.absolute:
-            self.limits = Limits(self.limits.lower, self.limits.upper)
+        size = self.interface.action_dim
+        lower, upper = (
+            np.broadcast_to(np.float64(bound), size).copy() for bound in environment.action_bounds
+        )
+        self.limits = Limits(lower, upper) if environment.absolute else Limits.unlimited_between(lower, upper)
         self.action_names = environment.action_names
         self._solved = False
 
