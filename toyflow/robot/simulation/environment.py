@@ -14,7 +14,6 @@ from toyflow import plugins
 from toyflow.errors import UsageError, unknown
 from toyflow.robot.interface import Interface, Observation
 
-
 Bound = float | tuple[float, ...]
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.simulation.environments import rendering
 from toyflow.robot.simulation.environments.libero import assets, libero_setup
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 
 
 @pytest.fixture

@@ -25,13 +25,13 @@ from toyflow.robot.simulation.environments import rendering
 from toyflow.robot.simulation.environments.libero import assets, package
 from toyflow.robot.simulation.environments.libero.asset_wheels import from_wheels
 from toyflow.robot.simulation.environments.libero.libero_environment import Libero
-from toyflow.robot.simulation.environments.libero.pip_commands import Run, last_line, pip, run_command
 from toyflow.robot.simulation.environments.libero.plus import archive as plus_archive
 from toyflow.robot.simulation.environments.libero.plus import plus_files, plus_suites
 from toyflow.robot.simulation.environments.libero.pro import pro_files
 from toyflow.robot.simulation.environments.libero.pro.pro_suites import WHOLE
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
 from toyflow.robot.simulation.environments.libero.suites import VARIED
+from toyflow.robot.simulation.environments.pip_commands import Run, last_line, pip, run_command
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 
 ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
 """Requirement by module, installed without declared dependencies: these are 7 GB and a compiler for LIBERO's
