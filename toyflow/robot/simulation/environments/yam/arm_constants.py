@@ -28,6 +28,8 @@ TORQUE = (28.0, 28.0, 28.0, 10.0, 10.0, 10.0)
 """Nm: motors DM4340 and DM4310 (d: `TORQUE_MAX`)."""
 ARMATURE = (0.032, 0.032, 0.032, 0.0018, 0.0018, 0.0018)
 """Inertia of the motors' rotors behind their gears, kg m^2 (m)."""
+FRICTION = (0.3, 0.3, 0.3, 0.06, 0.06, 0.06)
+"""Coulomb friction of the joints, Nm (d: `coulomb_friction`)."""
 
 GRIPPER_STIFFNESS, GRIPPER_DAMPING, GRIPPER_ARMATURE = 5000.0, 300.0, 0.1
 """N / m and N s / m on both fingers (g), kg of a finger (m). The driver's own gains, 20 Nm / rad over 6.57

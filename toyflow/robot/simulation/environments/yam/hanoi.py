@@ -22,8 +22,8 @@ from toyflow.robot.simulation.environments.yam.station import POINTING_DOWN, Sta
 from toyflow.robot.simulation.environments.yam.station_task import StationTask
 
 PEGS, SPACING = 3, 0.12
-PEG_RADIUS, PEG_HEIGHT = 0.006, 0.06
-RADII, HALF_HEIGHT, HOLE = (0.036, 0.029, 0.022), 0.009, 0.0125
+PEG_RADIUS, PEG_HEIGHT = 0.006, 0.066
+RADII, HALF_HEIGHT, HOLE = (0.036, 0.029, 0.022), 0.01, 0.0125
 """Of the discs from the largest, of each, and of their holes; in metres."""
 DENSITY = 700.0
 """Of wood, kg / m^3."""
@@ -127,7 +127,7 @@ def next_move(pegs: Sequence[int]) -> tuple[int, int] | None:
     raise AssertionError("every arrangement can be solved")
 
 
-HIGH, CARRIED, GRASP = 0.105, 0.088, -0.004
+HIGH, CARRIED, GRASP = 0.105, 0.085, -0.005
 """Heights of the fingertips above the table with an empty hand, and with a disc; and above the disc's middle
 when it is gripped."""
 DROP = 0.006
@@ -135,7 +135,7 @@ DROP = 0.006
 PARKED = np.array([0.26, 0.0, 0.15])
 """Where a hand waits, from its arm's base."""
 RIGHT_FROM_LEFT = np.array([0.0, -0.61, 0.0])
-APPROACH, DOWN, GRIP, UP, ACROSS, LOWER, LEAVE, RETREAT = 45, 30, 16, 30, 45, 35, 25, 40
+APPROACH, DOWN, GRIP, UP, ACROSS, LOWER, LEAVE, RETREAT = 45, 40, 16, 30, 45, 40, 25, 40
 """Control steps of the parts of a move."""
 
 

@@ -25,8 +25,8 @@ Action = Float[np.ndarray, "action=14"]
 Colour = tuple[float, float, float]
 
 RATE = 50
-TIMESTEP = 0.004
-"""Seconds of a physics step: five to a control step."""
+TIMESTEP = 0.002
+"""Seconds of a physics step: ten to a control step."""
 
 CAMERAS = {"top": "top_camera", "left": "left_camera", "right": "right_camera"}
 """The body of each camera, in LeRobot's order."""
@@ -48,7 +48,7 @@ POINTING_DOWN = Rotation.from_matrix([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 
 """A hand whose fingers point down, and open along y."""
 
 PAD_SPHERE = 0.002
-PAD_SPHERES = [(0.0, y, z) for y in (-0.006, 0.006) for z in (0.1302, 0.1422)]
+PAD_SPHERES = [(0.0, y, z) for y in (-0.006, 0.006) for z in (0.1322, 0.1422)]
 PAD_BOX = ((0.0015, 0.0072, 0.0082), (0.0025, 0.0, 0.1362))
 FINGER_BOX = ((0.003, 0.018, 0.0215), (0.0105, 0.0, 0.1065))
 """What collides of a finger, in the hand's frame with the gripper closed: the pad's middle at the closing
@@ -247,7 +247,8 @@ def _add_motors(mujoco: Any, spec: Any, side: str) -> None:
     for i in range(ARM_JOINTS):
         name = f"{side}_joint{i + 1}"
         joint = spec.joint(name)
-        joint.armature, joint.range = arm.ARMATURE[i], [arm.JOINT_LOW[i], arm.JOINT_HIGH[i]]
+        joint.armature, joint.frictionloss = arm.ARMATURE[i], arm.FRICTION[i]
+        joint.range = [arm.JOINT_LOW[i], arm.JOINT_HIGH[i]]
         motor = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
         motor.set_to_position(kp=arm.STIFFNESS[i], kv=arm.DAMPING[i])
         motor.forcelimited, motor.forcerange = True, [-arm.TORQUE[i], arm.TORQUE[i]]
