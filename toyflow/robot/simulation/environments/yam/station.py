@@ -59,6 +59,8 @@ GRIP, FIRMNESS = (1.2, 0.02, 0.001), (0.01, 1.0)
 """Friction of a pad: sliding, torsional (metres), rolling, a guess for rubber; and MuJoCo's `solref` of a
 pad."""
 
+BASES = {"left": np.zeros(3), "right": np.array([0.0, -0.61, 0.0])}
+"""Where the arms stand."""
 TABLE, FLOOR = "table", "floor"
 TABLE_MIDDLE, TABLE_HALF = (0.31, -0.305), (0.41, 0.62)
 TABLE_COLOUR, FLOOR_COLOUR, ARM_COLOUR, TIP_COLOUR = (
@@ -145,6 +147,10 @@ class Station:
     def position(self, body: str) -> Point:
         """Position of a body."""
         return self.data.body(body).xpos.copy()
+
+    def rotation(self, body: str) -> Rotation:
+        """Rotation of a body."""
+        return Rotation.from_matrix(self.data.body(body).xmat.reshape(3, 3))
 
     def speed(self, body: str) -> float:
         """How fast a body moves: the larger of metres per second and tenths of a radian per second."""
