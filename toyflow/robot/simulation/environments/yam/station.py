@@ -66,6 +66,8 @@ TABLE_MIDDLE, TABLE_HALF = (0.31, -0.305), (0.41, 0.62)
 TABLE_COLOUR, FLOOR_COLOUR, ARM_COLOUR, TIP_COLOUR = (
     (0.78, 0.72, 0.62), (0.35, 0.36, 0.38), (0.13, 0.13, 0.14), (0.85, 0.85, 0.86)
 )  # fmt: skip
+LIGHTS = (((0.3, -0.3, 2.5), (0, 0, -1), 0.35), ((1.8, -1.2, 1.5), (-1, 0.5, -1), 0.2))
+"""Place, direction and strength."""
 CAMERA_SHIFT, CAMERA_TURN = 0.004, np.deg2rad(1.0)
 """Standard deviations of a camera's place in metres and of its angles, by which an episode differs."""
 SHADE = 0.08
@@ -307,5 +309,9 @@ def _add_room(mujoco: Any, spec: Any) -> None:
         name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.05], pos=[x, y, -0.75],
         rgba=[*FLOOR_COLOUR, 1], group=VISUAL_GEOMS, contype=0, conaffinity=0,
     )  # fmt: skip
-    world.add_light(pos=[0.3, -0.3, 2.5], dir=[0, 0, -1], diffuse=[0.5] * 3, castshadow=False)
-    world.add_light(pos=[1.8, -1.2, 1.5], dir=[-1, 0.5, -1], diffuse=[0.25] * 3, castshadow=False)
+    spec.visual.headlight.diffuse, spec.visual.headlight.ambient = [0.3] * 3, [0.3] * 3
+    spec.visual.headlight.specular = [0] * 3
+    for place, towards, strength in LIGHTS:
+        world.add_light(
+            pos=list(place), dir=list(towards), diffuse=[strength] * 3, specular=[0.1] * 3, castshadow=False
+        )

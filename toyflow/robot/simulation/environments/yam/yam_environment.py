@@ -19,8 +19,10 @@ from toyflow.robot.simulation.environments.yam.suites import SUITES
 INIT_STATES = 100
 OFFICIAL, RANDOM = 0, 1
 """Random streams: of official initial states, and of all others."""
-OBJECTS, POSE = 4, 9
-"""Places for objects in the state of `yam-state`, and numbers of each."""
+OBJECTS = 4
+POSE_PARTS = ("x", "y", "z", "xx", "yx", "zx", "xy", "yy", "zy")
+"""Places for objects in the state of `yam-state`, and the numbers of each: position and two columns of the
+rotation."""
 
 
 class Yam(Environment):
@@ -113,11 +115,12 @@ class YamState(Yam):
     a policy learns to act without learning to see."""
 
     name = "yam-state"
-    interface = Interface(cameras=(), state_dim=14 + OBJECTS * POSE, action_dim=14, fps=RATE)
+    state_names = (*ACTIONS, *(f"object{number}_{part}" for number in range(OBJECTS) for part in POSE_PARTS))
+    interface = Interface(cameras=(), state_dim=14 + OBJECTS * len(POSE_PARTS), action_dim=14, fps=RATE)
 
     def observe(self) -> Observation:
         """See the base class. Nothing is rendered."""
-        poses = np.zeros((OBJECTS, POSE), np.float32)
+        poses = np.zeros((OBJECTS, len(POSE_PARTS)), np.float32)
         for place, body in zip(poses, self.station.task.objects, strict=False):
             place[:] = self.station.pose(body)
         return Observation({}, np.concatenate([self.station.state, poses.ravel()]), self.task.prompt)
