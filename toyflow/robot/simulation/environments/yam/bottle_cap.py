@@ -23,7 +23,7 @@ from toyflow.robot.simulation.environments.yam.station import BASES, Station
 from toyflow.robot.simulation.environments.yam.station_task import StationTask
 
 BOTTLE, CAP = "bottle", "cap"
-BODY_RADIUS, BODY_TOP, NECK_RADIUS, NECK_TOP = 0.027, 0.08, 0.013, 0.118
+BODY_RADIUS, BODY_TOP, NECK_RADIUS, NECK_TOP = 0.027, 0.127, 0.013, 0.165
 """Of the bottle, from the table, in metres. The neck ends in a half sphere, over which the cap slides."""
 FOOT_RADIUS, FOOT_HEIGHT = 0.010, 0.004
 CAP_RADIUS, CAP_DEPTH, LID = 0.0175, 0.024, 0.004
@@ -95,11 +95,14 @@ def seen_from_bottle(station: Station) -> tuple[Point, float]:
     return place, float((frame * station.rotation(CAP)).as_matrix()[2, 2])
 
 
-HOLD, GRASP = 0.045, 0.012
+HOLD, GRASP = 0.04, 0.014
 """Heights of the fingertips above the bottle's foot, and above the cap's rim."""
-AROUND = 0.006
-"""How far the fingertips reach beyond the bottle's axis."""
-BACK, HIGH, RAISED, ABOVE, TOUCH = 0.09, 0.09, 0.14, 0.035, 0.016
+AROUND, SLOPE = 0.002, 0.28
+"""How far the fingertips of the left hand reach beyond the bottle's axis, and how far they point down for a
+metre along the table: little, so that its camera stays below the cap."""
+WIDE = 0.55
+"""How far the right hand opens."""
+BACK, HIGH, RAISED, ABOVE, TOUCH = 0.07, 0.07, 0.18, 0.03, 0.016
 """How far a hand stays away before it grips; how far the cap is raised above its place; and its rim above
 its seat, before it comes down and where the press begins; in metres."""
 PRESS, PRESSED, ENOUGH = 0.09, 110, 0.0005
@@ -118,13 +121,13 @@ class BottleCapExpert(ScriptedExpert):
         station = self.station
         bottle, cap = station.position(BOTTLE), station.position(CAP)
         towards = heading(bottle - BASES["left"])
-        side = from_the_side(towards)
+        side = from_the_side(towards, SLOPE)
         hold = bottle + [0, 0, HOLD] + turned(towards).apply([AROUND, 0, 0])
         back = hold - side.apply([0, 0, BACK])
         facing, grasp = from_above(heading(cap - BASES["right"]) + np.pi / 2), cap + [0, 0, GRASP]
         self.go("left", Way(APPROACH, back, side, 1), Way(NEAR, hold, side, 1), Way(GRIP, hold, side, 0))
         yield self.go(
-            "right", Way(APPROACH, grasp + [0, 0, HIGH], facing, 1), Way(NEAR, grasp, facing, 1),
+            "right", Way(APPROACH, grasp + [0, 0, HIGH], facing, WIDE), Way(NEAR, grasp, facing, WIDE),
             Way(GRIP, grasp, facing, 0), Way(LIFT, grasp + [0, 0, RAISED], facing, 0),
         )  # fmt: skip
         turn = turned(heading(station.position(BOTTLE) - BASES["right"]) - heading(cap - BASES["right"]))
@@ -141,8 +144,8 @@ class BottleCapExpert(ScriptedExpert):
                 break
         tip = station.tip("right")
         yield self.go(
-            "right", Way(RELAX, tip, facing, 0), Way(GRIP, tip, facing, 1),
-            Way(LEAVE, tip + [0, 0, HIGH], facing, 1),
+            "right", Way(RELAX, tip, facing, 0), Way(GRIP, tip, facing, WIDE),
+            Way(LEAVE, tip + [0, 0, HIGH], facing, WIDE),
         )  # fmt: skip
         self.go("left", Way(GRIP, hold, side, 1), Way(LEAVE, back, side, 1))
         while True:
