@@ -1,5 +1,5 @@
-"""A battery is pushed between the clips of a holder, which the other hand holds still: its bottom is round, so
-that it rocks.
+"""A battery is pushed between the clips of a holder, which the other hand holds: its slot juts out over
+its foot, so that it tips when the slot is pressed on.
 
 The battery is an AA cell one and a half times as large. The clips are closer together than the battery is
 wide, so that it takes about 5 N to push it down. The holder's plus end is orange, as the battery's is.
@@ -18,13 +18,13 @@ from toyflow.robot.simulation.environments.hands import Point
 from toyflow.robot.simulation.environments.rendering import COLLISION_GEOMS, VISUAL_GEOMS, load_mujoco
 from toyflow.robot.simulation.environments.yam.grasps import from_above, from_the_side, heading, turned
 from toyflow.robot.simulation.environments.yam.scripted_expert import ScriptedExpert, Way
-from toyflow.robot.simulation.environments.yam.station import BASES, TABLE, Station
+from toyflow.robot.simulation.environments.yam.station import BASES, Station
 from toyflow.robot.simulation.environments.yam.station_task import StationTask
 
 HOLDER, BATTERY = "holder", "battery"
 RADIUS, HALF_LENGTH, BATTERY_MASS = 0.011, 0.0375, 0.04
 """Of the battery, which lies along its x axis, plus at positive x; metres and kg."""
-FLOOR = 0.018
+FLOOR = 0.030
 """Height of the slot's floor. The slot lies along the holder's x axis, plus at positive x; a tongue, to hold
 it by, points along -y."""
 SEAT = FLOOR + RADIUS
@@ -33,9 +33,10 @@ PLAY = 0.003
 """How far the battery may move to either end of the slot."""
 CLIPS, TIGHT, TIGHT_SOLREF, TIGHT_FRICTION = 0.0235, 0.00015, (0.005, 1.0), 0.3
 """Distance of the clips from the slot's middle. The battery penetrates each by `TIGHT`."""
-TONGUE, TONGUE_HALF = np.array([0.0, -0.052, 0.023]), (0.025, 0.026, 0.011)
-BELLY, BELLY_HALF, BELLY_MASS = np.array([0.0, -0.015, 0.034]), (0.055, 0.065, 0.034), 0.04
-"""The round bottom, an ellipsoid of which only what is beneath the slot is seen."""
+TONGUE, TONGUE_HALF = np.array([0.0, -0.052, 0.035]), (0.025, 0.026, 0.011)
+FOOT, FOOT_RADIUS, FOOT_MASS = np.array([0.0, -0.048, 0.012]), 0.025, 0.12
+"""Middle and half sizes of the tongue; middle, radius and mass of the foot. With the battery in it, the holder
+tips when about 1 N pushes on its slot."""
 
 HOLDER_MIDDLE, HOLDER_SHIFT, HOLDER_TURN = np.array([0.34, -0.295, 0.0]), np.array([0.03, 0.03, 0.0]), 0.2
 BATTERY_MIDDLE, BATTERY_SHIFT, BATTERY_TURN = np.array([0.3, -0.11, 0.0]), np.array([0.04, 0.04, 0.0]), 1.0
@@ -99,7 +100,7 @@ def seen_from_holder(station: Station) -> tuple[Point, float]:
 
 HOLD = TONGUE + [0, -0.004, 0.004]
 """Where the right hand holds the holder, in the holder's frame."""
-LOW = 0.004
+LOW = 0.002
 """How far below the battery's axis the fingertips grip."""
 BACK, HIGH, RAISED, ABOVE, TOUCH = 0.07, 0.07, 0.09, 0.04, 0.008
 """How far a hand stays away before it grips; how far the battery is raised; and its height above its seat
@@ -177,7 +178,7 @@ def _add_battery(spec: Any) -> None:
         )  # fmt: skip
 
 
-HOLDER_PARTS = ("holder_floor", "holder_base", "holder_bridge", "holder_tongue")
+HOLDER_PARTS = ("holder_floor", "holder_bridge", "holder_tongue")
 ORANGE, DARK = (0.85, 0.5, 0.15), (0.12, 0.12, 0.14)
 
 
@@ -193,16 +194,12 @@ def _add_holder(spec: Any) -> None:
         )  # fmt: skip
 
     holder.add_geom(
-        name="holder_belly", type=geometry.mjGEOM_ELLIPSOID, pos=list(BELLY), size=list(BELLY_HALF),
-        mass=BELLY_MASS, group=COLLISION_GEOMS, contype=0, conaffinity=0,
+        name="holder_foot", type=geometry.mjGEOM_CYLINDER, pos=list(FOOT), size=[FOOT_RADIUS, FOOT[2], 0],
+        mass=FOOT_MASS, group=VISUAL_GEOMS, friction=[0.5, 0.01, 0.001], rgba=[*DARK, 1],
     )  # fmt: skip
-    spec.add_pair(
-        geomname1=TABLE, geomname2="holder_belly", condim=6, friction=[0.5, 0.5, 0.01, 0.0005, 0.0005]
-    )
     end = HALF_LENGTH + PLAY
     box("holder_floor", [0, 0, FLOOR - 0.004], [end + 0.004, 0.009, 0.004])
-    box("holder_base", [0, -0.008, 0.007], [0.034, 0.02, 0.003])
-    box("holder_bridge", [0, -0.02, 0.0135], [0.02, 0.01, 0.0045])
+    box("holder_bridge", [0, -0.018, FLOOR - 0.004], [0.02, 0.018, 0.004])
     box("holder_tongue", TONGUE, TONGUE_HALF)
     for sign, pole, colour in ((1, "plus", ORANGE), (-1, "minus", DARK)):
         box(f"holder_{pole}", [sign * (end + 0.002), 0, FLOOR + 0.008], [0.002, 0.013, 0.012], colour)

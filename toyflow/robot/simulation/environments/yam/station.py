@@ -72,6 +72,8 @@ CAMERA_SHIFT, CAMERA_TURN = 0.004, np.deg2rad(1.0)
 """Standard deviations of a camera's place in metres and of its angles, by which an episode differs."""
 SHADE = 0.08
 """An episode's table is lighter or darker by up to this."""
+NEAREST = 0.002
+"""The nearest that cameras see, in sizes of the scene of 2.2 m: what a hand holds is near its camera."""
 SETTLING = 25
 """Control steps before an episode begins, in which bodies come to rest."""
 
@@ -226,6 +228,7 @@ def _equip(mujoco: Any, spec: Any) -> None:
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10
+    spec.visual.map.znear = NEAREST
     for body in spec.bodies:
         if not body.name.startswith(ARMS):
             continue
