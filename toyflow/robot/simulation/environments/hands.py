@@ -60,14 +60,19 @@ class Hand:
     def joints(self, tip: Point, facing: Rotation) -> Float[np.ndarray, "joints=6"]:
         """Angles in radians that bring the fingertips to `tip`, by damped least squares:
         dq = J^T (J J^T + damping^2)^-1 e, e of metres and radians."""
-        jacobian = np.zeros((2, 3, self._model.nv))
+        mujoco, wanted = self._mujoco, facing.as_matrix()
+        jacobian, quaternion, error = np.zeros((2, 3, self._model.nv)), np.zeros(4), np.zeros(6)
         for _ in range(ITERATIONS):
-            self._mujoco.mj_kinematics(self._model, self._data)
-            error = np.concatenate([tip - self.tip, (facing * self.facing.inv()).as_rotvec()])
+            mujoco.mj_kinematics(self._model, self._data)
+            turned = self._data.xmat[self._body].reshape(3, 3)
+            here = self._data.xpos[self._body] + turned @ self._reach
+            error[:3] = tip - here
+            mujoco.mju_mat2Quat(quaternion, (wanted @ turned.T).ravel())
+            mujoco.mju_quat2Vel(error[3:], quaternion, 1)
             if np.abs(error).max() < CLOSE_ENOUGH:
                 break
-            self._mujoco.mj_comPos(self._model, self._data)
-            self._mujoco.mj_jac(self._model, self._data, jacobian[0], jacobian[1], self.tip, self._body)
+            mujoco.mj_comPos(self._model, self._data)
+            mujoco.mj_jac(self._model, self._data, jacobian[0], jacobian[1], here, self._body)
             j = jacobian[:, :, self._velocities].reshape(6, 6)
             change = j.T @ np.linalg.solve(j @ j.T + DAMPING**2 * np.eye(6), error)
             angles = self._data.qpos[self._angles] + change
@@ -82,6 +87,8 @@ def between(poses: Sequence[Pose], step: int) -> tuple[Point, Rotation, float]:
     before, after = poses[max(later - 1, 0)], poses[later]
     u = np.clip((step - before.step) / max(after.step - before.step, 1), 0, 1)
     share = float(10 * u**3 - 15 * u**4 + 6 * u**5)
-    facing = Slerp([0, 1], Rotation.concatenate([before.facing, after.facing]))(share)
+    facing = after.facing
+    if share < 1 and before.facing is not facing:  # else the slow Slerp would give the same
+        facing = Slerp([0, 1], Rotation.concatenate([before.facing, facing]))(share)
     tip = before.tip + share * (after.tip - before.tip)
     return tip, facing, before.opening + share * (after.opening - before.opening)

@@ -115,7 +115,8 @@ def decimated(
     if len(triangles) <= TRIANGLES:
         return corners, triangles
     reducer: Any = import_module(REDUCER)  # optional
-    return reducer.simplify(corners, triangles, target_reduction=1 - TRIANGLES / len(triangles))
+    fewer, fewest = reducer.simplify(corners, triangles, target_reduction=1 - TRIANGLES / len(triangles))
+    return fewer.astype(np.float32), fewest.astype(np.int32)
 
 
 def read_stl(path: Path) -> tuple[Float32[np.ndarray, "corners 3"], Int32[np.ndarray, "triangles 3"]]:

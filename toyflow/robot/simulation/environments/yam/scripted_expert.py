@@ -68,7 +68,8 @@ class ScriptedExpert(Expert):
         action: list[float] = []
         for side, hand in self._hands.items():
             tip, facing, opening = between(self._paths[side], self._step)
-            joints = hand.joints(tip, facing)
+            arrived = self._step > self._paths[side][-1].step + 1
+            joints = self._joints[side] if arrived else hand.joints(tip, facing)
             action += [*(joints + LAG * RATE * (joints - self._joints[side])), opening]
             self._joints[side] = joints
         return np.clip(action, LOW, HIGH).astype(np.float32)

@@ -264,7 +264,9 @@ def _add_motors(mujoco: Any, spec: Any, side: str) -> None:
         motor.set_to_position(kp=arm.STIFFNESS[i], kv=arm.DAMPING[i])
         motor.forcelimited, motor.forcerange = True, [-arm.TORQUE[i], arm.TORQUE[i]]
     for number in (7, 8):
-        spec.joint(f"{side}_joint{number}").armature = arm.GRIPPER_ARMATURE
+        finger = spec.joint(f"{side}_joint{number}")
+        finger.armature = arm.GRIPPER_ARMATURE
+        finger.solref_limit, finger.solimp_limit = [2 * TIMESTEP, 1], [0.98, 0.999, 0.001, 0.5, 2]
     name = f"{side}_gripper"
     fingers = spec.add_tendon(name=name)  # the mean of both, which an equality of the model keeps alike
     for number in (7, 8):
