@@ -33,7 +33,7 @@ MESHES = (
     *(f"station/assets/{name}.stl" for name in ("d405_wrist_linear_4310", "d405_top")),
 )
 TRIANGLES = 1500
-"""Of a decimated mesh, at most."""
+"""What a decimated mesh aims at; some keep up to three times as many, as the rest cannot go without a fold."""
 RECORD = "record.json"
 SETUP = "toyflow robot-setup yam"
 REDUCER = "fast_simplification"
@@ -111,7 +111,7 @@ def _reduce(place: Path) -> None:
 def decimated(
     corners: Float32[np.ndarray, "corners 3"], triangles: Int32[np.ndarray, "triangles 3"]
 ) -> tuple[Float32[np.ndarray, "fewer 3"], Int32[np.ndarray, "fewest 3"]]:
-    """A mesh with at most about `TRIANGLES` triangles (quadric error metrics, Garland and Heckbert 1997)."""
+    """A mesh with about `TRIANGLES` triangles (quadric error metrics, Garland and Heckbert 1997)."""
     if len(triangles) <= TRIANGLES:
         return corners, triangles
     reducer: Any = import_module(REDUCER)  # optional
