@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from toyflow.robot.data.demos.recording import Attempt, record
 from toyflow.robot.simulation.environments.yam import YamState, bottle_cap
 from toyflow.robot.simulation.environments.yam.bottle_cap import BOTTLE, CAP, SEAT, seen_from_bottle
-from toyflow.robot.simulation.environments.yam.grasps import from_the_side, heading
+from toyflow.robot.simulation.environments.yam.grasps import from_the_side, heading, up
 from toyflow.robot.simulation.environments.yam.station import HIGH, LOW
 
 
@@ -22,7 +22,7 @@ def capped(environment, above=0.0, turn=None):
     """The cap on the bottle, its rim `above` its seat, at rest; whether that solves the task."""
     environment.reset(0, 0)
     station = environment.station
-    station.place(CAP, station.position(BOTTLE) + np.array([0, 0, SEAT + above]), turn)
+    station.place(CAP, station.position(BOTTLE) + up(SEAT + above), turn)
     return rest(environment)
 
 
@@ -63,7 +63,7 @@ class TestSolved:
         station, lying = environment.station, Rotation.from_euler("y", np.pi / 2)
         place = np.array([0.3, -0.3, bottle_cap.BODY_RADIUS])
         station.place(BOTTLE, place, lying)
-        station.place(CAP, place + lying.apply([0, 0, SEAT]), lying)
+        station.place(CAP, place + lying.apply(up(SEAT)), lying)
         station.data.qvel[:] = 0
         assert not environment.step(environment.still())
         place, cosine = seen_from_bottle(station)
@@ -81,7 +81,7 @@ class TestSolved:
         bottle = station.position(BOTTLE)
         hand, facing = station.hand("left"), from_the_side(heading(bottle), bottle_cap.SLOPE)
         for _ in range(5):
-            joints = hand.joints(bottle + [0, 0, bottle_cap.HOLD], facing)
+            joints = hand.joints(bottle + up(bottle_cap.HOLD), facing)
         for number, angle in enumerate(joints):
             station.data.qpos[station.model.joint(f"left_joint{number + 1}").qposadr[0]] = angle
         action = environment.still()

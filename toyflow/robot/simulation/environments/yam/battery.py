@@ -16,7 +16,7 @@ import numpy as np
 from toyflow.robot.simulation.environment import Expert
 from toyflow.robot.simulation.environments.hands import Point
 from toyflow.robot.simulation.environments.rendering import COLLISION_GEOMS, VISUAL_GEOMS, load_mujoco
-from toyflow.robot.simulation.environments.yam.grasps import from_above, from_the_side, heading, turned
+from toyflow.robot.simulation.environments.yam.grasps import from_above, from_the_side, heading, turned, up
 from toyflow.robot.simulation.environments.yam.scripted_expert import ScriptedExpert, Way
 from toyflow.robot.simulation.environments.yam.station import BASES, Station
 from toyflow.robot.simulation.environments.yam.station_task import StationTask
@@ -67,7 +67,7 @@ class Battery(StationTask):
         station.place(HOLDER, place, turned(turn))
         place = BATTERY_MIDDLE + generator.uniform(-BATTERY_SHIFT, BATTERY_SHIFT)
         turn = heading(place - BASES["left"]) + generator.uniform(-BATTERY_TURN, BATTERY_TURN)
-        station.place(BATTERY, place + [0, 0, RADIUS], turned(turn))
+        station.place(BATTERY, place + up(RADIUS), turned(turn))
         hue = generator.uniform()
         station.paint(HOLDER_PARTS, hsv_to_rgb(hue, 0.3, generator.uniform(0.25, 0.5)))
         station.paint(["battery_can"], hsv_to_rgb(generator.uniform(), 0.5, generator.uniform(0.1, 0.3)))
@@ -98,7 +98,7 @@ def seen_from_holder(station: Station) -> tuple[Point, float]:
     return place, float((frame * station.rotation(BATTERY)).as_matrix()[0, 0])
 
 
-HOLD = TONGUE + [0, -0.004, 0.004]
+HOLD = np.array([0.0, -0.056, 0.039])
 """Where the right hand holds the holder, in the holder's frame."""
 LOW = 0.002
 """How far below the battery's axis the fingertips grip."""
@@ -124,24 +124,22 @@ class BatteryExpert(ScriptedExpert):
         holder, battery = station.rotation(HOLDER), station.position(BATTERY)
         side = from_the_side(heading(holder.apply([0, 1, 0])), SLOPE)
         hold = station.position(HOLDER) + holder.apply(HOLD)
-        back = hold - side.apply([0, 0, BACK])
+        back = hold - side.apply(up(BACK))
         axis = heading(station.rotation(BATTERY).apply([1, 0, 0]))
-        facing, grasp = from_above(axis + np.pi / 2, LEAN), battery - [0, 0, LOW]
+        facing, grasp = from_above(axis + np.pi / 2, LEAN), battery - up(LOW)
         self.go("right", Way(APPROACH, back, side, 1), Way(NEAR, hold, side, 1), Way(GRIP, hold, side, 0))
         yield self.go(
-            "left", Way(APPROACH, grasp + [0, 0, HIGH], facing, WIDE), Way(NEAR, grasp, facing, WIDE),
-            Way(GRIP, grasp, facing, 0), Way(LIFT, grasp + [0, 0, RAISED], facing, 0),
+            "left", Way(APPROACH, grasp + up(HIGH), facing, WIDE), Way(NEAR, grasp, facing, WIDE),
+            Way(GRIP, grasp, facing, 0), Way(LIFT, grasp + up(RAISED), facing, 0),
         )  # fmt: skip
         slot = station.rotation(HOLDER)
         axis = heading(station.rotation(BATTERY).apply([1, 0, 0]))
         turn = turned(heading(slot.apply([1, 0, 0])) - axis)
         facing = turn * facing
-        seat = station.position(HOLDER) + slot.apply([0, 0, SEAT])
+        seat = station.position(HOLDER) + slot.apply(up(SEAT))
         tip = seat + turn.apply(station.tip("left") - station.position(BATTERY))
-        yield self.go(
-            "left", Way(OVER, tip + [0, 0, ABOVE], facing, 0), Way(LOWER, tip + [0, 0, TOUCH], facing, 0)
-        )
-        self.go("left", Way(PRESSED, tip - [0, 0, PRESS], facing, 0))
+        yield self.go("left", Way(OVER, tip + up(ABOVE), facing, 0), Way(LOWER, tip + up(TOUCH), facing, 0))
+        self.go("left", Way(PRESSED, tip - up(PRESS), facing, 0))
         for _ in range(PRESSED // 2):
             yield 2
             if seen_from_holder(station)[0][2] - SEAT < ENOUGH:
@@ -149,7 +147,7 @@ class BatteryExpert(ScriptedExpert):
         tip = station.tip("left")
         yield self.go(
             "left", Way(RELAX, tip, facing, 0), Way(GRIP, tip, facing, WIDE),
-            Way(LEAVE, tip + [0, 0, HIGH], facing, WIDE),
+            Way(LEAVE, tip + up(HIGH), facing, WIDE),
         )  # fmt: skip
         self.go("right", Way(GRIP, hold, side, 1), Way(LEAVE, back, side, 1))
         while True:

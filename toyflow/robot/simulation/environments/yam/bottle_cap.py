@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from toyflow.robot.simulation.environment import Expert
 from toyflow.robot.simulation.environments.hands import Point
 from toyflow.robot.simulation.environments.rendering import COLLISION_GEOMS, VISUAL_GEOMS, load_mujoco
-from toyflow.robot.simulation.environments.yam.grasps import from_above, from_the_side, heading, turned
+from toyflow.robot.simulation.environments.yam.grasps import from_above, from_the_side, heading, turned, up
 from toyflow.robot.simulation.environments.yam.scripted_expert import ScriptedExpert, Way
 from toyflow.robot.simulation.environments.yam.station import BASES, Station
 from toyflow.robot.simulation.environments.yam.station_task import StationTask
@@ -122,22 +122,22 @@ class BottleCapExpert(ScriptedExpert):
         bottle, cap = station.position(BOTTLE), station.position(CAP)
         towards = heading(bottle - BASES["left"])
         side = from_the_side(towards, SLOPE)
-        hold = bottle + [0, 0, HOLD] + turned(towards).apply([AROUND, 0, 0])
-        back = hold - side.apply([0, 0, BACK])
-        facing, grasp = from_above(heading(cap - BASES["right"]) + np.pi / 2), cap + [0, 0, GRASP]
+        hold = bottle + up(HOLD) + turned(towards).apply([AROUND, 0, 0])
+        back = hold - side.apply(up(BACK))
+        facing, grasp = from_above(heading(cap - BASES["right"]) + np.pi / 2), cap + up(GRASP)
         self.go("left", Way(APPROACH, back, side, 1), Way(NEAR, hold, side, 1), Way(GRIP, hold, side, 0))
         yield self.go(
-            "right", Way(APPROACH, grasp + [0, 0, HIGH], facing, WIDE), Way(NEAR, grasp, facing, WIDE),
-            Way(GRIP, grasp, facing, 0), Way(LIFT, grasp + [0, 0, RAISED], facing, 0),
+            "right", Way(APPROACH, grasp + up(HIGH), facing, WIDE), Way(NEAR, grasp, facing, WIDE),
+            Way(GRIP, grasp, facing, 0), Way(LIFT, grasp + up(RAISED), facing, 0),
         )  # fmt: skip
         turn = turned(heading(station.position(BOTTLE) - BASES["right"]) - heading(cap - BASES["right"]))
         facing = turn * facing
-        seat = station.position(BOTTLE) + station.rotation(BOTTLE).apply([0, 0, SEAT])
+        seat = station.position(BOTTLE) + station.rotation(BOTTLE).apply(up(SEAT))
         tip = seat + turn.apply(station.tip("right") - station.position(CAP))
         yield self.go(
-            "right", Way(ACROSS, tip + [0, 0, ABOVE], facing, 0), Way(LOWER, tip + [0, 0, TOUCH], facing, 0)
+            "right", Way(ACROSS, tip + up(ABOVE), facing, 0), Way(LOWER, tip + up(TOUCH), facing, 0)
         )
-        self.go("right", Way(PRESSED, tip - [0, 0, PRESS], facing, 0))
+        self.go("right", Way(PRESSED, tip - up(PRESS), facing, 0))
         for _ in range(PRESSED // 2):
             yield 2
             if seen_from_bottle(station)[0][2] - SEAT < ENOUGH:
@@ -145,7 +145,7 @@ class BottleCapExpert(ScriptedExpert):
         tip = station.tip("right")
         yield self.go(
             "right", Way(RELAX, tip, facing, 0), Way(GRIP, tip, facing, WIDE),
-            Way(LEAVE, tip + [0, 0, HIGH], facing, WIDE),
+            Way(LEAVE, tip + up(HIGH), facing, WIDE),
         )  # fmt: skip
         self.go("left", Way(GRIP, hold, side, 1), Way(LEAVE, back, side, 1))
         while True:

@@ -47,6 +47,11 @@ def heading(vector: Point) -> float:
     return float(np.arctan2(vector[1], vector[0]))
 
 
+def up(height: float) -> Point:
+    """A vector upwards, in metres."""
+    return np.array([0.0, 0.0, height])
+
+
 def turned(angle: float) -> Rotation:
     """A turn about the vertical, in radians."""
     return Rotation.from_euler("z", angle)
