@@ -1,8 +1,8 @@
 """A cap is pressed on a bottle, which the other hand holds: it stands on a small foot, and tips under the
 press.
 
-The cap is a press fit: its walls are closer together than the neck is wide, so that it takes about 6 N to
-push it down, and about 5 N to pull it off.
+The cap is a press fit: its walls are closer together than the neck is wide, so that it stays where it is
+put until it is pressed down, and then holds against a pull of 5 N.
 """
 
 from __future__ import annotations
