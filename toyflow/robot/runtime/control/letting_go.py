@@ -1,0 +1,199 @@
+"""The end of a run of a robot that falls when it is let go of: held until somebody is there, or parked."""
+
+from __future__ import annotations
+
+import math
+import select
+import signal
+import sys
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from toyflow.errors import named_line, unknown
+from toyflow.robot.runtime.control.clock import RealClock
+from toyflow.robot.runtime.control.safety import Gate
+from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.robots.base import Robot
+from toyflow.robot.runtime.robots.driver_calls import is_attended
+
+WAYS = ("hold", "park", "release")
+"""What `--at-end` takes, the default first."""
+UNATTENDED_SECONDS = 10.0
+"""How long a robot is held where nobody can press ENTER."""
+PARK_RANGE, PARK_STEP = 0.05, 0.25
+"""Speed of parking: in a second a joint moves by at most this share of its range, and in a step by at most
+this share of its largest step."""
+ARRIVED = 0.05
+"""How far a joint may be from where it was parked, as a share of its range."""
+SETTLE_SECONDS = 10.0
+"""How long a parked robot may take to arrive after the last step of the way."""
+
+
+def check_way(way: str) -> None:
+    """Raise UsageError unless `way` is one of `WAYS`."""
+    if way not in WAYS:
+        raise unknown("--at-end", way, WAYS)
+
+
+def announcement(robot: Robot, way: str) -> str:
+    """What will be done at the end, to be said before anything moves."""
+    what = {
+        "hold": "it is held until you press ENTER",
+        "park": "it moves back to where it is now, then it is let go of",
+        "release": "it is let go of at once",
+    }
+    return (
+        f"{robot.name} may let its arms FALL when it is let go of. At the end {what[way]} (--at-end {way})."
+    )
+
+
+class Operator:
+    """Whoever sits at the terminal, if anybody does."""
+
+    def __init__(self) -> None:
+        self.attends = is_attended() and sys.platform != "win32"  # where select does not take a terminal
+
+    def said(self) -> str | None:
+        """The line that was typed since the last call; None for none. At the end of input nobody attends."""
+        if not self.attends or not select.select([sys.stdin], [], [], 0)[0]:
+            return None
+        line = sys.stdin.readline()
+        self.attends = line != ""
+        return line.strip().lower() if line else None
+
+
+class LettingGo:
+    """Brings a robot that falls to its end, in one of three ways:
+
+    - `hold`: it is held until ENTER; without a terminal, or after SIGTERM, for `UNATTENDED_SECONDS`.
+    - `park`: it moves back to where it was when it was connected, slowly and in a straight line of its
+      joints, and is then let go of. After a signal, an error or a safety stop nothing moves by itself, and
+      the robot is held as above; P and ENTER still park it.
+    - `release`: it is let go of at once.
+
+    A line is said before each of them. What is sent meanwhile passes the gate.
+
+    Args:
+        gate: of the connected robot. Its episode is over, or has not begun.
+        way: one of `WAYS`.
+        signals: entered as a context.
+        tell: shows a line to the user.
+        operator: whoever can press ENTER.
+        clock: paces what is sent.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        way: str,
+        signals: StopSignals,
+        tell: Callable[[str], object],
+        operator: Operator | None = None,
+        clock: RealClock | None = None,
+    ) -> None:
+        self.gate, self.robot, self.way, self.signals, self.tell = gate, gate.robot, way, signals, tell
+        self.operator, self.clock = operator or Operator(), clock or RealClock(gate.rate)
+        self.start = self.robot.still()
+        self._lost = False
+
+    def finish(self, orderly: bool) -> None:
+        """Hold, park, or neither; then the robot may be disconnected.
+
+        Args:
+            orderly: whether the run has ended by itself, and not by a signal, an error or a safety stop.
+        """
+        name = self.robot.name
+        self.clock.start()
+        self._step, self._signals = -1, self.signals.count
+        if self.way != "release" and not (self.way == "park" and orderly and self._park()):
+            self._hold_until_ready()
+        self.tell(
+            f"{name} is let go of: its arms may fall." if self.way != "park" else f"{name} is let go of."
+        )
+
+    def _hold_until_ready(self) -> None:
+        until, asked = math.inf, False
+        while self.clock.now() < until:
+            self._hold()
+            bounded = not self.operator.attends or self._terminated()
+            if bounded and until == math.inf:
+                until = self.clock.now() + UNATTENDED_SECONDS
+                self.tell(
+                    f"{self.robot.name} is held for {UNATTENDED_SECONDS:g} s, then let go of. SUPPORT ITS "
+                    "ARMS: nobody can press ENTER here."
+                )
+            elif not bounded and not asked:
+                asked = True
+                self.tell(
+                    f"{self.robot.name} is held. SUPPORT ITS ARMS, then press ENTER to let go of it; or P "
+                    "and ENTER to move it back to where it was at the start first."
+                )
+            said = self.operator.said()
+            if said == "" or (said == "p" and self._park()):
+                return
+            asked &= said is None  # asks again
+            self._next_step()
+
+    def _terminated(self) -> bool:
+        """Whether SIGTERM has come since this began; a further Ctrl-C does not let a robot fall."""
+        return self.signals.count > self._signals and self.signals.number == signal.SIGTERM
+
+    def _hold(self) -> None:
+        try:
+            self.gate.hold()
+        except Exception as error:
+            if not self._lost:
+                self.tell(
+                    f"{self.robot.name} can NOT be held ({named_line(error)}): its arms may be falling. "
+                    "Support them, or use the emergency stop."
+                )
+            self._lost = True
+
+    def _park(self) -> bool:
+        """Whether the robot is back where it was at the start. A signal on the way stops it."""
+        try:
+            why_not = self._move_back()
+        except Exception as error:
+            why_not = named_line(error)
+        if why_not:
+            self.tell(f"{self.robot.name} is not parked: {why_not}.")
+        return not why_not
+
+    def _move_back(self) -> str:
+        """Move to `start`. Why it did not get there; empty where it did."""
+        signals, here = self.signals.count, _seen_still(self.robot)
+        if self.start is None or here is None or not np.isfinite([self.start, here]).all():
+            return "where it is or was is not known"
+        gate, rate = self.gate, self.clock.rate
+        span = gate.upper - gate.lower
+        pace = np.fmin(PARK_STEP * gate.step, PARK_RANGE * span / rate)
+        steps = math.ceil(np.max(np.abs(self.start - here) / pace, initial=0))
+        self.tell(f"{self.robot.name} moves back to where it was at the start: {steps / rate:.0f} s")
+        for k in range(1, steps + 1):
+            if self.signals.count > signals:
+                return f"stopped by {self.signals.name}"
+            gate.send(here + (self.start - here) * k / steps, self.clock.now())
+            self._next_step()
+        until = self.clock.now() + SETTLE_SECONDS
+        while True:
+            gate.hold()
+            here = _seen_still(self.robot)
+            away = np.abs(self.start - (math.nan if here is None else here)) / span
+            if (away <= ARRIVED).all() or not np.isfinite(span).all():
+                return ""
+            if self.signals.count > signals:
+                return f"stopped by {self.signals.name}"
+            if self.clock.now() > until:
+                return f"{gate.names[int(np.nanargmax(away))]} has not come back"
+            self._next_step()
+
+    def _next_step(self) -> None:
+        self._step, _ = self.clock.next_step(self._step)
+
+
+def _seen_still(robot: Robot) -> Float[np.ndarray, "action"] | None:
+    """The action that leaves the robot where it is now."""
+    robot.observe()
+    return robot.still()
