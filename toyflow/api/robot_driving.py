@@ -178,15 +178,17 @@ def prepare_policy(
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
     check_latency(robot, use.latency_steps)
     check_moves(robot, options.dry_run)
+    rate = choose_rate(robot, planner.interface, options.rate)
     file = take_shipped(robot, options.limits)
-    data, data_rate, whose = _data_of(options.limits_from, robot, training, planner, console)
+    data, data_rate, whose = _data_of(options.limits_from, robot, training, planner)
+    if (names := data.get("action_names")) and (options.limits_from or not robot.stepped):
+        _warn(console, check_same_names(robot, names, whose, trusted=file is not None))
     details = {**training.details, **data}
     _warn(console, policy_warnings(robot, details, settings.get("prompt", ""), file))
     check_same_units(robot, data, file_limits(file, robot.dimensions), whose)
     said = limits_lines(robot, data, whose, options.limits)
     for line in said:
         console.print(line, markup=False)
-    rate = choose_rate(robot, planner.interface, options.rate)
     limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), file, rate)
     due = choose_replan(robot, planner, use.replan, use.handover, use.latency_steps)
     if use.compiled:
@@ -287,15 +289,15 @@ def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console:
 
 
 def _data_of(
-    data_set: str | None, robot: Robot, training: StoredTraining, planner: Planner, console: Console
+    data_set: str | None, robot: Robot, training: StoredTraining, planner: Planner
 ) -> tuple[Mapping[str, Any], float, str]:
-    """What is known of the actions of the data set, else of the policy's training data, see `Limits.of_data`;
-    its actions per second, 0 if unknown; and what messages call it."""
+    """What is known of the actions of the data set, else of the policy's training data, see `Limits.of_data`,
+    with their `action_names`; its actions per second, 0 if unknown; and what messages call it."""
     if data_set is None:
         return action_ranges(training, planner), planner.interface.fps, "the policy's training data"
     data = open_data_set(data_set)
-    _warn(console, check_same_names(robot, data.action_names, data_set))
-    return {"motion": data.motion()}, data.interface.fps, f"data set {data_set}"
+    known = {"motion": data.motion(), "action_names": data.action_names}
+    return known, data.interface.fps, f"data set {data_set}"
 
 
 def exit_code(run: Callable[[], int | None]) -> int:

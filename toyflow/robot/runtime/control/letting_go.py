@@ -104,16 +104,15 @@ class LettingGo:
         Args:
             orderly: whether the run has ended by itself, and not by a signal, an error or a safety stop.
         """
-        name = self.robot.name
         self.clock.start()
         self._step, self._signals = -1, self.signals.count
-        if self.way != "release" and not (self.way == "park" and orderly and self._park()):
-            self._hold_until_ready()
-        self.tell(
-            f"{name} is let go of: its arms may fall." if self.way != "park" else f"{name} is let go of."
-        )
+        parked = self.way == "park" and orderly and self._park()
+        if self.way != "release" and not parked:
+            parked = self._hold_until_ready()
+        self.tell(f"{self.robot.name} is let go of{'' if parked else ': its arms may fall'}.")
 
-    def _hold_until_ready(self) -> None:
+    def _hold_until_ready(self) -> bool:
+        """Whether it was parked meanwhile."""
         until, asked = math.inf, False
         while self.clock.now() < until:
             self._hold()
@@ -132,9 +131,10 @@ class LettingGo:
                 )
             said = self.operator.said()
             if said == "" or (said == "p" and self._park()):
-                return
+                return said == "p"
             asked &= said is None  # asks again
             self._next_step()
+        return False
 
     def _terminated(self) -> bool:
         """Whether SIGTERM has come since this began; a further Ctrl-C does not let a robot fall."""

@@ -17,6 +17,8 @@ from toyflow.robot.runtime.robots.base import Robot
 
 UNNAMED = re.compile(r"(action_)?\d+")
 """A dimension that a data set does not name."""
+ANY_JOINT = {"", "left", "right", "main", "arm", "follower", "pos", "action", "motor"}
+"""Words in the name of a joint that say nothing of which joint of an arm it is."""
 SHARED = 0.5
 """Least share of the data's range that must lie within the robot's own bounds; with less, they count in other
 units."""
@@ -26,34 +28,52 @@ SEVERAL = 3
 """Least number of joints of which that can be told."""
 
 
-def check_same_names(robot: Robot, names: Sequence[str], where: str) -> list[str]:
+def check_same_names(robot: Robot, names: Sequence[str], whose: str, trusted: bool = False) -> list[str]:
     """Check that the actions of a data set are the robot's.
 
     Args:
         names: names of the data set's dimensions; `0` or `action_0` is none.
-        where: the data set.
+        whose: the data, for messages.
+        trusted: whether the user answers for it that names which have no word in common are the same joints.
 
     Returns:
         A warning, where only the names differ.
 
     Raises:
-        UsageError: they have another number of dimensions, or the same in another order.
+        UsageError: they have another number of dimensions, or the same in another order; or most names have
+            no word in common, as of another robot's joints.
     """
     own = robot.dimensions
     if len(own) != len(names):
         raise UsageError(
-            f"data set {where} has actions of {len(names)} numbers ({', '.join(names)}), {robot.name} takes "
+            f"{whose} has actions of {len(names)} numbers ({', '.join(names)}), {robot.name} takes "
             f"{len(own)} ({', '.join(own)})."
         )
     if tuple(names) == own or not robot.action_names or all(UNNAMED.fullmatch(name) for name in names):
         return []
     if set(names) == set(own):
         raise UsageError(
-            f"data set {where} has the numbers of an action in the order {', '.join(names)}, {robot.name} in "
+            f"{whose} has the numbers of an action in the order {', '.join(names)}, {robot.name} in "
             f"the order {', '.join(own)}."
         )
-    pairs = ", ".join(f"{own} = {name}" for own, name in zip(own, names, strict=True) if own != name)
-    return [f"Names of the robot and of data set {where} differ; they are taken in their order: {pairs}."]
+    differing = [(own, name) for own, name in zip(own, names, strict=True) if own != name]
+    pairs = ", ".join(f"{own} = {name}" for own, name in differing)
+    strangers = [pair for pair in differing if not set.intersection(*map(_joint_words, pair))]
+    if 2 * len(strangers) > len(own) and not trusted:
+        raise UsageError(
+            f"{whose} is of other joints than {robot.name}: {pairs}. If they are the same joints, name their "
+            "limits by --limits FILE."
+        )
+    return [f"Names of the robot and of {whose} differ; they are taken in their order: {pairs}."]
+
+
+def _joint_words(name: str) -> set[str]:
+    """The words of a name that tell its joint from another of the same arm.
+
+    >>> sorted(_joint_words("left_wrist_roll.pos")), sorted(_joint_words("main_joint_3"))
+    (['roll', 'wrist'], ['3', 'joint'])
+    """
+    return set(re.split(r"[^a-z0-9]+", name.lower())) - ANY_JOINT
 
 
 def check_same_units(robot: Robot, details: Mapping[str, Any], file: Limits, whose: str) -> None:
@@ -88,8 +108,8 @@ def check_same_units(robot: Robot, details: Mapping[str, Any], file: Limits, who
                 f"{robot.name}{f' ({unit})' if unit else ''}: they count in different units, or the robot's "
                 "bounds are wrong; if they are, give its lower and upper by --limits FILE."
             )
-    given = ~np.isnan(np.array([_or_nan(robot, file.lower), _or_nan(robot, file.upper)])).any(0)
-    rows = zip(robot.dimensions, *data, given, strict=True)
+    given = ~np.isnan(_or_nan(robot, file.lower)) | ~np.isnan(_or_nan(robot, file.upper))
+    rows = zip(robot.dimensions, *data, given.tolist(), strict=True)
     _check_coarse(robot, {name: (least, most) for name, least, most, its in rows if not its}, whose)
 
 
