@@ -177,7 +177,7 @@ def prepare_policy(
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
     check_latency(robot, use.latency_steps)
-    check_moves(robot, options.dry_run)
+    check_moves(robot, options.dry_run, options.start_at)
     rate = choose_rate(robot, planner.interface, options.rate)
     file = take_shipped(robot, options.limits)
     data, data_rate, whose = _data_of(options.limits_from, robot, training, planner)

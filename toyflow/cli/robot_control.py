@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,6 +97,16 @@ AtEnd = Annotated[
         "slowly back to where it was at the start, or nothing.",
     ),
 ]
+StartAt = Annotated[
+    str | None,
+    typer.Option(
+        "--start-at",
+        metavar="NUMBERS",
+        help="An action, such as 0,1,0.9,-0.9,0,0,1: a real robot moves there slowly, in a straight line of "
+        "its joints, before the first episode.",
+        show_default="starts where it is",
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Connect, observe and plan, print each action, send none."),
@@ -161,6 +172,7 @@ def add_commands(app: typer.Typer) -> None:
         limits: LimitsFile = None,
         limits_from: LimitsFrom = None,
         log: Log = None,
+        start_at: StartAt = None,
         at_end: AtEnd = "hold",
         dry_run: DryRun = False,
         sampler: Sampler = "euler",
@@ -218,7 +230,16 @@ def add_commands(app: typer.Typer) -> None:
             raise UsageError("several --steps, or --judge, are for --blind.")
         decodings = [parse_decoding(count, sampler, grid, draws) for count in counts]
         chosen = DriveOptions(
-            robot, rate, seconds, episodes, _found(limits), log, dry_run, limits_from, at_end
+            robot,
+            rate,
+            seconds,
+            episodes,
+            _found(limits),
+            log,
+            dry_run,
+            limits_from,
+            at_end,
+            _numbers(start_at),
         )
         given = _settings(suite, task, states, seed, image_size, prompt, options)
         use = PolicyUse(
@@ -340,3 +361,16 @@ def _found(limits: str | None) -> Path | None:
     from toyflow.robot.runtime.control.limits_file import find_limits  # imports numpy
 
     return None if limits is None else find_limits(limits)
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    """The numbers of `--start-at`. Raises UsageError where one is none, or not finite."""
+    from toyflow.errors import UsageError
+
+    try:
+        numbers = None if text is None else tuple(map(float, text.split(",")))
+    except ValueError:
+        numbers = (math.nan,)
+    if numbers is not None and not all(map(math.isfinite, numbers)):
+        raise UsageError(f"--start-at takes finite numbers with commas between them, not {text}.")
+    return numbers

@@ -14,6 +14,7 @@ from toyflow.robot.runtime.control.clock import RealClock
 from toyflow.robot.runtime.control.letting_go import UNATTENDED_SECONDS, LettingGo, Operator, check_way
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.slow_motion import RANGE_SHARE
 
 RATE = 10
 
@@ -110,7 +111,7 @@ def test_it_is_parked_slowly_where_it_was_at_the_start():
     rig.end.finish(orderly=True)
     np.testing.assert_allclose(rig.arm.at, 0, atol=1e-9)
     sent = np.array(rig.arm.sent)
-    assert np.abs(np.diff(sent, axis=0)).max() <= letting_go.PARK_RANGE * 2 / RATE + 1e-9
+    assert np.abs(np.diff(sent, axis=0)).max() <= RANGE_SHARE * 2 / RATE + 1e-9
     assert rig.time == pytest.approx(5, abs=0.3) and rig.said[-1] == "fake is let go of."
     assert "moves back to where it was at the start: 5 s" in rig.said[0]
 
@@ -142,7 +143,7 @@ def test_one_that_does_not_arrive_is_held():
     rig.end.start = np.full(2, -0.5)
     rig.arm.reaches = 0.3
     rig.end.finish(orderly=True)
-    assert "fake is not parked: shoulder has not come back." in rig.said and "is held" in rig.said[2]
+    assert "fake is not parked: shoulder does not get there." in rig.said and "is held" in rig.said[2]
 
 
 def test_one_that_can_not_be_held_is_said_and_waited_for():

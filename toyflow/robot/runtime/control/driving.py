@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from toyflow.robot.runtime.control.log import RunLog, read_log
 from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.slow_motion import SlowMotion
 from toyflow.robot.runtime.control.smoothing import smoother_of
 from toyflow.robot.runtime.control.summary import Summary
 from toyflow.robot.runtime.robots.base import Robot, display_name
@@ -47,6 +48,7 @@ class DriveOptions:
         dry_run: print every action and send none.
         limits_from: a data set whose actions give limits, in place of the policy's training data.
         at_end: what is done with a robot that would fall, see `LettingGo`.
+        start_at: an action; a robot in real time moves there slowly before the first episode.
 
     Raises:
         UsageError: the rate or the seconds are not finite and above 0, or nothing is done so at the end.
@@ -61,6 +63,7 @@ class DriveOptions:
     dry_run: bool = False
     limits_from: str | None = None
     at_end: str = WAYS[0]
+    start_at: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for option, value in (("--rate", self.rate), ("--seconds", self.seconds)):
@@ -134,6 +137,8 @@ def drive(
                 control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
                 orderly = False
                 try:
+                    if options.start_at is not None and not options.dry_run:
+                        _move_to_start(gate, options.start_at, signals, tell or print_line)
                     with closing(control.run(signals)) as endings:
                         for ending in endings:
                             print_line(_ended(ending))
@@ -149,6 +154,19 @@ def drive(
     if signals.number is None and summary.is_idle:
         raise ToyflowError(f"no action was sent in {summary.steps} steps; the lines above tell why.")
     return signals.number
+
+
+def _move_to_start(
+    gate: Gate, start_at: Sequence[float], signals: StopSignals, tell: Callable[[str], object]
+) -> None:
+    """Raise ToyflowError unless the robot gets there, or a signal has come."""
+    robot, clock = gate.robot, RealClock(gate.rate)
+    motion, target = SlowMotion(gate, signals, clock), np.clip(start_at, gate.lower, gate.upper)
+    tell(f"{robot.name} moves to where it starts: {motion.seconds(target):.0f} s")
+    clock.start()
+    why_not = motion.move(target)
+    if why_not and not signals.asked:
+        raise ToyflowError(f"{robot.name} is not where it starts: {why_not}.")
 
 
 @contextmanager

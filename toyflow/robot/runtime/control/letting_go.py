@@ -8,13 +8,11 @@ import signal
 import sys
 from collections.abc import Callable
 
-import numpy as np
-from jaxtyping import Float
-
 from toyflow.errors import named_line, unknown
 from toyflow.robot.runtime.control.clock import RealClock
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.slow_motion import SlowMotion
 from toyflow.robot.runtime.robots.base import Robot
 from toyflow.robot.runtime.robots.driver_calls import is_attended
 
@@ -22,13 +20,6 @@ WAYS = ("hold", "park", "release")
 """What `--at-end` takes, the default first."""
 UNATTENDED_SECONDS = 10.0
 """How long a robot is held where nobody can press ENTER."""
-PARK_RANGE, PARK_STEP = 0.05, 0.25
-"""Speed of parking: in a second a joint moves by at most this share of its range, and in a step by at most
-this share of its largest step."""
-ARRIVED = 0.05
-"""How far a joint may be from where it was parked, as a share of its range."""
-SETTLE_SECONDS = 10.0
-"""How long a parked robot may take to arrive after the last step of the way."""
 
 
 def check_way(way: str) -> None:
@@ -153,47 +144,21 @@ class LettingGo:
 
     def _park(self) -> bool:
         """Whether the robot is back where it was at the start. A signal on the way stops it."""
+        name = self.robot.name
+        motion = SlowMotion(self.gate, self.signals, self.clock)
         try:
-            why_not = self._move_back()
+            if self.start is None:
+                why_not = "where it was is not known"
+            else:
+                self.tell(
+                    f"{name} moves back to where it was at the start: {motion.seconds(self.start):.0f} s"
+                )
+                why_not = motion.move(self.start)
         except Exception as error:
             why_not = named_line(error)
         if why_not:
-            self.tell(f"{self.robot.name} is not parked: {why_not}.")
+            self.tell(f"{name} is not parked: {why_not}.")
         return not why_not
-
-    def _move_back(self) -> str:
-        """Move to `start`. Why it did not get there; empty where it did."""
-        signals, here = self.signals.count, _seen_still(self.robot)
-        if self.start is None or here is None or not np.isfinite([self.start, here]).all():
-            return "where it is or was is not known"
-        gate, rate = self.gate, self.clock.rate
-        span = gate.upper - gate.lower
-        pace = np.fmin(PARK_STEP * gate.step, PARK_RANGE * span / rate)
-        steps = math.ceil(np.max(np.abs(self.start - here) / pace, initial=0))
-        self.tell(f"{self.robot.name} moves back to where it was at the start: {steps / rate:.0f} s")
-        for k in range(1, steps + 1):
-            if self.signals.count > signals:
-                return f"stopped by {self.signals.name}"
-            gate.send(here + (self.start - here) * k / steps, self.clock.now())
-            self._next_step()
-        until = self.clock.now() + SETTLE_SECONDS
-        while True:
-            gate.hold()
-            here = _seen_still(self.robot)
-            away = np.abs(self.start - (math.nan if here is None else here)) / span
-            if (away <= ARRIVED).all() or not np.isfinite(span).all():
-                return ""
-            if self.signals.count > signals:
-                return f"stopped by {self.signals.name}"
-            if self.clock.now() > until:
-                return f"{gate.names[int(np.nanargmax(away))]} has not come back"
-            self._next_step()
 
     def _next_step(self) -> None:
         self._step, _ = self.clock.next_step(self._step)
-
-
-def _seen_still(robot: Robot) -> Float[np.ndarray, "action"] | None:
-    """The action that leaves the robot where it is now."""
-    robot.observe()
-    return robot.still()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,15 @@ def check_latency(robot: Robot, latency_steps: int) -> None:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
 
 
-def check_moves(robot: Robot, dry_run: bool) -> None:
-    """Raise UsageError where a robot that takes no actions is to move."""
+def check_moves(robot: Robot, dry_run: bool, start_at: Sequence[float] | None = None) -> None:
+    """Raise UsageError where a robot that takes no actions is to move, or `start_at` is no action of it."""
+    if start_at is not None and robot.stepped:
+        raise UsageError(f"--start-at is for robots in real time; {robot.name} starts where its states say.")
+    if start_at is not None and len(start_at) != robot.interface.action_dim:
+        raise UsageError(
+            f"--start-at has {len(start_at)} numbers, an action of {robot.name} "
+            f"{robot.interface.action_dim}: {', '.join(robot.dimensions)}."
+        )
     if robot.read_only and not dry_run:
         raise UsageError(
             f"{robot.name} is read-only, as its configuration says: --set read_only=false lets it move, "
