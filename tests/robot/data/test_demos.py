@@ -40,7 +40,7 @@ OPTIONS = DemoOptions(
 )
 
 
-def write_plainly(folder, demonstrations, interface, image_size, video):
+def write_plainly(folder, demonstrations, interface, image_size, video, names):
     """Stands in for lerobot, which takes seconds to import."""
     arrays = {}
     for index, (_, trajectory) in enumerate(demonstrations):

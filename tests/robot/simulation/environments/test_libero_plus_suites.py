@@ -15,7 +15,7 @@ from toyflow.robot.simulation.environments.libero import Libero, known_collectio
 from toyflow.robot.simulation.environments.libero.plus import archive, plus_files, plus_suites
 from toyflow.robot.simulation.environments.libero.plus.plus_suites import PlusSuites
 from toyflow.robot.simulation.environments.libero.plus.robot_starts import start_pose
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 from toyflow.robot.simulation.task_selection import select_tasks
 
 SOUP = "pick_up_the_soup"

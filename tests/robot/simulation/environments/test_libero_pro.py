@@ -18,8 +18,8 @@ from toyflow.robot.data.demos.expert_check import expert_success
 from toyflow.robot.simulation.environments.libero import assets, known_collections, package
 from toyflow.robot.simulation.environments.libero.pro import pro_files, pro_objects
 from toyflow.robot.simulation.environments.libero.pro.pro_suites import ProSuites
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
 from toyflow.robot.simulation.environments.libero.suites import VARIED
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 from toyflow.robot.simulation.task_selection import sample_tasks
 
 ROOT = Path(__file__).parents[4]

@@ -13,6 +13,7 @@ from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
 from toyflow.robot.simulation.environments.aloha.aloha_scene import (
     ARMS,
+    JOINTS,
     RATE,
     Actions,
     AlohaScene,
@@ -26,8 +27,6 @@ from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
 SUITE = "transfer_cube"
 PROMPT = "pick up the red cube with the right arm and hand it to the left arm"
 CAMERAS = ("top", "angle")
-JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
-"""Joints of an arm, in the order of gym-aloha's state and action."""
 INIT_STATES, MAX_STEPS = 100, 400
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
 """Bounds of the cube's random position in metres, as in gym-aloha."""

@@ -16,7 +16,7 @@ from toyflow import scene_assets
 from toyflow.atomic import checksum
 from toyflow.errors import UsageError, first_line
 from toyflow.robot.simulation.environments.libero import package
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError, staged
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError, staged
 
 HUB = "lerobot/libero-assets"
 """Data set on the Hugging Face hub."""

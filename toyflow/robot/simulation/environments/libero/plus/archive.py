@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 from toyflow.errors import UsageError, first_line
 from toyflow.robot.simulation.environments.libero import assets, package
 from toyflow.robot.simulation.environments.libero.plus import plus_files
-from toyflow.robot.simulation.environments.libero.registry_wheels import staged
+from toyflow.robot.simulation.environments.registry_wheels import staged
 
 TITLE = "LIBERO-Plus's archive"
 NEEDED = f"needs {TITLE}, 6.4 GB: `{plus_files.SETUP} --assets FILE`"

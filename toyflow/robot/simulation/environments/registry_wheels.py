@@ -19,7 +19,7 @@ from zipfile import BadZipFile, ZipFile
 from filelock import FileLock
 
 from toyflow.errors import ToyflowError, first_line
-from toyflow.robot.simulation.environments.libero.pip_commands import CommandError, Run, pip, run_command
+from toyflow.robot.simulation.environments.pip_commands import CommandError, Run, pip, run_command
 
 
 class UnavailableError(ToyflowError):
