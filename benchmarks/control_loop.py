@@ -9,9 +9,9 @@
         --set read_only=false                                # the tests' twin of two YAM arms
 
 The policy is `nano` with random weights for the robot's cameras and numbers, decoded in --steps steps. The
-robot is by default `idle` with two cameras of 64 pixels, which moves nothing and renders nothing. Every action
-passes the gate and every step is logged, as in `toyflow robot-run`. Exits with 1 unless jitter p99 is below
---jitter-ms, every step was checked, and memory grew by less than 5 MB.
+robot is by default `idle` with two cameras of 64 pixels, which moves nothing and renders nothing. Every
+action passes the gate and every step is logged, as in `toyflow robot-run`. Exits with 1 unless jitter p99 is
+below --jitter-ms, every step was checked, and memory grew by less than 5 MB.
 """
 
 from __future__ import annotations

@@ -177,9 +177,9 @@ def prepare_policy(
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
     check_latency(robot, use.latency_steps)
-    check_moves(robot, options.dry_run, options.start_at)
     rate = choose_rate(robot, planner.interface, options.rate)
     file = take_shipped(robot, options.limits)
+    check_moves(robot, options.dry_run, options.start_at)
     data, data_rate, whose = _data_of(options.limits_from, robot, training, planner)
     if (names := data.get("action_names")) and (options.limits_from or not robot.stepped):
         _warn(console, check_same_names(robot, names, whose, trusted=file is not None))

@@ -150,8 +150,8 @@ def test_one_that_can_not_be_held_is_said_and_waited_for():
     rig = Rig("park", Typist())
     rig.arm.lost = True
     rig.end.finish(orderly=True)
-    assert rig.said[0] == "fake is not parked: OSError: the bus is silent."
-    assert "can NOT be held (OSError: the bus is silent): its arms may be falling" in rig.said[1]
+    assert rig.said[1] == "fake is not parked: OSError: the bus is silent."
+    assert "can NOT be held (OSError: the bus is silent): its arms may be falling" in rig.said[2]
     assert sum("NOT" in line for line in rig.said) == 1 and rig.time > UNATTENDED_SECONDS
 
 
@@ -159,7 +159,7 @@ def test_where_it_was_is_not_known_it_is_held():
     rig = Rig("park", Typist(""))
     rig.end.start = np.array([0.0, np.nan])
     rig.end.finish(orderly=True)
-    assert "fake is not parked: where it is or was is not known." in rig.said
+    assert "fake is not parked: where it is or should be is not known." in rig.said
 
 
 def test_it_is_let_go_of_at_once_where_the_user_says_so():

@@ -182,6 +182,36 @@ def test_a_driver_that_waits_for_ever_is_left_after_a_while(opened, monkeypatch)
         call_bounded(input, "it")
 
 
+@pytest.fixture
+def station():
+    """The simulated station, where this machine has it."""
+    pytest.importorskip("mujoco")
+    from toyflow.robot.simulation.environments.yam.model_files import station_file
+
+    try:
+        return station_file()
+    except UsageError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_arms_with_weight_follow_and_fall_where_they_are_not_folded(opened, station, monkeypatch, lifted):
+    robot = opened(station="true")
+    now = [0.0]
+    robot.device.now = lambda: now[0]
+    robot.connect()
+    np.testing.assert_allclose(robot.observe().state[[*range(6), *range(7, 13)]], 0, atol=0.05)
+    target = robot.still()
+    if lifted:
+        target[[1, 2, 8, 9]] = 1.0, 0.9, 1.0, 0.9
+    for _ in range(300):
+        now[0] += 0.02
+        robot.send(target)
+    np.testing.assert_allclose(robot.observe().state, target, atol=0.1)
+    robot.disconnect()
+    assert does(robot)[-1] == ("fell" if lifted else "rests")
+
+
 @dataclass
 class OneArm:
     """Options as those of lerobot-robot-yam."""

@@ -9,7 +9,8 @@ It is a plug-in that LeRobot finds, and behaves as the driver does where that ma
   driver holds the position that it measures, so that arms sag slowly;
 - `disconnect` takes the torque, and arms that are not folded fall; so does a bus that is lost.
 
-Joints are ideal and of first order. What goes wrong is chosen by options, or done to the object. Everything
+Joints are ideal and of first order; with `--set station=true` they are those of the simulated station, whose
+arms fall as far as they fall. What goes wrong is chosen by options, or done to the object. Everything
 that happens is noted in `did`, and with `trace` in a file too. Time passes only in calls, by `now`.
 """
 
@@ -75,6 +76,7 @@ class BiYamTwinConfig(RobotConfig):
     camera_silent_at: int = 0
     signal_at: int = 0
     signal: int = signal.SIGTERM
+    station: bool = False
 
 
 class BiYamTwin(Robot):
@@ -90,6 +92,9 @@ class BiYamTwin(Robot):
         self._connected = self._session = self._torque = False
         self._fault = ""
         self._sent = self._looks = 0
+        self.station = OnStation() if config.station else None
+        if self.station:
+            self.position = self.station.position
 
     @property
     def action_features(self) -> dict[str, type]:
@@ -176,7 +181,8 @@ class BiYamTwin(Robot):
         if self._torque:
             self._torque = False
             away = np.abs(self.position[[*range(6), *range(7, 13)]]).max()
-            self._note("fell" if away > FOLDED else "rests")
+            falls = self.station.falls() if self.station else away > FOLDED
+            self._note("fell" if falls else "rests")
 
     def _check(self, session: str) -> None:
         if not self._connected:
@@ -195,6 +201,10 @@ class BiYamTwin(Robot):
             return
         arms = (self.config.left_arm, self.config.right_arm)
         speed = np.concatenate([[arm.max_joint_speed_rad_s] * 6 + [arm.max_gripper_speed_s] for arm in arms])
+        if self.station:
+            self.position = self.station.moved(self._command, self._target, speed, now - self._at)
+            self._at = now
+            return
         silent = max(0.0, now - max(self._at, self._commanded_at + self.config.command_timeout_s))
         driven = now - self._at - silent
         self._command += np.clip(self._target - self._command, -speed * driven, speed * driven)
@@ -210,3 +220,44 @@ class BiYamTwin(Robot):
         if self.config.trace:
             with Path(self.config.trace).open("a") as file:
                 file.write(json.dumps([what, numbers]) + "\n")
+
+
+class OnStation:
+    """Both arms in the physics of the environment `yam`, with gravity, folded at first."""
+
+    STEP = 0.02
+
+    def __init__(self) -> None:
+        from toyflow.robot.simulation.environments.yam.station import Station  # needs mujoco
+        from toyflow.robot.simulation.environments.yam.suites import SUITES
+
+        self.station, self._left_over = Station(SUITES["hanoi"][0]), 0.0
+        self.station.reset(np.random.default_rng(0))
+        folded = np.array([0.0] * 6 + [1.0] + [0.0] * 6 + [1.0])
+        for share in np.linspace(1, 0, 100):  # from where the station has them
+            self.station.step(folded + share * (np.array(self.station.state) - folded))
+        for _ in range(50):
+            self.station.step(folded)
+
+    @property
+    def position(self) -> np.ndarray:
+        return np.array(self.station.state, float)
+
+    def moved(self, command: np.ndarray, target: np.ndarray, speed: np.ndarray, seconds: float) -> np.ndarray:
+        """Where the arms are after so many seconds; `command` follows the target within the speed."""
+        self._left_over += seconds
+        while self._left_over >= self.STEP:
+            self._left_over -= self.STEP
+            command += np.clip(target - command, -speed * self.STEP, speed * self.STEP)
+            self.station.step(command)
+        return self.position
+
+    def falls(self) -> bool:
+        """Take the torque from all motors for a second. Whether a hand has fallen by more than 5 cm."""
+        before = [self.station.tip(side)[2] for side in SIDES]
+        model = self.station.model
+        model.actuator_gainprm[:] = model.actuator_biasprm[:] = 0
+        model.body_gravcomp[:] = 0
+        for _ in range(50):
+            self.station.step(self.position)
+        return max(np.subtract(before, [self.station.tip(side)[2] for side in SIDES])) > 0.05

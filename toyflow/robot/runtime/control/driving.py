@@ -161,7 +161,7 @@ def _move_to_start(
 ) -> None:
     """Raise ToyflowError unless the robot gets there, or a signal has come."""
     robot, clock = gate.robot, RealClock(gate.rate)
-    motion, target = SlowMotion(gate, signals, clock), np.clip(start_at, gate.lower, gate.upper)
+    motion, target = SlowMotion(gate, signals, clock), np.array(start_at)
     tell(f"{robot.name} moves to where it starts: {motion.seconds(target):.0f} s")
     clock.start()
     why_not = motion.move(target)

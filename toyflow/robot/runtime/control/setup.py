@@ -78,6 +78,14 @@ def check_moves(robot: Robot, dry_run: bool, start_at: Sequence[float] | None = 
             f"--start-at has {len(start_at)} numbers, an action of {robot.name} "
             f"{robot.interface.action_dim}: {', '.join(robot.dimensions)}."
         )
+    if start_at is not None and robot.limits.lower is not None and robot.limits.upper is not None:
+        for name, low, place, high in zip(
+            robot.dimensions, robot.limits.lower, start_at, robot.limits.upper, strict=True
+        ):
+            if place < low or place > high:
+                raise UsageError(
+                    f"--start-at: {name} goes from {low:g} to {high:g} on {robot.name}, not to {place:g}."
+                )
     if robot.read_only and not dry_run:
         raise UsageError(
             f"{robot.name} is read-only, as its configuration says: --set read_only=false lets it move, "

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from toyflow.robot.limits import Limits
 from toyflow.robot.runtime.control.clock import RealClock
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
@@ -23,10 +24,13 @@ Pose = Float[np.ndarray, "action"]
 
 
 class SlowMotion:
-    """Moves a robot in a straight line of its joints; what is sent passes the gate. It sees no obstacles.
+    """Moves a robot in a straight line of its joints. It sees no obstacles.
+
+    What is sent passes a gate of its own, whose bounds reach from where the robot is to where it goes: arms that
+    are folded often lie outside of what a policy's limits allow.
 
     Args:
-        gate: of the connected robot.
+        gate: of the connected robot and its policy.
         signals: entered as a context; one that comes on the way stops the motion.
         clock: paces what is sent; `start` has been called.
     """
@@ -45,17 +49,18 @@ class SlowMotion:
         Raises:
             Exception: what the robot raised.
         """
-        gate, signals, here = self.gate, self.signals.count, self._here()
+        signals, here = self.signals.count, self._here()
         if here is None or not np.isfinite([target, here]).all():
             return "where it is or should be is not known"
-        gate.begin(here, self.clock.now())
         steps, step = self._steps(here, target), -1
+        gate = self._gate(here, target)
+        gate.begin(here, self.clock.now())
         for k in range(1, steps + 1):
             if self.signals.count > signals:
                 return f"stopped by {self.signals.name}"
             gate.send(here + (target - here) * k / steps, self.clock.now())
             step, _ = self.clock.next_step(step)
-        until, span = self.clock.now() + SETTLE_SECONDS, gate.upper - gate.lower
+        until, span = self.clock.now() + SETTLE_SECONDS, self.gate.upper - self.gate.lower
         while True:
             gate.hold()
             here = self._here()
@@ -67,6 +72,13 @@ class SlowMotion:
             if self.clock.now() > until:
                 return f"{gate.names[int(np.nanargmax(away))]} does not get there"
             step, _ = self.clock.next_step(step)
+
+    def _gate(self, here: Pose, target: Pose) -> Gate:
+        gate = self.gate
+        free = np.full(len(here), math.inf)
+        lower, upper = np.fmin(gate.lower, np.fmin(here, target)), np.fmax(gate.upper, np.fmax(here, target))
+        limits = Limits(lower, upper, gate.step, free, free)
+        return Gate(gate.robot, limits, gate.patience, gate.rate, gate.names, gate.moves)
 
     def _here(self) -> Pose | None:
         self.gate.robot.observe()
