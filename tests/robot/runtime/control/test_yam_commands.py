@@ -21,6 +21,8 @@ from toyflow.robot.interface import Interface
 from toyflow.robot.runtime.control import letting_go, slow_motion
 from toyflow.robot.runtime.control.log import read_log
 
+pytestmark = pytest.mark.slow
+
 YAM = Interface(("top", "left", "right"), state_dim=14, action_dim=14, fps=50)
 NAMES = [
     f"{side}_{part}.pos"
@@ -72,8 +74,8 @@ def drive(toyflow, policy, yam_twin, monkeypatch):
         sets = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
         log = () if "--log" in words else ("--log", "a.jsonl")
         return toyflow(
-            "robot-run", policy, "--robot", "lerobot:bi_yam_follower", "--prompt", "wave", "--seconds",
-            "2", *sets, *log, *words, width=2000,
+            "robot-run", policy, "--robot", "lerobot:bi_yam_follower", "--prompt", "wave", "--rate",
+            "10", "--seconds", "3", *sets, *log, *words, width=2000,
         )  # fmt: skip
 
     return run
@@ -116,7 +118,7 @@ def test_a_policy_of_the_simulated_arms_drives_them_unchanged(drive, toyflow, ya
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_a_chunk(drive, toyflow, number):
-    done = drive(signal_at="25", signal=str(int(number)))
+    done = drive(signal_at="12", signal=str(int(number)))
     assert done.returncode == 128 + number, done.stderr
     assert f"stopped by {number.name}" in done.stdout
     assert_held_then_let_go(toyflow.folder, done.stdout)
@@ -130,8 +132,8 @@ def test_a_signal_in_the_middle_of_a_chunk(drive, toyflow, number):
     ],
 )
 def test_a_camera_that_freezes_or_gives_nothing(drive, toyflow, fault, said):
-    (toyflow.folder / "quick.toml").write_text("stale_after = 100\nstop_after = 300\n")
-    done = drive("--limits", "quick.toml", "--seconds", "9", **{fault: "30"})
+    (toyflow.folder / "quick.toml").write_text("stale_after = 600\nstop_after = 900\n")
+    done = drive("--limits", "quick.toml", "--seconds", "9", **{fault: "12"})
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     logged = [line["detail"] for line in read_log(toyflow.folder / "a.jsonl").of("intervention")]
     assert said in " ".join([done.stderr, *logged])
@@ -139,12 +141,12 @@ def test_a_camera_that_freezes_or_gives_nothing(drive, toyflow, fault, said):
 
 
 def test_a_bus_that_is_pulled_in_the_middle_of_a_chunk(drive, toyflow):
-    done = drive(bus_pulled_at="60", **{"left_arm.max_joint_speed_rad_s": "3"})
+    done = drive(bus_pulled_at="12", **{"left_arm.max_joint_speed_rad_s": "3"})
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "the run ended by ConnectionError: YAM servo loop stopped" in done.stderr
     assert "can NOT be held (ConnectionError" in done.stdout and "emergency stop" in done.stdout
     events = [what for what, _ in did(toyflow.folder)]
-    assert events.count("sent") == 60 and events[-3:-1] == ["bus pulled", "fell"]  # by its driver, at once
+    assert events.count("sent") == 12 and events[-3:-1] == ["bus pulled", "fell"]  # by its driver, at once
     assert read_log(toyflow.folder / "a.jsonl").of("end")[0]["why"].startswith("ConnectionError")
 
 
@@ -172,7 +174,7 @@ def test_it_goes_to_where_it_starts_and_back(drive, toyflow):
     )
     begun = int(np.flatnonzero((sent == first[0].round(6)).all(1))[0])
     np.testing.assert_allclose(sent[begun - 1], place, atol=0.02)
-    assert np.abs(np.diff(sent[:begun], axis=0)).max() < 0.03 and did(toyflow.folder)[-1][0] == "rests"
+    assert np.abs(np.diff(sent[:begun], axis=0)).max() < 0.15 and did(toyflow.folder)[-1][0] == "rests"
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,10 @@ def test_it_goes_to_where_it_starts_and_back(drive, toyflow):
         ("0,1", "--start-at has 2 numbers, an action of"),
         ("0,x", "takes finite numbers with commas"),
         ("nan", "not nan"),
+        (
+            ",".join(["0"] * 13 + ["2"]),
+            "right_gripper.pos goes from 0 to 1 on lerobot:bi_yam_follower, not to",
+        ),
     ],
 )
 def test_a_start_that_is_none_is_refused(drive, place, said):

@@ -181,8 +181,9 @@ class BiYamTwin(Robot):
         if self._torque:
             self._torque = False
             away = np.abs(self.position[[*range(6), *range(7, 13)]]).max()
-            falls = self.station.falls() if self.station else away > FOLDED
-            self._note("fell" if falls else "rests")
+            self._note("fell" if away > FOLDED else "rests")
+            if self.station:
+                self.dropped = self.station.drop()
 
     def _check(self, session: str) -> None:
         if not self._connected:
@@ -252,12 +253,12 @@ class OnStation:
             self.station.step(command)
         return self.position
 
-    def falls(self) -> bool:
-        """Take the torque from all motors for a second. Whether a hand has fallen by more than 5 cm."""
+    def drop(self) -> float:
+        """Take the torque from all motors for a second. How far the hands fall, in metres."""
         before = [self.station.tip(side)[2] for side in SIDES]
         model = self.station.model
         model.actuator_gainprm[:] = model.actuator_biasprm[:] = 0
         model.body_gravcomp[:] = 0
         for _ in range(50):
             self.station.step(self.position)
-        return max(np.subtract(before, [self.station.tip(side)[2] for side in SIDES])) > 0.05
+        return float(max(np.subtract(before, [self.station.tip(side)[2] for side in SIDES])))

@@ -26,8 +26,8 @@ Pose = Float[np.ndarray, "action"]
 class SlowMotion:
     """Moves a robot in a straight line of its joints. It sees no obstacles.
 
-    What is sent passes a gate of its own, whose bounds reach from where the robot is to where it goes: arms that
-    are folded often lie outside of what a policy's limits allow.
+    What is sent passes a gate of its own, whose bounds reach from where the robot is to where it goes: folded
+    arms often lie outside of what a policy's limits allow.
 
     Args:
         gate: of the connected robot and its policy.
