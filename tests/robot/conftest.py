@@ -1,8 +1,10 @@
 """LIBERO and YAM for the tests that need them, where this machine has them and their files."""
 
+import importlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -79,3 +81,11 @@ def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TOYFLOW_CACHE", str(tmp_path / "toyflow"))
     return tmp_path
+
+
+@pytest.fixture
+def yam_twin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The plug-in whose robot `lerobot:bi_yam_follower` is two YAM arms without arms."""
+    pytest.importorskip("lerobot")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "yam_twin"))
+    return importlib.import_module("lerobot_robot_yam_twin")

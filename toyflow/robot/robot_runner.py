@@ -159,6 +159,7 @@ class RobotRunner(Runner):
             "policy": policy.spec.as_dict(),
             "normalisation": policy.normalisation.as_dict(),
             "motion": data.motion(),
+            "action_names": list(data.action_names),
             "state": _state_of(data),
             "frames": data.frames,
             "episodes": data.episodes,
