@@ -6,8 +6,8 @@
 1.4, bddl, gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets under
 `liberoplus/liberoplus/assets`. It plays a few tasks of every dimension that runs without LIBERO-Plus's
 archive and writes what it sees to a file; this process plays the same tasks with toyflow and prints the
-largest differences of each dimension. Both place the fixtures, which official states leave open, by the same
-random numbers.
+largest differences of each dimension. Official states leave open where fixtures such as a microwave stand:
+both place them at random, and toyflow's are then put where the package's are.
 
 Pictures are compared in the same state. The package's `step` returns an older one: robosuite samples what is
 observed after the first of a control step's 25 physics steps, whose bodies lie where the control step began.
@@ -68,6 +68,7 @@ def play_package(suite_name: str, name: str, out: Path) -> None:
         "state": state,
         "goal": json.dumps(environment.env.parsed_problem["goal_state"]),
         "language": suite.get_task(index).language,
+        "bodies": np.concatenate([model.body_pos, model.body_quat], axis=1),
     }
     images = environment.env._observables["agentview_image"]
     for step in range(max(LOOKS) + 1):
@@ -87,9 +88,9 @@ def play_package(suite_name: str, name: str, out: Path) -> None:
     np.savez(out, allow_pickle=False, **{key: np.asarray(value) for key, value in found.items()})
 
 
-def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
-    """The same of one task, with toyflow; `their` image is disturbed. robosuite has an image's last row
-    first."""
+def play_toyflow(suite: str, index: int, their: dict[str, Any]) -> dict[str, Any]:
+    """The same of one task, with toyflow: its fixtures where `their` are, and `their` image disturbed.
+    robosuite has an image's last row first."""
     from toyflow.robot.simulation.environments.libero import Libero
     from toyflow.robot.simulation.environments.rendering import load_mujoco
 
@@ -99,6 +100,9 @@ def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
     scene: Any = environment._scene
     scene.before_reset(simulation)
     simulation.place(0)
+    model = simulation.model
+    placed = np.concatenate([model.body_pos, model.body_quat], axis=1)
+    model.body_pos[:], model.body_quat[:] = np.split(their["bodies"], [3], axis=1)
     simulation.set_state(scene.init_states[0])
     camera = simulation.model.camera("agentview").id
     found: dict[str, Any] = {
@@ -107,6 +111,7 @@ def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
         "state": scene.init_states[0],
         "goal": json.dumps(environment.goal),
         "language": environment.task.official_prompt or environment.task.prompt,
+        "bodies": placed,
     }
     for step in range(max(LOOKS) + 1):
         if step in LOOKS:
@@ -120,7 +125,7 @@ def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
         if step == IMAGE_AT:
             found["image"] = environment._cameras.image(simulation.data, "agentview")[::-1]
             scene._generator = np.random.RandomState(NOISE_SEED)
-            found["disturbed"] = scene.image("image", their[::-1, ::-1])[::-1, ::-1]
+            found["disturbed"] = scene.image("image", their["before noise"][::-1, ::-1])[::-1, ::-1]
     environment.close()
     return found
 
@@ -134,6 +139,7 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float
     return {
         "camera, m": np.abs(ours["position"] - theirs["position"]).max(),
         "camera, quaternion": np.abs(ours["quaternion"] - sign * theirs["quaternion"]).max(),
+        "fixtures at random": np.abs(ours["bodies"] - theirs["bodies"]).max(),
         "initial state": np.abs(ours["state"] - theirs["state"]).max(),
         "other goal": float(ours["goal"] != str(theirs["goal"])),
         "other instruction": float(ours["language"] != str(theirs["language"])),
@@ -190,7 +196,7 @@ def main() -> None:
         worst: dict[str, float] = {}
         for task in draw.sample(alike, given.each):
             their = seen_by_package(given.python, task.base[0] if task.base else "", task.name)
-            found = differences(play_toyflow(WHOLE, task.index, their["before noise"]), their)
+            found = differences(play_toyflow(WHOLE, task.index, their), their)
             shown = " ".join(f"{value:.2g}" for value in found.values())
             print(f"{dimension:12} {task.base[0] if task.base else ''} {task.name} {shown}", flush=True)
             worst = {name: max(worst.get(name, 0.0), float(value)) for name, value in found.items()}
