@@ -37,7 +37,8 @@ from toyflow.machine import choose_device, cores
 from toyflow.report.anatomy_report import DissectedModel
 from toyflow.report.policy_probe import Origin, PlanErrors, ProbedPolicy
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
+from toyflow.robot.data.data_source import open_data_set, short_name
+from toyflow.robot.data.demo_source import demo_source
 from toyflow.robot.data.features import ACTION, renaming_text
 from toyflow.robot.data.moments import episodes_of, spread_frames
 from toyflow.robot.data.normalisation import CONSTANT, scaling_of

@@ -24,7 +24,8 @@ from toyflow.errors import UsageError
 from toyflow.machine import choose_device, cores, device_name
 from toyflow.machine_load import LoadMeter
 from toyflow.robot.data.data_set import STATE, DataSet
-from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
+from toyflow.robot.data.data_source import open_data_set, short_name
+from toyflow.robot.data.demo_source import demo_source
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.handover import parse_handover

@@ -9,7 +9,8 @@ from toyflow.errors import UsageError
 from toyflow.optionset import OptionSet, choice
 from toyflow.robot.data.checks.gate import refuse_contradictions
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
+from toyflow.robot.data.data_source import open_data_set, short_name
+from toyflow.robot.data.demo_source import against_relative, demo_source
 from toyflow.robot.data.local_files import local_folder
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.policy.checkpoint import chosen_cameras, normalisation_of, policy_interface
@@ -56,7 +57,10 @@ class RobotTask(Subject):
         held_out_episodes(data.episodes, asked.hold_out)  # raises where too few would be left
         if Waivers.parse(options).constant_dims == "refuse":
             check_moves(data, policy, asked.hold_out)
-        trials = trials_of(TrialOptions.parse(options), demo_source(where), policy.horizon)
+        source = demo_source(where)
+        if policy.stays_absolute is not None and (why := against_relative(source)):
+            raise UsageError(f"data set {where}: {why}")
+        trials = trials_of(TrialOptions.parse(options), source, policy.horizon)
         if trials:
             simulator = load_environment(trials.environment)
             simulator.interface.check_serves(policy_interface(data, policy), trials.environment)

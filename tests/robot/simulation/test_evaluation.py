@@ -1,8 +1,9 @@
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
 import pytest
-from robot.points import StraightPlanner
+from robot.points import Points, StraightPlanner, varied_tasks
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.simulation.evaluation import ORIGIN, counts, evaluate_policy, missing_tasks
@@ -79,6 +80,26 @@ def test_episodes_say_what_their_task_varies(tmp_path):
     assert missing_tasks(trials) == [
         {"perturbation": "dark", "tasks": 1, "why": "a lamp is missing; buy one."}
     ]
+
+
+def test_tasks_that_need_an_archive_extend_an_evaluation_without_them(tmp_path, monkeypatch):
+    """Episodes of the simulator's own files are kept; those that an archive made are not taken for them."""
+    here = partial(run_episodes, planner=StraightPlanner(), workers=1)
+
+    def evaluated(archive: bool) -> set[str]:
+        extra = "archive" if archive else ""
+        tasks = [replace(each, missing="", extra_assets=extra if each.perturbation == "dark" else "")
+                 for each in varied_tasks()]  # fmt: skip
+        monkeypatch.setattr(Points, "tasks", classmethod(lambda cls, suite: tasks))
+        trials = trials_of(TrialOptions(environment="points", suite="varied", tasks="0+3"), None, 5)
+        assert trials is not None and trials.assets == ("own+archive" if archive else "own")
+        evaluate_policy(
+            StraightPlanner(), trials, EvaluationRecord(None, 1, test_set=str(trials)), tmp_path, here
+        )
+        return {path.name for path in (tmp_path / "episodes").iterdir()}
+
+    first, both = evaluated(archive=False), evaluated(archive=True)
+    assert len(first) == 2 and first < both and len(both) == 3
 
 
 @pytest.mark.parametrize("prompts", ["clean", "official"])

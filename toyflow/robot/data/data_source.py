@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from toyflow.atomic import MANIFEST, read_json, verified, verify_all
+from toyflow.atomic import MANIFEST, verify_all
 from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.demo_source import DEMOS
 from toyflow.robot.data.features import parse_renaming
 from toyflow.robot.data.fingerprint import FilesState
-from toyflow.robot.simulation.trials import DemoSource
 
-DEMOS = "demos.json"
-"""What `robot-demos` writes beside its data."""
 DATA_HINT = (
     "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
 )
@@ -45,13 +43,3 @@ def short_name(where: str) -> str:
     """How results name a data set: its folder's name, or its name on the hub."""
     path = Path(where).expanduser()
     return path.resolve().name if path.exists() else where
-
-
-def demo_source(where: str) -> DemoSource | None:
-    """Where the demonstrations of a data set were made; None unless `robot-demos` made them."""
-    path = Path(where).expanduser() / DEMOS
-    if not path.is_file():
-        return None
-    whole = (path.parent / MANIFEST).is_file()  # else changed on purpose: see DATA_HINT
-    recipe = read_json(verified(path.parent, path.name) if whole else path)["recipe"]
-    return DemoSource(recipe["environment"], recipe["suite"], "+".join(map(str, recipe["tasks"])))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toyflow import scene_assets
 from toyflow.atomic import DamagedError, read_sealed, remove_stale, write_sealed
 from toyflow.errors import ToyflowError
 from toyflow.footnotes import MOST_REASONS
@@ -62,10 +63,10 @@ def evaluate_policy(
         base_suite and base_task.
     """
     remove_stale([*folder.glob("episodes/.*"), *folder.glob("videos/.*")])
-    ledger = Ledger(folder / "episodes", trials, record)
+    tasks = find_tasks(load_environment(trials.environment), trials.suite, trials.tasks)
+    ledger = Ledger(folder / "episodes", trials, record, tasks)
     done = list(ledger.outcomes())
     known = {(outcome.task, outcome.state) for outcome in done}
-    tasks = find_tasks(load_environment(trials.environment), trials.suite, trials.tasks)
     todo = [
         Episode(
             task.index,
@@ -182,19 +183,27 @@ class Ledger:
     """Finished episodes on disk, a small file each; its name and content say which evaluation it belongs
     to."""
 
-    def __init__(self, folder: Path, trials: Trials, record: EvaluationRecord) -> None:
+    def __init__(
+        self, folder: Path, trials: Trials, record: EvaluationRecord, tasks: Sequence[SuiteTask]
+    ) -> None:
         self.folder = folder
         self.trials = trials
-        # more tasks or states extend what there is
-        shared = replace(trials, tasks=(), states=(), missing="")
-        self.belongs = {"trials": str(shared), **record.as_dict()}
-        del self.belongs["test_set"]
+        self._record = record.as_dict()
+        del self._record["test_set"]
+        self._belongs = {task.index: self._of(task.extra_assets) for task in tasks}
+
+    def _of(self, extra_assets: str) -> dict[str, Any]:
+        """Which evaluation the episodes of a task belong to, whatever other tasks or states it has: more of
+        them extend what there is."""
+        assets = scene_assets.with_extra(scene_assets.without_extra(self.trials.assets), [extra_assets])
+        shared = replace(self.trials, tasks=(), states=(), missing="", assets=assets)
+        return {"trials": str(shared), **self._record}
 
     def outcomes(self) -> Iterator[EpisodeOutcome]:
         """The stored outcomes of these trials; damaged ones are left out, with a warning."""
         for task in self.trials.tasks:
             for state in self.trials.states:
-                outcome = self._read(self._path(task, state))
+                outcome = self._read(task, state)
                 if outcome is not None:
                     yield outcome
 
@@ -204,9 +213,10 @@ class Ledger:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(outcome.task, outcome.state)
-        write_sealed(path, {"belongs": self.belongs, "outcome": asdict(outcome)})
+        write_sealed(path, {"belongs": self._belongs[outcome.task], "outcome": asdict(outcome)})
 
-    def _read(self, path: Path) -> EpisodeOutcome | None:
+    def _read(self, task: int, state: int) -> EpisodeOutcome | None:
+        path = self._path(task, state)
         if not path.exists():
             return None
         try:
@@ -214,10 +224,10 @@ class Ledger:
         except DamagedError as error:
             LOG.warning("%s That episode is run again.", error)
             return None
-        return EpisodeOutcome(**values["outcome"]) if values["belongs"] == self.belongs else None
+        return EpisodeOutcome(**values["outcome"]) if values["belongs"] == self._belongs[task] else None
 
     def _path(self, task: int, state: int) -> Path:
-        return self.folder / f"{_digest(self.belongs)[:12]}-task-{task:02d}-state-{state:03d}.json"
+        return self.folder / f"{_digest(self._belongs[task])[:12]}-task-{task:02d}-state-{state:03d}.json"
 
 
 def _digest(values: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from toyflow.errors import UsageError
 from toyflow.robot.data.action_kinds import STAY_ABSOLUTE
 from toyflow.robot.data.checks.contents import Contents
 from toyflow.robot.data.checks.findings import Finding
+from toyflow.robot.data.demo_source import DEMOS, against_relative, demo_source
 from toyflow.robot.data.features import names_of_numbers
 from toyflow.robot.data.local_files import INFO
 from toyflow.robot.data.relative_actions import (
@@ -158,6 +159,9 @@ def check_relative_training(contents: Contents, stay_absolute: str) -> Iterator[
         stay_absolute: see `relative_numbers`.
     """
     feature = contents.names.action
+    if why := against_relative(demo_source(str(contents.root))):
+        yield Finding("error", DEMOS, None, None, feature, why)
+        return
     action, state = (
         names_of_numbers(contents.features[each], int(contents.features[each]["shape"][0]))
         for each in (feature, contents.names.state)

@@ -23,7 +23,7 @@ from rich.markup import escape
 from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment, installed_version
-from toyflow.robot.data.data_source import DEMOS
+from toyflow.robot.data.demo_source import DEMOS
 from toyflow.robot.data.demos.attempt_progress import AttemptProgress
 from toyflow.robot.data.demos.attempt_queue import AttemptQueue
 from toyflow.robot.data.demos.attempt_workers import run_attempts
@@ -85,6 +85,7 @@ def make_demos(
     recipe = {
         "format": FORMAT,
         **options.episode_recipe(assets),
+        "assets": environment.assets_of(tasks),
         "tasks": [task.index for task in tasks],
         "episodes": options.episodes,
         "video": options.video,

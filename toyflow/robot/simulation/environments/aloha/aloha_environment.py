@@ -37,7 +37,8 @@ NO_GROUP = 5
 
 
 class Aloha(Environment):
-    """Cube transfer. State and cameras are gym-aloha's; its actions are scaled to [-1, 1], see `AlohaScene`.
+    """Cube transfer. State and cameras are gym-aloha's; its actions are scaled to [-1, 1] and so no angles,
+    see `AlohaScene`.
 
     gym-aloha has no official initial states: these are 100 positions of the cube, drawn once from the
     distribution of the random ones and with other seeds. Success is defined as in gym-aloha.
@@ -45,6 +46,7 @@ class Aloha(Environment):
 
     name = "aloha"
     absolute = True
+    actions_in_state_units = False
     action_names = tuple(f"{arm}_{joint}" for arm in ARMS for joint in JOINTS)
     interface = Interface(cameras=CAMERAS, state_dim=14, action_dim=14, fps=RATE)
 
