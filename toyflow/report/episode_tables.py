@@ -42,8 +42,8 @@ def robot_views(results: Results, beside: Sequence[StoredEvaluation] = ()) -> li
 
 
 def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
-    """A row per model and decoding, a column per task: solved of all episodes; Wilson's interval of all. Where
-    episodes have a score, its mean and Student's t interval over episodes, too."""
+    """A row per model and decoding, a column per task: solved of all episodes; Wilson's interval of all.
+    Where episodes have a score, its mean and Student's t interval over episodes, too."""
     tasks = sorted({row["task"] for evaluation in evaluations for row in evaluation.details["tasks"]})
     names, rows, notes = _names(evaluations), [], Footnotes()
     scored = any(EPISODE_SCORE in evaluation.details["metrics"] for evaluation in evaluations)

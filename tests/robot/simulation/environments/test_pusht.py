@@ -2,6 +2,7 @@
 
 import os
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.simulation.environments.pusht import PushT, PushTState, board
+from toyflow.robot.simulation.environments.pusht.routes import RADIUS, Routes, corners
 
 MISSING = [name for name in ("gym_pusht", "pymunk") if find_spec(name) is None]
 needed = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}; toyflow[pusht]")
@@ -124,6 +126,45 @@ def test_an_episode_is_a_function_of_its_state_and_actions(environment):
             environment.step(environment.pose[2:4] + 40 * np.array([np.sin(k / 9), np.cos(k / 7)]))
         ends.append((*environment.observe().state, environment.score()))
     np.testing.assert_array_equal(*ends)
+
+
+@needed
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_the_script_pushes_the_block_home(environment, noise):
+    generator, solved = np.random.default_rng(0), 0
+    for number in range(4):
+        environment.reset(number, None if noise else number)
+        expert = environment.expert(0)
+        for _ in range(300):
+            action = expert.act()
+            assert action.dtype == np.float32 and ((action >= 0) & (action <= 512)).all()
+            disturbance = noise * expert.noise_scale * generator.standard_normal(2)
+            if environment.step(environment.clipped(action + disturbance)):
+                solved += 1
+                break
+    assert solved == 4
+
+
+@needed
+def test_ways_lead_round_the_block_and_stay_clear_of_it():
+    pose = np.array([256.0, 200.0, 0.3])
+    routes = Routes(pose)
+    inside = corners(pose).mean(0)
+    assert routes.distance(inside[None]) == 0
+    generator = np.random.default_rng(0)
+    points = generator.uniform(20, 490, (40, 2))
+    points = points[routes.distance(points) >= 21]
+    lengths = routes.lengths(points[0], points[1:])
+    assert np.isfinite(lengths).all()
+    for end, length in zip(points[1:], lengths, strict=True):
+        way = [points[0], *routes.way(points[0], end)]
+        assert (way[-1] == end).all()
+        parts = [(a, b) for a, b in pairwise(way)]
+        assert sum(np.linalg.norm(b - a) for a, b in parts) == pytest.approx(length)
+        along = np.concatenate([np.linspace(a, b, 50) for a, b in parts])
+        assert routes.distance(along).min() >= RADIUS
+    assert (lengths > np.linalg.norm(points[1:] - points[0], axis=1) + 1).any()  # some go round
 
 
 @needed

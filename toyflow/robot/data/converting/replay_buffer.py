@@ -132,10 +132,8 @@ def _read_zarr(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
             continue
         _check_harmless(source, path, about)
         array: Any = zarr.open_array(store, mode="r", path=path)
-        if array.nchunks_initialized < array.nchunks:
-            raise UsageError(
-                f"{source} is cut off: {array.nchunks_initialized} of {array.nchunks} parts of {path} are there."
-            )
+        if (there := array.nchunks_initialized) < array.nchunks:  # zarr would fill in zeros
+            raise UsageError(f"{source} is cut off: {there} of {array.nchunks} parts of {path} are there.")
         found[NAMES[name]] = np.asarray(array[:])
     return found
 
