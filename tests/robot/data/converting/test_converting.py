@@ -10,19 +10,35 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from faults.bench import inside
+from robot.corrections import rename_features
 
+from toyflow.atomic import MANIFEST
 from toyflow.errors import UsageError
 from toyflow.robot.data.checks.check import check_data_set
 from toyflow.robot.data.converting import convert
-from toyflow.robot.data.data_source import demo_source, open_data_set
-from toyflow.robot.simulation.trials import DemoSource
+from toyflow.robot.data.data_source import CONVERTED, demo_source, open_data_set
+from toyflow.robot.robot_task import RobotTask
+from toyflow.robot.simulation.environments.pusht.board import check_installed
+from toyflow.robot.simulation.trials import DemoSource, Trials
 
 pytest.importorskip("lerobot", reason="toyflow[robot]")
-zarr = pytest.importorskip("zarr", reason="toyflow[pusht]")
+pytest.importorskip("zarr", reason="toyflow[pusht]")
 numcodecs = pytest.importorskip("numcodecs")
 
 LENGTHS = (7, 5, 9)
 HUMAN = os.environ.get("TOYFLOW_PUSHT")
+
+
+def is_installed() -> bool:
+    try:
+        check_installed()
+    except UsageError:
+        return False
+    return True
+
+
+in_simulator = pytest.mark.skipif(not is_installed(), reason="gym-pusht is not installed; toyflow[pusht]")
 
 
 def buffer(images: bool = False) -> dict[str, np.ndarray]:
@@ -44,17 +60,23 @@ def as_npz(folder: Path, **arrays) -> Path:
     return folder / "source.npz"
 
 
-def as_zarr(folder: Path, arrays: dict[str, np.ndarray], **options) -> Path:
-    """In the layout of Diffusion Policy: format 2, compressed, several chunks, images as floats."""
-    root = zarr.open_group(str(folder / "source.zarr"), mode="w", zarr_format=2)
+def as_zarr(folder: Path, arrays: dict[str, np.ndarray]) -> Path:
+    """In the layout of Diffusion Policy: zarr's format 2, compressed, several chunks, images as floats.
+    Written here by the format's description, so that both versions of the package zarr have to read it."""
+    codec = numcodecs.Blosc("zstd")
     for name, array in arrays.items():
-        place = "meta/episode_ends" if name == "ends" else f"data/{name}"
-        array = array.astype(np.float32) if name == "img" else array
-        made = root.create_array(
-            place, shape=array.shape, dtype=array.dtype, chunks=(8, *array.shape[1:]),
-            compressors=numcodecs.Blosc("zstd"), **options,
-        )  # fmt: skip
-        made[:] = array
+        place = folder / "source.zarr" / ("meta/episode_ends" if name == "ends" else f"data/{name}")
+        array = array.astype("<f4" if name == "img" else array.dtype)
+        place.mkdir(parents=True)
+        about = {
+            "zarr_format": 2, "shape": array.shape, "chunks": (8, *array.shape[1:]), "dtype": array.dtype.str,
+            "compressor": codec.get_config(), "fill_value": 0, "order": "C", "filters": None,
+        }  # fmt: skip
+        (place / ".zarray").write_text(json.dumps(about))
+        for number, start in enumerate(range(0, len(array), 8)):
+            chunk = np.zeros(about["chunks"], array.dtype)
+            chunk[: len(array) - start] = array[start : start + 8]
+            (place / ".".join(map(str, (number, *[0] * (array.ndim - 1))))).write_bytes(codec.encode(chunk))
     return folder / "source.zarr"
 
 
@@ -105,6 +127,44 @@ def test_with_images_it_is_what_the_hubs_data_set_is(tmp_path):
     assert demo_source(str(tmp_path / "one")) == DemoSource("pusht", "pusht", "0")
     info = json.loads((tmp_path / "one/meta/info.json").read_text())
     assert info["features"]["observation.images.image"]["shape"] == [32, 32, 3]
+
+
+@in_simulator
+def test_a_policy_is_evaluated_where_the_data_set_says(tmp_path):
+    convert([as_npz(tmp_path, **buffer())], tmp_path / "made")
+    options = {"dataset": str(tmp_path / "made"), "cameras": "none", "horizon": "4"}
+    trials = Trials.parse(RobotTask.choose(options).test_set)
+    assert (trials.environment, trials.suite, trials.tasks) == ("pusht-state", "pusht", (0,))
+
+
+@in_simulator
+def test_the_hubs_data_set_trains_for_pusht_by_its_names(tmp_path):
+    """lerobot/pusht has a camera observation.image, and nothing of toyflow beside it."""
+    folder = convert([as_npz(tmp_path, **buffer(images=True))], tmp_path / "made", "pusht").out
+    rename_features(folder, {"observation.images.image": "observation.image"})
+    for name in (CONVERTED, MANIFEST):
+        (folder / name).unlink()
+    assert demo_source(str(folder)) is None
+    options = {"dataset": str(folder), "environment": "pusht", "suite": "pusht", "horizon": "4"}
+    assert Trials.parse(RobotTask.choose(options).test_set).environment == "pusht"
+    with pytest.raises(UsageError, match="pusht-state has no camera image"):
+        RobotTask.choose({**options, "environment": "pusht-state"})
+
+
+@in_simulator
+@pytest.mark.slow
+def test_from_the_source_to_a_score(tmp_path):
+    as_npz(tmp_path, **buffer())
+    done = inside(tmp_path, "robot-data", "convert", "source.npz", "--out", "made")
+    assert done.code == 0 and "3 episodes, 21 steps: made" in done.out
+    short = ("--iterations", "2", "--batch-size", "2", "--horizon", "4", "--threads", "1", "--states", "2")
+    done = inside(tmp_path, "robot-train", "--dataset", "made", "--cameras", "none", *short, "--out", "out")
+    assert done.code == 0, done.err
+    assert "mean score [95 %]" in done.out
+    for outcomes in (tmp_path / "out").glob("cells/*/evaluations/*/outcomes.csv"):
+        assert pd.read_csv(outcomes)["episode_score"].between(0, 1).all()
+    done = inside(tmp_path, "robot-data", "convert", "source.npz", "--out", "made")
+    assert (done.code, done.err.count("\n")) == (2, 1) and "is there already" in done.err
 
 
 def refused(sources: list[Path], out: Path, match: str, environment: str = "pusht-state") -> None:
