@@ -209,7 +209,9 @@ class RobotRunner(Runner):
             ) -> None:
                 right = sum(outcome.success for outcome in outcomes)
                 lost = sum(outcome.error is not None for outcome in outcomes)
-                beside = f", {errors_in_words(lost)}" if lost else ""
+                scores = [outcome.score for outcome in outcomes if outcome.score is not None]
+                beside = f", mean score {np.mean(scores):.2f}" if scores else ""
+                beside += f", {errors_in_words(lost)}" if lost else ""
                 on_progress(
                     "evaluating", done, total, f"{label}: {right} of {done - lost} episodes solved{beside}"
                 )

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -57,6 +58,31 @@ def test_episodes_with_an_error_count_for_nothing_and_are_the_only_ones_to_run_a
     found = counts(evaluated())
     assert asked == [(0, 1), (1, 0), (1, 1), (1, 2)]
     assert found["metrics"] == {"success": 5 / 6} and found["errors"] == 0
+
+
+def test_scores_of_episodes_stand_beside_success_and_only_where_there_are_any(tmp_path):
+    trials = Trials("points", "scored", (0,), (0, 1, 2), 3, "fast", "own")
+    record = EvaluationRecord(None, 1, test_set=str(trials))
+    scores = {0: 0.5, 1: 1.0, 2: None}
+
+    def evaluated(with_scores, folder):
+        def run(setup, episodes):
+            for episode in episodes:
+                score = scores[episode.state] if with_scores else None
+                lost = "exited with 1" if with_scores and score is None else None
+                yield EpisodeOutcome(episode.task, episode.state, score == 1, 9, 1.0, lost, score=score)
+
+        return evaluate_policy(StraightPlanner(), trials, record, folder, run)
+
+    outcomes = evaluated(True, tmp_path / "scored")
+    assert outcomes["episode_score"].tolist()[:2] == [0.5, 1.0] and outcomes["episode_score"].isna()[2]
+    assert counts(outcomes)["metrics"] == {"success": 0.5, "episode_score": 0.75}
+    kept = evaluated(True, tmp_path / "scored")  # read from the disk
+    assert kept["episode_score"].tolist()[:2] == [0.5, 1.0]
+    outcomes = evaluated(False, tmp_path / "plain")
+    assert "episode_score" not in outcomes and list(counts(outcomes)["metrics"]) == ["success"]
+    for file in (tmp_path / "plain" / "episodes").iterdir():
+        assert "score" not in json.loads(file.read_text())["outcome"]  # as earlier versions wrote it
 
 
 def test_where_every_episode_is_an_error_there_is_no_score():

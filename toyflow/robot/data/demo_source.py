@@ -1,4 +1,4 @@
-"""Where demonstrations of `robot-demos` were made, and what follows for training. Imports no torch."""
+"""Where demonstrations that toyflow wrote were made, and what follows for training. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from toyflow.robot.simulation.trials import DemoSource
 
 DEMOS = "demos.json"
 """What `robot-demos` writes beside its data."""
+CONVERTED = "converted.json"
+"""What `robot-data convert` writes beside its data."""
+
+
+def made_by(folder: Path) -> Path | None:
+    """What toyflow wrote beside the data of a data set; None where others made it."""
+    return next((folder / name for name in (DEMOS, CONVERTED) if (folder / name).is_file()), None)
 
 
 def demo_source(where: str) -> DemoSource | None:
-    """Where the demonstrations of a data set were made; None unless `robot-demos` made them."""
-    path = Path(where).expanduser() / DEMOS
-    if not path.is_file():
+    """Where the demonstrations of a data set were made, or are acted out; None unless toyflow wrote them."""
+    path = made_by(Path(where).expanduser())
+    if path is None:
         return None
     whole = (path.parent / MANIFEST).is_file()  # else it was changed on purpose
     recipe = read_json(verified(path.parent, path.name) if whole else path)["recipe"]

@@ -205,6 +205,11 @@ class Environment(ABC):
         """Images by camera for a video, by default those that are observed; none is no video."""
         return self.observe().images
 
+    def score(self) -> float | None:
+        """How well the present episode went, in 0..1, the best so far; None, the default, where only success
+        counts."""
+        return None
+
     def still(self) -> Float[np.ndarray, "action"]:
         """The action that leaves the robot where it is: zero by default; override it where actions are
         positions."""

@@ -24,7 +24,7 @@ from toyflow.robot.simulation.task_selection import NO_LEVEL
 from toyflow.robot.simulation.trial_options import OFFICIAL
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
-from toyflow.sweep.stored import wilson_bounds
+from toyflow.sweep.stored import EPISODE_SCORE, wilson_bounds
 
 LOG = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ def evaluate_policy(
 
     Returns:
         A row per episode, by task and state: success (0 or 1, missing where there is an error), task, state,
-        steps, seconds, error, not_finite (0 or 1); where tasks vary others, also perturbation, level,
-        base_suite and base_task.
+        steps, seconds, error, not_finite (0 or 1); where the environment scores episodes, also episode_score;
+        where tasks vary others, also perturbation, level, base_suite and base_task.
     """
     remove_stale([*folder.glob("episodes/.*"), *folder.glob("videos/.*")])
     tasks = find_tasks(load_environment(trials.environment), trials.suite, trials.tasks)
@@ -96,8 +96,12 @@ def evaluate_policy(
         ledger.keep(outcome)
         done.append(outcome)
         on_episode(len(done), total, done)
-    rows = [{**asdict(each), "success": None if each.error else each.success} for each in done]
-    columns = ["success", "task", "state", "steps", "seconds", "error", "not_finite"]
+    rows = [
+        {**asdict(each), "success": None if each.error else each.success, EPISODE_SCORE: each.score}
+        for each in done
+    ]
+    scored = [EPISODE_SCORE] if any(each.score is not None for each in done) else []
+    columns = ["success", *scored, "task", "state", "steps", "seconds", "error", "not_finite"]
     frame = pd.DataFrame(rows, columns=columns).astype({"success": "Int64", "not_finite": int})
     return _with_origins(frame.sort_values(["task", "state"]).reset_index(drop=True), tasks)
 
@@ -137,7 +141,7 @@ def missing_tasks(trials: Trials) -> list[dict[str, Any]]:
 
 def counts(outcomes: pd.DataFrame) -> dict[str, Any]:
     """What `Evaluated.details` says of `evaluate_policy`'s table: the share of solved episodes among those
-    that ended without an error, and how many of each there are.
+    that ended without an error and, where there are scores, their mean; and how many of each there are.
 
     Raises:
         ToyflowError: every episode ended in an error.
@@ -149,7 +153,11 @@ def counts(outcomes: pd.DataFrame) -> dict[str, Any]:
             f"every episode ended in an error, so nothing is known of the policy: {reasons[0]}."
         )
     return {
-        "metrics": {"success": float(outcomes["success"][~lost].mean())},
+        "metrics": {
+            name: float(outcomes[name][~lost].mean())
+            for name in ("success", EPISODE_SCORE)
+            if name in outcomes
+        },
         "examples": int((~lost).sum()),
         "episodes": len(outcomes),
         "errors": int(lost.sum()),
@@ -213,7 +221,10 @@ class Ledger:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(outcome.task, outcome.state)
-        write_sealed(path, {"belongs": self._belongs[outcome.task], "outcome": asdict(outcome)})
+        values = asdict(outcome)
+        if outcome.score is None:  # as files of earlier versions have it
+            del values["score"]
+        write_sealed(path, {"belongs": self._belongs[outcome.task], "outcome": values})
 
     def _read(self, task: int, state: int) -> EpisodeOutcome | None:
         path = self._path(task, state)
