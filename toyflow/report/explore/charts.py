@@ -163,7 +163,7 @@ def _codes() -> alt.LayerChart:
         .mark_text(fontWeight=700, fontSize=12, style="reading")
         .encode(text="mark:N", opacity=alt.value(1))
     )
-    return alt.layer(cells, goal, read).properties(height=alt.Step(19))
+    return alt.layer(cells, goal, read)
 
 
 def _scalars() -> alt.LayerChart:
@@ -173,10 +173,10 @@ def _scalars() -> alt.LayerChart:
     base = _rows("frames").encode(y=y)
     goal = base.mark_tick(style="goal", thickness=9, size=17).encode(x=alt.X("target:Q"))
     point = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, color=SIDE, shape=SHAPE)
-    read = base.mark_text(align="left", fontWeight=700, fontSize=12, style="reading").encode(
-        x=alt.value(4), text="mark:N"
+    read = base.mark_text(align="right", fontWeight=700, fontSize=12, style="beside").encode(
+        x=alt.value("width"), text="mark:N"
     )
-    return alt.layer(goal, point, read).properties(height=alt.Step(19))
+    return alt.layer(goal, point, read)
 
 
 assert BOUND > 3  # what is stored reaches beyond what is drawn

@@ -212,7 +212,7 @@ def _by_setting(settings: Sequence[Setting], path: Path, of: Any) -> dict[int, A
     """What `of` says of each setting's rows of a probe's table; of none where there is no table."""
     if not path.is_file():
         return {}
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""]).fillna({"variant": ""})
+    table = pd.read_csv(path, dtype={"label": str, "variant": str}).fillna({"variant": ""})
     found = {}
     for place, setting in enumerate(settings):
         rows = table[(table["label"] == setting.label) & (table["variant"] == setting.probed)]
@@ -224,7 +224,7 @@ def _by_setting(settings: Sequence[Setting], path: Path, of: Any) -> dict[int, A
 def _levels(rows: pd.DataFrame) -> list[dict[str, float]]:
     columns = {"noise_level": "noise", "mse": "mse", "mse_low": "low", "mse_high": "high"}
     return [
-        {new: _rounded(row[old]) for old, new in columns.items()} for row in rows.to_dict("records")
+        {new: _rounded(float(row[old])) for old, new in columns.items()} for row in rows.to_dict("records")
     ]
 
 
@@ -232,7 +232,7 @@ def _parts(rows: pd.DataFrame) -> dict[str, float]:
     row = rows.iloc[0]
     names = ["error", "leak", "bias", "spread", "bias_and_spread", "target_variance"]
     names += [f"removed_by_{draws}" for draws in DRAWS]
-    return {name: _rounded(row[name]) for name in names if name in row and pd.notna(row[name])}
+    return {name: _rounded(float(row[name])) for name in names if name in row and pd.notna(row[name])}
 
 
 def _text(value: Any) -> str | None:

@@ -19,7 +19,7 @@
 
   let study = studies[first];
   const chosen = {};  // the decoding of each side
-  const views = {};  // of charts, by the element that they are in
+  const views = {}, drawing = {};  // of charts, by the element that they are in; and when the last one is there
   let playing = null;
 
   // ---- choosing ----------------------------------------------------------------------------------------------
@@ -37,11 +37,9 @@
     return fits.reduce((best, each) => (best && same(best) >= same(each) ? best : each), null);
   }
 
-  function named(decoded, full = true) {
-    const { label, variant } = study.settings[decoded.setting];
-    const draws = decoded.draws > 1 ? `, M = ${decoded.draws}` : "";
-    return `${label}${full && variant ? `, ${variant}` : ""}, K = ${decoded.steps}${draws}`;
-  }
+  const decodingOf = ({ steps, draws }) => `K = ${steps}${draws > 1 ? `, M = ${draws}` : ""}`;
+  const settingOf = ({ setting }) => [study.settings[setting].label, study.settings[setting].variant].filter(Boolean).join(", ");
+  const named = (decoded) => `${settingOf(decoded)}, ${decodingOf(decoded)}`;
 
   /** Comparisons to begin with: words, and what A and B are. */
   function ideas() {
@@ -123,43 +121,51 @@
         goal: { stroke: colour("goal"), color: colour("goal") },
         part: { stroke: colour("panel"), strokeWidth: 1 },
         rule: { color: text }, cell: { stroke: colour("panel"), strokeWidth: 1 },
-        outlined: { color: colour("right") }, reading: { color: colour("reading") },
+        outlined: { color: colour("right") }, reading: { color: colour("reading") }, beside: { color: text },
       },
     };
   }
 
   /** Draw the chart `name` into the element `id`; its rows are `data`, by the names that the chart knows. */
-  async function draw(id, name, data, described, highest) {
+  async function draw(id, name, data, described, { highest, height } = {}) {
     const spec = structuredClone(charts[name]);
     spec.datasets = data;
     spec.description = described;
     spec.config = theme();
     spec.autosize = { type: "fit-x", contains: "padding" };
+    if (height) spec.height = height;
     if (highest !== undefined) spec.params = spec.params.map((p) => (p.name === "highest" ? { ...p, value: highest } : p));
-    $(id).className = $(id).className.replace(/ ?(images|missing)/g, "");
-    views[id]?.finalize();
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    const made = await vegaEmbed($(id), spec, { actions: false, renderer: "svg", logLevel: 1, tooltip: { theme: dark ? "dark" : "light" } });
-    views[id] = made.view;
+    const options = { actions: false, renderer: "svg", logLevel: 1, tooltip: { theme: dark ? "dark" : "light" } };
+    drawing[id] = (drawing[id] ?? Promise.resolve()).then(async () => {  // one after the other
+      clear(id);
+      views[id] = (await vegaEmbed($(id), spec, options)).view;
+    });
+    return drawing[id];
+  }
+
+  /** Empty an element that may hold a chart. */
+  function clear(id) {
+    views[id]?.finalize();
+    delete views[id];
+    $(id).classList.remove("images");
+    $(id).replaceChildren();
   }
 
   function missing(id, words) {
-    views[id]?.finalize();
-    delete views[id];
+    clear(id);
     const note = Object.assign(document.createElement("p"), { className: "missing" });
     note.replaceChildren(...coded(words));
     $(id).replaceChildren(note);
   }
 
   function drawSuccess() {
-    const row = (each, more) => ({ ...each, name: study.settings[each.setting].label +
-      (study.settings[each.setting].variant ? `, ${study.settings[each.setting].variant}` : ""),
-      decoding: `K = ${each.steps}, M = ${each.draws}`, ...more });
+    const row = (each, more) => ({ ...each, name: settingOf(each), decoding: decodingOf(each), ...more });
     const timed = study.decoded.filter((each) => each.ms > 0);
     const ways = SIDES.flatMap((side) => timed
       .filter((each) => each.setting === chosen[side].setting && each.draws === chosen[side].draws)
       .map((each) => row(each, { side })));
-    const own = SIDES.filter((side) => chosen[side].ms > 0).map((side) => row(chosen[side], { side, told: `${side}: K = ${chosen[side].steps}` }));
+    const own = SIDES.filter((side) => chosen[side].ms > 0).map((side) => row(chosen[side], { side, told: `${side}: ${decodingOf(chosen[side])}` }));
     const doubts = timed.filter((each) => each.doubt).length;
     $("success-explained").textContent = doubts
       ? `${doubts} of the ${timed.length} times may be those of a busy machine; the table below marks them by *.` : "";
@@ -212,7 +218,7 @@
         const ink = part === "spread" ? colour("text") : "#ffffff";
         return value > highest / 14 ? [{ part, draws: 1, at: at - value / 2, ink }] : [];
       });
-      draw(`anatomy-${side}`, "anatomy", { rows, names, chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, highest);
+      draw(`anatomy-${side}`, "anatomy", { rows, names, chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, { highest });
     }
     $("anatomy-note").textContent = probed.length
       ? "The dashed line is the number of draws chosen. Bias² and spread are what no number of draws removes." : "";
@@ -293,9 +299,8 @@
 
   function gallery(side, own) {
     const [, height, width] = own.record.shape;
-    $(`noise-${side}`).className = "stage images";
-    views[`noise-${side}`]?.finalize();
-    delete views[`noise-${side}`];
+    clear(`noise-${side}`);
+    $(`noise-${side}`).classList.add("images");
     $(`noise-${side}`).replaceChildren(...own.record.conditions.map((told, example) => {
       const figure = document.createElement("figure"), canvas = Object.assign(document.createElement("canvas"), { width, height });
       canvas.setAttribute("role", "img");
@@ -335,7 +340,7 @@
     $("example").value = Math.min(before, record.conditions.length - 1);
     $("example").closest(".told").hidden = record.kind === "image";
     for (const side of SIDES) {
-      $(`noise-${side}-title`).textContent = `${side}: ${named(chosen[side], false)}`;
+      $(`noise-${side}-title`).textContent = `${side}: ${named(chosen[side])}`;
       if (sides[side]?.record.kind === "image") gallery(side, sides[side]);
       if (!sides[side]) missing(`noise-${side}`, "Not stored for this setting.");
     }
@@ -371,10 +376,11 @@
       const { rows, chart } = kind === "digits" ? digitRows(side, own, example, calls) : curveRows(side, own, example, calls);
       $("noise-legend").textContent = EXPLAINED[chart];
       const view = views[`noise-${side}`];
-      if (view && view.drawn === `${chart} ${rows.length && own.record.key}` ) await view.data("frames", rows).runAsync();
+      if (view?.drawn === `${chart} ${own.record.key}`) await view.data("frames", rows).runAsync();
       else {
-        await draw(`noise-${side}`, chart, { frames: rows }, `${side}: ${EXPLAINED[chart]}`);
-        views[`noise-${side}`].drawn = `${chart} ${rows.length && own.record.key}`;
+        await draw(`noise-${side}`, chart, { frames: rows }, `${side}: ${EXPLAINED[chart]}`,
+          kind === "digits" ? { height: 20 * own.record.shape[0] } : {});
+        views[`noise-${side}`].drawn = `${chart} ${own.record.key}`;
       }
     }
   }
