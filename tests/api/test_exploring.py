@@ -144,8 +144,8 @@ def test_models_that_cannot_be_decoded_are_warned_of_and_the_page_is_written(out
 
 def test_digits_are_shown_as_digits_of_one_draw(tmp_path):
     results = run_study(
-        Dial({"tiles": "8"}), schedules=["uniform"], steps=[2], draws=[2], seeds=[0], iterations=2, device="cpu",
-        out=tmp_path,
+        Dial({"tiles": "8"}), schedules=["uniform"], steps=[2], draws=[2], seeds=[0], iterations=2,
+        device="cpu", out=tmp_path,
     )  # fmt: skip
     found = denoise(results.evaluations[0].training, results.evaluations, torch.device("cpu"))
     [way] = found.decodings
@@ -157,8 +157,8 @@ def test_digits_are_shown_as_digits_of_one_draw(tmp_path):
 @pytest.mark.parametrize("objective", ["regression", "mip", "meanflow", "shortcut"])
 def test_every_objective_ends_at_its_answer(tmp_path, objective):
     results = run_study(
-        Wave(), objectives=[objective], schedules=["uniform"], steps=[1, 2], seeds=[0], iterations=2, device="cpu",
-        out=tmp_path,
+        Wave(), objectives=[objective], schedules=["uniform"], steps=[1, 2], seeds=[0], iterations=2,
+        device="cpu", out=tmp_path,
     )  # fmt: skip
     found = denoise(results.evaluations[0].training, results.evaluations, torch.device("cpu"))
     for way in found.decodings:

@@ -133,7 +133,9 @@ def _sent(folder: Path, done: Done) -> Any:
 
 ON_ONE = (*ON_POINTS, "--suite", "points", "--states", "1", "--threads", "1")
 REPORT = Reading(("report", "--out", "toy"), _said)
-EXPLORE = Reading(("explore", "--out", "toy"), lambda folder, done: (folder / "toy" / "explore.html").read_text())
+EXPLORE = Reading(
+    ("explore", "--out", "toy"), lambda folder, done: (folder / "toy" / "explore.html").read_text()
+)
 TOY = (
     Reading(("runs", "show", "CELL", "--out", "toy"), _said),
     Reading(("compare", "beta", "regression", "--steps", "1", "--out", "toy"), _said),
@@ -276,8 +278,8 @@ def kinds() -> list[Kind]:
         )),
         *(Kind(pattern, why=FOR_PEOPLE) for pattern in (
             "advice/recommendation.json", "*/cells/*/README.md", "*/rollouts/*/videos/*.mp4",
-            "*/logs/*/events.out.tfevents.*", "toy/figures/*.png", "toy/probe/*", "toy/report.*", "toy/explore.html",
-            "toy/tables/*.csv", "run.png", "toy/story.png",
+            "*/logs/*/events.out.tfevents.*", "toy/figures/*.png", "toy/probe/*", "toy/report.*",
+            "toy/explore.html", "toy/tables/*.csv", "run.png", "toy/story.png",
         )),
     ]  # fmt: skip
 

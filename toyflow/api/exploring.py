@@ -1,4 +1,4 @@
-"""`toyflow explore`: a page of results to play with, and how models denoise a few examples, for it to show."""
+"""`toyflow explore`: a page of results to play with, and what models make of a few examples, call by call."""
 
 from __future__ import annotations
 
@@ -250,5 +250,3 @@ def _mosaic(tiles: Tensor) -> str:
     file = io.BytesIO()
     Image.fromarray(rows.numpy()).save(file, "PNG", optimize=True)
     return data_uri(file.getvalue(), "image/png")
-
-

@@ -122,7 +122,9 @@ def test_settings_are_chosen_by_keyboard_and_the_marks_change(visit):
     there.focus("select[data-side='B'][data-field='steps']")
     page.keyboard.press("ArrowUp")
     page.wait_for_function("document.querySelector('#score-B').textContent.includes('K = 1')")
-    page.wait_for_function("before => document.querySelector('#success svg')?.innerHTML !== before", arg=before)
+    page.wait_for_function(
+        "before => document.querySelector('#success svg')?.innerHTML !== before", arg=before
+    )
     assert "the same setting" in page.inner_text("#verdict")
     errors = there.marks("#errors")
     there.focus("select[data-side='B'][data-field='draws']")
@@ -132,7 +134,9 @@ def test_settings_are_chosen_by_keyboard_and_the_marks_change(visit):
     there.focus("select[data-side='B'][data-field='prediction']")
     page.keyboard.press("ArrowDown")
     page.wait_for_function("document.querySelector('#score-B').textContent.includes('data(uniform)')")
-    page.wait_for_function("before => document.querySelector('#errors svg')?.innerHTML !== before", arg=errors)
+    page.wait_for_function(
+        "before => document.querySelector('#errors svg')?.innerHTML !== before", arg=errors
+    )
     there.well()
 
 

@@ -1,4 +1,4 @@
-"""Specifications of the page's charts: each compiles, asks for nothing from elsewhere, and tells A and B apart."""
+"""The page's charts: each compiles, asks for nothing from elsewhere, and tells A and B apart."""
 
 import json
 
@@ -13,7 +13,9 @@ CHARTS = charts()
 @pytest.mark.parametrize("name", CHARTS)
 def test_it_compiles_without_rows(name):
     spec = {**CHARTS[name], "width": 300, "datasets": {}}
-    names = {layer["data"]["name"] for layer in spec["layer"] if "data" in layer} | {spec.get("data", {}).get("name")}
+    names = {layer["data"]["name"] for layer in spec["layer"] if "data" in layer} | {
+        spec.get("data", {}).get("name")
+    }
     spec["datasets"] = {each: [] for each in names if each}
     assert spec["datasets"] and vl_convert.vegalite_to_vega(spec)["marks"]
 

@@ -1,9 +1,9 @@
 """The page's charts as Vega-Lite specifications. Each draws rows that the page's script gives it, by name.
 
-Why Vega-Lite, by altair and vl-convert-python: its library is 0.9 MB of a page (plotly.js has 4.7), it works without a
-network, draws SVG with ARIA roles, and a chart is a declaration that is checked against a schema here, not code in
-the page. Colours are named (`category`, `ordinal`, `heatmap`, and styles); the script gives them for a light and for
-a dark page. A and B differ in colour, in shape and in dashes.
+Why Vega-Lite, by altair and vl-convert-python: its library is 0.9 MB of a page (plotly.js has 4.7), it works
+without a network, draws SVG with ARIA roles, and a chart is a declaration that is checked against a schema
+here, not code in the page. Colours are named (`category`, `ordinal`, `heatmap`, and styles); the script gives
+them for a light and for a dark page. A and B differ in colour, in shape and in dashes.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def _success() -> alt.LayerChart:
     chosen = _rows("chosen").encode(x=x, color=SIDE)
     interval = chosen.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     point = chosen.mark_point(size=190, filled=True, opacity=1).encode(y=y, shape=SHAPE, tooltip=tooltip)
-    text = chosen.mark_text(dx=10, dy=-13, align="left", fontSize=13, fontWeight=600).encode(y=y, text="told:N")
+    text = chosen.mark_text(dx=10, dy=-13, align="left", fontSize=13, fontWeight=600).encode(
+        y=y, text="told:N"
+    )
     return alt.layer(others, way, stops, interval, point, text).properties(height=320)
 
 
@@ -84,7 +86,9 @@ def _errors() -> alt.LayerChart:
     scale = alt.Scale(type="log", nice=True)
     axis = alt.Axis(format="~g", tickCount=4, gridOpacity=POWERS_OF_TEN)
     base = _rows().encode(x=x, color=SIDE)
-    band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", scale=scale, title=None, axis=axis), y2="high:Q")
+    band = base.mark_area(opacity=0.18).encode(
+        y=alt.Y("low:Q", scale=scale, title=None, axis=axis), y2="high:Q"
+    )
     line = base.mark_line(strokeWidth=2.5).encode(
         y=alt.Y("mse:Q", scale=scale, title=None, axis=axis), strokeDash=DASH,
         tooltip=["told:N", alt.Tooltip("noise:Q", format="~g"), alt.Tooltip("mse:Q", format=".3~g")],
@@ -116,18 +120,27 @@ def _anatomy() -> alt.LayerChart:
         x="draws:Q", y=alt.Y("at:Q", title=None), text="part:N", color=alt.Color("ink:N", scale=None)
     )  # fmt: skip
     chosen = _rows("chosen").mark_rule(strokeWidth=2, strokeDash=[3, 3], style="rule").encode(x="draws:Q")
-    return alt.layer(area, names, chosen).add_params(alt.param(name="highest", value=1)).properties(height=240)
+    return (
+        alt.layer(area, names, chosen).add_params(alt.param(name="highest", value=1)).properties(height=240)
+    )
 
 
 def _curve() -> alt.LayerChart:
     """A target of numbers in a row: each draw on its way, their mean, and the target."""
     x = alt.X("place:Q", title=None, axis=alt.Axis(grid=False, tickMinStep=1, tickCount=8, format="d"))
     y = alt.Y(
-        "value:Q", title=None, scale=alt.Scale(domain=[-3, 3], clamp=True), axis=alt.Axis(tickCount=5, format="~g")
+        "value:Q",
+        title=None,
+        scale=alt.Scale(domain=[-3, 3], clamp=True),
+        axis=alt.Axis(tickCount=5, format="~g"),
     )
     base = _rows("frames").encode(x=x, y=y, detail="draw:N")
     goal = base.transform_filter("datum.role == 'target'").mark_line(style="goal", strokeWidth=9)
-    draws = base.transform_filter("datum.role == 'draw'").mark_line(strokeWidth=1, opacity=0.55).encode(color=SIDE)
+    draws = (
+        base.transform_filter("datum.role == 'draw'")
+        .mark_line(strokeWidth=1, opacity=0.55)
+        .encode(color=SIDE)
+    )
     mean = (
         base.transform_filter("datum.role == 'mean'")
         .mark_line(strokeWidth=2.75, point=alt.OverlayMarkDef(size=42, filled=True))
@@ -140,7 +153,10 @@ def _curves() -> alt.LayerChart:
     """A target of several rows of numbers, such as an action chunk: a curve for each dimension."""
     x = alt.X("place:Q", title="action of the chunk", axis=alt.Axis(grid=False, tickMinStep=1, format="d"))
     y = alt.Y(
-        "value:Q", title=None, scale=alt.Scale(domain=[-3, 3], clamp=True), axis=alt.Axis(tickCount=5, format="~g")
+        "value:Q",
+        title=None,
+        scale=alt.Scale(domain=[-3, 3], clamp=True),
+        axis=alt.Axis(tickCount=5, format="~g"),
     )
     colour = alt.Color("series:N", scale=alt.Scale(scheme="tableau10"), legend=None)
     base = _rows("frames").encode(x=x, y=y, color=colour, detail=["draw:N", "series:N"])
@@ -167,8 +183,13 @@ def _codes() -> alt.LayerChart:
 
 
 def _scalars() -> alt.LayerChart:
-    """Digits in codes of one number: a row per digit, the number as a point, the digit's own place as a bar."""
-    x = alt.X("at:Q", title=None, scale=alt.Scale(domain=[-2, 11], clamp=True), axis=alt.Axis(values=list(range(10)), format="d"))
+    """Digits in codes of one number: a row per digit, its number a point, the right digit a bar."""
+    x = alt.X(
+        "at:Q",
+        title=None,
+        scale=alt.Scale(domain=[-2, 11], clamp=True),
+        axis=alt.Axis(values=list(range(10)), format="d"),
+    )
     y = alt.Y("tile:O", title=None, axis=None)
     base = _rows("frames").encode(y=y)
     goal = base.mark_tick(style="goal", thickness=9, size=17).encode(x=alt.X("target:Q"))

@@ -1,7 +1,7 @@
 """How a few test examples are denoised, call by call: kept beside the results, for the page to play.
 
-`FOLDER/denoising/KEY.json` is of the trained model KEY. It is no part of any key or score, needs no weights to be
-read, and holds some 10 KB per decoding: values are stored in 8 bits.
+`FOLDER/denoising/KEY.json` is of the trained model KEY. It is no part of any key or score, needs no weights
+to be read, and holds a few KB per decoding: values are stored in 8 bits.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class DenoisedBy:
         steps, draws, sampler, grid: those of its record; the last two None where it has none.
         calls: how often the network is called for an answer.
         draws_shown: of how many draws the way is stored.
-        frames: what the network is given at each call, and last the answer, [draws_shown, calls + 1, examples,
-            *shape], in 8 bits.
+        frames: what the network is given at each call, and last the answer, [draws_shown, calls + 1,
+            examples, *shape], in 8 bits.
         answer: the mean over all draws, [examples, *shape], in 8 bits.
         right: the headline metric of each answer, 0 or 1.
     """
@@ -83,7 +83,9 @@ def in_8_bits(values: Float[np.ndarray, "..."]) -> str:
     >>> in_8_bits(np.array([-3.5, 0.0, 9.0]))
     'AID/'
     """
-    return text_of(np.rint((values.clip(-BOUND, BOUND) + BOUND) * (255 / (2 * BOUND))).astype(np.uint8).tobytes())
+    return text_of(
+        np.rint((values.clip(-BOUND, BOUND) + BOUND) * (255 / (2 * BOUND))).astype(np.uint8).tobytes()
+    )
 
 
 def path_of(out: Path, key: str) -> Path:

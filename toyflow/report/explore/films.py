@@ -66,7 +66,8 @@ def _scenes(folders: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, Path]]
         for path in sorted(folder.glob("rollouts/*/videos/*.mp4")):
             if told := NAME.fullmatch(path.name):
                 key = path.parts[-3]
-                scene = f"{name}, policy {key[:6]}: {told['suite']}, task {int(told['task'])}, state {int(told['state'])}"
+                place = f"task {int(told['task'])}, state {int(told['state'])}"
+                scene = f"{name}, policy {key[:6]}: {told['suite']}, {place}"
                 scenes.setdefault(scene, {})[told["decoding"]] = path
         for scene, films in scenes.items():
             if len(films) > 1:

@@ -1,4 +1,4 @@
-"""Writes FOLDER/explore.html: the data, the charts, the script and the tables, in one file that loads nothing else."""
+"""Writes FOLDER/explore.html: data, charts, script and tables in one file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Field:
 
 
 FIELDS = (
-    Field("variant", "Variant", "what else differs in this study: options of the task, the network or the sampler"),
+    Field("variant", "Variant", "what else differs here: options of the task, the network or the sampler"),
     Field("objective", "Objective", "what training makes small; flow is flow matching"),
     Field(
         "schedule", "Schedule",
@@ -64,7 +64,7 @@ def write_explore(out: Path) -> Path:
     """Write OUT/explore.html from what lies in `out`, and return its path.
 
     Args:
-        out: a results folder, or a folder of some. Of several, those that cannot be read are named on the page.
+        out: a results folder, or a folder of some. Of several, the page names those that cannot be read.
 
     Raises:
         UsageError: there are no results that can be read.
@@ -78,7 +78,9 @@ def write_explore(out: Path) -> Path:
     readable = {study.name: folders[study.name] for study in studies}
     path = out / FILE
     with atomic_file(path) as temporary:
-        temporary.write_text(explore_page(out.resolve().name, studies, unread, find_films(readable)), encoding="utf-8")
+        temporary.write_text(
+            explore_page(out.resolve().name, studies, unread, find_films(readable)), encoding="utf-8"
+        )
     return path
 
 
@@ -118,7 +120,9 @@ def _embedded(data: Mapping[str, Any]) -> Markup:
 
 def _to_begin_with(studies: Sequence[Study]) -> int:
     """The place of the study that has most to show."""
-    shown = [(len(each.denoising) > 0, len(each.anatomies) > 0, len(each.errors_by_noise) > 0) for each in studies]
+    shown = [
+        (len(each.denoising) > 0, len(each.anatomies) > 0, len(each.errors_by_noise) > 0) for each in studies
+    ]
     return shown.index(max(shown))
 
 
@@ -127,8 +131,13 @@ def _table(study: Study) -> NumbersTable:
     rows = [_row(study, decoded, marks) for decoded in study.decoded]
     methods = {decoded.interval for decoded in study.decoded}
     intervals = "; ".join(words for method, words in INTERVAL_NOTES.items() if method in methods)
-    notes = [marks.after(f"95 % intervals: {intervals}."), doubts_in_words(each.doubt for each in study.decoded)]
-    return NumbersTable(study, rows, any(each.variant for each in study.settings), [note for note in notes if note])
+    notes = [
+        marks.after(f"95 % intervals: {intervals}."),
+        doubts_in_words(each.doubt for each in study.decoded),
+    ]
+    return NumbersTable(
+        study, rows, any(each.variant for each in study.settings), [note for note in notes if note]
+    )
 
 
 def _row(study: Study, decoded: Decoded, marks: Footnotes) -> list[str]:

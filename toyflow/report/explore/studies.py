@@ -1,4 +1,4 @@
-"""What a results folder tells the page: its settings and scores, its probes, and how examples are denoised."""
+"""What a results folder tells the page: settings and scores, probes, and how examples are denoised."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Decoded:
     Attributes:
         setting: its place in `Study.settings`.
         low, high: the 95 % interval of `score`, by the method that `interval` names.
-        ms: milliseconds for an answer, with its condition; `doubt` says why they may be those of a busy machine.
+        ms: milliseconds for an answer, with its condition; `doubt` says why a busy machine may have made
+            them long.
         caveat: what to say beside the score.
     """
 
@@ -86,7 +87,7 @@ class Study:
     errors_by_noise: Mapping[int, Sequence[Mapping[str, float]]]
     """Of settings that were probed: `noise`, `mse`, `low`, `high`, a row per noise level."""
     anatomies: Mapping[int, Mapping[str, float]]
-    """Of settings that were probed: `error`, `leak`, `bias` and `spread` or `bias_and_spread`, `removed_by_M`."""
+    """Of settings that were probed: `error`, `leak`, `bias` and `spread` or both as one, `removed_by_M`."""
     denoising: Mapping[int, Denoising]
 
     def data(self) -> dict[str, Any]:
@@ -97,7 +98,10 @@ class Study:
             "described": self.described,
             "metric": self.metric,
             "settings": [
-                {name: getattr(each, name) for name in ("label", "variant", "objective", "schedule", "prediction")}
+                {
+                    name: getattr(each, name)
+                    for name in ("label", "variant", "objective", "schedule", "prediction")
+                }
                 for each in self.settings
             ],
             "decoded": [asdict(each) for each in self.decoded],

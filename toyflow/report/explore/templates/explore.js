@@ -27,6 +27,7 @@
     String((field in decoded ? decoded : study.settings[decoded.setting])[field] ?? "none");
   const valuesOf = (field) => {
     const values = [...new Set(study.decoded.map((each) => valueOf(each, field)))];
+    if (field === "prediction") values.sort((one, other) => (other === "velocity") - (one === "velocity"));
     return ["steps", "draws"].includes(field) ? values.sort((one, other) => one - other) : values;
   };
 
