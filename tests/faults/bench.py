@@ -202,7 +202,7 @@ class Bench:
         recommend = ("recommend", "--task", "points")
         for words in (
             SWEEP,
-            *((name, "--out", "toy") for name in ("plot", "probe", "report")),
+            *((name, "--out", "toy") for name in ("plot", "probe", "report", "explore")),
             (*recommend, "--seeds", "100", "--iterations", "40", "--out", "advice"),
             DEMOS,
             TRAIN,

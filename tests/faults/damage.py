@@ -133,6 +133,9 @@ def _sent(folder: Path, done: Done) -> Any:
 
 ON_ONE = (*ON_POINTS, "--suite", "points", "--states", "1", "--threads", "1")
 REPORT = Reading(("report", "--out", "toy"), _said)
+EXPLORE = Reading(
+    ("explore", "--out", "toy"), lambda folder, done: (folder / "toy" / "explore.html").read_text()
+)
 TOY = (
     Reading(("runs", "show", "CELL", "--out", "toy"), _said),
     Reading(("compare", "beta", "regression", "--steps", "1", "--out", "toy"), _said),
@@ -243,6 +246,7 @@ def kinds() -> list[Kind]:
             "config.json", "curve.csv", "manifest.json", "weights.safetensors",
         )),
         Kind("toy/probe/anatomy_by_model.json", ("toy",), (REPORT,)),
+        Kind("toy/denoising/*.json", ("toy",), (EXPLORE,)),
         Kind("robot/rollouts/*/episodes/*.json", ("robot",), EPISODES),
         *(Kind(f"stopped/training/*/*/{name}", ("stopped", "demos"), TRAINING, last=True) for name in (
             "manifest.json", "state.json", "state.safetensors",
@@ -263,6 +267,7 @@ def kinds() -> list[Kind]:
         *(Kind(f"cache/classifiers/*/{name}", (), (_read_classifier,)) for name in (
             "weights.safetensors", "manifest.json",
         )),
+        Kind("cache/vega/*.json", ("toy",), (EXPLORE,)),
         *(Kind(f"cache/frames/*/{name}", ("demos",), (TRAIN_ON_FRAMES,)) for name in (
             "frames.npy", "manifest.json",
         )),
@@ -274,7 +279,7 @@ def kinds() -> list[Kind]:
         *(Kind(pattern, why=FOR_PEOPLE) for pattern in (
             "advice/recommendation.json", "*/cells/*/README.md", "*/rollouts/*/videos/*.mp4",
             "*/logs/*/events.out.tfevents.*", "toy/figures/*.png", "toy/probe/*", "toy/report.*",
-            "toy/tables/*.csv", "run.png", "toy/story.png",
+            "toy/explore.html", "toy/tables/*.csv", "run.png", "toy/story.png",
         )),
     ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from toyflow.report.paper import PAPER
 from toyflow.report.probe_report import IDEAL, velocity_error
 from toyflow.report.results import load_results
 from toyflow.report.style import Style
-from toyflow.report.training_figures import training_curves
+from toyflow.report.training_figures import loss_figure, training_curves
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Evaluated, Trained
@@ -154,4 +154,55 @@ def test_no_axis_of_proportions_leaves_0_to_100_percent(tmp_path, folders, name,
     assert len(ticks) >= 2 and all(0 <= tick <= 1 for tick in ticks)
     low, high = axes.get_ylim()
     assert low > -0.03 and high < 1.03
+    plt.close(figure)
+
+
+def test_a_dozen_series_have_a_dozen_colours():
+    style = Style(str(number) for number in range(12))
+    assert len({colors.to_hex(style.line(label)["color"]) for label in style.labels}) == 12
+
+
+def test_set_metrics_have_intervals_and_the_dots_of_a_series_stand_at_its_markers(folders):
+    figure = figure_of("set_metrics_by_steps", folders)
+    for axes in figure.axes:
+        lines = {x for line in axes.get_lines() if line.get_linestyle() != "None" for x in line.get_xdata()}
+        dots = [each for each in axes.collections if len(each.get_offsets())]
+        assert dots and {float(x) for each in dots for x in each.get_offsets()[:, 0]} <= lines
+        assert len(axes.containers) == len(axes.get_legend_handles_labels()[1]) > 0  # error bars
+    plt.close(figure)
+
+
+def test_losses_have_a_band_from_the_lowest_to_the_highest_seed():
+    rows = [
+        {
+            "label": "uniform",
+            "variant": "",
+            "seed": seed,
+            "iteration": i,
+            "loss": 1.0 + seed,
+            "loss_s0.9": 1.0,
+        }
+        for seed in range(3)
+        for i in range(10)
+    ]
+    figure = loss_figure(pd.DataFrame(rows), Style(["uniform"]))
+    [band] = figure.axes[0].collections
+    heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
+    assert (heights.min(), heights.max()) == (1, 3)
+    [line] = figure.axes[0].get_lines()
+    assert np.allclose(line.get_ydata(), 2)
+    plt.close(figure)
+
+
+def test_among_many_panels_those_in_which_nothing_differs_are_named_instead(tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    for place in range(8):
+        for schedule, fewer in (("uniform", 0), ("beta", 40 if place == 3 else 0)):
+            add(store, "dial", schedule, {"certainty": f"0.{place}"}, hits=100 - fewer, seeds=1)
+    figure = figure_of("score_by_steps", {"dial": load_results(store)})
+    shown = [axes.get_title() for axes in figure.axes if axes.get_visible()]
+    assert shown == ["certainty=0.3"]
+    words = " ".join(figure.get_supxlabel().split())
+    assert "certainty=0.7: 100.0%" in words and "0.3" not in words
     plt.close(figure)

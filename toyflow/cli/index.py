@@ -28,6 +28,8 @@ INDEX = {
         "error.",
         "report": "Write report.html, one self-contained page, and report.md: the paper's claims beside "
         "these results.",
+        "explore": "Write explore.html, one self-contained page to play with: two settings of a study side "
+        "by side.",
     },
     "catalogue_commands": {
         "schedules": "Print schedules of the training time: density, mass at the noise end, source and its "

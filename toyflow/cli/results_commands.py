@@ -26,7 +26,7 @@ from toyflow.robot.runtime.remote.addresses import RemoteOptions
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add plot, compare, probe and report to `app`."""
+    """Add plot, compare, probe, report and explore to `app`."""
 
     @app.command(
         epilog=examples(
@@ -252,6 +252,36 @@ def add_commands(app: typer.Typer) -> None:
             paths = write_pages(out, PAPER)
         for path in paths:
             console.print(escape(str(path)), style="green")
+
+    @app.command(
+        epilog=examples("toyflow explore --out results/sweep", "toyflow explore --out results/reference")
+    )
+    def explore(
+        device: Device = "auto",
+        data_dir: Annotated[
+            str | None,
+            typer.Option(
+                help="Data sets of a toy task, or the demonstrations of a policy if they have moved."
+            ),
+        ] = None,
+        out: Out = OUT,
+    ) -> None:
+        """Write explore.html, one self-contained page to play with: two settings of a study side by side.
+
+        Choose schedule, prediction, steps and draws: see answers form from noise, scores against
+        milliseconds, the error by noise level, and what one step gets wrong. --out is a results folder, or
+        a folder of results folders.
+
+        Where models' weights are, the first test examples are decoded, and kept call by call in
+        OUT/denoising, which the page shows without weights, too. Films of robot-eval --videos are shown in
+        step.
+        """
+        check_torch()
+        from toyflow.api.exploring import explore as explored  # imports torch
+
+        with progress("decoding examples") as on_progress:
+            path = explored(out, device=device, data_dir=data_dir, on_progress=on_progress)
+        console.print(escape(str(path)), style="green")
 
 
 def _is_policy(name: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,10 @@ from toyflow.report.training_figures import schedule_densities, training_curves
 FORMATS = ("png", "pdf", "svg")
 MOST_PANELS = 6
 """Most panels in a row of a figure."""
+CROWDED = 6
+"""More series than this make a panel wider."""
+FLAT = 0.01
+"""Scores of a variant that lie closer together need no panel among many."""
 SEED_DOTS = ", a dot per seed"
 
 
@@ -73,7 +78,7 @@ def _scores(results: Results, style: Style, by: str, axis: str) -> Figure:
         labels = list(dict.fromkeys(part["label"]))
         for place, label in enumerate(labels):
             rows = part[part["label"] == label]
-            nudge = min(0.7, 0.09 * len(labels)) * ((place + 0.5) / len(labels) - 0.5)
+            nudge = _nudge(place, labels)
             x = [positions[k] + nudge for k in rows["steps"]]
             errors = [rows["score"] - rows["low_95"], rows["high_95"] - rows["score"]]
             axes.errorbar(x, rows["score"], yerr=errors, capsize=2.5, elinewidth=1, **style.line(label))
@@ -106,13 +111,16 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
     for line, metric in zip(grid, metrics, strict=True):
         for axes, variant in zip(line, variants, strict=True):
             part = results.frame[results.frame["variant"] == variant]
-            for label in dict.fromkeys(part["label"]):
-                rows = part[part["label"] == label]
-                means = rows.groupby("steps")[metric].mean()
-                axes.plot([steps.index(k) for k in means.index], means, **style.line(label))
-                axes.scatter(
-                    [steps.index(k) for k in rows["steps"]], rows[metric], s=7, color="0.25", zorder=3
-                )
+            labels = list(dict.fromkeys(part["label"]))
+            for place, label in enumerate(labels):
+                rows, nudge = part[part["label"] == label], _nudge(place, labels)
+                found = {k: _mean(of_k.tolist()) for k, of_k in rows.groupby("steps")[metric]}
+                x, means = [steps.index(k) + nudge for k in found], [each.estimate for each in found.values()]
+                errors = [[each.estimate - each.low for each in found.values()],
+                          [each.high - each.estimate for each in found.values()]]  # fmt: skip
+                axes.errorbar(x, means, yerr=errors, capsize=2.5, elinewidth=1, **style.line(label))
+                dots = [steps.index(k) + nudge for k in rows["steps"]]
+                axes.scatter(dots, rows[metric], s=7, color="0.25", zorder=3, linewidths=0)
             axes.set_xticks(range(len(steps)), [str(k) for k in steps])
             axes.set_title(in_lines(variant), fontsize=10)
             axes.set_ylim(0, 1.08 * results.frame[metric].max() or 1)
@@ -120,7 +128,9 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
             axes.set_ylabel(in_words(metric))
             axes.grid(axis="y", alpha=0.35)
     legend(figure)
-    figure.suptitle(f"{_listed(metrics)} by steps (mean, a dot per seed)", fontsize=11)
+    figure.suptitle(
+        f"{_listed(metrics)} by steps (95 % intervals: Student's t over seeds{SEED_DOTS})", fontsize=11
+    )
     sns.despine(figure)
     return figure
 
@@ -236,11 +246,15 @@ DRAWINGS = (
 
 
 def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], title: str) -> Figure:
-    """A panel per variant with shared axes, one legend for all."""
+    """A panel per variant with shared axes, one legend for all. Of many, those in which nothing differs are
+    named instead."""
     variants = list(dict.fromkeys(table["variant"]))
+    flat = _flat(table) if len(variants) > MOST_PANELS else {}
+    variants = [variant for variant in variants if variant not in flat] or variants
     columns = min(3, len(variants))
     rows = -(-len(variants) // columns)
-    size = (PANEL[0] * columns + 1.5, PANEL[1] * rows)
+    crowded = table.groupby("variant")["label"].nunique().max() > CROWDED
+    size = (PANEL[0] * columns * (1.3 if crowded else 1) + 1.5, PANEL[1] * rows)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", sharey=True)
     for axes, variant in zip(grid.flat, variants, strict=False):
         part = table[table["variant"] == variant]
@@ -252,8 +266,36 @@ def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], tit
     of_proportions(grid[0][0])  # the others share its axis
     legend(figure)
     figure.suptitle(title, fontsize=11)
+    if flat:
+        words = _flat_in_words(flat, columns)
+        figure.supxlabel(words, fontsize=9, x=0.01, ha="left")
+        figure.set_figheight(size[1] + 0.17 * (words.count("\n") + 1))
     sns.despine(figure)
     return figure
+
+
+def _flat(table: pd.DataFrame) -> dict[str, float]:
+    """Variants in which no score is farther than `FLAT` from another, and their mean; none where all are."""
+    by_variant = table.groupby("variant", sort=False)["score"]
+    flat = by_variant.max() - by_variant.min() <= FLAT
+    return {} if flat.all() else by_variant.mean()[flat].to_dict()
+
+
+def _flat_in_words(flat: Mapping[str, float], columns: int) -> str:
+    """What is said of variants that have no panel."""
+    each = "; ".join(f"{variant}: {score:.1%}" for variant, score in flat.items())
+    words = f"Without a panel, as no two scores differ by more than {100 * FLAT:g} point: {each}."
+    return textwrap.fill(words, 90 * columns, break_long_words=False, break_on_hyphens=False)
+
+
+def _mean(values: Sequence[float]) -> stats.Interval:
+    """Over seeds; of one seed an interval without width."""
+    return stats.over_seeds(values) if len(values) > 1 else stats.Interval(values[0], values[0], values[0])
+
+
+def _nudge(place: int, labels: Sequence[str]) -> float:
+    """How far to the side a series is drawn, so that the intervals of several stand beside each other."""
+    return min(0.8, 0.12 * len(labels)) * ((place + 0.5) / len(labels) - 0.5)
 
 
 def _of_rows(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,8 @@ from toyflow.atomic import atomic_file
 
 MARKERS = "osD^vPX*<>"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+DARK = ("#5b1a52", "#4c5a0f", "#12284f", "#222222")
+"""Colours of further series, darker than the palette's."""
 PANEL = (6.4, 4.1)
 """Width and height of one panel, in inches."""
 
@@ -37,7 +39,8 @@ class Style:
     def __init__(self, labels: Iterable[str]) -> None:
         labels = list(dict.fromkeys(labels))
         # Seaborn's colour-blind palette without its pale pink and yellow, which vanish on white.
-        colours = [c for i, c in enumerate(sns.color_palette("colorblind", 10)) if i not in (6, 8)]
+        bright = [c for i, c in enumerate(sns.color_palette("colorblind", 10)) if i not in (6, 8)]
+        colours = [*bright, *DARK]
         self._of = {
             label: {
                 "color": colours[i % len(colours)],

@@ -45,7 +45,7 @@ def schedule_densities(results: Results, style: Style) -> Figure | None:
     axes.axvspan(0, 0.1, color="0.92", zorder=0)
     note = f"no density: {', '.join(none)}" if none else None
     if len(none) < len(schedules):
-        axes.legend(title="schedule  (P(s > 0.9), shaded)", frameon=False, fontsize=9)
+        axes.legend(title="schedule  (P(t < 0.1), shaded)", frameon=False, fontsize=9)
     axes.set_title("Where training spends its time" + (f"\n{note}" if note else ""), fontsize=11)
     sns.despine(figure)
     return figure
@@ -67,10 +67,10 @@ def training_curves(results: Results, style: Style) -> Figure | None:
 
 def loss_figure(table: pd.DataFrame, style: Style) -> Figure:
     """The losses of `TrainingCurve.rows`, with the columns label, variant and seed: a row of panels per
-    variant, a line per label."""
+    variant, a line per label, and from the lowest to the highest seed a band."""
     noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
     panels = list(dict.fromkeys(table["variant"]))
-    columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, s > 0.9"}
+    columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, t < 0.1"}
     size = (PANEL[0] * 2, PANEL[1] * len(panels))
     figure, grid = plt.subplots(
         len(panels), 2, figsize=size, squeeze=False, layout="constrained", sharey="row"
@@ -79,17 +79,25 @@ def loss_figure(table: pd.DataFrame, style: Style) -> Figure:
         for axes, (column, words) in zip(line, columns.items(), strict=True):
             part = table[table["variant"] == variant]
             for label in dict.fromkeys(part["label"]):
-                mean = part[part["label"] == label].groupby("iteration")[column].mean()
-                smooth = mean.rolling(5, min_periods=1).mean().dropna()
-                if len(smooth):  # a short training of small batches may have drawn no time of the noise end
-                    axes.plot(smooth.index, smooth, **style.sparse(label))
+                rows = part[part["label"] == label]
+                seeds = rows.pivot_table(column, "iteration", "seed").rolling(5, min_periods=1).mean()
+                seeds = seeds.dropna(how="all")
+                if len(seeds):  # a short training of small batches may have drawn no time of the noise end
+                    look = style.sparse(label)
+                    axes.plot(seeds.index, seeds.mean(axis=1), **look)
+                    if seeds.shape[1] > 1:
+                        bounds = seeds.min(axis=1), seeds.max(axis=1)
+                        axes.fill_between(seeds.index, *bounds, color=look["color"], alpha=0.15, linewidth=0)
             axes.set_yscale("log")
             axes.set_xlabel("iteration")
             axes.set_ylabel("training loss" if column == "loss" else "")
             axes.set_title(f"{in_lines(variant)}\n{words}".strip(), fontsize=10)
             axes.grid(alpha=0.35)
     legend(figure)
-    figure.suptitle("Training loss, mean over seeds, running mean of 5 points", fontsize=11)
+    figure.suptitle(
+        "Training loss, mean over seeds with a band from the lowest to the highest, running mean of 5 points",
+        fontsize=11,
+    )
     sns.despine(figure)
     return figure
 

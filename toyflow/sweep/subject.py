@@ -42,6 +42,9 @@ class Subject(ABC):
     lower_is_better: ClassVar[tuple[str, ...]] = ()
     """Names in `metrics` and `set_metrics` for which lower is better, such as distances; never the
     headline."""
+    shown_as: ClassVar[str] = ""
+    """How `toyflow explore` draws a target: `curve`, numbers in a row; `digits`, their codes; `image`. Empty:
+    an image where a target has 3 axes, else curves."""
     data_options: ClassVar[type[OptionSet]] = OptionSet
     """What the examples are; part of a training record."""
     model_options: ClassVar[type[OptionSet]] = OptionSet

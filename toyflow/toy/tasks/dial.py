@@ -82,6 +82,7 @@ class Dial(Task):
     and by the total variation between the decoded outcomes and their known distribution."""
 
     name = "dial"
+    shown_as = "digits"
     metrics = ("valid", "exact_match", "tile_accuracy", "distance_to_code")
     set_metrics = ("total_variation",)
     lower_is_better = ("distance_to_code", "total_variation")

@@ -74,6 +74,7 @@ class GridToSequence(Task):
     """Read a grid of digits. Scored by exact match of all of them and by the share that is right."""
 
     name = "grid-to-sequence"
+    shown_as = "digits"
     metrics = ("exact_match", "digit_accuracy")
     data_options = GridData
     model_options = GridModel

@@ -1,0 +1,185 @@
+"""Examples that are decoded for the page: what is kept of them, when, and what is refused."""
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from toyflow.api.exploring import EXAMPLES, denoise, explore
+from toyflow.api.study import run_study
+from toyflow.errors import ToyflowError, UsageError
+from toyflow.flow import uniform_grid
+from toyflow.report.explore.denoising import BOUND, FOLDER, read_denoising
+from toyflow.report.results import load_results
+from toyflow.toy.models import load_model
+from toyflow.toy.tasks.dial import Dial
+from toyflow.toy.tasks.wave import Wave
+
+STEPS, DRAWS = (1, 4), (1, 8)
+
+
+def study(out: Path, steps=STEPS, **more):
+    return run_study(
+        Wave(), schedules=["uniform"], predict=["velocity"], steps=steps, draws=DRAWS, seeds=[0, 1],
+        iterations=20, device="cpu", out=out, **more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("waves")
+    study(out)
+    return out
+
+
+@pytest.fixture
+def out(waves, tmp_path) -> Path:
+    return Path(shutil.copytree(waves, tmp_path / "waves"))
+
+
+def numbers(text: str, shape: tuple[int, ...]) -> np.ndarray:
+    """What `in_8_bits` wrote, as the page's script reads it."""
+    content = np.frombuffer(base64.b64decode(text), np.uint8)
+    return content.reshape(shape) * (2 * BOUND / 255) - BOUND
+
+
+def kept(out: Path):
+    found = read_denoising(out, [path.stem for path in (out / FOLDER).glob("*.json")])
+    assert found is not None
+    return found
+
+
+def test_one_model_of_each_kind_is_decoded_and_kept(out):
+    page = explore(out, device="cpu")
+    assert page == out / "explore.html"
+    [path] = (out / FOLDER).iterdir()  # of two seeds
+    assert path.stat().st_size < 20_000
+    found = kept(out)
+    assert found.kind == "curve" and list(found.shape) == [8] and found.origin == "test set"
+    assert {(each.steps, each.draws, each.calls) for each in found.decodings} == {
+        (steps, draws, steps) for steps in STEPS for draws in DRAWS
+    }
+    assert len(found.conditions) == EXAMPLES and float(found.conditions[0]) > 0
+
+
+def test_the_frames_are_the_samplers_path_from_the_evaluations_noise(out):
+    explore(out, device="cpu")
+    found, results = kept(out), load_results(out)
+    training = next(e.training for e in results.evaluations if e.training.record.key == found.key)
+    model, objective = load_model(Wave(), training)
+    test = Wave().test_set()
+    noise = torch.randn(test.target.shape, generator=_noise())[:EXAMPLES]
+    condition = model.encode(test.observation[:EXAMPLES])
+    [way] = [each for each in found.decodings if (each.steps, each.draws) == (4, 1)]
+    frames = numbers(way.frames, (1, 5, EXAMPLES, 8))[0]
+    x, grid = noise, uniform_grid(4)
+    with torch.inference_mode():
+        for place, t in enumerate(grid):
+            np.testing.assert_allclose(frames[place], x.clamp(-BOUND, BOUND), atol=BOUND / 255 + 1e-6)
+            if place < 4:
+                x = x + objective.velocity(model, x, t.expand(len(x)), condition) / 4
+    np.testing.assert_allclose(numbers(way.answer, (EXAMPLES, 8)), frames[-1], atol=1e-6)
+    np.testing.assert_allclose(numbers(found.target, (EXAMPLES, 8)), test.target[:EXAMPLES], atol=BOUND / 255)
+
+
+def _noise() -> torch.Generator:
+    from toyflow.seeds import generator
+
+    return generator(0, "test noise")
+
+
+def test_the_answer_of_several_draws_is_their_mean(out):
+    explore(out, device="cpu")
+    [way] = [each for each in kept(out).decodings if (each.steps, each.draws) == (1, 8)]
+    frames = numbers(way.frames, (8, 2, EXAMPLES, 8))
+    np.testing.assert_allclose(frames[0::2, 0], -frames[1::2, 0], atol=2 * BOUND / 255)  # pairs of noise
+    within = np.abs(frames[:, 1]).max() < BOUND - 0.1
+    assert within  # none is cut off
+    np.testing.assert_allclose(frames[:, 1].mean(0), numbers(way.answer, (EXAMPLES, 8)), atol=2 * BOUND / 255)
+
+
+def test_what_is_kept_is_not_made_again_and_needs_no_weights(out):
+    explore(out, device="cpu")
+    [path] = (out / FOLDER).iterdir()
+    before = path.stat().st_mtime_ns
+    for weights in out.glob("cells/*/weights.safetensors"):
+        weights.unlink()
+    page = explore(out, device="cpu").read_text()
+    assert path.stat().st_mtime_ns == before and kept(out).decodings[0].frames in page
+
+
+def test_decodings_that_came_later_are_added(out):
+    explore(out, device="cpu")
+    study(out, steps=(1, 2, 4))
+    explore(out, device="cpu")
+    assert {each.steps for each in kept(out).decodings} == {1, 2, 4}
+
+
+def test_a_damaged_file_is_made_again_where_weights_are_and_else_named(out, caplog):
+    explore(out, device="cpu")
+    [path] = (out / FOLDER).iterdir()
+    whole = path.read_text()
+    damaged = whole.replace('"draws": 8', '"draws": 6', 1)
+    path.write_text(damaged)
+    explore(out, device="cpu")
+    assert path.read_text() == whole and "made again" in caplog.text
+    path.write_text(damaged)
+    for weights in out.glob("cells/*/weights.safetensors"):
+        weights.unlink()
+    with pytest.raises(ToyflowError, match=path.name):
+        explore(out, device="cpu")
+
+
+def test_models_that_cannot_be_decoded_are_warned_of_and_the_page_is_written(out, caplog):
+    for weights in out.glob("cells/*/weights.safetensors"):
+        weights.write_bytes(b"not weights")
+    page = explore(out, device="cpu").read_text()
+    assert "is not shown denoising" in caplog.text and not (out / FOLDER).exists()
+    assert '"denoising":{}' in page
+
+
+def test_digits_are_shown_as_digits_of_one_draw(tmp_path):
+    results = run_study(
+        Dial({"tiles": "8"}), schedules=["uniform"], steps=[2], draws=[2], seeds=[0], iterations=2,
+        device="cpu", out=tmp_path,
+    )  # fmt: skip
+    found = denoise(results.evaluations[0].training, results.evaluations, torch.device("cpu"))
+    [way] = found.decodings
+    assert found.kind == "digits" and list(found.shape) == [8, 10] and way.draws_shown == 1
+    assert len(found.conditions[0].split()) == 8
+    assert numbers(way.frames, (1, 3, EXAMPLES, 8, 10)).shape
+
+
+@pytest.mark.parametrize("objective", ["regression", "mip", "meanflow", "shortcut"])
+def test_every_objective_ends_at_its_answer(tmp_path, objective):
+    results = run_study(
+        Wave(), objectives=[objective], schedules=["uniform"], steps=[1, 2], seeds=[0], iterations=2,
+        device="cpu", out=tmp_path,
+    )  # fmt: skip
+    found = denoise(results.evaluations[0].training, results.evaluations, torch.device("cpu"))
+    for way in found.decodings:
+        frames = numbers(way.frames, (1, way.calls + 1, EXAMPLES, 8))
+        assert np.array_equal(frames[0, -1], numbers(way.answer, (EXAMPLES, 8)))
+        assert way.calls >= 1
+
+
+def test_a_folder_without_results_is_one_line(tmp_path):
+    with pytest.raises(UsageError, match="holds no results"):
+        explore(tmp_path)
+
+
+def test_another_versions_results_are_one_line(out):
+    (out / "toyflow.json").write_text(json.dumps({"format": 9, "written_by": "7.0"}))
+    with pytest.raises(UsageError, match="results of format 9"):
+        explore(out)
+
+
+def test_of_several_folders_those_that_cannot_be_read_are_named_on_the_page(out):
+    broken = Path(shutil.copytree(out, out.parent / "broken"))
+    next(broken.glob("cells/*/config.json")).write_text("{")  # half-written
+    page = explore(out.parent, device="cpu").read_text()
+    assert "Not shown" in page and "<b>broken</b>" in page

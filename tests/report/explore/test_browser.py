@@ -1,0 +1,195 @@
+"""The page in headless Chromium: by keyboard, on a desktop and a telephone, light and dark, without scripts.
+
+Skipped where there is no Chromium, or no playwright to drive it.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toyflow.api.exploring import explore
+from toyflow.api.probing import probe
+from toyflow.api.study import run_study
+from toyflow.report.probe_report import write_probe
+from toyflow.report.results import load_results
+from toyflow.toy.tasks.wave import Wave
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
+if CHROMIUM is None:
+    pytest.skip("there is no Chromium here to open the page in", allow_module_level=True)
+
+DESKTOP, TELEPHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WAIT = 60_000
+"""Milliseconds for what takes one on an idle machine."""
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("studies") / "waves"
+    run_study(
+        Wave(), schedules=["uniform"], predict=["velocity", "data"], steps=[1, 4], draws=[1, 8], seeds=[0],
+        iterations=60, device="cpu", out=out,
+    )  # fmt: skip
+    write_probe(probe(out, steps=4, device="cpu", examples=20), out)
+    film(out, "K1-success")
+    film(out, "K4-failure")
+    return explore(out.parent, device="cpu")
+
+
+def film(out: Path, name: str) -> None:
+    """A second of a brightening square, which the page takes for a policy's."""
+    imageio = pytest.importorskip("imageio.v2", reason="pip install 'imageio[ffmpeg]'")
+    path = out / "rollouts" / "abcdef" / "videos" / f"points-task-00-state-000-{name}.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with imageio.get_writer(path, fps=10, macro_block_size=None) as writer:
+        for place in range(10):
+            writer.append_data(np.full((64, 64, 3), 20 * place, np.uint8))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """The page in a window of its own, and what went wrong in it."""
+
+    def __init__(self, browser: Any, file: Path, **window: Any) -> None:
+        self.context = browser.new_context(**window)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT)
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url.split(":")[0]))
+        self.page.goto(file.as_uri())
+
+    def focus(self, selector: str) -> None:
+        """Go there by the Tab key alone."""
+        for _ in range(80):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached by Tab")
+
+    def marks(self, selector: str) -> str:
+        """What a chart has drawn."""
+        return self.page.locator(f"{selector} svg").inner_html()
+
+    def well(self) -> None:
+        """Nothing was said on the console, and nothing asked of elsewhere."""
+        assert self.said == [] and set(self.asked) <= {"file", "data"}
+        self.context.close()
+
+
+@pytest.fixture
+def visit(browser, page_file):
+    return lambda **window: Visit(browser, page_file, **window)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, TELEPHONE], ids=["desktop", "telephone"])
+def test_it_is_accessible_and_fits(visit, size, scheme):
+    there = visit(viewport=size, color_scheme=scheme)
+    for chart in ("noise-A", "noise-B", "success", "errors", "anatomy-A", "anatomy-B"):
+        there.page.wait_for_selector(f"#{chart} svg")
+    assert there.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    for details in there.page.locator("details").all():
+        details.evaluate("each => each.open = true")
+    found = axe.Axe().run(there.page).response["violations"]
+    assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found] == []
+    there.well()
+
+
+def test_settings_are_chosen_by_keyboard_and_the_marks_change(visit):
+    there = visit(viewport=DESKTOP)
+    page = there.page
+    page.wait_for_selector("#success svg")
+    assert "K = 4" in page.inner_text("#score-B")
+    before = there.marks("#success")
+    there.focus("select[data-side='B'][data-field='steps']")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function("document.querySelector('#score-B').textContent.includes('K = 1')")
+    page.wait_for_function(
+        "before => document.querySelector('#success svg')?.innerHTML !== before", arg=before
+    )
+    assert "the same setting" in page.inner_text("#verdict")
+    errors = there.marks("#errors")
+    there.focus("select[data-side='B'][data-field='draws']")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("document.querySelector('#score-B').textContent.includes('M = 8')")
+    page.evaluate("document.querySelector('#study').focus()")
+    there.focus("select[data-side='B'][data-field='prediction']")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("document.querySelector('#score-B').textContent.includes('data(uniform)')")
+    page.wait_for_function(
+        "before => document.querySelector('#errors svg')?.innerHTML !== before", arg=errors
+    )
+    there.well()
+
+
+def test_noise_becomes_an_answer_step_by_step(visit):
+    there = visit(viewport=DESKTOP)
+    page = there.page
+    page.wait_for_selector("#noise-B svg")
+    assert page.inner_text("#state-B").startswith("answer, after 4 calls")
+    there.focus("#calls")
+    seen = [there.marks("#noise-B")]
+    for calls in (3, 2, 1):
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function(
+            f"document.querySelector('#state-B').textContent.startsWith('after {calls} call')"
+        )
+        page.wait_for_function("b => document.querySelector('#noise-B svg').innerHTML !== b", arg=seen[-1])
+        seen.append(there.marks("#noise-B"))
+        assert "answer, after 1 call" in page.inner_text("#state-A")
+    assert page.get_attribute("#calls", "aria-valuetext") == "after 1 network call"
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("document.querySelector('#state-A').textContent === 'noise'")
+    page.focus("#play")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#state-B').textContent.startsWith('answer, after 4')")
+    page.wait_for_function("document.querySelector('#play-word').textContent === 'Play'")
+    there.well()
+
+
+def test_films_run_in_step(visit):
+    there = visit(viewport=DESKTOP)
+    page = there.page
+    page.wait_for_selector(".scene.shown video")
+    page.wait_for_function("[...document.querySelectorAll('video')].every((each) => each.readyState > 0)")
+    there.focus("#film-time")
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    times = page.evaluate("[...document.querySelectorAll('video')].map((each) => each.currentTime)")
+    assert len(times) == 2 and times[0] == times[1] > 0
+    page.focus("#film-play")
+    page.keyboard.press("Enter")
+    page.wait_for_function("[...document.querySelectorAll('video')].every((each) => each.ended)")
+    page.wait_for_function("document.querySelector('#film-play-word').textContent === 'Play'")
+    there.well()
+
+
+def test_without_scripts_the_tables_are_there(visit, page_file):
+    there = visit(java_script_enabled=False)
+    page = there.page
+    assert page.locator("noscript p").count() or "runs no scripts" in page.inner_text("header")
+    assert not page.is_visible("#choose")
+    page.click("summary")
+    rows = page.locator("tbody tr")
+    frame = load_results(page_file.parent / "waves").frame
+    assert rows.count() == len(frame)
+    assert f"{100 * frame['score'].iloc[0]:.1f}" in rows.first.inner_text()
+    there.well()

@@ -1,0 +1,1 @@
+"""`toyflow explore`: one page on which results can be played with."""

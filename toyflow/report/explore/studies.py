@@ -1,0 +1,248 @@
+"""What a results folder tells the page: settings and scores, probes, and how examples are denoised."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from toyflow.errors import ToyflowError
+from toyflow.report.explore.denoising import Denoising, read_denoising
+from toyflow.report.results import CELL, UNIFORM_GRID, Results, load_results, training_variants, variants
+from toyflow.report.tables import in_words, summary
+from toyflow.sweep.subject import subject_of
+
+DRAWS = (2, 4, 8, 16)
+"""Draws by which a probe says how much of the leak is gone, as columns `removed_by_M`."""
+PROBES = "probe"
+"""The folder in which `toyflow probe` writes."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What can be chosen, but for K and draws: a way of training and what else differs in the study.
+
+    Attributes:
+        label: as tables name it.
+        variant: in words, what else differs; "" where nothing does.
+        probed: the same without what is of a decoding, as probes name it.
+        keys: of its trained models.
+    """
+
+    label: str
+    variant: str
+    objective: str
+    schedule: str | None
+    prediction: str | None
+    probed: str
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Scores and times of a setting in K steps and M draws, over its seeds.
+
+    Attributes:
+        setting: its place in `Study.settings`.
+        low, high: the 95 % interval of `score`, by the method that `interval` names.
+        ms: milliseconds for an answer, with its condition; `doubt` says why a busy machine may have made
+            them long.
+        caveat: what to say beside the score.
+    """
+
+    setting: int
+    steps: int
+    draws: int
+    sampler: str | None
+    grid: str | None
+    seeds: int
+    score: float
+    low: float
+    high: float
+    interval: str
+    errors: int
+    calls: int
+    ms: float
+    doubt: str
+    caveat: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """One results folder that can be read."""
+
+    name: str
+    task: str
+    described: str
+    """What is learned, and how it is scored; "" where the task is not installed."""
+    metric: str
+    """The headline metric, in words."""
+    settings: Sequence[Setting]
+    decoded: Sequence[Decoded]
+    errors_by_noise: Mapping[int, Sequence[Mapping[str, float]]]
+    """Of settings that were probed: `noise`, `mse`, `low`, `high`, a row per noise level."""
+    anatomies: Mapping[int, Mapping[str, float]]
+    """Of settings that were probed: `error`, `leak`, `bias` and `spread` or both as one, `removed_by_M`."""
+    denoising: Mapping[int, Denoising]
+
+    def data(self) -> dict[str, Any]:
+        """What the page's script is given."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "described": self.described,
+            "metric": self.metric,
+            "settings": [
+                {
+                    name: getattr(each, name)
+                    for name in ("label", "variant", "objective", "schedule", "prediction")
+                }
+                for each in self.settings
+            ],
+            "decoded": [asdict(each) for each in self.decoded],
+            "errors": self.errors_by_noise,
+            "anatomies": self.anatomies,
+            "denoising": {place: asdict(each) for place, each in self.denoising.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A results folder that cannot be shown, and why."""
+
+    name: str
+    why: str
+
+
+def read_study(name: str, folder: Path) -> Study:
+    """The results folder `folder`, to be called `name`.
+
+    Raises:
+        UsageError: it holds no results, or those of another version.
+        DamagedError: one of its files is damaged or half-written.
+    """
+    results = load_results(folder)
+    settings, decoded = _settings(results)
+    first = results.evaluations[0].training.record
+    return Study(
+        name=name,
+        task=first.task,
+        described=_described(results),
+        metric=in_words(results.metric),
+        settings=settings,
+        decoded=decoded,
+        errors_by_noise=_by_setting(settings, folder / PROBES / "velocity_error.csv", _levels),
+        anatomies=_by_setting(settings, folder / PROBES / "anatomy.csv", _parts),
+        denoising={
+            place: found
+            for place, setting in enumerate(settings)
+            if (found := read_denoising(folder, setting.keys)) is not None
+        },
+    )
+
+
+def read_studies(folders: Mapping[str, Path]) -> tuple[list[Study], list[Unread]]:
+    """(those of the folders, by name, that can be read; the others). Raises the error of the first where none
+    can be."""
+    studies, unread, first = list[Study](), list[Unread](), None
+    for name, folder in folders.items():
+        try:
+            studies.append(read_study(name, folder))
+        except ToyflowError as error:
+            first = first or error
+            unread.append(Unread(name, str(error)))
+    if first is not None and not studies:
+        raise first
+    return studies, unread
+
+
+def _described(results: Results) -> str:
+    """What the task says of itself: what is learned, and how it is scored."""
+    try:
+        subject = subject_of(results.evaluations[0].training.record)
+    except ToyflowError:  # results are read without what made them
+        return ""
+    return " ".join((inspect.getdoc(subject) or "").split("\n\n")[0].split())
+
+
+def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
+    frame, evaluations = results.frame, results.evaluations
+    frame = frame.assign(other=variants(evaluations, without=["draws"]))
+    trained = training_variants([evaluation.training for evaluation in evaluations])
+    settings, decoded = dict[tuple[str, str], Setting](), list[Decoded]()
+    groups = frame.groupby([*CELL, "steps"], sort=False)
+    for (_, group), row in zip(groups, summary(results).to_dict("records"), strict=True):
+        one = group.iloc[0]
+        names = one["label"], one["other"]
+        if names not in settings:
+            of_setting = (frame["label"] == names[0]) & (frame["other"] == names[1])
+            settings[names] = Setting(
+                label=one["label"],
+                variant=one["other"],
+                objective=one["objective"],
+                schedule=_text(one["schedule"]),
+                prediction=_text(one["prediction"]),
+                probed=trained[group.index[0]],
+                keys=list(dict.fromkeys(frame.loc[of_setting, "key"])),
+            )
+        decoded.append(
+            Decoded(
+                setting=list(settings).index(names),
+                steps=int(one["steps"]),
+                draws=int(one["draws"]),
+                sampler=_text(one["sampler"]),
+                grid=None if one["grid"] == UNIFORM_GRID else one["grid"],
+                seeds=row["seeds"],
+                score=_rounded(row["score"]),
+                low=_rounded(row["low_95"]),
+                high=_rounded(row["high_95"]),
+                interval=row["interval"],
+                errors=row["errors"],
+                calls=row["model_calls"],
+                ms=_rounded(row["encode_ms_per_example"] + row["decode_ms_per_example"]),
+                doubt=row["timing_doubt"],
+                caveat=row["caveat"],
+            )
+        )
+    return list(settings.values()), decoded
+
+
+def _by_setting(settings: Sequence[Setting], path: Path, of: Any) -> dict[int, Any]:
+    """What `of` says of each setting's rows of a probe's table; of none where there is no table."""
+    if not path.is_file():
+        return {}
+    table = pd.read_csv(path, dtype={"label": str, "variant": str}).fillna({"variant": ""})
+    found = {}
+    for place, setting in enumerate(settings):
+        rows = table[(table["label"] == setting.label) & (table["variant"] == setting.probed)]
+        if len(rows):
+            found[place] = of(rows)
+    return found
+
+
+def _levels(rows: pd.DataFrame) -> list[dict[str, float]]:
+    columns = {"noise_level": "noise", "mse": "mse", "mse_low": "low", "mse_high": "high"}
+    return [
+        {new: _rounded(float(row[old])) for old, new in columns.items()} for row in rows.to_dict("records")
+    ]
+
+
+def _parts(rows: pd.DataFrame) -> dict[str, float]:
+    row = rows.iloc[0]
+    names = ["error", "leak", "bias", "spread", "bias_and_spread", "target_variance"]
+    names += [f"removed_by_{draws}" for draws in DRAWS]
+    return {name: _rounded(float(row[name])) for name in names if name in row and pd.notna(row[name])}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _rounded(value: float) -> float:
+    """To 6 digits, which the page has room for."""
+    return float(f"{value:.6g}") if math.isfinite(value) else 0.0

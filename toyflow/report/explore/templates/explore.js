@@ -1,0 +1,491 @@
+"use strict";
+// What is chosen, and what the page shows of it. Charts are Vega-Lite specifications that `charts.py` made; here
+// they get rows. State is one study and a decoding of it for A and for B.
+{
+  const { studies, charts, first } = JSON.parse(document.getElementById("data").textContent);
+  const SIDES = ["A", "B"];
+  const PART_WORDS = { leak: "leak", bias: "bias²", spread: "spread", bias_and_spread: "bias² and spread" };
+  const FIELDS = ["variant", "objective", "schedule", "prediction", "steps", "draws"];
+  const BOUND = 3.5;  // of stored values, see denoising.py
+  const STEP_MS = 450;  // of the player, for a call
+  const $ = (id) => document.getElementById(id);
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+  const short = (number) => Number(number.toPrecision(3)).toString();
+  /** Text in which `words between these` are code. */
+  const coded = (text) => text.split("`").map((part, place) =>
+    place % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part);
+  const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+
+  let study = studies[first];
+  const chosen = {};  // the decoding of each side
+  const views = {}, drawing = {};  // of charts, by the element that they are in; and when the last one is there
+  let playing = null;
+
+  // ---- choosing ----------------------------------------------------------------------------------------------
+  const valueOf = (decoded, field) =>
+    String((field in decoded ? decoded : study.settings[decoded.setting])[field] ?? "none");
+  const valuesOf = (field) => {
+    const values = [...new Set(study.decoded.map((each) => valueOf(each, field)))];
+    if (field === "prediction") values.sort((one, other) => (other === "velocity") - (one === "velocity"));
+    return ["steps", "draws"].includes(field) ? values.sort((one, other) => one - other) : values;
+  };
+
+  /** The decoding in which `wanted` holds, and as much as can be of what `like` is. */
+  function nearest(wanted, like) {
+    const fits = study.decoded.filter((each) => Object.entries(wanted).every(([f, v]) => valueOf(each, f) === v));
+    const same = (each) => FIELDS.filter((field) => like && valueOf(each, field) === valueOf(like, field)).length;
+    return fits.reduce((best, each) => (best && same(best) >= same(each) ? best : each), null);
+  }
+
+  const decodingOf = ({ steps, draws }) => `K = ${steps}${draws > 1 ? `, M = ${draws}` : ""}`;
+  const settingOf = ({ setting }) => [study.settings[setting].label, study.settings[setting].variant].filter(Boolean).join(", ");
+  const named = (decoded) => `${settingOf(decoded)}, ${decodingOf(decoded)}`;
+
+  /** Comparisons to begin with: words, and what A and B are. */
+  function ideas() {
+    const found = [], add = (words, a, b) => { if (a && b && a !== b) found.push([words, a, b]); };
+    const [steps, draws] = [valuesOf("steps"), valuesOf("draws")];
+    const plain = nearest({ steps: steps[0], draws: draws[0] }, null);
+    if (!plain) return found;
+    const velocity = nearest({ steps: steps[0], draws: draws[0], prediction: "velocity" }, plain) ?? plain;
+    add(`${steps[0]} step or ${steps.at(-1)}?`, velocity, nearest({ steps: steps.at(-1) }, velocity));
+    add("velocity or data?", velocity, nearest({ prediction: "data", steps: steps[0] }, velocity));
+    const schedules = valuesOf("schedule").filter((name) => name !== "none");
+    const other = schedules.find((name) => name.startsWith("shift:")) ?? schedules.at(-1);
+    add(`${valueOf(velocity, "schedule")} or ${other}?`, velocity, other && nearest({ schedule: other }, velocity));
+    if (draws.length > 1) add(`1 draw or ${draws.at(-1)}?`, velocity, nearest({ draws: draws.at(-1) }, velocity));
+    return found;
+  }
+
+  function fillChoices() {
+    $("described").textContent = study.described;
+    for (const box of document.querySelectorAll(".field")) {
+      const values = valuesOf(box.dataset.field);
+      box.hidden = values.length < 2 && box.dataset.field !== "steps";
+      for (const select of box.querySelectorAll("select")) {
+        select.replaceChildren(...values.map((value) => new Option(value || "as others", value)));
+      }
+    }
+    $("ideas").replaceChildren(...ideas().map(([words, a, b]) => {
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: words });
+      button.idea = [a, b];
+      button.addEventListener("click", () => { chosen.A = a; chosen.B = b; show(); });
+      return button;
+    }));
+  }
+
+  function showChoices() {
+    for (const select of document.querySelectorAll(".field select")) {
+      select.value = valueOf(chosen[select.dataset.side], select.dataset.field);
+    }
+    for (const button of $("ideas").children) {
+      button.setAttribute("aria-pressed", button.idea[0] === chosen.A && button.idea[1] === chosen.B);
+    }
+  }
+
+  function openStudy(place) {
+    study = studies[place];
+    fillChoices();
+    const [begin] = ideas();
+    [chosen.A, chosen.B] = begin ? begin.slice(1) : [study.decoded[0], study.decoded.at(-1)];
+    $("said").textContent = "";
+    show();
+  }
+
+  function choose(side, field, value) {
+    const before = chosen[side], after = nearest({ [field]: value }, before);
+    const moved = FIELDS.filter((f) => f !== field && valueOf(before, f) !== valueOf(after, f));
+    $("said").textContent = moved.length
+      ? `${side} is now also ${moved.map((f) => `${f} ${valueOf(after, f) || "as others"}`).join(", ")}: ` +
+        "this study has no results of the combination that was asked for."
+      : "";
+    chosen[side] = after;
+    show();
+  }
+
+  // ---- charts ------------------------------------------------------------------------------------------------
+  function theme() {
+    const text = colour("text"), quiet = colour("quiet"), line = colour("line");
+    return {
+      background: "transparent", font: "system-ui, sans-serif",
+      axis: { labelColor: quiet, titleColor: quiet, gridColor: line, domainColor: line, tickColor: line,
+              labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, titlePadding: 8 },
+      view: { stroke: null },
+      range: {
+        category: [colour("a"), colour("b")],
+        ordinal: [colour("leak-area"), colour("bias-area"), colour("both-area"), colour("spread-area")],
+        heatmap: [colour("low"), colour("middle"), colour("high")],
+      },
+      style: {
+        other: { color: colour("other"), opacity: 0.75 },
+        goal: { stroke: colour("goal"), color: colour("goal") },
+        part: { stroke: colour("panel"), strokeWidth: 1 },
+        rule: { color: text }, cell: { stroke: colour("panel"), strokeWidth: 1 },
+        outlined: { color: colour("right") }, reading: { color: colour("reading") }, beside: { color: text },
+      },
+    };
+  }
+
+  /** Draw the chart `name` into the element `id`; its rows are `data`, by the names that the chart knows. */
+  async function draw(id, name, data, described, { highest, height } = {}) {
+    const spec = structuredClone(charts[name]);
+    spec.datasets = data;
+    spec.description = described;
+    spec.config = theme();
+    spec.autosize = { type: "fit-x", contains: "padding" };
+    if (height) spec.height = height;
+    if (highest !== undefined) spec.params = spec.params.map((p) => (p.name === "highest" ? { ...p, value: highest } : p));
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    const options = { actions: false, renderer: "svg", logLevel: 1, tooltip: { theme: dark ? "dark" : "light" } };
+    drawing[id] = (drawing[id] ?? Promise.resolve()).then(async () => {  // one after the other
+      clear(id);
+      views[id] = (await vegaEmbed($(id), spec, options)).view;
+    });
+    return drawing[id];
+  }
+
+  /** Empty an element that may hold a chart. */
+  function clear(id) {
+    views[id]?.finalize();
+    delete views[id];
+    $(id).classList.remove("images");
+    $(id).replaceChildren();
+  }
+
+  function missing(id, words) {
+    clear(id);
+    const note = Object.assign(document.createElement("p"), { className: "missing" });
+    note.replaceChildren(...coded(words));
+    $(id).replaceChildren(note);
+  }
+
+  function drawSuccess() {
+    const row = (each, more) => ({ ...each, name: settingOf(each), decoding: decodingOf(each), ...more });
+    const timed = study.decoded.filter((each) => each.ms > 0);
+    const ways = SIDES.flatMap((side) => timed
+      .filter((each) => each.setting === chosen[side].setting && each.draws === chosen[side].draws)
+      .map((each) => row(each, { side })));
+    const own = SIDES.filter((side) => chosen[side].ms > 0).map((side) => row(chosen[side], { side, told: `${side}: ${decodingOf(chosen[side])}` }));
+    const doubts = timed.filter((each) => each.doubt).length;
+    $("success-explained").textContent = doubts
+      ? `${doubts} of the ${timed.length} times may be those of a busy machine; the table below marks them by *.` : "";
+    const words = `${study.metric} against milliseconds for an answer. ${SIDES.map((s) => `${s}: ${percent(chosen[s].score)} in ${short(chosen[s].ms)} ms`).join("; ")}.`;
+    if (!timed.length) missing("success", "No times are stored in this study.");
+    else draw("success", "success", { rows: timed.map((each) => row(each)), ways, chosen: own }, words);
+  }
+
+  function drawErrors() {
+    const probed = SIDES.filter((side) => study.errors[chosen[side].setting]);
+    const same = chosen.A.setting === chosen.B.setting;
+    const rows = (same ? probed.slice(0, 1) : probed).flatMap((side) => study.errors[chosen[side].setting].map((each, place, all) =>
+      ({ ...each, low: Math.max(each.low, each.mse / 5), side, told: same ? "A, B" : side, last: place === all.length - 1 })));
+    $("errors-note").textContent = same && rows.length
+      ? "A and B are the same trained models, decoded in two ways, so they share one line."
+      : probed.length === 1 ? `${probed[0] === "A" ? "B" : "A"} was not probed in this study.` : "";
+    if (!rows.length) return missing("errors", "Not measured in this study. Where the models' weights are, `toyflow probe` measures it, for models with a velocity.");
+    const end = (side) => short(study.errors[chosen[side].setting][0].mse);
+    return draw("errors", "errors", { rows }, `Error of the velocity by noise level. At pure noise ${probed.map((side) => `${side}: ${end(side)}`).join("; ")}.`);
+  }
+
+  /** Leak that is left after the mean of M draws, then what draws leave: rows of areas. */
+  function areas(parts) {
+    const names = "bias" in parts ? ["leak", "bias", "spread"] : ["leak", "bias and spread"];
+    const of = { leak: parts.leak, bias: parts.bias, spread: parts.spread, "bias and spread": parts.bias_and_spread };
+    const left = (draws) => 1 - (draws === 1 ? 0 : parts[`removed_by_${draws}`] ?? 0);
+    const told = [1, 2, 4, 8, 16].filter((draws) => draws === 1 || `removed_by_${draws}` in parts);
+    return told.flatMap((draws) => names.map((part) => ({ draws, part, place: -names.indexOf(part),
+      value: Math.max(0, of[part] * (part === "leak" ? left(draws) : 1)) })));
+  }
+
+  function drawAnatomy() {
+    const probed = SIDES.filter((side) => study.anatomies[chosen[side].setting]);
+    const errorOf = (side) => study.anatomies[chosen[side].setting].error;
+    $("anatomy-scales").closest("label").hidden = probed.length < 2;
+    for (const side of SIDES) {
+      const parts = study.anatomies[chosen[side].setting];
+      $(`anatomy-${side}-title`).textContent = `${side}: ${study.settings[chosen[side].setting].label}`;
+      $(`anatomy-${side}-parts`).textContent = "";
+      if (!parts) { missing(`anatomy-${side}`, "Not measured in this study. Where the models' weights are, `toyflow probe` measures it."); continue; }
+      const rows = areas(parts), shares = ["leak", "bias", "spread", "bias_and_spread"].filter((name) => name in parts && !(name === "bias_and_spread" && "bias" in parts));
+      const words = `One step's error of ${side}: ${shares.map((name) => `${name.replaceAll("_", " ")} ${short(parts[name])}`).join(", ")}.`;
+      $(`anatomy-${side}-parts`).textContent = `error ${short(parts.error)} = ` +
+        shares.map((name) => `${PART_WORDS[name]} ${short(Math.max(0, parts[name]))}`).join(" + ");
+      const highest = 1.06 * ($("anatomy-scales").checked ? errorOf(side) : Math.max(...probed.map(errorOf)));
+      let at = 0;
+      const names = [...new Set(rows.map((row) => row.part))].reverse().flatMap((part) => {
+        const { value } = rows.find((row) => row.part === part && row.draws === 1);
+        at += value;
+        const ink = part === "spread" ? colour("text") : "#ffffff";
+        return value > highest / 14 ? [{ part, draws: 1, at: at - value / 2, ink }] : [];
+      });
+      draw(`anatomy-${side}`, "anatomy", { rows, names, chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, { highest });
+    }
+    $("anatomy-note").textContent = probed.length
+      ? "The dashed line is the number of draws chosen. Bias² and spread are what no number of draws removes." : "";
+  }
+
+  // ---- denoising ---------------------------------------------------------------------------------------------
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const number = (byte) => byte * (2 * BOUND / 255) - BOUND;
+  let player = { calls: 0, sides: {} };
+
+  /** The examples of a side as they are stored, and the decoding of it; null where they are not. */
+  function recordOf(side) {
+    const { setting, steps, draws, sampler, grid } = chosen[side], record = study.denoising[setting];
+    const way = record?.decodings.find((each) => each.steps === steps && each.draws === draws &&
+      each.sampler === sampler && each.grid === grid);
+    if (!way) return null;
+    const size = record.shape.reduce((product, length) => product * length, 1);
+    return { record, way, size, frames: bytes(way.frames), answer: bytes(way.answer), target: bytes(record.target) };
+  }
+
+  /** The bytes of an example after `calls` calls, of one draw; of the mean answer where `draw` is null. */
+  function state({ way, size, record, frames, answer }, example, calls, draw) {
+    const examples = record.conditions.length;
+    if (draw === null) return answer.subarray(example * size, (example + 1) * size);
+    const frame = (draw * (way.calls + 1) + Math.min(calls, way.calls)) * examples + example;
+    return frames.subarray(frame * size, (frame + 1) * size);
+  }
+
+  function curveRows(side, own, example, calls) {
+    const { size, way, record } = own, [length, series = 1] = record.shape;
+    const rows = [], at = (values, role, draw) => values.forEach((byte, place) => rows.push(
+      { place: Math.floor(place / series), series: place % series, value: number(byte), role, draw, side }));
+    at(own.target.subarray(example * size, (example + 1) * size), "target", -1);
+    const drawn = Array.from({ length: way.draws_shown }, (_, draw) => state(own, example, calls, draw));
+    if (way.draws_shown > 1) drawn.forEach((values, draw) => at(values, "draw", draw));
+    const done = calls >= way.calls;
+    if (done) at(state(own, example, calls, null), "mean", -2);
+    else if (way.draws_shown === 1) at(drawn[0], "mean", -2);
+    return { rows, chart: length && record.shape.length > 1 && series > 1 ? "curves" : "curve" };
+  }
+
+  function digitRows(side, own, example, calls) {
+    const { size, way, record } = own, [tiles, length] = record.shape;
+    const values = state(own, example, calls, calls >= way.calls ? null : 0);
+    const goals = own.target.subarray(example * size, (example + 1) * size), rows = [];
+    const largest = (of, tile) => Array.from({ length }, (_, digit) => digit).reduce(
+      (best, digit) => (of[tile * length + digit] > of[tile * length + best] ? digit : best), 0);
+    const digitOf = (byte) => number(byte) * 8.25 ** 0.5 + 4.5;
+    for (let tile = 0; tile < tiles; tile++) {
+      if (length === 1) {
+        const at = digitOf(values[tile]), target = Math.round(digitOf(goals[tile]));
+        const read = Math.min(9, Math.max(0, Math.round(at)));
+        rows.push({ side, tile, at, target, mark: `${read} ${read === target ? "\u2713" : "\u2717"}` });
+        continue;
+      }
+      const read = largest(values, tile), goal = largest(goals, tile);
+      for (let digit = 0; digit < length; digit++) {
+        rows.push({ tile, digit, value: number(values[tile * length + digit]), goal: digit === goal, read: digit === read,
+                    mark: read === goal ? "\u2713" : "\u2717" });
+      }
+    }
+    return { rows, chart: length === 1 ? "scalars" : "codes" };
+  }
+
+  function paint(canvas, own, example, calls) {
+    const { record, way, size, target } = own, [channels, height, width] = record.shape;
+    const values = state(own, example, calls, calls >= way.calls ? null : 0);
+    const [black, white] = [Math.min(...target), Math.max(...target)], picture = new ImageData(width, height);
+    for (let pixel = 0; pixel < width * height; pixel++) {
+      for (let c = 0; c < 3; c++) {
+        const byte = values[(channels === 3 ? c : 0) * (size / channels) + pixel];
+        picture.data[4 * pixel + c] = (255 * (byte - black)) / (white - black);
+      }
+      picture.data[4 * pixel + 3] = 255;
+    }
+    canvas.getContext("2d").putImageData(picture, 0, 0);
+  }
+
+  function gallery(side, own) {
+    const [, height, width] = own.record.shape;
+    clear(`noise-${side}`);
+    $(`noise-${side}`).classList.add("images");
+    $(`noise-${side}`).replaceChildren(...own.record.conditions.map((told, example) => {
+      const figure = document.createElement("figure"), canvas = Object.assign(document.createElement("canvas"), { width, height });
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `${side}: what was made of noise, told ${told}`);
+      figure.append(canvas, Object.assign(document.createElement("p"), { className: "state", textContent: `told ${told}` }));
+      canvas.example = example;
+      return figure;
+    }));
+  }
+
+  const EXPLAINED = {
+    curve: "Thin lines: answers from noises of their own; thick: their mean, which is the answer; broad and grey: what is right.",
+    curves: "A curve for each number of an action; thick: the answer; dotted: the demonstration.",
+    codes: "A row for each digit to be read, a column for each number of its code; the largest number is the digit that is read, \u2713 where it is right. Outlined: the right one.",
+    scalars: "A row for each digit to be read; the point is its number, the grey bar the right digit.",
+    image: "What the network makes of six noises, each for the class that it is told. Right: a classifier sees that class.",
+  };
+
+  function drawDenoising() {
+    stop();
+    const sides = Object.fromEntries(SIDES.map((side) => [side, recordOf(side)]));
+    const found = SIDES.filter((side) => sides[side]);
+    const any = Object.keys(study.denoising).length > 0;
+    $("noise-explained").textContent = "Every answer begins as noise, the same for A and B. At each call the network moves it; the slider is the number of calls that were made" +
+      " (a setting of one step is done after one call). What the network is told is its condition.";
+    $("noise-player").hidden = !found.length;
+    $("noise-explained").classList.toggle("missing", !found.length);
+    if (!found.length) {
+      $("noise-explained").replaceChildren(...coded(any
+        ? "How examples are denoised is stored for other settings of this study than these two."
+        : "How examples are denoised is not stored in this study. `toyflow explore` computes it where the models' weights are, as after a sweep of your own, and keeps it."));
+      return;
+    }
+    const { record } = sides[found[0]];
+    const before = Number($("example").value) || 0;
+    $("example").replaceChildren(...record.conditions.map((told, place) => new Option(told ? `${place + 1}: told ${told}` : `${place + 1}`, place)));
+    $("example").value = Math.min(before, record.conditions.length - 1);
+    $("example").closest(".told").hidden = record.kind === "image";
+    for (const side of SIDES) {
+      $(`noise-${side}-title`).textContent = `${side}: ${named(chosen[side])}`;
+      if (sides[side]?.record.kind === "image") gallery(side, sides[side]);
+      if (!sides[side]) missing(`noise-${side}`, "Not stored for this setting.");
+    }
+    player = { sides, most: Math.max(...found.map((side) => sides[side].way.calls)) };
+    $("calls").max = player.most;
+    setCalls(player.most);
+  }
+
+  async function showFrames() {
+    const { sides, calls, most } = player, example = Number($("example").value) || 0;
+    $("calls-told").textContent = `${calls} of ${most}`;
+    $("calls").setAttribute("aria-valuetext", `after ${plural(calls, "network call")}`);
+    const picture = SIDES.map((side) => sides[side]?.record.pictures[example]).find(Boolean);
+    const shown = Object.assign(new Image(), { src: picture ?? "", alt: "the picture that the network is told to read" });
+    $("condition").replaceChildren(...(picture ? [shown, "What the network is told: read these digits, row by row."] : []));
+    for (const side of SIDES) {
+      const own = sides[side];
+      if (!own) { $(`state-${side}`).textContent = ""; continue; }
+      const done = calls >= own.way.calls, { kind } = own.record;
+      const verdict = (right) => Object.assign(document.createElement("span"), { className: right ? "right" : "wrong", textContent: right ? "right" : "wrong" });
+      const words = calls === 0 ? "noise" : done ? `answer, after ${plural(own.way.calls, "call")} ` : `after ${plural(calls, "call")} of ${own.way.calls}`;
+      if (kind === "image") {
+        for (const canvas of $(`noise-${side}`).querySelectorAll("canvas")) {
+          paint(canvas, own, canvas.example, calls);
+          const state = canvas.nextSibling;
+          state.replaceChildren(`told ${own.record.conditions[canvas.example]} `, ...(done ? [verdict(own.way.right[canvas.example] > 0.5)] : []));
+        }
+        $(`state-${side}`).replaceChildren(words);
+        $("noise-legend").textContent = EXPLAINED.image;
+        continue;
+      }
+      $(`state-${side}`).replaceChildren(words, ...(done ? [verdict(own.way.right[example] > 0.5)] : []));
+      const { rows, chart } = kind === "digits" ? digitRows(side, own, example, calls) : curveRows(side, own, example, calls);
+      $("noise-legend").textContent = EXPLAINED[chart];
+      const view = views[`noise-${side}`];
+      if (view?.drawn === `${chart} ${own.record.key}`) await view.data("frames", rows).runAsync();
+      else {
+        await draw(`noise-${side}`, chart, { frames: rows }, `${side}: ${EXPLAINED[chart]}`,
+          kind === "digits" ? { height: 20 * own.record.shape[0] } : {});
+        views[`noise-${side}`].drawn = `${chart} ${own.record.key}`;
+      }
+    }
+  }
+
+  function setCalls(calls) {
+    player.calls = calls;
+    $("calls").value = calls;
+    return showFrames();
+  }
+
+  function stop() {
+    clearInterval(playing);
+    playing = null;
+    $("play-word").textContent = "Play";
+  }
+
+  function togglePlay() {
+    if (playing) return stop();
+    setCalls(player.calls >= player.most ? 0 : player.calls);
+    $("play-word").textContent = "Pause";
+    playing = setInterval(() => {
+      if (player.calls >= player.most) stop();
+      else setCalls(player.calls + 1);
+    }, STEP_MS);
+  }
+
+  // ---- scores ------------------------------------------------------------------------------------------------
+  function showScores() {
+    for (const side of SIDES) {
+      const { score, low, high, seeds, ms, calls, errors, caveat, doubt } = chosen[side];
+      const line = (className, text) => Object.assign(document.createElement("p"), { className, textContent: text });
+      $(`score-${side}`).replaceChildren(
+        line("name", `${side}: ${named(chosen[side])}`),
+        line("big", percent(score)),
+        line("facts", `${study.metric}; 95\u00a0% interval ${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)}, ${plural(seeds, "training seed")}`),
+        line("facts", `${ms > 0 ? `${short(ms)}\u00a0ms for an answer${doubt ? " (perhaps on a busy machine)" : ""}, ` : ""}${plural(calls, "network call")}`),
+        ...[caveat, errors ? `${plural(errors, "test example")} ended in an error and count for nothing` : ""].filter(Boolean).map((text) => line("facts", text)),
+      );
+    }
+    const { A, B } = chosen, points = 100 * (B.score - A.score), times = B.ms / A.ms;
+    const right = Math.abs(points) < 0.05 ? "B is right as often as A" : `B is right ${Math.abs(points).toFixed(1)} points ${points > 0 ? "more" : "less"} often than A`;
+    const slower = !(A.ms > 0 && B.ms > 0) ? "" : times > 1.33 ? `, and takes ${short(times)} times as long` :
+      times < 0.75 ? `, and A takes ${short(1 / times)} times as long as B` : ", in about the same time";
+    const apart = A.low > B.high || B.low > A.high;
+    const overlap = apart ? "Their intervals are apart." : "Their intervals overlap, so this alone shows no difference.";
+    $("verdict").replaceChildren(...coded(A === B ? "A and B are the same setting: change one of them."
+      : `${right}${slower}. ${overlap} To test it, seed by seed: \`toyflow compare\`.`));
+  }
+
+  function show() {
+    showChoices();
+    showScores();
+    drawDenoising();
+    drawSuccess();
+    drawErrors();
+    drawAnatomy();
+  }
+
+  // ---- films -------------------------------------------------------------------------------------------------
+  function films() {
+    if (!$("scene")) return;
+    let running = false;
+    const scenes = [...document.querySelectorAll(".scene")], slider = $("film-time");
+    const shown = () => [...document.querySelectorAll(".scene.shown video")];
+    const length = () => Math.max(...shown().map((video) => video.duration || 0));
+    const tell = () => {
+      const now = Math.max(...shown().map((video) => video.currentTime));
+      if (!slider.matches(":active")) slider.value = length() ? (1000 * now) / length() : 0;
+      $("film-told").textContent = `${now.toFixed(1)} s`;
+      slider.setAttribute("aria-valuetext", `${now.toFixed(1)} of ${length().toFixed(1)} seconds`);
+    };
+    const halt = () => { running = false; $("film-play-word").textContent = "Play"; shown().forEach((video) => video.pause()); };
+    const pick = () => { halt(); scenes.forEach((scene, place) => scene.classList.toggle("shown", String(place) === $("scene").value)); tell(); };
+    for (const video of document.querySelectorAll(".scene video")) {
+      video.controls = false;
+      video.addEventListener("timeupdate", tell);
+      video.addEventListener("loadedmetadata", tell);
+      video.addEventListener("ended", () => { if (shown().every((each) => each.ended || each.paused)) halt(); });
+    }
+    $("scene").addEventListener("change", pick);
+    slider.addEventListener("input", () => {
+      halt();
+      shown().forEach((video) => { video.currentTime = Math.min(video.duration || 0, (slider.value / 1000) * length()); });
+    });
+    $("film-play").addEventListener("click", () => {
+      if (running) return halt();
+      const over = shown().every((video) => video.ended), now = over ? 0 : Math.max(...shown().map((video) => video.currentTime));
+      shown().forEach((video) => { video.currentTime = Math.min(now, video.duration || 0); if (now < video.duration) video.play(); });
+      running = true;
+      $("film-play-word").textContent = "Pause";
+    });
+    pick();
+  }
+
+  // ---- to begin with -----------------------------------------------------------------------------------------
+  $("study").addEventListener("change", () => openStudy(Number($("study").value)));
+  document.querySelectorAll(".field select").forEach((select) =>
+    select.addEventListener("change", () => choose(select.dataset.side, select.dataset.field, select.value)));
+  $("example").addEventListener("change", showFrames);
+  $("calls").addEventListener("input", () => { stop(); setCalls(Number($("calls").value)); });
+  $("play").addEventListener("click", togglePlay);
+  $("anatomy-scales").addEventListener("change", drawAnatomy);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  $("study").value = first;
+  openStudy(first);
+  films();
+}
