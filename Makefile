@@ -48,7 +48,7 @@ lint: $(VENV)/installed-dev
 
 # The documentation as a site, in build/site: open index.html there. A link that leads nowhere is an error.
 docs: $(VENV)/installed-docs
-	$(BIN)/python docs/tools/build.py
+	$(BIN)/python docs/tools/build_site.py
 
 # What CI runs.
 check: lint docs test

@@ -15,14 +15,8 @@ import griffe
 def fenced(text: str) -> str:
     """A docstring whose doctests are fenced.
 
-    >>> print(fenced("Example: two.\\n    >>> 1 + 1\\n    2\\n\\nMore."))
-    Example: two.
-        ```pycon
-        >>> 1 + 1
-        2
-        ```
-    <BLANKLINE>
-    More.
+    >>> fenced("Two:\\n    >>> 1 + 1\\n    2")
+    'Two:\\n    ```pycon\\n    >>> 1 + 1\\n    2\\n    ```'
     """
     lines: list[str] = []
     indent: str | None = None

@@ -111,7 +111,7 @@ def _sections(path: str, command: Any) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"```text\n{path} {usage}\n```\n"
     rows = [
-        (f"`{names}`", _help(said))
+        (f"`{names.removesuffix(' <str>')}`", _help(said))
         for parameter in command.get_params(context)
         if (record := parameter.get_help_record(context)) and record[0] != "--help"
         for names, said in [record]

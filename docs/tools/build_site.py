@@ -1,4 +1,4 @@
-"""Builds the documentation: `make docs`, or `python docs/tools/build.py`.
+"""Builds the documentation: `make docs`, or `python docs/tools/build_site.py`.
 
     docs/*.md, CONTRIBUTING.md, CHANGELOG.md      as they are in the repository
       -> build/docs                               with the parts that toyflow says itself, and the files
@@ -19,7 +19,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-from generated import filled
+from generated_parts import filled
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs"
