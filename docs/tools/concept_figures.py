@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ from toyflow import Decoding, FlowMatching, Model, draw_noise, parse_schedule
 from toyflow.flow import interpolate
 from toyflow.flow.anatomy import dissect_model
 from toyflow.report.style import Style, save
-from toyflow.toy.tasks.wave import Wave
+from toyflow.toy.tasks.wave import Wave, WaveModel
 
 FOLDER = Path(__file__).parents[1] / "concepts"
 ITERATIONS = 1500
@@ -57,7 +58,9 @@ def schedule_figure() -> Figure:
     names = ["uniform", "beta", "shift:4", "shift:8"]
     style, times = Style(names), torch.linspace(0.002, 0.998, 400)
     for name in names:
-        axes.plot(times, parse_schedule(name).pdf(times), **_plain(style, name), linewidth=2, label=name)
+        density = parse_schedule(name).pdf(times)
+        assert density is not None, f"{name} has a density"
+        axes.plot(times, density, **_plain(style, name), linewidth=2, label=name)
     axes.set(xlabel="t: 0 is noise, 1 is data", ylabel="density of the training time", ylim=(0, 8.5))
     axes.legend(frameon=False)
     return figure
@@ -97,7 +100,7 @@ def sampler_figure() -> Figure:
 def trained(task: Wave, objective: FlowMatching) -> Model:
     """A model of the wave after README's recipe."""
     torch.manual_seed(0)
-    model = task.build_model(task.model_options())
+    model = task.build_model(WaveModel())
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
     generator = torch.Generator().manual_seed(0)
     for _ in range(ITERATIONS):
@@ -152,7 +155,7 @@ def anatomy_figure(say: Callable[[str], None] = print) -> Figure:
     return figure
 
 
-def _plain(style: Style, label: str) -> dict[str, str]:
+def _plain(style: Style, label: str) -> dict[str, Any]:
     """The colour and line style of a series, without its marker."""
     return {name: each for name, each in style.line(label).items() if name in ("color", "linestyle")}
 
