@@ -64,7 +64,7 @@ benchmark: $(VENV)/installed
 
 # Remove the environment, the demo's results, the built documentation and the coverage report.
 clean:
-	rm -rf .venv .venv-lerobot-0.6 results/sweep build htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-lerobot-0.6 results/sweep build .cache htmlcov .coverage .coverage.*
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
