@@ -7,7 +7,7 @@ function name(nodes, label) {
 function nameLandmarks() {
   name(document.querySelectorAll(".md-code__nav"), (_, i) => `Code ${i + 1}`);
   name(document.querySelectorAll(".md-path"), () => "Path");
-  name(document.querySelectorAll(".md-nav--secondary .md-nav .md-nav"), (node, i) => `Contents, part ${i + 1}`);
+  name(document.querySelectorAll(".md-nav--secondary .md-nav"), (node, i) => `Contents, part ${i + 1}`);
 }
 
 new MutationObserver(nameLandmarks).observe(document.documentElement, { childList: true, subtree: true });
