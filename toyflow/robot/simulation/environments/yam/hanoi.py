@@ -18,7 +18,7 @@ from toyflow.robot.simulation.environments.hands import Point
 from toyflow.robot.simulation.environments.rendering import COLLISION_GEOMS, VISUAL_GEOMS, load_mujoco
 from toyflow.robot.simulation.environments.yam.arm_constants import ARMS
 from toyflow.robot.simulation.environments.yam.scripted_expert import ScriptedExpert, Way
-from toyflow.robot.simulation.environments.yam.station import POINTING_DOWN, Station
+from toyflow.robot.simulation.environments.yam.station import BASES, POINTING_DOWN, Station
 from toyflow.robot.simulation.environments.yam.station_task import StationTask
 
 PEGS, SPACING = 3, 0.12
@@ -134,7 +134,6 @@ DROP = 0.006
 """How far above its place a disc is let go."""
 PARKED = np.array([0.26, 0.0, 0.15])
 """Where a hand waits, from its arm's base."""
-RIGHT_FROM_LEFT = np.array([0.0, -0.61, 0.0])
 APPROACH, DOWN, GRIP, UP, ACROSS, LOWER, LEAVE, RETREAT = 45, 40, 16, 30, 45, 40, 25, 40
 """Control steps of the parts of a move."""
 
@@ -159,7 +158,7 @@ class HanoiExpert(ScriptedExpert):
                 continue
             number, goal = move
             disc, side = self._discs[number], ARMS[0 if 0 in (pegs[number], goal) else 1]
-            down = Rotation.from_matrix(station.data.body(BOARD).xmat.reshape(3, 3)) * POINTING_DOWN
+            down = station.rotation(BOARD) * POINTING_DOWN
             x, y, _ = station.position(disc)
             yield self.go(side, Way(APPROACH, [x, y, HIGH], down, 1))
             x, y, z = station.position(disc)
@@ -174,7 +173,7 @@ class HanoiExpert(ScriptedExpert):
                 side, Way(ACROSS, above, down, 0), Way(LOWER, lowered, down, 0), Way(GRIP, lowered, down, 1),
                 Way(LEAVE, [x, y, HIGH], down, 1),
             )  # fmt: skip
-            self.go(side, Way(RETREAT, PARKED + RIGHT_FROM_LEFT * (side == "right"), down, 1))
+            self.go(side, Way(RETREAT, BASES[side] + PARKED, down, 1))
             yield 1
 
     def _peg(self, disc: str, places: Float[np.ndarray, "pegs=3 xyz"]) -> int:
