@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 
 os.environ.setdefault("LP_NUM_THREADS", "1")  # threads of llvmpipe; read when OpenGL is first used
 
@@ -47,7 +48,7 @@ def main() -> None:
     _look(options.suite)
 
 
-def _try(environment: Yam, starts: list[tuple[int, int | None]], noise: float) -> None:
+def _try(environment: Yam, starts: Sequence[tuple[int, int | None]], noise: float) -> None:
     solved, lengths, wall, processor, contacts = 0, [], 0.0, 0.0, []
     generator = np.random.default_rng(0)
     for number, (seed, state) in enumerate(starts):

@@ -73,7 +73,7 @@ class TestSolved:
         assert capped(environment)
         station = environment.station
         station.data.qvel[station.model.body(CAP).dofadr[0] + 5] = 1.0  # turns on the neck
-        assert not station.task.solved(station)
+        assert not environment.station_task.solved(station)
 
     def test_not_while_a_hand_holds_the_bottle(self, environment):
         assert capped(environment)
@@ -97,9 +97,9 @@ def test_the_cap_is_a_press_fit(environment):
     assert seen_from_bottle(environment.station)[0][2] - SEAT > 0.005
     assert capped(environment)
     pull(environment, 2)
-    assert environment.station.task.solved(environment.station)
+    assert environment.station_task.solved(environment.station)
     pull(environment, 12)
-    assert not environment.station.task.solved(environment.station)
+    assert not environment.station_task.solved(environment.station)
 
 
 def test_resets_are_functions_of_the_seed_and_official_states_differ(environment):
@@ -111,8 +111,8 @@ def test_resets_are_functions_of_the_seed_and_official_states_differ(environment
     starts = [start(0, state) for state in (*range(8), 99)] + [start(seed) for seed in range(3)]
     assert len(set(starts)) == len(starts)
     station = environment.station
-    assert not station.task.solved(station) and station.data.ncon < 12
-    assert all(station.speed(body) < 0.01 for body in station.task.objects)
+    assert not environment.station_task.solved(station) and station.data.ncon < 12
+    assert all(station.speed(body) < 0.01 for body in environment.station_task.objects)
 
 
 @pytest.mark.parametrize(

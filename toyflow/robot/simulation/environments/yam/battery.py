@@ -35,8 +35,8 @@ CLIPS, TIGHT, TIGHT_SOLREF, TIGHT_FRICTION = 0.0235, 0.00015, (0.005, 1.0), 0.3
 """Distance of the clips from the slot's middle. The battery penetrates each by `TIGHT`."""
 TONGUE, TONGUE_HALF = np.array([0.0, -0.052, 0.035]), (0.025, 0.026, 0.011)
 FOOT, FOOT_RADIUS, FOOT_MASS = np.array([0.0, -0.048, 0.012]), 0.025, 0.12
-"""Middle and half sizes of the tongue; middle, radius and mass of the foot. The holder stands with the battery
-in it, and tips when about 1 N pushes on its slot."""
+"""Middle and half sizes of the tongue; middle, radius and mass of the foot. The holder stands with the
+battery in it, and tips when about 1 N pushes on its slot."""
 
 HOLDER_MIDDLE, HOLDER_SHIFT, HOLDER_TURN = np.array([0.34, -0.295, 0.0]), np.array([0.03, 0.03, 0.0]), 0.2
 BATTERY_MIDDLE, BATTERY_SHIFT, BATTERY_TURN = np.array([0.3, -0.11, 0.0]), np.array([0.04, 0.04, 0.0]), 1.0

@@ -158,7 +158,7 @@ class HanoiExpert(ScriptedExpert):
                 continue
             number, goal = move
             disc, side = self._discs[number], ARMS[0 if 0 in (pegs[number], goal) else 1]
-            down = Rotation.from_matrix(station.data.body(BOARD).xmat.reshape(3, 3)) * POINTING_DOWN
+            down = station.rotation(BOARD) * POINTING_DOWN
             x, y, _ = station.position(disc)
             yield self.go(side, Way(APPROACH, [x, y, HIGH], down, 1))
             x, y, z = station.position(disc)
@@ -173,7 +173,7 @@ class HanoiExpert(ScriptedExpert):
                 side, Way(ACROSS, above, down, 0), Way(LOWER, lowered, down, 0), Way(GRIP, lowered, down, 1),
                 Way(LEAVE, [x, y, HIGH], down, 1),
             )  # fmt: skip
-            self.go(side, Way(RETREAT, PARKED + BASES[side], down, 1))
+            self.go(side, Way(RETREAT, BASES[side] + PARKED, down, 1))
             yield 1
 
     def _peg(self, disc: str, places: Float[np.ndarray, "pegs=3 xyz"]) -> int:

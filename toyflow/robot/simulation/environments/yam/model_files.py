@@ -33,7 +33,7 @@ MESHES = (
     *(f"station/assets/{name}.stl" for name in ("d405_wrist_linear_4310", "d405_top")),
 )
 TRIANGLES = 1500
-"""What a decimated mesh aims at; some keep up to three times as many, as the rest cannot go without a fold."""
+"""What a decimated mesh aims at; some keep three times as many, as the rest cannot go without a fold."""
 RECORD = "record.json"
 SETUP = "toyflow robot-setup yam"
 REDUCER = "fast_simplification"

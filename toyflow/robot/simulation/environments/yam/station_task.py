@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from toyflow.robot.simulation.environment import Expert
-
-if TYPE_CHECKING:
-    from toyflow.robot.simulation.environments.yam.station import Station
+from toyflow.robot.simulation.environments.yam.station import Station
 
 
 class StationTask(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -13,7 +13,8 @@ from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
 from toyflow.robot.simulation.environments.yam.model_files import station_file
-from toyflow.robot.simulation.environments.yam.station import ACTIONS, CAMERAS, HIGH, LOW, RATE, Station
+from toyflow.robot.simulation.environments.yam.station import ACTIONS, HIGH, LOW, RATE, Station
+from toyflow.robot.simulation.environments.yam.station_model import CAMERAS
 from toyflow.robot.simulation.environments.yam.suites import SUITES
 
 INIT_STATES = 100
@@ -65,7 +66,8 @@ class Yam(Environment):
         self.task = find_tasks(type(self), suite, [task])[0]
         self._image_size = image_size
         self._rendering: Rendering = rendering
-        self.station = Station(SUITES[suite][task])
+        self.station_task = SUITES[suite][task]
+        self.station = Station(self.station_task.add_bodies)
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
         """See the base class. Raises UsageError where there is no such initial state."""
@@ -74,7 +76,8 @@ class Yam(Environment):
                 f"{self.task.name} has no initial state {init_state}; it has 0 to {INIT_STATES - 1}."
             )
         stream = [RANDOM, seed] if init_state is None else [OFFICIAL, init_state]
-        self.station.reset(np.random.default_rng(stream))
+        place_bodies = partial(self.station_task.reset, self.station)
+        self.station.reset(np.random.default_rng(stream), place_bodies)
 
     def observe(self) -> Observation:
         """See the base class."""
@@ -89,7 +92,7 @@ class Yam(Environment):
         if not np.isfinite(action).all():
             raise ToyflowError(f"an action is not finite: {np.asarray(action).tolist()}.")
         self.station.step(np.asarray(action, np.float64))
-        return self.station.task.solved(self.station)
+        return self.station_task.solved(self.station)
 
     def still(self) -> Float[np.ndarray, "action"]:
         """See the base class: the last action."""
@@ -102,7 +105,7 @@ class Yam(Environment):
 
     def expert(self, seed: int) -> Expert:
         """See the base class."""
-        return self.station.task.expert(self.station, seed)
+        return self.station_task.expert(self.station, seed)
 
     @cached_property
     def _cameras(self) -> Cameras:
@@ -121,6 +124,6 @@ class YamState(Yam):
     def observe(self) -> Observation:
         """See the base class. Nothing is rendered."""
         poses = np.zeros((OBJECTS, len(POSE_PARTS)), np.float32)
-        for place, body in zip(poses, self.station.task.objects, strict=False):
+        for place, body in zip(poses, self.station_task.objects, strict=False):
             place[:] = self.station.pose(body)
         return Observation({}, np.concatenate([self.station.state, poses.ravel()]), self.task.prompt)
