@@ -162,6 +162,16 @@ def test_where_it_was_is_not_known_it_is_held():
     assert "fake is not parked: where it is or should be is not known." in rig.said
 
 
+def test_a_terminal_that_is_gone_lets_no_robot_fall():
+    def gone(line):
+        raise BrokenPipeError
+
+    rig = Rig("hold", Typist())
+    rig.end._tell = gone
+    rig.end.finish(orderly=True)
+    assert rig.time > UNATTENDED_SECONDS
+
+
 def test_it_is_let_go_of_at_once_where_the_user_says_so():
     rig = Rig("release", Typist())
     rig.end.finish(orderly=False)

@@ -69,6 +69,21 @@ def test_a_session_for_calibrating_is_not_taken_for_a_connection(opened):
         opened(calibrated="false").connect()
 
 
+def test_one_that_cannot_be_observed_either_way_is_one_line(opened):
+    robot = opened(camera_silent_at="1")
+    with pytest.raises(ToyflowError, match=r"^lerobot:bi_yam_follower cannot be observed: Timed out waiting"):
+        robot.connect()
+    assert does(robot) == ["session", "disconnected", "torque on"]
+
+
+def test_a_remote_robot_that_is_asked_nothing_about_calibrating(opened):
+    robot = opened()
+    connect = robot.device.connect
+    robot.device.connect = lambda: connect()
+    robot.connect()
+    assert does(robot) == ["torque on"]
+
+
 def test_a_bus_that_is_not_there_is_one_line(opened):
     with pytest.raises(ToyflowError, match=r"^lerobot:bi_yam_follower does not answer: .*No such device$"):
         opened(**{"left_arm.port": "nowhere"}).connect()

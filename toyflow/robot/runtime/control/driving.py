@@ -138,12 +138,14 @@ def drive(
                 orderly = False
                 try:
                     if options.start_at is not None and not options.dry_run:
-                        _move_to_start(gate, options.start_at, signals, tell or print_line)
+                        with _stopped_by_errors(gate, planning):
+                            _move_to_start(gate, options.start_at, signals, tell or print_line)
                     with closing(control.run(signals)) as endings:
                         for ending in endings:
                             print_line(_ended(ending))
                     orderly = not signals.asked
                 finally:
+                    signals.finishing = True
                     if falls:
                         end.finish(orderly)
         except BaseException:
@@ -167,6 +169,18 @@ def _move_to_start(
     why_not = motion.move(target)
     if why_not and not signals.asked:
         raise ToyflowError(f"{robot.name} is not where it starts: {why_not}.")
+
+
+@contextmanager
+def _stopped_by_errors(gate: Gate, planning: Planning) -> Iterator[None]:
+    """Where the control loop has not begun and never will: bring the robot to rest, and end the planning."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            gate.stop()
+        planning.close()
+        raise
 
 
 @contextmanager

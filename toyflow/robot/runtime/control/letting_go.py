@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from toyflow.errors import named_line, unknown
 from toyflow.robot.runtime.control.clock import RealClock
@@ -84,7 +85,7 @@ class LettingGo:
         operator: Operator | None = None,
         clock: RealClock | None = None,
     ) -> None:
-        self.gate, self.robot, self.way, self.signals, self.tell = gate, gate.robot, way, signals, tell
+        self.gate, self.robot, self.way, self.signals, self._tell = gate, gate.robot, way, signals, tell
         self.operator, self.clock = operator or Operator(), clock or RealClock(gate.rate)
         self.start = self.robot.still()
         self._lost = False
@@ -101,6 +102,11 @@ class LettingGo:
         if self.way != "release" and not parked:
             parked = self._hold_until_ready()
         self.tell(f"{self.robot.name} is let go of{'' if parked else ': its arms may fall'}.")
+
+    def tell(self, line: str) -> None:
+        """Show a line, where anything can be shown: a terminal that is gone lets no robot fall."""
+        with suppress(OSError):
+            self._tell(line)
 
     def _hold_until_ready(self) -> bool:
         """Whether it was parked meanwhile."""

@@ -98,14 +98,18 @@ class LeRobotRobot(Robot):
         if self.device.is_calibrated is False:
             raise ToyflowError(f"{self.name} is not calibrated: run lerobot-calibrate first.")
         try:
-            self.observe()
-        except Exception:
-            self._disconnect()
-            self._connect(calibrate=True)
             try:
                 self.observe()
-            except Exception as error:
-                raise ToyflowError(f"{self.name} cannot be observed: {first_line(error)}") from error
+            except Exception:
+                if not self.device.is_calibrated:  # LeRobot's client of a remote robot says neither
+                    raise
+                self._disconnect()
+                self._connect(calibrate=True)
+                self.observe()
+        except ToyflowError:
+            raise
+        except Exception as error:
+            raise ToyflowError(f"{self.name} cannot be observed: {first_line(error)}") from error
 
     def observe(self) -> Observation:
         """See `Robot`."""
@@ -145,10 +149,10 @@ class LeRobotRobot(Robot):
         return self._at_rest({})
 
     def _connect(self, calibrate: bool) -> None:
-        knows = "calibrate" in inspect.signature(self.device.connect).parameters
+        takes = inspect.signature(self.device.connect).parameters  # a remote robot's takes nothing
         try:
             with answerless(f"{self.name}, being connected,"):
-                self.device.connect(**({"calibrate": calibrate} if knows else {}))
+                self.device.connect(**({"calibrate": calibrate} if takes else {}))
         except ToyflowError:
             raise
         except ImportError as error:
