@@ -315,7 +315,7 @@
   const EXPLAINED = {
     curve: "Thin lines: answers from noises of their own; thick: their mean, which is the answer; broad and grey: what is right.",
     curves: "A curve for each number of an action; thick: the answer; dotted: the demonstration.",
-    codes: "A row for each digit to be read, a column for each number of its code; the largest number is the digit that is read, \u2713 where it is right. Outlined: the right one.",
+    codes: "A row for each digit to be read, a column for each number of its code; the largest number is the digit that is read, \u2713 where it is the test example's, which is outlined. A task with spread has other right ones.",
     scalars: "A row for each digit to be read; the point is its number, the grey bar the right digit.",
     image: "What the network makes of six noises, each for the class that it is told. Right: a classifier sees that class.",
   };
