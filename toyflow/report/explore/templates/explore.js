@@ -330,8 +330,9 @@
     $("noise-player").hidden = !found.length;
     $("noise-explained").classList.toggle("missing", !found.length);
     if (!found.length) {
-      $("noise-explained").replaceChildren(...coded(any
-        ? "How examples are denoised is stored for other settings of this study than these two."
+      $("noise-explained").replaceChildren(...coded(study.left_out
+        ? "How examples are denoised is stored in the results folder, and too large for this page."
+        : any ? "How examples are denoised is stored for other settings of this study than these two."
         : "How examples are denoised is not stored in this study. `toyflow explore` computes it where the models' weights are, as after a sweep of your own, and keeps it."));
       return;
     }
