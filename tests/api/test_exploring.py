@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from toyflow import Batch, Model, Task, VectorModel
 from toyflow.api.exploring import EXAMPLES, denoise, explore
 from toyflow.api.study import run_study
 from toyflow.errors import ToyflowError, UsageError
@@ -152,6 +153,45 @@ def test_digits_are_shown_as_digits_of_one_draw(tmp_path):
     assert found.kind == "digits" and list(found.shape) == [8, 10] and way.draws_shown == 1
     assert len(found.conditions[0].split()) == 8
     assert numbers(way.frames, (1, 3, EXAMPLES, 8, 10)).shape
+
+
+class Arm(Task):
+    """Three joints over five actions, no plug-in."""
+
+    name, metrics = "arm", ("close",)
+
+    def train_batch(self, size, generator):
+        goal = torch.rand(size, 1, generator=generator)
+        return Batch(goal, goal[:, :, None].expand(-1, 5, 3).contiguous())
+
+    def test_set(self):
+        return self.train_batch(10, torch.Generator().manual_seed(0))
+
+    def build_model(self, options):
+        return Joints()
+
+    def score(self, sample, test):
+        return {"close": ((sample - test.target).abs().amax((1, 2)) < 0.3).float()}
+
+
+class Joints(Model):
+    """A `VectorModel` of 15 numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.vector = VectorModel(observation=1, target=15, width=16)
+
+    def forward(self, x, t, condition, r=None):
+        return self.vector(x.flatten(1), t, condition, r).unflatten(1, (5, 3))
+
+
+def test_a_task_that_is_no_plug_in_is_handed_over(tmp_path, caplog):
+    run_study(Arm(), schedules=["uniform"], steps=[1], seeds=[0], iterations=2, device="cpu", out=tmp_path)
+    explore(tmp_path, device="cpu")
+    assert "not installed" in caplog.text and not (tmp_path / FOLDER).exists()
+    explore(tmp_path, task=Arm(), device="cpu")
+    found = kept(tmp_path)
+    assert found.kind == "curve" and list(found.shape) == [5, 3]
 
 
 @pytest.mark.parametrize("objective", ["regression", "mip", "meanflow", "shortcut"])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib import colors
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -165,9 +166,10 @@ def test_a_dozen_series_have_a_dozen_colours():
 def test_set_metrics_have_intervals_and_the_dots_of_a_series_stand_at_its_markers(folders):
     figure = figure_of("set_metrics_by_steps", folders)
     for axes in figure.axes:
-        lines = {x for line in axes.get_lines() if line.get_linestyle() != "None" for x in line.get_xdata()}
-        dots = [each for each in axes.collections if len(each.get_offsets())]
-        assert dots and {float(x) for each in dots for x in each.get_offsets()[:, 0]} <= lines
+        lines = [np.asarray(each.get_xdata(), float) for each in axes.get_lines()]
+        clouds = [each for each in axes.collections if isinstance(each, PathCollection)]
+        dots = [np.asarray(each.get_offsets(), float)[:, 0] for each in clouds]
+        assert dots and {*np.concatenate(dots)} <= {*np.concatenate(lines)}
         assert len(axes.containers) == len(axes.get_legend_handles_labels()[1]) > 0  # error bars
     plt.close(figure)
 

@@ -35,6 +35,9 @@ from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord
 from toyflow.sweep.runner import load_runner
 from toyflow.sweep.stored import WEIGHTS, StoredEvaluation, StoredTraining
 from toyflow.sweep.subject import subject_of
+from toyflow.toy.models import task_of
+from toyflow.toy.probe_examples import bench_of
+from toyflow.toy.task import Task
 from toyflow.training import Bench
 
 EXAMPLES = 6
@@ -57,6 +60,7 @@ LOG = logging.getLogger(__name__)
 def explore(
     out: Path | str,
     *,
+    task: Task | None = None,
     device: str = "auto",
     data_dir: str | None = None,
     on_progress: OnProgress = lambda done, total: None,
@@ -68,6 +72,7 @@ def explore(
 
     Args:
         out: a results folder, or a folder of some.
+        task: the task of the results, where it is not installed as a plug-in.
         device: auto, cpu, cuda or mps.
         data_dir: folder of data sets that toyflow does not carry.
         on_progress: called with (models done, models in all).
@@ -80,8 +85,8 @@ def explore(
         DamagedError: the only results there are damaged.
 
     Example:
-        page = explore("results/sweep")
-        print(page.stat().st_size)
+        run_study(MyTask(), out="results/mine")
+        print(explore("results/mine", task=MyTask()))
     """
     out = Path(out)
     where = torch.device(choose_device(device))
@@ -90,7 +95,7 @@ def explore(
         on_progress(done, len(todo))
         training = evaluations[0].training
         try:
-            write_denoising(denoise(training, evaluations, where, data_dir), folder)
+            write_denoising(denoise(training, evaluations, where, data_dir, task), folder)
         except (ToyflowError, OSError) as error:
             LOG.warning(f"{training.folder} is not shown denoising: {error}")
     if todo:
@@ -147,6 +152,7 @@ def denoise(
     evaluations: Iterable[StoredEvaluation],
     device: torch.device,
     data_dir: str | None = None,
+    task: Task | None = None,
 ) -> Denoising:
     """Decode the first test examples with a trained model as each of `evaluations` did, and note every call.
 
@@ -155,8 +161,11 @@ def denoise(
         DamagedError: the weights are altered.
     """
     record = training.record
-    subject = subject_of(record)
-    bench = load_runner(subject).bench(training, EXAMPLES, device, data_dir)
+    if task is None:
+        subject = subject_of(record)
+        bench = load_runner(subject).bench(training, EXAMPLES, device, data_dir)
+    else:
+        subject, bench = task, bench_of(task_of(record, task), EXAMPLES, device)
     model, objective = bench.load(training)
     target = bench.test.target
     words, pictures = _conditions(bench.test.observation, len(target))

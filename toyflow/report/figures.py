@@ -278,7 +278,8 @@ def _flat(table: pd.DataFrame) -> dict[str, float]:
     """Variants in which no score is farther than `FLAT` from another, and their mean; none where all are."""
     by_variant = table.groupby("variant", sort=False)["score"]
     flat = by_variant.max() - by_variant.min() <= FLAT
-    return {} if flat.all() else by_variant.mean()[flat].to_dict()
+    named = {} if flat.all() else by_variant.mean()[flat].to_dict()
+    return {str(variant): score for variant, score in named.items()}
 
 
 def _flat_in_words(flat: Mapping[str, float], columns: int) -> str:

@@ -179,7 +179,7 @@ def _codes() -> alt.LayerChart:
         .mark_text(fontWeight=700, fontSize=12, style="reading")
         .encode(text="mark:N", opacity=alt.value(1))
     )
-    return alt.layer(cells, goal, read)
+    return alt.LayerChart(layer=[cells, goal, read])
 
 
 def _scalars() -> alt.LayerChart:
@@ -197,7 +197,7 @@ def _scalars() -> alt.LayerChart:
     read = base.mark_text(align="right", fontWeight=700, fontSize=12, style="beside").encode(
         x=alt.value("width"), text="mark:N"
     )
-    return alt.layer(goal, point, read)
+    return alt.LayerChart(layer=[goal, point, read])
 
 
 assert BOUND > 3  # what is stored reaches beyond what is drawn

@@ -76,6 +76,12 @@ class Denoising:
     origin: str
     decodings: Sequence[DenoisedBy]
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes of a page, or nearly so."""
+        texts = [each.frames + each.answer for each in self.decodings]
+        return sum(map(len, (*texts, *self.pictures, self.target)))
+
 
 def in_8_bits(values: Float[np.ndarray, "..."]) -> str:
     """Numbers as base64 text of bytes, 0 for -BOUND and 255 for BOUND.

@@ -22,6 +22,8 @@ from toyflow.report.tables import INTERVAL_NOTES
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words
 
 FILE = "explore.html"
+MOST_BYTES = 3_500_000
+"""Of all denoised examples of a page together; each study has an equal share."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -95,7 +97,7 @@ def explore_page(name: str, studies: Sequence[Study], unread: Sequence[Unread], 
         keep_trailing_newline=True,
     )
     data = {
-        "studies": [study.data() for study in studies],
+        "studies": [study.data(MOST_BYTES // len(studies)) for study in studies],
         "charts": charts(),
         "first": _to_begin_with(studies),
     }

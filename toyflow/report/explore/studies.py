@@ -90,8 +90,13 @@ class Study:
     """Of settings that were probed: `error`, `leak`, `bias` and `spread` or both as one, `removed_by_M`."""
     denoising: Mapping[int, Denoising]
 
-    def data(self) -> dict[str, Any]:
-        """What the page's script is given."""
+    def data(self, room: int) -> dict[str, Any]:
+        """What the page's script is given, with as much of `denoising` as has `room` in bytes."""
+        shown = dict[int, Denoising]()
+        for place, each in self.denoising.items():
+            if each.size <= room:
+                shown[place] = each
+                room -= each.size
         return {
             "name": self.name,
             "task": self.task,
@@ -107,7 +112,8 @@ class Study:
             "decoded": [asdict(each) for each in self.decoded],
             "errors": self.errors_by_noise,
             "anatomies": self.anatomies,
-            "denoising": {place: asdict(each) for place, each in self.denoising.items()},
+            "denoising": {place: asdict(each) for place, each in shown.items()},
+            "left_out": len(self.denoising) - len(shown),
         }
 
 

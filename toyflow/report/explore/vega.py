@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.metadata import version
 
 import vl_convert
 
@@ -14,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 def vega_library() -> str:
     """JavaScript that defines `vegaEmbed`. To put it together takes seconds, so it is kept in the cache."""
-    path = cache_folder() / "vega" / f"{vl_convert.__version__}.json"
+    path = cache_folder() / "vega" / f"{version('vl-convert-python')}.json"
     if path.is_file():
         try:
             return read_sealed(path)["library"]

@@ -249,16 +249,16 @@
   }
 
   function curveRows(side, own, example, calls) {
-    const { size, way, record } = own, [length, series = 1] = record.shape;
+    const { size, way, record } = own, [, series = 1] = record.shape;
     const rows = [], at = (values, role, draw) => values.forEach((byte, place) => rows.push(
       { place: Math.floor(place / series), series: place % series, value: number(byte), role, draw, side }));
     at(own.target.subarray(example * size, (example + 1) * size), "target", -1);
     const drawn = Array.from({ length: way.draws_shown }, (_, draw) => state(own, example, calls, draw));
     if (way.draws_shown > 1) drawn.forEach((values, draw) => at(values, "draw", draw));
-    const done = calls >= way.calls;
-    if (done) at(state(own, example, calls, null), "mean", -2);
-    else if (way.draws_shown === 1) at(drawn[0], "mean", -2);
-    return { rows, chart: length && record.shape.length > 1 && series > 1 ? "curves" : "curve" };
+    const several = series > 1;
+    if (calls >= way.calls) at(state(own, example, calls, null), "mean", -2);
+    else if (way.draws_shown === 1 || several) at(drawn[0], "mean", -2);
+    return { rows, chart: several ? "curves" : "curve" };
   }
 
   function digitRows(side, own, example, calls) {
@@ -314,8 +314,8 @@
 
   const EXPLAINED = {
     curve: "Thin lines: answers from noises of their own; thick: their mean, which is the answer; broad and grey: what is right.",
-    curves: "A curve for each number of an action; thick: the answer; dotted: the demonstration.",
-    codes: "A row for each digit to be read, a column for each number of its code; the largest number is the digit that is read, \u2713 where it is right. Outlined: the right one.",
+    curves: "A curve for each number of an action; dotted: what is right, or was demonstrated.",
+    codes: "A row for each digit to be read, a column for each number of its code; the largest number is the digit that is read, \u2713 where it is the test example's, which is outlined. A task with spread has other right ones.",
     scalars: "A row for each digit to be read; the point is its number, the grey bar the right digit.",
     image: "What the network makes of six noises, each for the class that it is told. Right: a classifier sees that class.",
   };
@@ -330,8 +330,9 @@
     $("noise-player").hidden = !found.length;
     $("noise-explained").classList.toggle("missing", !found.length);
     if (!found.length) {
-      $("noise-explained").replaceChildren(...coded(any
-        ? "How examples are denoised is stored for other settings of this study than these two."
+      $("noise-explained").replaceChildren(...coded(study.left_out
+        ? "How examples are denoised is stored in the results folder, and too large for this page."
+        : any ? "How examples are denoised is stored for other settings of this study than these two."
         : "How examples are denoised is not stored in this study. `toyflow explore` computes it where the models' weights are, as after a sweep of your own, and keeps it."));
       return;
     }

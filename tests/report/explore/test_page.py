@@ -1,0 +1,93 @@
+"""What the page holds, and what it leaves out."""
+
+import json
+import re
+
+import pytest
+
+from toyflow.report.explore.denoising import DenoisedBy, Denoising, read_denoising, write_denoising
+from toyflow.report.explore.films import Films
+from toyflow.report.explore.page import explore_page
+from toyflow.report.explore.studies import Decoded, Setting, Study, Unread
+
+
+def denoising(size: int = 8) -> Denoising:
+    way = DenoisedBy(1, 1, "euler", None, 1, 1, "A" * size, "B" * size, [1.0])
+    return Denoising("abc", "0", "curve", [2], "CCCC", ["0.5"], [""], "test set", [way])
+
+
+def study(**changed) -> Study:
+    names = {"label": "uniform", "objective": "flow", "schedule": "uniform", "prediction": "velocity"}
+    setting = Setting(**names, variant="", probed="", keys=["abc"])
+    row = {
+        "sampler": "euler",
+        "grid": None,
+        "seeds": 3,
+        "interval": "t",
+        "errors": 0,
+        "doubt": "",
+        "caveat": "",
+    }
+    decoded = [
+        Decoded(
+            0, steps, 1, score=score, low=score - 0.1, high=score + 0.1, calls=steps, ms=0.5 * steps, **row
+        )
+        for steps, score in ((1, 0.25), (10, 0.75))
+    ]
+    values = {
+        "name": "wave", "task": "wave", "described": "A <wave>.", "metric": "close", "settings": [setting],
+        "decoded": decoded, "errors_by_noise": {}, "anatomies": {}, "denoising": {0: denoising()},
+    }  # fmt: skip
+    return Study(**{**values, **changed})
+
+
+@pytest.fixture(autouse=True)
+def no_library(monkeypatch):
+    monkeypatch.setattr("toyflow.report.explore.page.vega_library", lambda: "'</script>'")
+
+
+def data_of(page: str):
+    [text] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(text)
+
+
+def test_every_number_is_in_the_data_and_in_a_table():
+    page = explore_page("here", [study()], [], Films([], 0))
+    [found] = data_of(page)["studies"]
+    assert [each["score"] for each in found["decoded"]] == [0.25, 0.75] and found["left_out"] == 0
+    cells = re.findall(r'<td class="number">(.*?)</td>', page)
+    assert cells[:7] == ["1", "1", "3", "25.0", "15.0 to 35.0", "1", "0.5"]
+
+
+def test_what_names_say_is_no_html():
+    name = "</script><script>alert(1)</script>"
+    page = explore_page(name, [study(name=name)], [Unread(name, name)], Films([], 0))
+    assert "alert" in page and "<script>alert" not in page
+    assert page.count("<script") == 4 == page.count("</script>")
+    assert data_of(page)["studies"][0]["name"] == name
+
+
+def test_nothing_is_asked_of_elsewhere():
+    page = explore_page("here", [study()], [], Films([], 0))
+    assert "default-src 'none'" in page and "connect-src" not in page
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
+
+
+def test_examples_for_which_there_is_no_room_are_counted():
+    large = study(denoising={0: denoising(3_000_000), 1: denoising()})
+    [found] = data_of(explore_page("here", [large], [], Films([], 0)))["studies"]
+    assert list(found["denoising"]) == ["1"] and found["left_out"] == 1
+
+
+def test_parts_of_an_error_stand_beside_one_step():
+    parts = {"error": 0.5, "leak": 0.2, "bias_and_spread": 0.3}
+    page = explore_page("here", [study(anatomies={0: parts})], [], Films([], 0))
+    first, second = re.findall(r"<tr><th scope=\"row\">.*?</tr>", page)
+    assert ">0.2<" in first and first.count("0.3 together") == 2
+    assert second.count('<td class="number"></td>') == 3
+
+
+def test_a_denoising_is_read_as_it_was_written(tmp_path):
+    write_denoising(denoising(), tmp_path)
+    assert read_denoising(tmp_path, ["other", "abc"]) == denoising()
+    assert read_denoising(tmp_path, ["other"]) is None
