@@ -14,7 +14,7 @@ NOT_RUN = "# not run: "
 SHORTER = {"range(1500)": "range(3)", "seeds=[0, 1],": "seeds=[0], iterations=2,"}
 """What makes a block quick. In full the same blocks run in tests/flow/test_own_loop.py and
 tests/api/test_study.py."""
-CHEAP = ("schedules", "objectives", "tasks", "presets", "doctor", "runs list", "compare")
+CHEAP = ("schedules", "objectives", "tasks", "presets", "compare")
 """Commands that only read."""
 
 

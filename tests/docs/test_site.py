@@ -84,9 +84,8 @@ def test_pages_are_accessible_fit_and_fetch_nothing(site, page):
     wrong = []
     for name in KINDS:
         page.goto((site / name).as_uri())
-        page.wait_for_selector(".md-code__nav[aria-label]", state="attached") if page.query_selector(
-            "pre > code"
-        ) else None
+        if page.query_selector("pre > code"):  # the theme adds its buttons, and we their names
+            page.wait_for_selector(".md-code__nav[aria-label]", state="attached")
         found = axe.run(page).response["violations"]
         wrong += [f"{name}: {each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
