@@ -10,7 +10,7 @@ from toyflow.optionset import OptionSet, choice
 from toyflow.robot.data.checks.gate import refuse_contradictions
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set, short_name
-from toyflow.robot.data.demo_source import against_relative, demo_source
+from toyflow.robot.data.demo_source import against_relative, demo_source, simulated_here
 from toyflow.robot.data.local_files import local_folder
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.policy.checkpoint import chosen_cameras, normalisation_of, policy_interface
@@ -89,8 +89,9 @@ def _refuse_contradictions(asked: Demonstrations, policy: PolicyOptions) -> None
 
 def check_moves(data: DataSet, policy: PolicyOptions, hold_out: float = 0.0) -> None:
     """Raise UsageError where a dimension of the action, or of a state that the policy sees, is constant in
-    the training part of `data`, or a statistic is missing or not a number."""
-    if still := normalisation_of(data, policy, hold_out).constant(state=policy.state):
+    the training part of `data`, or a statistic is missing or not a number. States of `robot-demos` may be."""
+    sees_others = policy.state and not simulated_here(data.where)
+    if still := normalisation_of(data, policy, hold_out).constant(state=sees_others):
         raise UsageError(
             f"data set {data.where}: {still} (counted from 0) never changes, so a policy "
             "can learn nothing from it or about it. If it is meant so: --keep-constant, in a sweep "

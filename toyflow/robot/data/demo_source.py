@@ -30,6 +30,12 @@ def demo_source(where: str) -> DemoSource | None:
     return DemoSource(recipe["environment"], recipe["suite"], "+".join(map(str, recipe["tasks"])))
 
 
+def simulated_here(where: str) -> bool:
+    """Whether `robot-demos` made a data set. What never changes in its states is meant: a simulator has
+    places for objects that a task lacks, and things that stand still."""
+    return (Path(where).expanduser() / DEMOS).is_file()
+
+
 def against_relative(source: DemoSource | None) -> str | None:
     """Why a policy cannot learn actions relative to the state from demonstrations of this source; None where
     it can, or nobody knows."""
