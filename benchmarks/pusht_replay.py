@@ -30,7 +30,7 @@ def main() -> None:
     environment = PushTState("pusht", 0)
     solved, scores, agents, blocks = [], [], [], []
     for _, episode in frames.groupby("episode_index"):
-        state, action = np.stack(episode["observation.state"]), np.stack(episode["action"])
+        state, action = (np.stack(list(episode[name])) for name in ("observation.state", "action"))
         environment.reset(0)
         place(environment, state[0])
         passed = False

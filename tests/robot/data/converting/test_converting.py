@@ -104,7 +104,7 @@ def test_every_kind_of_source_gives_the_same_data_set(tmp_path, kind):
     made = convert([source], out)
     assert (made.episodes, made.steps) == (3, 21)
     rows = rows_of(out)
-    state, action = np.stack(rows["observation.state"]), np.stack(rows["action"])
+    state, action = (np.stack(list(rows[name])) for name in ("observation.state", "action"))
     angle = arrays["state"][:, 4:]
     np.testing.assert_allclose(state[:, :4], arrays["state"][:, :4])
     np.testing.assert_allclose(state[:, 4:], np.hstack([np.cos(angle), np.sin(angle)]), atol=1e-6)

@@ -82,7 +82,7 @@ def test_the_score_is_the_best_coverage_so_far_and_success_is_full_coverage(envi
     assert environment.score() == 0
 
 
-def place(environment: PushTState, agent: tuple, block: tuple, angle: float) -> None:
+def place(environment: PushT, agent: tuple, block: tuple, angle: float) -> None:
     """Move agent and block of the simulator."""
     environment.board.agent.position, environment.board.agent.velocity = agent, (0, 0)
     environment.board.block.angle = angle

@@ -121,11 +121,12 @@ def _read_zarr(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     """The wanted arrays of a zarr archive, format 2."""
     try:
         import zarr  # optional
+        from zarr.storage import ZipStore
     except ImportError as error:
         raise UsageError(f"{source} is read by zarr: pip install 'toyflow[pusht]'.") from error
     described = dict(_described(source))
     found: dict[str, np.ndarray] = {}
-    store: Any = str(source) if source.is_dir() else zarr.storage.ZipStore(source, mode="r")
+    store: Any = str(source) if source.is_dir() else ZipStore(source, mode="r")
     for path, about in described.items():
         name = PurePosixPath(path).name
         if name not in wanted:
