@@ -32,7 +32,7 @@ class SimulatedRobot(Robot):
         self.longest = longest
         size = self.interface.action_dim
         lower, upper = (
-            np.broadcast_to(np.float64(bound), size).copy() for bound in environment.action_bounds
+            np.broadcast_to(np.asarray(bound, float), size).copy() for bound in environment.action_bounds
         )
         self.limits = Limits(lower, upper) if environment.absolute else Limits.unlimited_between(lower, upper)
         self.action_names = environment.action_names
