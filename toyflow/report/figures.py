@@ -260,7 +260,7 @@ def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], tit
         part = table[table["variant"] == variant]
         draw(axes, part)
         said = filter(None, (variant, part["caveat"].iloc[0]))
-        axes.set_title("\n".join(map(in_lines, said)), fontsize=10)
+        axes.set_title("\n".join(map(in_lines, said)), fontsize=10, pad=14)  # K stands beneath, over time
     for axes in grid.flat[len(variants) :]:
         axes.set_visible(False)
     of_proportions(grid[0][0])  # the others share its axis

@@ -424,7 +424,9 @@
     }
     const { A, B } = chosen, points = 100 * (B.score - A.score), times = B.ms / A.ms;
     const right = Math.abs(points) < 0.05 ? "B is right as often as A" : `B is right ${Math.abs(points).toFixed(1)} points ${points > 0 ? "more" : "less"} often than A`;
-    const slower = !(A.ms > 0 && B.ms > 0) ? "" : times > 1.33 ? `, and takes ${short(times)} times as long` :
+    const alike = ["calls", "draws"].every((name) => A[name] === B[name]) &&
+      study.settings[A.setting].variant === study.settings[B.setting].variant;  // then times differ by chance
+    const slower = alike ? ", with as many network calls" : !(A.ms > 0 && B.ms > 0) ? "" : times > 1.33 ? `, and takes ${short(times)} times as long` :
       times < 0.75 ? `, and A takes ${short(1 / times)} times as long as B` : ", in about the same time";
     const apart = A.low > B.high || B.low > A.high;
     const overlap = apart ? "Their intervals are apart." : "Their intervals overlap, so this alone shows no difference.";
