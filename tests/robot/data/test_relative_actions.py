@@ -312,7 +312,9 @@ def test_targets_in_another_unit_are_not_taken_relative_to_the_state(copied):
     """gym-aloha's states are angles, and the actions of our own demonstrations go from -1 to 1."""
 
     def scaled(table: pd.DataFrame) -> None:
-        table["observation.state"] = [row * np.float32([3, 1, 1]) for row in table["observation.state"]]
+        table["observation.state"] = [
+            row * np.array([3, 1, 1], np.float32) for row in table["observation.state"]
+        ]
 
     rewritten(copied, scaled)
     found = check_data_set("mine", copied, cameras=[], relative_except="gripper").errors

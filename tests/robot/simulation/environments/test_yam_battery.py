@@ -72,8 +72,7 @@ class TestSolved:
         hold = station.position(HOLDER) + holder.apply(battery.HOLD)
         hand = station.hand("right")
         facing = from_the_side(heading(holder.apply([0, 1, 0])), battery.SLOPE)
-        for _ in range(5):
-            joints = hand.joints(hold, facing)
+        joints = [hand.joints(hold, facing) for _ in range(5)][-1]
         for number, angle in enumerate(joints):
             station.data.qpos[station.model.joint(f"right_joint{number + 1}").qposadr[0]] = angle
         action = environment.still()
@@ -112,7 +111,7 @@ def test_the_expert_solves_it_and_its_actions_replay_to_the_same_outcome(environ
     made = record(environment, environment.task, Attempt(0, 1), seed=seed, noise=noise, beat=lambda: None)
     assert made.outcome.solved and made.outcome.steps < 500
     action = made.trajectory.action
-    assert (action >= np.float32(LOW)).all() and (action <= np.float32(HIGH)).all()
+    assert (action >= np.array(LOW, np.float32)).all() and (action <= np.array(HIGH, np.float32)).all()
     if not noise:
         environment.reset(np.random.SeedSequence([seed, 0, 0 + 1]).generate_state(3).tolist()[0])
         solved = [environment.step(each) for each in action]

@@ -229,11 +229,11 @@ class OnStation:
     STEP = 0.02
 
     def __init__(self) -> None:
-        from toyflow.robot.simulation.environments.yam.station import Station  # needs mujoco
-        from toyflow.robot.simulation.environments.yam.suites import SUITES
+        from toyflow.robot.simulation.environments.yam import YamState  # needs mujoco
 
-        self.station, self._left_over = Station(SUITES["hanoi"][0]), 0.0
-        self.station.reset(np.random.default_rng(0))
+        environment = YamState("hanoi", 0)
+        environment.reset(0)
+        self.station, self._left_over = environment.station, 0.0
         folded = np.array([0.0] * 6 + [1.0] + [0.0] * 6 + [1.0])
         for share in np.linspace(1, 0, 100):  # from where the station has them
             self.station.step(folded + share * (np.array(self.station.state) - folded))

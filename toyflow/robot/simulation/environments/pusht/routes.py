@@ -41,7 +41,7 @@ def corners(pose: Float[np.ndarray, "pose=3"]) -> Float[np.ndarray, "corners=8 x
 
 def on_board(points: Float[np.ndarray, "points xy"]) -> Bool[np.ndarray, "points"]:
     """Which points the agent's centre may be at."""
-    return np.logical_and(points >= WALL, points <= SIDE - WALL).all(axis=1)
+    return np.all((points >= WALL) & (points <= SIDE - WALL), axis=1)
 
 
 class Routes:
