@@ -235,8 +235,10 @@ def test_a_can_that_is_wider_than_the_hand_is_not_known_to_the_expert(tmp_path):
     scene = ProScene(tmp_path / "soup.bddl", lambda: np.zeros((1, 1)))
     goals = {item: [["in", f"{item}_1", "basket_1_contain_region"]]
              for item in ("bigger_alphabet_soup", "yellow_milk")}  # fmt: skip
-    truth: dict[str, Any] = {item: SimpleNamespace(observation={"robot0_eef_pos": np.zeros(3)}, goal=goal, start=[])
-             for item, goal in goals.items()}  # fmt: skip
+    place = {"robot0_eef_pos": np.zeros(3)}
+    truth: dict[str, Any] = {
+        item: SimpleNamespace(observation=place, goal=goal, start=[]) for item, goal in goals.items()
+    }
     assert isinstance(make_expert(truth["yellow_milk"], "pick it up", scene.like), PickAndPlace)
     with pytest.raises(UsageError, match="does not know how to 'pick it up'"):
         make_expert(truth["bigger_alphabet_soup"], "pick it up", scene.like)
