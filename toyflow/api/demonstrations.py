@@ -77,7 +77,7 @@ def record_demonstrations(
         episodes: demonstrations of each task.
         seed: seed of the random resets and the noise.
         noise: standard deviation of what is added to actions as they are carried out, not as they are
-            recorded, in the action's units, which run from -1 to 1.
+            recorded, in the expert's units; see `Expert.noise_scale`.
         image_size: side of the images, in pixels.
         video: av1 or h264; None for exact images.
         jobs: simulators at a time; None for one per processor.

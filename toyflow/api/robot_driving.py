@@ -37,6 +37,7 @@ from toyflow.robot.runtime.control.setup import (
     check_latency,
     check_moves,
     check_same_action,
+    check_start,
     choose_rate,
     choose_replan,
     final_limits,
@@ -178,7 +179,7 @@ def prepare_policy(
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
     check_latency(robot, use.latency_steps)
     rate = choose_rate(robot, planner.interface, options.rate)
-    file = take_shipped(robot, options.limits)
+    file = take_shipped(robot, options.limits, rate)
     check_moves(robot, options.dry_run, options.start_at)
     data, data_rate, whose = _data_of(options.limits_from, robot, training, planner)
     if (names := data.get("action_names")) and (options.limits_from or not robot.stepped):
@@ -190,6 +191,7 @@ def prepare_policy(
     for line in said:
         console.print(line, markup=False)
     limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), file, rate)
+    check_start(robot, options.start_at, limits[0])
     due = choose_replan(robot, planner, use.replan, use.handover, use.latency_steps)
     if use.compiled:
         with console.status("compiling the policy; a minute or more"):
@@ -274,7 +276,7 @@ def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console:
     check_same_action(robot, recording)
     check_moves(robot, options.dry_run)
     rate = options.rate or recording.header["rate"]
-    file = take_shipped(robot, options.limits)
+    file = take_shipped(robot, options.limits, rate)
     limits = final_limits(robot, replay_limits(robot, recording, rate), file, rate)
     episodes = min(options.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, options.seconds)

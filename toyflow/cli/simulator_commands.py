@@ -40,8 +40,8 @@ def add_commands(app: typer.Typer) -> None:
             float,
             typer.Option(
                 help="Standard deviation of the noise that is added to actions as they are carried out, not "
-                "as they are recorded, so that the data show recovery; in the action's units, which run from "
-                "-1 to 1."
+                "as they are recorded, so that the data show recovery; in the "
+                "expert's units: 1 is half the range where actions run from -1 to 1."
             ),
         ] = 0.2,
         image_size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 128,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toyflow.robot.interface import Observation
+from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.conventions import Ranges, action_doubts, state_doubts
 from toyflow.robot.simulation.environment import Environment, load_environment
 from toyflow.robot.simulation.environments.aloha.aloha_environment import Aloha
@@ -69,6 +69,12 @@ class Pixels(Environment):
     """Actions of 0 to 512."""
 
     name, action_names, action_bounds = "board", ("x", "y"), (0.0, (512.0, 480.0))
+    interface = Interface(cameras=(), state_dim=2, action_dim=2, fps=10)
+
+
+def test_ranges_that_are_unknown_or_of_other_numbers_raise_no_doubts():
+    assert action_doubts(Pixels, Ranges()) == []
+    assert action_doubts(Pixels, Ranges(low=(0.0,) * 3, high=(9e9,) * 3)) == []
 
 
 def test_units_are_doubted_by_the_simulators_own_bounds():

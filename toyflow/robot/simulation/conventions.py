@@ -54,7 +54,9 @@ def action_doubts(environment: type[Environment], trained: Ranges) -> list[str]:
     >>> action_doubts(Arm, Ranges(low=(-1, 0), high=(1, 1)))
     ["action gripper: 0 to 1 in the policy's training data; arm takes -1 to 1, both signs."]
     """
-    doubts = []
+    doubts: list[str] = []
+    if len(trained.low) != environment.interface.action_dim:  # unknown
+        return doubts
     least, most = (np.broadcast_to(bound, len(trained.low)) for bound in environment.action_bounds)
     for place, (low, high) in enumerate(zip(trained.low, trained.high, strict=True)):
         name = _named(environment.action_names, place)

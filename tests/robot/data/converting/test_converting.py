@@ -240,6 +240,16 @@ def test_pickled_data_are_never_loaded(tmp_path):
         refused([zipped(archive)], out, "data/state holds pickle, not plain numbers")
 
 
+def test_a_description_that_was_not_checked_is_not_read(tmp_path):
+    archive = as_zarr(tmp_path, buffer())
+    (archive / "data/state/zarr.json").write_text("{}")
+    for source in (archive, zipped(archive)):
+        refused([source], tmp_path / "made", "data/state has a zarr.json beside its .zarray; remove one")
+    (archive / "data/state/zarr.json").unlink()
+    (archive / "data/state/.zarray").write_text("[]")
+    refused([archive], tmp_path / "made", "cannot be read, it may be cut off")
+
+
 def test_what_is_there_stays(tmp_path):
     source, out = as_npz(tmp_path, **buffer()), tmp_path / "made"
     out.mkdir()

@@ -1,6 +1,9 @@
 """Robots that fall when they are let go of: held, parked, or let go of, and never without a word."""
 
+import os
+import pty
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -96,6 +99,49 @@ def test_where_nobody_can_press_enter_it_is_held_for_a_while():
     rig = Rig("hold", Typist())
     rig.end.finish(orderly=False)
     assert rig.time == pytest.approx(UNATTENDED_SECONDS, abs=0.2) and "nobody can press ENTER" in rig.said[0]
+
+
+def test_an_enter_of_long_ago_lets_no_robot_fall(monkeypatch):
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        operator = Operator()
+        os.write(ours, b"\n")
+        rig = Rig("hold", operator)
+        rig.on_step = lambda: os.write(ours, b"\n") if rig.time > 5 else None
+        rig.end.finish(orderly=True)
+        os.close(ours)
+    assert rig.time == pytest.approx(5, abs=0.3)
+
+
+def test_a_terminal_that_is_gone_or_closed_is_nobody(monkeypatch):
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        operator = Operator()
+        os.write(ours, b"\xff\n")
+        assert operator.said() == "?" and operator.attends
+        os.close(ours)
+        assert operator.said() is None and not operator.attends
+    operator.attends = True
+    assert operator.said() is None and not operator.attends  # its file is closed
+
+
+def test_what_cannot_be_said_does_not_keep_it_from_being_held():
+    rig = Rig("hold", Typist())
+    rig.end._tell = lambda line: sys.exit(1)  # as rich where a pipe is closed
+    rig.end.finish(orderly=False)
+    assert rig.time == pytest.approx(UNATTENDED_SECONDS, abs=0.2) and "hold" in rig.arm.did
+
+
+def test_a_joint_that_never_moved_in_training_is_parked_and_arrives():
+    rig = Rig("park", Typist())
+    for bound in (rig.gate.lower, rig.gate.upper, rig.gate.step):
+        bound[1] = 0.0
+    rig.arm.at = np.array([0.5, 0.02])  # sagged
+    rig.end.finish(orderly=True)
+    assert np.abs(rig.arm.at).max() < 0.01
+    assert not any("not parked" in line for line in rig.said)
 
 
 @pytest.mark.parametrize(("number", "bounded"), [(signal.SIGTERM, True), (signal.SIGINT, False)])

@@ -15,6 +15,7 @@ from toyflow.robot.runtime.control.planning import SteppedPlanning, ThreadedPlan
 from toyflow.robot.runtime.control.setup import (
     check_latency,
     check_same_action,
+    check_start,
     choose_rate,
     choose_replan,
     final_limits,
@@ -192,3 +193,16 @@ def test_a_policy_for_rtc_is_warmed_by_plans_of_that_kind(monkeypatch):
     monkeypatch.setattr(planner, "continue_plan", lambda seen, seeds, committed: told.append(committed[0]))
     start_planning(real(), planner, 0, continues=True).close()
     assert [(each.actions.shape, each.frozen) for each in told] == [((2, 2), 1)] * 3
+
+
+def test_a_start_outside_of_the_user_s_own_limits_is_refused(tmp_path):
+    file = tmp_path / "narrow.toml"
+    file.write_text("lower = -0.1\nupper = 0.1\n")
+    robot = real()
+    limits, _ = final_limits(robot, robot.limits, file, 10)
+    check_start(robot, (0.1, -0.1), limits)
+    check_start(robot, None, limits)
+    check_start(robot, (9.0, 9.0), Limits())
+    name = robot.dimensions[1]
+    with pytest.raises(UsageError, match=f"^--start-at: {name} goes from -0.1 to 0.1 on fake, not to 0.5"):
+        check_start(robot, (0.0, 0.5), limits)

@@ -155,17 +155,20 @@ def test_joints_seen_just_beyond_a_bound_are_held_at_the_bound(opened):
 def test_shipped_limits_become_the_robot_s_and_are_refused_on_other_joints(opened, yam_twin):
     robot = opened()
     robot.limits = Limits()
-    assert take_shipped(robot, find_limits("yam")) is None
+    assert take_shipped(robot, find_limits("yam"), 50.0) is None
     np.testing.assert_array_equal(robot.limits.lower, yam_twin.LOWER)
     np.testing.assert_array_equal(robot.limits.upper, yam_twin.UPPER)
     assert robot.limits.completed(50).step is not None
-    assert take_shipped(robot, find_limits("yam-slow")) is None
+    assert take_shipped(robot, find_limits("yam-slow"), 50.0) is None
     slow = robot.limits.completed(50)
     assert slow.step is not None and slow.step.tolist() == ([0.006] * 6 + [0.01]) * 2
+    robot.limits = Limits()
+    take_shipped(robot, find_limits("yam-slow"), 100.0)  # as slow a second at twice the rate
+    assert robot.limits.step is not None and robot.limits.step.tolist() == ([0.003] * 6 + [0.005]) * 2
     with pytest.raises(
         UsageError, match=r"^yam-follower: lower is for other joints: it has shoulder_pan\.pos"
     ):
-        take_shipped(robot, find_limits("yam-follower"))
+        take_shipped(robot, find_limits("yam-follower"), 50.0)
     with pytest.raises(UsageError, match=r"unknown limits, and no file, 'yma'\. Did you mean 'yam'\?"):
         find_limits("yma")
 
@@ -260,6 +263,6 @@ def test_the_plug_in_for_one_arm(monkeypatch, tmp_path):
     robot = LeRobotRobot.open(RobotSettings(POLICY, "yam_follower", options=options))
     assert robot.units["shoulder_pan.pos"] == "-100..100" and robot.units["gripper.pos"] == "0..100"
     assert robot.falls and not robot.device.config.shutdown_zero_gravity_wait_for_enter
-    assert take_shipped(robot, find_limits("yam-follower")) is None
+    assert take_shipped(robot, find_limits("yam-follower"), 50.0) is None
     with pytest.raises(ToyflowError, match=r"^lerobot:yam_follower does not answer: "):
         robot.connect()

@@ -9,6 +9,7 @@ OUT appears whole or not at all.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ def convert(sources: Sequence[Path], out: Path, environment: str = PushTState.na
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {out.parent}: {error.strerror or error}.") from error
-    remove_stale(out.parent.glob(f".{out.name}.{'?' * 8}"))  # of a conversion that was killed
+    killed = out.parent.glob(f".{glob.escape(out.name)}.{'?' * 8}")
+    remove_stale(path for path in killed if path.suffix != ".replaced")
     side = 0 if buffer.images is None else buffer.images.shape[1]
     if out.exists():
         out.rmdir()  # empty

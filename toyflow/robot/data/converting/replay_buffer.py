@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -87,7 +86,7 @@ def _read(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
         return _read_npz(source, wanted)
     except UsageError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # of the codecs, each with errors of its own
         raise UsageError(f"{source} cannot be read, it may be cut off: {first_line(error)}.") from error
 
 
@@ -125,6 +124,7 @@ def _read_zarr(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     except ImportError as error:
         raise UsageError(f"{source} is read by zarr: pip install 'toyflow[pusht]'.") from error
     described = dict(_described(source))
+    newer = _folders_with(source, "zarr.json")
     found: dict[str, np.ndarray] = {}
     store: Any = str(source) if source.is_dir() else ZipStore(source, mode="r")
     for path, about in described.items():
@@ -132,11 +132,22 @@ def _read_zarr(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
         if name not in wanted:
             continue
         _check_harmless(source, path, about)
+        if path in newer:  # zarr would read this description, and not the one that was checked
+            raise UsageError(f"{source}: {path} has a zarr.json beside its .zarray; remove one of them.")
         array: Any = zarr.open_array(store, mode="r", path=path)
         if (there := array.nchunks_initialized) < array.nchunks:  # zarr would fill in zeros
             raise UsageError(f"{source} is cut off: {there} of {array.nchunks} parts of {path} are there.")
         found[NAMES[name]] = np.asarray(array[:])
     return found
+
+
+def _folders_with(source: Path, name: str) -> set[str]:
+    """Folders of an archive that hold a file of this name."""
+    if source.is_dir():
+        return {path.parent.relative_to(source).as_posix() for path in source.rglob(name)}
+    with zipfile.ZipFile(source) as archive:
+        paths = map(PurePosixPath, archive.namelist())
+        return {str(path.parent) for path in paths if path.name == name}
 
 
 def _described(source: Path) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ class DemoOptions:
         tasks: indices; None is all of the suite.
         episodes: successful ones per task.
         noise: standard deviation of the noise on each action as it is carried out, not as it is recorded, in
-            the action's units, which run from -1 to 1.
+            the expert's units; see `Expert.noise_scale`.
         image_size: side of the images in pixels.
         video: None stores images without loss, which are quick to read; `av1` or `h264` takes a tenth of the
             space.
@@ -51,9 +51,7 @@ class DemoOptions:
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} must be at least {least}, not {getattr(self, name)}.")
         if not 0 <= self.noise <= 1:
-            raise UsageError(
-                f"--noise is 0 to 1, in the action's units, which run from -1 to 1, not {self.noise:g}."
-            )
+            raise UsageError(f"--noise is 0 to 1, in the expert's units, not {self.noise:g}.")
         if self.image_size not in IMAGE_SIZES:
             raise UsageError(f"--image-size must be from 16 to 1024 pixels, not {self.image_size}.")
         if self.video is not None and self.video not in CODECS:

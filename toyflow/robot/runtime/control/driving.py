@@ -137,7 +137,7 @@ def drive(
                 control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
                 orderly = False
                 try:
-                    if options.start_at is not None and not options.dry_run:
+                    if options.start_at is not None and not (options.dry_run or signals.asked):
                         with _stopped_by_errors(gate, planning):
                             _move_to_start(gate, options.start_at, signals, tell or print_line)
                     with closing(control.run(signals)) as endings:

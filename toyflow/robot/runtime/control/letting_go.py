@@ -49,11 +49,24 @@ class Operator:
 
     def said(self) -> str | None:
         """The line that was typed since the last call; None for none. At the end of input nobody attends."""
-        if not self.attends or not select.select([sys.stdin], [], [], 0)[0]:
-            return None
-        line = sys.stdin.readline()
+        try:
+            if not self.attends or not select.select([sys.stdin], [], [], 0)[0]:
+                return None
+            line = sys.stdin.readline()
+        except UnicodeDecodeError:  # a key that is no text is no answer
+            return "?"
+        except (OSError, ValueError):  # the terminal is gone, or closed
+            line = ""
         self.attends = line != ""
         return line.strip().lower() if line else None
+
+    def forget(self) -> None:
+        """Drop what was typed until now: an ENTER of long ago lets no robot fall."""
+        if self.attends:
+            import termios  # not on Windows, where nobody attends
+
+            with suppress(OSError, ValueError, termios.error):  # no terminal
+                termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 class LettingGo:
@@ -105,7 +118,7 @@ class LettingGo:
 
     def tell(self, line: str) -> None:
         """Show a line, where anything can be shown: a terminal that is gone lets no robot fall."""
-        with suppress(OSError):
+        with suppress(Exception, SystemExit):  # rich ends the program where a pipe is closed
             self._tell(line)
 
     def _hold_until_ready(self) -> bool:
@@ -122,6 +135,7 @@ class LettingGo:
                 )
             elif not bounded and not asked:
                 asked = True
+                self.operator.forget()
                 self.tell(
                     f"{self.robot.name} is held. SUPPORT ITS ARMS, then press ENTER to let go of it; or P "
                     "and ENTER to move it back to where it was at the start first."

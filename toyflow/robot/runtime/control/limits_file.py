@@ -18,6 +18,8 @@ from toyflow.robot.limits import Limits, Patience, Values
 
 SHIPPED = Path(__file__).parent / "shipped_limits"
 """Limits of known robots, one file each, with the sources of their numbers."""
+SHIPPED_RATE = 50.0
+"""Actions per second that steps of shipped limits are for."""
 JOINTS_SHOWN = 3
 
 

@@ -15,7 +15,7 @@ from toyflow.robot.handover import check_overlap, usual_replan
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience, is_guess
 from toyflow.robot.planner import Planner
-from toyflow.robot.runtime.control.limits_file import is_shipped, read_limits
+from toyflow.robot.runtime.control.limits_file import SHIPPED_RATE, is_shipped, read_limits
 from toyflow.robot.runtime.control.log import Recording
 from toyflow.robot.runtime.control.planning import Planning, SteppedPlanning, ThreadedPlanning
 from toyflow.robot.runtime.robots.base import Robot, RobotSettings
@@ -78,19 +78,23 @@ def check_moves(robot: Robot, dry_run: bool, start_at: Sequence[float] | None = 
             f"--start-at has {len(start_at)} numbers, an action of {robot.name} "
             f"{robot.interface.action_dim}: {', '.join(robot.dimensions)}."
         )
-    if start_at is not None and robot.limits.lower is not None and robot.limits.upper is not None:
-        for name, low, place, high in zip(
-            robot.dimensions, robot.limits.lower, start_at, robot.limits.upper, strict=True
-        ):
-            if place < low or place > high:
-                raise UsageError(
-                    f"--start-at: {name} goes from {low:g} to {high:g} on {robot.name}, not to {place:g}."
-                )
+    check_start(robot, start_at, robot.limits)
     if robot.read_only and not dry_run:
         raise UsageError(
             f"{robot.name} is read-only, as its configuration says: --set read_only=false lets it move, "
             "--dry-run prints what it would be sent."
         )
+
+
+def check_start(robot: Robot, start_at: Sequence[float] | None, limits: Limits) -> None:
+    """Raise UsageError where `start_at` lies outside of limits; unknown ones allow everything."""
+    if start_at is None or limits.lower is None or limits.upper is None:
+        return
+    for name, low, place, high in zip(robot.dimensions, limits.lower, start_at, limits.upper, strict=True):
+        if place < low or place > high:
+            raise UsageError(
+                f"--start-at: {name} goes from {low:g} to {high:g} on {robot.name}, not to {place:g}."
+            )
 
 
 def start_planning(robot: Robot, planner: Planner, latency_steps: int, continues: bool = False) -> Planning:
@@ -143,12 +147,13 @@ def replay_limits(robot: Robot, recording: Recording, rate: float) -> Limits:
     return robot.limits.within(recorded.resampled(recording.header["rate"], rate))
 
 
-def take_shipped(robot: Robot, file: Path | None) -> Path | None:
+def take_shipped(robot: Robot, file: Path | None, rate: float) -> Path | None:
     """Make limits that toyflow ships those of the robot, as if its driver had said them.
 
     Args:
         robot: not yet connected.
         file: what the user chose, see `find_limits`.
+        rate: actions per second; steps of shipped limits are for `SHIPPED_RATE`.
 
     Returns:
         The user's own file; None where there is none.
@@ -158,7 +163,8 @@ def take_shipped(robot: Robot, file: Path | None) -> Path | None:
     """
     if file is None or not is_shipped(file):
         return file
-    robot.limits = robot.limits.within(read_limits(file, robot.dimensions)[0])
+    shipped = read_limits(file, robot.dimensions)[0].resampled(SHIPPED_RATE, rate)
+    robot.limits = robot.limits.within(shipped)
     return None
 
 

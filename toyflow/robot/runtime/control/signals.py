@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a flag that the control loop checks between steps, never amid a robot's command."""
+"""Signals that stop a run, as a flag that the control loop checks between steps, never amid a command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from types import FrameType
 
 
 class StopSignals:
-    """A context in which SIGINT and SIGTERM are counted, and the first does not raise.
+    """A context in which SIGINT, SIGTERM and SIGHUP (a terminal that is gone; not under nohup) are counted,
+    and the first does not raise.
 
     Attributes:
         number: the last signal that has come; None for none.
@@ -20,7 +21,7 @@ class StopSignals:
     where signals cannot be caught, the context does nothing.
     """
 
-    CAUGHT = (signal.SIGINT, signal.SIGTERM)
+    CAUGHT = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -30,7 +31,8 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         self._before = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._catch) for number in self.CAUGHT}
+            ignored = {n for n in self.CAUGHT[2:] if signal.getsignal(n) is signal.SIG_IGN}
+            self._before = {n: signal.signal(n, self._catch) for n in self.CAUGHT if n not in ignored}
         return self
 
     def __exit__(self, *error: object) -> None:

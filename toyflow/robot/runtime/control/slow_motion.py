@@ -17,6 +17,8 @@ RANGE_SHARE, STEP_SHARE = 0.05, 0.25
 its largest step."""
 ARRIVED = 0.05
 """How far a joint may be from where it was sent, as a share of its range."""
+LEAST_SPAN = 0.1
+"""A joint of a smaller range, or none, is paced and judged as if it had this share of the median range."""
 SETTLE_SECONDS = 10.0
 """How long the robot may take to arrive after the last step of the way."""
 
@@ -60,24 +62,25 @@ class SlowMotion:
                 return f"stopped by {self.signals.name}"
             gate.send(here + (target - here) * k / steps, self.clock.now())
             step, _ = self.clock.next_step(step)
-        until, span = self.clock.now() + SETTLE_SECONDS, self.gate.upper - self.gate.lower
+        until, near = self.clock.now() + SETTLE_SECONDS, ARRIVED * _judged_by(gate.upper - gate.lower)
         while True:
             gate.hold()
-            here = self._here()
-            away = np.abs(target - (math.nan if here is None else here)) / span
-            if (away <= ARRIVED).all() or not np.isfinite(span).all():
+            if (here := self._here()) is None:
+                return "where it is is not known"
+            away = np.abs(target - here) / near
+            if (away <= 1).all():
                 return ""
             if self.signals.count > signals:
                 return f"stopped by {self.signals.name}"
             if self.clock.now() > until:
-                return f"{gate.names[int(np.nanargmax(away))]} does not get there"
+                return f"{gate.names[int(np.argmax(away))]} does not get there"
             step, _ = self.clock.next_step(step)
 
     def _gate(self, here: Pose, target: Pose) -> Gate:
         gate = self.gate
         free = np.full(len(here), math.inf)
         lower, upper = np.fmin(gate.lower, np.fmin(here, target)), np.fmax(gate.upper, np.fmax(here, target))
-        limits = Limits(lower, upper, gate.step, free, free)
+        limits = Limits(lower, upper, np.fmax(gate.step, self._pace(here, target)), free, free)
         return Gate(gate.robot, limits, gate.patience, gate.rate, gate.names, gate.moves)
 
     def _here(self) -> Pose | None:
@@ -85,6 +88,19 @@ class SlowMotion:
         return self.gate.robot.still()
 
     def _steps(self, here: Pose, target: Pose) -> int:
+        way, pace = np.abs(target - here), self._pace(here, target)
+        return math.ceil(np.max(way[way > 0] / pace[way > 0], initial=0))
+
+    def _pace(self, here: Pose, target: Pose) -> Pose:
+        """The most that each joint moves in a step. A joint that never moved in training has no step of its
+        own."""
         gate = self.gate
-        pace = np.fmin(STEP_SHARE * gate.step, RANGE_SHARE * (gate.upper - gate.lower) / self.clock.rate)
-        return math.ceil(np.nanmax(np.abs(target - here) / pace, initial=0))
+        span = np.fmax(gate.upper, np.fmax(here, target)) - np.fmin(gate.lower, np.fmin(here, target))
+        by_range = RANGE_SHARE * _judged_by(span) / self.clock.rate
+        return np.where(gate.step > 0, np.fmin(STEP_SHARE * gate.step, by_range), by_range)
+
+
+def _judged_by(span: Pose) -> Pose:
+    """A joint's range, but no less than `LEAST_SPAN` of the usual one."""
+    finite = span[np.isfinite(span) & (span > 0)]
+    return np.fmax(span, LEAST_SPAN * (np.median(finite) if len(finite) else 1.0))

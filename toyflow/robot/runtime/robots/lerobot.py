@@ -100,8 +100,9 @@ class LeRobotRobot(Robot):
         try:
             try:
                 self.observe()
-            except Exception:
-                if not self.device.is_calibrated:  # LeRobot's client of a remote robot says neither
+            except Exception as error:
+                in_session = "calibrat" in str(error).lower()
+                if not (in_session and self.device.is_calibrated):  # LeRobot's remote client says neither
                     raise
                 self._disconnect()
                 self._connect(calibrate=True)
