@@ -124,7 +124,7 @@ def test_the_page_parses_and_needs_nothing_else(written):
     parsed = Parsed(written[1])
     for _, attributes in parsed.elements:
         for name in ("src", "srcset", "href"):
-            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+            assert attributes.get(name, "#").startswith(("#", "data:image/webp;base64,"))
     assert not parsed.all("script") and not parsed.all("link") and "@import" not in written[1]
     assert "url(" not in written[1]
 
@@ -169,7 +169,7 @@ def test_the_overview_has_a_form_for_narrow_pages(tmp_path):
 
 
 def decoded(uri):
-    picture = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
+    picture = base64.b64decode(uri.removeprefix("data:image/webp;base64,"))
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGBA")).astype(int)
 
 

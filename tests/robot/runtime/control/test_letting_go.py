@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ class Rig:
         self.end = LettingGo(self.gate, way, self.signals, self.said.append, typist, clock)
         self.gate.begin(None, 0.0)
         self.gate.send(np.full(2, at), 0.0)
-        self.on_step = lambda: None
+        self.on_step: Callable[[], object] = lambda: None
 
     def _now(self) -> float:
         self.time += 0.0001  # the clock spins a little before a step is due
