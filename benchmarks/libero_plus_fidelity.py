@@ -6,8 +6,13 @@
 1.4, bddl, gym, scikit-image, Wand and ImageMagick's library), and LIBERO's assets under
 `liberoplus/liberoplus/assets`. It plays a few tasks of every dimension that runs without LIBERO-Plus's
 archive and writes what it sees to a file; this process plays the same tasks with toyflow and prints the
-largest differences of each dimension. Both place the fixtures, which official states leave open, by the same
-random numbers.
+largest differences of each dimension. Official states leave open where fixtures such as a microwave stand:
+both place them at random, and toyflow's are then put where the package's are.
+
+Pictures are compared in the same state. The package's `step` returns an older one: robosuite samples what is
+observed after the first of a control step's 25 physics steps, whose bodies lie where the control step began.
+So its picture is compared with toyflow's from before the step, and one that it is told to take anew with
+toyflow's from after it.
 """
 
 from __future__ import annotations
@@ -63,6 +68,7 @@ def play_package(suite_name: str, name: str, out: Path) -> None:
         "state": state,
         "goal": json.dumps(environment.env.parsed_problem["goal_state"]),
         "language": suite.get_task(index).language,
+        "bodies": np.concatenate([model.body_pos, model.body_quat], axis=1),
     }
     images = environment.env._observables["agentview_image"]
     for step in range(max(LOOKS) + 1):
@@ -74,21 +80,29 @@ def play_package(suite_name: str, name: str, out: Path) -> None:
             np.random.seed(NOISE_SEED)
             observation = environment.step(IDLE)[0]
             found["disturbed"] = np.asarray(observation["agentview_image"]).astype(np.uint8)
+            found["before noise"] = images.obs
+            images.update(0, {}, force=True)
             found["image"] = images.obs
         else:
             environment.env.step(IDLE)  # the wrapper would disturb the image
     np.savez(out, allow_pickle=False, **{key: np.asarray(value) for key, value in found.items()})
 
 
-def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
-    """The same of one task, with toyflow; `their` image is disturbed beside its own."""
+def play_toyflow(suite: str, index: int, their: dict[str, Any]) -> dict[str, Any]:
+    """The same of one task, with toyflow: its fixtures where `their` are, and `their` image disturbed.
+    robosuite has an image's last row first."""
     from toyflow.robot.simulation.environments.libero import Libero
+    from toyflow.robot.simulation.environments.rendering import load_mujoco
 
+    mujoco = load_mujoco()
     environment = Libero(suite, index, image_size=SIDE, rendering="libero")
     simulation: Any = environment._simulation
     scene: Any = environment._scene
     scene.before_reset(simulation)
     simulation.place(0)
+    model = simulation.model
+    placed = np.concatenate([model.body_pos, model.body_quat], axis=1)
+    model.body_pos[:], model.body_quat[:] = np.split(their["bodies"], [3], axis=1)
     simulation.set_state(scene.init_states[0])
     camera = simulation.model.camera("agentview").id
     found: dict[str, Any] = {
@@ -97,17 +111,21 @@ def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
         "state": scene.init_states[0],
         "goal": json.dumps(environment.goal),
         "language": environment.task.official_prompt or environment.task.prompt,
+        "bodies": placed,
     }
     for step in range(max(LOOKS) + 1):
         if step in LOOKS:
             found[f"joints {step}"] = simulation.data.qpos[:7].copy()
             found[f"all {step}"] = simulation.data.qpos.copy()
+        if step == IMAGE_AT:
+            for bodies in (mujoco.mj_kinematics, mujoco.mj_camlight):
+                bodies(simulation.model, simulation.data)
+            found["before noise"] = environment._cameras.image(simulation.data, "agentview")[::-1]
         environment.step(IDLE)
         if step == IMAGE_AT:
-            camera = environment._cameras.image(simulation.data, "agentview")
-            found["image"] = camera[::-1]  # robosuite has the last row first
+            found["image"] = environment._cameras.image(simulation.data, "agentview")[::-1]
             scene._generator = np.random.RandomState(NOISE_SEED)
-            found["disturbed"] = scene.image("image", their[::-1, ::-1])[::-1, ::-1]
+            found["disturbed"] = scene.image("image", their["before noise"][::-1, ::-1])[::-1, ::-1]
     environment.close()
     return found
 
@@ -115,11 +133,13 @@ def play_toyflow(suite: str, index: int, their: np.ndarray) -> dict[str, Any]:
 def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
     """How far apart the two are."""
     sign = np.sign(ours["quaternion"] @ theirs["quaternion"])
-    pixels = np.abs(ours["image"].astype(int) - theirs["image"])
-    disturbed = np.abs(ours["disturbed"].astype(int) - theirs["disturbed"])
+    pixels, before, disturbed = (
+        np.abs(ours[name].astype(int) - theirs[name]) for name in ("image", "before noise", "disturbed")
+    )
     return {
         "camera, m": np.abs(ours["position"] - theirs["position"]).max(),
         "camera, quaternion": np.abs(ours["quaternion"] - sign * theirs["quaternion"]).max(),
+        "fixtures at random": np.abs(ours["bodies"] - theirs["bodies"]).max(),
         "initial state": np.abs(ours["state"] - theirs["state"]).max(),
         "other goal": float(ours["goal"] != str(theirs["goal"])),
         "other instruction": float(ours["language"] != str(theirs["language"])),
@@ -128,8 +148,8 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float
             for step in LOOKS
         },
         "all after 70": np.abs(ours["all 70"] - theirs["all 70"]).max(),
-        "image, of 255": pixels.max(),
-        "image, share beyond 10": (pixels.max(2) > 10).mean(),
+        "image after a step, of 255": pixels.max(),
+        "image that a step returns": before.max(),
         "noise on the same image": disturbed.max(),
     }
 
@@ -176,7 +196,7 @@ def main() -> None:
         worst: dict[str, float] = {}
         for task in draw.sample(alike, given.each):
             their = seen_by_package(given.python, task.base[0] if task.base else "", task.name)
-            found = differences(play_toyflow(WHOLE, task.index, their["image"]), their)
+            found = differences(play_toyflow(WHOLE, task.index, their), their)
             shown = " ".join(f"{value:.2g}" for value in found.values())
             print(f"{dimension:12} {task.base[0] if task.base else ''} {task.name} {shown}", flush=True)
             worst = {name: max(worst.get(name, 0.0), float(value)) for name, value in found.items()}

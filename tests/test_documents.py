@@ -18,7 +18,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "lerobot_policy_toyflow" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 ROOMS = (
     "benchmarks",
@@ -44,7 +44,7 @@ def blocks_of(text: str) -> tuple[list[str], str]:
     indented = re.findall(r"(?:^|\n)\n((?: {4,}\S.*\n)+)", text)
     for block in indented:
         text = text.replace(block, "")
-    return [code for language, code in fenced if language not in ("python", "toml")] + indented, text
+    return [code for language, code in fenced if language not in ("python", "toml", "text")] + indented, text
 
 
 def inline_code(prose: str) -> list[str]:

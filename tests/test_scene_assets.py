@@ -19,6 +19,9 @@ from toyflow.scene_assets import caveat, replaced
         ("mine", replaced(1, 2), "with 1 of the simulator's 2 asset files replaced"),
         ("libero", "stand-in", "on generated stand-in assets"),
         ("mine", "painted", "on assets 'painted', which are not"),
+        ("libero", "whole+archive", "with scenes of LIBERO-Plus's archive"),
+        ("libero", replaced(1, 371) + "+archive", "with 1 of LIBERO's 371 asset files replaced, and with"),
+        ("mine", "own+lamps", "with scenes of 'lamps' beyond the suite's own"),
     ],
 )
 def test_what_is_said(environment, assets, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 OWN = "own"
 """The simulator's own files, as far as it says. Earlier versions recorded it of LIBERO unchecked."""
@@ -12,6 +13,10 @@ WHOLE = "whole"
 
 STAND_IN = "stand-in"
 """Generated substitutes, which earlier versions had for LIBERO."""
+
+ARCHIVE = "archive"
+"""Beyond the simulator's own files, those of an archive that the user gave for some tasks, which nobody
+checked: LIBERO-Plus's."""
 
 _REPLACED = re.compile(r"(\d+)-of-(\d+)-replaced")
 
@@ -25,18 +30,49 @@ def replaced(count: int, total: int) -> str:
     return f"{count}-of-{total}-replaced"
 
 
+def with_extra(assets: str, extra: Iterable[str]) -> str:
+    """The record of scenes that need these files beyond the simulator's.
+
+    >>> with_extra("whole", ["archive", "", "archive"]), with_extra("whole", [""])
+    ('whole+archive', 'whole')
+    """
+    return "+".join([assets, *sorted(set(extra) - {""})])
+
+
+def without_extra(assets: str) -> str:
+    """The record of the simulator's files alone.
+
+    >>> without_extra("whole+archive")
+    'whole'
+    """
+    return assets.partition("+")[0]
+
+
 def caveat(environment: str, assets: str) -> str:
     """What to say beside a score made with these assets; empty where they are the simulator's own.
 
     Args:
         environment: the simulator's name.
-        assets: as `toyflow.robot.simulation.environment.Environment.assets` gave it.
+        assets: as `toyflow.robot.simulation.environment.Environment.assets_of` gave it.
 
     >>> caveat("libero", "whole"), caveat("aloha", "own")
     ('', '')
     >>> caveat("libero", "29-of-371-replaced")
     "with 29 of LIBERO's 371 asset files replaced"
+    >>> caveat("libero", "whole+archive")
+    "with scenes of LIBERO-Plus's archive, whose files nobody checked"
     """
+    own, *extra = assets.split("+")
+    return ", and ".join(filter(None, [_of_own(environment, own), *map(_of_extra, extra)]))
+
+
+def _of_extra(extra: str) -> str:
+    if extra == ARCHIVE:
+        return "with scenes of LIBERO-Plus's archive, whose files nobody checked"
+    return f"with scenes of {extra!r} beyond the suite's own"
+
+
+def _of_own(environment: str, assets: str) -> str:
     if assets == WHOLE or (assets == OWN and environment != "libero"):
         return ""
     if assets == OWN:

@@ -46,7 +46,7 @@ def test_each_setting_of_recommend_has_a_folder_unless_one_is_named():
 
 def test_a_first_policy_is_evaluated_on_fewer_states_unless_they_are_named():
     assert trial_options({"states": None}) == TrialOptions()
-    assert trial_options({"states": None}, first=True) == TrialOptions(states="5")
+    assert trial_options({"states": None}, first=True) == TrialOptions(states="at-most-5")
     assert trial_options({"states": "10"}, first=True).states == "10"
     with pytest.raises(UsageError, match="unknown rendering 'slow'"):
         trial_options({"rendering": "slow"})

@@ -1,14 +1,17 @@
 """Training and evaluating one policy, from Python."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from toyflow.api import robot_training
 from toyflow.api.command_options import ROBOT_TRAIN
 from toyflow.api.plan_kind import PlanKind, replan_taken_over
 from toyflow.api.robot_training import evaluation_cluster, train_policy
+from toyflow.cli import app
+from toyflow.cli.index import load
 from toyflow.errors import UsageError
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.policy_options import PolicyOptions
@@ -65,6 +68,26 @@ def test_how_often_a_policy_of_lerobot_looks_is_said_before_its_episodes(tmp_pat
     assert "after 50 of the 50 actions" in said and "published success rates look every 10 actions" in said
     ours = replace(seldom, details={"policy": {}, **seldom.details})
     assert replan_taken_over(ours, PlanKind.of(seldom)) == ""
+
+
+def test_robot_train_and_robot_eval_choose_tasks_by_the_same_options(monkeypatch):
+    """`robot-train` could not sample a benchmark's tasks."""
+    train, evaluate = (
+        {each.name: each for each in load(name).params} for name in ("robot-train", "robot-eval")
+    )
+    of_time = {"latency_steps", "handover"}
+    shared = {each.name for each in fields(TrialOptions)} - of_time
+    assert shared <= train.keys() and shared | of_time <= evaluate.keys()
+    for name in shared:
+        assert (train[name].opts, train[name].help) == (evaluate[name].opts, evaluate[name].help)  # pyright: ignore[reportAttributeAccessIssue]
+    asked = []
+    monkeypatch.setattr(robot_training, "train_policy", lambda *_, trials, **__: asked.append(trials))
+    monkeypatch.setattr("toyflow.cli.policy_commands.start_workers", lambda task: None)
+    flags = "--perturb swap --levels 1-3 --sample 7 --sample-seed 2 --prompts official --suite any"
+    CliRunner().invoke(app, ["robot-train", "--dataset", "x", *flags.split()], catch_exceptions=False)
+    assert asked == [
+        TrialOptions(suite="any", perturb="swap", levels="1-3", sample=7, sample_seed=2, prompts="official")
+    ]
 
 
 def test_several_policies_at_once_are_refused(small, tmp_path):

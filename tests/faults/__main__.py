@@ -18,7 +18,7 @@ from faults.bench import Bench, bench  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 FAMILIES = (damage, kill, full_disk, parsers, pairs, read_only, clock, memory)
-PAGE = TESTS.parent / "docs" / "faults.md"
+PAGE = TESTS.parent / "docs" / "reference" / "faults.md"
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from toyflow.report.episode_tables import by_task, latency
 from toyflow.report.paired_tables import decodings_table, paired, paired_by_setting, paired_decodings
@@ -167,6 +168,28 @@ def test_errors_stand_beside_the_counts():
     view = by_task(evaluated(**details)[:1])
     assert view.rows[0][-2] == "48/49, 1 error" and view.rows[0][-1].endswith("], 1 error")
     assert "no number counts them" in view.note
+
+
+def test_the_mean_score_of_episodes_stands_beside_success(tmp_path):
+    trials = {"environment": "x", "suite": "x", "replan": 5, "assets": "own"}
+    task = {"task": 0, "hits": 1, "episodes": 4, "errors": 0}
+    scores = pd.Series([0.8, 0.5, 0.6, 0.5])
+    metrics = {"success": 0.25, "episode_score": scores.mean()}
+
+    class Scored(Evaluation):
+        def outcomes(self) -> pd.DataFrame:
+            return pd.DataFrame({"success": [1, 0, 0, 0], "episode_score": scores})
+
+    plain = evaluated(examples=4, tasks=[task], trials=trials, metrics={"success": 0.25})[0]
+    assert by_task([plain]).columns[-1] == "all [95 %]"
+    (tmp_path / "outcomes.csv").touch()  # there are outcomes
+    scored = Scored(tmp_path, plain.training, plain.record, {**plain.details, "metrics": metrics})
+    view = by_task([scored, plain])
+    assert view.columns[-1] == "mean score [95 %]" and view.rows[1][-1] == "-"
+    half = t.ppf(0.975, 3) * scores.std() / 2
+    assert view.rows[0][-1] == f"0.600 [{0.6 - half:.3f}, {0.6 + half:.3f}]"
+    assert "Student's t over episodes" in view.note
+    assert view.names == by_task([plain]).names
 
 
 def test_pairs_leave_out_what_ended_in_an_error(tmp_path):

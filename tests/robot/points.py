@@ -21,7 +21,7 @@ from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask
 if TYPE_CHECKING:
     from toyflow.flow import Decoding
 
-SUITES = ("points", "slow", "clumsy", "hopeless", "blind", "varied")
+SUITES = ("points", "slow", "clumsy", "hopeless", "blind", "varied", "scored")
 FAULTS = ("dies", "hangs", "raises", "cracked")
 """Suites of one fault: `dies@FILE` has it unless FILE exists, and makes FILE first. `cracked@FILE` dies in
 every episode from state 1 as long as there is no FILE. The environment variable `POINTS_FAULT` gives one to
@@ -33,7 +33,8 @@ REACH = 0.05
 
 class Points(Environment):
     """Every third episode of the suite `clumsy` fails, and every one of `hopeless`; `slow` takes its time,
-    and `blind` has no images. `varied` has tasks that vary those of `points`; those of `dark` are missing."""
+    and `blind` has no images. `varied` has tasks that vary those of `points`; those of `dark` are missing. In
+    `scored`, episodes have a score: half of the way to the goal is 0.5."""
 
     name = "points"
     interface = Interface(cameras=("front",), state_dim=4, action_dim=2, fps=10)
@@ -62,6 +63,7 @@ class Points(Environment):
         self.state = init_state
         generator = np.random.default_rng(seed if init_state is None else init_state)
         self.point, self.goal = generator.uniform(-1, 1, (2, 2))
+        self.start = self.left = np.linalg.norm(self.goal - self.point)
         self.blocked = self.kind == "hopeless" or (self.kind == "clumsy" and seed % 3 == 0)
 
     def observe(self) -> Observation:
@@ -77,7 +79,11 @@ class Points(Environment):
     def step(self, action: np.ndarray) -> bool:
         self._go_wrong()
         self.point = self.point + REACH * np.clip(action, -1, 1)
+        self.left = min(self.left, np.linalg.norm(self.goal - self.point))
         return bool(np.linalg.norm(self.goal - self.point) < REACH and not self.blocked)
+
+    def score(self) -> float | None:
+        return float(1 - self.left / self.start) if self.kind == "scored" else None
 
     def close(self) -> None:
         pass

@@ -8,6 +8,7 @@ from robot.corrections import hold_still
 from toyflow.errors import UsageError
 from toyflow.robot.data.data_set import DataSet
 from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.data.demo_source import DEMOS
 from toyflow.robot.policy.checkpoint import policy_interface
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.policy_recipes import RECIPES
@@ -36,6 +37,12 @@ def test_constant_dimensions_are_refused_by_name(still):
     assert "\n" not in str(error.value) and "--keep-constant" in str(error.value)
     with pytest.raises(UsageError, match=r"still: action \[1\] .* never changes"):
         RobotTask.choose({"dataset": still, "state": "off", **NO_TRIALS})
+
+
+def test_a_simulators_state_may_stand_still_in_its_own_demonstrations(still):
+    Path(still, DEMOS).write_text('{"recipe": {"environment": "points", "suite": "points", "tasks": [0]}}')
+    with pytest.raises(UsageError, match=r"still: action \[1\] .* never changes"):
+        RobotTask.choose({"dataset": still, **NO_TRIALS})
 
 
 def test_constant_dimensions_may_be_kept_and_are_no_part_of_the_policys_identity(still, small):

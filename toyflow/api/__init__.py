@@ -16,4 +16,5 @@ demonstrations    toyflow robot-demos
 robot_setup       toyflow robot-setup
 doctor            toyflow doctor
 data_checking     toyflow robot-data check
+data_converting   toyflow robot-data convert
 """

@@ -170,7 +170,7 @@ class _Session:
             changed, noise = {"seed": ready.settings.get("seed", 0) + episode.scene}, noise + episode.scene
         robot = ready.open_robot(**changed)
         try:
-            return ready.run(robot, 1, noise, lambda line: None, log), None
+            return ready.run(robot, 1, noise, lambda line: None, log, self._say), None
         except KeyboardInterrupt:
             return 2, None
         except ToyflowError as error:

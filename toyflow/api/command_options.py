@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toyflow.errors import MissingInputError, UsageError
-from toyflow.robot.simulation.trial_options import TrialOptions
+from toyflow.robot.simulation.trial_options import AT_MOST, TrialOptions
 from toyflow.sweep.presets import available_presets, load_preset, notes
 from toyflow.sweep.sweep_options import SweepOptions
 
@@ -28,7 +28,7 @@ FIRST_EPISODES, FIRST_IMAGE_SIZE, FIRST_ITERATIONS = 12, 64, 1200
 """What `toyflow robot-train` does without a data set: it records this many episodes of one task, with images
 of this size, and trains for this many iterations."""
 
-FIRST_TRIALS = TrialOptions(states="5")
+FIRST_TRIALS = TrialOptions(states=f"{AT_MOST}5")
 """Trials by which `toyflow robot-train` without a data set evaluates its policy."""
 
 
@@ -102,6 +102,6 @@ def trial_options(flags: Mapping[str, Any], first: bool = False) -> TrialOptions
 
     Example:
         >>> trial_options({"suite": "libero_goal", "states": None}).states
-        '10'
+        'at-most-10'
     """
     return (FIRST_TRIALS if first else TrialOptions()).changed(flags)

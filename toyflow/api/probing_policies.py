@@ -5,7 +5,7 @@ the frames of a data set. No simulator is needed.
     for sentence in policy_sentences(found):        # of toyflow.report.policy_probe_sentences
         print(sentence)
 
-A policy behind a server is named by its address; see `docs/serving.md` for what is measured of one.
+A policy behind a server is named by its address; see `docs/guides/serving.md` for what is measured of one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from toyflow.machine import choose_device, cores
 from toyflow.report.anatomy_report import DissectedModel
 from toyflow.report.policy_probe import Origin, PlanErrors, ProbedPolicy
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
+from toyflow.robot.data.data_source import open_data_set, short_name
+from toyflow.robot.data.demo_source import demo_source
 from toyflow.robot.data.features import ACTION, renaming_text
 from toyflow.robot.data.moments import episodes_of, spread_frames
 from toyflow.robot.data.normalisation import CONSTANT, scaling_of

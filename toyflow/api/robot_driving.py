@@ -35,6 +35,7 @@ from toyflow.robot.runtime.control.log import read_log
 from toyflow.robot.runtime.control.replay import NoPlanning, RecordedActions
 from toyflow.robot.runtime.control.setup import (
     check_latency,
+    check_moves,
     check_same_action,
     choose_rate,
     choose_replan,
@@ -46,6 +47,7 @@ from toyflow.robot.runtime.control.setup import (
     replay_settings,
     replay_warnings,
     start_planning,
+    take_shipped,
 )
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 from toyflow.robot.runtime.robots import Robot, RobotSettings, open_robot, simulator_of
@@ -122,6 +124,7 @@ class PolicyDrive:
         noise_seed: int,
         print_line: Callable[[str], object],
         log: Path | None,
+        tell: Callable[[str], object] | None = None,
     ) -> int | None:
         """Run episodes on a robot of `open_robot`, in the planner's present decoding. As `drive`."""
         planner = self.planner
@@ -135,7 +138,7 @@ class PolicyDrive:
         planning = start_planning(robot, planner, self.use.latency_steps, way.continues)
         return drive(
             robot, planning, way, replace(self.options, log=log), self.rate, loop, self.limits, header,
-            print_line,
+            print_line, tell,
         )  # fmt: skip
 
 
@@ -174,15 +177,19 @@ def prepare_policy(
     settings = {"image_size": planner.image_size, "cameras": cameras, **settings}
     robot = open_robot(options.robot, RobotSettings(policy=planner.interface, **settings))
     check_latency(robot, use.latency_steps)
-    data, data_rate, whose = _data_of(options.limits_from, robot, training, planner, console)
+    rate = choose_rate(robot, planner.interface, options.rate)
+    file = take_shipped(robot, options.limits)
+    check_moves(robot, options.dry_run, options.start_at)
+    data, data_rate, whose = _data_of(options.limits_from, robot, training, planner)
+    if (names := data.get("action_names")) and (options.limits_from or not robot.stepped):
+        _warn(console, check_same_names(robot, names, whose, trusted=file is not None))
     details = {**training.details, **data}
-    _warn(console, policy_warnings(robot, details, settings.get("prompt", ""), options.limits))
-    check_same_units(robot, data, file_limits(options.limits, robot.dimensions), whose)
+    _warn(console, policy_warnings(robot, details, settings.get("prompt", ""), file))
+    check_same_units(robot, data, file_limits(file, robot.dimensions), whose)
     said = limits_lines(robot, data, whose, options.limits)
     for line in said:
         console.print(line, markup=False)
-    rate = choose_rate(robot, planner.interface, options.rate)
-    limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), options.limits, rate)
+    limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), file, rate)
     due = choose_replan(robot, planner, use.replan, use.handover, use.latency_steps)
     if use.compiled:
         with console.status("compiling the policy; a minute or more"):
@@ -265,8 +272,10 @@ def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console:
     settings = replay_settings(recording, options.robot, given)
     robot = open_robot(options.robot, recorded_robot(recording, settings))
     check_same_action(robot, recording)
+    check_moves(robot, options.dry_run)
     rate = options.rate or recording.header["rate"]
-    limits = final_limits(robot, replay_limits(robot, recording, rate), options.limits, rate)
+    file = take_shipped(robot, options.limits)
+    limits = final_limits(robot, replay_limits(robot, recording, rate), file, rate)
     episodes = min(options.episodes or len(recorded.episodes), len(recorded.episodes))
     loop = LoopSettings(1, episodes, options.seconds)
     header = {"settings": settings, "replays": str(path)}
@@ -280,15 +289,15 @@ def replay(path: Path, options: DriveOptions, given: Mapping[str, Any], console:
 
 
 def _data_of(
-    data_set: str | None, robot: Robot, training: StoredTraining, planner: Planner, console: Console
+    data_set: str | None, robot: Robot, training: StoredTraining, planner: Planner
 ) -> tuple[Mapping[str, Any], float, str]:
-    """What is known of the actions of the data set, else of the policy's training data, see `Limits.of_data`;
-    its actions per second, 0 if unknown; and what messages call it."""
+    """What is known of the actions of the data set, else of the policy's training data, see `Limits.of_data`,
+    with their `action_names`; its actions per second, 0 if unknown; and what messages call it."""
     if data_set is None:
         return action_ranges(training, planner), planner.interface.fps, "the policy's training data"
     data = open_data_set(data_set)
-    _warn(console, check_same_names(robot, data.action_names, data_set))
-    return {"motion": data.motion()}, data.interface.fps, f"data set {data_set}"
+    known = {"motion": data.motion(), "action_names": data.action_names}
+    return known, data.interface.fps, f"data set {data_set}"
 
 
 def exit_code(run: Callable[[], int | None]) -> int:

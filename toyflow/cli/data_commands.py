@@ -1,4 +1,4 @@
-"""`toyflow robot-data`: LeRobot data sets, looked at before they train a policy."""
+"""`toyflow robot-data`: LeRobot data sets, looked at before they train a policy, or converted from others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from toyflow.robot.policy.policy_options import PolicyOptions
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add robot-data check to `app`."""
-    data = typer.Typer(no_args_is_help=True, help="Check a LeRobot data set before it trains a policy.")
+    """Add robot-data check and convert to `app`."""
+    data = typer.Typer(
+        no_args_is_help=True, help="Check a LeRobot data set before it trains a policy, or make one."
+    )
     app.add_typer(data, name="robot-data")
 
     @data.command("check", epilog=examples(
@@ -55,3 +57,35 @@ def add_commands(app: typer.Typer) -> None:
             as_json=as_json, html=html,
         )  # fmt: skip
         raise typer.Exit(code)
+
+    @data.command("convert", epilog=examples(
+        "toyflow robot-data convert pusht_cchi_v7_replay.zarr --out data/demos/pusht-human",
+        "toyflow robot-data convert low_dim.npz --out data/demos/pusht-human",
+        "toyflow robot-data convert pusht.zarr.zip --environment pusht --out data/demos/pusht-images",
+        "toyflow robot-data convert low_dim.npz images.npz --environment pusht --out data/demos/pusht-images",
+    ))  # fmt: skip
+    def robot_data_convert(
+        source: Annotated[
+            list[Path],
+            typer.Argument(
+                help="Push-T's demonstrations: the authors' zarr archive, a folder or a zip, or npz files "
+                "with state, action, ends and maybe img."
+            ),
+        ],
+        out: Annotated[Path, typer.Option(help="A new folder for the data set.")],
+        environment: Annotated[
+            str,
+            typer.Option(
+                help="Where the policy will act: pusht-state for the whole state without images, or pusht "
+                "for images and the agent's position."
+            ),
+        ] = "pusht-state",
+    ) -> None:
+        """Convert published demonstrations by people into a LeRobot data set (v3.0).
+
+        Pickled data are refused, and nothing is left behind where a source cannot be converted. `robot-train
+        --dataset OUT` then evaluates in the environment named here.
+        """
+        from toyflow.api.data_converting import convert_data  # imports numpy
+
+        convert_data(source, out, environment, console)

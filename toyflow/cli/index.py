@@ -56,7 +56,9 @@ INDEX = {
         "robot-demos": "Record demonstrations of a scripted expert as a LeRobot data set (v3.0).",
         "robot-setup": "Install a simulator: its packages, OpenGL and assets; then render a frame.",
     },
-    "data_commands": {"robot-data": "Check a LeRobot data set before it trains a policy."},
+    "data_commands": {
+        "robot-data": "Check a LeRobot data set before it trains a policy, or make one.",
+    },
     "robot_control": {
         "robot-run": "Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.",
         "robot-limits": "Write a limits file for robot-run from demonstrations: a robot's bounds and largest "

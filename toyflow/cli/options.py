@@ -92,6 +92,21 @@ RelativeExcept = Annotated[
         "numbers counted from 0, joined by +; or none.",
     ),
 ]
+Perturb = Annotated[str, typer.Option(help="Perturbations of the suite: all, or names such as swap,task.")]
+Levels = Annotated[
+    str, typer.Option(help="Levels of difficulty of a suite that has them: all, or numbers such as 1-3.")
+]
+Sample = Annotated[
+    int,
+    typer.Option(
+        help="How many of these tasks, drawn evenly from all perturbations.", show_default="all", min=0
+    ),
+]
+SampleSeed = Annotated[int, typer.Option(help="Seed of the sample.", min=0)]
+Prompts = Annotated[
+    str,
+    typer.Option(help="Words of a benchmark's tasks: clean, as policies learn them; or official, its own."),
+]
 NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that plans start from.", min=0)]
 Compile = Annotated[
     bool,

@@ -18,10 +18,15 @@ from toyflow.cli.options import (
     Device,
     Keys,
     LeRobotOut,
+    Levels,
     NoiseSeed,
+    Perturb,
+    Prompts,
     RelativeExcept,
     RenamedFeatures,
+    Sample,
     Sampler,
+    SampleSeed,
     ServerKey,
     ServerName,
     ServerTimeout,
@@ -35,7 +40,7 @@ from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.training_defaults import TRAINING_DEFAULTS
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
-from toyflow.robot.simulation.trial_options import ALL, ENVIRONMENT, TrialOptions
+from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
 
 STEPS = shown(ROBOT_TRAIN.steps)
 Steps = Annotated[str, typer.Option(help="Numbers K of denoising steps to evaluate with.")]
@@ -55,19 +60,6 @@ Suite = Annotated[
 Tasks = Annotated[
     str | None,
     typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.", show_default="those of the data"),
-]
-Perturb = Annotated[
-    str,
-    typer.Option(help="Perturbations of the suite: all, or names such as swap,task.", show_default=ALL),
-]
-Levels = Annotated[
-    str, typer.Option(help="Levels of difficulty of a suite that has them: all, or numbers such as 1-3.")
-]
-Sample = Annotated[
-    int,
-    typer.Option(
-        help="How many of these tasks, drawn evenly from all perturbations.", show_default="all", min=0
-    ),
 ]
 States = Annotated[
     str | None,
@@ -114,6 +106,7 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-train --dataset data/demos/libero_object --schedule shift:4 --steps 1,10 --states 50",
         "toyflow robot-train --dataset HuggingFaceVLA/libero --fps 20 --size tiny --suite libero_goal",
         "toyflow robot-train --dataset my/robot --suite none --cameras front+wrist --no-language",
+        "toyflow robot-train --dataset data/demos/libero_spatial --suite libero_plus_spatial --sample 100",
         "toyflow robot-train --dataset my/openpi --rename state=observation.state,actions=action",
         "torchrun --nproc-per-node 8 -m toyflow robot-train --dataset my/robot --size full --accumulate 2",
     ))  # fmt: skip
@@ -252,6 +245,11 @@ def add_commands(app: typer.Typer) -> None:
         tasks: Tasks = None,
         states: States = None,
         replan: Replan = None,
+        perturb: Perturb = TrialOptions.perturb,
+        levels: Levels = TrialOptions.levels,
+        sample: Sample = TrialOptions.sample,
+        sample_seed: SampleSeed = TrialOptions.sample_seed,
+        prompts: Prompts = TrialOptions.prompts,
         environment: Environment = None,
         rendering: Rendering = None,
         videos: Videos = 1,
@@ -280,7 +278,8 @@ def add_commands(app: typer.Typer) -> None:
         })  # fmt: skip
         trials = trial_options({
             "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
-            "rendering": rendering,
+            "rendering": rendering, "perturb": perturb, "levels": levels, "sample": sample,
+            "sample_seed": sample_seed, "prompts": prompts,
         }, first=dataset is None)  # fmt: skip
         flags = {
             "schedules": schedule, "objectives": objective, "predict": predict, "steps": steps,
@@ -323,15 +322,8 @@ def add_commands(app: typer.Typer) -> None:
         perturb: Perturb = TrialOptions.perturb,
         levels: Levels = TrialOptions.levels,
         sample: Sample = TrialOptions.sample,
-        sample_seed: Annotated[
-            int, typer.Option(help="Seed of the sample.", min=0)
-        ] = TrialOptions.sample_seed,
-        prompts: Annotated[
-            str,
-            typer.Option(
-                help="Words of a benchmark's tasks: clean, as policies learn them; or official, its own."
-            ),
-        ] = TrialOptions.prompts,
+        sample_seed: SampleSeed = TrialOptions.sample_seed,
+        prompts: Prompts = TrialOptions.prompts,
         environment: Environment = None,
         rendering: Rendering = None,
         latency_steps: Annotated[

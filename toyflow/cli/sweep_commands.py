@@ -281,7 +281,7 @@ def add_commands(app: typer.Typer) -> None:
         A model that predicts the data is trained for a share of the iterations, and its one-step error taken
         apart on the validation split: noise that leaks through, and spread of the samples. Spread that is
         joint asks for ten steps, else one is enough; leak asks for draws. Where half of the training does
-        not tell, it is trained in full. README says how this did where full sweeps are known.
+        not tell, it is trained in full. How this did where full sweeps are known: docs/results/recommend.md.
         """
         flags = {
             "seeds": seeds, "task": task, "set": settings, "data_dir": data_dir, "iterations": iterations,

@@ -13,12 +13,13 @@ from toyflow import stats
 from toyflow.footnotes import Footnotes
 from toyflow.report.page_tables import TableView
 from toyflow.report.perturbation_tables import by_perturbation, few_against_many, is_varied
-from toyflow.report.results import Results, variants
-from toyflow.sweep.stored import StoredEvaluation, caveat_of, errors_in_words, missing_tasks
+from toyflow.report.results import Results, by_example, variants
+from toyflow.sweep.stored import EPISODE_SCORE, StoredEvaluation, caveat_of, errors_in_words, missing_tasks
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words, plan_of, timing_doubts
 
 MOST_TASKS = 10
 """Of a benchmark that varies tasks, a suite of more is not shown task by task."""
+SCORE_NOTE = " An episode's score is the best it reached, 0 to 1; its interval is Student's t over episodes."
 NONE = "-"
 """A cell of a terminal's table where a value is not known."""
 
@@ -41,9 +42,11 @@ def robot_views(results: Results, beside: Sequence[StoredEvaluation] = ()) -> li
 
 
 def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
-    """A row per model and decoding, a column per task: solved of all episodes; Wilson's interval of all."""
+    """A row per model and decoding, a column per task: solved of all episodes; Wilson's interval of all.
+    Where episodes have a score, its mean and Student's t interval over episodes, too."""
     tasks = sorted({row["task"] for evaluation in evaluations for row in evaluation.details["tasks"]})
     names, rows, notes = _names(evaluations), [], Footnotes()
+    scored = any(EPISODE_SCORE in evaluation.details["metrics"] for evaluation in evaluations)
     for name, evaluation in zip(names, evaluations, strict=True):
         details = evaluation.details
         found = {row["task"]: _solved(row) for row in details["tasks"]}
@@ -51,10 +54,13 @@ def by_task(evaluations: Sequence[StoredEvaluation]) -> TableView:
         mark = notes.mark(caveat_of(evaluation))
         whole = f"{interval.estimate:.1%}{mark} [{interval.low:.1%}, {interval.high:.1%}]"
         whole += f", {errors_in_words(evaluation.errors)}" if evaluation.errors else ""
-        rows.append([*name, *(found.get(task, "") for task in tasks), whole])
-    columns = [*_heads(names), *(f"task {task}" for task in tasks), "all [95 %]"]
-    note = notes.after(_note(evaluations))
-    return TableView("Solved episodes by task", columns, rows, len(columns) - len(tasks) - 1, note)
+        scores = [_mean_score(evaluation)] if scored else []
+        rows.append([*name, *(found.get(task, "") for task in tasks), whole, *scores])
+    heads = _heads(names)
+    columns = [*heads, *(f"task {task}" for task in tasks), "all [95 %]"]
+    columns += ["mean score [95 %]"] if scored else []
+    note = notes.after(_note(evaluations) + (SCORE_NOTE if scored else ""))
+    return TableView("Solved episodes by task", columns, rows, len(heads), note)
 
 
 def latency(evaluations: Sequence[StoredEvaluation]) -> TableView:
@@ -123,6 +129,18 @@ def _names(evaluations: Sequence[StoredEvaluation]) -> list[list[str]]:
 
 def _heads(names: Sequence[Sequence[str]]) -> list[str]:
     return ["schedule", *(["variant"] if len(names[0]) > 3 else []), "seed", "decoding"]
+
+
+def _mean_score(evaluation: StoredEvaluation) -> str:
+    """`0.803 [0.742, 0.864]`."""
+    if EPISODE_SCORE not in evaluation.details["metrics"]:
+        return NONE
+    mean = evaluation.details["metrics"][EPISODE_SCORE]
+    values = by_example([evaluation], EPISODE_SCORE)
+    if values is None or values.shape[1] < 2:
+        return f"{mean:.3f}"
+    interval = stats.within_0_and_1(stats.mean_over_conditions(values[0]))
+    return f"{mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def _solved(row: Mapping[str, Any]) -> str:

@@ -24,8 +24,8 @@ The rule, in this order:
 
 Schedule and prediction are `shift:4` and `data` always: no short training told where another is better. All
 of this was made on four settings (grid of side 2, grid of side 3 in scalars, dial with a fair coin, wave) and
-fixed before any other was looked at; README says how it did on the others. (That plain numbers have no J was
-settled later; it changed no choice in any of these.)
+fixed before any other was looked at; docs/results/recommend.md says how it did on the others. (That plain
+numbers have no J was settled later; it changed no choice in any of these.)
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from toyflow.errors import UsageError
 from toyflow.machine import choose_device, cores, device_name
 from toyflow.machine_load import LoadMeter
 from toyflow.robot.data.data_set import STATE, DataSet
-from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
+from toyflow.robot.data.data_source import open_data_set, short_name
+from toyflow.robot.data.demo_source import demo_source
 from toyflow.robot.data.frames import open_frames
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.handover import parse_handover
@@ -159,6 +160,7 @@ class RobotRunner(Runner):
             "policy": policy.spec.as_dict(),
             "normalisation": policy.normalisation.as_dict(),
             "motion": data.motion(),
+            "action_names": list(data.action_names),
             "state": _state_of(data),
             "frames": data.frames,
             "episodes": data.episodes,
@@ -207,7 +209,9 @@ class RobotRunner(Runner):
             ) -> None:
                 right = sum(outcome.success for outcome in outcomes)
                 lost = sum(outcome.error is not None for outcome in outcomes)
-                beside = f", {errors_in_words(lost)}" if lost else ""
+                scores = [outcome.score for outcome in outcomes if outcome.score is not None]
+                beside = f", mean score {np.mean(scores):.2f}" if scores else ""
+                beside += f", {errors_in_words(lost)}" if lost else ""
                 on_progress(
                     "evaluating", done, total, f"{label}: {right} of {done - lost} episodes solved{beside}"
                 )

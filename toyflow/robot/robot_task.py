@@ -9,7 +9,8 @@ from toyflow.errors import UsageError
 from toyflow.optionset import OptionSet, choice
 from toyflow.robot.data.checks.gate import refuse_contradictions
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import demo_source, open_data_set, short_name
+from toyflow.robot.data.data_source import open_data_set, short_name
+from toyflow.robot.data.demo_source import against_relative, demo_source, simulated_here
 from toyflow.robot.data.local_files import local_folder
 from toyflow.robot.data.training_part import Demonstrations, held_out_episodes
 from toyflow.robot.policy.checkpoint import chosen_cameras, normalisation_of, policy_interface
@@ -56,7 +57,10 @@ class RobotTask(Subject):
         held_out_episodes(data.episodes, asked.hold_out)  # raises where too few would be left
         if Waivers.parse(options).constant_dims == "refuse":
             check_moves(data, policy, asked.hold_out)
-        trials = trials_of(TrialOptions.parse(options), demo_source(where), policy.horizon)
+        source = demo_source(where)
+        if policy.stays_absolute is not None and (why := against_relative(source)):
+            raise UsageError(f"data set {where}: {why}")
+        trials = trials_of(TrialOptions.parse(options), source, policy.horizon)
         if trials:
             simulator = load_environment(trials.environment)
             simulator.interface.check_serves(policy_interface(data, policy), trials.environment)
@@ -85,8 +89,9 @@ def _refuse_contradictions(asked: Demonstrations, policy: PolicyOptions) -> None
 
 def check_moves(data: DataSet, policy: PolicyOptions, hold_out: float = 0.0) -> None:
     """Raise UsageError where a dimension of the action, or of a state that the policy sees, is constant in
-    the training part of `data`, or a statistic is missing or not a number."""
-    if still := normalisation_of(data, policy, hold_out).constant(state=policy.state):
+    the training part of `data`, or a statistic is missing or not a number. States of `robot-demos` may be."""
+    sees_others = policy.state and not simulated_here(data.where)
+    if still := normalisation_of(data, policy, hold_out).constant(state=sees_others):
         raise UsageError(
             f"data set {data.where}: {still} (counted from 0) never changes, so a policy "
             "can learn nothing from it or about it. If it is meant so: --keep-constant, in a sweep "

@@ -23,6 +23,9 @@ OUTCOMES = "outcomes.csv"
 EVALUATIONS = "evaluations"
 """Name of the folder of decodings within a trained model's folder."""
 
+EPISODE_SCORE = "episode_score"
+"""The metric of an environment that scores episodes, 0 to 1, beside success; see `Environment.score`."""
+
 NOT_FINITE = "is not finite"
 """What errors of older results say where the policy failed by itself."""
 

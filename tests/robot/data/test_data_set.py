@@ -8,7 +8,8 @@ import torch
 from toyflow.atomic import DamagedError, atomic_folder
 from toyflow.errors import UsageError
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import DEMOS, open_data_set
+from toyflow.robot.data.data_source import open_data_set
+from toyflow.robot.data.demo_source import DEMOS
 from toyflow.robot.data.features import ACTION, STATE
 from toyflow.robot.data.frames import CachedFrames, StreamedFrames, open_frames
 from toyflow.robot.interface import Interface

@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 from robot.points import Points, straight
 
+from toyflow.api.demonstrations import TaskChoice, record_demonstrations
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.data.demos import DemoOptions, demo_maker, expert_success, make_demos
 from toyflow.robot.data.demos.attempt_queue import AttemptQueue
@@ -25,6 +26,7 @@ from toyflow.robot.data.demos.data_set_writer import check_images
 from toyflow.robot.data.demos.expert_check import OfficialStates
 from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome
 from toyflow.robot.data.demos.staging import Staging
+from toyflow.robot.simulation.environments.libero.plus import plus_files
 from toyflow.robot.simulation.simulators import JobLost
 
 OPTIONS = DemoOptions(
@@ -40,7 +42,7 @@ OPTIONS = DemoOptions(
 )
 
 
-def write_plainly(folder, demonstrations, interface, image_size, video):
+def write_plainly(folder, demonstrations, interface, image_size, video, names):
     """Stands in for lerobot, which takes seconds to import."""
     arrays = {}
     for index, (_, trajectory) in enumerate(demonstrations):
@@ -319,6 +321,42 @@ def test_noise_is_clipped_to_the_simulators_own_bounds(monkeypatch):
     environment = Points("points", 0)
     record(environment, environment.task, Attempt(0, 0), 0, 9.0, lambda: None)
     assert np.min(carried_out) == -0.25 and np.max(carried_out, 0).tolist() == [0.5, 2.0]
+
+
+def test_a_sample_of_a_benchmarks_tasks_is_recorded(tmp_path, monkeypatch, console):
+    monkeypatch.setattr(demo_maker, "write_data_set", write_plainly)
+    monkeypatch.setattr(demo_maker, "check_lerobot", lambda: None)
+
+    def recorded(out: str, sample: int, seed: int) -> list[int]:
+        record_demonstrations(
+            console, environment="points", suite="varied",
+            tasks=TaskChoice(perturb="moved", sample=sample, seed=seed), episodes=1, seed=seed, noise=0.1,
+            image_size=16, jobs=1, out=tmp_path / out,
+        )  # fmt: skip
+        recipe = json.loads((tmp_path / out / "demos.json").read_text())["recipe"]
+        assert recipe["assets"] == "own"
+        return recipe["tasks"]
+
+    few = recorded("few", 2, 3)
+    assert len(few) == 2 and set(few) <= {0, 1, 4, 5, 8, 9}
+    assert set(few) < set(recorded("more", 4, 3))
+
+
+@pytest.mark.slow
+def test_a_sample_of_libero_plus_is_recorded(rendered_libero, toyflow):
+    pytest.importorskip("lerobot")
+    if not plus_files.is_complete(plus_files.folder()):
+        pytest.skip("not installed: LIBERO-Plus (`toyflow robot-setup libero-plus`)")
+    words = (
+        "--suite libero_plus_spatial --perturb robot-start --sample 1 --episodes 1 --image-size 64 --jobs 1 "
+        "--out demos"
+    )
+    done = toyflow.apart("robot-demos", *words.split(), HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr
+    content = json.loads((toyflow.folder / "demos/demos.json").read_text())
+    [task] = content["recipe"]["tasks"]
+    assert rendered_libero.tasks("libero_plus_spatial")[task].perturbation == "robot-start"
+    assert content["recipe"]["assets"] == rendered_libero.assets()
 
 
 @pytest.mark.slow

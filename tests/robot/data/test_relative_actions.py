@@ -308,6 +308,38 @@ def test_degrees_are_not_taken_relative_to_radians(copied):
     assert any("as of degrees and radians" in each.sentence for each in found)
 
 
+def test_targets_in_another_unit_are_not_taken_relative_to_the_state(copied):
+    """gym-aloha's states are angles, and the actions of our own demonstrations go from -1 to 1."""
+
+    def scaled(table: pd.DataFrame) -> None:
+        table["observation.state"] = [
+            row * np.array([3, 1, 1], np.float32) for row in table["observation.state"]
+        ]
+
+    rewritten(copied, scaled)
+    found = check_data_set("mine", copied, cameras=[], relative_except="gripper").errors
+    assert any("number 0 of the state" in each.sentence for each in found)
+    found = check_data_set("mine", copied, cameras=[], relative_except="waist+gripper").errors
+    assert not any("as in another unit" in each.sentence for each in found)
+
+
+@pytest.mark.parametrize(
+    ("environment", "refused"), [("aloha-state", True), ("libero", True), ("points", False)]
+)
+def test_an_environment_says_whether_its_actions_are_in_the_units_of_its_states(copied, environment, refused):
+    recipe = {"environment": environment, "suite": "any", "tasks": [0]}
+    (copied / "demos.json").write_text(json.dumps({"recipe": recipe}))
+    if not refused:
+        assert chosen(copied).model["actions"] == "relative"
+        return
+    said = f"actions of {environment} are in other units than its states"
+    for contradictions in ("refuse", "keep"):
+        with pytest.raises(UsageError, match=said):
+            chosen(copied, contradictions=contradictions)
+    found = check_data_set("mine", copied, cameras=[], relative_except="gripper").errors
+    assert [said in each.sentence for each in found] == [True]
+
+
 def test_statistics_of_relative_actions_in_the_data_set_do_not_matter(copied):
     """LeRobot's `recompute_stats --relative_action` writes them into meta/stats.json."""
     path = copied / "meta" / "stats.json"

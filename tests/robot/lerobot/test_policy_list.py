@@ -318,7 +318,7 @@ def test_steps_are_refused_with_the_reason(kind):
 
 
 def test_the_documentation_names_every_type():
-    text = (Path(__file__).parents[3] / "docs/lerobot.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/guides/lerobot.md").read_text()
     kinds = {*FLOW_POLICIES, *NO_FLOW} - {"toyflow", "reward_classifier", "sarm"}
     assert not [kind for kind in kinds if f"`{kind}`" not in text]
 

@@ -50,6 +50,12 @@ def test_an_episode_ends_at_its_most_steps_as_not_solved():
     assert (outcome.success, outcome.steps, outcome.error) == (False, 60, None)
 
 
+def test_an_environment_may_score_its_episodes():
+    assert [outcome.score for outcome in run()] == [None] * 6
+    for outcome in run(replace(SCENE, suite="scored")):
+        assert outcome.success and outcome.score is not None and 0.8 < outcome.score <= 1
+
+
 @pytest.mark.parametrize("fault", ["dies", "raises", "hangs"])
 def test_a_lost_episode_is_tried_again(fault, tmp_path):
     scene = RolloutSetup("points", f"{fault}@{tmp_path / 'flag'}", 16, replan=3)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from junk import parsed, texts
+from robot.points import Points, varied_tasks
 
 from toyflow.errors import UsageError
 from toyflow.robot.simulation.evaluation import missing_tasks
@@ -53,9 +54,9 @@ def test_what_is_left_open():
         ({"suite": "libero"}, "unknown suite 'libero'"),
         ({"tasks": "3"}, "has no task 3; it has 0 to 2"),
         ({"tasks": "x"}, "tasks must be whole numbers"),
-        ({"states": "9"}, "a task has 5, 0 to 4"),
-        ({"states": "4-5"}, "a task has 5, 0 to 4"),
-        ({"states": "0"}, "a task has 5, 0 to 4"),
+        ({"states": "9"}, "9 are asked for, and a task of points has 5, 0 to 4"),
+        ({"states": "4-5"}, "4-5 is asked for, and a task of points has 5, 0 to 4"),
+        ({"states": "0"}, "0 is none; a task of points has 5"),
         ({"replan": "0"}, "replan must be 1 to the horizon, 10"),
         ({"replan": "11"}, "replan must be 1 to the horizon, 10"),
         ({"replan": "often"}, "replan must be a whole number"),
@@ -125,7 +126,7 @@ def test_a_latency_or_handover_that_cannot_be_is_refused(change, words):
         checked(**change)
 
 
-VARIED = {"suite": "varied", "states": "10"}
+VARIED = {"suite": "varied", "states": TrialOptions.states}
 
 
 def test_a_choice_of_perturbations_is_a_choice_of_tasks():
@@ -133,6 +134,32 @@ def test_a_choice_of_perturbations_is_a_choice_of_tasks():
     assert (trials.tasks, trials.missing) == ((2, 6, 10), "")
     assert str(trials) == str(checked(10, **VARIED, tasks="2+6+10")), "one name for one thing"
     assert trials.states == (0,), "the default where each task has one start"
+
+
+def test_what_is_asked_for_is_never_fewer_without_a_word():
+    """Only the default adapts to what a task has; 10 that were asked for were one without a word."""
+    assert checked(states="at-most-3").states == (0, 1, 2)
+    assert checked(states="at-most-10").states == (0, 1, 2, 3, 4)
+    for asked, said in (
+        ("10", "10 are asked for, and a task of varied has 1, number 0"),
+        ("20", "20 are asked for"),
+        ("1-2", "1-2 is asked for"),
+        ("at-most-0", "at-most-0 is none; a task of varied has 1"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            checked(10, suite="varied", states=asked)
+
+
+def test_what_a_scene_needs_beyond_the_simulators_files_is_in_the_name(monkeypatch):
+    """So that results from a user's archive are not taken for others."""
+    tasks = [replace(task, extra_assets="archive") if task.perturbation == "renamed" else task
+             for task in varied_tasks()]  # fmt: skip
+    monkeypatch.setattr(Points, "tasks", classmethod(lambda cls, suite: tasks))
+    names = {kind: str(checked(10, **VARIED, perturb=kind)) for kind in ("moved", "renamed", "all")}
+    assert "assets=own missing" not in names["moved"] and names["moved"].endswith(" assets=own")
+    assert names["renamed"].endswith(" assets=own+archive")
+    assert " assets=own+archive missing=" in names["all"]
+    assert Trials.parse(names["all"]).assets == "own+archive"
 
 
 def test_what_cannot_run_and_the_wording_are_in_the_name():

@@ -1,21 +1,25 @@
-"""Data sets by folder or name on the hub: opened once each, and checked where `robot-demos` made them."""
+"""Data sets by folder or name on the hub: opened once each, and checked where toyflow made them."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
-from toyflow.atomic import MANIFEST, read_json, verified, verify_all
+from toyflow.atomic import MANIFEST, verify_all
 from toyflow.robot.data.data_set import DataSet
+from toyflow.robot.data.demo_source import CONVERTED, DEMOS, made_by
 from toyflow.robot.data.features import parse_renaming
 from toyflow.robot.data.fingerprint import FilesState
-from toyflow.robot.simulation.trials import DemoSource
 
-DEMOS = "demos.json"
-"""What `robot-demos` writes beside its data."""
 DATA_HINT = (
     "The same `toyflow robot-demos` writes it again; if it was changed on purpose, remove manifest.json."
 )
+CONVERTED_HINT = (
+    "Remove the folder, and `toyflow robot-data convert` it again; if it was changed on purpose, remove "
+    "manifest.json."
+)
+HINTS = {DEMOS: DATA_HINT, CONVERTED: CONVERTED_HINT}
+"""What to do about a damaged data set, by what toyflow wrote beside it."""
 
 
 def open_data_set(where: str, rename: str = "") -> DataSet:
@@ -27,7 +31,7 @@ def open_data_set(where: str, rename: str = "") -> DataSet:
 
     Raises:
         UsageError: it does not exist, cannot be read, or lacks a feature.
-        DamagedError: `robot-demos` made it, and a file is no longer as it was written.
+        DamagedError: toyflow made it, and a file is no longer as it was written.
     """
     folder = Path(where).expanduser()
     return _opened(where, rename, FilesState(folder).key if folder.is_dir() else "")
@@ -36,8 +40,9 @@ def open_data_set(where: str, rename: str = "") -> DataSet:
 @cache
 def _opened(where: str, rename: str, state: str) -> DataSet:
     folder = Path(where).expanduser()
-    if (folder / MANIFEST).is_file() and (folder / DEMOS).is_file():
-        verify_all(folder, DATA_HINT)
+    made = made_by(folder)
+    if made and (folder / MANIFEST).is_file():
+        verify_all(folder, HINTS[made.name])
     return DataSet(where, parse_renaming(rename))
 
 
@@ -45,13 +50,3 @@ def short_name(where: str) -> str:
     """How results name a data set: its folder's name, or its name on the hub."""
     path = Path(where).expanduser()
     return path.resolve().name if path.exists() else where
-
-
-def demo_source(where: str) -> DemoSource | None:
-    """Where the demonstrations of a data set were made; None unless `robot-demos` made them."""
-    path = Path(where).expanduser() / DEMOS
-    if not path.is_file():
-        return None
-    whole = (path.parent / MANIFEST).is_file()  # else changed on purpose: see DATA_HINT
-    recipe = read_json(verified(path.parent, path.name) if whole else path)["recipe"]
-    return DemoSource(recipe["environment"], recipe["suite"], "+".join(map(str, recipe["tasks"])))

@@ -31,6 +31,9 @@ FEWEST = 20
 """Fewest frames that tell how actions follow states."""
 DEGREES = (40.0, 80.0)
 """Ratio of two ranges between which one is in degrees and the other in radians."""
+FOLLOWS, ONE_UNIT = 0.95, (0.5, 2.0)
+"""Where the next state follows an action, with this correlation or more, it moves by about as much as the
+action does: by a factor between these, unless they are in different units."""
 
 
 def relative_numbers(
@@ -113,6 +116,18 @@ def contradiction(
                 f"ranges of {one} are {each:.3g} times those of {other}, as of degrees and radians: one "
                 "cannot be relative to the other."
             )
+    inside = _inside(episode)
+    for place, number in enumerate(numbers):
+        sent, after = action[inside, place], state[inside + 1, place]
+        if len(inside) < FEWEST or _correlation(sent, after) < FOLLOWS:
+            continue
+        factor = float(np.polyfit(sent, after, 1)[0])
+        if not ONE_UNIT[0] <= factor <= ONE_UNIT[1]:
+            return (
+                f"number {number} of the state follows that of the actions and moves {factor:.3g} times as "
+                "far, as in another unit: one cannot be relative to the other. To leave it absolute: "
+                f"--relative-except with {number} in it."
+            )
     return None
 
 
@@ -142,7 +157,7 @@ def correlations(state: np.ndarray, action: np.ndarray, episode: np.ndarray) -> 
         state, action: [frames, numbers], of equal shape.
         episode: number of each frame's episode.
     """
-    inside = np.flatnonzero(episode[1:] == episode[:-1])
+    inside = _inside(episode)
     moves = (state.std(0) > 1e-6) & (action.std(0) > 1e-6)
     if not moves.any() or len(inside) < FEWEST:
         return None
@@ -192,6 +207,11 @@ def _same(one: str, other: str) -> bool:
 def _named(name: str) -> str:
     unit = unit_in_name(name)
     return f"{name}, in {unit}," if unit else name
+
+
+def _inside(episode: np.ndarray) -> np.ndarray:
+    """Frames that another of their episode follows."""
+    return np.flatnonzero(episode[1:] == episode[:-1])
 
 
 def _median_correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -119,6 +119,7 @@ def _row(evaluation: StoredEvaluation, notes: Footnotes, busy: str) -> str:
     ratio = f" (x {plan['p50'] / one_step['p50']:.2f})" if one_step else ""
     tasks = listed_ranges(sorted(trials["tasks"]), ", ")
     scene = f"{trials['suite']}, tasks {tasks}, re-planning every {trials['replan']}"
+    scene += f", noise seed {evaluation.record.noise_seed}" if evaluation.record.noise_seed else ""
     mark = notes.mark(caveat_of(evaluation))
     errors = f" and {errors_in_words(evaluation.errors)} of the simulator" if evaluation.errors else ""
     return (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from toyflow import plugins
+from toyflow import plugins, scene_assets
 from toyflow.errors import UsageError, unknown
 from toyflow.robot.interface import Interface, Observation
 
@@ -31,6 +31,7 @@ class SuiteTask:
         base: suite and name of the task that this one varies.
         missing: why it cannot run here, and how to get what it needs; "" where it can.
         official_prompt: the benchmark's own wording where `prompt` is another; see `TrialOptions.prompts`.
+        extra_assets: what its scene needs beyond `Environment.assets`, in a word: `archive`; "" for nothing.
     """
 
     index: int
@@ -43,6 +44,7 @@ class SuiteTask:
     base: tuple[str, str] | None = None
     missing: str = ""
     official_prompt: str = ""
+    extra_assets: str = ""
 
 
 class Expert(ABC):
@@ -73,6 +75,8 @@ class Environment(ABC):
             they are changes themselves.
         action_names: names of the action's dimensions, for limits, logs and figures; by default their
             numbers.
+        actions_in_state_units: whether an action is in the units of the state's number at the same place, so
+            that a policy may learn it relative to the state; where it is not, that is refused.
         action_bounds: the least and the largest action, a number each or one for each dimension; what is
             beyond them is clipped. -1 and 1 by default.
         state_names: names of the state's numbers, as far as they tell a convention, such as `axis_angle1`.
@@ -109,6 +113,7 @@ class Environment(ABC):
     name: ClassVar[str]
     absolute: ClassVar[bool] = False
     action_names: ClassVar[tuple[str, ...]] = ()
+    actions_in_state_units: ClassVar[bool] = True
     action_bounds: ClassVar[tuple[Bound, Bound]] = (-1.0, 1.0)
     state_names: ClassVar[tuple[str, ...]] = ()
     two_sided: ClassVar[tuple[str, ...]] = ()
@@ -131,6 +136,12 @@ class Environment(ABC):
         """What the scenes are made of, as results record it, in a word without spaces: `own`, unless some
         files may be others than the simulator's; see `toyflow.scene_assets`. Raises UsageError where there
         are none."""
+
+    @classmethod
+    def assets_of(cls, tasks: Iterable[SuiteTask]) -> str:
+        """What the scenes of these tasks are made of: `assets`, and what some of them need beyond, such as
+        `whole+archive`."""
+        return scene_assets.with_extra(cls.assets(), (task.extra_assets for task in tasks))
 
     @classmethod
     def from_openpi(cls, actions: Float[np.ndarray, "*chunk action"]) -> Float[np.ndarray, "*chunk action"]:
@@ -193,6 +204,11 @@ class Environment(ABC):
     def views(self) -> Mapping[str, UInt8[np.ndarray, "height width 3"]]:
         """Images by camera for a video, by default those that are observed; none is no video."""
         return self.observe().images
+
+    def score(self) -> float | None:
+        """How well the present episode went, in 0..1, the best so far; None, the default, where only success
+        counts."""
+        return None
 
     def still(self) -> Float[np.ndarray, "action"]:
         """The action that leaves the robot where it is: zero by default; override it where actions are

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toyflow import scene_assets
 from toyflow.atomic import DamagedError, read_sealed, remove_stale, write_sealed
 from toyflow.errors import ToyflowError
 from toyflow.footnotes import MOST_REASONS
@@ -23,7 +24,7 @@ from toyflow.robot.simulation.task_selection import NO_LEVEL
 from toyflow.robot.simulation.trial_options import OFFICIAL
 from toyflow.robot.simulation.trials import Trials
 from toyflow.sweep.records import EvaluationRecord
-from toyflow.sweep.stored import wilson_bounds
+from toyflow.sweep.stored import EPISODE_SCORE, wilson_bounds
 
 LOG = logging.getLogger(__name__)
 
@@ -58,14 +59,14 @@ def evaluate_policy(
 
     Returns:
         A row per episode, by task and state: success (0 or 1, missing where there is an error), task, state,
-        steps, seconds, error, not_finite (0 or 1); where tasks vary others, also perturbation, level,
-        base_suite and base_task.
+        steps, seconds, error, not_finite (0 or 1); where the environment scores episodes, also episode_score;
+        where tasks vary others, also perturbation, level, base_suite and base_task.
     """
     remove_stale([*folder.glob("episodes/.*"), *folder.glob("videos/.*")])
-    ledger = Ledger(folder / "episodes", trials, record)
+    tasks = find_tasks(load_environment(trials.environment), trials.suite, trials.tasks)
+    ledger = Ledger(folder / "episodes", trials, record, tasks)
     done = list(ledger.outcomes())
     known = {(outcome.task, outcome.state) for outcome in done}
-    tasks = find_tasks(load_environment(trials.environment), trials.suite, trials.tasks)
     todo = [
         Episode(
             task.index,
@@ -95,8 +96,12 @@ def evaluate_policy(
         ledger.keep(outcome)
         done.append(outcome)
         on_episode(len(done), total, done)
-    rows = [{**asdict(each), "success": None if each.error else each.success} for each in done]
-    columns = ["success", "task", "state", "steps", "seconds", "error", "not_finite"]
+    rows = [
+        {**asdict(each), "success": None if each.error else each.success, EPISODE_SCORE: each.score}
+        for each in done
+    ]
+    scored = [EPISODE_SCORE] if any(each.score is not None for each in done) else []
+    columns = ["success", *scored, "task", "state", "steps", "seconds", "error", "not_finite"]
     frame = pd.DataFrame(rows, columns=columns).astype({"success": "Int64", "not_finite": int})
     return _with_origins(frame.sort_values(["task", "state"]).reset_index(drop=True), tasks)
 
@@ -136,7 +141,7 @@ def missing_tasks(trials: Trials) -> list[dict[str, Any]]:
 
 def counts(outcomes: pd.DataFrame) -> dict[str, Any]:
     """What `Evaluated.details` says of `evaluate_policy`'s table: the share of solved episodes among those
-    that ended without an error, and how many of each there are.
+    that ended without an error and, where there are scores, their mean; and how many of each there are.
 
     Raises:
         ToyflowError: every episode ended in an error.
@@ -148,7 +153,11 @@ def counts(outcomes: pd.DataFrame) -> dict[str, Any]:
             f"every episode ended in an error, so nothing is known of the policy: {reasons[0]}."
         )
     return {
-        "metrics": {"success": float(outcomes["success"][~lost].mean())},
+        "metrics": {
+            name: float(outcomes[name][~lost].mean())
+            for name in ("success", EPISODE_SCORE)
+            if name in outcomes
+        },
         "examples": int((~lost).sum()),
         "episodes": len(outcomes),
         "errors": int(lost.sum()),
@@ -182,19 +191,27 @@ class Ledger:
     """Finished episodes on disk, a small file each; its name and content say which evaluation it belongs
     to."""
 
-    def __init__(self, folder: Path, trials: Trials, record: EvaluationRecord) -> None:
+    def __init__(
+        self, folder: Path, trials: Trials, record: EvaluationRecord, tasks: Sequence[SuiteTask]
+    ) -> None:
         self.folder = folder
         self.trials = trials
-        # more tasks or states extend what there is
-        shared = replace(trials, tasks=(), states=(), missing="")
-        self.belongs = {"trials": str(shared), **record.as_dict()}
-        del self.belongs["test_set"]
+        self._record = record.as_dict()
+        del self._record["test_set"]
+        self._belongs = {task.index: self._of(task.extra_assets) for task in tasks}
+
+    def _of(self, extra_assets: str) -> dict[str, Any]:
+        """Which evaluation the episodes of a task belong to, whatever other tasks or states it has: more of
+        them extend what there is."""
+        assets = scene_assets.with_extra(scene_assets.without_extra(self.trials.assets), [extra_assets])
+        shared = replace(self.trials, tasks=(), states=(), missing="", assets=assets)
+        return {"trials": str(shared), **self._record}
 
     def outcomes(self) -> Iterator[EpisodeOutcome]:
         """The stored outcomes of these trials; damaged ones are left out, with a warning."""
         for task in self.trials.tasks:
             for state in self.trials.states:
-                outcome = self._read(self._path(task, state))
+                outcome = self._read(task, state)
                 if outcome is not None:
                     yield outcome
 
@@ -204,9 +221,13 @@ class Ledger:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(outcome.task, outcome.state)
-        write_sealed(path, {"belongs": self.belongs, "outcome": asdict(outcome)})
+        values = asdict(outcome)
+        if outcome.score is None:  # as files of earlier versions have it
+            del values["score"]
+        write_sealed(path, {"belongs": self._belongs[outcome.task], "outcome": values})
 
-    def _read(self, path: Path) -> EpisodeOutcome | None:
+    def _read(self, task: int, state: int) -> EpisodeOutcome | None:
+        path = self._path(task, state)
         if not path.exists():
             return None
         try:
@@ -214,10 +235,10 @@ class Ledger:
         except DamagedError as error:
             LOG.warning("%s That episode is run again.", error)
             return None
-        return EpisodeOutcome(**values["outcome"]) if values["belongs"] == self.belongs else None
+        return EpisodeOutcome(**values["outcome"]) if values["belongs"] == self._belongs[task] else None
 
     def _path(self, task: int, state: int) -> Path:
-        return self.folder / f"{_digest(self.belongs)[:12]}-task-{task:02d}-state-{state:03d}.json"
+        return self.folder / f"{_digest(self._belongs[task])[:12]}-task-{task:02d}-state-{state:03d}.json"
 
 
 def _digest(values: dict[str, Any]) -> str:

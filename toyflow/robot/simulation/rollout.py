@@ -83,6 +83,7 @@ class EpisodeOutcome:
         error: why there is no result after `ATTEMPTS` tries: the simulator crashed or hung, which says
             nothing of the policy, so that the episode counts for nothing. None if the episode has a result.
         not_finite: it ended, not solved, as the policy planned an action that is not finite.
+        score: see `Environment.score`; None where only success counts.
     """
 
     task: int
@@ -92,6 +93,7 @@ class EpisodeOutcome:
     seconds: float
     error: str | None = None
     not_finite: bool = False
+    score: float | None = None
 
 
 class Look(NamedTuple):
@@ -149,7 +151,7 @@ def run_episodes(
                     end = event.result
                     yield EpisodeOutcome(
                         event.job.task, event.job.state, end.success, end.steps, round(event.seconds, 3),
-                        not_finite=end.not_finite,
+                        not_finite=end.not_finite, score=end.score,
                     )  # fmt: skip
                 else:
                     tries[event.job] += 1
@@ -207,6 +209,7 @@ class _End(NamedTuple):
     success: bool
     steps: int
     not_finite: bool = False
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -254,7 +257,7 @@ class _Rollout(Work[Episode, _End]):
             step += 1
             film.shoot(step)
         film.save(success)
-        return _End(success, step, not finite)
+        return _End(success, step, not finite, environment.score())
 
 
 class _Film:

@@ -10,6 +10,8 @@ from toyflow.optionset import OptionSet, choice, number, text
 ENVIRONMENT = "libero"
 """The simulator where neither the user nor the demonstrations name one."""
 AUTO, NO_TRIALS = "auto", "none"
+AT_MOST = "at-most-"
+"""Before a number of initial states of which a benchmark may have fewer: LIBERO-Plus has one of each task."""
 ALL = "all"
 CLEAN, OFFICIAL = "clean", "official"
 WHOLE_HORIZON = "horizon"
@@ -24,7 +26,8 @@ class TrialOptions(OptionSet):
         environment: the simulator's name; `auto` is that of the demonstrations.
         suite: suite of the simulator; `auto` is that of the demonstrations, `none` is no evaluation.
         tasks: `all`, or numbers such as 0-4+7; `auto` are those of the demonstrations, else all.
-        states: how many of each task's official initial states, or which: 10 or 0-4+7.
+        states: how many of each task's official initial states, or which: 10 or 0-4+7. `at-most-10` is 10, or
+            all where a task has fewer.
         replan: actions of a chunk that are executed before the next plan; `horizon` is all of them.
         rendering: see `Environment`.
         latency_steps: control steps that pass while a plan is computed, during which the robot goes on with
@@ -44,7 +47,7 @@ class TrialOptions(OptionSet):
     environment: str = text(AUTO, f"a simulator; auto is that of the data, else {ENVIRONMENT}")
     suite: str = text(AUTO, f"of the simulator; {NO_TRIALS} to train only")
     tasks: str = text(AUTO, "all, or numbers such as 0-4+7")
-    states: str = text("10", "how many official initial states of each task, or which")
+    states: str = text(f"{AT_MOST}10", "how many official initial states of each task, or which")
     replan: str = text(WHOLE_HORIZON, "actions executed before the next plan")
     rendering: str = choice("fast", "libero")
     latency_steps: int = number(0, low=0, high=99, added=True)

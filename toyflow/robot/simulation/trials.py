@@ -14,6 +14,7 @@ from toyflow.robot.simulation.environment import SuiteTask, load_environment
 from toyflow.robot.simulation.task_selection import NO_LEVEL, select_tasks
 from toyflow.robot.simulation.trial_options import (
     ALL,
+    AT_MOST,
     AUTO,
     ENVIRONMENT,
     NO_TRIALS,
@@ -64,7 +65,7 @@ class Trials:
     Attributes:
         states: indices of official initial states.
         replan: actions of a chunk that are executed before the next plan.
-        assets: what the scenes are made of, as `Environment.assets` gives it.
+        assets: what the scenes are made of, as `Environment.assets_of` gives it.
         latency_steps, handover, prompts: see `TrialOptions`; names leave them out at their defaults.
         missing: how many tasks that were asked for cannot run here, by perturbation: `light:283+table:4`;
             `light/no-level:121` are those that have no level, where levels were asked for.
@@ -186,7 +187,7 @@ def _checked(options: TrialOptions, horizon: int) -> Trials:
         options.sample,
         options.sample_seed,
     )
-    states = _states(options.states, tasks)
+    states = _states(options.states, tasks, options.suite)
     latency = options.latency_steps
     if latency >= horizon:
         raise UsageError(f"latency-steps must be below the horizon, {horizon}, not {latency}.")
@@ -206,7 +207,7 @@ def _checked(options: TrialOptions, horizon: int) -> Trials:
         states,
         replan,
         options.rendering,
-        environment.assets(),
+        environment.assets_of(tasks),
         latency,
         options.handover,
         options.prompts,
@@ -220,14 +221,21 @@ def _by_perturbation(tasks: list[SuiteTask]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
 
 
-def _states(given: str, tasks: list[SuiteTask]) -> tuple[int, ...]:
+def _states(given: str, tasks: list[SuiteTask], suite: str) -> tuple[int, ...]:
     fewest = min(task.init_states for task in tasks)
-    if fewest == 1 and given == TrialOptions.states:  # a benchmark of many tasks with one start each
-        return (0,)
-    states = tuple(range(int(given))) if re.fullmatch("[0-9]{1,6}", given) else _numbers(given, "states")
-    if not states or max(states) >= fewest:
+    counted = re.fullmatch(f"({AT_MOST})?([0-9]{{1,6}})", given)
+    if not counted:
+        states = _numbers(given, "states")
+    elif counted[1]:
+        states = tuple(range(min(int(counted[2]), fewest)))
+    else:
+        states = tuple(range(int(counted[2])))
+    if not states:
+        raise UsageError(f"states: {given} is none; a task of {suite} has {fewest}.")
+    if max(states) >= fewest:
         raise UsageError(
-            f"states: {given} of them are asked for, and a task has {fewest}, 0 to {fewest - 1}."
+            f"states: {given} {'are' if counted else 'is'} asked for, and a task of {suite} has {fewest}"
+            f"{', number 0' if fewest == 1 else f', 0 to {fewest - 1}'}."
         )
     return states
 

@@ -15,6 +15,7 @@ from robot.data.checks.contradictions import CONTRADICTIONS, META, rewrite
 from toyflow.errors import UsageError
 from toyflow.robot.data.checks.check import check_data_set
 from toyflow.robot.data.checks.page import page
+from toyflow.robot.data.demo_source import DEMOS
 from toyflow.robot.data.demos.data_set_writer import Demonstration, write_data_set
 from toyflow.robot.data.demos.recording import Trajectory
 from toyflow.robot.interface import Interface
@@ -78,6 +79,11 @@ def test_what_never_or_hardly_moves_is_a_warning(copy):
     assert not report.errors
     [said] = sentences(report, "warning")
     assert said.startswith("action: number 1 (action_1) never changes, it is 3")
+    hold_still(copy, "observation.state", 0, 2.0)
+    state = "number 0 (state_0) never changes, it is 2"
+    assert any(state in each for each in sentences(check_data_set("mine", copy), "warning"))
+    (copy / DEMOS).write_text("{}")
+    assert any(state in each for each in sentences(check_data_set("mine", copy), "note"))
 
 
 def test_an_unused_feature_is_named(copy):

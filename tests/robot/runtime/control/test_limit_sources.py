@@ -16,7 +16,7 @@ from toyflow.robot.lerobot.lerobot_checkpoint import LeRobotCheckpoint
 from toyflow.robot.limits import Limits
 from toyflow.robot.runtime.control import limits_template
 from toyflow.robot.runtime.control.limit_sources import check_same_names, check_same_units, limits_lines
-from toyflow.robot.runtime.control.limits_file import read_limits
+from toyflow.robot.runtime.control.limits_file import find_limits, read_limits
 
 JOINTS = ("shoulder", "elbow")
 
@@ -65,6 +65,37 @@ def test_a_data_set_has_the_robots_numbers_in_the_robots_order():
             check_same_names(arm(), tuple(names), "d")
 
 
+def test_actions_of_other_joints_are_refused_unless_the_user_names_their_limits():
+    aloha = ("left_waist", "left_forearm_roll")
+    with pytest.raises(
+        UsageError, match=r"^the policy's training data is of other joints than fake: shoulder"
+    ):
+        check_same_names(arm(), aloha, "the policy's training data")
+    [warning] = check_same_names(arm(), aloha, "data set d", trusted=True)
+    assert "taken in their order: shoulder = left_waist, elbow = left_forearm_roll" in warning
+
+
+def test_radians_are_not_sent_where_degrees_or_shares_are_counted():
+    fine = {"motion": {"lower": [-1.5, -0.2, -3.1, 0.0], "upper": [1.5, 3.1, 0.0, 1.0], "step": [1.0] * 4}}
+    robot = arm([-100.0] * 3 + [0.0], [100.0] * 4)
+    robot.action_names, shares = ("a", "b", "c", "gripper"), dict.fromkeys("abc", "-100..100")
+    robot.units = shares
+    with pytest.raises(
+        UsageError, match=r"^all joints lie within 6\.28 of 0 in data, as radians do, and fake"
+    ):
+        check_same_units(robot, fine, Limits(), "data")
+    check_same_units(
+        robot, fine, Limits(np.full(4, -9.0), np.full(4, 9.0)), "data"
+    )  # the user answers for it
+    robot.units = dict.fromkeys("abc", "radians")
+    check_same_units(robot, fine, Limits(), "data")
+    robot.units = {**dict.fromkeys("abc", "radians"), "gripper": "0..100"}
+    with pytest.raises(UsageError, match=r"^gripper goes from 0 to 1 in data, and from 0 to 100 on fake\."):
+        check_same_units(robot, fine, Limits(), "data")
+    fine["motion"]["upper"][3] = 80.0
+    check_same_units(robot, fine, Limits(), "data")
+
+
 def test_what_is_known_of_units_and_limits_is_said(tmp_path):
     robot = arm(shoulder="degrees", elbow=None)
     units, limits = limits_lines(robot, moved([0, 0], [1, 1]), "data set d", tmp_path)
@@ -72,6 +103,10 @@ def test_what_is_known_of_units_and_limits_is_said(tmp_path):
     assert limits == (
         f"limits: of {tmp_path}, else the narrower of fake's own and those of data set d (the actions' range "
         "and 10% of it, 1.5 x their largest step)"
+    )
+    shipped = limits_lines(robot, moved([0, 0], [1, 1]), "data set d", find_limits("yam"))[-1]
+    assert shipped.startswith(
+        "limits: the narrower of fake's own (yam, which toyflow ships) and those of data"
     )
     robot.limits = Limits(np.full(2, np.nan), np.full(2, np.nan))
     assert limits_lines(robot, {}, "data set d", None)[-1] == "limits: unknown"

@@ -21,8 +21,8 @@ from toyflow.flow import Decoding
 from toyflow.report.policy_probe_report import show_policy_probe, write_policy_probe
 from toyflow.report.policy_probe_sentences import policy_sentences
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.data_source import DemoSource
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
+from toyflow.robot.simulation.trials import DemoSource
 
 HORIZON, EXAMPLES = 5, 12
 

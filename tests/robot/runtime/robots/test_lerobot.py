@@ -18,7 +18,8 @@ from lerobot.robots import RobotConfig
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface
 from toyflow.robot.runtime.robots import RobotSettings, open_robot
-from toyflow.robot.runtime.robots.lerobot import LeRobotRobot, _is_velocity, torque_options
+from toyflow.robot.runtime.robots.lerobot import LeRobotRobot, _is_velocity
+from toyflow.robot.runtime.robots.lerobot_config import TORQUE_SWITCH, switches
 from toyflow.robot.runtime.robots.motor_packages import EXTRAS, check_motor_packages, missing_package
 
 POLICY = Interface(("image",), state_dim=3, action_dim=3, fps=30)
@@ -128,7 +129,7 @@ def test_it_sees_and_acts_by_the_names_of_motors(tmp_path):
     robot.send(np.array([4.0, 5.0, 6.0]))
     robot.hold()
     robot.stop()
-    assert robot.device.sent == [{"shoulder.pos": 4.0, "elbow.pos": 5.0, "gripper.pos": 6.0}]
+    assert robot.device.sent == 3 * [{"shoulder.pos": 4.0, "elbow.pos": 5.0, "gripper.pos": 6.0}]
     robot.disconnect()
     robot.disconnect()
     assert not robot.device.is_on
@@ -172,9 +173,8 @@ def test_motors_of_both_arms_of_lerobot_s_own_too():
     from lerobot.robots.bi_so_follower import BiSOFollowerConfig
 
     arms = ("left_arm_config", "right_arm_config")
-    switches = [f"{arm}.disable_torque_on_disconnect" for arm in arms]
-    assert list(torque_options(BiSOFollowerConfig, ())) == switches
-    assert list(torque_options(BiSOFollowerConfig, switches[:1])) == switches[1:]
+    expected = [f"{arm}.disable_torque_on_disconnect" for arm in arms]
+    assert list(switches(BiSOFollowerConfig, TORQUE_SWITCH)) == expected
 
 
 def test_what_goes_wrong_is_said(tmp_path):

@@ -35,9 +35,10 @@ def test_a_robot_has_its_environments_names(monkeypatch):
 def test_a_robot_is_limited_by_its_environments_bounds(monkeypatch):
     settings = RobotSettings(Interface(("front",), 4, 2, 10), suite="points", task=0)
     limits = SimulatedRobot.of("points", settings).limits
-    assert limits.lower.tolist() == [-1, -1] and limits.upper.tolist() == [1, 1]
+    np.testing.assert_array_equal(np.array([limits.lower, limits.upper], float), [[-1, -1], [1, 1]])
     assert limits.step is not None and np.isinf(limits.step).all()
     monkeypatch.setattr(Points, "action_bounds", ((-2.6, 0.0), (3.1, 1.0)))
     monkeypatch.setattr(Points, "absolute", True)
     limits = SimulatedRobot.of("points", settings).limits
-    assert limits.lower.tolist() == [-2.6, 0] and limits.upper.tolist() == [3.1, 1] and limits.step is None
+    np.testing.assert_array_equal(np.array([limits.lower, limits.upper], float), [[-2.6, 0], [3.1, 1]])
+    assert limits.step is None

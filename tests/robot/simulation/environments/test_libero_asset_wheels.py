@@ -12,14 +12,9 @@ from pathlib import Path
 import pytest
 
 from toyflow.errors import ToyflowError
-from toyflow.robot.simulation.environments.libero import (
-    asset_wheels,
-    assets,
-    package,
-    pip_commands,
-    registry_wheels,
-)
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError, Wheel
+from toyflow.robot.simulation.environments import pip_commands, registry_wheels
+from toyflow.robot.simulation.environments.libero import asset_wheels, assets, package
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError, Wheel
 
 PARTS = 2
 """Wheels of the small registry of these tests."""
@@ -149,8 +144,9 @@ def test_a_kill_at_any_wheel_leaves_nothing_that_counts_as_assets(registry, whee
     """A process that is killed in the middle, and then another."""
     program = (
         "import os, signal\n"
-        "from toyflow.robot.simulation.environments.libero import asset_wheels, registry_wheels\n"
-        "from toyflow.robot.simulation.environments.libero.registry_wheels import Wheel\n"
+        "from toyflow.robot.simulation.environments import registry_wheels\n"
+        "from toyflow.robot.simulation.environments.libero import asset_wheels\n"
+        "from toyflow.robot.simulation.environments.registry_wheels import Wheel\n"
         f"asset_wheels.WHEELS = {asset_wheels.WHEELS!r}\n"
         "unpack = registry_wheels.unpack\n"
         "def killed(wheel, inside, folder):\n"

@@ -1,21 +1,29 @@
 """Names of LIBERO-Plus's tasks, camera views and robot starts."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from toyflow.errors import ToyflowError, UsageError
+from toyflow.robot.simulation.environments.libero.plus import plus_files
 from toyflow.robot.simulation.environments.libero.plus.robot_starts import REST, start_pose
-from toyflow.robot.simulation.environments.libero.plus.task_names import (
-    DIMENSIONS,
-    UPSTREAM_CATEGORIES,
-    PlusName,
-)
+from toyflow.robot.simulation.environments.libero.plus.task_names import DIMENSIONS, PlusName
 from toyflow.robot.simulation.environments.libero.plus.views import PIVOT, View
 from toyflow.robot.simulation.environments.libero.suites import instruction
 
 BASE = "pick_up_the_alphabet_soup_and_place_it_in_the_basket"
 MOKA = "KITCHEN_SCENE8_put_both_moka_pots_on_the_stove"
+UPSTREAM_CATEGORIES = {
+    "Camera Viewpoints": "camera",
+    "Robot Initial States": "robot-start",
+    "Language Instructions": "language",
+    "Light Conditions": "light",
+    "Background Textures": "background",
+    "Sensor Noise": "noise",
+    "Objects Layout": "layout",
+}
 POSITION, QUATERNION = np.array([0.6586, 0.0, 1.6104]), np.array([0.638, 0.3048, 0.3048, 0.638])
 
 
@@ -54,7 +62,15 @@ def test_other_names_are_refused(name):
         PlusName.parse(name)
 
 
-def test_every_dimension_is_a_category_of_upstream():
+def test_every_task_is_of_upstreams_category():
+    """Where `toyflow robot-setup libero-plus` has got upstream's list."""
+    if not plus_files.levels_file().is_file():
+        pytest.skip("not installed: LIBERO-Plus's list of levels (`toyflow robot-setup libero-plus`)")
+    rows = [row for rows in json.loads(plus_files.levels_file().read_text()).values() for row in rows]
+    assert len(rows) == 10_030
+    assert [PlusName.parse(row["name"]).dimension for row in rows] == [
+        UPSTREAM_CATEGORIES[row["category"]] for row in rows
+    ]
     assert sorted(UPSTREAM_CATEGORIES.values()) == sorted(DIMENSIONS)
 
 

@@ -15,7 +15,7 @@ from toyflow.robot.simulation.environments.libero import Libero, known_collectio
 from toyflow.robot.simulation.environments.libero.plus import archive, plus_files, plus_suites
 from toyflow.robot.simulation.environments.libero.plus.plus_suites import PlusSuites
 from toyflow.robot.simulation.environments.libero.plus.robot_starts import start_pose
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 from toyflow.robot.simulation.task_selection import select_tasks
 
 SOUP = "pick_up_the_soup"
@@ -249,7 +249,9 @@ def test_the_archive_brings_the_missing_tasks(installed, tmp_path):
     for name in archive.lacking(tmp_path):
         write(given / name / "part" if name.endswith("/") else given / name, "x")
     assert archive.install(tmp_path / "given").is_symlink()
-    assert not any(task.missing for task in installed.tasks("libero_plus"))
+    tasks = installed.tasks("libero_plus")
+    assert not any(task.missing for task in tasks)
+    assert [task.extra_assets for task in tasks[:4]] == ["archive", "archive", "archive", ""]
     assert installed.scene("libero_plus_spatial", 0).assets() == archive.own_folder()
 
 

@@ -9,6 +9,8 @@ import zipfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +18,11 @@ import pytest
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.data.demos.expert_check import expert_success
 from toyflow.robot.simulation.environments.libero import assets, known_collections, package
+from toyflow.robot.simulation.environments.libero.pick_and_place import PickAndPlace, make_expert
 from toyflow.robot.simulation.environments.libero.pro import pro_files, pro_objects
-from toyflow.robot.simulation.environments.libero.pro.pro_suites import ProSuites
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
+from toyflow.robot.simulation.environments.libero.pro.pro_suites import ProScene, ProSuites
 from toyflow.robot.simulation.environments.libero.suites import VARIED
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 from toyflow.robot.simulation.task_selection import sample_tasks
 
 ROOT = Path(__file__).parents[4]
@@ -225,6 +228,20 @@ def test_every_object_is_like_one_of_liberos(libero):
     for kind, (_, like) in pro_objects.KINDS.items():
         assert issubclass(known[kind], known[like]) and known[kind].__name__.lower() == kind.replace("_", "")
     assert "yellow_stove" in package.load("envs.base_object").VISUAL_CHANGE_OBJECTS_DICT
+
+
+def test_a_can_that_is_wider_than_the_hand_is_not_known_to_the_expert(tmp_path):
+    """It was grasped at, and dropped, for a whole episode."""
+    scene = ProScene(tmp_path / "soup.bddl", lambda: np.zeros((1, 1)))
+    goals = {item: [["in", f"{item}_1", "basket_1_contain_region"]]
+             for item in ("bigger_alphabet_soup", "yellow_milk")}  # fmt: skip
+    place = {"robot0_eef_pos": np.zeros(3)}
+    truth: dict[str, Any] = {
+        item: SimpleNamespace(observation=place, goal=goal, start=[]) for item, goal in goals.items()
+    }
+    assert isinstance(make_expert(truth["yellow_milk"], "pick it up", scene.like), PickAndPlace)
+    with pytest.raises(UsageError, match="does not know how to 'pick it up'"):
+        make_expert(truth["bigger_alphabet_soup"], "pick it up", scene.like)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.robot.simulation.environments import rendering
+from toyflow.robot.simulation.environments import installation, rendering
 from toyflow.robot.simulation.environments.libero import assets, libero_setup
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def run(commands):
 
 class TestPackages:
     def test_nothing_is_installed_that_is_there(self, monkeypatch, commands, run, console):
-        monkeypatch.setattr(libero_setup, "is_met", lambda module, requirement: True)
+        monkeypatch.setattr(installation, "is_met", lambda module, requirement: True)
         libero_setup.install_packages(console, run)
         assert not commands
 
     def test_liberos_own_come_without_what_they_declare(self, monkeypatch, commands, run, console, capsys):
         monkeypatch.setattr(
-            libero_setup, "is_met", lambda module, requirement: module not in ("libero", "numba")
+            installation, "is_met", lambda module, requirement: module not in ("libero", "numba")
         )
         libero_setup.install_packages(console, run)
         alone, beside = commands
@@ -48,16 +48,16 @@ class TestPackages:
         assert "installing hf-libero==0.1.4" in capsys.readouterr().out
 
     def test_versions_count_where_the_distribution_is_known(self, monkeypatch):
-        monkeypatch.setattr(libero_setup, "installed_version", {"mujoco": "3.9.1", "robosuite": "1.4.0"}.get)
-        monkeypatch.setattr(libero_setup, "find_spec", lambda module: module != "bddl" or None)
-        assert not libero_setup.is_met("mujoco", "mujoco<3.9")
-        assert libero_setup.is_met("robosuite", "robosuite==1.4.0")
-        assert libero_setup.is_met("libero", "hf-libero==0.1.4")  # a fork, under another name
-        assert not libero_setup.is_met("bddl", "bddl==1.0.1")
+        monkeypatch.setattr(installation, "installed_version", {"mujoco": "3.9.1", "robosuite": "1.4.0"}.get)
+        monkeypatch.setattr(installation, "find_spec", lambda module: module != "bddl" or None)
+        assert not installation.is_met("mujoco", "mujoco<3.9")
+        assert installation.is_met("robosuite", "robosuite==1.4.0")
+        assert installation.is_met("libero", "hf-libero==0.1.4")  # a fork, under another name
+        assert not installation.is_met("bddl", "bddl==1.0.1")
 
     def test_a_failed_command_is_one_line(self):
         with pytest.raises(ToyflowError, match=r"failed: no such thing$") as caught:
-            libero_setup.run_command(
+            installation.run_command(
                 [sys.executable, "-c", "raise SystemExit('first\\nno such thing')"], dict(os.environ)
             )
         assert "\n" not in str(caught.value).replace("\\n", "")
@@ -95,14 +95,14 @@ class TestOpenGL:
         with pytest.raises(
             UsageError, match="apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri"
         ) as caught:
-            libero_setup.provide_opengl(console, run)
+            installation.provide_opengl(console, run)
         assert "\n" not in str(caught.value) and not commands
 
     def test_root_installs_the_packages(self, monkeypatch, commands, run, console):
         monkeypatch.setattr(rendering, "works", lambda backend: len(commands) == 2)
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(libero_setup.shutil, "which", lambda name: f"/usr/bin/{name}")
-        libero_setup.provide_opengl(console, run)
+        monkeypatch.setattr(installation.shutil, "which", lambda name: f"/usr/bin/{name}")
+        installation.provide_opengl(console, run)
         assert [command[:2] for command in commands] == [["apt-get", "update"], ["apt-get", "install"]]
 
 
@@ -176,6 +176,6 @@ def test_no_image_is_one_line(monkeypatch):
     def run(command, **_):
         return subprocess.CompletedProcess(command, 1, "", "warning\nLIBERO's assets are missing.\n")
 
-    monkeypatch.setattr(libero_setup.subprocess, "run", run)
+    monkeypatch.setattr(installation.subprocess, "run", run)
     with pytest.raises(ToyflowError, match=r"^LIBERO renders no image: LIBERO's assets are missing\.$"):
-        libero_setup._check_apart()
+        installation.seen_apart("LIBERO", libero_setup.CHECK)

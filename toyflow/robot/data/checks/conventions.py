@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from toyflow.errors import UsageError
 from toyflow.robot.data.action_kinds import STAY_ABSOLUTE
 from toyflow.robot.data.checks.contents import Contents
 from toyflow.robot.data.checks.findings import Finding
+from toyflow.robot.data.demo_source import against_relative, demo_source, made_by
 from toyflow.robot.data.features import names_of_numbers
 from toyflow.robot.data.local_files import INFO
 from toyflow.robot.data.relative_actions import (
@@ -158,6 +160,10 @@ def check_relative_training(contents: Contents, stay_absolute: str) -> Iterator[
         stay_absolute: see `relative_numbers`.
     """
     feature = contents.names.action
+    if why := against_relative(demo_source(str(contents.root))):
+        made = made_by(Path(contents.root))
+        yield Finding("error", made.name if made else "", None, None, feature, why)
+        return
     action, state = (
         names_of_numbers(contents.features[each], int(contents.features[each]["shape"][0]))
         for each in (feature, contents.names.state)

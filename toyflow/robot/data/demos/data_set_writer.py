@@ -26,6 +26,13 @@ class Demonstration(NamedTuple):
     trajectory: Trajectory
 
 
+class VectorNames(NamedTuple):
+    """Names of the numbers of a state and of an action."""
+
+    state: tuple[str, ...]
+    action: tuple[str, ...]
+
+
 def check_lerobot() -> None:
     """Raise UsageError unless LeRobot is installed; imports nothing."""
     if installed_version("lerobot") is None:
@@ -38,6 +45,7 @@ def write_data_set(
     interface: Interface,
     image_size: int,
     video: str | None = None,
+    names: VectorNames | None = None,
 ) -> None:
     """Write demonstrations, in their order, as a LeRobot data set.
 
@@ -45,6 +53,7 @@ def write_data_set(
         folder: exists, and is empty.
         image_size: side of all images in pixels.
         video: one of `CODECS`; None keeps images as PNG, without loss.
+        names: of the numbers of state and action; None numbers them.
 
     Raises:
         ToyflowError: an image could not be written.
@@ -58,7 +67,7 @@ def write_data_set(
     dataset = LeRobotDataset.create(
         folder.name,
         fps=round(interface.fps),
-        features=_features(interface, image_size, video is not None),
+        features=_features(interface, image_size, video is not None, names or _numbered(interface)),
         root=made,
         use_videos=video is not None,
         image_writer_threads=2 * len(interface.cameras),
@@ -112,15 +121,22 @@ def _frames(trajectory: Trajectory) -> Iterable[dict[str, Any]]:
         yield {**images, STATE: state, ACTION: action}
 
 
-def _features(interface: Interface, image_size: int, video: bool) -> dict[str, dict[str, Any]]:
-    shape, names = (image_size, image_size, 3), ["height", "width", "channels"]
-    image = {"dtype": "video" if video else "image", "shape": shape, "names": names}
+def _features(
+    interface: Interface, image_size: int, video: bool, names: VectorNames
+) -> dict[str, dict[str, Any]]:
+    shape, axes = (image_size, image_size, 3), ["height", "width", "channels"]
+    image = {"dtype": "video" if video else "image", "shape": shape, "names": axes}
     return {
         **{CAMERA + camera: dict(image) for camera in interface.cameras},
-        STATE: _vector("state", interface.state_dim),
-        ACTION: _vector("action", interface.action_dim),
+        STATE: _vector(names.state),
+        ACTION: _vector(names.action),
     }
 
 
-def _vector(name: str, size: int) -> dict[str, Any]:
-    return {"dtype": "float32", "shape": (size,), "names": [f"{name}_{index}" for index in range(size)]}
+def _numbered(interface: Interface) -> VectorNames:
+    sizes = (("state", interface.state_dim), ("action", interface.action_dim))
+    return VectorNames(*(tuple(f"{name}_{index}" for index in range(size)) for name, size in sizes))
+
+
+def _vector(names: tuple[str, ...]) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": (len(names),), "names": list(names)}

@@ -23,16 +23,20 @@ from rich.markup import escape
 from toyflow.atomic import DamagedError, atomic_folder, read_json, verify_all, write_json
 from toyflow.errors import UsageError
 from toyflow.machine import describe_environment, installed_version
-from toyflow.robot.data.data_source import DEMOS
+from toyflow.robot.data.demo_source import DEMOS
 from toyflow.robot.data.demos.attempt_progress import AttemptProgress
 from toyflow.robot.data.demos.attempt_queue import AttemptQueue
 from toyflow.robot.data.demos.attempt_workers import run_attempts
-from toyflow.robot.data.demos.data_set_writer import Demonstration, check_lerobot, write_data_set
+from toyflow.robot.data.demos.data_set_writer import (
+    Demonstration,
+    VectorNames,
+    check_lerobot,
+    write_data_set,
+)
 from toyflow.robot.data.demos.demo_options import DemoOptions
 from toyflow.robot.data.demos.expert_report import ExpertReport
 from toyflow.robot.data.demos.recording import Attempt, AttemptOutcome, record
 from toyflow.robot.data.demos.staging import Staging
-from toyflow.robot.interface import Interface
 from toyflow.robot.simulation.environment import Environment, SuiteTask, load_environment
 from toyflow.robot.simulation.simulators import Work, WorkerChannel
 
@@ -81,6 +85,7 @@ def make_demos(
     recipe = {
         "format": FORMAT,
         **options.episode_recipe(assets),
+        "assets": environment.assets_of(tasks),
         "tasks": [task.index for task in tasks],
         "episodes": options.episodes,
         "video": options.video,
@@ -92,7 +97,7 @@ def make_demos(
         report = _existing(options.out, recipe, console)
         if report is None:
             queue = _gather(options, environment, staging, console)
-            report = _write(options, recipe, environment.interface, tasks, queue, staging, console)
+            report = _write(options, recipe, environment, tasks, queue, staging, console)
     report.print(console)
     return report
 
@@ -165,7 +170,7 @@ class _Recorder(Work[Attempt, AttemptOutcome]):
 def _write(
     options: DemoOptions,
     recipe: dict[str, Any],
-    interface: Interface,
+    environment: type[Environment],
     tasks: Sequence[SuiteTask],
     queue: AttemptQueue,
     staging: Staging,
@@ -189,7 +194,10 @@ def _write(
         demonstrations = (
             Demonstration(task.prompt, staging.read(outcome.attempt)) for task, outcome in solved
         )
-        write_data_set(folder, demonstrations, interface, options.image_size, options.video)
+        write_data_set(
+            folder, demonstrations, environment.interface, options.image_size, options.video,
+            _names(environment),
+        )  # fmt: skip
         content = {
             "recipe": recipe,
             "expert": expert.as_dict(),
@@ -208,3 +216,10 @@ def _write(
     made.rename(options.out)
     shutil.rmtree(replaced, ignore_errors=True)
     return report
+
+
+def _names(environment: type[Environment]) -> VectorNames | None:
+    """Names for the data set, where actions are positions that the state has, too, and all numbers have
+    names; else None, and numbers are counted."""
+    names = VectorNames(environment.state_names, environment.action_names)
+    return names if environment.absolute and len(names.state) == environment.interface.state_dim else None

@@ -38,7 +38,6 @@ def expert_success(
     fewest = min(task.init_states for task in chosen)
     if not 1 <= states <= fewest:
         raise UsageError(f"--check takes 1 to {fewest} official initial states of {suite}, not {states}.")
-    assets = environment.assets()
     left = [Attempt(task.index, number) for task, number in product(chosen, range(states))]
     outcomes: dict[Attempt, AttemptOutcome] = {}
     unknown: dict[int, UnknownTask] = {}
@@ -66,7 +65,7 @@ def expert_success(
     words = f"first {states} official initial states"
     if unknown:
         words += f"; {len(unknown)} of {len(chosen)} tasks are not known to it"
-    return ExpertReport.of(environment.name, suite, assets, words, by_task)
+    return ExpertReport.of(environment.name, suite, environment.assets_of(known), words, by_task)
 
 
 class UnknownTask(NamedTuple):

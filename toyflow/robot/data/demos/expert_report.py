@@ -58,7 +58,7 @@ class ExpertReport:
     """The expert on several tasks.
 
     Attributes:
-        assets: see `Environment.assets`.
+        assets: see `Environment.assets_of`.
         states: the initial states of the attempts, in words.
     """
 

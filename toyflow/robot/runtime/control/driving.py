@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,13 @@ from toyflow.robot.handover import Handover
 from toyflow.robot.limits import Limits, Patience
 from toyflow.robot.runtime.control.clock import RealClock, SteppedClock
 from toyflow.robot.runtime.control.control_loop import ControlLoop, Ending, LoopSettings
-from toyflow.robot.runtime.control.limits_file import file_limits
+from toyflow.robot.runtime.control.letting_go import WAYS, LettingGo, announcement, check_way
+from toyflow.robot.runtime.control.limits_file import file_limits, is_shipped
 from toyflow.robot.runtime.control.log import RunLog, read_log
 from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
+from toyflow.robot.runtime.control.slow_motion import SlowMotion
 from toyflow.robot.runtime.control.smoothing import smoother_of
 from toyflow.robot.runtime.control.summary import Summary
 from toyflow.robot.runtime.robots.base import Robot, display_name
@@ -45,9 +47,11 @@ class DriveOptions:
         log: path of the log, which must not exist; None for a new file in `LOGS`.
         dry_run: print every action and send none.
         limits_from: a data set whose actions give limits, in place of the policy's training data.
+        at_end: what is done with a robot that would fall, see `LettingGo`.
+        start_at: an action; a robot in real time moves there slowly before the first episode.
 
     Raises:
-        UsageError: the rate or the seconds are not finite and above 0.
+        UsageError: the rate or the seconds are not finite and above 0, or nothing is done so at the end.
     """
 
     robot: str
@@ -58,11 +62,14 @@ class DriveOptions:
     log: Path | None = None
     dry_run: bool = False
     limits_from: str | None = None
+    at_end: str = WAYS[0]
+    start_at: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for option, value in (("--rate", self.rate), ("--seconds", self.seconds)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{option} takes a finite number above 0, not {value:g}.")
+        check_way(self.at_end)
 
 
 def drive(
@@ -75,6 +82,7 @@ def drive(
     limits: tuple[Limits, Patience],
     header: Mapping[str, Any],
     print_line: Callable[[str], object],
+    tell: Callable[[str], object] | None = None,
 ) -> int | None:
     """Connect a robot, run the control loop, bring the robot to rest, let go of it, and summarise the log.
 
@@ -88,6 +96,8 @@ def drive(
         limits: complete limits and the gate's patience; see `setup.final_limits`.
         header: more entries of the log's first line: `settings` (of the robot), `steps`, `sampler`, ...
         print_line: shows a line to the user: endings, the summary, and in a dry run every action.
+        tell: shows a line that the user must not miss: what becomes of a robot that would fall; `print_line`
+            by default.
 
     Returns:
         The number of the signal that ended the run; None if none did.
@@ -105,7 +115,8 @@ def drive(
             units=dict(robot.units),
             action_names=robot.dimensions, limits=complete.as_dict(), patience=patience.as_dict(), **header,
         )  # fmt: skip
-        smoother = smoother_of(file_limits(options.limits, robot.dimensions), complete, rate)
+        own = None if is_shipped(options.limits) else options.limits
+        smoother = smoother_of(file_limits(own, robot.dimensions), complete, rate)
         gate = Gate(robot, complete, patience, rate, robot.dimensions, not options.dry_run, smoother)
         clock = SteppedClock(rate) if robot.stepped else RealClock(rate)
 
@@ -116,13 +127,27 @@ def drive(
 
         if options.dry_run:
             print_line(f"what would be sent: {', '.join(map(display_name, robot.dimensions))}")
+        falls = robot.falls and not options.dry_run
+        if falls:
+            (tell or print_line)(announcement(robot, options.at_end))
         try:
             with StopSignals() as signals, _released(robot, signals):
                 robot.connect()
+                end = LettingGo(gate, options.at_end, signals, tell or print_line)
                 control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
-                with closing(control.run(signals)) as endings:
-                    for ending in endings:
-                        print_line(_ended(ending))
+                orderly = False
+                try:
+                    if options.start_at is not None and not options.dry_run:
+                        with _stopped_by_errors(gate, planning):
+                            _move_to_start(gate, options.start_at, signals, tell or print_line)
+                    with closing(control.run(signals)) as endings:
+                        for ending in endings:
+                            print_line(_ended(ending))
+                    orderly = not signals.asked
+                finally:
+                    signals.finishing = True
+                    if falls:
+                        end.finish(orderly)
         except BaseException:
             with suppress(Exception):  # it would hide the first
                 _summarise(path, print_line)
@@ -131,6 +156,31 @@ def drive(
     if signals.number is None and summary.is_idle:
         raise ToyflowError(f"no action was sent in {summary.steps} steps; the lines above tell why.")
     return signals.number
+
+
+def _move_to_start(
+    gate: Gate, start_at: Sequence[float], signals: StopSignals, tell: Callable[[str], object]
+) -> None:
+    """Raise ToyflowError unless the robot gets there, or a signal has come."""
+    robot, clock = gate.robot, RealClock(gate.rate)
+    motion, target = SlowMotion(gate, signals, clock), np.array(start_at)
+    tell(f"{robot.name} moves to where it starts: {motion.seconds(target):.0f} s")
+    clock.start()
+    why_not = motion.move(target)
+    if why_not and not signals.asked:
+        raise ToyflowError(f"{robot.name} is not where it starts: {why_not}.")
+
+
+@contextmanager
+def _stopped_by_errors(gate: Gate, planning: Planning) -> Iterator[None]:
+    """Where the control loop has not begun and never will: bring the robot to rest, and end the planning."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            gate.stop()
+        planning.close()
+        raise
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""The limits file of `--limits FILE`: TOML or JSON."""
+"""The limits file of `--limits FILE`: TOML or JSON, the user's or one that toyflow ships."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,32 @@ import numpy as np
 from toyflow import toml
 from toyflow.errors import UsageError, unknown
 from toyflow.robot.limits import Limits, Patience, Values
+
+SHIPPED = Path(__file__).parent / "shipped_limits"
+"""Limits of known robots, one file each, with the sources of their numbers."""
+JOINTS_SHOWN = 3
+
+
+def find_limits(given: str) -> Path:
+    """The file that `--limits` means: a path, or the name of limits that toyflow ships.
+
+    >>> find_limits("yam").name
+    'yam.toml'
+
+    Raises:
+        UsageError: there is neither.
+    """
+    shipped = SHIPPED / f"{given}.toml"
+    if Path(given).is_file() or not re.fullmatch(r"[\w-]+", given):
+        return Path(given)
+    if not shipped.is_file():
+        raise unknown("limits, and no file,", given, (path.stem for path in SHIPPED.glob("*.toml")))
+    return shipped
+
+
+def is_shipped(path: Path | None) -> bool:
+    """Whether these limits come with toyflow, and are a robot's and not a user's."""
+    return path is not None and path.parent == SHIPPED
 
 
 def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
@@ -31,28 +58,29 @@ def read_limits(path: Path, names: Sequence[str]) -> tuple[Limits, Patience]:
         UsageError: the file cannot be read, or something in it is unknown or makes no sense.
     """
     content = _parsed(path)
+    where = path.stem if is_shipped(path) else str(path)
     patience = {part.name for part in fields(Patience)}
     known = [*(part.name for part in fields(Limits)), *patience]
     for key in content:
         if key not in known:
-            raise unknown(f"key in {path}", key, known)
+            raise unknown(f"key in {where}", key, known)
     limits = {
-        key: _values(value, names, f"{path}: {key}") for key, value in content.items() if key not in patience
+        key: _values(value, names, f"{where}: {key}") for key, value in content.items() if key not in patience
     }
     for key in set(limits) - {"lower", "upper"}:
         if (limits[key] <= 0).any():
-            raise UsageError(f"{path}: {key} must be above 0.")
+            raise UsageError(f"{where}: {key} must be above 0.")
     if "lower" in limits and "upper" in limits and (limits["lower"] > limits["upper"]).any():
         worst = names[int(np.argmax(limits["lower"] - limits["upper"]))]
-        raise UsageError(f"{path}: lower is above upper in {worst}.")
-    times = {key: _number(content[key], f"{path}: {key}") for key in patience & set(content)}
+        raise UsageError(f"{where}: lower is above upper in {worst}.")
+    times = {key: _number(content[key], f"{where}: {key}") for key in patience & set(content)}
     for key, value in times.items():
         if value < 0:
-            raise UsageError(f"{path}: {key} must be 0 or more, not {value:g}.")
+            raise UsageError(f"{where}: {key} must be 0 or more, not {value:g}.")
     patient = Patience(**times)
     if patient.hold_after > patient.stop_after:
         raise UsageError(
-            f"{path}: hold_after, {patient.hold_after:g} ms, is above stop_after, {patient.stop_after:g} ms."
+            f"{where}: hold_after, {patient.hold_after:g} ms, is above stop_after, {patient.stop_after:g} ms."
         )
     return Limits(**limits), patient
 
@@ -78,6 +106,10 @@ def _parsed(path: Path) -> Mapping[str, Any]:
 
 def _values(value: Any, names: Sequence[str], where: str) -> Values:
     if isinstance(value, Mapping):
+        if value and not {*names, "default"} & value.keys():
+            raise UsageError(
+                f"{where} is for other joints: it has {_some(value)}, and the robot {_some(names)}."
+            )
         for name in value:
             if name not in (*names, "default"):
                 raise unknown(f"dimension in {where}", name, (*names, "default"))
@@ -91,6 +123,11 @@ def _values(value: Any, names: Sequence[str], where: str) -> Values:
         raise UsageError(f"{where} has {len(value)} numbers, an action has {len(names)}: {', '.join(names)}.")
     edge = -math.inf if where.endswith("lower") else math.inf
     return np.array([edge if number is None else _number(number, where) for number in value])
+
+
+def _some(names: Collection[str]) -> str:
+    left_out = len(names) - JOINTS_SHOWN
+    return ", ".join(list(names)[:JOINTS_SHOWN]) + (f" and {left_out} more" if left_out > 0 else "")
 
 
 def _number(value: Any, where: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from toyflow.robot.handover import check_overlap, usual_replan
 from toyflow.robot.interface import Interface
 from toyflow.robot.limits import Limits, Patience, is_guess
 from toyflow.robot.planner import Planner
-from toyflow.robot.runtime.control.limits_file import read_limits
+from toyflow.robot.runtime.control.limits_file import is_shipped, read_limits
 from toyflow.robot.runtime.control.log import Recording
 from toyflow.robot.runtime.control.planning import Planning, SteppedPlanning, ThreadedPlanning
 from toyflow.robot.runtime.robots.base import Robot, RobotSettings
@@ -69,6 +69,30 @@ def check_latency(robot: Robot, latency_steps: int) -> None:
         raise UsageError(f"--latency-steps is for simulators; {robot.name} has a clock of its own.")
 
 
+def check_moves(robot: Robot, dry_run: bool, start_at: Sequence[float] | None = None) -> None:
+    """Raise UsageError where a robot that takes no actions is to move, or `start_at` is no action of it."""
+    if start_at is not None and robot.stepped:
+        raise UsageError(f"--start-at is for robots in real time; {robot.name} starts where its states say.")
+    if start_at is not None and len(start_at) != robot.interface.action_dim:
+        raise UsageError(
+            f"--start-at has {len(start_at)} numbers, an action of {robot.name} "
+            f"{robot.interface.action_dim}: {', '.join(robot.dimensions)}."
+        )
+    if start_at is not None and robot.limits.lower is not None and robot.limits.upper is not None:
+        for name, low, place, high in zip(
+            robot.dimensions, robot.limits.lower, start_at, robot.limits.upper, strict=True
+        ):
+            if place < low or place > high:
+                raise UsageError(
+                    f"--start-at: {name} goes from {low:g} to {high:g} on {robot.name}, not to {place:g}."
+                )
+    if robot.read_only and not dry_run:
+        raise UsageError(
+            f"{robot.name} is read-only, as its configuration says: --set read_only=false lets it move, "
+            "--dry-run prints what it would be sent."
+        )
+
+
 def start_planning(robot: Robot, planner: Planner, latency_steps: int, continues: bool = False) -> Planning:
     """Start what makes a robot's plans: for a simulator at once, with a latency in steps; else in a thread.
 
@@ -117,6 +141,25 @@ def replay_limits(robot: Robot, recording: Recording, rate: float) -> Limits:
         }
     )
     return robot.limits.within(recorded.resampled(recording.header["rate"], rate))
+
+
+def take_shipped(robot: Robot, file: Path | None) -> Path | None:
+    """Make limits that toyflow ships those of the robot, as if its driver had said them.
+
+    Args:
+        robot: not yet connected.
+        file: what the user chose, see `find_limits`.
+
+    Returns:
+        The user's own file; None where there is none.
+
+    Raises:
+        UsageError: the limits are of other joints.
+    """
+    if file is None or not is_shipped(file):
+        return file
+    robot.limits = robot.limits.within(read_limits(file, robot.dimensions)[0])
+    return None
 
 
 def final_limits(robot: Robot, known: Limits, file: Path | None, rate: float) -> tuple[Limits, Patience]:

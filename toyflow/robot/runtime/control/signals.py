@@ -8,7 +8,12 @@ from types import FrameType
 
 
 class StopSignals:
-    """A context in which the first SIGINT or SIGTERM is kept in `number`, and does not raise.
+    """A context in which SIGINT and SIGTERM are counted, and the first does not raise.
+
+    Attributes:
+        number: the last signal that has come; None for none.
+        count: how many have come.
+        finishing: whether the robot is being brought to rest.
 
     A second signal raises KeyboardInterrupt wherever the program is, in case a robot or camera does not
     return; unless `finishing` is set, as the robot is then being brought to rest. Outside the main thread,
@@ -19,6 +24,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.count = 0
         self.finishing = False
 
     def __enter__(self) -> StopSignals:
@@ -44,4 +50,4 @@ class StopSignals:
     def _catch(self, number: int, frame: FrameType | None) -> None:
         if self.asked and not self.finishing:
             raise KeyboardInterrupt
-        self.number = number
+        self.number, self.count = number, self.count + 1

@@ -95,6 +95,8 @@ class Robot(ABC):
         stepped: whether its time stands still between actions, as a simulator's. Then the loop waits for
             nothing, and is deterministic.
         longest: control steps after which an episode ends; None for no end.
+        read_only: whether it takes no action, so that all that it is good for is a dry run.
+        falls: whether `disconnect` takes the torque from joints that bear a load, or may: arms fall then.
 
     Example:
         >>> import numpy as np
@@ -129,6 +131,8 @@ class Robot(ABC):
     units: Mapping[str, str | None] = MappingProxyType({})
     stepped: bool = False
     longest: int | None = None
+    read_only: bool = False
+    falls: bool = False
 
     @property
     def dimensions(self) -> tuple[str, ...]:

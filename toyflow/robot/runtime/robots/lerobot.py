@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import importlib
-import io
+import inspect
 import math
-import pkgutil
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import redirect_stderr
-from dataclasses import is_dataclass
-from typing import Any, get_type_hints
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from toyflow.errors import ToyflowError, UsageError, first_line, unknown
+from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.limits import Limits
 from toyflow.robot.runtime.robots.base import Robot, RobotSettings
+from toyflow.robot.runtime.robots.driver_calls import answerless, call_bounded
+from toyflow.robot.runtime.robots.lerobot_config import TORQUE_SWITCH, parse_config, values, why_not_made
 from toyflow.robot.runtime.robots.motor_packages import check_motor_packages, missing_package
 from toyflow.robot.runtime.robots.motor_units import motor_ranges
 
 VELOCITY = re.compile(r"(^|[._])(vel|velocity|v[xyz]|vtheta|vyaw|omega)$")
 """How the name of a velocity ends: `x.vel`, `mobile_base.vx`. `ee.wx` is none: a rotation vector's."""
 ENDS = ("lower", "upper")
+STAY_UP = ("lekiwi_client",)
+"""Types without a torque switch whose motors another machine keeps on."""
+OUTSIDE = 0.02
+"""How far beyond a bound a joint may be seen and still be held at the bound, as a share of its range: a
+driver may refuse the very position that it reports."""
 
 
 class LeRobotRobot(Robot):
@@ -34,8 +37,11 @@ class LeRobotRobot(Robot):
     Features with a shape are cameras. All others are numbers: those of `observation_features`, in their
     order, are the state, and those of `action_features` the action, as in the data sets of lerobot-record. A
     number whose name says so (`x.vel`, `mobile_base.vx`) is a velocity, which holding sets to 0. Others are
-    positions, which holding leaves as they are. Its units and bounds are those of its motors, where LeRobot
-    knows them; see `motor_ranges`.
+    positions, which are held where they were sent last. Its units and bounds are those of its motors, where
+    LeRobot knows them; see `motor_ranges`.
+
+    It is `read_only` where its configuration says so. It `falls` unless a torque switch of its configuration
+    is off, as toyflow leaves it by default, or nothing of it is a position.
 
     LeRobot's drivers wait for a camera's next frame, so the rate should not exceed the cameras'.
     """
@@ -49,6 +55,9 @@ class LeRobotRobot(Robot):
         self._state_names = [name for name, kind in seen.items() if not isinstance(kind, tuple)]
         self.action_names = tuple(does)
         self.interface = Interface(tuple(self._cameras.values()), len(self._state_names), len(does), fps=0)
+        config = getattr(device, "config", None)
+        self.read_only = any(values(config, "read_only"))
+        self.falls = not self.read_only and self._may_fall(config)
         ranges = motor_ranges(device, self.action_names)
         self.units = {name: each.unit for name, each in ranges.items()}
         self.limits = Limits(*(np.array([getattr(each, end) for each in ranges.values()]) for end in ENDS))
@@ -59,12 +68,12 @@ class LeRobotRobot(Robot):
     def open(cls, settings: RobotSettings) -> LeRobotRobot:
         """See `Robot`. Raises UsageError if LeRobot or the type is not installed, or an option is unknown."""
         try:
-            from lerobot.robots import RobotConfig, make_robot_from_config  # optional and heavy
+            from lerobot.robots import make_robot_from_config  # optional and heavy
         except ImportError as error:
             raise UsageError(
                 f"--robot lerobot:TYPE needs LeRobot ({error}): pip install 'toyflow[robot]'."
             ) from error
-        config = _config(settings, RobotConfig)
+        config = parse_config(settings)
         try:
             device = make_robot_from_config(config)
             check_motor_packages(device)
@@ -74,19 +83,33 @@ class LeRobotRobot(Robot):
                 f"lerobot:{settings.argument} cannot be made: {missing_package(error)}"
             ) from error
         except ValueError as error:
-            raise UsageError(f"lerobot:{settings.argument} cannot be made: {first_line(error)}") from error
+            raise UsageError(
+                f"lerobot:{settings.argument} cannot be made: {why_not_made(config, error)}"
+            ) from error
 
     def connect(self) -> None:
-        """See `Robot`. An arm that is not calibrated is refused, as calibrating asks questions and moves."""
-        try:
-            self.device.connect(calibrate=False)
-        except ImportError as error:
-            raise ToyflowError(f"{self.name} cannot be connected: {missing_package(error)}") from error
-        except Exception as error:
-            raise ToyflowError(f"{self.name} does not answer: {first_line(error)}") from error
-        if not self.device.is_calibrated:
+        """See `Robot`. An arm that is not calibrated is refused, as calibrating asks questions and moves.
+
+        LeRobot's drivers are asked not to calibrate. Some then open nothing but a session for calibrating,
+        in which they let nobody observe: those that say that they are calibrated are connected once more,
+        as for use, where they have no reason left to calibrate.
+        """
+        self._connect(calibrate=False)
+        if self.device.is_calibrated is False:
             raise ToyflowError(f"{self.name} is not calibrated: run lerobot-calibrate first.")
-        self.observe()
+        try:
+            try:
+                self.observe()
+            except Exception:
+                if not self.device.is_calibrated:  # LeRobot's client of a remote robot says neither
+                    raise
+                self._disconnect()
+                self._connect(calibrate=True)
+                self.observe()
+        except ToyflowError:
+            raise
+        except Exception as error:
+            raise ToyflowError(f"{self.name} cannot be observed: {first_line(error)}") from error
 
     def observe(self) -> Observation:
         """See `Robot`."""
@@ -100,20 +123,21 @@ class LeRobotRobot(Robot):
         self._send(dict(zip(self.action_names, map(float, action), strict=True)))
 
     def hold(self) -> Float[np.ndarray, "action"] | None:
-        """See `Robot`. Motors keep the position that they were sent last, so nothing is sent to a robot
-        without velocities. Else velocities are sent 0, and positions what they were sent last, or where they
-        were observed, if they were."""
-        if not any(map(_is_velocity, self.action_names)):
-            return None
+        """See `Robot`. Velocities are sent 0, and positions what they were sent last, else where they were
+        observed. They are sent again every time: a driver may let a position go that is not repeated, as
+        LeRobot's for YAM after a second."""
         still = self._at_rest({**self._seen, **self._sent})
         known = np.isfinite(still)
+        if not known.any():
+            return None
         self._send({name: float(still[i]) for i, name in enumerate(self.action_names) if known[i]})
         return still
 
     def disconnect(self) -> None:
-        """See `Robot`. Motors stay on and hold, except with `--set disable_torque_on_disconnect=true`."""
+        """See `Robot`. Motors stay on and hold where a torque switch can be off, except with `--set
+        disable_torque_on_disconnect=true`; others fall, see `falls`."""
         if self.device.is_connected:
-            self.device.disconnect()
+            self._disconnect()
 
     def still(self) -> Float[np.ndarray, "action"]:
         """See `Robot`."""
@@ -124,80 +148,45 @@ class LeRobotRobot(Robot):
         """See `Robot`."""
         return self._at_rest({})
 
+    def _connect(self, calibrate: bool) -> None:
+        takes = inspect.signature(self.device.connect).parameters  # a remote robot's takes nothing
+        try:
+            with answerless(f"{self.name}, being connected,"):
+                self.device.connect(**({"calibrate": calibrate} if takes else {}))
+        except ToyflowError:
+            raise
+        except ImportError as error:
+            raise ToyflowError(f"{self.name} cannot be connected: {missing_package(error)}") from error
+        except Exception as error:
+            raise ToyflowError(f"{self.name} does not answer: {first_line(error)}") from error
+
+    def _disconnect(self) -> None:
+        call_bounded(self.device.disconnect, f"{self.name}, being let go of,")
+
+    def _may_fall(self, config: Any) -> bool:
+        """Whether the motors lose their torque, or may, when the robot is disconnected."""
+        known = list(values(config, TORQUE_SWITCH))
+        if known or self.settings.argument in STAY_UP:
+            return any(known)
+        return not all(map(_is_velocity, self.action_names))
+
     def _send(self, action: Mapping[str, float]) -> None:
         self._sent = {**self._sent, **(self.device.send_action(dict(action)) or action)}
 
     def _at_rest(self, positions: Mapping[str, Any]) -> Float[np.ndarray, "action"]:
-        """The action that stays at `positions`; nan where a position is unknown."""
-        numbers = [
-            0.0 if _is_velocity(name) else float(positions.get(name, math.nan)) for name in self.action_names
-        ]
-        return np.array(numbers)
+        """The action that stays at `positions`; nan where a position is unknown. One just beyond a bound
+        becomes the bound, see `OUTSIDE`."""
+        rest = np.array(
+            [
+                0.0 if _is_velocity(name) else float(positions.get(name, math.nan))
+                for name in self.action_names
+            ]
+        )
+        lower, upper = (np.asarray(getattr(self.limits, end)) for end in ENDS)
+        room = OUTSIDE * (upper - lower)
+        rest = np.where((rest < lower) & (rest >= lower - room), lower, rest)
+        return np.where((rest > upper) & (rest <= upper + room), upper, rest)
 
 
 def _is_velocity(name: str) -> bool:
     return VELOCITY.search(name) is not None
-
-
-def _config(settings: RobotSettings, base: Any) -> Any:
-    """The configuration of a type by its options, parsed as LeRobot's commands parse it."""
-    import draccus  # comes with LeRobot
-
-    absent = _register_types(base, settings.argument)
-    choices = base.get_known_choices()
-    if settings.argument not in choices:
-        for module, error in absent.items():
-            if module in settings.argument or settings.argument in module:
-                raise UsageError(f"lerobot:{settings.argument} cannot be made: {missing_package(error)}")
-        raise unknown("robot of LeRobot", settings.argument, choices)
-    kind = choices[settings.argument]
-    options = {**dict.fromkeys(torque_options(kind, settings.options), "false"), **settings.options}
-    words = [f"--{name}={value}" for name, value in options.items()]
-    messages = io.StringIO()
-    try:
-        with redirect_stderr(messages):
-            return draccus.parse(kind, args=words)  # pyright: ignore[reportPrivateImportUsage]
-    except SystemExit:
-        raise UsageError(
-            f"{settings.argument} of LeRobot: {messages.getvalue().rpartition('error: ')[2].strip()}."
-        ) from None
-    except Exception as error:
-        raise UsageError(f"{settings.argument} of LeRobot: {first_line(error)}.") from error
-
-
-def torque_options(config: Any, given: Iterable[str], within: str = "") -> Iterator[str]:
-    """Names of the options of a robot or of its arms that switch motors off at the end, so that they would
-    drop what they hold; without those that were `given`.
-
-    Args:
-        config: LeRobot's configuration class.
-    """
-    for name, kind in get_type_hints(config).items():
-        option = within + name
-        if option in given:
-            continue
-        if name == "disable_torque_on_disconnect":
-            yield option
-        elif is_dataclass(kind):
-            yield from torque_options(kind, given, f"{option}.")
-
-
-def _register_types(base: Any, wanted: str) -> dict[str, ImportError]:
-    """Import the modules that register types with LeRobot: plug-ins first, then LeRobot's own robots.
-
-    Returns:
-        {module: error} of LeRobot's own robots whose packages are not installed.
-    """
-    from lerobot import robots  # optional and heavy
-    from lerobot.utils.import_utils import register_third_party_plugins
-
-    register_third_party_plugins()
-    importlib.import_module("lerobot.cameras.opencv")
-    absent: dict[str, ImportError] = {}
-    if wanted not in base.get_known_choices():
-        for module in pkgutil.iter_modules(robots.__path__):
-            try:
-                importlib.import_module(f"lerobot.robots.{module.name}")
-            except ImportError as error:
-                absent[module.name] = error
-    return absent

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +14,17 @@ TURN = (-180.0, 180.0)
 """Degrees: LeRobot counts them from the middle of a motor's calibrated range, which is a turn at most."""
 PERCENT = {"range_m100_100": (-100.0, 100.0), "range_0_100": (0.0, 100.0)}
 """Ranges of LeRobot's `MotorNormMode`s that are shares of the calibrated range: a bus clips to them."""
+
+COUNTED_IN_RADIANS = {
+    "bi_yam_follower": r"(?P<arm>.*)joint_\d\.pos",
+    "yam_follower": r"(?P<arm>)joint_\d\.pos",
+    "unitree_g1": r"(?P<arm>).+\.q",
+}
+"""Joints that drivers of LeRobot count in radians, whatever their buses count in, by the robot's type."""
+OPENED_TO_1 = {"bi_yam_follower": r".*gripper\.pos", "yam_follower": r"gripper\.pos"}
+"""Grippers from 0, closed, to 1, open, likewise."""
+STATED = ("JOINT_LIMITS", "JOINT_LIMITS_RAD")
+"""Names under which a driver's module states (lower, upper) of an arm's joints in radians, in their order."""
 
 
 class MotorRange(NamedTuple):
@@ -26,9 +39,10 @@ def motor_ranges(device: Any, names: Sequence[str]) -> dict[str, MotorRange]:
     """Unit and bounds of each dimension of an action, of which LeRobot's names do not tell: NAME.pos may be
     degrees, radians, or a share of the motor's range.
 
-    They are those of the motors (`norm_mode`, `calibration`) on the buses of the robot or of its arms, within
-    the `joint_limits` of its configuration, if it has some. Without a bus, `use_degrees` of the configuration
-    still gives the unit of joints, and a name may (`wrist.rad`). All else is unknown.
+    They are those of the motors (`norm_mode`, `calibration`) on the buses of the robot or of its arms, or of
+    its configuration, within the `joint_limits` of its configuration, if it has some. Without a bus,
+    `use_degrees` of the configuration still gives the unit of joints, the robot's type may
+    (`COUNTED_IN_RADIANS`), and so may a name (`wrist.rad`). All else is unknown.
 
     Args:
         device: LeRobot's robot, not yet connected.
@@ -46,7 +60,30 @@ def motor_ranges(device: Any, names: Sequence[str]) -> dict[str, MotorRange]:
     for name in names:
         if found[name].unit is None and _counts_degrees(getattr(device, "config", None), name):
             found[name] = MotorRange("degrees", *TURN)
+    return {**found, **_ranges_by_type(device, [name for name in names if found[name].unit is None])}
+
+
+def _ranges_by_type(device: Any, names: Sequence[str]) -> dict[str, MotorRange]:
+    """Unit and bounds of the dimensions of which the robot's type tells."""
+    kind = getattr(device, "name", "")
+    found = {}
+    arms: dict[str, list[str]] = {}
+    for name in names:
+        if kind in OPENED_TO_1 and re.fullmatch(OPENED_TO_1[kind], name):
+            found[name] = MotorRange("0..1", 0.0, 1.0)
+        elif kind in COUNTED_IN_RADIANS and (joint := re.fullmatch(COUNTED_IN_RADIANS[kind], name)):
+            arms.setdefault(joint["arm"], []).append(name)
+    stated = _stated_limits(device)
+    for joints in arms.values():
+        limits = stated if len(stated) == len(joints) else [()] * len(joints)
+        found |= {joint: MotorRange("radians", *ends) for joint, ends in zip(joints, limits, strict=True)}
     return found
+
+
+def _stated_limits(device: Any) -> Sequence[tuple[float, float]]:
+    """What the module of the driver's configuration states, see `STATED`; empty where it states nothing."""
+    module = sys.modules.get(type(getattr(device, "config", None)).__module__)
+    return next((limits for name in STATED if (limits := getattr(module, name, None))), ())
 
 
 def _parts(device: Any, prefixes: Sequence[str]) -> Iterator[tuple[Sequence[str], Any]]:

@@ -13,6 +13,7 @@ from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
 from toyflow.robot.simulation.environments.aloha.aloha_scene import (
     ARMS,
+    JOINTS,
     RATE,
     Actions,
     AlohaScene,
@@ -26,8 +27,6 @@ from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
 SUITE = "transfer_cube"
 PROMPT = "pick up the red cube with the right arm and hand it to the left arm"
 CAMERAS = ("top", "angle")
-JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
-"""Joints of an arm, in the order of gym-aloha's state and action."""
 INIT_STATES, MAX_STEPS = 100, 400
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
 """Bounds of the cube's random position in metres, as in gym-aloha."""
@@ -38,7 +37,8 @@ NO_GROUP = 5
 
 
 class Aloha(Environment):
-    """Cube transfer. State and cameras are gym-aloha's; its actions are scaled to [-1, 1], see `AlohaScene`.
+    """Cube transfer. State and cameras are gym-aloha's; its actions are scaled to [-1, 1] and so no angles,
+    see `AlohaScene`.
 
     gym-aloha has no official initial states: these are 100 positions of the cube, drawn once from the
     distribution of the random ones and with other seeds. Success is defined as in gym-aloha.
@@ -46,6 +46,7 @@ class Aloha(Environment):
 
     name = "aloha"
     absolute = True
+    actions_in_state_units = False
     action_names = tuple(f"{arm}_{joint}" for arm in ARMS for joint in JOINTS)
     interface = Interface(cameras=CAMERAS, state_dim=14, action_dim=14, fps=RATE)
 

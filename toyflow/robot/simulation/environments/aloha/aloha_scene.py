@@ -22,6 +22,8 @@ RATE = 50
 """Control steps per second."""
 
 ARMS = ("left", "right")
+JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
+"""Joints of an arm, in the order of gym-aloha's state and action."""
 START = (0.0, -0.96, 1.16, 0.0, -0.3, 0.0)
 """Joint angles of each arm at the start, in radians."""
 GRIPPER_CLOSED, GRIPPER_OPEN = 0.021, 0.057

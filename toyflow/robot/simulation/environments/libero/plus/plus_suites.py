@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toyflow import scene_assets
 from toyflow.robot.simulation.environment import SuiteTask
 from toyflow.robot.simulation.environments.libero.collection import Collection, InitStates, Scene
 from toyflow.robot.simulation.environments.libero.plus import archive, plus_files, wheel_tables
@@ -81,6 +82,7 @@ def _tasks(suite: str, has_archive: bool) -> tuple[SuiteTask, ...]:
                     level=levels.get(name),
                     base=(base_suite, task.base),
                     missing=archive.NEEDED if task.needs_archive and not has_archive else "",
+                    extra_assets=scene_assets.ARCHIVE if task.needs_archive else "",
                     official_prompt="" if own_instruction else instruction(name),
                 )
             )

@@ -2,7 +2,8 @@
 
 The corruptions are ImageNet-C's (Hendrycks and Dietterich, arXiv 1903.12261), with LIBERO-Plus's severities.
 On images of 256 pixels, the size in which LIBERO-Plus evaluates, they give its pictures for the same random
-numbers (docs/libero-plus.md says how closely); on images of another size, every length scales with the side.
+numbers (docs/guides/libero-plus.md says how closely); on images of another size, every length scales with the
+side.
 """
 
 from __future__ import annotations

