@@ -13,12 +13,12 @@ from toyflow.report.explore.studies import Decoded, Setting, Study, Unread
 
 def denoising(size: int = 8) -> Denoising:
     way = DenoisedBy(1, 1, "euler", None, 1, 1, "A" * size, "B" * size, [1.0])
-    return Denoising("abc", "0", "curve", [2], "CCCC", ["0.5"], [""], "test set", [way])
+    return Denoising("abc", "0", "curve", [2], "CCCC", ["0.5"], [""], [way])
 
 
 def study(**changed) -> Study:
     names = {"label": "uniform", "objective": "flow", "schedule": "uniform", "prediction": "velocity"}
-    setting = Setting(**names, variant="", probed="", keys=["abc"])
+    setting = Setting(**names, variant="", probed="", keys=["abc"], noise_seed=0)
     row = {
         "sampler": "euler",
         "grid": None,
@@ -71,6 +71,13 @@ def test_nothing_is_asked_of_elsewhere():
     page = explore_page("here", [study()], [], Films([], 0))
     assert "default-src 'none'" in page and "connect-src" not in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
+
+
+def test_it_says_which_noise_is_shown():
+    page = explore_page("here", [study()], [], Films([], 0))
+    assert "Only decodings of noise seed 0 are shown" in page
+    assert "From the third draw on, the noises are not those of the evaluation" in page
+    assert data_of(page)["studies"][0]["settings"][0]["noise_seed"] == 0
 
 
 def test_examples_for_which_there_is_no_room_are_counted():

@@ -58,12 +58,11 @@ class Denoising:
 
     Attributes:
         key: of the trained model.
-        weights: checksum of the weights that were decoded.
+        weights: checksum of the weights that were decoded; of other weights, the decodings are made again.
         shape: of one target.
         target: [examples, *shape], in 8 bits.
         conditions: what the network is told, in words; "" where words do not say it.
         pictures: the same as a picture, a data URI; "" where it is none.
-        origin: what the examples were to the model.
     """
 
     key: str
@@ -73,7 +72,6 @@ class Denoising:
     target: str
     conditions: Sequence[str]
     pictures: Sequence[str]
-    origin: str
     decodings: Sequence[DenoisedBy]
 
     @property

@@ -32,6 +32,7 @@ class Setting:
         variant: in words, what else differs; "" where nothing does.
         probed: the same without what is of a decoding, as probes name it.
         keys: of its trained models.
+        noise_seed: of its decodings.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Setting:
     prediction: str | None
     probed: str
     keys: Sequence[str]
+    noise_seed: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Study:
     anatomies: Mapping[int, Mapping[str, float]]
     """Of settings that were probed: `error`, `leak`, `bias` and `spread` or both as one, `removed_by_M`."""
     denoising: Mapping[int, Denoising]
+    """Of settings of noise seed 0 for which it is stored."""
 
     def data(self, room: int) -> dict[str, Any]:
         """What the page's script is given, with as much of `denoising` as has `room` in bytes."""
@@ -105,7 +108,7 @@ class Study:
             "settings": [
                 {
                     name: getattr(each, name)
-                    for name in ("label", "variant", "objective", "schedule", "prediction")
+                    for name in ("label", "variant", "objective", "schedule", "prediction", "noise_seed")
                 }
                 for each in self.settings
             ],
@@ -147,7 +150,8 @@ def read_study(name: str, folder: Path) -> Study:
         denoising={
             place: found
             for place, setting in enumerate(settings)
-            if (found := read_denoising(folder, setting.keys)) is not None
+            if setting.noise_seed == 0  # the only one whose noise is decoded for the page
+            and (found := read_denoising(folder, setting.keys)) is not None
         },
     )
 
@@ -195,6 +199,7 @@ def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
                 prediction=_text(one["prediction"]),
                 probed=trained[group.index[0]],
                 keys=list(dict.fromkeys(frame.loc[of_setting, "key"])),
+                noise_seed=evaluations[group.index[0]].record.noise_seed,
             )
         decoded.append(
             Decoded(

@@ -320,17 +320,23 @@
     image: "What the network makes of six noises, each for the class that it is told. Right: a classifier sees that class.",
   };
 
+  const noiseSeedOf = (side) => study.settings[chosen[side].setting].noise_seed;
+
   function drawDenoising() {
     stop();
     const sides = Object.fromEntries(SIDES.map((side) => [side, recordOf(side)]));
     const found = SIDES.filter((side) => sides[side]);
     const any = Object.keys(study.denoising).length > 0;
     $("noise-explained").textContent = "Every answer begins as noise, the same for A and B. At each call the network moves it; the slider is the number of calls that were made" +
-      " (a setting of one step is done after one call). What the network is told is its condition.";
+      " (a setting of one step is done after one call). What the network is told is its condition. Only decodings of noise seed 0 are shown." +
+      (found.some((side) => sides[side].way.draws > 2)
+        ? " From the third draw on, the noises are not those of the evaluation, so an answer of 4 or more draws can differ from the one that was scored." : "");
     $("noise-player").hidden = !found.length;
     $("noise-explained").classList.toggle("missing", !found.length);
     if (!found.length) {
-      $("noise-explained").replaceChildren(...coded(study.left_out
+      $("noise-explained").replaceChildren(...coded(SIDES.every((side) => noiseSeedOf(side))
+        ? "How examples are denoised is shown only for noise seed 0."
+        : study.left_out
         ? "How examples are denoised is stored in the results folder, and too large for this page."
         : any ? "How examples are denoised is stored for other settings of this study than these two."
         : "How examples are denoised is not stored in this study. `toyflow explore` computes it where the models' weights are, as after a sweep of your own, and keeps it."));
@@ -344,7 +350,7 @@
     for (const side of SIDES) {
       $(`noise-${side}-title`).textContent = `${side}: ${named(chosen[side])}`;
       if (sides[side]?.record.kind === "image") gallery(side, sides[side]);
-      if (!sides[side]) missing(`noise-${side}`, "Not stored for this setting.");
+      if (!sides[side]) missing(`noise-${side}`, noiseSeedOf(side) ? "Shown only for noise seed 0." : "Not stored for this setting.");
     }
     player = { sides, most: Math.max(...found.map((side) => sides[side].way.calls)) };
     $("calls").max = player.most;
