@@ -15,7 +15,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError
 from toyflow.flow import Model, Objective, draw_noise
 from toyflow.machine import choose_device
@@ -130,11 +129,7 @@ def _to_decode(folder: Path) -> list[list[StoredEvaluation]]:
 def _is_kept(folder: Path, keys: Sequence[str], by_key: Mapping[str, list[StoredEvaluation]]) -> bool:
     """Whether one of these models was decoded for the page, with the weights that it has now and in every way
     in which it is evaluated by now."""
-    try:
-        kept = read_denoising(folder, keys)
-    except DamagedError as error:
-        LOG.warning(f"{error} It is made again.")
-        return False
+    kept = read_denoising(folder, keys)
     if kept is None:
         return False
     training = by_key[kept.key][0].training

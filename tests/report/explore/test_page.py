@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -98,3 +99,12 @@ def test_a_denoising_is_read_as_it_was_written(tmp_path):
     write_denoising(denoising(), tmp_path)
     assert read_denoising(tmp_path, ["other", "abc"]) == denoising()
     assert read_denoising(tmp_path, ["other"]) is None
+
+
+def test_in_place_of_a_damaged_denoising_the_next_is_read(tmp_path, caplog):
+    path = write_denoising(replace(denoising(), key="damaged"), tmp_path)
+    path.write_text("{")
+    write_denoising(denoising(), tmp_path)
+    assert read_denoising(tmp_path, ["damaged", "abc"]) == denoising()
+    assert [path.name in each.message for each in caplog.records] == [True]
+    assert read_denoising(tmp_path, ["damaged"]) is None
