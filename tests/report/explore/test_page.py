@@ -1,6 +1,7 @@
 """What the page holds, and what it leaves out."""
 
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -9,7 +10,16 @@ import pytest
 from toyflow.report.explore.denoising import DenoisedBy, Denoising, read_denoising, write_denoising
 from toyflow.report.explore.films import Films
 from toyflow.report.explore.page import explore_page
-from toyflow.report.explore.studies import Decoded, Setting, Study, Unread
+from toyflow.report.explore.studies import (
+    Decoded,
+    Setting,
+    Study,
+    Unread,
+    _by_setting,
+    _levels,
+    _parts,
+    _rounded,
+)
 
 
 def denoising(size: int = 8) -> Denoising:
@@ -93,6 +103,32 @@ def test_parts_of_an_error_stand_beside_one_step():
     first, second = re.findall(r"<tr><th scope=\"row\">.*?</tr>", page)
     assert ">0.2<" in first and first.count("0.3 together") == 2
     assert second.count('<td class="number"></td>') == 3
+
+
+def test_a_number_that_is_not_known_is_no_zero():
+    assert _rounded(math.nan) is None and _rounded(math.inf) is None and _rounded(1 / 3) == 0.333333
+    [known, _] = study().decoded
+    unknown = replace(known, score=None, low=None, high=None, ms=None)
+    page = explore_page("here", [study(decoded=[unknown])], [], Films([], 0))
+    [found] = data_of(page)["studies"][0]["decoded"]
+    assert found["score"] is found["low"] is found["ms"] is None
+    cells = re.findall(r'<td class="number">(.*?)</td>', page)
+    assert cells[:7] == ["1", "1", "3", "", "", "1", ""]
+
+
+def test_of_a_probe_what_is_not_known_is_skipped(tmp_path):
+    table = tmp_path / "velocity_error.csv"
+    table.write_text(
+        "label,variant,noise_level,mse,mse_low,mse_high\nuniform,,1,0.5,,\nuniform,,0,,,\nbeta,,1,,,\n"
+    )
+    settings = [replace(study().settings[0], label=label) for label in ("uniform", "beta")]
+    assert _by_setting(settings, table, _levels) == {
+        0: [{"noise": 1.0, "mse": 0.5, "low": None, "high": None}]
+    }
+    table = tmp_path / "anatomy.csv"
+    table.write_text("label,variant,error,leak,bias_and_spread\nuniform,,0.5,0.2,0.3\nbeta,,0.5,,0.3\n")
+    found = _by_setting(settings, table, _parts)
+    assert found == {0: {"error": 0.5, "leak": 0.2, "bias_and_spread": 0.3}}
 
 
 def test_a_denoising_is_read_as_it_was_written(tmp_path):

@@ -55,6 +55,8 @@ class Decoded:
         ms: milliseconds for an answer, with its condition; `doubt` says why a busy machine may have made
             them long.
         caveat: what to say beside the score.
+
+    A number that is not known is None.
     """
 
     setting: int
@@ -63,13 +65,13 @@ class Decoded:
     sampler: str | None
     grid: str | None
     seeds: int
-    score: float
-    low: float
-    high: float
+    score: float | None
+    low: float | None
+    high: float | None
     interval: str
     errors: int
     calls: int
-    ms: float
+    ms: float | None
     doubt: str
     caveat: str
 
@@ -86,8 +88,9 @@ class Study:
     """The headline metric, in words."""
     settings: Sequence[Setting]
     decoded: Sequence[Decoded]
-    errors_by_noise: Mapping[int, Sequence[Mapping[str, float]]]
-    """Of settings that were probed: `noise`, `mse`, `low`, `high`, a row per noise level."""
+    errors_by_noise: Mapping[int, Sequence[Mapping[str, float | None]]]
+    """Of settings that were probed: `noise`, `mse`, `low`, `high`, a row per noise level; the last two None
+    where there is no interval."""
     anatomies: Mapping[int, Mapping[str, float]]
     """Of settings that were probed: `error`, `leak`, `bias` and `spread` or both as one, `removed_by_M`."""
     denoising: Mapping[int, Denoising]
@@ -224,36 +227,43 @@ def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
 
 
 def _by_setting(settings: Sequence[Setting], path: Path, of: Any) -> dict[int, Any]:
-    """What `of` says of each setting's rows of a probe's table; of none where there is no table."""
+    """What `of` says of each setting's rows of a probe's table, where that is not empty; of none where there
+    is no table."""
     if not path.is_file():
         return {}
     table = pd.read_csv(path, dtype={"label": str, "variant": str}).fillna({"variant": ""})
     found = {}
     for place, setting in enumerate(settings):
         rows = table[(table["label"] == setting.label) & (table["variant"] == setting.probed)]
-        if len(rows):
-            found[place] = of(rows)
+        if len(rows) and (said := of(rows)):
+            found[place] = said
     return found
 
 
-def _levels(rows: pd.DataFrame) -> list[dict[str, float]]:
+def _levels(rows: pd.DataFrame) -> list[dict[str, float | None]]:
+    """Levels at which the error is known."""
     columns = {"noise_level": "noise", "mse": "mse", "mse_low": "low", "mse_high": "high"}
-    return [
+    levels = [
         {new: _rounded(float(row[old])) for old, new in columns.items()} for row in rows.to_dict("records")
     ]
+    return [level for level in levels if level["mse"] is not None]
 
 
 def _parts(rows: pd.DataFrame) -> dict[str, float]:
+    """Parts that are known; none where these do not make up the error."""
     row = rows.iloc[0]
     names = ["error", "leak", "bias", "spread", "bias_and_spread", "target_variance"]
     names += [f"removed_by_{draws}" for draws in DRAWS]
-    return {name: _rounded(float(row[name])) for name in names if name in row and pd.notna(row[name])}
+    rounded = {name: _rounded(float(row[name])) for name in names if name in row}
+    known = {name: value for name, value in rounded.items() if value is not None}
+    whole = {"bias", "spread"} <= known.keys() or "bias_and_spread" in known
+    return known if {"error", "leak"} <= known.keys() and whole else {}
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _rounded(value: float) -> float:
-    """To 6 digits, which the page has room for."""
-    return float(f"{value:.6g}") if math.isfinite(value) else 0.0
+def _rounded(value: float) -> float | None:
+    """To 6 digits, which the page has room for; None where it is not known."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
