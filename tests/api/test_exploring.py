@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,20 @@ import pytest
 import torch
 
 from toyflow import Batch, Model, Task, VectorModel
-from toyflow.api.exploring import EXAMPLES, denoise, explore
+from toyflow.api.exploring import EXAMPLES, _to_decode, denoise, explore
 from toyflow.api.study import run_study
-from toyflow.errors import ToyflowError, UsageError
+from toyflow.errors import UsageError
 from toyflow.flow import uniform_grid
-from toyflow.report.explore.denoising import BOUND, FOLDER, read_denoising
+from toyflow.report.explore.denoising import BOUND, FOLDER, Denoising, read_denoising, write_denoising
+from toyflow.report.explore.studies import read_study
 from toyflow.report.results import load_results
 from toyflow.toy.models import load_model
 from toyflow.toy.tasks.dial import Dial
 from toyflow.toy.tasks.wave import Wave
 
 STEPS, DRAWS = (1, 4), (1, 8)
+LIBERO = Path(__file__).parents[2] / "results/reference/one-step/libero"
+"""Results with evaluations of noise seeds 0 and 1."""
 
 
 def study(out: Path, steps=STEPS, **more):
@@ -60,7 +64,7 @@ def test_one_model_of_each_kind_is_decoded_and_kept(out):
     [path] = (out / FOLDER).iterdir()  # of two seeds
     assert path.stat().st_size < 20_000
     found = kept(out)
-    assert found.kind == "curve" and list(found.shape) == [8] and found.origin == "test set"
+    assert found.kind == "curve" and list(found.shape) == [8]
     assert {(each.steps, each.draws, each.calls) for each in found.decodings} == {
         (steps, draws, steps) for steps in STEPS for draws in DRAWS
     }
@@ -120,19 +124,50 @@ def test_decodings_that_came_later_are_added(out):
     assert {each.steps for each in kept(out).decodings} == {1, 2, 4}
 
 
-def test_a_damaged_file_is_made_again_where_weights_are_and_else_named(out, caplog):
+def test_a_model_that_was_trained_again_is_decoded_again(out):
+    explore(out, device="cpu")
+    before = kept(out)
+    write_denoising(replace(before, weights="of an earlier training", target=""), out)
+    explore(out, device="cpu")
+    assert kept(out) == before
+    other = replace(before, weights="of an earlier training")
+    write_denoising(other, out)
+    for weights in out.glob("cells/*/weights.safetensors"):
+        weights.unlink()
+    explore(out, device="cpu")
+    assert kept(out) == other  # it can only be shown
+
+
+def test_only_evaluations_of_noise_seed_0_are_decoded(monkeypatch):
+    monkeypatch.setattr("toyflow.api.exploring._can_decode", lambda training: True)
+    models = _to_decode(LIBERO)
+    assert models and {each.record.noise_seed for model in models for each in model} == {0}
+
+
+def test_no_film_is_shown_for_another_noise_seed(monkeypatch):
+    film = Denoising("abc", "0", "curve", [2], "CCCC", ["0.5"], [""], [])
+    monkeypatch.setattr("toyflow.report.explore.studies.read_denoising", lambda folder, keys: film)
+    study = read_study("libero", LIBERO)
+    assert {setting.noise_seed for setting in study.settings} == {0, 1}
+    assert {study.settings[place].noise_seed for place in study.denoising} == {0}
+
+
+def test_a_damaged_file_is_made_again_where_weights_are_and_else_left_out(out, caplog):
     explore(out, device="cpu")
     [path] = (out / FOLDER).iterdir()
     whole = path.read_text()
     damaged = whole.replace('"draws": 8', '"draws": 6', 1)
     path.write_text(damaged)
     explore(out, device="cpu")
-    assert path.read_text() == whole and "made again" in caplog.text
+    assert path.read_text() == whole and path.name in caplog.text
     path.write_text(damaged)
     for weights in out.glob("cells/*/weights.safetensors"):
         weights.unlink()
-    with pytest.raises(ToyflowError, match=path.name):
-        explore(out, device="cpu")
+    caplog.clear()
+    page = explore(out, device="cpu").read_text()
+    assert '"denoising":{}' in page and '"score":' in page
+    [warned] = [each.message for each in caplog.records if path.name in each.message]
+    assert "left out" in warned and "\n" not in warned
 
 
 def test_models_that_cannot_be_decoded_are_warned_of_and_the_page_is_written(out, caplog):

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError
 from toyflow.flow import Model, Objective, draw_noise
 from toyflow.machine import choose_device
@@ -105,14 +104,16 @@ def explore(
 
 def _to_decode(folder: Path) -> list[list[StoredEvaluation]]:
     """The decodings of each model of a results folder that is still to be decoded for the page: one model for
-    each label and variant, the first with weights, where its decodings are not kept yet."""
+    each label and variant, the first with weights, where its decodings are not kept yet. Only decodings of
+    noise seed 0 are shown, since the noise of a bench is of that seed."""
     try:
         results = load_results(folder)
     except ToyflowError:
         return []  # the page says why
     by_key: dict[str, list[StoredEvaluation]] = {}
     for evaluation in results.evaluations:
-        by_key.setdefault(evaluation.training.record.key, []).append(evaluation)
+        if evaluation.record.noise_seed == 0 and evaluation.record.steps <= MOST_STEPS:
+            by_key.setdefault(evaluation.training.record.key, []).append(evaluation)
     alike: dict[str, list[str]] = {}
     for key, (first, *_) in by_key.items():
         record = replace(first.training.record, seed=0)
@@ -126,16 +127,16 @@ def _to_decode(folder: Path) -> list[list[StoredEvaluation]]:
 
 
 def _is_kept(folder: Path, keys: Sequence[str], by_key: Mapping[str, list[StoredEvaluation]]) -> bool:
-    """Whether one of these models was decoded for the page, in every way in which it is evaluated by now."""
-    try:
-        kept = read_denoising(folder, keys)
-    except DamagedError as error:
-        LOG.warning(f"{error} It is made again.")
-        return False
+    """Whether one of these models was decoded for the page, with the weights that it has now and in every way
+    in which it is evaluated by now."""
+    kept = read_denoising(folder, keys)
     if kept is None:
         return False
+    training = by_key[kept.key][0].training
+    if _can_decode(training) and kept.weights != training.weights_checksum:
+        return False  # it was trained again
     there = {(each.steps, each.draws, each.sampler, each.grid) for each in kept.decodings}
-    return all(_ways(each.record) in there or each.record.steps > MOST_STEPS for each in by_key[kept.key])
+    return all(_ways(each.record) in there for each in by_key[kept.key])
 
 
 def _ways(record: EvaluationRecord) -> tuple[int, int, str | None, str | None]:
@@ -156,6 +157,9 @@ def denoise(
 ) -> Denoising:
     """Decode the first test examples with a trained model as each of `evaluations` did, and note every call.
 
+    The first noise, and its negative in a pair of draws, is that of an evaluation of noise seed 0. Further
+    draws are of a stream of their own, because an evaluation draws noise for its whole test set.
+
     Raises:
         UsageError: the task or its data are not here.
         DamagedError: the weights are altered.
@@ -170,11 +174,7 @@ def denoise(
     target = bench.test.target
     words, pictures = _conditions(bench.test.observation, len(target))
     condition = model.encode(bench.test.observation)
-    decodings = [
-        _denoised_by(each.record, bench, model, objective, condition)
-        for each in evaluations
-        if each.record.steps <= MOST_STEPS
-    ]
+    decodings = [_denoised_by(each.record, bench, model, objective, condition) for each in evaluations]
     kind = subject.shown_as or ("image" if target.ndim == 4 else "curve")
     return Denoising(
         key=record.key,
@@ -184,7 +184,6 @@ def denoise(
         target=_stored(target),
         conditions=words,
         pictures=pictures,
-        origin=bench.origin,
         decodings=decodings,
     )
 
@@ -193,7 +192,7 @@ def _denoised_by(
     record: EvaluationRecord, bench: Bench, model: Model, objective: Objective, condition: Any
 ) -> DenoisedBy:
     target, decoding = bench.test.target, record.decoding
-    source = generator(record.noise_seed + 1, "test noise")
+    source = generator(1, "test noise")
     first = iter([bench.noise])
 
     def draw() -> Tensor:

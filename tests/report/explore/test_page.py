@@ -1,24 +1,35 @@
 """What the page holds, and what it leaves out."""
 
 import json
+import math
 import re
+from dataclasses import replace
 
 import pytest
 
 from toyflow.report.explore.denoising import DenoisedBy, Denoising, read_denoising, write_denoising
 from toyflow.report.explore.films import Films
 from toyflow.report.explore.page import explore_page
-from toyflow.report.explore.studies import Decoded, Setting, Study, Unread
+from toyflow.report.explore.studies import (
+    Decoded,
+    Setting,
+    Study,
+    Unread,
+    _by_setting,
+    _levels,
+    _parts,
+    _rounded,
+)
 
 
 def denoising(size: int = 8) -> Denoising:
     way = DenoisedBy(1, 1, "euler", None, 1, 1, "A" * size, "B" * size, [1.0])
-    return Denoising("abc", "0", "curve", [2], "CCCC", ["0.5"], [""], "test set", [way])
+    return Denoising("abc", "0", "curve", [2], "CCCC", ["0.5"], [""], [way])
 
 
 def study(**changed) -> Study:
     names = {"label": "uniform", "objective": "flow", "schedule": "uniform", "prediction": "velocity"}
-    setting = Setting(**names, variant="", probed="", keys=["abc"])
+    setting = Setting(**names, variant="", probed="", keys=["abc"], noise_seed=0)
     row = {
         "sampler": "euler",
         "grid": None,
@@ -73,6 +84,13 @@ def test_nothing_is_asked_of_elsewhere():
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
 
 
+def test_it_says_which_noise_is_shown():
+    page = explore_page("here", [study()], [], Films([], 0))
+    assert "Only decodings of noise seed 0 are shown" in page
+    assert "From the third draw on, the noises are not those of the evaluation" in page
+    assert data_of(page)["studies"][0]["settings"][0]["noise_seed"] == 0
+
+
 def test_examples_for_which_there_is_no_room_are_counted():
     large = study(denoising={0: denoising(3_000_000), 1: denoising()})
     [found] = data_of(explore_page("here", [large], [], Films([], 0)))["studies"]
@@ -87,7 +105,42 @@ def test_parts_of_an_error_stand_beside_one_step():
     assert second.count('<td class="number"></td>') == 3
 
 
+def test_a_number_that_is_not_known_is_no_zero():
+    assert _rounded(math.nan) is None and _rounded(math.inf) is None and _rounded(1 / 3) == 0.333333
+    [known, _] = study().decoded
+    unknown = replace(known, score=None, low=None, high=None, ms=None)
+    page = explore_page("here", [study(decoded=[unknown])], [], Films([], 0))
+    [found] = data_of(page)["studies"][0]["decoded"]
+    assert found["score"] is found["low"] is found["ms"] is None
+    cells = re.findall(r'<td class="number">(.*?)</td>', page)
+    assert cells[:7] == ["1", "1", "3", "", "", "1", ""]
+
+
+def test_of_a_probe_what_is_not_known_is_skipped(tmp_path):
+    table = tmp_path / "velocity_error.csv"
+    table.write_text(
+        "label,variant,noise_level,mse,mse_low,mse_high\nuniform,,1,0.5,,\nuniform,,0,,,\nbeta,,1,,,\n"
+    )
+    settings = [replace(study().settings[0], label=label) for label in ("uniform", "beta")]
+    assert _by_setting(settings, table, _levels) == {
+        0: [{"noise": 1.0, "mse": 0.5, "low": None, "high": None}]
+    }
+    table = tmp_path / "anatomy.csv"
+    table.write_text("label,variant,error,leak,bias_and_spread\nuniform,,0.5,0.2,0.3\nbeta,,0.5,,0.3\n")
+    found = _by_setting(settings, table, _parts)
+    assert found == {0: {"error": 0.5, "leak": 0.2, "bias_and_spread": 0.3}}
+
+
 def test_a_denoising_is_read_as_it_was_written(tmp_path):
     write_denoising(denoising(), tmp_path)
     assert read_denoising(tmp_path, ["other", "abc"]) == denoising()
     assert read_denoising(tmp_path, ["other"]) is None
+
+
+def test_in_place_of_a_damaged_denoising_the_next_is_read(tmp_path, caplog):
+    path = write_denoising(replace(denoising(), key="damaged"), tmp_path)
+    path.write_text("{")
+    write_denoising(denoising(), tmp_path)
+    assert read_denoising(tmp_path, ["damaged", "abc"]) == denoising()
+    assert [path.name in each.message for each in caplog.records] == [True]
+    assert read_denoising(tmp_path, ["damaged"]) is None

@@ -6,6 +6,7 @@ to be read, and holds a few KB per decoding: values are stored in 8 bits.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from toyflow.report.explore.embedded import text_of
 
 FOLDER = "denoising"
 """Where the files lie in a results folder."""
-HINT = "Delete it; `toyflow explore` writes it again where the model's weights are."
+HINT = "`toyflow explore` writes it again where the model's weights are; else delete it."
+LOG = logging.getLogger(__name__)
 BOUND = 3.5
 """Values are stored from -BOUND to BOUND; what lies beyond is cut off. Noise and targets have variance 1."""
 
@@ -58,12 +60,11 @@ class Denoising:
 
     Attributes:
         key: of the trained model.
-        weights: checksum of the weights that were decoded.
+        weights: checksum of the weights that were decoded; of other weights, the decodings are made again.
         shape: of one target.
         target: [examples, *shape], in 8 bits.
         conditions: what the network is told, in words; "" where words do not say it.
         pictures: the same as a picture, a data URI; "" where it is none.
-        origin: what the examples were to the model.
     """
 
     key: str
@@ -73,7 +74,6 @@ class Denoising:
     target: str
     conditions: Sequence[str]
     pictures: Sequence[str]
-    origin: str
     decodings: Sequence[DenoisedBy]
 
     @property
@@ -108,11 +108,18 @@ def write_denoising(denoising: Denoising, out: Path) -> Path:
 
 
 def read_denoising(out: Path, keys: Iterable[str]) -> Denoising | None:
-    """That of the first of the models `keys` that has one; None where none has. Raises DamagedError for
-    anything else."""
-    path = next((path for path in (path_of(out, key) for key in keys) if path.is_file()), None)
-    if path is None:
-        return None
+    """That of the first of the models `keys` that has one; None where none has. A damaged one is warned of
+    and left out."""
+    for path in (path_of(out, key) for key in keys):
+        try:
+            if path.is_file():
+                return _read(path)
+        except DamagedError as error:
+            LOG.warning(f"{error} It is left out. {error.hint}")
+    return None
+
+
+def _read(path: Path) -> Denoising:
     content: dict[str, Any] = read_sealed(path, HINT)
     try:
         if content["kind"] not in get_args(Kind):

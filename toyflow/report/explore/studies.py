@@ -32,6 +32,7 @@ class Setting:
         variant: in words, what else differs; "" where nothing does.
         probed: the same without what is of a decoding, as probes name it.
         keys: of its trained models.
+        noise_seed: of its decodings.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Setting:
     prediction: str | None
     probed: str
     keys: Sequence[str]
+    noise_seed: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Decoded:
         ms: milliseconds for an answer, with its condition; `doubt` says why a busy machine may have made
             them long.
         caveat: what to say beside the score.
+
+    A number that is not known is None.
     """
 
     setting: int
@@ -61,13 +65,13 @@ class Decoded:
     sampler: str | None
     grid: str | None
     seeds: int
-    score: float
-    low: float
-    high: float
+    score: float | None
+    low: float | None
+    high: float | None
     interval: str
     errors: int
     calls: int
-    ms: float
+    ms: float | None
     doubt: str
     caveat: str
 
@@ -84,11 +88,13 @@ class Study:
     """The headline metric, in words."""
     settings: Sequence[Setting]
     decoded: Sequence[Decoded]
-    errors_by_noise: Mapping[int, Sequence[Mapping[str, float]]]
-    """Of settings that were probed: `noise`, `mse`, `low`, `high`, a row per noise level."""
+    errors_by_noise: Mapping[int, Sequence[Mapping[str, float | None]]]
+    """Of settings that were probed: `noise`, `mse`, `low`, `high`, a row per noise level; the last two None
+    where there is no interval."""
     anatomies: Mapping[int, Mapping[str, float]]
     """Of settings that were probed: `error`, `leak`, `bias` and `spread` or both as one, `removed_by_M`."""
     denoising: Mapping[int, Denoising]
+    """Of settings of noise seed 0 for which it is stored."""
 
     def data(self, room: int) -> dict[str, Any]:
         """What the page's script is given, with as much of `denoising` as has `room` in bytes."""
@@ -105,7 +111,7 @@ class Study:
             "settings": [
                 {
                     name: getattr(each, name)
-                    for name in ("label", "variant", "objective", "schedule", "prediction")
+                    for name in ("label", "variant", "objective", "schedule", "prediction", "noise_seed")
                 }
                 for each in self.settings
             ],
@@ -147,7 +153,8 @@ def read_study(name: str, folder: Path) -> Study:
         denoising={
             place: found
             for place, setting in enumerate(settings)
-            if (found := read_denoising(folder, setting.keys)) is not None
+            if setting.noise_seed == 0  # the only one whose noise is decoded for the page
+            and (found := read_denoising(folder, setting.keys)) is not None
         },
     )
 
@@ -195,6 +202,7 @@ def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
                 prediction=_text(one["prediction"]),
                 probed=trained[group.index[0]],
                 keys=list(dict.fromkeys(frame.loc[of_setting, "key"])),
+                noise_seed=evaluations[group.index[0]].record.noise_seed,
             )
         decoded.append(
             Decoded(
@@ -219,36 +227,43 @@ def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
 
 
 def _by_setting(settings: Sequence[Setting], path: Path, of: Any) -> dict[int, Any]:
-    """What `of` says of each setting's rows of a probe's table; of none where there is no table."""
+    """What `of` says of each setting's rows of a probe's table, where that is not empty; of none where there
+    is no table."""
     if not path.is_file():
         return {}
     table = pd.read_csv(path, dtype={"label": str, "variant": str}).fillna({"variant": ""})
     found = {}
     for place, setting in enumerate(settings):
         rows = table[(table["label"] == setting.label) & (table["variant"] == setting.probed)]
-        if len(rows):
-            found[place] = of(rows)
+        if len(rows) and (said := of(rows)):
+            found[place] = said
     return found
 
 
-def _levels(rows: pd.DataFrame) -> list[dict[str, float]]:
+def _levels(rows: pd.DataFrame) -> list[dict[str, float | None]]:
+    """Levels at which the error is known."""
     columns = {"noise_level": "noise", "mse": "mse", "mse_low": "low", "mse_high": "high"}
-    return [
+    levels = [
         {new: _rounded(float(row[old])) for old, new in columns.items()} for row in rows.to_dict("records")
     ]
+    return [level for level in levels if level["mse"] is not None]
 
 
 def _parts(rows: pd.DataFrame) -> dict[str, float]:
+    """Parts that are known; none where these do not make up the error."""
     row = rows.iloc[0]
     names = ["error", "leak", "bias", "spread", "bias_and_spread", "target_variance"]
     names += [f"removed_by_{draws}" for draws in DRAWS]
-    return {name: _rounded(float(row[name])) for name in names if name in row and pd.notna(row[name])}
+    rounded = {name: _rounded(float(row[name])) for name in names if name in row}
+    known = {name: value for name, value in rounded.items() if value is not None}
+    whole = {"bias", "spread"} <= known.keys() or "bias_and_spread" in known
+    return known if {"error", "leak"} <= known.keys() and whole else {}
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _rounded(value: float) -> float:
-    """To 6 digits, which the page has room for."""
-    return float(f"{value:.6g}") if math.isfinite(value) else 0.0
+def _rounded(value: float) -> float | None:
+    """To 6 digits, which the page has room for; None where it is not known."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None

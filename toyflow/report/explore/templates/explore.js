@@ -10,8 +10,8 @@
   const STEP_MS = 450;  // of the player, for a call
   const $ = (id) => document.getElementById(id);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
-  const short = (number) => Number(number.toPrecision(3)).toString();
+  const percent = (share) => share === null ? "not known" : `${(100 * share).toFixed(1)}\u00a0%`;
+  const short = (number) => number === null ? "not known" : Number(number.toPrecision(3)).toString();
   /** Text in which `words between these` are code. */
   const coded = (text) => text.split("`").map((part, place) =>
     place % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part);
@@ -162,11 +162,11 @@
 
   function drawSuccess() {
     const row = (each, more) => ({ ...each, name: settingOf(each), decoding: decodingOf(each), ...more });
-    const timed = study.decoded.filter((each) => each.ms > 0);
+    const timed = study.decoded.filter((each) => each.ms > 0 && each.score !== null);
     const ways = SIDES.flatMap((side) => timed
       .filter((each) => each.setting === chosen[side].setting && each.draws === chosen[side].draws)
       .map((each) => row(each, { side })));
-    const own = SIDES.filter((side) => chosen[side].ms > 0).map((side) => row(chosen[side], { side, told: `${side}: ${decodingOf(chosen[side])}` }));
+    const own = SIDES.filter((side) => timed.includes(chosen[side])).map((side) => row(chosen[side], { side, told: `${side}: ${decodingOf(chosen[side])}` }));
     const doubts = timed.filter((each) => each.doubt).length;
     $("success-explained").textContent = doubts
       ? `${doubts} of the ${timed.length} times may be those of a busy machine; the table below marks them by *.` : "";
@@ -179,7 +179,7 @@
     const probed = SIDES.filter((side) => study.errors[chosen[side].setting]);
     const same = chosen.A.setting === chosen.B.setting;
     const rows = (same ? probed.slice(0, 1) : probed).flatMap((side) => study.errors[chosen[side].setting].map((each, place, all) =>
-      ({ ...each, low: Math.max(each.low, each.mse / 5), side, told: same ? "A, B" : side, last: place === all.length - 1 })));
+      ({ ...each, low: each.low === null ? null : Math.max(each.low, each.mse / 5), side, told: same ? "A, B" : side, last: place === all.length - 1 })));
     $("errors-note").textContent = same && rows.length
       ? "A and B are the same trained models, decoded in two ways, so they share one line."
       : probed.length === 1 ? `${probed[0] === "A" ? "B" : "A"} was not probed in this study.` : "";
@@ -320,17 +320,23 @@
     image: "What the network makes of six noises, each for the class that it is told. Right: a classifier sees that class.",
   };
 
+  const noiseSeedOf = (side) => study.settings[chosen[side].setting].noise_seed;
+
   function drawDenoising() {
     stop();
     const sides = Object.fromEntries(SIDES.map((side) => [side, recordOf(side)]));
     const found = SIDES.filter((side) => sides[side]);
     const any = Object.keys(study.denoising).length > 0;
     $("noise-explained").textContent = "Every answer begins as noise, the same for A and B. At each call the network moves it; the slider is the number of calls that were made" +
-      " (a setting of one step is done after one call). What the network is told is its condition.";
+      " (a setting of one step is done after one call). What the network is told is its condition. Only decodings of noise seed 0 are shown." +
+      (found.some((side) => sides[side].way.draws > 2)
+        ? " From the third draw on, the noises are not those of the evaluation, so an answer of 4 or more draws can differ from the one that was scored." : "");
     $("noise-player").hidden = !found.length;
     $("noise-explained").classList.toggle("missing", !found.length);
     if (!found.length) {
-      $("noise-explained").replaceChildren(...coded(study.left_out
+      $("noise-explained").replaceChildren(...coded(SIDES.every((side) => noiseSeedOf(side))
+        ? "How examples are denoised is shown only for noise seed 0."
+        : study.left_out
         ? "How examples are denoised is stored in the results folder, and too large for this page."
         : any ? "How examples are denoised is stored for other settings of this study than these two."
         : "How examples are denoised is not stored in this study. `toyflow explore` computes it where the models' weights are, as after a sweep of your own, and keeps it."));
@@ -344,7 +350,7 @@
     for (const side of SIDES) {
       $(`noise-${side}-title`).textContent = `${side}: ${named(chosen[side])}`;
       if (sides[side]?.record.kind === "image") gallery(side, sides[side]);
-      if (!sides[side]) missing(`noise-${side}`, "Not stored for this setting.");
+      if (!sides[side]) missing(`noise-${side}`, noiseSeedOf(side) ? "Shown only for noise seed 0." : "Not stored for this setting.");
     }
     player = { sides, most: Math.max(...found.map((side) => sides[side].way.calls)) };
     $("calls").max = player.most;
@@ -417,7 +423,7 @@
       $(`score-${side}`).replaceChildren(
         line("name", `${side}: ${named(chosen[side])}`),
         line("big", percent(score)),
-        line("facts", `${study.metric}; 95\u00a0% interval ${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)}, ${plural(seeds, "training seed")}`),
+        line("facts", `${study.metric}${low === null || high === null ? "" : `; 95\u00a0% interval ${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)}`}, ${plural(seeds, "training seed")}`),
         line("facts", `${ms > 0 ? `${short(ms)}\u00a0ms for an answer${doubt ? " (perhaps on a busy machine)" : ""}, ` : ""}${plural(calls, "network call")}`),
         ...[caveat, errors ? `${plural(errors, "test example")} ended in an error and count for nothing` : ""].filter(Boolean).map((text) => line("facts", text)),
       );
@@ -428,9 +434,11 @@
       study.settings[A.setting].variant === study.settings[B.setting].variant;  // then times differ by chance
     const slower = alike ? ", with as many network calls" : !(A.ms > 0 && B.ms > 0) ? "" : times > 1.33 ? `, and takes ${short(times)} times as long` :
       times < 0.75 ? `, and A takes ${short(1 / times)} times as long as B` : ", in about the same time";
+    const known = (...names) => SIDES.every((side) => names.every((name) => chosen[side][name] !== null));
     const apart = A.low > B.high || B.low > A.high;
-    const overlap = apart ? "Their intervals are apart." : "Their intervals overlap, so this alone shows no difference.";
+    const overlap = !known("low", "high") ? "An interval is not known." : apart ? "Their intervals are apart." : "Their intervals overlap, so this alone shows no difference.";
     $("verdict").replaceChildren(...coded(A === B ? "A and B are the same setting: change one of them."
+      : !known("score") ? "A score is not known, so the two cannot be compared."
       : `${right}${slower}. ${overlap} To test it, seed by seed: \`toyflow compare\`.`));
   }
 
