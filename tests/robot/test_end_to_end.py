@@ -278,7 +278,7 @@ def test_a_lerobot_policy_is_evaluated_and_read_like_ours(line):
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--suite", "none"), "name a suite to evaluate on"),
         (("robot-eval", "out"), "is no checkpoint"),
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--tasks", "7"), "has no task 7"),
-        (("robot-eval", "CHECKPOINT", *ON_POINTS, "--states", "99"), "a task has 5"),
+        (("robot-eval", "CHECKPOINT", *ON_POINTS, "--states", "99"), "a task of points has 5"),
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--steps", "0"), "must be 1 or more"),
         (("robot-eval", "CHECKPOINT", *ON_POINTS, "--rename", "a=b"), "--rename is for LeRobot policies"),
         (("robot-eval", "demos", *ON_POINTS), "is no checkpoint"),

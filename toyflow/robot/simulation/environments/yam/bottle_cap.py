@@ -116,6 +116,8 @@ class BottleCapExpert(ScriptedExpert):
     """The left hand holds the bottle from the side; the right one takes the cap from above, sets it on the
     neck and presses until it is seated; then both let go."""
 
+    noise_scale = 0.4 * ScriptedExpert.noise_scale  # a cap is missed by less than a disc
+
     def parts(self) -> Iterator[int]:
         """See the base class."""
         station = self.station
