@@ -145,8 +145,9 @@ def _table(study: Study) -> NumbersTable:
 def _row(study: Study, decoded: Decoded, marks: Footnotes) -> list[str]:
     setting = study.settings[decoded.setting]
     score = "" if decoded.score is None else f"{100 * decoded.score:.1f}{marks.mark(decoded.caveat)}"
-    between = decoded.low is not None and decoded.high is not None
-    interval = f"{100 * decoded.low:.1f} to {100 * decoded.high:.1f}" if between else ""
+    interval = ""
+    if decoded.low is not None and decoded.high is not None:
+        interval = f"{100 * decoded.low:.1f} to {100 * decoded.high:.1f}"
     ms = "" if decoded.ms is None else f"{decoded.ms:.3g}{MARK if decoded.doubt else ''}"
     return [
         setting.label,
