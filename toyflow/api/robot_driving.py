@@ -191,7 +191,7 @@ def prepare_policy(
     for line in said:
         console.print(line, markup=False)
     limits = final_limits(robot, policy_limits(robot, data, data_rate, rate), file, rate)
-    check_start(robot, options.start_at, limits[0])
+    check_start(robot, options.start_at, file_limits(file, robot.dimensions))
     due = choose_replan(robot, planner, use.replan, use.handover, use.latency_steps)
     if use.compiled:
         with console.status("compiling the policy; a minute or more"):

@@ -51,6 +51,7 @@ def action_doubts(environment: type[Environment], trained: Ranges) -> list[str]:
     >>> from toyflow.robot.interface import Interface
     >>> class Arm(Environment):
     ...     name, action_names, two_sided = "arm", ("x", "gripper"), ("gripper",)
+    ...     interface = Interface(cameras=(), state_dim=2, action_dim=2, fps=10)
     >>> action_doubts(Arm, Ranges(low=(-1, 0), high=(1, 1)))
     ["action gripper: 0 to 1 in the policy's training data; arm takes -1 to 1, both signs."]
     """
