@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from toyflow import plugins, scene_assets
-from toyflow.errors import UsageError, unknown
+from toyflow.errors import ToyflowError, UsageError, unknown
 from toyflow.robot.interface import Interface, Observation
 
 Bound = float | tuple[float, ...]
@@ -218,6 +218,32 @@ class Environment(ABC):
     def expert(self, seed: int) -> Expert:
         """A scripted expert for the episode that has just begun. Raises UsageError where there is none."""
         raise UsageError(f"environment {self.name!r} has no scripted expert.")
+
+
+def start_stream(task: SuiteTask, seed: int, init_state: int | None) -> list[int]:
+    """What seeds an episode's start where official initial states are drawn from the distribution of the
+    random ones: in a random stream of their own.
+
+    >>> start_stream(SuiteTask(0, "press", "press it", 5, 20), seed=7, init_state=None)
+    [1, 7]
+
+    Raises:
+        UsageError: the task has no such initial state.
+    """
+    if init_state is None:
+        return [1, seed]
+    if not 0 <= init_state < task.init_states:
+        raise UsageError(
+            f"{task.name} has no initial state {init_state}; it has 0 to {task.init_states - 1}."
+        )
+    return [0, init_state]
+
+
+def finite(action: Float[np.ndarray, "action"]) -> Float[np.ndarray, "action"]:
+    """The action in double precision. Raises ToyflowError where it is not finite."""
+    if not np.isfinite(action).all():
+        raise ToyflowError(f"an action is not finite: {np.asarray(action).tolist()}.")
+    return np.asarray(action, np.float64)
 
 
 def load_environment(name: str) -> type[Environment]:

@@ -8,9 +8,16 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
-from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
+from toyflow.robot.simulation.environment import (
+    Environment,
+    Expert,
+    SuiteTask,
+    check_suite,
+    find_tasks,
+    finite,
+    start_stream,
+)
 from toyflow.robot.simulation.environments.aloha.aloha_scene import (
     ARMS,
     JOINTS,
@@ -30,8 +37,6 @@ CAMERAS = ("top", "angle")
 INIT_STATES, MAX_STEPS = 100, 400
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)
 """Bounds of the cube's random position in metres, as in gym-aloha."""
-OFFICIAL, RANDOM = 0, 1
-"""Random streams: of official initial states, and of all others."""
 NO_GROUP = 5
 """A geometry group that the scene does not use, so that nothing is hidden."""
 
@@ -86,9 +91,7 @@ class Aloha(Environment):
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
         """See the base class. Raises UsageError where there is no such initial state."""
-        if init_state is not None and not 0 <= init_state < INIT_STATES:
-            raise UsageError(f"{SUITE} has no initial state {init_state}; it has 0 to {INIT_STATES - 1}.")
-        stream = [RANDOM, seed] if init_state is None else [OFFICIAL, init_state]
+        stream = start_stream(self.task, seed, init_state)
         self.scene.reset(np.random.default_rng(stream).uniform(CUBE_LOW, CUBE_HIGH))
 
     def observe(self) -> Observation:
@@ -101,9 +104,7 @@ class Aloha(Environment):
 
     def step(self, action: Float[np.ndarray, "action"]) -> bool:
         """See the base class. Raises ToyflowError for an action that is not finite."""
-        if not np.isfinite(action).all():
-            raise ToyflowError(f"an action is not finite: {np.asarray(action).tolist()}.")
-        self.scene.step(np.asarray(action, np.float64))
+        self.scene.step(finite(action))
         return self.scene.handed_over
 
     def still(self) -> Float[np.ndarray, "action"]:

@@ -8,9 +8,16 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
-from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
-from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
+from toyflow.robot.simulation.environment import (
+    Environment,
+    Expert,
+    SuiteTask,
+    check_suite,
+    find_tasks,
+    finite,
+    start_stream,
+)
 from toyflow.robot.simulation.environments.pusht.board import RATE, SIDE, SOLVED, check_installed, open_board
 from toyflow.robot.simulation.environments.pusht.pushing import PushExpert
 
@@ -18,8 +25,6 @@ SUITE = "pusht"
 CAMERA = "image"
 PROMPT = "Push the T-shaped block onto the T-shaped target."
 INIT_STATES, MAX_STEPS = 100, 300
-OFFICIAL, RANDOM = 0, 1
-"""Random streams: of official initial states, and of all others."""
 AGENT_NAMES = ("agent_x", "agent_y")
 STATE_NAMES = (*AGENT_NAMES, "block_x", "block_y", "block_cos", "block_sin")
 
@@ -78,9 +83,7 @@ class PushT(Environment):
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
         """See the base class. Raises UsageError where there is no such initial state."""
-        if init_state is not None and not 0 <= init_state < INIT_STATES:
-            raise UsageError(f"{SUITE} has no initial state {init_state}; it has 0 to {INIT_STATES - 1}.")
-        stream = [RANDOM, seed] if init_state is None else [OFFICIAL, init_state]
+        stream = start_stream(self.task, seed, init_state)
         self.board.reset(seed=int(np.random.SeedSequence(stream).generate_state(1)[0]))
         self._best = 0.0
 
@@ -98,9 +101,7 @@ class PushT(Environment):
 
     def step(self, action: Float[np.ndarray, "action"]) -> bool:
         """See the base class. Raises ToyflowError for an action that is not finite."""
-        if not np.isfinite(action).all():
-            raise ToyflowError(f"an action is not finite: {np.asarray(action).tolist()}.")
-        *_, outcome = self.board.step(self.clipped(np.asarray(action, np.float64)))
+        *_, outcome = self.board.step(self.clipped(finite(action)))
         self._best = max(self._best, float(outcome["coverage"]))
         return bool(outcome["is_success"])
 

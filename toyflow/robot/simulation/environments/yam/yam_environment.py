@@ -8,9 +8,16 @@ from functools import cached_property, partial
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface, Observation
-from toyflow.robot.simulation.environment import Environment, Expert, SuiteTask, check_suite, find_tasks
+from toyflow.robot.simulation.environment import (
+    Environment,
+    Expert,
+    SuiteTask,
+    check_suite,
+    find_tasks,
+    finite,
+    start_stream,
+)
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
 from toyflow.robot.simulation.environments.yam.model_files import station_file
 from toyflow.robot.simulation.environments.yam.station import ACTIONS, HIGH, LOW, RATE, Station
@@ -18,8 +25,6 @@ from toyflow.robot.simulation.environments.yam.station_model import CAMERAS
 from toyflow.robot.simulation.environments.yam.suites import SUITES
 
 INIT_STATES = 100
-OFFICIAL, RANDOM = 0, 1
-"""Random streams: of official initial states, and of all others."""
 OBJECTS = 4
 POSE_PARTS = ("x", "y", "z", "xx", "yx", "zx", "xy", "yy", "zy")
 """Places for objects in the state of `yam-state`, and the numbers of each: position and two columns of the
@@ -71,11 +76,7 @@ class Yam(Environment):
 
     def reset(self, seed: int, init_state: int | None = None) -> None:
         """See the base class. Raises UsageError where there is no such initial state."""
-        if init_state is not None and not 0 <= init_state < INIT_STATES:
-            raise UsageError(
-                f"{self.task.name} has no initial state {init_state}; it has 0 to {INIT_STATES - 1}."
-            )
-        stream = [RANDOM, seed] if init_state is None else [OFFICIAL, init_state]
+        stream = start_stream(self.task, seed, init_state)
         place_bodies = partial(self.station_task.reset, self.station)
         self.station.reset(np.random.default_rng(stream), place_bodies)
 
@@ -89,9 +90,7 @@ class Yam(Environment):
 
     def step(self, action: Float[np.ndarray, "action"]) -> bool:
         """See the base class. Raises ToyflowError for an action that is not finite."""
-        if not np.isfinite(action).all():
-            raise ToyflowError(f"an action is not finite: {np.asarray(action).tolist()}.")
-        self.station.step(np.asarray(action, np.float64))
+        self.station.step(finite(action))
         return self.station_task.solved(self.station)
 
     def still(self) -> Float[np.ndarray, "action"]:
