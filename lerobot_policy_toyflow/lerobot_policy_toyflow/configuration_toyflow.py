@@ -26,7 +26,7 @@ class ToyflowConfig(PreTrainedConfig):
     `toyflow robot-train`; those of optimiser and scheduler are for size nano.
 
     Args:
-        size: nano, tiny or full.
+        size: nano, mlp (which reads the state alone), tiny or full.
         schedule: training-time schedule, a name that `toyflow schedules` lists, or a mixture of such:
             0.5:point:0+0.5:uniform.
         objective: training objective, a name that `toyflow objectives` lists.

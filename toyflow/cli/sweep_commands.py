@@ -29,14 +29,14 @@ BatchSize = Annotated[
     str | None,
     typer.Option(
         help="Examples per iteration; one number, or for a sweep several.",
-        show_default="16 for toy tasks; for robot by size: 64 nano, 64 tiny, 256 full",
+        show_default="16 for toy tasks; for robot by size: 64 nano, 256 mlp, 64 tiny, 256 full",
     ),
 ]
 LearningRate = Annotated[
     str | None,
     typer.Option(
         help="Peak of the learning rate; one number, or for a sweep several.",
-        show_default="0.004 for toy tasks; for robot by size: 0.001 nano, 0.0001 tiny, 0.0002 full",
+        show_default="0.004 for toy tasks; for robot by size: 0.001 nano and mlp, 0.0001 tiny, 0.0002 full",
     ),
 ]
 OptionalDevice = Annotated[
@@ -143,7 +143,8 @@ def add_commands(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 help="Training iterations; one number or several.",
-                show_default="1000 for toy tasks; for robot by size: 4000 nano, 50000 tiny, 150000 full",
+                show_default="1000 for toy tasks; for robot by size: 4000 nano, 8000 mlp, 50000 tiny, "
+                "150000 full",
             ),
         ] = None,
         batch_size: BatchSize = None,

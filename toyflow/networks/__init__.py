@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toyflow.networks.denoiser import Attention, Denoiser, DenoiserSize, DenoisingModel
+    from toyflow.networks.mlp_denoiser import MLPDenoiser, MLPSize
     from toyflow.networks.vector import VectorModel
 
-__all__ = ["Attention", "Denoiser", "DenoiserSize", "DenoisingModel", "VectorModel"]
+__all__ = ["Attention", "Denoiser", "DenoiserSize", "DenoisingModel", "MLPDenoiser", "MLPSize", "VectorModel"]
+
+_ELSEWHERE = {"MLPDenoiser": "mlp_denoiser", "MLPSize": "mlp_denoiser", "VectorModel": "vector"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'toyflow.networks' has no attribute {name!r}")
-    home = "vector" if name == "VectorModel" else "denoiser"
-    return getattr(import_module(f"toyflow.networks.{home}"), name)
+    return getattr(import_module(f"toyflow.networks.{_ELSEWHERE.get(name, 'denoiser')}"), name)

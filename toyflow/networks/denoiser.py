@@ -15,9 +15,8 @@ and `full` have the same parameters.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -29,6 +28,10 @@ from toyflow.flow import Model
 from toyflow.flow.model import repeat_condition
 from toyflow.networks.attention_kinds import AttentionKind
 from toyflow.networks.linear import Linear, many_rows
+from toyflow.networks.time_embedding import TimeEmbedding
+
+if TYPE_CHECKING:
+    from toyflow.networks.mlp_denoiser import MLPDenoiser
 
 
 class Memory(NamedTuple):
@@ -301,7 +304,7 @@ class DenoisingModel(Model):
         torch.Size([3, 4, 10])
     """
 
-    denoiser: Denoiser
+    denoiser: Denoiser | MLPDenoiser
 
     def repeat(self, condition: Reading, times: int) -> Reading:
         """See `Denoiser.repeat`."""
@@ -320,33 +323,6 @@ class DenoisingModel(Model):
     def make_causal(self) -> None:
         """See `Denoiser.make_causal`."""
         self.denoiser.make_causal()
-
-
-class TimeEmbedding(nn.Module):
-    """sin and cos of t and of r - t at 16 frequencies from 1 to 32, through a two-layer MLP.
-
-    No higher: `meanflow` differentiates by t, and at a frequency of 1000 its goal never settled.
-
-    Example:
-        >>> import torch
-        >>> from toyflow.networks.denoiser import TimeEmbedding
-        >>> TimeEmbedding(width=8)(torch.zeros(3), torch.ones(3)).shape
-        torch.Size([3, 8])
-    """
-
-    frequencies: Tensor
-
-    def __init__(self, width: int, frequencies: int = 16) -> None:
-        super().__init__()
-        scale = torch.exp(torch.linspace(0, math.log(32), frequencies))
-        self.register_buffer("frequencies", scale, persistent=False)
-        self.mlp = nn.Sequential(nn.Linear(4 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
-
-    def forward(
-        self, t: Float[Tensor, "*times"], r: Float[Tensor, "*times"]
-    ) -> Float[Tensor, "*times width"]:
-        angle = (torch.stack([t, r - t], dim=-1)[..., None] * self.frequencies).flatten(-2)
-        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=-1))
 
 
 def _mlp(width: int) -> nn.Sequential:

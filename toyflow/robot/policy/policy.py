@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from torch.utils._pytree import tree_map
 
 from toyflow.errors import UsageError
-from toyflow.networks import Denoiser, DenoisingModel
+from toyflow.networks import Denoiser, DenoisingModel, MLPDenoiser, MLPSize
 from toyflow.networks.denoiser import Reading
 from toyflow.robot.data.normalisation import Normalisation, Normaliser
 from toyflow.robot.data.resize import resized
@@ -86,7 +86,11 @@ class Policy(DenoisingModel):
             if spec.state
             else None
         )
-        self.denoiser = Denoiser(spec.horizon, ACTION_WIDTH, head, spec.attention)
+        self.denoiser = (
+            MLPDenoiser(spec.horizon, ACTION_WIDTH, head, spec.action_dims)
+            if isinstance(head, MLPSize)
+            else Denoiser(spec.horizon, ACTION_WIDTH, head, spec.attention)
+        )
         self.normalise_state, self.normalise_action = map(
             Normaliser, (normalisation.state, normalisation.action)
         )

@@ -11,7 +11,7 @@ from toyflow.robot.data.action_kinds import ACTION_KINDS, STAY_ABSOLUTE, ActionK
 from toyflow.robot.data.normalisation_kinds import NORMALISATION_KINDS, NormalisationKind
 
 ALL_CAMERAS, NO_CAMERAS = "all", "none"
-SizeName = Literal["nano", "tiny", "full"]
+SizeName = Literal["nano", "mlp", "tiny", "full"]
 SIZE_NAMES: tuple[SizeName, ...] = get_args(SizeName)
 Supervision = Literal["mask", "full"]
 
@@ -21,7 +21,7 @@ class PolicyOptions(OptionSet):
     """What a user chooses of a policy. `build_policy` makes a `PolicySpec` of it and a data set.
 
     Attributes:
-        size: nano, tiny or full; see `SIZES`.
+        size: nano, mlp (which reads the state alone), tiny or full; see `SIZES`.
         horizon: actions of one chunk.
         attention: how the head reads the condition: see `toyflow.networks.denoiser`.
         supervision: which of the network's 32 action dimensions are trained; see `PolicySpec`.

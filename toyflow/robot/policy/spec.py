@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from toyflow.errors import UsageError, unknown
+from toyflow.networks import MLPSize
 from toyflow.networks.attention_kinds import AttentionKind
 from toyflow.robot.interface import Interface
 from toyflow.robot.policy.language import TOKENISERS, TokeniserName
@@ -21,7 +22,7 @@ class PolicySpec:
     """A policy without its weights. Values are checked when it is made, by the ranges of `PolicyOptions`.
 
     Args:
-        size: nano, tiny or full; see `SIZES`.
+        size: nano, mlp, tiny or full; see `SIZES`.
         interface: cameras that the policy uses (none is allowed), state, action and rate.
         horizon: actions of one chunk, 1 to 100.
         supervision: `mask` (mask7 in the paper, arXiv 2606.05737) trains the robot's own action dimensions
@@ -70,6 +71,7 @@ class PolicySpec:
                 f"--delay-max must be below the horizon, {self.horizon}, so that something is left to learn; "
                 f"it is {self.delay_max}."
             )
+        self._check_mlp()
         self._check_relative()
         self._check_image_size()
         self._check_pretrained()
@@ -134,6 +136,20 @@ class PolicySpec:
                 "sweep --set state=off)."
             )
 
+    def _check_mlp(self) -> None:
+        if not isinstance(self.parts.head, MLPSize):
+            return
+        if self.interface.cameras or self.language or not self.state:
+            raise UsageError(
+                "size mlp reads the state alone: give it --cameras none --no-language, in a sweep --set "
+                "cameras=none --set language=off; nano reads pictures and prompts."
+            )
+        for what, value in (("attention", self.attention), ("delay_max", self.delay_max)):
+            if value != getattr(_DEFAULTS, what):
+                raise UsageError(
+                    f"size mlp has no --{what.replace('_', '-')}: its actions are no tokens; nano has."
+                )
+
     def _check_relative(self) -> None:
         most = min(self.interface.action_dim, self.interface.state_dim)
         for number in self.relative:
@@ -152,10 +168,10 @@ class PolicySpec:
             )
 
     def _check_pretrained(self) -> None:
-        if self.size == "nano" and self.pretrained:
-            raise UsageError("--pretrained needs size tiny or full; nano has no published weights.")
-        if self.size == "nano" and self.tokeniser != "hashed":
-            raise UsageError(f"size nano has the tokeniser `hashed`, not `{self.tokeniser}`.")
+        if self.size in ("nano", "mlp") and self.pretrained:
+            raise UsageError(f"--pretrained needs size tiny or full; {self.size} has no published weights.")
+        if self.size in ("nano", "mlp") and self.tokeniser != "hashed":
+            raise UsageError(f"size {self.size} has the tokeniser `hashed`, not `{self.tokeniser}`.")
         if self.pretrained and self.image_size != self.parts.image_size:
             raise UsageError(f"the published weights take images of {self.parts.image_size} pixels.")
         if self.pretrained and self.size == "full" and self.language and self.tokeniser != "paligemma":

@@ -22,6 +22,7 @@ class TrainingDefaults(NamedTuple):
 
 TRAINING_DEFAULTS: dict[SizeName, TrainingDefaults] = {
     "nano": TrainingDefaults(4000, 64, 1e-3),
+    "mlp": TrainingDefaults(8000, 256, 1e-3),
     "tiny": TrainingDefaults(50_000, 64, 1e-4),
     "full": TrainingDefaults(150_000, 256, 2e-4),
 }

@@ -11,7 +11,8 @@ It is a plug-in that LeRobot finds, and behaves as the driver does where that ma
 
 Joints are ideal and of first order; with `--set station=true` they are those of the simulated station, whose
 arms fall as far as they fall. What goes wrong is chosen by options, or done to the object. Everything
-that happens is noted in `did`, the last thousand of it, and with `trace` in a file too. Time passes only in calls, by `now`.
+that happens is noted in `did`, the last thousand of it, and with `trace` in a file too. Time passes only
+in calls, by `now`.
 """
 
 from __future__ import annotations
