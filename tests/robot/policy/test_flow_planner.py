@@ -18,11 +18,14 @@ from toyflow.robot.policy.policy import Policy
 from toyflow.robot.policy.spec import PolicySpec
 
 
-def made(objective: str = "flow", attention: AttentionKind = "joint", delay_max: int = 0) -> FlowPlanner:
+def made(
+    objective: str = "flow", attention: AttentionKind = "joint", delay_max: int = 0, size: str = "nano"
+) -> FlowPlanner:
     torch.manual_seed(0)
     unit = {"mean": [0.0] * 2, "std": [1.0] * 2}
-    robot = Interface(("front",), state_dim=2, action_dim=2, fps=10)
-    spec = PolicySpec("nano", robot, image_size=32, attention=attention)
+    cameras = () if size == "mlp" else ("front",)
+    robot = Interface(cameras, state_dim=2, action_dim=2, fps=10)
+    spec = PolicySpec(size, robot, image_size=32, attention=attention, language=size != "mlp")
     policy = Policy(spec, Normalisation.from_statistics(unit, unit))
     schedule = parse_schedule("shift:4")
     trained = (
@@ -43,9 +46,11 @@ def compare() -> None:
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 1
 
 
-@pytest.mark.parametrize("attention", ["cross", "joint", "full"])
-def test_answers_are_nested_pairs_and_a_plan_is_their_mean(attention):
-    planner, steps = made(attention=attention), 2
+@pytest.mark.parametrize(
+    ("size", "attention"), [("nano", "cross"), ("nano", "joint"), ("nano", "full"), ("mlp", "joint")]
+)
+def test_answers_are_nested_pairs_and_a_plan_is_their_mean(size, attention):
+    planner, steps = made(attention=attention, size=size), 2
     seen = [planner.any_observation(), planner.any_observation()._replace(state=np.ones(2, np.float32))]
     planner.set_decoding(Decoding(steps))
     one = planner.plan(seen, [3, 4])

@@ -69,6 +69,7 @@ CONDITIONS = {
     "images alone": replace(SPEC, language=False, state=False),
     "prompt alone": replace(SPEC, interface=replace(INTERFACE, cameras=()), state=False),
     "state alone": replace(SPEC, interface=replace(INTERFACE, cameras=()), language=False),
+    "mlp": PolicySpec("mlp", replace(INTERFACE, cameras=()), language=False),
 }
 
 

@@ -94,5 +94,25 @@ def test_whatever_its_interface_is_changed_to(change):
     parsed(lambda: PolicySpec.from_dict({**SPEC.as_dict(), "interface": {**LIBERO.as_dict(), **change}}))
 
 
+STATE_ALONE = PolicySpec("mlp", replace(LIBERO, cameras=()), language=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"language": True}, "size mlp reads the state alone: give it --cameras none --no-language"),
+        ({"interface": LIBERO.as_dict()}, "size mlp reads the state alone"),
+        ({"attention": "cross"}, "size mlp has no --attention"),
+        ({"delay_max": 3}, "size mlp has no --delay-max"),
+        ({"pretrained": True}, "--pretrained needs size tiny or full; mlp has no published weights"),
+        ({"tokeniser": "paligemma"}, "size mlp has the tokeniser `hashed`"),
+    ],
+)
+def test_what_an_mlp_has_not_is_refused(change, message):
+    with pytest.raises(UsageError) as caught:
+        PolicySpec.from_dict({**STATE_ALONE.as_dict(), **change})
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_every_size_that_can_be_chosen_is_there():
     assert set(SIZES) == set(SIZE_NAMES) == set(RECIPES)
