@@ -1,15 +1,18 @@
-"""What is released: a source distribution, the wheel built from it, and toyflow as the wheel installs it, away from
-the checkout. The packages that it needs are those of the tests' environment."""
+"""What is released: a source distribution, the wheel built from it, and toyflow as the wheel installs it,
+away from the checkout. The packages that it needs are those of the tests' environment."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from toyflow import toml
 from toyflow.version import __version__
@@ -107,6 +110,58 @@ def test_a_wheel_away_from_the_checkout(installed, tmp_path):
     presets = toyflow("presets")
     assert "finding-1" in presets and "headline-grid" in presets
     assert "to run" in toyflow("sweep", "--preset", "finding-1", "--quick", "--dry-run")
+
+
+def to_install(environment: Path, *words: str) -> list[str] | None:
+    """What pip would install into `environment`, which has nothing but what is installed there already; None
+    where that needs a download."""
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install",
+            "--dry-run", "--quiet", "--no-index", "--report", "-", *words,
+        ],
+        cwd=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        assert "torch" in done.stderr, done.stderr
+        return None
+    return [each["metadata"]["name"] for each in json.loads(done.stdout)["install"]]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="an environment's Python lies elsewhere")
+def test_a_pair_of_torch_and_torchvision_for_the_cpu_is_kept(tmp_path):
+    """By pip's resolver, with distributions that are names alone: toyflow's requirements fit any pair that is
+    recent enough, and constraints.txt fits the builds of its own pair for whatever device."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path)], check=True)
+    [site] = tmp_path.glob("lib/python*/site-packages")
+    project = toml.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [
+        each
+        for each in map(Requirement, project["dependencies"])
+        if not each.marker or each.marker.evaluate()
+    ]
+
+    def pretend(name: str, number: str) -> None:
+        info = site / f"{name.replace('-', '_')}-0.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n")
+        (info / "RECORD").touch()
+
+    for each in needed:
+        if not each.name.startswith("torch"):
+            pretend(each.name, version(each.name))
+    words = list(map(str, needed))
+    constrained = [*words, "--constraint", str(ROOT / "constraints.txt")]
+    for torch, torchvision, kept, kept_by_constraints in [
+        ("2.10.0+cpu", "0.25.0+cpu", True, True),
+        ("2.8.0+cpu", "0.23.0+cpu", True, False),
+        ("2.3.1+cpu", "0.18.1+cpu", False, False),
+    ]:
+        pretend("torch", torch)
+        pretend("torchvision", torchvision)
+        assert (to_install(tmp_path, *words) == []) == kept
+        assert (to_install(tmp_path, *constrained) == []) == kept_by_constraints
 
 
 def test_the_changelog_has_its_form():
