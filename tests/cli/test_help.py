@@ -135,6 +135,7 @@ def swept(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_examples_run(toyflow, swept, tmp_path, monkeypatch):
     """As they are written, those of sweep with --dry-run and untimed; see `PLACEHOLDERS` for the others."""
     monkeypatch.setattr(print_plan, "__defaults__", (lambda cells, runner: [None] * len(cells),))

@@ -88,7 +88,7 @@ Replan = Annotated[
 Environment = Annotated[
     str | None,
     typer.Option(
-        help="Simulator.",
+        help="Simulator to use.",
         show_default=f"that of the data, or {ENVIRONMENT}",
         autocompletion=completion.plugin("environments"),
     ),

@@ -64,7 +64,7 @@ def add_commands(app: typer.Typer) -> None:
             int | None, typer.Option(help="Simulators to run at a time.", show_default="one per processor")
         ] = None,
         environment: Annotated[
-            str, typer.Option(help="Simulator.", autocompletion=completion.plugin("environments"))
+            str, typer.Option(help="Simulator to use.", autocompletion=completion.plugin("environments"))
         ] = ENVIRONMENT,
     ) -> None:
         """Record demonstrations of a scripted expert as a LeRobot data set (v3.0).
