@@ -94,6 +94,11 @@ def suite(ctx: Any, incomplete: str) -> list[str]:
     return one_of(found)(incomplete)
 
 
+def is_results_folder(path: str) -> bool:
+    """Whether a sweep has written to this folder; see `toyflow.sweep.store`, which takes long to import."""
+    return Path(path, "toyflow.json").is_file()
+
+
 def results_folder(incomplete: str) -> list[str]:
     """Results folders whose path begins with what was typed."""
     return list(_results_folders(incomplete))
@@ -120,7 +125,7 @@ def _results_folders(incomplete: str) -> Iterator[str]:
                 return
             if not path.startswith(incomplete):
                 continue
-            if Path(path, "toyflow.json").is_file():
+            if is_results_folder(path):
                 yield path
             else:
                 below.append(f"{path}/")
