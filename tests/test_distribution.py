@@ -109,7 +109,7 @@ def test_a_wheel_away_from_the_checkout(installed, tmp_path):
         assert "</html>" in (tmp_path / "results" / "sweep" / page).read_text()
     presets = toyflow("presets")
     assert "finding-1" in presets and "headline-grid" in presets
-    assert "to run" in toyflow("sweep", "--preset", "finding-1", "--quick", "--dry-run")
+    assert "to run" in toyflow("sweep", "--preset", "one-step-wave", "--quick", "--dry-run")
 
 
 def to_install(environment: Path, *words: str) -> list[str] | None:
