@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test coverage soak test-lerobot-0.6 lint docs check format benchmark clean same-python
+.PHONY: demo test coverage soak test-lerobot-0.6 lint docs dist check format benchmark clean same-python
 
 # A first look: a small sweep, its tables and its figures, in minutes.
 demo: $(VENV)/installed
@@ -53,6 +53,13 @@ docs: $(VENV)/installed-docs
 # What CI runs.
 check: lint docs test
 
+# The wheel and the source distribution, in dist, and what the registry would refuse in them.
+dist: $(VENV)/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
 # Format the code, and mend what ruff can mend.
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
@@ -62,9 +69,9 @@ format: $(VENV)/installed-dev
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
 
-# Remove the environment, the demo's results, the built documentation and the coverage report.
+# Remove the environment, the demo's results, what was built and the coverage report.
 clean:
-	rm -rf .venv .venv-lerobot-0.6 results/sweep build .cache htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-lerobot-0.6 results/sweep build dist .cache htmlcov .coverage .coverage.*
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

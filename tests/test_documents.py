@@ -78,6 +78,8 @@ def commands_in(code: str) -> list[list[str]]:
 
 def check_command(words: list[str], whole: bool) -> None:
     """Parse the words as the command line would. A command that is not `whole` may lack required words."""
+    if words == ["--install-completion"]:  # which parsing alone would install
+        return
     command: Any = typer.main.get_command(app)
     said = list(words)
     while said and (commands := getattr(command, "commands", None)) and not said[0].startswith("-"):

@@ -58,7 +58,7 @@ def test_readme_and_pages_have_the_same_blocks():
 
 def test_readme_is_of_one_screen_and_says_what_it_must():
     assert len(README.splitlines()) <= 140
-    for words in ("source .venv/bin/activate", "make demo", "make test", "story.png", "3 to 4 minutes"):
+    for words in ("source .venv/bin/activate", "make demo", "make test", "story.png", "about 2 minutes"):
         assert words in README
     for command in ("robot-train", "robot-eval", "robot-serve", "robot-run"):
         assert f"\n    toyflow {command}" in README

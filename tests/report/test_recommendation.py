@@ -119,7 +119,7 @@ def test_the_advice_is_said_with_its_reasons_what_it_was_found_on_and_its_cost()
         "By exact match, which the rule does not read, it would be K=10: 90.0 %, where the best has 90.0 %."
     )
     assert always.startswith(
-        "Schedule and prediction are always shift:4 and data. Where full sweeps are known"
+        "Schedule and prediction are always shift:4 and data. In 18 settings whose full sweeps are known"
     )
     assert found_on == "Found on the validation split; seeds 100."
     assert cost.startswith("Cost: a training of 150 iterations (of 300) for each seed, 3 s of work")

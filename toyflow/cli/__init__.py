@@ -19,7 +19,6 @@ from toyflow.version import __version__
 app = typer.Typer(
     name="toyflow",
     cls=Commands,
-    no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -78,6 +77,8 @@ def _report(error: BaseException) -> NoReturn:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "toyflow"
         message = str(error.format_message())  # pyright: ignore[reportAttributeAccessIssue]
+        if not message:  # a group of commands without one: its help has been printed
+            sys.exit(2)
         end = "" if message.endswith((".", "?", "!")) else "."
         _fail(f"{message}{end} See {command} --help.", 2)
     if isinstance(error, OSError):

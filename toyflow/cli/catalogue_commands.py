@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from toyflow.cli import completion
 from toyflow.cli.options import examples
 from toyflow.cli.terminal import check_torch, console
 
@@ -21,7 +22,11 @@ def add_commands(app: typer.Typer) -> None:
     )
     def schedules(
         names: Annotated[
-            list[str] | None, typer.Argument(help="Schedules to print; none for every family.")
+            list[str] | None,
+            typer.Argument(
+                help="Schedules to print; none for every family.",
+                autocompletion=completion.plugin("schedules"),
+            ),
         ] = None,
     ) -> None:
         """Print schedules of the training time: density, mass at the noise end, source and its direction of

@@ -69,6 +69,20 @@ INDEX = {
 """What each command does, by module and name: the first paragraph of its own help."""
 
 
+GREETING = """\
+toyflow asks whether one denoising step is enough. It trains flow-matching
+models, decodes them in one step and in many, and compares with error bars.
+
+Three things to do:
+
+  toyflow sweep                             train and compare small models here
+  toyflow explore                           a page to play with what they make
+  toyflow probe CHECKPOINT --dataset DATA   is one step enough for your policy?
+
+toyflow --help lists every command, and toyflow doctor says what is missing."""
+"""What `toyflow` alone prints."""
+
+
 class Commands(TyperGroup):
     """toyflow's commands: those of the index, of which the one that is used is imported."""
 
@@ -77,6 +91,13 @@ class Commands(TyperGroup):
         for sentences in INDEX.values():
             for name, sentence in sentences.items():
                 self.commands[name] = TyperCommand(name, help=sentence)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Greet where there are no words."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(GREETING)
+            ctx.exit()
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """(name, command, the other words) of the words of a command line."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from toyflow.api.command_options import ROBOT_TRAIN
+from toyflow.cli import completion
 from toyflow.errors import UsageError
 from toyflow.optionset import Names, Numbers, OptionSet
 from toyflow.parsing import listed_ranges
@@ -17,22 +18,31 @@ from toyflow.sweep.sweep_options import SweepOptions
 DEFAULTS = SweepOptions()
 OUT = Path(DEFAULTS.out)
 ROBOT_OUT = Path(ROBOT_TRAIN.out)
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
-Out = Annotated[Path, typer.Option("--out", help="Results folder.")]
+Out = Annotated[Path, typer.Option("--out", help="Results folder.", autocompletion=completion.results_folder)]
 
 Checkpoint = Annotated[
     str,
     typer.Argument(
         help="A policy's folder, OUT/cells/KEY; a LeRobot policy: a folder, or a name on the hub; or, except "
-        "to serve it, a server: ws://HOST:PORT, or 1=ws://HOST:8000,10=ws://HOST:8001 for 1 and 10 steps."
+        "to serve it, a server: ws://HOST:PORT, or 1=ws://HOST:8000,10=ws://HOST:8001 for 1 and 10 steps.",
+        autocompletion=completion.policy_folder,
     ),
 ]
-LeRobotOut = Annotated[Path, typer.Option("--out", help="Results folder that a LeRobot policy is added to.")]
+LeRobotOut = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="Results folder that a LeRobot policy is added to.",
+        autocompletion=completion.results_folder,
+    ),
+]
 Keys = Annotated[
     str | None,
     typer.Option(
-        help="Names under which a server reads an observation: CAMERA=ENTRY, state=ENTRY:COUNT+ENTRY, "
-        "prompt=ENTRY.",
+        help="Names under which a server reads an observation: CAMERA=ENTRY, prompt=ENTRY and "
+        "state=ENTRY:COUNT, with + between several entries and commas between all.",
         show_default="what the server says, or openpi's for LIBERO",
     ),
 ]
@@ -67,7 +77,10 @@ StepCount = Annotated[
 TimeGrid = Annotated[
     str | None,
     typer.Option(
-        "--grid", help="Times of the steps: a schedule's name, or times 0:0.9:1.", show_default="equal steps"
+        "--grid",
+        help="Times of the steps: a schedule's name, or times 0:0.9:1.",
+        show_default="equal steps",
+        autocompletion=completion.plugin("schedules"),
     ),
 ]
 DrawCount = Annotated[
@@ -76,13 +89,16 @@ DrawCount = Annotated[
         "--draws", help="Noises whose answers are averaged, in one batch: 1, or an even number.", min=1
     ),
 ]
-Sampler = Annotated[str, typer.Option(help="Sampler: euler, midpoint or heun.")]
+Sampler = Annotated[
+    str,
+    typer.Option(help="Sampler: euler, midpoint or heun.", autocompletion=completion.plugin("samplers")),
+]
 RenamedFeatures = Annotated[
     str | None,
     typer.Option(
         metavar="DATA=POLICY",
         help="Features of the data set that are read under other names, the data set's name first, such as "
-        "state=observation.state,actions=action.",
+        "actions=action; several with commas between them.",
     ),
 ]
 RelativeExcept = Annotated[
@@ -112,7 +128,12 @@ Compile = Annotated[
     bool,
     typer.Option("--compile", help="Compile the policy first, for faster plans; it takes a minute or more."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Device to compute on: auto, cpu, cuda or mps.", autocompletion=completion.one_of(DEVICES)
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(help="Threads of the policy.", show_default="all processors", min=1)
 ]
@@ -135,12 +156,13 @@ def flag(options: type[OptionSet], name: str, sentence: str) -> Any:
         sentence: what it does, without the full stop.
     """
     values = options.values()[name]
-    takes = ""
+    takes, complete = "", None
     if isinstance(values, Names):
         takes = f": {_listed(values.names)}"
+        complete = completion.one_of(values.names)
     elif isinstance(values, Numbers):
         takes = f", {values.low:g} to {values.high:g}"
-    return typer.Option(help=f"{sentence}{takes}.")
+    return typer.Option(help=f"{sentence}{takes}.", autocompletion=complete)
 
 
 def action_options(actions: str, relative_except: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from toyflow.api.command_options import FIRST_ITERATIONS, ROBOT_SCHEDULE, ROBOT_TRAIN, trial_options
+from toyflow.cli import completion
 from toyflow.cli.options import (
     DEFAULTS,
     ROBOT_OUT,
@@ -20,6 +21,7 @@ from toyflow.cli.options import (
     LeRobotOut,
     Levels,
     NoiseSeed,
+    Out,
     Perturb,
     Prompts,
     RelativeExcept,
@@ -51,11 +53,18 @@ Draws = Annotated[
 ]
 Grids = Annotated[
     str,
-    typer.Option(help="Times of the steps: uniform, a schedule's name, or times such as 0:0.9:1."),
+    typer.Option(
+        help="Times of the steps: uniform, a schedule's name, or times such as 0:0.9:1.",
+        autocompletion=completion.listed(completion.plugin("schedules")),
+    ),
 ]
 Suite = Annotated[
     str | None,
-    typer.Option(help="Suite to evaluate on; none to train only.", show_default="the suite of the data"),
+    typer.Option(
+        help="Suite to evaluate on; none to train only.",
+        show_default="the suite of the data",
+        autocompletion=completion.suite,
+    ),
 ]
 Tasks = Annotated[
     str | None,
@@ -77,7 +86,12 @@ Replan = Annotated[
     ),
 ]
 Environment = Annotated[
-    str | None, typer.Option(help="Simulator.", show_default=f"that of the data, or {ENVIRONMENT}")
+    str | None,
+    typer.Option(
+        help="Simulator to use.",
+        show_default=f"that of the data, or {ENVIRONMENT}",
+        autocompletion=completion.plugin("environments"),
+    ),
 ]
 Rendering = Annotated[
     str | None,
@@ -120,15 +134,24 @@ def add_commands(app: typer.Typer) -> None:
         ] = None,
         size: Annotated[str, flag(PolicyOptions, "size", "Size of the policy")] = PolicyOptions.size,
         schedule: Annotated[
-            str, typer.Option(help="Schedule of the training time; see `toyflow schedules`.")
+            str,
+            typer.Option(
+                help="Schedule of the training time; see `toyflow schedules`.",
+                autocompletion=completion.plugin("schedules"),
+            ),
         ] = ROBOT_SCHEDULE,
         objective: Annotated[
-            str, typer.Option(help="Training objective; see `toyflow objectives`.")
+            str,
+            typer.Option(
+                help="Training objective; see `toyflow objectives`.",
+                autocompletion=completion.plugin("objectives"),
+            ),
         ] = ROBOT_TRAIN.objectives[0],
         predict: Annotated[
             str,
             typer.Option(
-                help="What the policy says: velocity or data; data:velocity-loss learns by the other's loss."
+                help="What the policy says: velocity or data; data:velocity-loss learns by the other's loss.",
+                autocompletion=completion.plugin("predictions"),
             ),
         ] = ROBOT_TRAIN.predict[0],
         horizon: Annotated[int, flag(PolicyOptions, "horizon", "Actions of a chunk")] = PolicyOptions.horizon,
@@ -167,12 +190,12 @@ def add_commands(app: typer.Typer) -> None:
                 show_default="as the data set states",
             ),
         ] = None,
-        language: Annotated[bool, typer.Option(help="Let the policy read the prompt.")] = (
-            PolicyOptions.language
-        ),
-        state: Annotated[bool, typer.Option(help="Let the policy see the robot's state.")] = (
-            PolicyOptions.state
-        ),
+        no_language: Annotated[
+            bool, typer.Option("--no-language", help="Train a policy that does not read the prompt.")
+        ] = not PolicyOptions.language,
+        no_state: Annotated[
+            bool, typer.Option("--no-state", help="Train a policy that does not see the robot's state.")
+        ] = not PolicyOptions.state,
         pretrained: Annotated[
             bool,
             typer.Option(
@@ -262,7 +285,7 @@ def add_commands(app: typer.Typer) -> None:
         wandb: Annotated[
             str | None, typer.Option(help="Project of Weights & Biases to log the training to.")
         ] = None,
-        out: Annotated[Path, typer.Option(help="Results folder.")] = ROBOT_OUT,
+        out: Out = ROBOT_OUT,
     ) -> None:
         """Train a policy on demonstrations, and evaluate it in closed loop in every decoding.
 
@@ -272,7 +295,7 @@ def add_commands(app: typer.Typer) -> None:
         """
         policy = PolicyOptions().changed({
             "size": size, "horizon": horizon, "attention": attention, "supervision": supervision,
-            "cameras": cameras, "language": language, "state": state, "pretrained": pretrained,
+            "cameras": cameras, "language": not no_language, "state": not no_state, "pretrained": pretrained,
             "normalisation": normalisation, "image_size": image_size, "fps": fps, "delay_max": delay_max,
             **action_options(actions, relative_except),
         })  # fmt: skip
@@ -357,7 +380,11 @@ def add_commands(app: typer.Typer) -> None:
         timeout: ServerTimeout = RemoteOptions.timeout,
         out: LeRobotOut = ROBOT_OUT,
         executor: Annotated[
-            str, typer.Option(help="Where simulators run. local: this machine; ray: a Ray cluster.")
+            str,
+            typer.Option(
+                help="Where simulators run. local: this machine; ray: a Ray cluster.",
+                autocompletion=completion.one_of(("local", "ray")),
+            ),
         ] = "local",
         address: Annotated[
             str | None,
@@ -401,7 +428,10 @@ def add_commands(app: typer.Typer) -> None:
         "lerobot-eval --policy.path=exported --policy.num_steps=1 --env.type=libero --env.task=libero_object",
     ))  # fmt: skip
     def robot_export(
-        checkpoint: Annotated[Path, typer.Argument(help="A policy's folder, OUT/cells/KEY.")],
+        checkpoint: Annotated[
+            Path,
+            typer.Argument(help="A policy's folder, OUT/cells/KEY.", autocompletion=completion.policy_folder),
+        ],
         folder: Annotated[Path, typer.Argument(help="A new folder for LeRobot's files.")],
     ) -> None:
         """Write a policy in LeRobot's files, for lerobot-eval, lerobot-record and lerobot-rollout.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from toyflow.cli import completion
 from toyflow.cli.options import (
     OUT,
     ROBOT_OUT,
@@ -24,6 +25,9 @@ from toyflow.cli.terminal import check_torch, console, progress
 from toyflow.errors import UsageError
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
 
+TRAINED = completion.either(completion.plugin("schedules"), completion.plugin("objectives"))
+"""What models of a results folder are named by."""
+
 
 def add_commands(app: typer.Typer) -> None:
     """Add plot, compare, probe, report and explore to `app`."""
@@ -31,7 +35,7 @@ def add_commands(app: typer.Typer) -> None:
     @app.command(
         epilog=examples(
             "toyflow plot",
-            "toyflow plot --out results/reference/finding-1 --format png,pdf,svg",
+            "toyflow plot --out results/finding-1 --format png,pdf,svg",
         )
     )
     def plot(
@@ -52,11 +56,12 @@ def add_commands(app: typer.Typer) -> None:
 
     @app.command(
         epilog=examples(
-            "toyflow compare shift:4@beta uniform",
-            "toyflow compare shift:4@beta uniform beta --steps 1,10 --out results/reference/finding-1",
+            "toyflow compare beta uniform",
+            "toyflow compare beta uniform --steps 1,10",
             'toyflow compare "beta,K=1" "beta,K=10" --margin 1',
-            'toyflow compare "shift:4@beta,encoder=large" results/reference/finding-1::shift:4@beta '
-            "--out results/reference/finding-2",
+            "toyflow compare shift:4@beta uniform beta --out results/finding-1",
+            'toyflow compare "shift:4@beta,encoder=large" results/finding-1::shift:4@beta '
+            "--out results/finding-2",
         )
     )
     def compare(
@@ -65,7 +70,8 @@ def add_commands(app: typer.Typer) -> None:
             typer.Argument(
                 help="Two results or more; the first is compared with each of the others. Write a schedule "
                 "or objective as tables show it, then conditions: shift:4@beta,K=10,encoder=large. Prefix "
-                "FOLDER:: to read another results folder."
+                "FOLDER:: to read another results folder.",
+                autocompletion=TRAINED,
             ),
         ],
         steps: Annotated[str, typer.Option(help="Numbers K of steps, for selections that name none.")] = "1",
@@ -108,8 +114,8 @@ def add_commands(app: typer.Typer) -> None:
 
     @app.command(
         epilog=examples(
-            "toyflow probe --out results/finding-1",
-            "toyflow probe shift:4@beta uniform --steps 100",
+            "toyflow probe",
+            "toyflow probe beta uniform --steps 100",
             "toyflow probe 3f2a",
             "toyflow probe results/robot/cells/KEY --dataset data/demos/libero_object",
             "toyflow probe lerobot/smolvla_libero --dataset HuggingFaceVLA/libero --episodes 1600-1690",
@@ -122,7 +128,8 @@ def add_commands(app: typer.Typer) -> None:
             list[str] | None,
             typer.Argument(
                 help="Schedules, objectives or keys; none for every model. Or a policy: its folder, "
-                "OUT/cells/KEY; a LeRobot policy, a folder or a name on the hub; or servers, ws://HOST:PORT."
+                "OUT/cells/KEY; a LeRobot policy, a folder or a name on the hub; or servers, ws://HOST:PORT.",
+                autocompletion=completion.either(TRAINED, completion.policy_folder),
             ),
         ] = None,
         dataset: Annotated[
@@ -186,6 +193,7 @@ def add_commands(app: typer.Typer) -> None:
             typer.Option(
                 help="Results folder; for a policy of LeRobot or a server, the one that it is added to.",
                 show_default=f"{OUT}, or {ROBOT_OUT}",
+                autocompletion=completion.results_folder,
             ),
         ] = None,
     ) -> None:
@@ -216,7 +224,7 @@ def add_commands(app: typer.Typer) -> None:
         }.items():  # fmt: skip
             if value is not None:
                 raise UsageError(f"{flag} is for a policy: name its folder, and a data set by --dataset D.")
-        if folders := [name for name in chosen if (Path(name) / "toyflow.json").is_file()]:
+        if folders := [name for name in chosen if completion.is_results_folder(name)]:
             raise UsageError(f"{folders[0]} is a results folder: toyflow probe --out {folders[0]}.")
         from toyflow.api.probing import probe as probed
         from toyflow.parsing import parse_steps
@@ -238,9 +246,7 @@ def add_commands(app: typer.Typer) -> None:
         for path in write_probe(found, out or OUT):
             console.print(escape(str(path)), style="green")
 
-    @app.command(
-        epilog=examples("toyflow report --out results/finding-1", "toyflow report --out results/reference")
-    )
+    @app.command(epilog=examples("toyflow report", "toyflow report --out results"))
     def report(out: Out = OUT) -> None:
         """Write report.html, one self-contained page, and report.md: the paper's claims beside these results.
 
@@ -255,9 +261,7 @@ def add_commands(app: typer.Typer) -> None:
         for path in paths:
             console.print(escape(str(path)), style="green")
 
-    @app.command(
-        epilog=examples("toyflow explore --out results/sweep", "toyflow explore --out results/reference")
-    )
+    @app.command(epilog=examples("toyflow explore", "toyflow explore --out results"))
     def explore(
         device: Device = "auto",
         data_dir: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from toyflow.cli import completion
 from toyflow.cli.options import (
     ROBOT_OUT,
     Checkpoint,
@@ -28,9 +29,14 @@ from toyflow.cli.terminal import check_torch, console, key_reader
 from toyflow.robot.runtime.remote.addresses import RemoteOptions, is_remote
 
 RobotName = Annotated[
-    str, typer.Option("--robot", help="A robot, a simulator, or lerobot:TYPE; `toyflow doctor` lists them.")
+    str,
+    typer.Option(
+        "--robot",
+        help="A robot, a simulator, or lerobot:TYPE; `toyflow doctor` lists them.",
+        autocompletion=completion.robot,
+    ),
 ]
-Suite = Annotated[str | None, typer.Option(help="Suite of a simulator.")]
+Suite = Annotated[str | None, typer.Option(help="Suite of a simulator.", autocompletion=completion.suite)]
 Task = Annotated[int | None, typer.Option(help="Task of the suite, by its number.", show_default="0")]
 States = Annotated[
     str | None,
@@ -85,7 +91,8 @@ LimitsFrom = Annotated[
 Log = Annotated[
     Path | None,
     typer.Option(
-        help="File for the run's log; it must not exist.", show_default="robot-runs/TIME-ROBOT.jsonl"
+        help="File for the run's log; it must not exist.",
+        show_default="named by time and robot, in robot-runs/",
     ),
 ]
 AtEnd = Annotated[
@@ -190,7 +197,7 @@ def add_commands(app: typer.Typer) -> None:
             typer.Option(
                 metavar="POLICY=ROBOT",
                 help="Cameras with other names on the robot, the policy's name first, such as "
-                "image=front,image2=wrist.",
+                "image=front; several with commas between them.",
             ),
         ] = None,
         blind: Annotated[
@@ -293,7 +300,11 @@ def add_commands(app: typer.Typer) -> None:
             ),
         ] = None,
         robot: Annotated[
-            str | None, typer.Option(help="Send the actions to this robot, through the safety gate.")
+            str | None,
+            typer.Option(
+                help="Send the actions to this robot, through the safety gate.",
+                autocompletion=completion.robot,
+            ),
         ] = None,
         suite: Suite = None,
         task: Task = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from toyflow.cli import completion
 from toyflow.cli.options import OUT, Out, examples
 from toyflow.cli.terminal import agreed, check_torch, console
 
@@ -16,9 +17,7 @@ def add_commands(app: typer.Typer) -> None:
     runs = typer.Typer(no_args_is_help=True, help="List, show and prune the cells of a results folder.")
     app.add_typer(runs, name="runs")
 
-    @runs.command(
-        "list", epilog=examples("toyflow runs list", "toyflow runs list --out results/reference/finding-1")
-    )
+    @runs.command("list", epilog=examples("toyflow runs list", "toyflow runs list --out results/finding-1"))
     def runs_list(out: Out = OUT) -> None:
         """List cells: key, schedule or objective, seed, scores, seconds, size."""
         check_torch()
@@ -49,7 +48,12 @@ def add_commands(app: typer.Typer) -> None:
     )
     def runs_prune(
         keys: Annotated[list[str] | None, typer.Argument(help="Keys of cells, or how they begin.")] = None,
-        schedule: Annotated[str | None, typer.Option(help="Cells of this schedule or objective.")] = None,
+        schedule: Annotated[
+            str | None,
+            typer.Option(
+                help="Cells of this schedule or objective.", autocompletion=completion.plugin("schedules")
+            ),
+        ] = None,
         damaged: Annotated[
             bool,
             typer.Option("--damaged", help="Cells and decodings with a file missing or altered."),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from toyflow.cli import completion
 from toyflow.cli.options import Levels, Perturb, Sample, examples
 from toyflow.cli.terminal import check_torch, console
 from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
@@ -24,7 +25,9 @@ def add_commands(app: typer.Typer) -> None:
         "toyflow robot-demos --suite libero_plus_spatial --perturb robot-start --sample 20 --episodes 1",
     ))  # fmt: skip
     def robot_demos(
-        suite: Annotated[str, typer.Option(help="Suite of the simulator.")] = "libero_object",
+        suite: Annotated[
+            str, typer.Option(help="Suite of the simulator.", autocompletion=completion.suite)
+        ] = "libero_object",
         tasks: Annotated[
             str, typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.")
         ] = "all",
@@ -60,7 +63,9 @@ def add_commands(app: typer.Typer) -> None:
         jobs: Annotated[
             int | None, typer.Option(help="Simulators to run at a time.", show_default="one per processor")
         ] = None,
-        environment: Annotated[str, typer.Option(help="Simulator.")] = ENVIRONMENT,
+        environment: Annotated[
+            str, typer.Option(help="Simulator to use.", autocompletion=completion.plugin("environments"))
+        ] = ENVIRONMENT,
     ) -> None:
         """Record demonstrations of a scripted expert as a LeRobot data set (v3.0).
 
@@ -94,7 +99,8 @@ def add_commands(app: typer.Typer) -> None:
         environment: Annotated[
             str,
             typer.Argument(
-                help="Simulator to install: libero, or libero-pro or libero-plus with its tasks; or yam."
+                help="Simulator to install: libero, or libero-pro or libero-plus with its tasks; or yam.",
+                autocompletion=completion.one_of(("libero", "libero-pro", "libero-plus", "yam")),
             ),
         ],
         assets: Annotated[

@@ -73,9 +73,7 @@ def presets_table() -> Table:
         first = f"\n[dim]first:[/] {escape(said.first)}" if said.first else ""
         quick = f"\n[bold]--quick:[/] {escape(said.quick)}" if said.quick else ""
         table.add_row(name, escape(said.shows) + decides + first, escape(said.cost) + quick)
-    table.caption = (
-        "toyflow sweep --preset NAME, and --quick for the short version; the files are in experiments/"
-    )
+    table.caption = "toyflow sweep --preset NAME, and --quick for the short version"
     table.caption_justify = "left"
     return table
 

@@ -116,7 +116,7 @@ def check_current(subject: type[Subject]) -> None:
             else:
                 continue
             raise UsageError(
-                f"task {subject.name!r} was written for toyflow 0.1.0: {change} (see CONTRIBUTING.md)."
+                f"task {subject.name!r} was written for toyflow 0.1.0: {change} (see CHANGELOG.md)."
             )
 
 

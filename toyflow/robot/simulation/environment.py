@@ -125,6 +125,12 @@ class Environment(ABC):
         """Names of the suites that are installed, cheaply: no scene is built."""
 
     @classmethod
+    def declared_suites(cls) -> Sequence[str]:
+        """Names of the suites that there are once all is installed, which a shell completes: at once, without
+        importing a simulator. Unless said otherwise, `suites()`."""
+        return cls.suites()
+
+    @classmethod
     @abstractmethod
     def tasks(cls, suite: str) -> Sequence[SuiteTask]:
         """The tasks of `suite`, `tasks(suite)[i].index == i`. Raises UsageError where there is no such
