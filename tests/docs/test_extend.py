@@ -21,13 +21,18 @@ def install(text: str, module: str, folder: Path) -> str:
     return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
 
 
+def commands_of(text: str) -> list[list[str]]:
+    """The words after `toyflow` of each command of a page."""
+    return [line.split() for line in re.findall(r"^toyflow (.*)", text.replace("\\\n", " "), re.MULTILINE)]
+
+
 @pytest.mark.slow
 def test_a_plugin_of_each_kind_is_one_file_and_one_entry_point(toyflow, tmp_path):
     text = (GUIDES / "extend.md").read_text()
-    [command] = re.findall(r"\ntoyflow (sweep .*)\n", text)
+    [command] = commands_of(text)
     path = install(text, "my_package", tmp_path)
     short = ("--iterations", "60", "--seeds", "0", "--out", "results")
-    ran = toyflow.apart(*command.split(), *short, PYTHONPATH=path)
+    ran = toyflow.apart(*command, *short, PYTHONPATH=path)
     assert ran.returncode == 0, ran.stderr
     for words in ("power:2", "denoise", "K = 1", "K = 2"):
         assert words in ran.stdout
@@ -40,7 +45,7 @@ def test_a_simulator_and_a_robot_are_each_one_class(toyflow, tmp_path):
     pytest.importorskip("lerobot", reason="pip install 'toyflow[robot]'")
     text = (GUIDES / "extend-robot.md").read_text()
     path = install(text, "my_slider", tmp_path)
-    commands = [line.split() for line in re.findall(r"\ntoyflow (.*)", text)]
+    commands = commands_of(text)
     short = {
         "robot-demos": ("--episodes", "4"),
         "robot-train": ("--iterations", "4", "--batch-size", "4", "--states", "1", "--videos", "0"),
