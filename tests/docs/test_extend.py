@@ -40,24 +40,23 @@ def test_a_plugin_of_each_kind_is_one_file_and_one_entry_point(toyflow, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_simulator_and_a_robot_are_each_one_class(toyflow, tmp_path):
     pytest.importorskip("lerobot", reason="pip install 'toyflow[robot]'")
     text = (GUIDES / "extend-robot.md").read_text()
     path = install(text, "my_slider", tmp_path)
-    commands = commands_of(text)
+    commands = [words for words in commands_of(text) if "--dry-run" not in words]
     short = {
         "robot-demos": ("--episodes", "4"),
         "robot-train": ("--iterations", "4", "--batch-size", "4", "--states", "1", "--videos", "0"),
         "robot-eval": ("--states", "1"),
         "robot-run": ("--seconds", "1"),
     }
-    said = ""
+    assert [words[0] for words in commands] == list(short)
     for words in commands:
         key = next((place.name for place in tmp_path.glob("results/robot/cells/*")), "none")
         words = [word.replace("KEY", key) for word in words]
         ran = toyflow.apart(*words, *short[words[0]], PYTHONPATH=path)
         assert ran.returncode == 0, (words, ran.stderr)
-        said += ran.stdout
-    assert [words[0] for words in commands] == [*list(short)[:3], "robot-run", "robot-run"]
-    assert "4 of 4" in said or "100%" in said
+        if words[0] == "robot-demos":  # the expert solves what it is asked to
+            assert "100%" in ran.stdout
