@@ -29,8 +29,8 @@ def read_only_commands() -> list[str]:
         for block in re.findall(
             r"^```sh\n(.*?)^```|^((?:    \S.*\n)+)", path.read_text(), re.DOTALL | re.MULTILINE
         ):
-            for line in "".join(block).splitlines():
-                command = line.split("#")[0].strip()
+            for line in "".join(block).replace("\\\n", " ").splitlines():
+                command = " ".join(line.split("#")[0].split())
                 asked = command.removeprefix("toyflow ")
                 ours = "compare" not in asked or "--out results/reference" in asked
                 if command.startswith("toyflow ") and asked.startswith(CHEAP) and ours:

@@ -5,7 +5,8 @@ the frames of a data set. No simulator is needed.
     for sentence in policy_sentences(found):        # of toyflow.report.policy_probe_sentences
         print(sentence)
 
-A policy behind a server is named by its address; see `docs/guides/serving.md` for what is measured of one.
+A policy behind a server is named by its address; `docs/guides/behind-a-server.md` says what is measured of
+one.
 """
 
 from __future__ import annotations
