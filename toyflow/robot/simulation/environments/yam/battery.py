@@ -3,8 +3,9 @@ smooth foot, and slides away from a push.
 
 The battery is an AA cell one and a half times as large. The clips are closer together than the battery is
 wide: to pass them takes 5 N, and they hold the battery against a pull of 3 N. The holder, of 0.1 kg, slides
-on the table at 0.2 N, so that a hand which pushes alone only moves it along. The slot opens to the side for that
-reason: a push from above would be borne by the table. The holder's plus end is orange, as the battery's is.
+on the table at 0.2 N, so that a hand which pushes alone only moves it along. The slot opens to the side for
+that reason: a push from above would be borne by the table. The holder's plus end is orange, as the battery's
+is.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def seen_from_bottle(station: Station) -> tuple[Point, float]:
     return place, float((frame * station.rotation(CAP)).as_matrix()[2, 2])
 
 
-HOLD, GRASP = 0.04, 0.014
+HOLD, GRASP = 0.04, 0.012
 """Heights of the fingertips above the bottle's foot, and above the cap's rim."""
 AROUND, SLOPE = 0.002, 0.28
 """How far the fingertips of the left hand reach beyond the bottle's axis, and how far they point down for a

@@ -13,8 +13,11 @@ from toyflow.robot.simulation.environments.yam.scripted_expert import ScriptedEx
 
 BACK, HIGH = 0.07, 0.07
 """How far the holding hand stays back before it grips, and how far above the pressing one stays; metres."""
-APPROACH, NEAR, GRIP, LIFT, ACROSS, LOWER, RELAX, LEAVE = 60, 30, 20, 35, 60, 30, 10, 35
+APPROACH, NEAR, SETTLE, GRIP, LIFT, ACROSS, LOWER, RELAX, LEAVE = 60, 30, 10, 20, 35, 60, 30, 10, 35
 """Control steps of the parts of the task, except for the press."""
+STUCK = 0.5
+"""The joints' friction holds a hand off by some millimetres, unless noise shakes it loose: it is sent on by
+this share of them before it grips a part."""
 TRIES = 3
 """How often it presses: noise and friction may hold a part up for good, until the hand relaxes."""
 
@@ -80,7 +83,12 @@ class PressingExpert(ScriptedExpert):
         )
         yield self.go(
             hand, Way(APPROACH, grasp + up(HIGH), facing, self.wide), Way(NEAR, grasp, facing, self.wide),
-            Way(GRIP, grasp, facing, 0), Way(LIFT, grasp + up(self.raised), facing, 0),
+            Way(SETTLE, grasp, facing, self.wide),
+        )  # fmt: skip
+        grasp = grasp + STUCK * (grasp - station.tip(hand))
+        yield self.go(
+            hand, Way(SETTLE, grasp, facing, self.wide), Way(GRIP, grasp, facing, 0),
+            Way(LIFT, grasp + up(self.raised), facing, 0),
         )  # fmt: skip
         turn, into = turned(self.turn()), self.into()
         facing = turn * facing
