@@ -208,4 +208,5 @@ def _summarise(path: Path, print_line: Callable[[str], object]) -> Summary:
 
 def _ended(ending: Ending) -> str:
     late = f", {ending.late} of {ending.plans} plans late" if ending.late else ""
-    return f"episode {ending.episode}: {ending.why} after {ending.steps} steps{late}"
+    score = "" if ending.score is None else f", score {ending.score:.3f}"
+    return f"episode {ending.episode}: {ending.why} after {ending.steps} steps{score}{late}"

@@ -44,7 +44,8 @@ class Summary:
     """Numbers of a run.
 
     Attributes:
-        endings: the log's `ending` lines, one per episode that ended.
+        endings: the log's `ending` lines, one per episode that ended; with a `score` where the robot has one,
+            see `Robot.score`.
         stepped: whether time stood still between actions, as in a simulator.
         jitter: delay of the steps' begins.
         work: time from a step's begin until its action was sent.
@@ -128,6 +129,8 @@ class Summary:
             if self.endings
             else "no episode ended"
         )
+        scores = [ending["score"] for ending in self.endings if "score" in ending]
+        episodes += f", mean score {np.mean(scores):.3f}" if scores else ""
         late = f"{self.late} late" if self.late else "none late"
         kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common())
         timing = f"steps began late by {self.jitter}; {self.missed} missed; their work took {self.work}"
