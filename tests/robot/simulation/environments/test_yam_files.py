@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 from robot.simulation.environments.small_registry import offered, packing, registry_in, run_until_killed
 
+from toyflow import scene_assets
 from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
-from toyflow.robot.simulation.environments.yam import model_files
+from toyflow.robot.simulation.environments.yam import Yam, model_files
 from toyflow.robot.simulation.environments.yam.yam_setup import setup_yam
 
 reducer = pytest.mark.skipif(
@@ -61,6 +62,17 @@ class TestFiles:
         assert place == model_files.folder() and model_files.station_file() == place / model_files.STATION
         there = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
         assert there == {model_files.STATION, *model_files.MESHES, model_files.RECORD}
+
+    def test_are_recorded_by_their_version(self, registry, monkeypatch):
+        """`own` is the version of all published results."""
+        assert model_files.WHEEL.version == scene_assets.YAM_OWN
+        model_files.files().get()
+        assert Yam.assets() == "own"
+        newer = replace(model_files.WHEEL, version="1.4.0")
+        monkeypatch.setattr(model_files, "WHEEL", newer)
+        offer(registry, monkeypatch)
+        model_files.files().get()
+        assert Yam.assets() == "i2rt-1.4.0"
 
     def test_with_another_checksum_are_refused(self, registry, monkeypatch):
         monkeypatch.setattr(model_files, "WHEEL", replace(model_files.WHEEL, sha256="0" * 64))

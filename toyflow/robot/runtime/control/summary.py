@@ -62,6 +62,7 @@ class Summary:
         end: why the run ended; None if the log was cut off, as after kill -9.
         stopped: `yes`, or why the robot could not be brought to rest; None if the log was cut off.
         damage: what is damaged in the log; None if nothing is.
+        motions: steps of slow motions without the policy, by phase: `start` and `park`.
     """
 
     endings: list[dict[str, Any]]
@@ -83,6 +84,7 @@ class Summary:
     end: str | None
     stopped: str | None
     damage: str | None
+    motions: Counter[str]
 
     @classmethod
     def of(cls, recording: Recording) -> Summary:
@@ -114,6 +116,7 @@ class Summary:
             end=ends[-1]["why"] if ends else None,
             stopped=ends[-1]["stopped"] if ends else None,
             damage=recording.damage,
+            motions=Counter(line["phase"] for line in recording.of("motion")),
         )
 
     @property
@@ -141,6 +144,9 @@ class Summary:
             f"{self.dropped} actions dropped as their step had passed",
             f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
         ]
+        if self.motions:
+            told = (f"{phase} {steps} steps" for phase, steps in self.motions.items())
+            lines.append(f"slow motions: {', '.join(told)}")
         if self.changed:
             lines.append(
                 "changed: " + ", ".join(f"{name} {count}" for name, count in self.changed.most_common())
