@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import xml.etree.ElementTree as ET
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def main() -> None:
     )
     parser.add_argument("file", type=Path, help="demo.hdf5 of TwoArmHandover")
     file = parser.parse_args().file
-    import h5py
+    h5py: Any = import_module("h5py")  # optional, as robosuite is
     import robosuite
 
     replayed = 0
