@@ -171,7 +171,7 @@ def _add_battery(spec: Any) -> None:
 
 
 HOLDER_PARTS = ("holder_plate", "holder_tongue")
-ORANGE, DARK = (0.85, 0.5, 0.15), (0.12, 0.12, 0.14)
+ORANGE, DARK, METAL = (0.85, 0.5, 0.15), (0.12, 0.12, 0.14), (0.7, 0.7, 0.72)
 
 
 def _add_holder(spec: Any) -> None:
@@ -179,9 +179,9 @@ def _add_holder(spec: Any) -> None:
     holder = spec.worldbody.add_body(name=HOLDER)
     holder.add_freejoint(name=HOLDER)
 
-    def box(name: str, middle: Any, half: Any, colour: Any = DARK, **more: Any) -> None:
+    def box(name: str, middle: Any, half: Any, colour: Any = DARK, mass: float = 0.003, **more: Any) -> None:
         holder.add_geom(
-            name=name, type=geometry.mjGEOM_BOX, pos=SEAT + middle, size=list(half), mass=0.003,
+            name=name, type=geometry.mjGEOM_BOX, pos=SEAT + middle, size=list(half), mass=mass,
             group=VISUAL_GEOMS, rgba=[*colour, 1], friction=[0.6, 0.01, 0.001], **more,
         )  # fmt: skip
 
@@ -200,11 +200,16 @@ def _add_holder(spec: Any) -> None:
     box("holder_plate", [0, PLATE, -0.003], [end + 0.004, 0.004, 0.006])
     for sign, pole, colour in ((1, "plus", ORANGE), (-1, "minus", DARK)):
         box(f"holder_{pole}", [sign * (end + 0.002), -0.012, 0], [0.002, 0.020, 0.009], colour)
-        box(f"stop_{pole}", [sign * CLIPS, -RADIUS - 0.006, -0.002], [0.0035, 0.006, 0.007])
+        stop = np.array([sign * CLIPS, -RADIUS - 0.006, -0.002])
+        box(f"stop_{pole}", stop, [CLIP_HALF, 0.006, 0.007])
+        gap = (end - CLIPS - CLIP_HALF) / 2  # from stops and clips to the end; filled in for the eye alone
+        beside, unfelt = np.array([sign * (CLIP_HALF + gap), 0, 0]), {"contype": 0, "conaffinity": 0}
+        box(f"stop_{pole}_seen", stop + beside, [gap, 0.006, 0.007], mass=0, **unfelt)
         for above in (-1, 1):
             name = f"clip_{pole}_{'low' if above < 0 else 'high'}"
-            middle = [sign * CLIPS, -0.005, above * (RADIUS - TIGHT + 0.0012)]
-            box(name, middle, [CLIP_HALF, 0.010, 0.0012], (0.7, 0.7, 0.72), contype=0, conaffinity=0)
+            middle = np.array([sign * CLIPS, -0.005, above * (RADIUS - TIGHT + 0.0012)])
+            box(name, middle, [CLIP_HALF, 0.010, 0.0012], METAL, **unfelt)
+            box(f"{name}_seen", middle + beside, [gap, 0.010, 0.0012], METAL, mass=0, **unfelt)
             spec.add_pair(
                 geomname1="battery_shell", geomname2=name, condim=3, solref=list(TIGHT_SOLREF),
                 friction=[TIGHT_FRICTION] * 2 + [0.01, 0.001, 0.001],
