@@ -120,7 +120,7 @@ class Rig:
         self.log = RunLog(self.path)
         self.log.write(
             "run", robot=robot.name, rate=rate, limits=robot.limits.as_dict(), dry_run=False,
-            clock="stepped" if stepped else "real", action_names=robot.action_names,
+            clock="stepped" if stepped else "real", action_names=robot.dimensions,
         )  # fmt: skip
         self.gate = Gate(robot, robot.limits.completed(rate), patience, rate)
         self.time = Time()
