@@ -18,6 +18,8 @@ from toyflow.scene_assets import caveat, replaced
         ("libero", replaced(1, 371), "with 1 of LIBERO's 371 asset files replaced"),
         ("mine", replaced(1, 2), "with 1 of the simulator's 2 asset files replaced"),
         ("libero", "stand-in", "on generated stand-in assets"),
+        ("yam", "own", ""),
+        ("yam-state", "i2rt-1.4.0", "with I2RT's model files 1.4.0, not 1.3.6.post1 as"),
         ("mine", "painted", "on assets 'painted', which are not"),
         ("libero", "whole+archive", "with scenes of LIBERO-Plus's archive"),
         ("libero", replaced(1, 371) + "+archive", "with 1 of LIBERO's 371 asset files replaced, and with"),

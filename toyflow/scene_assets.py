@@ -18,6 +18,11 @@ ARCHIVE = "archive"
 """Beyond the simulator's own files, those of an archive that the user gave for some tasks, which nobody
 checked: LIBERO-Plus's."""
 
+YAM_OWN = "1.3.6.post1"
+"""The version of I2RT's model files that `own` stands for in results of the YAM station, as in all that are
+published. Another version is recorded as `i2rt-VERSION`, so that results of both are never paired."""
+
+_YAM = re.compile(r"i2rt-(.+)")
 _REPLACED = re.compile(r"(\d+)-of-(\d+)-replaced")
 
 
@@ -28,6 +33,15 @@ def replaced(count: int, total: int) -> str:
     '29-of-371-replaced'
     """
     return f"{count}-of-{total}-replaced"
+
+
+def yam_files(version: str) -> str:
+    """The record of the YAM station's model files of this version.
+
+    >>> yam_files("1.3.6.post1"), yam_files("1.4.0")
+    ('own', 'i2rt-1.4.0')
+    """
+    return OWN if version == YAM_OWN else f"i2rt-{version}"
 
 
 def with_extra(assets: str, extra: Iterable[str]) -> str:
@@ -82,6 +96,8 @@ def _of_own(environment: str, assets: str) -> str:
         )
     if assets == STAND_IN:
         return "on generated stand-in assets, whose scores are not the suite's"
+    if environment in ("yam", "yam-state") and (found := _YAM.fullmatch(assets)):
+        return f"with I2RT's model files {found[1]}, not {YAM_OWN} as toyflow's published results"
     if found := _REPLACED.fullmatch(assets):
         owner = "LIBERO's" if environment == "libero" else "the simulator's"
         return f"with {found[1]} of {owner} {found[2]} asset files replaced"

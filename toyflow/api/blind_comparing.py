@@ -116,9 +116,12 @@ class _Session:
             return 0
         outcomes = [self.trial.outcome(episode) for episode in order]
         solved = np.zeros((len(self.decodings), self.trial.scenes), bool)
+        scores = np.full(solved.shape, np.nan)
         for outcome in filter(None, outcomes):
-            solved[outcome.setting, outcome.scene] = outcome.success
-        for view in blind_views(self.trial.settings, solved):
+            place = outcome.setting, outcome.scene
+            solved[place] = outcome.success
+            scores[place] = np.nan if outcome.score is None else outcome.score
+        for view in blind_views(self.trial.settings, solved, None if np.isnan(scores).any() else scores):
             self.console.print()
             self.console.print(for_terminal(view))
         return 0
@@ -148,7 +151,10 @@ class _Session:
                     continue
                 success = said == "yes"
             steps = endings[-1]["steps"] if endings else 0
-            outcome = BlindOutcome(episode.scene, episode.setting, success, steps, attempts, ended, log.name)
+            score = endings[-1].get("score") if endings else None
+            outcome = BlindOutcome(
+                episode.scene, episode.setting, success, steps, attempts, ended, log.name, score
+            )
             self.trial.keep(episode, outcome)
             self._say(f"{where}: kept.")
             return None

@@ -6,26 +6,33 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from toyflow import stats
+from toyflow.report.episode_tables import SCORE_NOTE, mean_score
 from toyflow.report.page_tables import TableView
 from toyflow.report.paired_tables import MARGIN, verdict
 
 UNPAIRED_NOTE = "unpaired: Newcombe's interval as if no scene had been the same for both"
 
 
-def blind_views(names: Sequence[str], solved: Bool[np.ndarray, "settings scenes"]) -> list[TableView]:
+def blind_views(
+    names: Sequence[str],
+    solved: Bool[np.ndarray, "settings scenes"],
+    scores: Float[np.ndarray, "settings scenes"] | None = None,
+) -> list[TableView]:
     """The success of each setting, with Wilson's interval, and the difference of every two.
 
     Args:
         names: of the settings.
         solved: whether each setting succeeded in each scene; column s is the same scene for all.
+        scores: the score of each episode, in 0..1, where there is one; then their means stand beside.
     """
     rates = []
-    for name, row in zip(names, solved, strict=True):
+    for place, (name, row) in enumerate(zip(names, solved, strict=True)):
         interval = stats.wilson(int(row.sum()), len(row))
-        rates.append([name, f"{row.sum()}/{len(row)}", _percent(interval)])
+        score = [] if scores is None else [mean_score(scores[place])]
+        rates.append([name, f"{row.sum()}/{len(row)}", _percent(interval), *score])
     found, compared = [stats.paired_proportions(a, b) for a, b in combinations(solved, 2)], []
     adjusted = stats.holm([test.p_value for test in found])
     pairs = combinations(range(len(names)), 2)
@@ -57,7 +64,11 @@ def blind_views(names: Sequence[str], solved: Bool[np.ndarray, "settings scenes"
     ]
     return [
         TableView(
-            "Success, judged blind", ["setting", "solved", "success [95 %]"], rates, 1, "Wilson's intervals."
+            "Success, judged blind",
+            ["setting", "solved", "success [95 %]", *([] if scores is None else ["mean score [95 %]"])],
+            rates,
+            1,
+            "Wilson's intervals." + ("" if scores is None else SCORE_NOTE),
         ),
         TableView("Differences", columns, compared, 1, note),
     ]

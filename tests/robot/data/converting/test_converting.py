@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 from faults.bench import inside
 from robot.corrections import rename_features
+from robot.simulation.environments.small_registry import run_until_killed
 
 from toyflow.atomic import MANIFEST
 from toyflow.errors import UsageError
 from toyflow.robot.data.checks.check import check_data_set
-from toyflow.robot.data.converting import convert
+from toyflow.robot.data.converting import convert, converter
 from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.data.demo_source import CONVERTED, demo_source
 from toyflow.robot.robot_task import RobotTask
@@ -189,9 +190,66 @@ def test_what_is_cut_off_is_refused(tmp_path):
     whole = zipped(archive).read_bytes()
     (tmp_path / "source.zip").write_bytes(whole[: len(whole) // 2])
     refused([tmp_path / "source.zip"], out, "neither a zarr archive nor an npz file, or it is cut off")
-    (archive / "data/action/1.0").unlink()  # zarr itself would fill in zeros
-    refused([archive], out, "cut off: 2 of 3 parts of data/action are there")
     refused([tmp_path / "none.zarr"], out, "none.zarr does not exist")
+
+
+def test_parts_that_lack_are_refused_and_never_filled_in(tmp_path):
+    """Without a fill value they were cut off; else their writer may have left out what is all of it."""
+    archive, out = as_zarr(tmp_path, buffer()), tmp_path / "made"
+    (archive / "data/action/1.0").unlink()
+    lack = "2 of 3 parts of data/action are there. It is cut off"
+    for source in (archive, zipped(archive)):
+        refused([source], out, f"{lack}, or its writer left out parts in which all is 0, as zarr 3 does")
+    about = archive / "data/action/.zarray"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "fill_value": None}))
+    refused([archive], out, f"{lack}: get it again")
+
+
+def test_an_archive_of_zarr_3_without_its_zeros_is_refused_and_with_them_read(tmp_path):
+    zarr = pytest.importorskip("zarr", minversion="3")
+    arrays = {**buffer(), "action": np.zeros((21, 2), np.float32)}
+    for complete in (False, True):
+        source = tmp_path / f"{complete}.zarr"
+        group = zarr.open_group(str(source), mode="w", zarr_format=2)
+        for name, array in arrays.items():
+            made = group.create_array(
+                "meta/episode_ends" if name == "ends" else f"data/{name}", shape=array.shape,
+                chunks=(8, *array.shape[1:]), dtype=array.dtype, fill_value=0,
+                config={"write_empty_chunks": complete},
+            )  # fmt: skip
+            made[:] = array
+        if complete:
+            assert convert([source], tmp_path / "made").steps == 21
+        else:
+            refused([source], tmp_path / "made", "0 of 3 parts of data/action are there. It is cut off, or")
+
+
+def test_two_at_once_into_one_folder(tmp_path, monkeypatch):
+    """The second says so in one line, and takes nothing from the first."""
+    source, out, write = as_npz(tmp_path, **buffer()), tmp_path / "made", converter.write_data_set
+
+    def meanwhile(*args):
+        with pytest.raises(UsageError, match=r"another process is making .*made; wait for it"):
+            convert([source], out)
+        write(*args)
+
+    monkeypatch.setattr(converter, "write_data_set", meanwhile)
+    assert convert([source], out).steps == 21
+    assert not [*tmp_path.glob(".*")]
+
+
+def test_a_kill_in_the_middle_leaves_nothing_that_counts(tmp_path):
+    source, out = as_npz(tmp_path, **buffer()), tmp_path / "made"
+    run_until_killed(
+        "from pathlib import Path\n"
+        "from toyflow.robot.data.converting import converter\n"
+        "written = converter.write_data_set\n"
+        "converter.write_data_set = lambda *args: (written(*args), kill())\n"
+        f"converter.convert([Path({str(source)!r})], Path({str(out)!r}))\n"
+    )
+    assert not out.exists() and [*tmp_path.glob(".made.*")]
+    assert convert([source], out).steps == 21
+    assert not [*tmp_path.glob(".*")]
 
 
 def test_what_does_not_fit_together_is_refused(tmp_path):

@@ -69,6 +69,17 @@ def test_the_tables_have_the_intervals_of_a_simulators_comparison():
     assert blind_views(K, np.ones((2, 3), bool))[1].rows[0][-1] == "undecided"
 
 
+def test_scores_stand_beside_the_success():
+    solved = np.zeros((2, 4), bool)
+    scores = np.array([[0.2, 0.4, 0.6, 0.8], [0.5, 0.5, 0.5, 0.5]])
+    rates, _ = blind_views(K, solved, scores)
+    assert rates.columns[-1] == "mean score [95 %]"
+    interval = stats.mean_over_conditions(scores[0])
+    assert rates.rows[0][-1] == f"0.500 [{interval.low:.3f}, {interval.high:.3f}]"
+    assert rates.rows[1][-1] == "0.500 [0.500, 0.500]"
+    assert len(blind_views(K, solved)[0].columns) == 3
+
+
 POINTS = ("--robot", "points", "--suite", "points", "--steps", "1,2", "--states", "0-2", "--seconds", "0.5")
 
 
@@ -121,6 +132,7 @@ def test_a_simulator_may_judge_and_scenes_are_the_same_for_all(toyflow, checkpoi
     assert done.returncode == 0 and "Success, judged blind" in done.stdout, done.stderr
     folder = folder_of(toyflow)
     assert len(kept(folder)) == 8 and not any(each["success"] for each in kept(folder))
+    assert "mean score" not in done.stdout and all(each["score"] is None for each in kept(folder))
     seeds = {}
     for each in kept(folder):
         recording = read_log(folder / each["log"])
@@ -128,6 +140,15 @@ def test_a_simulator_may_judge_and_scenes_are_the_same_for_all(toyflow, checkpoi
             (recording.header["noise_seed"], recording.of("look")[0]["state"])
         )
     assert all(len(found) == 1 for found in seeds.values()) and len(set.union(*seeds.values())) == 4
+
+
+def test_where_a_simulator_scores_episodes_the_table_has_their_mean(toyflow, checkpoint):  # noqa: F811
+    words = ("scored" if word == "points" and POINTS[place - 1] == "--suite" else word
+             for place, word in enumerate(POINTS))  # fmt: skip
+    done = toyflow("robot-run", checkpoint, *words, "--blind", "--judge", "simulator", width=200)
+    assert done.returncode == 0 and "mean score [95 %]" in done.stdout, done.stderr
+    of_first = [each["score"] for each in kept(folder_of(toyflow)) if each["setting"] == 0]
+    assert len(of_first) == 3 and f"{np.mean(of_first):.3f} [" in done.stdout
 
 
 def test_a_real_robot_is_asked_about_also_where_the_gate_stopped_it(toyflow, fast, keys):  # noqa: F811

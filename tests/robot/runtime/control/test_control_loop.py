@@ -120,7 +120,7 @@ class Rig:
         self.log = RunLog(self.path)
         self.log.write(
             "run", robot=robot.name, rate=rate, limits=robot.limits.as_dict(), dry_run=False,
-            clock="stepped" if stepped else "real", action_names=robot.action_names,
+            clock="stepped" if stepped else "real", action_names=robot.dimensions,
         )  # fmt: skip
         self.gate = Gate(robot, robot.limits.completed(rate), patience, rate)
         self.time = Time()
@@ -206,6 +206,24 @@ def test_episodes_start_where_they_are_told_and_end_when_solved(tmp_path):
     endings = Rig(tmp_path, robot, planner, replan=2, episodes=3).run()
     assert [ending.why for ending in endings] == ["solved"] * 3
     assert endings[0].steps == endings[2].steps
+
+
+@pytest.mark.parametrize("suite", ["scored", "points"])
+def test_a_simulators_score_is_in_the_log_and_the_summary(tmp_path, suite):
+    planner = StraightPlanner()
+    robot = open_robot("points", RobotSettings(planner.interface, suite=suite, states=(0, 3)))
+    rig = Rig(tmp_path, robot, planner, replan=2, episodes=2, seconds=0.5)
+    endings, logged = rig.run(), read_log(rig.path).of("ending")
+    if suite == "points":
+        assert [ending.score for ending in endings] == [None] * 2 and not any(
+            "score" in each for each in logged
+        )
+        assert "mean score" not in rig.summary.lines()[0]
+        return
+    assert all(0 < ending.score < 1 for ending in endings)  # on the way
+    assert [each["score"] for each in logged] == [ending.score for ending in endings]
+    mean = np.mean([ending.score for ending in endings])
+    assert f"2 episodes ended, 0 solved, mean score {mean:.3f}; " in rig.summary.lines()[0]
 
 
 def test_between_episodes_a_robot_holds_and_is_looked_at(tmp_path, monkeypatch):

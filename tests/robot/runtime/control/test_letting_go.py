@@ -16,9 +16,10 @@ from toyflow.robot.limits import Patience
 from toyflow.robot.runtime.control import letting_go
 from toyflow.robot.runtime.control.clock import RealClock
 from toyflow.robot.runtime.control.letting_go import UNATTENDED_SECONDS, LettingGo, Operator, check_way
+from toyflow.robot.runtime.control.log import RunLog, read_log
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
-from toyflow.robot.runtime.control.slow_motion import RANGE_SHARE
+from toyflow.robot.runtime.control.slow_motion import RANGE_SHARE, logged
 
 RATE = 10
 
@@ -82,8 +83,14 @@ class Rig:
         self.time += seconds
         self.on_step()
 
-    def _signal(self, number: int = signal.SIGTERM) -> None:
-        self.signals.number, self.signals.count = number, self.signals.count + 1
+    def signal_once(self, due: Callable[[], bool], number: int = signal.SIGTERM) -> None:
+        """Have a signal come at the first step at which it is `due`."""
+
+        def look() -> None:
+            if self.signals.count == 0 and due():
+                self.signals.number, self.signals.count = number, 1
+
+        self.on_step = look
 
 
 def test_it_is_held_until_enter():
@@ -148,7 +155,7 @@ def test_a_joint_that_never_moved_in_training_is_parked_and_arrives():
 @pytest.mark.parametrize(("number", "bounded"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
 def test_while_it_is_held_sigterm_bounds_the_wait_and_ctrl_c_does_not(number, bounded):
     rig = Rig("hold", Typist("", after=300))
-    rig.on_step = lambda: rig._signal(number) if rig.signals.count == 0 else None
+    rig.signal_once(lambda: True, number)
     rig.end.finish(orderly=True)
     assert rig.time == pytest.approx(UNATTENDED_SECONDS if bounded else 30, abs=0.3)
 
@@ -161,6 +168,28 @@ def test_it_is_parked_slowly_where_it_was_at_the_start():
     assert np.abs(np.diff(sent, axis=0)).max() <= RANGE_SHARE * 2 / RATE + 1e-9
     assert rig.time == pytest.approx(5, abs=0.3) and rig.said[-1] == "fake is let go of."
     assert "moves back to where it was at the start: 5 s" in rig.said[0]
+
+
+def test_what_is_sent_on_the_way_is_logged_as_a_motion(tmp_path):
+    rig = Rig("park", Typist())
+    with RunLog(tmp_path / "log") as log:
+        log.write("run")
+        rig.end._on_sent = logged(log, "park")
+        rig.end.finish(orderly=True)
+    rows = read_log(tmp_path / "log").of("motion")
+    assert [row["sent"] for row in rows] == [sent.tolist() for sent in rig.arm.sent[1:]]
+    assert [row["step"] for row in rows] == list(range(len(rows))) and {row["phase"] for row in rows} == {
+        "park"
+    }
+
+
+def test_a_log_that_cannot_be_written_does_not_keep_it_from_being_parked(tmp_path, monkeypatch):
+    rig = Rig("park", Typist())
+    with RunLog(tmp_path / "log") as log:
+        rig.end._on_sent = logged(log, "park")
+        monkeypatch.setattr(log, "write", lambda *kind, **values: os.write(-1, b""))
+        rig.end.finish(orderly=True)
+    np.testing.assert_allclose(rig.arm.at, 0, atol=1e-9)
 
 
 def test_after_a_signal_or_an_error_nothing_moves_by_itself():
@@ -179,7 +208,7 @@ def test_p_parks_it():
 
 def test_a_signal_on_the_way_stops_it_there():
     rig = Rig("park", Typist(""))
-    rig.on_step = lambda: rig._signal() if len(rig.arm.sent) == 10 else None
+    rig.signal_once(lambda: len(rig.arm.sent) == 10)
     rig.end.finish(orderly=True)
     assert len(rig.arm.sent) == 10 and rig.arm.at[0] > 0.3
     assert "fake is not parked: stopped by SIGTERM." in rig.said and "is held" in rig.said[2]

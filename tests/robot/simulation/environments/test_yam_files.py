@@ -1,11 +1,5 @@
 """The YAM station's model files: got from the registry by checksum, decimated, whole or not there at all."""
 
-import hashlib
-import os
-import signal
-import subprocess
-import sys
-import zipfile
 from dataclasses import replace
 from importlib.util import find_spec
 from io import StringIO
@@ -14,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from robot.simulation.environments.small_registry import offered, packing, registry_in, run_until_killed
 
+from toyflow import scene_assets
 from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.simulation.environments.registry_wheels import UnavailableError
-from toyflow.robot.simulation.environments.yam import model_files
+from toyflow.robot.simulation.environments.yam import Yam, model_files
 from toyflow.robot.simulation.environments.yam.yam_setup import setup_yam
 
-ROOT = Path(__file__).parents[4]
 reducer = pytest.mark.skipif(
     find_spec(model_files.REDUCER) is None, reason="not installed: fast-simplification (toyflow[yam])"
 )
@@ -38,39 +33,24 @@ def sphere(rings):
     return corners.reshape(-1, 3), triangles.astype(np.int32)
 
 
-def wheel_of(folder, meshes=model_files.MESHES, rings=6, station=b"<mujoco/>"):
-    """A small wheel of the station in `folder`, whose code says so if it runs."""
-    wheel = model_files.WHEEL
-    stem = f"{wheel.name.replace('-', '_')}-{wheel.version}"
-    path, stl = folder / f"{stem}-py3-none-any.whl", folder / "mesh.stl"
+def offer(folder, monkeypatch, meshes=model_files.MESHES, rings=6, station=b"<mujoco/>"):
+    """A small wheel of the station in the registry, whose code says so if it runs."""
+    wheel, stl = model_files.WHEEL, folder / "mesh.stl"
     model_files.write_stl(stl, *sphere(rings))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with packing(folder, wheel.name, wheel.version) as archive:
         archive.writestr("i2rt/robot_models/__init__.py", "raise SystemExit('imported')")
         archive.writestr("i2rt/robot_models/arm/big_yam/v1/big_yam.xml", "<mujoco/>")
         archive.writestr(f"{model_files.INSIDE}{model_files.STATION}", station)
         for name in meshes:
             archive.write(stl, f"{model_files.INSIDE}{name}")
-        about = f"Metadata-Version: 2.1\nName: {wheel.name}\nVersion: {wheel.version}\n"
-        archive.writestr(f"{stem}.dist-info/METADATA", about)
-        archive.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr(f"{stem}.dist-info/RECORD", "")
     stl.unlink()
-    return path
-
-
-def offer(folder, monkeypatch, **content):
-    sha256 = hashlib.sha256(wheel_of(folder, **content).read_bytes()).hexdigest()
-    monkeypatch.setattr(model_files, "WHEEL", replace(model_files.WHEEL, sha256=sha256))
+    monkeypatch.setattr(model_files, "WHEEL", offered(folder, wheel.name, wheel.version))
 
 
 @pytest.fixture
 def registry(fresh_home, monkeypatch):
     """A folder instead of the registry, with a small wheel."""
-    folder = fresh_home / "registry"
-    folder.mkdir()
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    folder = registry_in(fresh_home, monkeypatch)
     offer(folder, monkeypatch)
     return folder
 
@@ -82,6 +62,17 @@ class TestFiles:
         assert place == model_files.folder() and model_files.station_file() == place / model_files.STATION
         there = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
         assert there == {model_files.STATION, *model_files.MESHES, model_files.RECORD}
+
+    def test_are_recorded_by_their_version(self, registry, monkeypatch):
+        """`own` is the version of all published results."""
+        assert model_files.WHEEL.version == scene_assets.YAM_OWN
+        model_files.files().get()
+        assert Yam.assets() == "own"
+        newer = replace(model_files.WHEEL, version="1.4.0")
+        monkeypatch.setattr(model_files, "WHEEL", newer)
+        offer(registry, monkeypatch)
+        model_files.files().get()
+        assert Yam.assets() == "i2rt-1.4.0"
 
     def test_with_another_checksum_are_refused(self, registry, monkeypatch):
         monkeypatch.setattr(model_files, "WHEEL", replace(model_files.WHEEL, sha256="0" * 64))
@@ -105,15 +96,12 @@ class TestFiles:
         assert "\n" not in str(caught.value) and not model_files.folder().exists()
 
     def test_a_kill_leaves_nothing_that_counts_and_the_next_call_goes_on(self, registry):
-        program = (
-            "import os, signal\n"
+        run_until_killed(
             "from toyflow.robot.simulation.environments.yam import model_files\n"
-            f"model_files.WHEEL = model_files.Wheel{(*vars(model_files.WHEEL).values(),)!r}\n"
-            "model_files.write_stl = lambda *mesh: os.kill(os.getpid(), signal.SIGKILL)\n"
+            f"model_files.WHEEL = {model_files.WHEEL!r}\n"
+            "model_files.write_stl = lambda *mesh: kill()\n"
             "model_files.files().get()\n"
         )
-        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
         with pytest.raises(UsageError, match="model files, which are not here"):
             model_files.station_file()
         model_files.files().get()

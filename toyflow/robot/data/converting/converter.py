@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from toyflow.atomic import atomic_folder, checksum, remove_stale, write_json
 from toyflow.errors import UsageError, unknown
@@ -50,26 +53,17 @@ def convert(sources: Sequence[Path], out: Path, environment: str = PushTState.na
             position.
 
     Raises:
-        UsageError: `out` is not free, LeRobot is not installed, or the sources cannot be converted; nothing
-            was made.
+        UsageError: `out` is not free, another process is making it, LeRobot is not installed, or the sources
+            cannot be converted; nothing was made.
     """
     if environment not in ENVIRONMENTS:
         raise unknown("environment of Push-T", environment, ENVIRONMENTS)
     check_lerobot()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already; choose another --out, or remove it.")
+    _check_free(out)
     interface = ENVIRONMENTS[environment].interface
     buffer = read_replay_buffer(sources, POSE, interface.action_dim, images=bool(interface.cameras))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {out.parent}: {error.strerror or error}.") from error
-    killed = out.parent.glob(f".{glob.escape(out.name)}.{'?' * 8}")
-    remove_stale(path for path in killed if path.suffix != ".replaced")
     side = 0 if buffer.images is None else buffer.images.shape[1]
-    if out.exists():
-        out.rmdir()  # empty
-    with atomic_folder(out) as folder:
+    with _claimed(out), atomic_folder(out) as folder:
         write_data_set(folder, _demonstrations(buffer), interface, side)
         content = {
             "recipe": {"format": FORMAT, "environment": environment, "suite": SUITE, "tasks": [0]},
@@ -81,6 +75,34 @@ def convert(sources: Sequence[Path], out: Path, environment: str = PushTState.na
         }
         write_json(folder / CONVERTED, content)
     return Conversion(out, len(buffer.ends), len(buffer.state))
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already; choose another --out, or remove it.")
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Lock `out` for this process, and remove what a killed one left. Raises UsageError."""
+    path = out.parent / f".{out.name}.lock"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path).acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"another process is making {out}; wait for it, or choose another --out.") from None
+    except OSError as error:
+        raise UsageError(f"cannot write to {out.parent}: {error.strerror or error}.") from error
+    with lock:
+        try:
+            _check_free(out)
+            killed = out.parent.glob(f".{glob.escape(out.name)}.{'?' * 8}")
+            remove_stale(each for each in killed if each.suffix != ".replaced")
+            if out.exists():
+                out.rmdir()  # empty
+            yield
+        finally:
+            remove_stale([path])
 
 
 def _demonstrations(buffer: ReplayBuffer) -> Iterator[Demonstration]:

@@ -136,9 +136,22 @@ def _read_zarr(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
             raise UsageError(f"{source}: {path} has a zarr.json beside its .zarray; remove one of them.")
         array: Any = zarr.open_array(store, mode="r", path=path)
         if (there := array.nchunks_initialized) < array.nchunks:  # zarr would fill in zeros
-            raise UsageError(f"{source} is cut off: {there} of {array.nchunks} parts of {path} are there.")
+            raise UsageError(
+                f"{source}: {there} of {array.nchunks} parts of {path} are there. {_why_parts_lack(about)}"
+            )
         found[NAMES[name]] = np.asarray(array[:])
     return found
+
+
+def _why_parts_lack(about: Mapping[str, Any]) -> str:
+    """Whether an array with these entries of `.zarray` is cut off, as far as that can be told: parts that are
+    all of the fill value may have been left out, and nothing in an archive says which those are."""
+    if about.get("fill_value") is None:
+        return "It is cut off: get it again."
+    return (
+        f"It is cut off, or its writer left out parts in which all is {about['fill_value']}, as zarr 3 does, "
+        "which cannot be told apart: get it again, or write it with write_empty_chunks=True, or as npz."
+    )
 
 
 def _folders_with(source: Path, name: str) -> set[str]:

@@ -50,6 +50,7 @@ class BlindOutcome:
         attempts: times that it was begun, as it may have been asked for again.
         ended: how the last attempt ended.
         log: name of its log.
+        score: see `Robot.score`; None where there is none, and in files of earlier versions.
     """
 
     scene: int
@@ -59,6 +60,7 @@ class BlindOutcome:
     attempts: int
     ended: str
     log: str
+    score: float | None = None
 
 
 def blind_order(settings: int, scenes: int, seed: int) -> list[BlindEpisode]:

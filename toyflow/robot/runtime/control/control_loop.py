@@ -61,6 +61,7 @@ class Ending:
         plans: number of plans that were asked for.
         late: plans before whose arrival the robot ran out of actions.
         missed: steps that were skipped because the one before took too long.
+        score: see `Robot.score`.
     """
 
     episode: int
@@ -69,6 +70,7 @@ class Ending:
     plans: int = 0
     late: int = 0
     missed: int = 0
+    score: float | None = None
 
     @property
     def solved(self) -> bool:
@@ -174,7 +176,8 @@ class ControlLoop:
             self._come_to_rest()
             self.gate.hold()
         ending.missed = self.clock.missed - missed_before
-        self.log.write("ending", **vars(ending))
+        ending.score = robot.score
+        self.log.write("ending", **{name: value for name, value in vars(ending).items() if value is not None})
         return ending
 
     def _is_over(self, step: int) -> bool:

@@ -24,7 +24,7 @@ from toyflow.robot.runtime.control.log import RunLog, read_log
 from toyflow.robot.runtime.control.planning import Planning
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
-from toyflow.robot.runtime.control.slow_motion import SlowMotion
+from toyflow.robot.runtime.control.slow_motion import OnSent, SlowMotion, logged
 from toyflow.robot.runtime.control.smoothing import smoother_of
 from toyflow.robot.runtime.control.summary import Summary
 from toyflow.robot.runtime.robots.base import Robot, display_name
@@ -133,13 +133,17 @@ def drive(
         try:
             with StopSignals() as signals, _released(robot, signals):
                 robot.connect()
-                end = LettingGo(gate, options.at_end, signals, tell or print_line)
+                end = LettingGo(
+                    gate, options.at_end, signals, tell or print_line, on_sent=logged(log, "park")
+                )
                 control = ControlLoop(robot, planning, handover, gate, clock, log, loop, on_step)
                 orderly = False
                 try:
                     if options.start_at is not None and not (options.dry_run or signals.asked):
                         with _stopped_by_errors(gate, planning):
-                            _move_to_start(gate, options.start_at, signals, tell or print_line)
+                            _move_to_start(
+                                gate, options.start_at, signals, tell or print_line, logged(log, "start")
+                            )
                     with closing(control.run(signals)) as endings:
                         for ending in endings:
                             print_line(_ended(ending))
@@ -159,11 +163,15 @@ def drive(
 
 
 def _move_to_start(
-    gate: Gate, start_at: Sequence[float], signals: StopSignals, tell: Callable[[str], object]
+    gate: Gate,
+    start_at: Sequence[float],
+    signals: StopSignals,
+    tell: Callable[[str], object],
+    on_sent: OnSent,
 ) -> None:
     """Raise ToyflowError unless the robot gets there, or a signal has come."""
     robot, clock = gate.robot, RealClock(gate.rate)
-    motion, target = SlowMotion(gate, signals, clock), np.array(start_at)
+    motion, target = SlowMotion(gate, signals, clock, on_sent), np.array(start_at)
     tell(f"{robot.name} moves to where it starts: {motion.seconds(target):.0f} s")
     clock.start()
     why_not = motion.move(target)
@@ -208,4 +216,5 @@ def _summarise(path: Path, print_line: Callable[[str], object]) -> Summary:
 
 def _ended(ending: Ending) -> str:
     late = f", {ending.late} of {ending.plans} plans late" if ending.late else ""
-    return f"episode {ending.episode}: {ending.why} after {ending.steps} steps{late}"
+    score = "" if ending.score is None else f", score {ending.score:.3f}"
+    return f"episode {ending.episode}: {ending.why} after {ending.steps} steps{score}{late}"

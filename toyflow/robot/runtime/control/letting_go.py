@@ -13,7 +13,7 @@ from toyflow.errors import named_line, unknown
 from toyflow.robot.runtime.control.clock import RealClock
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
-from toyflow.robot.runtime.control.slow_motion import SlowMotion
+from toyflow.robot.runtime.control.slow_motion import OnSent, SlowMotion
 from toyflow.robot.runtime.robots.base import Robot
 from toyflow.robot.runtime.robots.driver_calls import is_attended
 
@@ -87,6 +87,7 @@ class LettingGo:
         tell: shows a line to the user.
         operator: whoever can press ENTER.
         clock: paces what is sent.
+        on_sent: called after each action on the way back.
     """
 
     def __init__(
@@ -97,10 +98,11 @@ class LettingGo:
         tell: Callable[[str], object],
         operator: Operator | None = None,
         clock: RealClock | None = None,
+        on_sent: OnSent = lambda step, at, asked, sent: None,
     ) -> None:
         self.gate, self.robot, self.way, self.signals, self._tell = gate, gate.robot, way, signals, tell
         self.operator, self.clock = operator or Operator(), clock or RealClock(gate.rate)
-        self.start = self.robot.still()
+        self.start, self._on_sent = self.robot.still(), on_sent
         self._lost = False
 
     def finish(self, orderly: bool) -> None:
@@ -165,7 +167,7 @@ class LettingGo:
     def _park(self) -> bool:
         """Whether the robot is back where it was at the start. A signal on the way stops it."""
         name = self.robot.name
-        motion = SlowMotion(self.gate, self.signals, self.clock)
+        motion = SlowMotion(self.gate, self.signals, self.clock, self._on_sent)
         try:
             if self.start is None:
                 why_not = "where it was is not known"

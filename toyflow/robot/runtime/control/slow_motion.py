@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from jaxtyping import Float
 
 from toyflow.robot.limits import Limits
 from toyflow.robot.runtime.control.clock import RealClock
-from toyflow.robot.runtime.control.safety import Gate
+from toyflow.robot.runtime.control.log import RunLog
+from toyflow.robot.runtime.control.safety import Gate, Sent
 from toyflow.robot.runtime.control.signals import StopSignals
 
 RANGE_SHARE, STEP_SHARE = 0.05, 0.25
@@ -24,6 +27,22 @@ SETTLE_SECONDS = 10.0
 
 Pose = Float[np.ndarray, "action"]
 
+OnSent = Callable[[int, float, Pose, Sent], object]
+"""Called with (step, seconds by the clock, what was asked for, what became of it)."""
+
+
+def logged(log: RunLog, phase: str) -> OnSent:
+    """Writes each step of a motion to a log, as a line of kind `motion` with this phase: `start` or `park`. A
+    log that cannot be written does not keep a robot from being parked."""
+
+    def write(step: int, at: float, asked: Pose, sent: Sent) -> None:
+        with suppress(OSError):
+            log.write(
+                "motion", phase=phase, step=step, t=at, asked=asked, sent=sent.action, changes=sent.changes
+            )
+
+    return write
+
 
 class SlowMotion:
     """Moves a robot in a straight line of its joints. It sees no obstacles.
@@ -35,10 +54,17 @@ class SlowMotion:
         gate: of the connected robot and its policy.
         signals: entered as a context; one that comes on the way stops the motion.
         clock: paces what is sent; `start` has been called.
+        on_sent: called after each action.
     """
 
-    def __init__(self, gate: Gate, signals: StopSignals, clock: RealClock) -> None:
-        self.gate, self.signals, self.clock = gate, signals, clock
+    def __init__(
+        self,
+        gate: Gate,
+        signals: StopSignals,
+        clock: RealClock,
+        on_sent: OnSent = lambda step, at, asked, sent: None,
+    ) -> None:
+        self.gate, self.signals, self.clock, self.on_sent = gate, signals, clock, on_sent
 
     def seconds(self, target: Pose) -> float:
         """How long the way takes from where the robot was last observed; nan where that is not known."""
@@ -60,7 +86,8 @@ class SlowMotion:
         for k in range(1, steps + 1):
             if self.signals.count > signals:
                 return f"stopped by {self.signals.name}"
-            gate.send(here + (target - here) * k / steps, self.clock.now())
+            asked, now = here + (target - here) * k / steps, self.clock.now()
+            self.on_sent(k - 1, now, asked, gate.send(asked, now))
             step, _ = self.clock.next_step(step)
         until, near = self.clock.now() + SETTLE_SECONDS, ARRIVED * _judged_by(gate.upper - gate.lower)
         while True:

@@ -44,7 +44,8 @@ class Summary:
     """Numbers of a run.
 
     Attributes:
-        endings: the log's `ending` lines, one per episode that ended.
+        endings: the log's `ending` lines, one per episode that ended; with a `score` where the robot has one,
+            see `Robot.score`.
         stepped: whether time stood still between actions, as in a simulator.
         jitter: delay of the steps' begins.
         work: time from a step's begin until its action was sent.
@@ -61,6 +62,7 @@ class Summary:
         end: why the run ended; None if the log was cut off, as after kill -9.
         stopped: `yes`, or why the robot could not be brought to rest; None if the log was cut off.
         damage: what is damaged in the log; None if nothing is.
+        motions: steps of slow motions without the policy, by phase: `start` and `park`.
     """
 
     endings: list[dict[str, Any]]
@@ -82,6 +84,7 @@ class Summary:
     end: str | None
     stopped: str | None
     damage: str | None
+    motions: Counter[str]
 
     @classmethod
     def of(cls, recording: Recording) -> Summary:
@@ -113,6 +116,7 @@ class Summary:
             end=ends[-1]["why"] if ends else None,
             stopped=ends[-1]["stopped"] if ends else None,
             damage=recording.damage,
+            motions=Counter(line["phase"] for line in recording.of("motion")),
         )
 
     @property
@@ -128,6 +132,8 @@ class Summary:
             if self.endings
             else "no episode ended"
         )
+        scores = [ending["score"] for ending in self.endings if "score" in ending]
+        episodes += f", mean score {np.mean(scores):.3f}" if scores else ""
         late = f"{self.late} late" if self.late else "none late"
         kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common())
         timing = f"steps began late by {self.jitter}; {self.missed} missed; their work took {self.work}"
@@ -138,6 +144,9 @@ class Summary:
             f"{self.dropped} actions dropped as their step had passed",
             f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
         ]
+        if self.motions:
+            told = (f"{phase} {steps} steps" for phase, steps in self.motions.items())
+            lines.append(f"slow motions: {', '.join(told)}")
         if self.changed:
             lines.append(
                 "changed: " + ", ".join(f"{name} {count}" for name, count in self.changed.most_common())

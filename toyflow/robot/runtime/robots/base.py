@@ -200,6 +200,11 @@ class Robot(ABC):
         """Whether the episode's task is known to be solved, which ends the episode."""
         return False
 
+    @property
+    def score(self) -> float | None:
+        """How well the present episode went, in 0..1; None where nothing says so, as on a real robot."""
+        return None
+
     def plan_seed(self, episode: int, noise_seed: int) -> int:
         """Seed of the noise of an episode's first plan; plan k has this seed plus k."""
         return int(np.random.SeedSequence([noise_seed, episode]).generate_state(1)[0])

@@ -120,6 +120,11 @@ class SimulatedRobot(Robot):
         """See `Robot`."""
         return self._solved
 
+    @property
+    def score(self) -> float | None:
+        """See `Robot` and `Environment.score`."""
+        return self.environment.score()
+
     def _state(self, episode: int) -> int | None:
         states = self.settings.states
         return states[episode % len(states)] if states else None

@@ -7,7 +7,6 @@ put until it is pressed down, and then holds against a pull of 5 N.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from colorsys import hsv_to_rgb
 from typing import Any
 
@@ -18,7 +17,7 @@ from toyflow.robot.simulation.environment import Expert
 from toyflow.robot.simulation.environments.hands import Point
 from toyflow.robot.simulation.environments.rendering import COLLISION_GEOMS, VISUAL_GEOMS, load_mujoco
 from toyflow.robot.simulation.environments.yam.grasps import from_above, from_the_side, heading, turned, up
-from toyflow.robot.simulation.environments.yam.scripted_expert import ScriptedExpert, Way
+from toyflow.robot.simulation.environments.yam.pressing_expert import PressingExpert
 from toyflow.robot.simulation.environments.yam.station import BASES, Station
 from toyflow.robot.simulation.environments.yam.station_task import StationTask
 
@@ -95,63 +94,45 @@ def seen_from_bottle(station: Station) -> tuple[Point, float]:
     return place, float((frame * station.rotation(CAP)).as_matrix()[2, 2])
 
 
-HOLD, GRASP = 0.04, 0.014
+HOLD, GRASP = 0.04, 0.012
 """Heights of the fingertips above the bottle's foot, and above the cap's rim."""
 AROUND, SLOPE = 0.002, 0.28
 """How far the fingertips of the left hand reach beyond the bottle's axis, and how far they point down for a
 metre along the table: little, so that its camera stays below the cap."""
-WIDE = 0.55
-"""How far the right hand opens."""
-BACK, HIGH, RAISED, ABOVE, TOUCH = 0.07, 0.07, 0.18, 0.03, 0.016
-"""How far a hand stays away before it grips; how far the cap is raised above its place; and its rim above
-its seat, before it comes down and where the press begins; in metres."""
-PRESS, PRESSED, ENOUGH = 0.09, 110, 0.0005
-"""The press: how far the hand aims down, against the spring that the arm is, in how many control steps; it
-ends with the cap so near to its seat."""
-APPROACH, NEAR, GRIP, LIFT, ACROSS, LOWER, RELAX, LEAVE = 60, 30, 20, 35, 60, 30, 10, 35
-"""Control steps of the other parts."""
 
 
-class BottleCapExpert(ScriptedExpert):
+class BottleCapExpert(PressingExpert):
     """The left hand holds the bottle from the side; the right one takes the cap from above, sets it on the
-    neck and presses until it is seated; then both let go."""
+    neck and presses until it is seated."""
 
-    noise_scale = 0.4 * ScriptedExpert.noise_scale  # a cap is missed by less than a disc
+    holding, pressing, part = "left", "right", CAP
+    wide = let_go = 0.55
+    raised, over, before, touch = 0.18, 0.0, 0.03, 0.016
+    press, pressed, enough = 0.106, 110, 0.0005
 
-    def parts(self) -> Iterator[int]:
+    def hold(self) -> tuple[Point, Rotation]:
         """See the base class."""
-        station = self.station
-        bottle, cap = station.position(BOTTLE), station.position(CAP)
+        bottle = self.station.position(BOTTLE)
         towards = heading(bottle - BASES["left"])
-        side = from_the_side(towards, SLOPE)
-        hold = bottle + up(HOLD) + turned(towards).apply([AROUND, 0, 0])
-        back = hold - side.apply(up(BACK))
-        facing, grasp = from_above(heading(cap - BASES["right"]) + np.pi / 2), cap + up(GRASP)
-        self.go("left", Way(APPROACH, back, side, 1), Way(NEAR, hold, side, 1), Way(GRIP, hold, side, 0))
-        yield self.go(
-            "right", Way(APPROACH, grasp + up(HIGH), facing, WIDE), Way(NEAR, grasp, facing, WIDE),
-            Way(GRIP, grasp, facing, 0), Way(LIFT, grasp + up(RAISED), facing, 0),
-        )  # fmt: skip
-        turn = turned(heading(station.position(BOTTLE) - BASES["right"]) - heading(cap - BASES["right"]))
-        facing = turn * facing
-        seat = station.position(BOTTLE) + station.rotation(BOTTLE).apply(up(SEAT))
-        tip = seat + turn.apply(station.tip("right") - station.position(CAP))
-        yield self.go(
-            "right", Way(ACROSS, tip + up(ABOVE), facing, 0), Way(LOWER, tip + up(TOUCH), facing, 0)
-        )
-        self.go("right", Way(PRESSED, tip - up(PRESS), facing, 0))
-        for _ in range(PRESSED // 2):
-            yield 2
-            if seen_from_bottle(station)[0][2] - SEAT < ENOUGH:
-                break
-        tip = station.tip("right")
-        yield self.go(
-            "right", Way(RELAX, tip, facing, 0), Way(GRIP, tip, facing, WIDE),
-            Way(LEAVE, tip + up(HIGH), facing, WIDE),
-        )  # fmt: skip
-        self.go("left", Way(GRIP, hold, side, 1), Way(LEAVE, back, side, 1))
-        while True:
-            yield 1
+        return bottle + up(HOLD) + turned(towards).apply([AROUND, 0, 0]), from_the_side(towards, SLOPE)
+
+    def grasp(self) -> tuple[Point, Rotation]:
+        """See the base class."""
+        cap = self.station.position(CAP)
+        return cap + up(GRASP), from_above(heading(cap - BASES["right"]) + np.pi / 2)
+
+    def turn(self) -> float:
+        """See the base class: the hand points away from its arm's base, there as here."""
+        there, here = (heading(self.station.position(body) - BASES["right"]) for body in (BOTTLE, CAP))
+        return there - here
+
+    def seat(self) -> Point:
+        """See the base class."""
+        return self.station.position(BOTTLE) + self.station.rotation(BOTTLE).apply(up(SEAT))
+
+    def into(self) -> Point:
+        """See the base class."""
+        return up(-1)
 
 
 def _add_bottle(spec: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from toyflow import scene_assets
 from toyflow.atomic import read_sealed, write_sealed
 from toyflow.errors import ToyflowError, UsageError, named_line
 from toyflow.machine import cache_folder
@@ -41,6 +42,11 @@ REDUCER = "fast_simplification"
 STL = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 STL_HEADER = 80
 """Bytes before the number of triangles in a binary STL file."""
+
+
+def recorded() -> str:
+    """The files' version as results record it: see `scene_assets.YAM_OWN`."""
+    return scene_assets.yam_files(WHEEL.version)
 
 
 def folder() -> Path:

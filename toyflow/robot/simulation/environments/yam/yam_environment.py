@@ -19,7 +19,7 @@ from toyflow.robot.simulation.environment import (
     start_stream,
 )
 from toyflow.robot.simulation.environments.rendering import Cameras, Rendering
-from toyflow.robot.simulation.environments.yam.model_files import station_file
+from toyflow.robot.simulation.environments.yam import model_files
 from toyflow.robot.simulation.environments.yam.station import ACTIONS, HIGH, LOW, RATE, Station
 from toyflow.robot.simulation.environments.yam.station_model import CAMERAS
 from toyflow.robot.simulation.environments.yam.suites import SUITES
@@ -62,9 +62,9 @@ class Yam(Environment):
 
     @classmethod
     def assets(cls) -> str:
-        """See the base class."""
-        station_file()
-        return "own"
+        """See the base class: `own`, or another version of the model files."""
+        model_files.station_file()
+        return model_files.recorded()
 
     def __init__(self, suite: str, task: int, image_size: int = 128, rendering: Rendering = "fast") -> None:
         """Build the scene, which takes a second."""
