@@ -55,6 +55,8 @@ class Contrast:
     """What is not part of the means, as some seed lacks it."""
     elsewhere: tuple[str, ...] = ()
     """Folders that hold other weights of the same models, which do not count."""
+    remarks: tuple[str, ...] = ()
+    """What is to be said beside its scores; see `toyflow.sweep.stored.remark_of`."""
     read: Callable[[], ByExample | None] | None = field(default=None, repr=False, compare=False)
     """Reads the differences by example; None where there are none."""
 
@@ -124,7 +126,7 @@ def origin(contrasts: Sequence[Contrast]) -> dict[str, tuple[str, ...]]:
     """Fields of what is made of these contrasts: where they come from, and what is left out."""
     return {
         name: unique([each for contrast in contrasts for each in getattr(contrast, name)])
-        for name in ("folders", "without", "elsewhere")
+        for name in ("folders", "without", "elsewhere", "remarks")
     }
 
 
@@ -161,6 +163,7 @@ def contrast(
         schedules=unique(sorted(first["schedule"])),
         without=unique([*lacking, *others]),
         elsewhere=unique([folder for folders in both["elsewhere"] for folder in folders]),
+        remarks=unique([remark for remark in both.get("remark", ()) if remark]),
         read=partial(_by_example, first, second, value, keys),
     )
 

@@ -54,9 +54,11 @@ class Effect:
 
     @property
     def told(self) -> str:
-        """`K = 1 minus K = 10: +2.4 points [90 %: +1.3, +3.4]`, and its p where it was tested with others."""
+        """`K = 1 minus K = 10: +2.4 points [90 %: +1.3, +3.4]`, its p where it was tested with others,
+        and what is to be said beside its scores."""
         told = f"{self.title}: {difference(self.of, self.unit, self.confidence, full=True)}"
-        return told if self.adjusted is None else f"{told}, p {shown_p(self.adjusted)} by Holm's method"
+        told += "" if self.adjusted is None else f", p {shown_p(self.adjusted)} by Holm's method"
+        return f"{told} ({'; '.join(self.of.remarks)})" if self.of.remarks else told
 
     @property
     def confidence(self) -> float:
@@ -173,6 +175,20 @@ def together(effects: Sequence[Effect]) -> list[Effect]:
         replace(each, adjusted=p, tests=len(effects), level=LEVEL / max(undecided, 1))
         for each, p in zip(effects, adjusted, strict=True)
     ]
+
+
+def weakest(effects: Sequence[Effect]) -> Effect:
+    """Of differences that must all lie where they should, the one that says least for it: first what is shown
+    to lie elsewhere, then what is open. Of a mean over schedules that one of them refutes, that schedule."""
+
+    def order(effect: Effect) -> tuple[int, bool, float]:
+        shown = 0.0 if effect.p is None else 1 - effect.p
+        rank = {"disagree": 0, "agree": 2}.get(effect.verdict, 1)
+        return rank, effect.holds, shown if effect.holds else -shown
+
+    found = min(effects, key=order)
+    parts = [found.part(name) for name in found.parts] if len(found.parts) > 1 else []
+    return min(parts, key=order) if is_contrary(parts) else found
 
 
 def is_contrary(effects: Sequence[Effect]) -> bool:
