@@ -17,6 +17,9 @@ from toyflow import stats
 from toyflow.report.evidence import unique
 from toyflow.report.results import by_example
 
+BISECTIONS = 24
+"""How often the level of a p-value is halved: to 1e-7."""
+
 
 @dataclass(frozen=True)
 class ByExample:
@@ -102,6 +105,23 @@ class Contrast:
         with one seed, and where neither exists, as seeds show no spread."""
         crossed = self.crossed(confidence)
         return crossed or (self.interval(confidence) if self.has_spread else None)
+
+    def level_at(self, bound: float) -> float:
+        """The level at which the interval that decides ends at the bound; there must be one."""
+        if bound not in self._levels:
+            above, level = self.difference.mean() > bound, [0.0, 1.0]
+            for _ in range(BISECTIONS):
+                middle = sum(level) / 2
+                interval = self.deciding(1 - middle)
+                assert interval is not None
+                excludes = interval.low > bound if above else interval.high < bound
+                level[excludes] = middle
+            self._levels[bound] = level[1]
+        return self._levels[bound]
+
+    @cached_property
+    def _levels(self) -> dict[float, float]:
+        return {}
 
     def reversed(self) -> Contrast:
         """`second - first`."""

@@ -19,9 +19,6 @@ from toyflow.report.tables import shown_p
 Verdict = Literal["agree", "disagree", "undecided", "undecided (one seed)", "no data here"]
 Kind = Literal["difference", "not worse", "equivalent"]
 
-BISECTIONS = 24
-"""How often the level of a p-value is halved: to 1e-7."""
-
 
 @dataclass(frozen=True)
 class Effect:
@@ -78,7 +75,7 @@ class Effect:
         interval."""
         if self.of.deciding() is None:
             return None
-        return max(_level_at(self.of, bound) for bound in self._bounds) / self._sides
+        return max(self.of.level_at(bound) for bound in self._bounds) / self._sides
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -153,18 +150,6 @@ def _of_examples(of: Contrast) -> float:
         return 0.0
     parts = stats.variances_of_mean(table.differences.to_numpy())
     return max(0.0, parts.examples.value - parts.cells.value)
-
-
-def _level_at(of: Contrast, bound: float) -> float:
-    """The level at which the interval that decides ends at the bound."""
-    above, level = of.difference.mean() > bound, [0.0, 1.0]
-    for _ in range(BISECTIONS):
-        middle = sum(level) / 2
-        interval = of.deciding(1 - middle)
-        assert interval is not None
-        excludes = interval.low > bound if above else interval.high < bound
-        level[excludes] = middle
-    return level[1]
 
 
 def together(effects: Sequence[Effect]) -> list[Effect]:

@@ -140,10 +140,16 @@ def tidy(
     if not rows:
         names = ["folder", "task", "times", "sampler", "recipe", "learning rate", "changed"]
         return pd.DataFrame(columns=[*names, "training_key", "evaluation_key"])
-    found = pd.DataFrame(rows)
+    found = _plain_strings(pd.DataFrame(rows))
     probed = [frame.assign(folder=name) for name, frame in (anatomies or {}).items() if len(frame)]
     found = _one_training_each(found.join(_measures(probed, found), on=["training_key", "weights"]))
     return found.drop_duplicates(["training_key", "evaluation_key"], ignore_index=True)
+
+
+def _plain_strings(frame: pd.DataFrame) -> pd.DataFrame:
+    """With Python's strings, of which pandas takes rows several times faster than of Arrow's."""
+    arrow = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.StringDtype)]
+    return frame.astype(dict.fromkeys(arrow, object))
 
 
 def _measures(probed: Sequence[pd.DataFrame], found: pd.DataFrame) -> pd.DataFrame:

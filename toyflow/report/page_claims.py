@@ -9,7 +9,7 @@ from itertools import groupby
 
 from toyflow.report.claims import Claim, Paper, Part
 from toyflow.report.effects import Effect, Verdict, listed, weakest
-from toyflow.report.evidence import Testbed
+from toyflow.report.evidence import Testbed, unique
 from toyflow.report.judgement import Judgement
 
 NO_DATA = "no data here"
@@ -83,6 +83,12 @@ class ClaimView:
         """(verdict, the tasks with it): `("agree", "grid and wave")`."""
         found = groupby((each.judgement for each in self.in_order), key=lambda judgement: judgement.verdict)
         return [(verdict, listed([judgement.on for judgement in of])) for verdict, of in found]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said beside the scores that the verdicts rest on."""
+        effects = [effect for each in self.verdicts for effect in each.judgement.effects]
+        return unique([remark for effect in effects for remark in effect.of.remarks])
 
     @property
     def is_settled(self) -> bool:
