@@ -79,7 +79,7 @@ class ClaimView:
         return sorted(self.verdicts, key=lambda each: ORDER.index(each.judgement.verdict))
 
     @property
-    def by_verdict(self) -> list[tuple[Verdict, str]]:
+    def by_verdict(self) -> list[tuple[str, str]]:
         """(verdict, the tasks with it): `("agree", "grid and wave")`."""
         found = groupby((each.judgement for each in self.in_order), key=lambda judgement: judgement.verdict)
         return [(verdict, listed([judgement.on for judgement in of])) for verdict, of in found]
