@@ -577,6 +577,15 @@ def test_a_torch_that_cannot_be_imported_is_one_line_from_every_command(toyflow,
     assert result.returncode == 1 and "torch cannot be imported" in one_line(result)
 
 
+def test_probing_a_results_folder_by_its_path_says_how_to_name_it(toyflow, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "toyflow.json").write_text("{}")
+    result = toyflow("probe", "study")
+    assert result.returncode == 2 and "study is a results folder: toyflow probe --out study." in one_line(
+        result
+    )
+
+
 def test_help_does_not_import_torch(toyflow, tmp_path):
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     result = toyflow.apart("sweep", "--help", PYTHONPATH=str(tmp_path))

@@ -1,7 +1,10 @@
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from robot.corrections import rotate
 
 from toyflow.cluster import Cluster
 from toyflow.errors import UsageError
@@ -41,6 +44,25 @@ def test_a_policy_with_the_earlier_kind_of_fingerprint_is_not_taken_for_one_of_n
     runner.prepare([cell.training])
     [line] = caplog.messages
     assert line.startswith("1 of the policies to train are in") and "trained anew" in line
+
+
+def test_parts_may_have_data_sets_of_their_own(small, tmp_path):
+    first, second = small[0], tmp_path / "second"
+    shutil.copytree(first, second)
+    rotate(second)
+    parts = [{"seeds": [0]}, {"seeds": [1], "set": {"dataset": str(second)}}]
+    values = {
+        "task": "robot",
+        "set": {"dataset": str(first), "suite": "none"},
+        "iterations": 1,
+        "parts": parts,
+    }
+    options = SweepOptions().updated(values, "preset x")
+    runner = RobotRunner.from_options(RobotTask, options)
+    cells = plan_sweep(options, RobotTask)
+    assert len({cell.training.data["fingerprint"] for cell in cells}) == 2
+    runner.prepare([cell.training for cell in cells])
+    assert {Path(place) for place, _ in runner.data_sets.values()} == {first.resolve(), second.resolve()}
 
 
 def test_an_estimate_times_iterations_without_reading_images(small, tmp_path):

@@ -216,6 +216,8 @@ def add_commands(app: typer.Typer) -> None:
         }.items():  # fmt: skip
             if value is not None:
                 raise UsageError(f"{flag} is for a policy: name its folder, and a data set by --dataset D.")
+        if folders := [name for name in chosen if (Path(name) / "toyflow.json").is_file()]:
+            raise UsageError(f"{folders[0]} is a results folder: toyflow probe --out {folders[0]}.")
         from toyflow.api.probing import probe as probed
         from toyflow.parsing import parse_steps
         from toyflow.report.probe_report import show_probe, write_probe

@@ -92,7 +92,8 @@ class RobotRunner(Runner):
     def from_options(cls, subject: type[Subject], options: SweepOptions) -> RobotRunner:
         """See `Runner`. Opens every data set that the options name, for its fingerprint."""
         places: dict[str, tuple[str, str]] = {}
-        chosen = [Demonstrations.parse(choice) for choice in options.choices() if choice.get("dataset")]
+        choices = [choice for sweep in options.sweeps for choice in sweep.choices()]
+        chosen = [Demonstrations.parse(choice) for choice in choices if choice.get("dataset")]
         for where, rename in dict.fromkeys((each.dataset, each.rename) for each in chosen):
             there = Path(where).expanduser()
             place = str(there.resolve()) if there.exists() else where

@@ -65,7 +65,7 @@ def check_predictions(predict: Sequence[str], objectives: Sequence[Objective]) -
 def warn_of_unused(options: SweepOptions) -> None:
     """Log the schedules that `options` and their parts name if no objective uses one, and the predictions of
     objectives that have no choice of them. Defaults are not named."""
-    parts = options.parts or (options,)
+    parts = options.sweeps
     named = [_objectives(part.objectives, part.schedules or ()) for part in parts]
     objectives = {name: objective for of_part, _ in named for name, objective in of_part.items()}
     schedules = unique(name for _, of_part in named for name in of_part)

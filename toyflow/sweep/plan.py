@@ -200,7 +200,7 @@ def plan_sweep(options: SweepOptions, subject: type[Subject] | Subject | None = 
     Raises UsageError."""
     if subject is None:
         subject = load_subject(options.task)
-    return plan_cells(*(_grid(part, subject) for part in options.parts or (options,)))
+    return plan_cells(*(_grid(part, subject) for part in options.sweeps))
 
 
 def _grid(options: SweepOptions, subject: type[Subject] | Subject) -> Grid:

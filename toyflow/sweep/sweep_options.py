@@ -144,6 +144,11 @@ class SweepOptions:
         parts = tuple(part.with_set(values) for part in self.parts)
         return replace(self, set={**self.set, **values}, parts=parts)
 
+    @property
+    def sweeps(self) -> tuple[SweepOptions, ...]:
+        """The sweeps that these options describe: their parts, or these options alone."""
+        return self.parts or (self,)
+
     def choices(self) -> list[dict[str, str]]:
         """Every choice of the task's own options that is named: the product of `set`, under each variant."""
         return [

@@ -11,7 +11,7 @@ It is a plug-in that LeRobot finds, and behaves as the driver does where that ma
 
 Joints are ideal and of first order; with `--set station=true` they are those of the simulated station, whose
 arms fall as far as they fall. What goes wrong is chosen by options, or done to the object. Everything
-that happens is noted in `did`, and with `trace` in a file too. Time passes only in calls, by `now`.
+that happens is noted in `did`, the last thousand of it, and with `trace` in a file too. Time passes only in calls, by `now`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import json
 import math
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,7 @@ class BiYamTwin(Robot):
     def __init__(self, config: BiYamTwinConfig, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(config)
         self.config, self.now, self.cameras = config, now, {}
-        self.did: list[tuple[str, list[float]]] = []
+        self.did: deque[tuple[str, list[float]]] = deque(maxlen=1000)  # soaks measure memory
         self.position = np.zeros(14)
         self._connected = self._session = self._torque = False
         self._fault = ""
