@@ -264,8 +264,9 @@ def _panels(
     for axes, variant in zip(grid.flat, variants, strict=False):
         part = table[table["variant"] == variant]
         draw(axes, part)
-        errors = f"{errors_in_words(part['errors'].sum())} left out" if part["errors"].any() else ""
-        said = filter(None, (variant, part["caveat"].iloc[0], errors))
+        errors = int(part["errors"].sum())
+        left_out = f"{errors_in_words(errors)} left out" if errors else ""
+        said = filter(None, (variant, part["caveat"].iloc[0], left_out))
         axes.set_title("\n".join(map(in_lines, said)), fontsize=10, pad=14)  # K stands beneath, over time
     for axes in grid.flat[len(variants) :]:
         axes.set_visible(False)
