@@ -97,8 +97,9 @@ class SeedsNeeded:
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion (Wilson 1927)."""
-    interval = scipy.stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    return Interval(successes / trials, float(interval.low), float(interval.high), WILSON)
+    rate = successes / trials  # against which a test has nothing to search for, as its p-value is 1
+    interval = scipy.stats.binomtest(successes, trials, rate).proportion_ci(confidence, method="wilson")
+    return Interval(rate, float(interval.low), float(interval.high), WILSON)
 
 
 def has_spread(values: Sequence[float], scale: float | None = None) -> bool:
@@ -305,7 +306,8 @@ def crossed(
     if within is None:
         return Interval(mean, mean - half, mean + half, CROSSED)
     least, most = within
-    resolution = most * wilson(0, examples, confidence).high
+    z = float(scipy.special.ndtri((1 + confidence) / 2))
+    resolution = most * z**2 / (examples + z**2)
     half, method = max((half, CROSSED), (resolution, CROSSED_RESOLUTION))
     return Interval(mean, max(least, mean - half), min(most, mean + half), method)
 
@@ -350,7 +352,7 @@ def variances_of_mean(values: Float[np.ndarray, "seeds examples"]) -> CrossedVar
 
 
 def _half_width(variance: float, freedom: float, confidence: float) -> float:
-    return float(scipy.stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(variance)
+    return float(scipy.special.stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
 
 
 def within_0_and_1(interval: Interval) -> Interval:

@@ -1,17 +1,27 @@
 """Scores on LIBERO's scenes with replaced files say so at the number, in every table; others have no mark."""
 
+import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+from matplotlib.text import Text
 from rich.console import Console
 
+from toyflow.footnotes import MARKS
+from toyflow.report import figures
 from toyflow.report.compare import compare
+from toyflow.report.contrasts import contrast
+from toyflow.report.effects import Effect
 from toyflow.report.episode_tables import by_task
-from toyflow.report.page_tables import costs, one_against_many, scores
+from toyflow.report.evidence import tidy
+from toyflow.report.page_tables import NONE, costs, one_against_many, other_metrics, scores
 from toyflow.report.paired_tables import paired, paired_table
 from toyflow.report.paper.published import published_table
 from toyflow.report.results import load_results
 from toyflow.report.runs import cells_table, show_cell
+from toyflow.report.style import Style
 from toyflow.report.tables import summary, summary_table
 from toyflow.report.verdicts import comparison_table, verdicts
 from toyflow.report.write import write_csv
@@ -22,6 +32,7 @@ LIBERO = Path(__file__).parent / "replaced_assets"
 """Results made with replaced files, before toyflow checked them."""
 ARMS = Path(__file__).parents[2] / "results" / "reference" / "aloha"
 TWO_ARMS = "shift:4,cameras=all,K=1", "shift:4,cameras=all,K=10"
+STYLE = Style(load_results(ARMS).frame["label"])
 SAID = "with 29 of LIBERO's 371 asset files replaced"
 
 
@@ -71,6 +82,42 @@ def test_tables_for_other_programs_have_a_column_for_it(tmp_path):
     assert results.frame["caveat"].str.startswith(SAID).all()
     assert SAID in write_csv(summary(results), tmp_path / "libero.csv").read_text()
     assert "caveat" not in write_csv(summary(load_results(ARMS)), tmp_path / "arms.csv").read_text()
+
+
+def with_errors(results):
+    """The same, as if the simulator had crashed in two more episodes of each decoding."""
+    evaluations = [replace(each, details={**each.details, "errors": 2}) for each in results.evaluations]
+    return replace(results, frame=results.frame.assign(errors=2), evaluations=evaluations)
+
+
+def test_examples_without_a_result_are_told_at_every_score():
+    results = with_errors(load_results(ARMS))
+    assert all(" errors" in cell or cell == NONE for row in scores(results).rows for cell in row[-2:])
+    for view in (*one_against_many(results), *other_metrics(results), costs(results)):
+        assert all({*MARKS} & {*"".join(row)} for row in view.rows), view.caption
+        assert " errors left out." in view.note
+    rows = tidy({"arms": results}, {"robot"})
+    one, ten = (rows[rows["steps"] == steps] for steps in (1, 10))
+    over = contrast(one, ten, alike=["cell"])
+    assert over is not None and "(2 errors left out)" in Effect("K = 1 minus K = 10", over).told
+    assert " errors left out" in words_of(figures.score_by_steps(results, STYLE))
+    assert "left out" not in words_of(figures.score_by_steps(load_results(ARMS), STYLE))
+
+
+def test_times_of_a_busy_machine_are_marked_in_the_figure_of_times():
+    results = load_results(ARMS)
+    doubt = "timed on a busy machine: other processes kept 1.5 of 2 processors busy"
+    of_many = results.frame["steps"] == results.frame["steps"].max()
+    for doubts, marks in (("", set()), (of_many.map({True: doubt, False: ""}), {"K=10*"})):
+        frame = results.frame.assign(timing_doubt=doubts)
+        told = words_of(figures.score_by_decode_time(replace(results, frame=frame), STYLE))
+        assert set(re.findall(r"K=\d+\*", told)) == marks and (f"* {doubt}." in told) == bool(marks)
+
+
+def words_of(figure):
+    told = " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
+    plt.close(figure)
+    return told
 
 
 def test_a_simulators_own_files_need_no_remark():

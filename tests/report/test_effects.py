@@ -1,5 +1,7 @@
 """Differences that verdicts rest on, where the test is known, alone and together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from scipy.stats import ttest_1samp
 
 from toyflow import stats
 from toyflow.report.contrasts import ByExample, Contrast
-from toyflow.report.effects import Effect, difference, each_told, together
+from toyflow.report.effects import Effect, difference, each_told, together, weakest
 from toyflow.report.judgement import conclude, decide, decided_together
 
 
@@ -136,3 +138,28 @@ def test_equivalence_near_its_bound_takes_more_seeds_than_in_the_middle():
         return int(Effect("", seeds(*values), -0.02, "equivalent").needed().split()[1])
 
     assert count(-0.02, 0.001, 0.02) < count(-0.01, 0.011, 0.03)
+
+
+def test_the_weakest_is_what_refutes_then_what_is_open_then_what_is_least_sure():
+    clear, sure = Effect("clear", seeds(0.10, 0.11, 0.12)), Effect("sure", seeds(0.10, 0.12, 0.15))
+    undecided = Effect("undecided", seeds(-0.01, 0.0, 0.02))
+    against = Effect("against", seeds(-0.10, -0.11, -0.12))
+    of_one_seed = Effect("one seed", seeds(0.3))
+    for effects in ((clear, sure, undecided, against), (clear, sure, undecided), (clear, sure)):
+        assert weakest(effects) is weakest(effects[::-1]) is effects[-1]
+    assert weakest([clear, of_one_seed]) is of_one_seed
+
+
+def test_the_weakest_of_a_mean_over_schedules_is_the_schedule_that_refutes_it():
+    parts = {"uniform": seeds(0.30, 0.31, 0.32), "shift:4": seeds(-0.10, -0.11, -0.12)}
+    mean = Effect("gain", seeds(0.10, 0.10, 0.11), parts=parts)
+    assert mean.holds and mean.verdict == "disagree"
+    found = weakest([mean])
+    assert found.name == "gain, under shift:4" and not found.holds
+
+
+def test_what_is_to_be_said_beside_the_scores_stands_beside_their_difference():
+    over = replace(seeds(0.10, 0.11, 0.12), remarks=("2 errors left out",))
+    assert Effect("", over).told.endswith("+13.5] (2 errors left out)")
+    for made_of in (over.reversed(), over.minus(seeds(0.0, 0.1, 0.2))):
+        assert made_of.remarks == over.remarks

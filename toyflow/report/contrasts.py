@@ -17,6 +17,9 @@ from toyflow import stats
 from toyflow.report.evidence import unique
 from toyflow.report.results import by_example
 
+BISECTIONS = 24
+"""How often the level of a p-value is halved: to 1e-7."""
+
 
 @dataclass(frozen=True)
 class ByExample:
@@ -55,6 +58,8 @@ class Contrast:
     """What is not part of the means, as some seed lacks it."""
     elsewhere: tuple[str, ...] = ()
     """Folders that hold other weights of the same models, which do not count."""
+    remarks: tuple[str, ...] = ()
+    """What is to be said beside its scores; see `toyflow.sweep.stored.remark_of`."""
     read: Callable[[], ByExample | None] | None = field(default=None, repr=False, compare=False)
     """Reads the differences by example; None where there are none."""
 
@@ -101,6 +106,23 @@ class Contrast:
         crossed = self.crossed(confidence)
         return crossed or (self.interval(confidence) if self.has_spread else None)
 
+    def level_at(self, bound: float) -> float:
+        """The level at which the interval that decides ends at the bound; there must be one."""
+        if bound not in self._levels:
+            above, level = self.difference.mean() > bound, [0.0, 1.0]
+            for _ in range(BISECTIONS):
+                middle = sum(level) / 2
+                interval = self.deciding(1 - middle)
+                assert interval is not None
+                excludes = interval.low > bound if above else interval.high < bound
+                level[excludes] = middle
+            self._levels[bound] = level[1]
+        return self._levels[bound]
+
+    @cached_property
+    def _levels(self) -> dict[float, float]:
+        return {}
+
     def reversed(self) -> Contrast:
         """`second - first`."""
         negated = self.read and (lambda: self.by_example and -self.by_example)
@@ -124,7 +146,7 @@ def origin(contrasts: Sequence[Contrast]) -> dict[str, tuple[str, ...]]:
     """Fields of what is made of these contrasts: where they come from, and what is left out."""
     return {
         name: unique([each for contrast in contrasts for each in getattr(contrast, name)])
-        for name in ("folders", "without", "elsewhere")
+        for name in ("folders", "without", "elsewhere", "remarks")
     }
 
 
@@ -161,6 +183,7 @@ def contrast(
         schedules=unique(sorted(first["schedule"])),
         without=unique([*lacking, *others]),
         elsewhere=unique([folder for folders in both["elsewhere"] for folder in folders]),
+        remarks=unique([remark for remark in both.get("remark", ()) if remark]),
         read=partial(_by_example, first, second, value, keys),
     )
 

@@ -19,9 +19,6 @@ from toyflow.report.tables import shown_p
 Verdict = Literal["agree", "disagree", "undecided", "undecided (one seed)", "no data here"]
 Kind = Literal["difference", "not worse", "equivalent"]
 
-BISECTIONS = 24
-"""How often the level of a p-value is halved: to 1e-7."""
-
 
 @dataclass(frozen=True)
 class Effect:
@@ -54,9 +51,11 @@ class Effect:
 
     @property
     def told(self) -> str:
-        """`K = 1 minus K = 10: +2.4 points [90 %: +1.3, +3.4]`, and its p where it was tested with others."""
+        """`K = 1 minus K = 10: +2.4 points [90 %: +1.3, +3.4]`, its p where it was tested with others,
+        and what is to be said beside its scores."""
         told = f"{self.title}: {difference(self.of, self.unit, self.confidence, full=True)}"
-        return told if self.adjusted is None else f"{told}, p {shown_p(self.adjusted)} by Holm's method"
+        told += "" if self.adjusted is None else f", p {shown_p(self.adjusted)} by Holm's method"
+        return f"{told} ({'; '.join(self.of.remarks)})" if self.of.remarks else told
 
     @property
     def confidence(self) -> float:
@@ -76,7 +75,7 @@ class Effect:
         interval."""
         if self.of.deciding() is None:
             return None
-        return max(_level_at(self.of, bound) for bound in self._bounds) / self._sides
+        return max(self.of.level_at(bound) for bound in self._bounds) / self._sides
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -153,18 +152,6 @@ def _of_examples(of: Contrast) -> float:
     return max(0.0, parts.examples.value - parts.cells.value)
 
 
-def _level_at(of: Contrast, bound: float) -> float:
-    """The level at which the interval that decides ends at the bound."""
-    above, level = of.difference.mean() > bound, [0.0, 1.0]
-    for _ in range(BISECTIONS):
-        middle = sum(level) / 2
-        interval = of.deciding(1 - middle)
-        assert interval is not None
-        excludes = interval.low > bound if above else interval.high < bound
-        level[excludes] = middle
-    return level[1]
-
-
 def together(effects: Sequence[Effect]) -> list[Effect]:
     """The same effects with their p-values adjusted by Holm's method over all of them."""
     adjusted = stats.holm([each.p for each in effects])
@@ -173,6 +160,20 @@ def together(effects: Sequence[Effect]) -> list[Effect]:
         replace(each, adjusted=p, tests=len(effects), level=LEVEL / max(undecided, 1))
         for each, p in zip(effects, adjusted, strict=True)
     ]
+
+
+def weakest(effects: Sequence[Effect]) -> Effect:
+    """Of differences that must all lie where they should, the one that says least for it: first what is shown
+    to lie elsewhere, then what is open. Of a mean over schedules that one of them refutes, that schedule."""
+
+    def order(effect: Effect) -> tuple[int, bool, float]:
+        shown = 0.0 if effect.p is None else 1 - effect.p
+        rank = {"disagree": 0, "agree": 2}.get(effect.verdict, 1)
+        return rank, effect.holds, shown if effect.holds else -shown
+
+    found = min(effects, key=order)
+    parts = [found.part(name) for name in found.parts] if len(found.parts) > 1 else []
+    return min(parts, key=order) if is_contrary(parts) else found
 
 
 def is_contrary(effects: Sequence[Effect]) -> bool:

@@ -21,6 +21,8 @@ from toyflow.report.results import Results, in_number_order, set_metrics_of, var
 from toyflow.report.style import PANEL, Style, in_lines, legend, of_proportions, save
 from toyflow.report.tables import in_words, summary
 from toyflow.report.training_figures import schedule_densities, training_curves
+from toyflow.sweep.stored import errors_in_words
+from toyflow.sweep.timing_doubts import MARK, doubts_in_words
 
 FORMATS = ("png", "pdf", "svg")
 MOST_PANELS = 6
@@ -160,10 +162,10 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
                 elinewidth=1,
                 **style.line(label),
             )
-        top = part.groupby("steps")["ms"].median()
-        for k, ms in top.items():
+        for k, of_k in part.groupby("steps"):
+            ms, mark = of_k["ms"].median(), MARK if any(of_k["timing_doubt"]) else ""
             axes.annotate(
-                f"K={k}",
+                f"K={k}{mark}",
                 (ms, 1.0),
                 xycoords=("data", "axes fraction"),
                 xytext=(0, 3),
@@ -188,7 +190,8 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         axes.grid(alpha=0.35)
 
     title = f"{in_words(results.metric).capitalize()} by decoding time ({_interval_text(table)})"
-    return _panels(table, draw, title.replace(SEED_DOTS, ""))
+    doubts = doubts_in_words(results.frame["timing_doubt"])
+    return _panels(table, draw, title.replace(SEED_DOTS, ""), doubts)
 
 
 @dataclass(frozen=True)
@@ -245,9 +248,11 @@ DRAWINGS = (
 """Every figure, in the order of a page."""
 
 
-def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], title: str) -> Figure:
-    """A panel per variant with shared axes, one legend for all. Of many, those in which nothing differs are
-    named instead."""
+def _panels(
+    table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], title: str, note: str = ""
+) -> Figure:
+    """A panel per variant with shared axes, one legend for all, and the note beneath. Of many, those in which
+    nothing differs are named instead."""
     variants = list(dict.fromkeys(table["variant"]))
     flat = _flat(table) if len(variants) > MOST_PANELS else {}
     variants = [variant for variant in variants if variant not in flat] or variants
@@ -259,15 +264,20 @@ def _panels(table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], tit
     for axes, variant in zip(grid.flat, variants, strict=False):
         part = table[table["variant"] == variant]
         draw(axes, part)
-        said = filter(None, (variant, part["caveat"].iloc[0]))
+        errors = int(part["errors"].sum())
+        left_out = f"{errors_in_words(errors)} left out" if errors else ""
+        said = filter(None, (variant, part["caveat"].iloc[0], left_out))
         axes.set_title("\n".join(map(in_lines, said)), fontsize=10, pad=14)  # K stands beneath, over time
     for axes in grid.flat[len(variants) :]:
         axes.set_visible(False)
     of_proportions(grid[0][0])  # the others share its axis
     legend(figure)
     figure.suptitle(title, fontsize=11)
-    if flat:
-        words = _flat_in_words(flat, columns)
+    if notes := [*([_flat_in_words(flat)] if flat else []), *([note] if note else [])]:
+        words = "\n".join(
+            textwrap.fill(each, 90 * columns, break_long_words=False, break_on_hyphens=False)
+            for each in notes
+        )
         figure.supxlabel(words, fontsize=9, x=0.01, ha="left")
         figure.set_figheight(size[1] + 0.17 * (words.count("\n") + 1))
     sns.despine(figure)
@@ -282,11 +292,10 @@ def _flat(table: pd.DataFrame) -> dict[str, float]:
     return {str(variant): score for variant, score in named.items()}
 
 
-def _flat_in_words(flat: Mapping[str, float], columns: int) -> str:
+def _flat_in_words(flat: Mapping[str, float]) -> str:
     """What is said of variants that have no panel."""
     each = "; ".join(f"{variant}: {score:.1%}" for variant, score in flat.items())
-    words = f"Without a panel, as no two scores differ by more than {100 * FLAT:g} point: {each}."
-    return textwrap.fill(words, 90 * columns, break_long_words=False, break_on_hyphens=False)
+    return f"Without a panel, as no two scores differ by more than {100 * FLAT:g} point: {each}."
 
 
 def _mean(values: Sequence[float]) -> stats.Interval:

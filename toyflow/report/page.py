@@ -19,19 +19,21 @@ from toyflow.report.claims import Claim, Judged, Paper, judge_all
 from toyflow.report.digest import digest_of
 from toyflow.report.episode_tables import robot_views
 from toyflow.report.evidence import Testbed
+from toyflow.report.forest import Forest, forest_of
 from toyflow.report.headline import FILE, Named, headline_frame, headline_table
 from toyflow.report.judgement import Judgement
 from toyflow.report.losses import trained_only, write_loss_pages
 from toyflow.report.page_claims import (
     PartView,
     Source,
+    groups_of,
     open_questions,
     parts_of,
     tally,
     testbeds_of,
     without_data,
 )
-from toyflow.report.page_figures import FigureView, draw_overview, drawn, probed
+from toyflow.report.page_figures import draw_overview, drawn, probed
 from toyflow.report.page_tables import (
     TableView,
     configuration,
@@ -42,6 +44,7 @@ from toyflow.report.page_tables import (
     scores,
     versions,
 )
+from toyflow.report.pictures import FigureView
 from toyflow.report.results import Results, load_results, results_folders
 from toyflow.report.stored_anatomies import read_anatomies
 from toyflow.report.write import write_csv
@@ -81,6 +84,8 @@ class Page:
     """How many claims, and how the verdicts on them are."""
     parts: Sequence[PartView]
     """Claims that the results bear on."""
+    forest: Forest
+    """The same on one screen."""
     testbeds: Sequence[Testbed]
     """The tasks on which they are judged."""
     numbers: Sequence[TableView]
@@ -125,10 +130,10 @@ def write_pages(out: Path, paper: Paper | None = None) -> list[Path]:
     return written
 
 
-def build_page(out: Path, paper: Paper | None = None, draw: bool = True) -> Page:
-    """Everything that the report says. Figures are drawn, and that of all tasks together is written, unless
-    `draw` is off: then the page is good for `markdown` only, which links to what lies on disk. Other
-    arguments and errors are those of `write_pages`."""
+def build_page(out: Path, paper: Paper | None = None, pixels: bool = True) -> Page:
+    """Everything that the report says. The figure of all tasks together is written. Without `pixels` nothing
+    is, and the page's pictures are empty; the rest is the same. Other arguments and errors are those of
+    `write_pages`."""
     folders = {_name(folder, out): folder for folder in results_folders(out)}
     results = {name: load_results(folder) for name, folder in folders.items()}
     anatomies = {name: read_anatomies(folder) for name, folder in folders.items()}
@@ -145,15 +150,16 @@ def build_page(out: Path, paper: Paper | None = None, draw: bool = True) -> Page
         paper=paper,
         tally=tally(paper, parts),
         parts=parts,
+        forest=forest_of(groups_of(parts), pixels),
         testbeds=testbeds_of(parts),
         numbers=beside,
         undecided=open_questions(parts),
         without_data=without_data(judged.claims),
         sections=[
-            _section(sources[name], folders[name], found, judged.headlines.get(name, ()), out, draw)
+            _section(sources[name], folders[name], found, judged.headlines.get(name, ()), out, pixels)
             for name, found in results.items()
         ],
-        overview=draw_overview(paper.overview, results, out, draw) if paper else None,
+        overview=draw_overview(paper.overview, results, out, pixels) if paper else None,
         digest=digest_of(out, folders.values()),
     )
 
@@ -167,7 +173,7 @@ def _anchor(name: str) -> str:
 
 
 def _section(
-    source: Source, folder: Path, results: Results, named: Sequence[Named], out: Path, draw: bool
+    source: Source, folder: Path, results: Results, named: Sequence[Named], out: Path, pixels: bool
 ) -> Section:
     models = {evaluation.training.folder: evaluation.training for evaluation in results.evaluations}
     trainings = list(models.values())
@@ -185,7 +191,7 @@ def _section(
         summary=summary,
         command=source.command,
         tables=[*views, *robot_views(results)],
-        figures=[*drawn(results, folder, out, draw), *probed(folder, out)],
+        figures=[*drawn(results, folder, out, pixels), *probed(folder, out, pixels)],
         configuration=configuration(results, trainings),
         versions=versions(trainings),
         named=named,

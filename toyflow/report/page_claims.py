@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 from toyflow.report.claims import Claim, Paper, Part
-from toyflow.report.evidence import Testbed
+from toyflow.report.effects import Effect, Verdict, listed, weakest
+from toyflow.report.evidence import Testbed, unique
 from toyflow.report.judgement import Judgement
 
 NO_DATA = "no data here"
@@ -17,6 +19,10 @@ TITLES: Mapping[Part, str] = {
     "paper": "What the paper says",
 }
 """The parts of a report, in their order."""
+NOT_SETTLED = "Not settled"
+"""The title of claims that no task decides."""
+ORDER: tuple[Verdict, ...] = ("agree", "disagree", "undecided", "undecided (one seed)")
+"""Verdicts in the order in which a claim's are told."""
 LEADS: Mapping[Part, str] = {
     "enough": "One step aims at the mean of all right answers. That is enough where the condition leaves one "
     "right answer and the network gets it from any noise; the mean of several may be none of them.",
@@ -44,6 +50,21 @@ class VerdictView:
     judgement: Judgement
     sources: Sequence[Source]
 
+    @cached_property
+    def effect(self) -> Effect:
+        """Of the differences that the verdict rests on, the one that says least for the claim."""
+        return weakest(self.judgement.effects)
+
+    @property
+    def in_points(self) -> bool:
+        """Whether that has a place on an axis of points; others are told in words."""
+        return self.effect.unit == "points"
+
+    @property
+    def told(self) -> str:
+        """`grid agree: K = 1 minus K = 10: +1.0 points [95 % over seeds and examples: +0.5, +1.5]`."""
+        return f"{self.judgement.on} {self.judgement.verdict}: {self.effect.told}"
+
 
 @dataclass(frozen=True)
 class ClaimView:
@@ -53,10 +74,36 @@ class ClaimView:
     verdicts: Sequence[VerdictView]
 
     @property
-    def summary(self) -> str:
-        """`numbers agree; grid undecided`; of one task the verdict alone."""
-        told = [(view.judgement.on, view.judgement.verdict) for view in self.verdicts]
-        return told[0][1] if len(self.claim.testbeds) == 1 else "; ".join(map(" ".join, told))
+    def in_order(self) -> list[VerdictView]:
+        """The verdicts by `ORDER`, in which tasks stay in theirs."""
+        return sorted(self.verdicts, key=lambda each: ORDER.index(each.judgement.verdict))
+
+    @property
+    def by_verdict(self) -> list[tuple[str, str]]:
+        """(verdict, the tasks with it): `("agree", "grid and wave")`."""
+        found = groupby((each.judgement for each in self.in_order), key=lambda judgement: judgement.verdict)
+        return [(verdict, listed([judgement.on for judgement in of])) for verdict, of in found]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said beside the scores that the verdicts rest on."""
+        effects = [effect for each in self.verdicts for effect in each.judgement.effects]
+        return unique([remark for effect in effects for remark in effect.of.remarks])
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a task decides the claim."""
+        return any(not verdict.startswith("undecided") for verdict, _ in self.by_verdict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Claims that stand together on the first screen."""
+
+    title: str
+    place: str
+    """Anchor of what tells more."""
+    claims: Sequence[ClaimView]
 
 
 @dataclass(frozen=True)
@@ -95,6 +142,15 @@ def parts_of(judged: Sequence[tuple[Claim, Judgement]], sources: Mapping[str, So
         for part in TITLES
         if (claims := [view for view in views if view.claim.part == part])
     ]
+
+
+def groups_of(parts: Sequence[PartView]) -> list[Group]:
+    """Every claim in its part, but for those that no task decides, which come last."""
+    settled = [
+        Group(p.title, f"part-{p.part}", [view for view in p.claims if view.is_settled]) for p in parts
+    ]
+    others = [view for part in parts for view in part.claims if not view.is_settled]
+    return [group for group in (*settled, Group(NOT_SETTLED, "open", others)) if group.claims]
 
 
 def testbeds_of(parts: Sequence[PartView]) -> list[Testbed]:

@@ -16,7 +16,7 @@ from toyflow.report import paired_tables, tables
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, task_of
 from toyflow.report.tables import MANY, in_words
 from toyflow.sweep.methods import VELOCITY
-from toyflow.sweep.stored import StoredTraining, errors_in_words
+from toyflow.sweep.stored import StoredTraining, errors_in_words, remark_of
 from toyflow.sweep.subject import options_of
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words
 
@@ -84,15 +84,17 @@ def one_against_many(results: Results) -> Iterable[TableView]:
     names, settings = _names(models), paired_tables.paired_by_setting(models)
     others = any(len(evaluation.details["metrics"]) > 1 for evaluation in results.evaluations)
     alone = f"By {in_words(results.metric)} alone; other metrics follow below. " if others else ""
+    pairs = results.frame[results.frame["steps"].isin([1, many])].groupby(CELL)
     rows, notes = [], Footnotes()
     for _, row in settings.iterrows():
+        remark = _remark(results, pairs.get_group((row["label"], row["variant"])))
         low, mid, high = (100 * row[column] for column in ("low_90", "difference", "high_90"))
         several = str(row["seed"]).startswith("all ")
         rows.append(
             [
                 *row[names].astype(str),
                 str(row["seed"]).removeprefix("all ") if several else f"seed {row['seed']}",
-                f"{mid:+.1f}{notes.mark(row['caveat'])} [{low:+.1f}, {high:+.1f}]",
+                f"{mid:+.1f}{notes.mark(remark)} [{low:+.1f}, {high:+.1f}]",
                 tables.shown_p(row["p_holm"]),
                 row["verdict"],
             ]
@@ -117,13 +119,18 @@ def other_metrics(results: Results) -> Iterable[TableView]:
         [
             *group[names].iloc[0].astype(str),
             str(group["steps"].iloc[0]),
-            *(_mean(group[name], name in shares) + notes.mark(group["caveat"].iloc[0]) for name in metrics),
+            *(_mean(group[name], name in shares) + notes.mark(_remark(results, group)) for name in metrics),
         ]
         for _, group in results.frame.groupby([*CELL, "steps"], sort=False)
     ]
     columns = [*_heads(names), "K", *map(in_words, metrics)]
     note = "Means over seeds, where several differ with Student's t interval over seeds, on this test set."
     yield TableView("Other metrics [95 %]", columns, rows, len(names), notes.after(note))
+
+
+def _remark(results: Results, rows: pd.DataFrame) -> str:
+    """What is to be said beside the scores of these rows of the frame."""
+    return remark_of(*(results.evaluations[place] for place in rows.index))
 
 
 def _shares(results: Results) -> set[str]:
@@ -186,7 +193,7 @@ def costs(results: Results) -> TableView:
         cells = [
             NONE if np.isnan(means[name]) else write(means[name]) for name, (_, write) in columns.items()
         ]
-        cells[0] += notes.mark(group["caveat"].iloc[0])
+        cells[0] += notes.mark(_remark(results, group))
         if any(group["timing_doubt"]):
             cells[-1] += MARK
         rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])

@@ -52,11 +52,15 @@ def write_report(out: Path, formats: Sequence[str] = ("png",), paper: Paper | No
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a table as CSV, whole or not at all, and return the path. A column of caveats that says nothing
-    is left out."""
-    if "caveat" in frame and not frame["caveat"].any():
-        frame = frame.drop(columns="caveat")
+    """Write `csv_of` a table, whole or not at all, and return the path."""
     path.parent.mkdir(exist_ok=True)
     with atomic_file(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g")
+        temporary.write_text(csv_of(frame), encoding="utf-8")
     return path
+
+
+def csv_of(frame: pd.DataFrame) -> str:
+    """A table as CSV. A column of caveats that says nothing is left out."""
+    if "caveat" in frame and not frame["caveat"].any():
+        frame = frame.drop(columns="caveat")
+    return frame.to_csv(index=False, float_format="%.6g")

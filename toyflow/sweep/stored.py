@@ -157,6 +157,13 @@ def caveat_of(*evaluations: StoredEvaluation) -> str:
     return "; ".join(filter(None, (*assets, lacking)))
 
 
+def remark_of(*evaluations: StoredEvaluation) -> str:
+    """`caveat_of`, and how many test examples have no result; "" where there is nothing to say."""
+    errors = sum(evaluation.errors for evaluation in evaluations)
+    left_out = f"{errors_in_words(errors)} left out" if errors else ""
+    return "; ".join(filter(None, (caveat_of(*evaluations), left_out)))
+
+
 def missing_tasks(evaluations: Iterable[StoredEvaluation]) -> dict[tuple[str, str], Mapping[str, Any]]:
     """What was asked for and cannot run here, by suite and perturbation: the row of `missing` in the details
     that has the most tasks, as every decoding and seed of a suite lacks the same ones."""

@@ -1,15 +1,12 @@
-"""The page in headless Chromium: by keyboard, on a desktop and a telephone, light and dark, without scripts.
+"""The page in Chromium: by keyboard, on a desktop and a telephone, light and dark, without scripts."""
 
-Skipped where there is no Chromium, or no playwright to drive it.
-"""
-
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsers import DESKTOP, TELEPHONE, Visit, chromium
 
 from toyflow.api.exploring import explore
 from toyflow.api.probing import probe
@@ -19,16 +16,6 @@ from toyflow.report.results import load_results
 from toyflow.toy.tasks.wave import Wave
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
-if CHROMIUM is None:
-    pytest.skip("there is no Chromium here to open the page in", allow_module_level=True)
-
-DESKTOP, TELEPHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-WAIT = 60_000
-"""Milliseconds for what takes one on an idle machine."""
 
 
 @pytest.fixture(scope="module")
@@ -56,42 +43,8 @@ def film(out: Path, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
-
-
-class Visit:
-    """The page in a window of its own, and what went wrong in it."""
-
-    def __init__(self, browser: Any, file: Path, **window: Any) -> None:
-        self.context = browser.new_context(**window)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(WAIT)
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url.split(":")[0]))
-        self.page.goto(file.as_uri())
-
-    def focus(self, selector: str) -> None:
-        """Go there by the Tab key alone."""
-        for _ in range(80):
-            self.page.keyboard.press("Tab")
-            if self.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
-                return
-        raise AssertionError(f"{selector} is not reached by Tab")
-
-    def marks(self, selector: str) -> str:
-        """What a chart has drawn."""
-        return self.page.locator(f"{selector} svg").inner_html()
-
-    def well(self) -> None:
-        """Nothing was said on the console, and nothing asked of elsewhere."""
-        assert self.said == [] and set(self.asked) <= {"file", "data"}
-        self.context.close()
 
 
 @pytest.fixture
@@ -105,11 +58,7 @@ def test_it_is_accessible_and_fits(visit, size, scheme):
     there = visit(viewport=size, color_scheme=scheme)
     for chart in ("noise-A", "noise-B", "success", "errors", "anatomy-A", "anatomy-B"):
         there.page.wait_for_selector(f"#{chart} svg")
-    assert there.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    for details in there.page.locator("details").all():
-        details.evaluate("each => each.open = true")
-    found = axe.Axe().run(there.page).response["violations"]
-    assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found] == []
+    there.is_accessible_and_fits()
     there.well()
 
 

@@ -1,0 +1,95 @@
+"""The stored report in headless Chromium: what fits on one screen, what is folded, and who can read it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsers import DESKTOP, TELEPHONE, Visit, chromium
+
+REPORT = Path(__file__).parents[2] / "results" / "reference" / "report.html"
+LAPTOP = {"width": 1280, "height": 800}
+FOLDED = "details:not([open])"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser):
+    return lambda place="", **window: Visit(browser, REPORT, place, **window)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, TELEPHONE], ids=["desktop", "telephone"])
+def test_it_is_accessible_and_fits(visit, size, scheme):
+    there = visit(viewport=size, color_scheme=scheme)
+    there.is_accessible_and_fits()
+    there.well()
+
+
+def test_every_claim_is_on_the_first_screen(visit):
+    there = visit(viewport=LAPTOP)
+    box = there.page.locator(".forest").bounding_box()
+    assert box["y"] > 0 and box["y"] + box["height"] <= LAPTOP["height"]
+    claims = there.page.locator(".forest a[href^='#claim-']")
+    assert claims.count() == there.page.locator(".finding").count() > 20
+    there.well()
+
+
+def test_marks_stay_as_large_on_a_telephone(visit):
+    widths = []
+    for size in (LAPTOP, TELEPHONE):
+        there = visit(viewport=size)
+        widths.append(there.page.locator(".forest img").first.bounding_box()["width"])
+        there.well()
+    assert widths[0] == widths[1]
+
+
+def test_links_unfold_what_they_lead_to_by_keyboard(visit):
+    there = visit(viewport=LAPTOP)
+    page = there.page
+    place = page.locator("#claim-9")
+    assert not place.is_visible()
+    for _ in range(2):
+        there.focus("a[href='#claim-9']")
+        page.keyboard.press("Enter")
+        place.wait_for(state="visible")
+        page.evaluate("document.querySelector('#claim-9').closest('details').open = false")
+        page.evaluate("document.querySelector('h1').tabIndex = -1; document.querySelector('h1').focus()")
+    there.focus("summary")
+    page.keyboard.press("Enter")
+    assert page.locator("#reading").get_attribute("open") is not None
+    there.well()
+
+
+def test_an_address_unfolds_its_place(visit):
+    there = visit("#claim-9", viewport=LAPTOP)
+    there.page.locator("#claim-9").wait_for(state="visible")
+    assert there.page.locator(".finding[open]").count() == 1
+    there.well()
+
+
+def test_paper_shows_everything(visit):
+    there = visit(viewport=LAPTOP)
+    page = there.page
+    before = page.locator(FOLDED).count()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert before > 50 and page.locator(FOLDED).count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator(FOLDED).count() == before
+    there.well()
+
+
+def test_without_scripts_what_is_folded_can_be_opened(visit):
+    there = visit(viewport=LAPTOP, java_script_enabled=False)
+    page = there.page
+    assert not page.locator("#claim-9").is_visible()
+    page.locator("summary", has_text="One-step error is leaked noise first.").click()
+    page.locator("#claim-9").wait_for(state="visible")
+    there.well()
