@@ -122,8 +122,8 @@ def test_nothing_to_lose():
     told = found(leak=0.001, bias_and_spread=0.003, model_spread=0.002, sample_error=0.005)
     assert told.losses == () and (told.draws, told.steps) == (1, 1)
     assert told.sentence("data(uniform)") == (
-        "data(uniform): one step loses nothing to speak of (0.004 of the targets' variance 1): keep one step "
-        "and one draw."
+        "data(uniform): one step loses nothing to speak of (0.004 of the targets' variance 1, 6.3 % of their "
+        "standard deviation): keep one step and one draw, if that is precise enough."
     )
 
 

@@ -27,8 +27,7 @@ def policy_sentences(probed: ProbedPolicy) -> list[str]:
         sentences.append(
             found.sentence(f"{label}, {of}")
             if found.losses
-            else f"{label}, {of}: one step loses nothing to speak of "
-            f"(mean square {found.error:.2g} of {errors.model.variance:.2g})."
+            else f"{label}, {of}: one step loses nothing to speak of ({found.smallness})."
         )
     if probed.dissected and not probed.takes_noise:
         sentences.append(f"{label} takes no noise, so its leak is 0 by construction: no draws to average.")
