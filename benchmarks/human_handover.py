@@ -1,6 +1,6 @@
 """Do people's demonstrations of robosuite's TwoArmHandover replay? The actions of its seven episodes, which
-people gave by telephone in 2021, are carried out again in the installed robosuite, each with the hammer that
-was recorded.
+people gave by telephone in 2021, are carried out again in the installed robosuite, each with the size and
+friction of the hammer that was recorded. Its mass was not, so that robosuite draws it; --seed is of that.
 
     pip download robosuite==1.4.1 --no-deps        # 194 MB; pip install h5py
     unzip robosuite-1.4.1-py3-none-any.whl 'robosuite/models/assets/demonstrations/handover/*'
@@ -28,17 +28,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, help="demo.hdf5 of TwoArmHandover")
-    file = parser.parse_args().file
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
     h5py: Any = import_module("h5py")  # optional, as robosuite is
     import robosuite
 
     replayed = 0
-    with h5py.File(file) as content:
+    with h5py.File(options.file) as content:
         about = json.loads(content["data"].attrs["env_args"])
         episodes = list(content["data"])
         for name in episodes:
             episode = content["data"][name]
             _use_hammer(episode.attrs["model_file"])
+            np.random.seed(options.seed)  # noqa: NPY002, robosuite's
             environment = robosuite.make(about["env_name"], **about["env_kwargs"])
             environment.reset()
             states = episode["states"][()]

@@ -8,6 +8,7 @@ import pytest
 
 from toyflow import plugins
 from toyflow.cli import completion
+from toyflow.robot.policy.policy_options import SIZE_NAMES
 from toyflow.sweep.presets import available_presets
 
 
@@ -43,7 +44,7 @@ def complete(toyflow, monkeypatch):
         (("sweep", "--preset", "finding-"), [f"finding-{number}" for number in range(1, 6)]),
         (("compare", "mo"), ["mode"]),
         (("schedules", "ed"), ["edm"]),
-        (("robot-train", "--size", ""), ["nano", "tiny", "full"]),
+        (("robot-train", "--size", ""), [*SIZE_NAMES]),
         (("robot-train", "--objective", "mi"), ["mip"]),
         (("robot-eval", "x", "--environment", "pusht"), ["pusht", "pusht-state"]),
         (

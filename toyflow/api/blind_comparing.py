@@ -121,6 +121,9 @@ class _Session:
             place = outcome.setting, outcome.scene
             solved[place] = outcome.success
             scores[place] = np.nan if outcome.score is None else outcome.score
+        without = int(np.isnan(scores).sum())
+        if 0 < without < scores.size:
+            self._say(f"{without} of {scores.size} episodes have no score, so mean scores are left out.")
         for view in blind_views(self.trial.settings, solved, None if np.isnan(scores).any() else scores):
             self.console.print()
             self.console.print(for_terminal(view))

@@ -13,7 +13,6 @@ from textwrap import shorten
 from typing import Any
 
 from toyflow import plugins
-from toyflow.errors import ToyflowError
 from toyflow.sweep.presets import available_presets, notes
 
 Completion = Callable[[str], list[str]]
@@ -88,7 +87,7 @@ def suite(ctx: Any, incomplete: str) -> list[str]:
     for name in [named] if named in simulators else sorted(simulators):
         try:
             suites = plugins.load("environments", name).declared_suites()
-        except ToyflowError:  # a simulator that cannot be imported offers nothing
+        except Exception:  # a simulator that fails offers nothing
             continue
         found.update(dict.fromkeys(suites))
     return one_of(found)(incomplete)
@@ -136,7 +135,7 @@ def _folders_in(folder: str) -> list[str]:
     """Paths of the folders in `folder` that may hold results, sorted; none where it cannot be read."""
     try:
         with os.scandir(folder or ".") as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            names = [entry.name for entry in entries if entry.is_dir()]
     except OSError:
         return []
     return [f"{folder}{name}" for name in sorted(names) if name not in SKIPPED and not name.startswith(".")]

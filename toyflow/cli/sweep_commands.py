@@ -42,7 +42,8 @@ LearningRate = Annotated[
     str | None,
     typer.Option(
         help="Peak of the learning rate; one number, or for a sweep several.",
-        show_default="0.004 for toy tasks; for robot by size: 0.001 nano and mlp, 0.0001 tiny, 0.0002 full",
+        show_default="0.004 for toy tasks; for robot by size: 0.001 nano, 0.001 mlp, 0.0001 tiny, "
+        "0.0002 full",
     ),
 ]
 OptionalDevice = Annotated[

@@ -64,17 +64,15 @@ class Diagnosis:
     def smallness(self) -> str:
         """The error beside the targets: as a part of their variance, and of their standard deviation."""
         share = math.sqrt(self.error / self.variance) if self.variance else 0.0
-        return (
-            f"{shown(self.error)} of the targets' variance {shown(self.variance)}, {100 * share:.2g} % of their "
-            "standard deviation"
-        )
+        of = f"{shown(self.error)} of the targets' variance {shown(self.variance)}"
+        return f"{of}, {100 * share:.2g} % of their standard deviation"
 
     def sentence(self, label: str) -> str:
         """What is to be said of the model called `label`, in one sentence."""
         if not self.losses:
             return (
-                f"{label}: one step loses nothing to speak of ({self.smallness}): keep one step and one draw, if "
-                "that is precise enough."
+                f"{label}: one step loses nothing to speak of ({self.smallness}): keep one step and one "
+                "draw, if that is precise enough."
             )
         first, *others = self.losses
         words = [f"{shown(first.size)} (of {shown(self.error)}) to {_NAMES[first.part]}: {first.remedy}"]

@@ -9,11 +9,12 @@ from toyflow.training import PolicyRecipe
 
 
 def _small(size: SizeName) -> PolicyRecipe:
+    """The recipe of a size that starts from nothing."""
     return PolicyRecipe(
         **TRAINING_DEFAULTS[size]._asdict(),
         final_learning_rate=1e-5,
         warmup_iterations=200,
-        backbone_rate=1.0,  # no pretrained weights
+        backbone_rate=1.0,
         weight_decay=1e-4,
     )
 

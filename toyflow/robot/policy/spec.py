@@ -15,6 +15,8 @@ from toyflow.robot.policy.policy_options import PolicyOptions, Supervision
 from toyflow.robot.policy.sizes import ACTION_WIDTH, SIZES, PolicySize
 
 _DEFAULTS = PolicyOptions()
+UNPUBLISHED = ("nano", "mlp")
+"""Sizes without published weights."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,14 @@ class PolicySpec:
                 "size mlp reads the state alone: give it --cameras none --no-language, in a sweep --set "
                 "cameras=none --set language=off; nano reads pictures and prompts."
             )
-        for what, value in (("attention", self.attention), ("delay_max", self.delay_max)):
-            if value != getattr(_DEFAULTS, what):
-                raise UsageError(
-                    f"size mlp has no --{what.replace('_', '-')}: its actions are no tokens; nano has."
-                )
+        if self.attention != _DEFAULTS.attention:
+            raise UsageError(
+                "size mlp has no --attention, as it has no tokens to attend to; --size nano has."
+            )
+        if self.delay_max:
+            raise UsageError(
+                "size mlp has no --delay-max, as it takes one time for the whole chunk; --size nano has."
+            )
 
     def _check_relative(self) -> None:
         most = min(self.interface.action_dim, self.interface.state_dim)
@@ -168,9 +173,9 @@ class PolicySpec:
             )
 
     def _check_pretrained(self) -> None:
-        if self.size in ("nano", "mlp") and self.pretrained:
+        if self.size in UNPUBLISHED and self.pretrained:
             raise UsageError(f"--pretrained needs size tiny or full; {self.size} has no published weights.")
-        if self.size in ("nano", "mlp") and self.tokeniser != "hashed":
+        if self.size in UNPUBLISHED and self.tokeniser != "hashed":
             raise UsageError(f"size {self.size} has the tokeniser `hashed`, not `{self.tokeniser}`.")
         if self.pretrained and self.image_size != self.parts.image_size:
             raise UsageError(f"the published weights take images of {self.parts.image_size} pixels.")

@@ -13,7 +13,7 @@ from toyflow.errors import named_line, unknown
 from toyflow.robot.runtime.control.clock import RealClock
 from toyflow.robot.runtime.control.safety import Gate
 from toyflow.robot.runtime.control.signals import StopSignals
-from toyflow.robot.runtime.control.slow_motion import OnSent, SlowMotion
+from toyflow.robot.runtime.control.slow_motion import OnSent, SlowMotion, unlogged
 from toyflow.robot.runtime.robots.base import Robot
 from toyflow.robot.runtime.robots.driver_calls import is_attended
 
@@ -98,7 +98,7 @@ class LettingGo:
         tell: Callable[[str], object],
         operator: Operator | None = None,
         clock: RealClock | None = None,
-        on_sent: OnSent = lambda step, at, asked, sent: None,
+        on_sent: OnSent = unlogged,
     ) -> None:
         self.gate, self.robot, self.way, self.signals, self._tell = gate, gate.robot, way, signals, tell
         self.operator, self.clock = operator or Operator(), clock or RealClock(gate.rate)

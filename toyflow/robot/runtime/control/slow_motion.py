@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import numpy as np
 from jaxtyping import Float
@@ -31,12 +31,17 @@ OnSent = Callable[[int, float, Pose, Sent], object]
 """Called with (step, seconds by the clock, what was asked for, what became of it)."""
 
 
+def unlogged(step: int, at: float, asked: Pose, sent: Sent) -> None:
+    """Writes nothing."""
+
+
 def logged(log: RunLog, phase: str) -> OnSent:
     """Writes each step of a motion to a log, as a line of kind `motion` with this phase: `start` or `park`. A
-    log that cannot be written does not keep a robot from being parked."""
+    log that cannot be written stops a start, and does not keep a robot from being parked."""
+    tolerant = suppress(OSError) if phase == "park" else nullcontext()
 
     def write(step: int, at: float, asked: Pose, sent: Sent) -> None:
-        with suppress(OSError):
+        with tolerant:
             log.write(
                 "motion", phase=phase, step=step, t=at, asked=asked, sent=sent.action, changes=sent.changes
             )
@@ -54,7 +59,7 @@ class SlowMotion:
         gate: of the connected robot and its policy.
         signals: entered as a context; one that comes on the way stops the motion.
         clock: paces what is sent; `start` has been called.
-        on_sent: called after each action.
+        on_sent: called after each action of the way; not while the robot is held until it arrives.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class SlowMotion:
         gate: Gate,
         signals: StopSignals,
         clock: RealClock,
-        on_sent: OnSent = lambda step, at, asked, sent: None,
+        on_sent: OnSent = unlogged,
     ) -> None:
         self.gate, self.signals, self.clock, self.on_sent = gate, signals, clock, on_sent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -123,7 +124,8 @@ class SimulatedRobot(Robot):
     @property
     def score(self) -> float | None:
         """See `Robot` and `Environment.score`."""
-        return self.environment.score()
+        score = self.environment.score()
+        return None if score is None or not math.isfinite(score) else float(score)
 
     def _state(self, episode: int) -> int | None:
         states = self.settings.states
