@@ -40,7 +40,7 @@ def main() -> None:
         for name in episodes:
             episode = content["data"][name]
             _use_hammer(episode.attrs["model_file"])
-            np.random.seed(options.seed)  # noqa: NPY002, robosuite's
+            np.random.seed(options.seed)
             environment = robosuite.make(about["env_name"], **about["env_kwargs"])
             environment.reset()
             states = episode["states"][()]

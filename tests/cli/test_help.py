@@ -85,14 +85,14 @@ def test_every_command_has_examples_which_it_can_parse():
 def test_help_names_the_defaults_of_the_recipes(toyflow):
     """Which it does not import, as they need torch."""
     toy = OneCycle()
-    swept = " ".join(toyflow("sweep", "--help").stdout.split())
+    swept = " ".join(toyflow("sweep", "--help").stdout.replace("│", " ").split())
     for number in (toy.iterations, toy.batch_size, toy.learning_rate):
         assert f"({number} for toy tasks; for robot " in swept
     sizes = RECIPES.items()
     assert ", ".join(f"{recipe.iterations} {name}" for name, recipe in sizes) in swept
     assert ", ".join(f"{recipe.batch_size} {name}" for name, recipe in sizes) in swept
     assert ", ".join(f"{recipe.learning_rate:g} {name}" for name, recipe in sizes) in swept
-    trained = " ".join(toyflow("robot-train", "--help").stdout.split())
+    trained = " ".join(toyflow("robot-train", "--help").stdout.replace("│", " ").split())
     for name in ("iterations", "batch_size", "learning_rate"):
         by_size = ", ".join(f"{size} {getattr(recipe, name):g}" for size, recipe in RECIPES.items())
         assert f"({by_size}" in trained

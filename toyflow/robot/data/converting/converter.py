@@ -93,13 +93,16 @@ def _claimed(out: Path) -> Iterator[None]:
         raise UsageError(f"another process is making {out}; wait for it, or choose another --out.") from None
     except OSError as error:
         raise UsageError(f"cannot write to {out.parent}: {error.strerror or error}.") from error
-    with lock:  # its file stays: removed while it is held, two processes could have it
-        _check_free(out)
-        killed = out.parent.glob(f".{glob.escape(out.name)}.{'?' * 8}")
-        remove_stale(each for each in killed if each.suffix != ".replaced")
-        if out.exists():
-            out.rmdir()  # empty
-        yield
+    with lock:
+        try:
+            _check_free(out)
+            killed = out.parent.glob(f".{glob.escape(out.name)}.{'?' * 8}")
+            remove_stale(each for each in killed if each.suffix != ".replaced")
+            if out.exists():
+                out.rmdir()  # empty
+            yield
+        finally:
+            remove_stale([path])
 
 
 def _demonstrations(buffer: ReplayBuffer) -> Iterator[Demonstration]:
