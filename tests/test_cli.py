@@ -508,10 +508,17 @@ def test_a_torch_that_cannot_be_imported_is_one_line_from_every_command(toyflow,
     assert result.returncode == 1 and "torch cannot be imported" in one_line(result)
 
 
-def test_probing_a_results_folder_by_its_path_says_how_to_name_it(toyflow, tmp_path):
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (
+            "study",
+            "study is no policy's folder. For the models of a results folder: toyflow probe --out study.",
+        ),
+        ("resluts/w2", "there is no resluts/w2: name a policy's folder, or a results folder by --out."),
+    ],
+)
+def test_probing_what_is_no_policy_names_it(toyflow, tmp_path, named, said):
     (tmp_path / "study").mkdir()
-    (tmp_path / "study" / "toyflow.json").write_text("{}")
-    result = toyflow("probe", "study")
-    assert result.returncode == 2 and "study is a results folder: toyflow probe --out study." in one_line(
-        result
-    )
+    result = toyflow("probe", named)
+    assert result.returncode == 2 and said in one_line(result)

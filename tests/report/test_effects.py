@@ -162,4 +162,4 @@ def test_what_is_to_be_said_beside_the_scores_stands_beside_their_difference():
     over = replace(seeds(0.10, 0.11, 0.12), remarks=("2 errors left out",))
     assert Effect("", over).told.endswith("+13.5] (2 errors left out)")
     for made_of in (over.reversed(), over.minus(seeds(0.0, 0.1, 0.2))):
-        assert made_of.remarks == over.remarks
+        assert made_of is not None and made_of.remarks == over.remarks

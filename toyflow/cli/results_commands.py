@@ -224,8 +224,13 @@ def add_commands(app: typer.Typer) -> None:
         }.items():  # fmt: skip
             if value is not None:
                 raise UsageError(f"{flag} is for a policy: name its folder, and a data set by --dataset D.")
-        if folders := [name for name in chosen if completion.is_results_folder(name)]:
-            raise UsageError(f"{folders[0]} is a results folder: toyflow probe --out {folders[0]}.")
+        if folders := [name for name in chosen if Path(name).is_dir()]:
+            raise UsageError(
+                f"{folders[0]} is no policy's folder. For the models of a results folder: toyflow probe "
+                f"--out {folders[0]}."
+            )
+        if paths := [name for name in chosen if "/" in name]:
+            raise UsageError(f"there is no {paths[0]}: name a policy's folder, or a results folder by --out.")
         from toyflow.api.probing import probe as probed
         from toyflow.parsing import parse_steps
         from toyflow.report.probe_report import show_probe, write_probe

@@ -9,13 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toyflow.networks.denoiser import Attention, Denoiser, DenoiserSize, DenoisingModel
+    from toyflow.networks.denoiser import Attention, Denoiser, DenoiserSize
+    from toyflow.networks.denoising_model import DenoisingModel
     from toyflow.networks.mlp_denoiser import MLPDenoiser, MLPSize
     from toyflow.networks.vector import VectorModel
 
 __all__ = ["Attention", "Denoiser", "DenoiserSize", "DenoisingModel", "MLPDenoiser", "MLPSize", "VectorModel"]
 
-_ELSEWHERE = {"MLPDenoiser": "mlp_denoiser", "MLPSize": "mlp_denoiser", "VectorModel": "vector"}
+_ELSEWHERE = {
+    "DenoisingModel": "denoising_model",
+    "MLPDenoiser": "mlp_denoiser",
+    "MLPSize": "mlp_denoiser",
+    "VectorModel": "vector",
+}
 
 
 def __getattr__(name: str) -> Any:

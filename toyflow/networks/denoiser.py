@@ -1,7 +1,5 @@
 """A pre-LayerNorm transformer over noisy target tokens that reads condition tokens.
 
-Over 300 lines, as the three ways to read the condition share blocks, masks and the cache of keys and values.
-
 Three ways to read them, by name:
 
     cross   each block cross-attends to the condition tokens, then self-attends over the target
@@ -16,7 +14,7 @@ and `full` have the same parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -24,14 +22,10 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from toyflow.errors import UsageError
-from toyflow.flow import Model
 from toyflow.flow.model import repeat_condition
 from toyflow.networks.attention_kinds import AttentionKind
 from toyflow.networks.linear import Linear, many_rows
 from toyflow.networks.time_embedding import TimeEmbedding
-
-if TYPE_CHECKING:
-    from toyflow.networks.mlp_denoiser import MLPDenoiser
 
 
 class Memory(NamedTuple):
@@ -282,47 +276,6 @@ class Denoiser(nn.Module):
 
     def _layers(self) -> list[CrossBlock | JointBlock]:
         return list(self.blocks)  # pyright: ignore[reportReturnType]
-
-
-class DenoisingModel(Model):
-    """A model whose predictions are those of its `denoiser`; subclasses `encode` what it reads.
-
-    Example:
-        >>> import torch
-        >>> from torch import nn
-        >>> from toyflow.networks import Denoiser, DenoiserSize, DenoisingModel
-        >>> class FromVector(DenoisingModel):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.token = nn.Linear(6, 16)
-        ...         self.denoiser = Denoiser(4, 10, DenoiserSize(width=16, depth=2, heads=2))
-        ...
-        ...     def encode(self, observation):
-        ...         return self.denoiser.read(self.token(observation)[:, None])
-        >>> model = FromVector()
-        >>> model(torch.randn(3, 4, 10), torch.zeros(3), model.encode(torch.randn(3, 6))).shape
-        torch.Size([3, 4, 10])
-    """
-
-    denoiser: Denoiser | MLPDenoiser
-
-    def repeat(self, condition: Reading, times: int) -> Reading:
-        """See `Denoiser.repeat`."""
-        return self.denoiser.repeat(condition, times)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch tokens dim"],
-        t: Float[Tensor, "batch *tokens"],
-        condition: Reading,
-        r: Float[Tensor, "batch *tokens"] | None = None,
-    ) -> Float[Tensor, "batch tokens dim"]:
-        """One model call at the times `t`, or for the jumps from `t` to `r`; see `Denoiser.forward`."""
-        return self.denoiser(x, t, condition, r)
-
-    def make_causal(self) -> None:
-        """See `Denoiser.make_causal`."""
-        self.denoiser.make_causal()
 
 
 def _mlp(width: int) -> nn.Sequential:

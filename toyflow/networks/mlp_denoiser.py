@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from toyflow.errors import UsageError
 from toyflow.flow.model import repeat_condition
-from toyflow.networks.denoiser import Draws
+from toyflow.networks.denoiser import Draws, Reading
 from toyflow.networks.time_embedding import TimeEmbedding
 
 
@@ -70,20 +70,22 @@ class MLPDenoiser(nn.Module):
         """What can be computed of the condition once: its one token as it is."""
         return condition
 
-    def repeat(self, condition: Float[Tensor, "batch 1 width"], times: int) -> Draws:
+    def repeat(self, condition: Reading, times: int) -> Draws:
         """The reading for `times` draws of each example of the batch, draw by draw."""
+        assert isinstance(condition, Tensor)
         return Draws(repeat_condition(condition, times))
 
     def forward(
         self,
         x: Float[Tensor, "batch tokens dim"],
         t: Float[Tensor, "batch"],
-        condition: Float[Tensor, "batch 1 width"] | Draws,
+        condition: Reading,
         r: Float[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
         """One model call at the times `t`, or for the jumps from `t` to `r`; see `Denoiser.forward`."""
         if isinstance(condition, Draws):
             return self(x, t, condition.reading, r)
+        assert isinstance(condition, Tensor)
         time = self.time(t, t if r is None else r)
         hidden = self.embed(x[..., : self.used].flatten(1)) + condition.squeeze(1) + time
         for block in self.blocks:
