@@ -131,7 +131,8 @@ def test_a_name_without_end_is_refused():
         ("mode:1.8", "monotone only"),
         ("mode:-1.1", "monotone only"),
         ("logit-normal:0:0", "s > 0"),
-        ("edm:1:1", "takes 0 numbers"),
+        ("edm:1:1", "takes no numbers"),
+        ("shift", "takes 1 number;"),
     ],
 )
 def test_bad_names_are_refused_with_what_to_write(name, words):

@@ -15,7 +15,7 @@ from toyflow.report.judgement import Judgement
 NO_DATA = "no data here"
 TITLES: Mapping[Part, str] = {
     "enough": "When one step is enough",
-    "remedies": "What to do where it is not",
+    "remedies": "What to do where one step is not enough",
     "paper": "What the paper says",
 }
 """The parts of a report, in their order."""

@@ -58,7 +58,7 @@ def print_plan(
     with console.status("timing a few iterations of each kind of cell"):
         taken = _taken(missing, runner, timing)
     if taken is None:
-        console.print(f"{to_run}; a few seconds were not enough to tell what one takes")
+        console.print(f"{to_run}; a few seconds were not enough to tell what one takes (a busy machine?)")
         return
     work, longest = Seconds(0, 0), Seconds(0, 0)
     for kind, seconds in taken.items():

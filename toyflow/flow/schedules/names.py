@@ -52,9 +52,9 @@ def parse_schedule(name: str) -> Schedule:
     if not all(math.isfinite(number) for number in numbers):
         raise UsageError(f"schedule {name!r}: every part after {key!r} must be a number; write {pattern}.")
     if len(numbers) != len(numbers_of(family)) and not (not numbers and has_defaults(family)):
-        raise UsageError(
-            f"schedule {name!r}: {key} takes {len(numbers_of(family))} numbers; write {pattern}."
-        )
+        count = len(numbers_of(family))
+        taken = f"{count or 'no'} number{'s' * (count != 1)}"
+        raise UsageError(f"schedule {name!r}: {key} takes {taken}; write {pattern}.")
     try:
         return family(*numbers, **({"base": parse_schedule(base)} if at else {}))
     except ValueError as error:
