@@ -105,7 +105,8 @@ def diagnose(
       answers and no noise of the data, which squared errors do not tell. The error of
       samples in K steps is their variance + bias_K^2 + spread, so that the spread is at most their error less
       their variance, and at most bias^2 + spread.
-    - bias, the rest: neither draws nor steps, unless samples in several steps err less.
+    - bias, the rest: neither draws nor steps, unless samples in several steps err less than one step without
+      its leak.
     - bias or spread, where neither known moments nor the model's samples tell them apart.
 
     Args:
@@ -154,7 +155,10 @@ def diagnose(
                 remedy = f"{steps} steps err by {shown(sizes['sample_error'])}, so keep them, or train longer"
             else:
                 training = ", or with --predict data" if may_predict_data else ""
-                remedy = f"neither draws nor steps help, so train longer or a larger model{training}"
+                remedy = "draws do not help"
+                if "sample_error" in sizes:
+                    remedy += f", nor do {steps} steps, which err by {shown(sizes['sample_error'])}"
+                remedy += f": train longer or a larger model{training}"
             losses.append(Loss("bias", bias, remedy))
     elif matters(rest, "bias_and_spread"):
         if steps is None:
