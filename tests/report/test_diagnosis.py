@@ -95,8 +95,8 @@ def test_samples_that_vary_by_more_than_the_task_can_tell_no_spread():
 def test_bias_dominates():
     told = found(leak=0.01, bias_and_spread=0.4, model_spread=0.02, sample_error=0.41)
     assert told.sentence("uniform") == (
-        "uniform: one step loses 0.38 (of 0.41) to bias: draws do not help, nor do 10 steps, which err by 0.41: "
-        "train longer or a larger model, or with --predict data."
+        "uniform: one step loses 0.38 (of 0.41) to bias: draws do not help, nor do 10 steps, which err by "
+        "0.41: train longer or a larger model, or with --predict data."
     )
     assert (told.draws, told.steps) == (1, 1)
     known = found(leak=0.0, bias=0.4, spread=0.0, steps=None, data=False)
