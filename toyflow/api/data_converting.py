@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from toyflow.robot.data.converting import convert
-from toyflow.robot.simulation.environments.pusht import PushTState
+from toyflow.robot.data.converting.converter import ENVIRONMENTS
 
 
 def convert_data(sources: Sequence[Path], out: Path, environment: str, console: Console) -> None:
@@ -27,5 +27,5 @@ def convert_data(sources: Sequence[Path], out: Path, environment: str, console: 
     with console.status("converting"):
         made = convert(sources, out, environment)
     console.print(f"{made.episodes} episodes, {made.steps} steps: [bold]{escape(str(made.out))}[/]")
-    reads = " --size mlp --cameras none --no-language" if environment == PushTState.name else ""
+    reads = "" if ENVIRONMENTS[environment].interface.cameras else " --size mlp --cameras none --no-language"
     console.print(f"Train on it: toyflow robot-train --dataset {escape(str(made.out))}{reads}")

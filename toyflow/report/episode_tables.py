@@ -139,9 +139,7 @@ def _mean_score(evaluation: StoredEvaluation) -> str:
         return NONE
     mean = evaluation.details["metrics"][EPISODE_SCORE]
     values = by_example([evaluation], EPISODE_SCORE)
-    if values is None or values.shape[1] < 2:
-        return f"{mean:.3f}"
-    return mean_score(values[0])
+    return f"{mean:.3f}" if values is None else mean_score(values[0])
 
 
 def mean_score(values: Float[np.ndarray, "episodes"]) -> str:

@@ -65,7 +65,7 @@ def view_of(figure: Figure, title: str, alt: str, path: str | None, pixels: bool
 def on_both_grounds(picture: Image.Image) -> tuple[bytes, bytes]:
     """A picture without a background, made small, for a light page; and for a dark one, where black is white
     and light greys are dark. What has a hue stays."""
-    few = picture.quantize(PALETTE, method=Image.Quantize.FASTOCTREE).convert("RGBA")
+    few = _in_few_colours(picture)
     turned = np.array(few)
     grey = np.ptp(turned[..., :3].astype(int), axis=-1) <= GREY
     turned[grey, :3] = np.round(255 - 0.88 * turned[grey, :3].astype(float))
@@ -74,7 +74,7 @@ def on_both_grounds(picture: Image.Image) -> tuple[bytes, bytes]:
 
 def small(picture: Image.Image) -> bytes:
     """The picture in few bytes."""
-    return _webp(picture.quantize(PALETTE, method=Image.Quantize.FASTOCTREE).convert("RGBA"))
+    return _webp(_in_few_colours(picture))
 
 
 def uri(picture: bytes) -> str:
@@ -131,7 +131,11 @@ def _take_literally(figure: Figure) -> None:
             artist.set_parse_math(False)
 
 
+def _in_few_colours(picture: Image.Image) -> Image.Image:
+    return picture.quantize(PALETTE, method=Image.Quantize.FASTOCTREE).convert("RGBA")
+
+
 def _webp(picture: Image.Image) -> bytes:
-    small = io.BytesIO()
-    picture.save(small, "WEBP", lossless=True)  # three quarters of a PNG
-    return small.getvalue()
+    written = io.BytesIO()
+    picture.save(written, "WEBP", lossless=True)  # three quarters of a PNG
+    return written.getvalue()
