@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     h5py: Any = import_module("h5py")  # optional, as robosuite is
-    import robosuite
+    import robosuite  # optional  # pyright: ignore[reportMissingImports]
 
     replayed = 0
     with h5py.File(options.file) as content:
@@ -63,8 +63,10 @@ def main() -> None:
 
 def _use_hammer(model: str) -> None:
     """Have TwoArmHandover make the hammer of a recorded model, and not one of random size."""
-    from robosuite.environments.manipulation import two_arm_handover
-    from robosuite.models.objects import HammerObject
+    from robosuite.environments.manipulation import (  # pyright: ignore[reportMissingImports]
+        two_arm_handover,
+    )
+    from robosuite.models.objects import HammerObject  # pyright: ignore[reportMissingImports]
 
     geoms = {geom.get("name"): geom for geom in ET.fromstring(model).iter("geom")}
     radius, _, half_length = (float(size) for size in geoms["hammer_handle"].attrib["size"].split())
