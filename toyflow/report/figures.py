@@ -18,7 +18,7 @@ from toyflow import stats
 from toyflow.report.dial_figure import dial_figure
 from toyflow.report.perturbation_figure import success_by_perturbation
 from toyflow.report.results import Results, in_number_order, set_metrics_of, variants
-from toyflow.report.style import PANEL, Style, in_lines, legend, of_proportions, save
+from toyflow.report.style import ACROSS, PANEL, Style, heading, in_lines, legend, of_proportions, save
 from toyflow.report.tables import in_words, summary
 from toyflow.report.training_figures import schedule_densities, training_curves
 from toyflow.sweep.stored import errors_in_words
@@ -105,7 +105,7 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
     variants = list(dict.fromkeys(results.frame["variant"]))
     if not metrics or len(variants) > MOST_PANELS:
         return None
-    size = (PANEL[0] * len(variants) + 1.5, PANEL[1] * len(metrics))
+    size = (PANEL[0] * len(variants), PANEL[1] * len(metrics) + 0.7)
     figure, grid = plt.subplots(
         len(metrics), len(variants), figsize=size, squeeze=False, layout="constrained", sharey="row"
     )
@@ -130,9 +130,7 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
             axes.set_ylabel(in_words(metric))
             axes.grid(axis="y", alpha=0.35)
     legend(figure)
-    figure.suptitle(
-        f"{_listed(metrics)} by steps (95 % intervals: Student's t over seeds{SEED_DOTS})", fontsize=11
-    )
+    heading(figure, f"{_listed(metrics)} by steps (95 % intervals: Student's t over seeds{SEED_DOTS})")
     sns.despine(figure)
     return figure
 
@@ -172,7 +170,7 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
                 textcoords="offset points",
                 ha="center",
                 va="bottom",
-                fontsize=8,
+                fontsize=9,
                 color="0.3",
             )
         axes.set_xscale("log")
@@ -256,10 +254,10 @@ def _panels(
     variants = list(dict.fromkeys(table["variant"]))
     flat = _flat(table) if len(variants) > MOST_PANELS else {}
     variants = [variant for variant in variants if variant not in flat] or variants
-    columns = min(3, len(variants))
+    columns = min(ACROSS, len(variants))
     rows = -(-len(variants) // columns)
     crowded = table.groupby("variant")["label"].nunique().max() > CROWDED
-    size = (PANEL[0] * columns * (1.3 if crowded else 1) + 1.5, PANEL[1] * rows)
+    size = (PANEL[0] * columns * (1.3 if crowded else 1), PANEL[1] * rows + 0.7)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", sharey=True)
     for axes, variant in zip(grid.flat, variants, strict=False):
         part = table[table["variant"] == variant]
@@ -272,10 +270,10 @@ def _panels(
         axes.set_visible(False)
     of_proportions(grid[0][0])  # the others share its axis
     legend(figure)
-    figure.suptitle(title, fontsize=11)
+    heading(figure, title)
     if notes := [*([_flat_in_words(flat)] if flat else []), *([note] if note else [])]:
         words = "\n".join(
-            textwrap.fill(each, 90 * columns, break_long_words=False, break_on_hyphens=False)
+            textwrap.fill(each, 55 * columns, break_long_words=False, break_on_hyphens=False)
             for each in notes
         )
         figure.supxlabel(words, fontsize=9, x=0.01, ha="left")

@@ -1,8 +1,8 @@
-"""`toyflow report`: one HTML page and one Markdown file of everything that results say.
+"""`toyflow report`: one HTML page and one Markdown file about everything in a folder of results.
 
 Both are made from the same `Page`. The HTML file holds its figures and needs nothing else; the Markdown file
 links to what `toyflow plot` has drawn. The same results give the same bytes: there is no date and no path of
-a machine. Both end with a digest of the results, by which it is seen whether they are older than these.
+a machine. Both end with a digest of the results, which shows whether they are older than these.
 """
 
 from __future__ import annotations
