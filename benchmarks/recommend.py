@@ -270,7 +270,7 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     axes.set_yticks(range(len(settings)), [f"{n} *" if seen[n] else n for n in settings])
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel("regret, points below the best of the full sweep\n(* the rule was made on this setting)")
+    axes.set_xlabel("points below the best of the sweep\n(* the rule was made on it)")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     figure.savefig(path, dpi=200)
 

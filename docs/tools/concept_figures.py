@@ -30,8 +30,12 @@ PHASE = 1.0
 SMALL = (2.7, 2.3)
 """Width and height of a panel, in inches."""
 SIZES = {
-    "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8
-}  # fmt: skip
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
 """Of text, in points."""
 
 

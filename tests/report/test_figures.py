@@ -137,11 +137,13 @@ def test_text_can_be_read_in_print_and_does_not_overlap(folders, tmp_path, name)
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
     assert min(text.get_fontsize() for text in texts) * scale >= SMALLEST
     titles = [axes.title for axes in panels if axes.get_title()]
-    whole = [text for text in (figure._suptitle, figure._supxlabel) if text is not None]  # pyright: ignore
-    boxes = [text.get_window_extent() for text in (*titles, *whole)]
+    whole = figure._suptitle  # pyright: ignore
+    boxes = [text.get_window_extent() for text in (*titles, *([whole] if whole else []))]
     boxes += [each.get_window_extent() for each in figure.legends]
     assert all(box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1 for box in boxes)
-    assert not [(a, b) for a, b in combinations(boxes, 2) if a.shrunk(0.98, 0.9).overlaps(b.shrunk(0.98, 0.9))]
+    assert not [
+        (a, b) for a, b in combinations(boxes, 2) if a.shrunk(0.98, 0.9).overlaps(b.shrunk(0.98, 0.9))
+    ]
     plt.close(figure)
 
 
@@ -255,6 +257,7 @@ def test_among_many_panels_those_in_which_nothing_differs_are_named_instead(tmp_
     figure = figure_of("score_by_steps", {"dial": load_results(store)})
     shown = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert shown == ["certainty=0.3"]
-    words = " ".join(figure.get_supxlabel().split())
+    [legend] = figure.legends
+    words = " ".join(legend.get_title().get_text().split())
     assert "certainty=0.7: 100.0%" in words and "0.3" not in words
     plt.close(figure)

@@ -12,8 +12,8 @@ The remedy depends on the part. Averaging several answers reduces leak. More tra
 reduces bias. Where the spread has joint modes, only more steps reach one of them.
 
 Leak needs neither targets nor a simulator. One target per condition gives bias^2 + spread. Several targets
-per condition, or their known moments, separate the two. All estimates are unbiased, so the estimate of a small
-part may fall below 0. Elements are kept, for errors by joint or by time of an action chunk.
+per condition, or their known moments, separate the two. All estimates are unbiased, so that of a small part
+may fall below 0. Elements are kept, for errors by joint or by time of an action chunk.
 
 Over 300 lines, as the parts, their estimators and the decodings that these need share one set of definitions.
 """

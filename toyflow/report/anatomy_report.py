@@ -202,7 +202,7 @@ def anatomy_figure(labels: Sequence[DissectedLabel]) -> Figure:
     rows = [[each for each in labels if each.variant == variant] for variant in variants]
     heights = [0.42 * len(row) + 0.6 for row in rows]
     figure, grid = plt.subplots(
-        len(rows), 1, figsize=(WIDTH, sum(heights) + 1.1), squeeze=False, layout="constrained", sharex=True,
+        len(rows), 1, figsize=(WIDTH, sum(heights) + 0.9), squeeze=False, layout="constrained", sharex=True,
         gridspec_kw={"height_ratios": heights},
     )  # fmt: skip
     for axes, row, variant in zip(grid[:, 0], rows, variants, strict=True):

@@ -24,7 +24,7 @@ MEASURES = {
     "valid": "joint validity",
     "tile_accuracy": "tiles as in a fresh draw",
     "total_variation": "total variation",
-    "distance_to_code": "distance to the nearest code",
+    "distance_to_code": "distance to the\nnearest code",
 }
 PANEL = ["coupling", "modes", "tiles", "split"]
 """Data options that have a panel for each of their values."""
@@ -62,7 +62,7 @@ def dial_figure(results: Results) -> Figure | None:
     if frame.empty or frame["certainty"].nunique() < 2:
         return None
     kinds = list(frame.groupby(PANEL, sort=True))
-    size = (2.2 * len(kinds) + 0.4, 1.9 * len(MEASURES) + 1.1)
+    size = (2.2 * len(kinds) + 0.4, 1.9 * len(MEASURES) + 0.4)
     figure, grid = plt.subplots(
         len(MEASURES),
         len(kinds),

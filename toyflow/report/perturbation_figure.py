@@ -35,7 +35,7 @@ def success_by_perturbation(results: Results, style: Style) -> Figure | None:
     by_kind = frame[frame[LEVEL] == ALL]
     by_level = frame[(frame[LEVEL] != ALL) & (frame["perturbation"] == ALL)]
     kinds = [("perturbation", by_kind)] + ([] if by_level.empty else [(LEVEL, by_level)])
-    size = (PANEL[0] * len(kinds), PANEL[1] * len(policies) + 0.7)
+    size = (PANEL[0] * len(kinds), PANEL[1] * len(policies))
     figure, grid = plt.subplots(
         len(policies), len(kinds), figsize=size, squeeze=False, layout="constrained", sharey=True,
         width_ratios=[1.4, 1][: len(kinds)],

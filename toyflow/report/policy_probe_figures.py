@@ -41,7 +41,7 @@ def errors_figure(probed: ProbedPolicy) -> Figure:
     chunk, and the anatomy of one step by time where it was dissected."""
     columns, joints = len(probed.errors), len(probed.actions.moving) + 1
     heights = [0.3 * joints + 0.9, 2.4, *([2.4] if probed.dissected else [])]
-    size = (PANEL[0] * columns, sum(heights) + 1)
+    size = (PANEL[0] * columns, sum(heights) + 0.4)
     figure, grid = plt.subplots(
         len(heights), columns, figsize=size, squeeze=False, layout="constrained",
         gridspec_kw={"height_ratios": heights},

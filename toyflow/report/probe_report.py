@@ -184,7 +184,7 @@ def velocity_error(errors: pd.DataFrame, style: Style) -> Figure:
     if "excess" in errors:
         measures["excess"] = "MSE against the optimal velocity"
     variants = list(dict.fromkeys(errors["variant"]))
-    size = (0.8 * PANEL[0] * len(measures), PANEL[1] * len(variants) + 0.7)
+    size = (0.8 * PANEL[0] * len(measures), PANEL[1] * len(variants))
     figure, grid = plt.subplots(
         len(variants), len(measures), figsize=size, squeeze=False, layout="constrained"
     )

@@ -32,19 +32,25 @@ PANEL = (4.2, 2.9)
 """Width and height of one panel, in inches."""
 ACROSS = 2
 """Most panels beside each other."""
-CHARACTERS = 11
+CHARACTERS = 12
 """Of a heading or a legend, in an inch."""
+LINE = 0.2
+"""Height of a line of text, in inches."""
 
 
 def in_lines(variant: str) -> str:
     """A variant's name as the title of a panel, in lines that are not wider than the panel."""
-    width = round(CHARACTERS * PANEL[0])
+    width = round(0.9 * CHARACTERS * PANEL[0])
     return textwrap.fill(variant, width, break_long_words=False, break_on_hyphens=False)
 
 
 def heading(figure: Figure, words: str) -> None:
-    """The title of the whole figure, in lines that are not wider than the figure."""
-    figure.suptitle(textwrap.fill(words, round(CHARACTERS * figure.get_figwidth())), fontsize=11)
+    """The title of the whole figure, in lines that are no wider than it; the figure grows by their height."""
+    most = round(0.95 * CHARACTERS * figure.get_figwidth())
+    even = 8 + len(words) // len(textwrap.wrap(words, most))  # no last line of one word
+    lines = textwrap.wrap(words, min(most, even))
+    figure.suptitle("\n".join(lines), fontsize=11)
+    _grow(figure, len(lines))
 
 
 class Style:
@@ -95,19 +101,20 @@ def of_proportions(axes: Axes) -> None:
     """Make `y` an axis of proportions, in per cent. It ends a little beyond what is drawn, and no tick leaves
     0 to 100 %. To be called when everything is drawn."""
     low, high = axes.get_ylim()
-    room = 0.02 * (min(high, 1.0) - max(low, 0.0))
+    room = 0.028 * (min(high, 1.0) - max(low, 0.0))
     axes.set_ylim(max(low, -room), 1 + room if high >= 1 else high)
     axes.yaxis.set_major_locator(_WithinBounds(nbins=9, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
 
-def legend(figure: Figure, last: str = "", **options: Any) -> None:
+def legend(figure: Figure, last: str = "", title: str = "", **options: Any) -> None:
     """One legend under all panels for the series of all panels, each once, in the order in which panels first
-    draw them. It has as many columns as fit the figure's width.
+    draw them. It has as many columns as fit the figure's width, and the figure grows by its height.
 
     Args:
         figure: drawn already.
         last: the label of a series to be named after all others.
+        title: in lines, above the series.
         options: of matplotlib's legend.
     """
     handles: dict[str, Any] = {}
@@ -116,10 +123,15 @@ def legend(figure: Figure, last: str = "", **options: Any) -> None:
             handles.setdefault(label, handle)
     if last in handles:
         handles[last] = handles.pop(last)
-    widest = max(map(len, handles), default=0) / CHARACTERS + 0.7  # with its line
+    widest = max(map(len, handles), default=0) / CHARACTERS + 0.5  # with its line
     columns = min(len(handles), max(1, int(figure.get_figwidth() / widest)))
-    where: Any = {"loc": "outside lower center", "ncols": columns, "frameon": False}
+    _grow(figure, -(-len(handles) // columns) + len(title.splitlines()))
+    where: Any = {"loc": "outside lower center", "ncols": columns, "frameon": False, "title": title or None}
     figure.legend(list(handles.values()), list(handles), **where, **options)
+
+
+def _grow(figure: Figure, lines: int) -> None:
+    figure.set_figheight(figure.get_figheight() + LINE * lines)
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -71,7 +71,7 @@ def loss_figure(table: pd.DataFrame, style: Style) -> Figure:
     noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
     panels = list(dict.fromkeys(table["variant"]))
     columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, t < 0.1"}
-    size = (PANEL[0] * 2, PANEL[1] * len(panels) + 0.7)
+    size = (PANEL[0] * 2, PANEL[1] * len(panels))
     figure, grid = plt.subplots(
         len(panels), 2, figsize=size, squeeze=False, layout="constrained", sharey="row"
     )

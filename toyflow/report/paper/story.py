@@ -70,13 +70,13 @@ def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | Non
     style = Style(dict.fromkeys(label for part in parts.values() for label in part["label"]))
     across = 1 if stacked else min(MOST_ACROSS, len(parts))
     down = -(-len(parts) // across)
-    size = (PANEL[0] * (1 if stacked else 0.8) * across, PANEL[1] * down + 0.8)
+    size = (PANEL[0] * (1 if stacked else 0.8) * across, PANEL[1] * down)
     figure, grid = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
     for axes, (panel, part) in zip(grid.flat, parts.items(), strict=False):
         _draw(axes, panel, part, style)
     for axes in grid.flat[len(parts) :]:
         axes.remove()
-    title = "trainings that most have" if len(_common(parts)) > 1 else "training"
+    title = "trainings in most panels" if len(_common(parts)) > 1 else "training"
     legend(figure, title=title)
     heading(figure, "One step and many, by task (95 % intervals over seeds, a dot per seed)")
     sns.despine(figure)
