@@ -86,10 +86,22 @@ def test_paper_shows_everything(visit):
     there.well()
 
 
+def test_a_dark_page_is_printed_on_white(visit):
+    there = visit(viewport=LAPTOP, color_scheme="dark")
+    light, dark = (there.page.locator(f".on-{ground} img").first for ground in ("light", "dark"))
+    text = "getComputedStyle(document.body).color"
+    assert dark.is_visible() and not light.is_visible()
+    on_screen = there.page.evaluate(text)
+    there.page.emulate_media(media="print", color_scheme="dark")
+    assert light.is_visible() and not dark.is_visible()
+    assert there.page.evaluate(text) == "rgb(27, 31, 36)" != on_screen
+    there.well()
+
+
 def test_without_scripts_what_is_folded_can_be_opened(visit):
     there = visit(viewport=LAPTOP, java_script_enabled=False)
     page = there.page
     assert not page.locator("#claim-9").is_visible()
-    page.locator("summary", has_text="One-step error is leaked noise first.").click()
+    page.locator(".finding", has=page.locator("#claim-9")).locator("summary").click()
     page.locator("#claim-9").wait_for(state="visible")
     there.well()
