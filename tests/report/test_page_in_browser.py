@@ -33,6 +33,19 @@ def test_it_is_accessible_and_fits(visit, size, scheme):
     there.well()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_wide_is_shaded_where_it_goes_on(visit, scheme):
+    """A table, and a picture."""
+    there = visit(viewport=TELEPHONE, color_scheme=scheme)
+    there.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    for label in ("Cost beside score", "Training loss"):
+        place = there.page.locator(f".scroll[aria-label='{label}']").first
+        assert there.shaded_edges(place) == (False, True)
+        place.evaluate("each => each.scrollLeft = each.scrollWidth")
+        assert there.shaded_edges(place) == (True, False)
+    there.well()
+
+
 def test_every_claim_is_on_the_first_screen(visit):
     there = visit(viewport=LAPTOP)
     box = there.page.locator(".forest").bounding_box()
