@@ -55,7 +55,7 @@ Grids = Annotated[
     str,
     typer.Option(
         help="Times of the steps: uniform, a schedule's name, or times such as 0:0.9:1.",
-        autocompletion=completion.listed(completion.plugin("schedules")),
+        autocompletion=completion.listed(completion.schedule),
     ),
 ]
 Suite = Annotated[
@@ -137,7 +137,7 @@ def add_commands(app: typer.Typer) -> None:
             str,
             typer.Option(
                 help="Schedule of the training time; see `toyflow schedules`.",
-                autocompletion=completion.plugin("schedules"),
+                autocompletion=completion.schedule,
             ),
         ] = ROBOT_SCHEDULE,
         objective: Annotated[

@@ -25,7 +25,7 @@ from toyflow.cli.terminal import check_torch, console, progress
 from toyflow.errors import UsageError
 from toyflow.robot.runtime.remote.addresses import RemoteOptions
 
-TRAINED = completion.either(completion.plugin("schedules"), completion.plugin("objectives"))
+TRAINED = completion.either(completion.schedule, completion.plugin("objectives"))
 """What models of a results folder are named by."""
 
 

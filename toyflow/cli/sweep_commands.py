@@ -90,7 +90,7 @@ def add_commands(app: typer.Typer) -> None:
             typer.Option(
                 help="Schedules of the training time, such as beta,shift:4@beta; see `toyflow schedules`.",
                 show_default=shown(DEFAULT_SCHEDULES),
-                autocompletion=completion.listed(completion.plugin("schedules")),
+                autocompletion=completion.listed(completion.schedule),
             ),
         ] = None,
         objectives: Annotated[
@@ -135,7 +135,7 @@ def add_commands(app: typer.Typer) -> None:
                 help="Times of the steps: uniform, a schedule such as shift:3 (its quantiles), or times such "
                 "as 0:0.9:1, which fix K.",
                 show_default=shown(DEFAULTS.grid),
-                autocompletion=completion.listed(completion.plugin("schedules")),
+                autocompletion=completion.listed(completion.schedule),
             ),
         ] = None,
         draws: Annotated[
