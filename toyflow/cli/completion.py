@@ -86,6 +86,11 @@ def either(*completions: Completion) -> Completion:
     return complete
 
 
+def trained(incomplete: str) -> list[str]:
+    """What models of a results folder are named by: a schedule or an objective."""
+    return either(schedule, plugin("objectives"))(incomplete)
+
+
 def preset(incomplete: str) -> list[tuple[str, str]]:
     """(name, what it shows, in a line) of presets; zsh and fish show both."""
     return [
