@@ -259,10 +259,10 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     }  # fmt: skip
     settings = list(dict.fromkeys(frame["setting"]))
     seen = frame.groupby("setting")["development"].first()
-    figure, axes = plt.subplots(figsize=(7.5, 0.32 * len(settings) + 1.3), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5.0, 0.24 * len(settings) + 1.6), layout="constrained")
     for rule, (marker, colour) in shown.items():
         regrets = frame[frame["rule"] == rule].set_index("setting")["regret"].reindex(settings)
-        ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6} if rule == RULE else {}
+        ring = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6} if rule == RULE else {}
         axes.plot(100 * regrets, range(len(settings)), marker, color=colour, label=rule, **ring)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(-0.1, 110)
@@ -270,9 +270,9 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     axes.set_yticks(range(len(settings)), [f"{n} *" if seen[n] else n for n in settings])
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel("regret, points below the best of the full sweep (* the rule was made on it)")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncol=2, fontsize=8, frameon=False)
-    figure.savefig(path, dpi=150)
+    axes.set_xlabel("points below the best of the sweep\n(* the rule was made on it)")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    figure.savefig(path, dpi=200)
 
 
 def summary(tests: pd.DataFrame) -> Table:

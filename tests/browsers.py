@@ -1,11 +1,14 @@
 """Pages in headless Chromium, where there is one and playwright to drive it."""
 
+import io
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -51,6 +54,15 @@ class Visit:
     def marks(self, selector: str) -> str:
         """What a chart has drawn."""
         return self.page.locator(f"{selector} svg").inner_html()
+
+    def shaded_edges(self, place: Any) -> tuple[bool, bool]:
+        """Whether the left and the right edge of an element are shaded: of another colour than the page."""
+        image_module = pytest.importorskip("PIL.Image")
+        shot = np.asarray(image_module.open(io.BytesIO(place.screenshot())).convert("RGB"), float)
+        page = self.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        ground = [int(channel) for channel in re.findall(r"\d+", page)[:3]]
+        left, right = (np.median(shot[:, column], axis=0) for column in (1, -2))  # texts are in the minority
+        return bool(np.abs(left - ground).max() > 20), bool(np.abs(right - ground).max() > 20)
 
     def is_accessible_and_fits(self) -> None:
         """With everything unfolded axe finds no error, and nothing is wider than the window."""

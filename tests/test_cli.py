@@ -91,6 +91,16 @@ def test_a_dry_run_lists_cells_and_cost_and_writes_nothing(toyflow, tmp_path, sw
     assert cells(tmp_path) == cells(swept.parent)
 
 
+def test_a_dry_run_that_cannot_time_its_cells_tells_the_cost_by_the_preset(toyflow):
+    """Its demonstrations are not there."""
+    result = toyflow("sweep", "--preset", "one-step-two-arms", "--dry-run")
+    said = one_line(result)
+    assert result.returncode == 2 and "does not exist" in said
+    assert (
+        "What comes first, by the preset's header: " in said and "The cost by the preset's header: " in said
+    )
+
+
 # Faults.
 
 

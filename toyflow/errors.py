@@ -7,9 +7,12 @@ from difflib import get_close_matches
 
 
 class ToyflowError(Exception):
-    """Something failed while running. The command line prints the message alone and exits with code 1."""
+    """Something failed while running. The command line prints the message, then the note, and exits with
+    code 1."""
 
     exit_code = 1
+    note = ""
+    """What only the command knows and says after the message."""
 
 
 class UsageError(ToyflowError):

@@ -1,10 +1,12 @@
-"""Tensors as safetensors files, with a full disk reported in one line."""
+"""Tensors: as safetensors files, with a full disk reported in one line, and computed on one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -25,3 +27,16 @@ def save_tensors(
         save_file(contiguous, path, None if metadata is None else dict(metadata))
     except SafetensorError as error:
         raise ToyflowError(f"cannot write {path}: {error}.") from error
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread of PyTorch inside. The order of sums, and so the last digits of a result, depend
+    on the number of threads; and on a busy machine several threads wait for each other at each of many small
+    operations."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

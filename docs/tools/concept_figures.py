@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -26,8 +27,16 @@ FOLDER = Path(__file__).parents[1] / "concepts"
 ITERATIONS = 1500
 PHASE = 1.0
 """The condition under which answers are drawn, in radians."""
-SMALL = (3.5, 2.9)
+SMALL = (2.7, 2.3)
 """Width and height of a panel, in inches."""
+SIZES = {
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
+"""Of text, in points."""
 
 
 def path_figure() -> Figure:
@@ -53,7 +62,7 @@ def path_figure() -> Figure:
 
 def schedule_figure() -> Figure:
     """Densities of the training time."""
-    figure = Figure(figsize=(1.5 * SMALL[0], SMALL[1]), layout="constrained")
+    figure = Figure(figsize=(1.3 * SMALL[0], SMALL[1]), layout="constrained")
     axes = figure.subplots()
     names = ["uniform", "beta", "shift:4", "shift:8"]
     style, times = Style(names), torch.linspace(0.002, 0.998, 400)
@@ -73,7 +82,7 @@ def ideal(x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
 
 def sampler_figure() -> Figure:
     """Where the ideal model of two right answers takes eight noises, in one, two and ten Euler steps."""
-    figure = Figure(figsize=(3 * 2.6, SMALL[1]), layout="constrained")
+    figure = Figure(figsize=(3 * 1.9, SMALL[1]), layout="constrained")
     objective = FlowMatching("uniform", prediction="data")
     noise = torch.linspace(-1.6, 1.6, 8)[:, None]
     style = Style(["path"])
@@ -120,7 +129,7 @@ def anatomy_figure(say: Callable[[str], None] = print) -> Figure:
         "data, uniform": ({}, "uniform", "data"),
         "data, uniform,\ntwo right answers": ({"coin": "on"}, "uniform", "data"),
     }
-    figure = Figure(figsize=(4 * 2.3, 4.6), layout="constrained")
+    figure = Figure(figsize=(4 * 1.75, 4.2), layout="constrained")
     above, below = figure.subplots(2, 4, sharey="row", gridspec_kw={"height_ratios": (3, 2)})
     parts = ("leak", "bias", "spread")
     style = Style(["answer", *parts])
@@ -140,7 +149,7 @@ def anatomy_figure(say: Callable[[str], None] = print) -> Figure:
         axes.plot(answers.T, **_plain(style, "answer"), linewidth=0.8, alpha=0.6)
         for right in (wave, -wave) if data else (wave,):
             axes.plot(right, color="black", linestyle=":", linewidth=2)
-        axes.set(title=name, xlabel="point of the wave", ylim=(-2.2, 2.2))
+        axes.set(title=name.replace(", ", ",\n", 1), xlabel="point of the wave", ylim=(-1.8, 1.8))
         estimates = found.intervals()
         heights = [max(0.0, estimates[part].estimate) for part in parts]
         colours = [style.line(part)["color"] for part in parts]
@@ -162,6 +171,7 @@ def _plain(style: Style, label: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    matplotlib.rcParams.update(SIZES)
     for name, make in (
         ("path", path_figure),
         ("schedules", schedule_figure),

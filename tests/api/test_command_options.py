@@ -2,8 +2,14 @@
 
 import pytest
 
-from toyflow.api.command_options import preset_hints, recommend_options, sweep_options, trial_options
-from toyflow.errors import MissingInputError, UsageError
+from toyflow.api.command_options import (
+    preset_cost,
+    preset_hints,
+    recommend_options,
+    sweep_options,
+    trial_options,
+)
+from toyflow.errors import MissingInputError, ToyflowError, UsageError
 from toyflow.robot.simulation.trial_options import TrialOptions
 from toyflow.sweep.presets import load_preset
 
@@ -36,6 +42,20 @@ def test_what_a_preset_needs_first_is_said_in_its_own_words():
     assert "\n" not in said and "Make one" not in said
     for without in ("finding-1", None, "no-such.toml"):
         assert missing(without) == "data/demos does not exist. Make one: toyflow robot-demos"
+
+
+def test_an_error_of_a_dry_run_tells_the_cost_by_the_preset():
+    cost = preset_cost("one-step-two-arms")
+    assert cost.startswith("The cost by the preset's header: ") and cost[-1] == "."
+    assert cost != preset_cost("one-step-two-arms", quick=True) != ""
+    for error in (
+        ToyflowError("a trial failed"),
+        MissingInputError("data/demos does not exist.", "Make it."),
+    ):
+        with pytest.raises(type(error)) as caught, preset_hints("one-step-two-arms", cost):
+            raise error
+        assert caught.value.note == cost
+    assert preset_cost(None) == preset_cost("no-such.toml") == ""
 
 
 def test_each_setting_of_recommend_has_a_folder_unless_one_is_named():

@@ -82,7 +82,7 @@ def test_robot_train_and_robot_eval_choose_tasks_by_the_same_options(monkeypatch
         assert (train[name].opts, train[name].help) == (evaluate[name].opts, evaluate[name].help)  # pyright: ignore[reportAttributeAccessIssue]
     asked = []
     monkeypatch.setattr(robot_training, "train_policy", lambda *_, trials, **__: asked.append(trials))
-    monkeypatch.setattr("toyflow.cli.policy_commands.start_workers", lambda task: None)
+    monkeypatch.setattr("toyflow.cli.training_commands.start_workers", lambda task: None)
     flags = "--perturb swap --levels 1-3 --sample 7 --sample-seed 2 --prompts official --suite any"
     CliRunner().invoke(app, ["robot-train", "--dataset", "x", *flags.split()], catch_exceptions=False)
     assert asked == [

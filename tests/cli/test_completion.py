@@ -1,8 +1,14 @@
 """Completion through the shells' own protocol: the variables that Typer's scripts for bash and zsh set."""
 
+import os
+import pty
+import re
+import select
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +24,7 @@ def complete(toyflow, monkeypatch):
 
     def offered(*words: str) -> list[str]:
         monkeypatch.setenv("_TOYFLOW_COMPLETE", "complete_bash")
-        monkeypatch.setenv("COMP_WORDS", " ".join(("toyflow", *words)))
+        monkeypatch.setenv("COMP_WORDS", "\n".join(("toyflow", *words)))
         monkeypatch.setenv("COMP_CWORD", str(len(words)))
         result = toyflow()
         assert result.returncode == 0 and not result.stderr
@@ -35,6 +41,10 @@ def complete(toyflow, monkeypatch):
         (("sweep", "--sched"), ["--schedules"]),
         (("sweep", "--schedules", "log"), ["logit-normal"]),
         (("sweep", "--schedules", "beta,un"), ["beta,uniform"]),
+        (("sweep", "--schedules", "shift:1"), ["shift:16"]),
+        (("sweep", "--schedules", "beta:1:1.5,1"), []),
+        (("sweep", "--schedules", "uniform,shift:4@bet"), ["uniform,shift:4@beta"]),
+        (("sweep", "--schedules", "0.5:point:0+0.5:un"), ["0.5:point:0+0.5:uniform"]),
         (("sweep", "--objectives", "flow,mean"), ["flow,meanflow"]),
         (("sweep", "--predict", ""), ["data", "velocity"]),
         (("sweep", "--grid", "uniform,sh"), ["uniform,shift"]),
@@ -117,24 +127,89 @@ def test_torch_is_not_imported(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_completes_once_it_is_installed(tmp_path):
-    """`--install-completion` in a home of its own, and then an interactive bash's own completion."""
+@pytest.fixture
+def home(tmp_path) -> Path:
+    """A home with a `toyflow` in its bin, before shells' own files are in it."""
     program = tmp_path / "bin" / "toyflow"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m toyflow "$@"\n')
     program.chmod(0o755)
+    return tmp_path
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    return {"HOME": str(home), "ZDOTDIR": str(home), "PATH": f"{home}/bin:/usr/bin:/bin", "TERM": "dumb"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_once_it_is_installed(home):
+    """`--install-completion` in a home of its own, and then its function, given words as bash splits them."""
     script = """
         toyflow --install-completion >/dev/null || exit 3
         . ~/.bashrc
-        COMP_WORDS=(toyflow sweep --preset head) COMP_CWORD=3
-        $(complete -p toyflow | sed 's/.* -F \\([^ ]*\\) .*/\\1/') toyflow head --preset
-        printf '%s\\n' "${COMPREPLY[@]}"
+        complete_words() {
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+            $(complete -p toyflow | sed 's/.* -F \\([^ ]*\\) .*/\\1/') toyflow
+            (IFS=" "; echo "${COMPREPLY[*]}")
+        }
+        complete_words toyflow sweep --preset head
+        complete_words toyflow sweep --schedules shift :
+        complete_words toyflow sweep --schedules beta : 1 : 1.5,un
+        complete_words toyflow sweep --schedules shift : 4 @ bet
+        complete_words toyflow sweep --schedules = un
     """
     done = subprocess.run(
-        ["bash", "--norc", "-c", script],
-        env={"HOME": str(tmp_path), "PATH": f"{program.parent}:/usr/bin:/bin"},
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+        ["bash", "--norc", "-c", script], env=environment_of(home), cwd=home, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [name for name in available_presets() if name.startswith("head")]
+    presets, *schedules = done.stdout.splitlines()
+    assert presets.split() == [name for name in available_presets() if name.startswith("head")]
+    assert schedules[0].split()[:3] == ["2", "3", "4"]
+    assert schedules[1:] == ["1.5,uniform", "@beta", "uniform"]
+
+
+TYPED = [
+    ("--schedules shift:1", "--schedules shift:16 "),
+    ("--schedules shift:4,un", "--schedules shift:4,uniform "),
+    ("--schedules shift:4@bet", "--schedules shift:4@beta "),
+]
+"""What is typed, and what stands there after the Tab key."""
+
+
+@pytest.mark.parametrize(
+    ("shell", "typed", "whole"),
+    [("bash", "--schedules=un", "--schedules=uniform ")]
+    + [(shell, *words) for shell in ("bash", "zsh") for words in TYPED],
+)
+def test_the_tab_key_completes_a_schedule(home, shell, typed, whole):
+    """In a shell with a terminal, that somebody types into."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    within = {"env": environment_of(home), "cwd": home}
+    install = "toyflow --install-completion; true"  # not the last command: a shell would become it
+    subprocess.run([shell, "-c", install], **within, check=True, capture_output=True)
+    master, terminal = pty.openpty()
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    running = subprocess.Popen([shell, "-i"], **within, **streams, start_new_session=True)
+    os.close(terminal)
+    try:
+        os.write(master, b"toyflow \t")
+        read_until(master, "\a")  # zsh loads the completion at the first Tab key, and both ring the bell
+        os.write(master, f"\x15toyflow sweep {typed}\t".encode())
+        read_until(master, f"toyflow sweep {whole}")
+    finally:
+        running.kill()
+        running.wait()
+        os.close(master)
+
+
+def read_until(terminal: int, words: str, seconds: float = 60) -> None:
+    """Read what a terminal shows until `words` are there."""
+    shown, until = "", time.monotonic() + seconds
+    while words not in shown:
+        left = until - time.monotonic()
+        assert left > 0 and select.select([terminal], [], [], left)[0], f"{words!r} is not in {shown!r}"
+        shown += os.read(terminal, 4096).decode(errors="replace").replace("\r", "")
+        shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)  # colours
+        while "\b" in shown:  # the shell steps back and writes anew
+            shown = re.sub(r"[^\b]\x08|^\x08", "", shown)

@@ -12,10 +12,10 @@ import pytest
 import typer
 from commands import start
 
+from toyflow.api import sweeping
 from toyflow.cli import app, index
 from toyflow.cli.index import INDEX, load
 from toyflow.robot.policy.policy_recipes import RECIPES
-from toyflow.sweep.preview import print_plan
 from toyflow.sweep.store import Store
 from toyflow.training import OneCycle
 
@@ -56,7 +56,8 @@ def test_the_index_names_the_commands_of_each_module_and_what_their_help_begins_
         for name, sentence in sentences.items():
             assert load(name).help.split("\n\n")[0] == sentence
     files = {path.stem for path in Path(index.__file__).parent.glob("*.py")}
-    assert files - set(INDEX) == {"__init__", "completion", "index", "options", "terminal"}
+    shared = {"bash_completion", "closed_loop_options", "completion", "options", "terminal"}
+    assert files - set(INDEX) == {"__init__", "index", *shared}
 
 
 def test_help_imports_no_command():
@@ -138,7 +139,7 @@ def swept(tmp_path_factory) -> Path:
 @pytest.mark.timeout(900)
 def test_examples_run(toyflow, swept, tmp_path, monkeypatch):
     """As they are written, those of sweep with --dry-run and untimed; see `PLACEHOLDERS` for the others."""
-    monkeypatch.setattr(print_plan, "__defaults__", (lambda cells, runner: [None] * len(cells),))
+    monkeypatch.setattr(sweeping, "estimates", lambda cells, runner: [None] * len(cells))
     keys = [training.record.key[:6] for training in Store(swept / "results" / "sweep").trainings()]
     run = 0
     for words in examples():

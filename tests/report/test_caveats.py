@@ -70,6 +70,12 @@ def test_the_mark_is_at_the_number():
     assert "+17.3† [" in differences.rows[1][2]
 
 
+def test_what_a_policys_cost_counts_is_told():
+    """Operations are of one plan; a simulator's episode has many, and stores their time together."""
+    note = costs(load_results(LIBERO)).note
+    assert "decoding per plan" in note and "timed over all plans of an episode" in note
+
+
 def test_a_comparison_and_a_card_say_it():
     assert SAID in verdicts(compare(LIBERO, ["shift:4", "uniform"]))[-1]
     for training in (store := Store(LIBERO)).trainings():

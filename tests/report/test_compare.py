@@ -508,7 +508,7 @@ def test_a_metric_that_only_one_of_them_has(out, tmp_path):
     for folder, distance in (("without", None), ("broken", float("nan"))):
         add(tmp_path / folder, "edm", EDM, distance=distance)
         message = refused(out, "beta", f"{tmp_path / folder}::edm", metric="distance")
-        assert message == "edm, seed 0, has no distance, or not as a number."
+        assert message == "edm, seed 0, has no number for distance."
 
 
 def test_altered_outcomes_are_refused(tmp_path):

@@ -1,16 +1,18 @@
 """What every figure of a results folder must do, whichever it is."""
 
-from itertools import product
+from itertools import combinations, pairwise, product
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 import torch
 from matplotlib import colors
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from toyflow.report.dial_figure import dial_figure
 from toyflow.report.figures import DRAWINGS
@@ -24,6 +26,8 @@ from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Evaluated, Trained
 from toyflow.training import LOSS_BINS
 
+COLUMN, PAGE, SMALLEST = 3.25, 7.0, 5.0
+"""Width of a paper's column and page in inches, and the smallest text that can be read there, in points."""
 N = 100
 METRICS = ("valid", "exact_match", "tile_accuracy", "distance_to_code")
 
@@ -103,16 +107,49 @@ def figure_of(name: str, folders) -> Figure:
     return figure
 
 
-@pytest.mark.parametrize("name", [*(drawing.name for drawing in DRAWINGS), "overview", "velocity_error"])
-def test_every_figure_names_all_that_it_draws(folders, tmp_path, name):
+every_figure = pytest.mark.parametrize(
+    "name", [*(drawing.name for drawing in DRAWINGS), "overview", "velocity_error"]
+)
+
+
+def with_what_it_needs(name: str, folders, root):
+    """The folders, with results that the figure can be drawn of."""
     needed = {"score_by_draws": {"draws": (1, 2, 16)}, "success_by_perturbation": {"tasks": VARIED}}
-    if name in needed:
-        store = Store(tmp_path)
-        store.prepare()
-        for schedule in ("uniform", "beta"):
-            add(store, "dial", schedule, {}, **needed[name])
-        folders = {**folders, "dial": load_results(store)}
-    figure = figure_of(name, folders)
+    if name not in needed:
+        return folders
+    store = Store(root)
+    store.prepare()
+    for schedule in ("uniform", "beta"):
+        add(store, "dial", schedule, {}, **needed[name])
+    return {**folders, "dial": load_results(store)}
+
+
+@every_figure
+def test_text_can_be_read_in_print_and_does_not_overlap(folders, tmp_path, name):
+    """One panel in a column of a paper, several on its page."""
+    with plt.rc_context():
+        sns.set_theme(context="paper", style="ticks", font_scale=1.1)  # as `toyflow plot` does
+        figure = figure_of(name, with_what_it_needs(name, folders, tmp_path))
+        figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    across = len({round(axes.get_position().x0, 2) for axes in panels})
+    scale = (COLUMN if across == 1 else PAGE) / figure.get_figwidth()
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) * scale >= SMALLEST
+    titles = [axes.title for axes in panels if axes.get_title()]
+    whole = figure._suptitle  # pyright: ignore
+    boxes = [text.get_window_extent() for text in (*titles, *([whole] if whole else []))]
+    boxes += [each.get_window_extent() for each in figure.legends]
+    assert all(box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1 for box in boxes)
+    assert not [
+        (a, b) for a, b in combinations(boxes, 2) if a.shrunk(0.98, 0.9).overlaps(b.shrunk(0.98, 0.9))
+    ]
+    plt.close(figure)
+
+
+@every_figure
+def test_every_figure_names_all_that_it_draws(folders, tmp_path, name):
+    figure = figure_of(name, with_what_it_needs(name, folders, tmp_path))
     legends = [*figure.legends, *(axes.legend_ for axes in figure.axes if axes.legend_)]
     named = {text.get_text() for legend in legends for text in legend.get_texts()}
     drawn = {label for axes in figure.axes for label in axes.get_legend_handles_labels()[1]}
@@ -155,6 +192,21 @@ def test_no_axis_of_proportions_leaves_0_to_100_percent(tmp_path, folders, name,
     assert len(ticks) >= 2 and all(0 <= tick <= 1 for tick in ticks)
     low, high = axes.get_ylim()
     assert low > -0.03 and high < 1.03
+    plt.close(figure)
+
+
+def test_ten_series_differ_without_colour():
+    """By marker and by dashes, as in grey."""
+    looks = [Style(map(str, range(10))).line(str(number)) for number in range(10)]
+    assert len({look["marker"] for look in looks}) == 10
+    assert all(a["linestyle"] != b["linestyle"] for a, b in pairwise(looks))
+
+
+def test_in_the_dials_figure_markers_tell_one_step_from_ten_without_colour(folders):
+    figure = figure_of("dial", folders)
+    for line in figure.axes[0].get_lines():
+        face = line.get_markerfacecolor()
+        assert (face == "white") == line.get_label().endswith("K = 1") or line.get_marker() in ("None", "")
     plt.close(figure)
 
 
@@ -205,6 +257,7 @@ def test_among_many_panels_those_in_which_nothing_differs_are_named_instead(tmp_
     figure = figure_of("score_by_steps", {"dial": load_results(store)})
     shown = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert shown == ["certainty=0.3"]
-    words = " ".join(figure.get_supxlabel().split())
+    [legend] = figure.legends
+    words = " ".join(legend.get_title().get_text().split())
     assert "certainty=0.7: 100.0%" in words and "0.3" not in words
     plt.close(figure)

@@ -13,7 +13,7 @@ from toyflow.report.contrasts import Contrast
 from toyflow.report.effects import Effect
 from toyflow.report.forest import AXIS, LINE, ROOM, SHARPNESS, WIDTH, forest_of
 from toyflow.report.judgement import Judgement, conclude
-from toyflow.report.page_claims import NO_DATA, groups_of, parts_of
+from toyflow.report.page_claims import NO_DATA, groups_of, margins_of, parts_of
 from toyflow.report.paper.findings import CLAIMS
 
 CLAIM = {claim.name: claim for claim in CLAIMS}
@@ -60,6 +60,13 @@ def test_no_verdict_is_dropped(groups):
     assert view.by_verdict == [("agree", "wave and two arms"), ("disagree", "grid"), ("undecided", "numbers")]
     assert [each.judgement.on for each in view.in_order] == ["wave", "two arms", "grid", "numbers"]
     assert groups[2].claims[0].by_verdict == [("undecided (one seed)", "grid")]
+
+
+def test_what_is_as_good_is_told_by_task():
+    testbeds = {testbed.name: testbed for claim in CLAIMS for testbed in claim.testbeds}
+    assert margins_of([testbeds["grid"]]) == "within 2 points"
+    assert margins_of([testbeds["two arms"]]) == "within 5 points"
+    assert margins_of([*testbeds.values()]) == "within 2 points, on two arms within 5"
 
 
 def decoded(address):

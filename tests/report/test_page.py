@@ -140,13 +140,15 @@ def test_links_lead_somewhere(written):
 def test_figures_have_words_and_a_dark_form(written):
     parsed = Parsed(written[1])
     strips = [image for image in parsed.all("img") if "height" in image]
-    images = [image for image in parsed.all("img") if image not in strips]
-    assert [bool(strip["alt"]) for strip in strips] == [False, *[True] * 2, False, *[True] * 4]
-    dark = parsed.all("source")[len(strips) :]
-    assert len(images) == 9 and all(image["alt"] for image in images)
-    assert len(dark) == 8 and all("dark" in source["media"] for source in dark)
-    assert len(parsed.all("figcaption")) == len(images)
-    light, black = (decoded(picture) for picture in (images[0]["src"], dark[0]["srcset"]))
+    images = [image for image in parsed.all("img") if "height" not in image and "class" not in image]
+    assert [bool(strip["alt"]) for strip in strips[::2]] == [False, *[True] * 2, False, *[True] * 4]
+    grounds = [picture["class"] for picture in parsed.all("picture")]
+    assert grounds == ["on-light", "on-dark"] * (len(strips + images) // 2)
+    alone = [image for image in parsed.all("img") if "class" in image]
+    assert len(images) == 2 * 8 and len(alone) == 1 and all(image["alt"] for image in images + alone)
+    assert len(parsed.all("figcaption")) == 8 + 1
+    assert [image["alt"] for image in images[::2]] == [image["alt"] for image in images[1::2]]
+    light, black = (decoded(image["src"]) for image in images[:2])
     assert light.shape == black.shape
     opaque = (light[..., 3] > 200) & (black[..., 3] > 200)
     assert light[opaque][:, :3].mean() < black[opaque][:, :3].mean() - 50
@@ -162,14 +164,14 @@ def test_the_overview_has_a_form_for_narrow_pages(tmp_path):
     written = write_pages(tmp_path, replace(PAPER, overview=replace(PAPER.overview, draw=draw)))
     assert written[0] == tmp_path / "story.png" and written[0].is_file()
     parsed = Parsed((tmp_path / "report.html").read_text())
-    narrow = [each for each in parsed.all("source") if "max-width" in each["media"]]
-    assert ["dark" in each["media"] for each in narrow] == [True, False]
-    for each in narrow:
-        height, width = decoded(each["srcset"]).shape[:2]
+    narrow = parsed.all("source")
+    assert ["max-width" in each["media"] for each in narrow] == [True, True]
+    wide = [each for each in parsed.all("img") if each["alt"] == PAPER.overview.alt]
+    for small, large in zip(narrow, wide, strict=True):
+        height, width = decoded(small["srcset"]).shape[:2]
         assert height > width
-    [image] = [each for each in parsed.all("img") if each.get("class") == "fits"]
-    height, width = decoded(image["src"]).shape[:2]
-    assert height < width
+        height, width = decoded(large["src"]).shape[:2]
+        assert height < width
 
 
 def decoded(uri):
@@ -211,6 +213,15 @@ def test_findings_stand_beside_the_papers_claims(written):
     ):
         assert words in text and words in re.sub(r"\\(.)", r"\1", markdown)
     assert "These results bear on 6 claims: 2 agree, 4 undecided." in text
+    assert "As good as” and “not worse” mean within 2 points." in text
+
+
+def test_our_claims_are_told_from_the_papers_wherever_they_stand(written):
+    _, html, markdown = written
+    named = re.findall(r'<a href="#claim-(\w+)">\1</a> [^<]*(<span class="tag">\(ours\))?', html)
+    assert {name for name, tag in named if tag} == {"13a"}
+    assert len({*named}) == 6 < len(named), "a claim is ours everywhere or nowhere"
+    assert re.findall(r"^\| 13a(.*?): \w", markdown, flags=re.MULTILINE) == [", ours"] * 3
 
 
 def test_tables_say_what_was_measured(written):
@@ -237,6 +248,7 @@ def test_predictions_grids_and_draws_are_told_where_one_is_not_the_default(tmp_p
     [averaged] = [row for row in table.rows if "draws=8" in row[1]]
     assert averaged[table.columns.index("decoding, MFLOP")] == "17.0", "a condition, and 8 draws of one call"
     assert averaged[table.columns.index("NFE")] == "1"
+    assert "decoding per example" in table.note and "plan" not in table.note
 
 
 def test_a_headline_folder_has_a_table_of_its_contrasts_on_the_page_and_on_disk(tmp_path):

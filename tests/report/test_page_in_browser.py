@@ -33,6 +33,19 @@ def test_it_is_accessible_and_fits(visit, size, scheme):
     there.well()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_wide_is_shaded_where_it_goes_on(visit, scheme):
+    """A table, and a picture."""
+    there = visit(viewport=TELEPHONE, color_scheme=scheme)
+    there.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    for label in ("Cost beside score", "Training loss"):
+        place = there.page.locator(f".scroll[aria-label='{label}']").first
+        assert there.shaded_edges(place) == (False, True)
+        place.evaluate("each => each.scrollLeft = each.scrollWidth")
+        assert there.shaded_edges(place) == (True, False)
+    there.well()
+
+
 def test_every_claim_is_on_the_first_screen(visit):
     there = visit(viewport=LAPTOP)
     box = there.page.locator(".forest").bounding_box()
@@ -86,10 +99,22 @@ def test_paper_shows_everything(visit):
     there.well()
 
 
+def test_a_dark_page_is_printed_on_white(visit):
+    there = visit(viewport=LAPTOP, color_scheme="dark")
+    light, dark = (there.page.locator(f".on-{ground} img").first for ground in ("light", "dark"))
+    text = "getComputedStyle(document.body).color"
+    assert dark.is_visible() and not light.is_visible()
+    on_screen = there.page.evaluate(text)
+    there.page.emulate_media(media="print", color_scheme="dark")
+    assert light.is_visible() and not dark.is_visible()
+    assert there.page.evaluate(text) == "rgb(27, 31, 36)" != on_screen
+    there.well()
+
+
 def test_without_scripts_what_is_folded_can_be_opened(visit):
     there = visit(viewport=LAPTOP, java_script_enabled=False)
     page = there.page
     assert not page.locator("#claim-9").is_visible()
-    page.locator("summary", has_text="One-step error is leaked noise first.").click()
+    page.locator(".finding", has=page.locator("#claim-9")).locator("summary").click()
     page.locator("#claim-9").wait_for(state="visible")
     there.well()

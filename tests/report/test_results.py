@@ -90,7 +90,7 @@ def test_evidence_is_of_the_test_set_unless_another_is_asked_for():
 def test_a_long_variant_is_broken_between_its_options():
     options = [f"option-{i}=value-{i}" for i in range(8)]
     lines = in_lines(", ".join(options)).splitlines()
-    assert len(lines) > 1 and all(len(line) <= 64 for line in lines)
+    assert len(lines) > 1 and all(len(line) <= 46 for line in lines)
     assert " ".join(lines).split(", ") == options and in_lines("") == ""
 
 

@@ -17,10 +17,10 @@ SECOND = Estimate(Seconds(MARGIN, 1 / MARGIN), Seconds(0, 0))
 """A cell that takes one to train, whatever the margin is."""
 
 
-def shown(tmp_path, estimates=lambda cells, runner: [SECOND] * len(cells), **options) -> str:
+def shown(tmp_path, estimates=lambda cells, runner: [SECOND] * len(cells), cost="", **options) -> str:
     console = Console(width=120, record=True)
     cells = plan_sweep(SweepOptions(**options))
-    print_plan(cells, StubRunner(), Store(tmp_path / "out"), LocalExecutor(2), console, estimates)
+    print_plan(cells, StubRunner(), Store(tmp_path / "out"), LocalExecutor(2), console, estimates, cost)
     return console.export_text()
 
 
@@ -69,6 +69,12 @@ def test_what_there_was_no_time_for_lies_between_what_there_was(tmp_path):
     )
     nothing = shown(tmp_path, lambda cells, runner: [None] * len(cells), **some)
     assert "6 cells to run; a few seconds were not enough to tell what one takes" in nothing
+
+
+def test_where_no_trial_tells_the_cost_what_is_known_of_it_is_shown(tmp_path):
+    known = {"cost": "The cost by the preset's header: 3 [h]", "schedules": ("beta",), "seeds": (0,)}
+    assert known["cost"] in shown(tmp_path, lambda cells, runner: [None], **known)
+    assert known["cost"] not in shown(tmp_path, **known)
 
 
 def test_a_plan_says_what_is_there_what_is_half_done_and_what_is_not_shown(tmp_path):

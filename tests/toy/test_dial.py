@@ -7,6 +7,7 @@ import torch
 
 from toyflow.flow.path import interpolate
 from toyflow.flow.samplers import euler, uniform_grid
+from toyflow.toy import task as toy_task
 from toyflow.toy.codes import ONE_HOT
 from toyflow.toy.tasks.dial import Dial
 from toyflow.toy.tasks.grid_to_sequence import GridToSequence
@@ -137,6 +138,22 @@ def test_a_task_gives_the_scores_of_its_closed_form():
     assert certain["total_variation"] == pytest.approx(0, abs=1e-9)
     mixed = Dial.ideal_scores({"tiles": "3"}, steps=1)
     assert mixed is not None and mixed["valid"] < 0.8, "one step of it falls between the modes"
+
+
+def test_a_closed_form_is_decoded_on_one_thread(monkeypatch):
+    """Of its many small operations, each would wait for a second thread on a busy machine."""
+    threads = []
+    decoded = toy_task.euler
+    monkeypatch.setattr(
+        toy_task, "euler", lambda *words: threads.append(torch.get_num_threads()) or decoded(*words)
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert Dial.ideal_scores({}, steps=1)
+        assert threads == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_task_without_a_closed_form_has_no_such_scores():

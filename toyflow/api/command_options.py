@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toyflow.errors import MissingInputError, UsageError
+from toyflow.errors import MissingInputError, ToyflowError, UsageError
 from toyflow.robot.simulation.trial_options import AT_MOST, TrialOptions
-from toyflow.sweep.presets import available_presets, load_preset, notes
+from toyflow.sweep.presets import Notes, available_presets, load_preset, notes
 from toyflow.sweep.sweep_options import SweepOptions
 
 RECOMMEND = SweepOptions(seeds=(100,), out="results/recommend")
@@ -55,21 +55,42 @@ def sweep_options(flags: Mapping[str, Any], preset: str | None = None, quick: bo
     return options.updated(flags, "flags")
 
 
+def preset_cost(preset: str | None, quick: bool = False) -> str:
+    """A sentence with what a preset's header says of its cost, or of its short version's; empty where that is
+    nothing."""
+    said = _notes(preset)
+    cost = said.quick if quick else said.cost
+    return f"The cost by the preset's header: {cost}" if cost else ""
+
+
 @contextmanager
-def preset_hints(preset: str | None) -> Iterator[None]:
-    """Let an error about something that has to be made before tell what the preset's header says of it.
+def preset_hints(preset: str | None, cost: str = "") -> Iterator[None]:
+    """Let an error tell what the preset's header says.
+
+    Args:
+        preset: a name of `toyflow presets`, a TOML file, or None.
+        cost: what is known of the cost, where the command was to tell it; the note of any error.
 
     Raises:
-        MissingInputError: with the preset's `First:` as its hint, if it has one.
+        MissingInputError: something has to be made before, with the preset's `First:` if it has one.
+        ToyflowError: any other error.
     """
     try:
         yield
-    except MissingInputError as error:
-        path = available_presets().get(preset or "") or Path(preset or "")
-        first = notes(path).first if path.is_file() else ""
-        if not first:
+    except ToyflowError as error:
+        error.note = cost
+        first = _notes(preset).first
+        if not (first and isinstance(error, MissingInputError)):
             raise
-        raise error.hinted(f"What comes first, by the preset's header: {first}") from None
+        hinted = error.hinted(f"What comes first, by the preset's header: {first}")
+        hinted.note = cost
+        raise hinted from None
+
+
+def _notes(preset: str | None) -> Notes:
+    """The notes of a preset; empty ones where there is none."""
+    path = available_presets().get(preset or "") or Path(preset or "")
+    return notes(path) if path.is_file() else Notes()
 
 
 def recommend_options(flags: Mapping[str, Any]) -> SweepOptions:

@@ -19,18 +19,20 @@ from toyflow.sweep.runner import make_runner
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
 from toyflow.sweep.sweep_options import SweepOptions
+from toyflow.sweep.timing import estimates
 
 if TYPE_CHECKING:  # imports pandas
     from toyflow.report.results import Results
 
 
-def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) -> None:
+def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False, cost: str = "") -> None:
     """Run the cells of a sweep that its results folder lacks, and print tables of all of its cells.
 
     Args:
         options: what to train and decode; `sweep_options` merges flags and presets.
         console: where progress and tables are printed.
         dry_run: print the plan and what it costs, and run nothing.
+        cost: for a dry run, what is known of the cost without a trial; printed where trials tell nothing.
 
     Raises:
         UsageError: before any work starts.
@@ -47,7 +49,7 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False) ->
     out = escape(str(store.root))
     warn_of_unused(options)
     if dry_run:
-        print_plan(cells, runner, store, executor, console)
+        print_plan(cells, runner, store, executor, console, estimates, cost)
         return
     started = 0
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from toyflow.cli.bash_completion import words_with_colons
 from toyflow.cli.index import Commands
 from toyflow.errors import ToyflowError
 from toyflow.launch import launch
@@ -56,7 +57,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without these characters shows question marks
     try:
-        sys.exit(app(standalone_mode=False, prog_name="toyflow"))
+        with words_with_colons():
+            sys.exit(app(standalone_mode=False, prog_name="toyflow"))
     except (Exception, Stopped) as error:
         if asked:  # in the middle of an import the signal may have become another error
             _stop(asked[0])
@@ -71,7 +73,7 @@ def _stop(number: int) -> NoReturn:
 
 def _report(error: BaseException) -> NoReturn:
     if isinstance(error, ToyflowError):
-        _fail(f"{error} {getattr(error, 'hint', '')}".strip(), error.exit_code)
+        _fail(f"{error} {error.note}".strip(), error.exit_code)
     # Typer may carry its own copy of click, so its errors are known by what they can do.
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)

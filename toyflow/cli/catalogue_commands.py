@@ -25,7 +25,7 @@ def add_commands(app: typer.Typer) -> None:
             list[str] | None,
             typer.Argument(
                 help="Schedules to print; none for every family.",
-                autocompletion=completion.plugin("schedules"),
+                autocompletion=completion.schedule,
             ),
         ] = None,
     ) -> None:

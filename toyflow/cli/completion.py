@@ -7,13 +7,14 @@ passes the arguments by name; `ctx` has the options that stand before.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 from toyflow import plugins
-from toyflow.sweep.presets import available_presets, notes
+from toyflow.sweep.presets import available_presets, load_preset, notes
 
 Completion = Callable[[str], list[str]]
 
@@ -56,6 +57,26 @@ def plugin(group: plugins.Group) -> Completion:
     return complete
 
 
+def schedule(incomplete: str) -> list[str]:
+    """Completes a schedule: a family's name, alone, as a base (`shift:4@be`) or in a mixture (`0.5:un`); of
+    one whose numbers have begun, such as `shift:`, the schedules of presets."""
+    match = re.fullmatch(r"(.*@|(?:.*\+)?[\d.]+:)?([^:]*)", incomplete)
+    if match is None:
+        return one_of(_schedules_of_presets())(incomplete)
+    before, family = match.groups(default="")
+    return [f"{before}{name}" for name in plugin("schedules")(family)]
+
+
+def _schedules_of_presets() -> list[str]:
+    """The schedules that presets train, the shortest names first."""
+    found: set[str] = set()
+    for name in available_presets():
+        values = load_preset(name)
+        for options in (values, *values.get("parts", ())):
+            found.update(options.get("schedules", ()))
+    return sorted(found, key=lambda name: (len(name), name))
+
+
 def either(*completions: Completion) -> Completion:
     """Completes what one of several completions does."""
 
@@ -63,6 +84,11 @@ def either(*completions: Completion) -> Completion:
         return [value for each in completions for value in each(incomplete)]
 
     return complete
+
+
+def trained(incomplete: str) -> list[str]:
+    """What models of a results folder are named by: a schedule or an objective."""
+    return either(schedule, plugin("objectives"))(incomplete)
 
 
 def preset(incomplete: str) -> list[tuple[str, str]]:

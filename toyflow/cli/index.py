@@ -24,8 +24,12 @@ INDEX = {
         "plot": "Draw the figures of a results folder, and write its tables as CSV.",
         "compare": "Compare results over training seeds: differences with intervals, and a sentence for "
         "each.",
+    },
+    "probe_commands": {
         "probe": "Say what one step loses, and what to do about it: the anatomy of every model's one-step "
         "error.",
+    },
+    "page_commands": {
         "report": "Write report.html, one self-contained page, and report.md: the paper's claims beside "
         "these results.",
         "explore": "Write explore.html, one self-contained page to play with: two settings of a study side "
@@ -41,8 +45,10 @@ INDEX = {
         "doctor": "Print versions, devices, data and plug-ins, and say what is missing.",
     },
     "runs_commands": {"runs": "List, show and prune the cells of a results folder."},
-    "policy_commands": {
+    "training_commands": {
         "robot-train": "Train a policy on demonstrations, and evaluate it in closed loop in every decoding.",
+    },
+    "evaluation_commands": {
         "robot-eval": "Evaluate a policy in closed loop, from the same initial states and noise for every "
         "decoding: all combinations of --steps, --draws and --grid.",
         "robot-export": "Write a policy in LeRobot's files, for lerobot-eval, lerobot-record and "

@@ -80,7 +80,7 @@ TimeGrid = Annotated[
         "--grid",
         help="Times of the steps: a schedule's name, or times 0:0.9:1.",
         show_default="equal steps",
-        autocompletion=completion.plugin("schedules"),
+        autocompletion=completion.schedule,
     ),
 ]
 DrawCount = Annotated[

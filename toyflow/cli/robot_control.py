@@ -1,4 +1,7 @@
-"""The commands `robot-run`, `robot-limits` and `robot-replay`, which `toyflow.cli` adds to its own."""
+"""The commands `robot-run`, `robot-limits` and `robot-replay`, which `toyflow.cli` adds to its own.
+
+Over 300 lines, as most of it is the flags of robot-run and the checks of them.
+"""
 
 from __future__ import annotations
 

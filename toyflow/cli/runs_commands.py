@@ -50,9 +50,7 @@ def add_commands(app: typer.Typer) -> None:
         keys: Annotated[list[str] | None, typer.Argument(help="Keys of cells, or how they begin.")] = None,
         schedule: Annotated[
             str | None,
-            typer.Option(
-                help="Cells of this schedule or objective.", autocompletion=completion.plugin("schedules")
-            ),
+            typer.Option(help="Cells of this schedule or objective.", autocompletion=completion.schedule),
         ] = None,
         damaged: Annotated[
             bool,

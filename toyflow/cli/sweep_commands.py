@@ -1,4 +1,7 @@
-"""The commands that train and decode models of a task. `toyflow.cli` adds them to its own."""
+"""The commands that train and decode models of a task. `toyflow.cli` adds them to its own.
+
+Over 300 lines, as nearly all of it is the flags of two commands, which share many.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from rich.markup import escape
 from toyflow.api.command_options import (
     RECOMMEND,
     RECOMMEND_FRACTION,
+    preset_cost,
     preset_hints,
     recommend_options,
     sweep_options,
@@ -90,7 +94,7 @@ def add_commands(app: typer.Typer) -> None:
             typer.Option(
                 help="Schedules of the training time, such as beta,shift:4@beta; see `toyflow schedules`.",
                 show_default=shown(DEFAULT_SCHEDULES),
-                autocompletion=completion.listed(completion.plugin("schedules")),
+                autocompletion=completion.listed(completion.schedule),
             ),
         ] = None,
         objectives: Annotated[
@@ -135,7 +139,7 @@ def add_commands(app: typer.Typer) -> None:
                 help="Times of the steps: uniform, a schedule such as shift:3 (its quantiles), or times such "
                 "as 0:0.9:1, which fix K.",
                 show_default=shown(DEFAULTS.grid),
-                autocompletion=completion.listed(completion.plugin("schedules")),
+                autocompletion=completion.listed(completion.schedule),
             ),
         ] = None,
         draws: Annotated[
@@ -253,8 +257,9 @@ def add_commands(app: typer.Typer) -> None:
         check_torch()
         from toyflow.api.sweeping import run_sweep  # imports torch
 
-        with preset_hints(preset):
-            run_sweep(options, console, dry_run)
+        cost = preset_cost(preset, quick) if dry_run else ""
+        with preset_hints(preset, cost):
+            run_sweep(options, console, dry_run, cost)
 
     @app.command(
         epilog=examples(

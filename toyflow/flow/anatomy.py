@@ -8,12 +8,12 @@ given c, its squared error is a sum of three parts, element by element:
     bias^2 = E_c (E_x0[y(x0, c)] - E[x1 | c])^2
     spread = E_c Var[x1 | c]
 
-The remedy depends on the part. The mean of several answers has less leak; bias asks for training, or another
-network; where the spread has joint modes, only more steps reach one of them.
+The remedy depends on the part. Averaging several answers reduces leak. More training or another network
+reduces bias. Where the spread has joint modes, only more steps reach one of them.
 
-Leak needs neither targets nor a simulator. One target per condition gives bias^2 + spread; several per
-condition, or known moments of the targets, tell these two apart. All estimates are unbiased, so that one of
-something small may fall below 0. Elements are kept, for errors by joint or by time of an action chunk.
+Leak needs neither targets nor a simulator. One target per condition gives bias^2 + spread. Several targets
+per condition, or their known moments, separate the two. All estimates are unbiased, so that of a small part
+may fall below 0. Elements are kept, for errors by joint or by time of an action chunk.
 
 Over 300 lines, as the parts, their estimators and the decodings that these need share one set of definitions.
 """

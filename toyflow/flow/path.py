@@ -1,4 +1,4 @@
-"""The straight path between noise and data, and the one place where foreign time is converted."""
+"""The straight path between noise and data, and the one place that converts other conventions of time."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ its `key`. A name is `key` or `key:loss`:
 
     velocity    data    data:velocity-loss    velocity:data-loss
 
-`noise` is none of them: at t = 0 the best prediction of the noise is x_t itself, which says nothing of the
-data. The velocity that it implies, (x_t - f) / t, is 0/0 where decoding begins.
+There is no prediction `noise`: at t = 0 the best prediction of the noise is x_t itself, which says nothing
+about the data, and the velocity that it implies, (x_t - f) / t, is 0/0 where decoding begins.
 """
 
 from __future__ import annotations

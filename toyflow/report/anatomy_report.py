@@ -22,7 +22,7 @@ from rich.table import Table
 
 from toyflow.flow.anatomy import DRAWS, MEASURES, Anatomy, averaged
 from toyflow.report.diagnosis import NEGLIGIBLE, Diagnosis, diagnose, shown
-from toyflow.report.style import in_lines
+from toyflow.report.style import heading, in_lines
 from toyflow.stats import Interval
 
 PAIR, EIGHT, LEFT, BIAS, SPREAD, BOTH = "#1f5f99", "#5b9bd0", "#a9cdea", "#d98e3b", "#f4f4f4", "#e6c9a3"
@@ -30,6 +30,8 @@ PAIR, EIGHT, LEFT, BIAS, SPREAD, BOTH = "#1f5f99", "#5b9bd0", "#a9cdea", "#d98e3
 ROUNDING = 1e-9
 """A smaller leak, as a share of the targets' variance, is rounding: no share of it is removed by draws."""
 NOTHING = Interval(math.nan, math.nan, math.nan)
+WIDTH = 5.6
+"""Of the figure, in inches."""
 BOTH_LOOK: Any = {"color": BOTH, "hatch": "\\\\"}
 BAR: Any = {"height": 0.52, "edgecolor": "white", "linewidth": 0.4}
 LOSE_NOTHING: Any = {"color": "0.25", "linestyle": (0, (1, 1.5)), "linewidth": 1.2}
@@ -198,9 +200,9 @@ def anatomy_figure(labels: Sequence[DissectedLabel]) -> Figure:
     leak; a diamond is the variance of its samples in several steps. A panel per variant."""
     variants = list(dict.fromkeys(each.variant for each in labels))
     rows = [[each for each in labels if each.variant == variant] for variant in variants]
-    heights = [0.5 * len(row) + 0.7 for row in rows]
+    heights = [0.42 * len(row) + 0.6 for row in rows]
     figure, grid = plt.subplots(
-        len(rows), 1, figsize=(8.4, sum(heights) + 0.6), squeeze=False, layout="constrained", sharex=True,
+        len(rows), 1, figsize=(WIDTH, sum(heights) + 0.9), squeeze=False, layout="constrained", sharex=True,
         gridspec_kw={"height_ratios": heights},
     )  # fmt: skip
     for axes, row, variant in zip(grid[:, 0], rows, variants, strict=True):
@@ -216,7 +218,7 @@ def anatomy_figure(labels: Sequence[DissectedLabel]) -> Figure:
     bottom.set_xlim(0, 1.12 * max(_reach(each) for each in labels))
     bottom.set_xlabel("mean square per number of the target")
     _legend(figure, labels)
-    figure.suptitle("What one step's error is made of (95 % intervals over conditions)", fontsize=11)
+    heading(figure, "What one step's error is made of (95 % intervals over conditions)")
     sns.despine(figure)
     return figure
 
@@ -246,7 +248,7 @@ def _bar(axes: Axes, place: int, each: DissectedLabel) -> None:
         drawn.lines[0].set_clip_on(False)  # one at 0 is whole
     last = parts.get("error", parts["leak"])
     end = (left + last.high - last.estimate, place - 0.1)
-    axes.annotate(shown(last.estimate), end, (5, 0), textcoords="offset points", fontsize=8, va="center")
+    axes.annotate(shown(last.estimate), end, (5, 0), textcoords="offset points", fontsize=9, va="center")
 
 
 def _whisker(axes: Axes, end: float, place: int, part: Interval) -> None:
@@ -275,7 +277,7 @@ def _legend(figure: Figure, labels: Sequence[DissectedLabel]) -> None:
         handles.append(Line2D([], [], linestyle="none", label=f"variance of samples, K={steps}", **SAMPLED))
     share = f"{100 * NEGLIGIBLE:g} % of the targets' variance"
     handles.append(Line2D([], [], label=share, **LOSE_NOTHING))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
 
 
 def _reach(each: DissectedLabel) -> float:

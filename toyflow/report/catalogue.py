@@ -1,4 +1,4 @@
-"""`toyflow objectives`, `toyflow tasks` and `toyflow presets`: what there is to choose from, and its cost."""
+"""`toyflow objectives`, `toyflow tasks` and `toyflow presets`: what exists, and what presets cost."""
 
 from __future__ import annotations
 

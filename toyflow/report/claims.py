@@ -1,4 +1,4 @@
-"""A paper's claims and ours, and how results are held against them."""
+"""Claims of a paper and of our own, and what is needed to judge results against them."""
 
 from __future__ import annotations
 

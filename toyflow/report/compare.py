@@ -261,7 +261,7 @@ def _check_comparable(a: Selection, b: Selection, metric: str) -> None:
         raise unknown("metric", metric, metrics)
     for label, e in evaluations:
         if not math.isfinite(e.details["metrics"].get(metric, math.nan)):
-            raise UsageError(f"{label}, seed {e.training.record.seed}, has no {metric}, or not as a number.")
+            raise UsageError(f"{label}, seed {e.training.record.seed}, has no number for {metric}.")
 
 
 def _options_of_examples(evaluation: StoredEvaluation) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """From the anatomy of a one-step error to what to do: the rule behind the sentences of `toyflow probe`.
 
-The constants are judgements, made before the rule was used. An anatomy speaks of squared errors: whether a
-spread has joint modes, of which the mean is none, it cannot tell, nor how precise a task wants its answers:
-on Hanoi's tower two policies with errors of 9 and 11 % of the targets' standard deviation solved 100 and 9 of
-100 episodes in one step (docs/results/two-arms.md).
+The constants are judgements, made before the rule was used. An anatomy consists of squared errors. It cannot
+tell whether a spread has joint modes, nor how precise answers must be: on the tower of Hanoi two policies
+with errors of 9 and 11 % of the targets' standard deviation solved 100 and 9 of 100 episodes in one step
+(docs/results/two-arms.md).
 """
 
 from __future__ import annotations

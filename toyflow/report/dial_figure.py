@@ -1,4 +1,4 @@
-"""The dial's figure: how one step and many fare from an ambiguous condition to one that says it all."""
+"""The dial's figure: scores in one and in ten steps, by how far the condition determines the target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from toyflow import plugins
 from toyflow.report.results import UNIFORM_GRID, Results
-from toyflow.report.style import legend
+from toyflow.report.style import heading, legend
 from toyflow.sweep.stored import StoredEvaluation
 from toyflow.sweep.subject import options_of
 
@@ -24,14 +24,20 @@ MEASURES = {
     "valid": "joint validity",
     "tile_accuracy": "tiles as in a fresh draw",
     "total_variation": "total variation",
-    "distance_to_code": "distance to the nearest code",
+    "distance_to_code": "distance to the\nnearest code",
 }
 PANEL = ["coupling", "modes", "tiles", "split"]
 """Data options that have a panel for each of their values."""
 FEWEST, MOST = 1, 10
 IDEAL_AT = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 1.0)
 """Certainties at which the closed form is decoded, besides those of the results."""
-COLOURS = {FEWEST: "C0", MOST: "C1"}
+LOOKS: Mapping[int, Mapping[str, Any]] = {
+    FEWEST: {"color": "#0173b2", "markerfacecolor": "white"},
+    MOST: {"color": "#de8f05"},
+}
+"""By K. In grey, open and filled markers tell them apart."""
+IDEAL_LINES: Mapping[int, Any] = {FEWEST: "-", MOST: (0, (1.2, 0.8))}
+"""By K, of the closed form."""
 LINES: Sequence[tuple[Any, str]] = (("-", "o"), ((0, (5, 1.5)), "s"), ((0, (1, 1)), "^"), ("-.", "D"))
 
 
@@ -56,7 +62,7 @@ def dial_figure(results: Results) -> Figure | None:
     if frame.empty or frame["certainty"].nunique() < 2:
         return None
     kinds = list(frame.groupby(PANEL, sort=True))
-    size = (3.6 * len(kinds) + 1.6, 2.5 * len(MEASURES))
+    size = (2.2 * len(kinds) + 0.4, 1.9 * len(MEASURES) + 0.4)
     figure, grid = plt.subplots(
         len(MEASURES),
         len(kinds),
@@ -68,7 +74,7 @@ def dial_figure(results: Results) -> Figure | None:
     )
     looks = dict(zip(dict.fromkeys(frame["label"]), cycle(LINES), strict=False))
     for column, ((coupling, modes, tiles, split), part) in zip(grid.T, kinds, strict=True):
-        named = f"{coupling}, {modes} modes, {tiles} tiles"
+        named = f"{coupling},\n{modes} modes, {tiles} tiles"
         column[0].set_title(named if split == "test" else f"{named}, {split}", fontsize=10)
         for axes, measure in zip(column, MEASURES, strict=True):
             _draw(axes, part, measure, looks)
@@ -77,9 +83,7 @@ def dial_figure(results: Results) -> Figure | None:
     for axes in grid[-1]:
         axes.set_xlabel("certainty")
     legend(figure)
-    figure.suptitle(
-        "From a condition that leaves a die to throw (0) to one that determines the target (1)", fontsize=11
-    )
+    heading(figure, "Certainty: at 0 a hidden die decides the target, at 1 the condition determines it")
     sns.despine(figure)
     return figure
 
@@ -102,9 +106,10 @@ def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tupl
         axes.plot(
             between,
             ideal,
-            color=COLOURS[steps],
+            color=LOOKS[steps]["color"],
+            linestyle=IDEAL_LINES[steps],
             linewidth=5,
-            alpha=0.25,
+            alpha=0.3,
             label=f"closed form, K = {steps}",
         )
     for label, rows in part.groupby("label", sort=False):
@@ -112,7 +117,7 @@ def _draw(axes: Axes, part: pd.DataFrame, measure: str, looks: Mapping[str, tupl
         for steps in (FEWEST, MOST):
             seeds = rows[rows["steps"] == steps]
             mean = seeds.groupby("certainty")[measure].mean()
-            look = {"color": COLOURS[steps], "linestyle": line, "marker": marker, "markersize": 4}
+            look = {**LOOKS[steps], "linestyle": line, "marker": marker, "markersize": 4}
             axes.plot(mean.index, mean, **look, label=f"{label}, K = {steps}")
             axes.scatter(seeds["certainty"], seeds[measure], s=5, color="0.3", linewidths=0, zorder=3)
     axes.set_ylim(bottom=0)

@@ -1,4 +1,4 @@
-"""One number for everything that a report was made from."""
+"""A digest of everything that a report was made from."""
 
 from __future__ import annotations
 

@@ -117,7 +117,8 @@ def tidy(
     anatomies: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """A row per decoding of these tasks; one that lies in two folders is listed once. Where two folders hold
-    other weights of one key, those count of which there are more decodings.
+    other weights of one key, those count of which there are more decodings; of as many, those that were
+    decoded in more draws, by which more claims are judged.
 
     Args:
         folders: results by the folder's name.
@@ -164,9 +165,11 @@ def _measures(probed: Sequence[pd.DataFrame], found: pd.DataFrame) -> pd.DataFra
 def _one_training_each(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of one training of each key. Records do not tell versions of the code apart whose results are
     equal up to rounding; weights do."""
-    decodings = rows.groupby(["training_key", "weights"], sort=False)["evaluation_key"].nunique()
-    most = decodings.groupby(level=0).idxmax().str[1]
-    kept = rows["weights"] == rows["training_key"].map(most)
+    models = rows.groupby(["training_key", "weights"], as_index=False, sort=False)
+    models = models.agg({"evaluation_key": "nunique", "draws": "max"})
+    models = models.sort_values(["evaluation_key", "draws"], ascending=False, kind="stable")
+    counting = models.drop_duplicates("training_key").set_index("training_key")["weights"]
+    kept = rows["weights"] == rows["training_key"].map(counting)
     others = rows[~kept].groupby("training_key")["folder"].agg(lambda folders: tuple(folders.unique()))
     elsewhere = rows["training_key"].map(lambda key: others.get(key, ()))
     return rows.assign(elsewhere=elsewhere)[kept]

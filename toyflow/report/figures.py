@@ -18,7 +18,7 @@ from toyflow import stats
 from toyflow.report.dial_figure import dial_figure
 from toyflow.report.perturbation_figure import success_by_perturbation
 from toyflow.report.results import Results, in_number_order, set_metrics_of, variants
-from toyflow.report.style import PANEL, Style, in_lines, legend, of_proportions, save
+from toyflow.report.style import ACROSS, PANEL, Style, heading, in_lines, legend, of_proportions, save
 from toyflow.report.tables import in_words, summary
 from toyflow.report.training_figures import schedule_densities, training_curves
 from toyflow.sweep.stored import errors_in_words
@@ -105,7 +105,7 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
     variants = list(dict.fromkeys(results.frame["variant"]))
     if not metrics or len(variants) > MOST_PANELS:
         return None
-    size = (PANEL[0] * len(variants) + 1.5, PANEL[1] * len(metrics))
+    size = (PANEL[0] * len(variants), PANEL[1] * len(metrics))
     figure, grid = plt.subplots(
         len(metrics), len(variants), figsize=size, squeeze=False, layout="constrained", sharey="row"
     )
@@ -130,9 +130,7 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
             axes.set_ylabel(in_words(metric))
             axes.grid(axis="y", alpha=0.35)
     legend(figure)
-    figure.suptitle(
-        f"{_listed(metrics)} by steps (95 % intervals: Student's t over seeds{SEED_DOTS})", fontsize=11
-    )
+    heading(figure, f"{_listed(metrics)} by steps (95 % intervals: Student's t over seeds{SEED_DOTS})")
     sns.despine(figure)
     return figure
 
@@ -172,7 +170,7 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
                 textcoords="offset points",
                 ha="center",
                 va="bottom",
-                fontsize=8,
+                fontsize=9,
                 color="0.3",
             )
         axes.set_xscale("log")
@@ -185,7 +183,7 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("decoding time per example, ms (condition + K steps)")
+        axes.set_xlabel("decoding time in ms per example, condition included")
         axes.set_ylabel(in_words(results.metric))
         axes.grid(alpha=0.35)
 
@@ -251,15 +249,15 @@ DRAWINGS = (
 def _panels(
     table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], title: str, note: str = ""
 ) -> Figure:
-    """A panel per variant with shared axes, one legend for all, and the note beneath. Of many, those in which
-    nothing differs are named instead."""
+    """A panel per variant with shared axes, and beneath them the note and one legend for all. Of many panels,
+    those in which nothing differs are named instead."""
     variants = list(dict.fromkeys(table["variant"]))
     flat = _flat(table) if len(variants) > MOST_PANELS else {}
     variants = [variant for variant in variants if variant not in flat] or variants
-    columns = min(3, len(variants))
+    columns = min(ACROSS, len(variants))
     rows = -(-len(variants) // columns)
     crowded = table.groupby("variant")["label"].nunique().max() > CROWDED
-    size = (PANEL[0] * columns * (1.3 if crowded else 1) + 1.5, PANEL[1] * rows)
+    size = (PANEL[0] * columns * (1.3 if crowded else 1), PANEL[1] * rows)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", sharey=True)
     for axes, variant in zip(grid.flat, variants, strict=False):
         part = table[table["variant"] == variant]
@@ -267,19 +265,16 @@ def _panels(
         errors = int(part["errors"].sum())
         left_out = f"{errors_in_words(errors)} left out" if errors else ""
         said = filter(None, (variant, part["caveat"].iloc[0], left_out))
-        axes.set_title("\n".join(map(in_lines, said)), fontsize=10, pad=14)  # K stands beneath, over time
+        axes.set_title("\n".join(map(in_lines, said)), fontsize=10, pad=17)  # K stands beneath, over time
     for axes in grid.flat[len(variants) :]:
         axes.set_visible(False)
     of_proportions(grid[0][0])  # the others share its axis
-    legend(figure)
-    figure.suptitle(title, fontsize=11)
-    if notes := [*([_flat_in_words(flat)] if flat else []), *([note] if note else [])]:
-        words = "\n".join(
-            textwrap.fill(each, 90 * columns, break_long_words=False, break_on_hyphens=False)
-            for each in notes
-        )
-        figure.supxlabel(words, fontsize=9, x=0.01, ha="left")
-        figure.set_figheight(size[1] + 0.17 * (words.count("\n") + 1))
+    notes = [*([_flat_in_words(flat)] if flat else []), *([note] if note else [])]
+    words = [
+        textwrap.fill(each, 55 * columns, break_long_words=False, break_on_hyphens=False) for each in notes
+    ]
+    legend(figure, title="\n".join(words), title_fontsize=9, alignment="left")
+    heading(figure, title)
     sns.despine(figure)
     return figure
 

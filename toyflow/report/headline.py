@@ -1,4 +1,4 @@
-"""Contrasts that were named before a folder was run, tested together: its headline."""
+"""The headline of a folder: contrasts that were planned before the run, tested together."""
 
 from __future__ import annotations
 

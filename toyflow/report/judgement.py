@@ -101,8 +101,8 @@ def decided_together(judgement: Judgement, named: Sequence[Effect], places: Sequ
     return replace(
         judgement,
         verdict=verdict,
-        evidence=f"{judgement.evidence} Decided by what was named of it before the run, at 5 % by Holm's "
-        f"method over the {named[0].tests} tests of {where}.",
+        evidence=f"{judgement.evidence} Decided by the contrasts that were named before the run, at 5 % by "
+        f"Holm's method over the {named[0].tests} tests of {where}.",
         effects=effects,
         needed=_needed([each for each in effects if each.verdict != "agree"]) if is_open else "",
     )

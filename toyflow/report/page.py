@@ -1,8 +1,8 @@
-"""`toyflow report`: one HTML page and one Markdown file of everything that results say.
+"""`toyflow report`: one HTML page and one Markdown file about everything in a folder of results.
 
 Both are made from the same `Page`. The HTML file holds its figures and needs nothing else; the Markdown file
 links to what `toyflow plot` has drawn. The same results give the same bytes: there is no date and no path of
-a machine. Both end with a digest of the results, by which it is seen whether they are older than these.
+a machine. Both end with a digest of the results, which shows whether they are older than these.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from toyflow.report.page_claims import (
     PartView,
     Source,
     groups_of,
+    margins_of,
     open_questions,
     parts_of,
     tally,
@@ -88,6 +89,8 @@ class Page:
     """The same on one screen."""
     testbeds: Sequence[Testbed]
     """The tasks on which they are judged."""
+    margins: str
+    """Within what scores on these are as good as each other; empty where there are none."""
     numbers: Sequence[TableView]
     """Tables of the paper's numbers beside these."""
     undecided: Sequence[tuple[Claim, Judgement]]
@@ -140,6 +143,7 @@ def build_page(out: Path, paper: Paper | None = None, pixels: bool = True) -> Pa
     judged = judge_all(paper, results, anatomies) if paper else Judged((), {})
     sources = {name: Source(name, _anchor(name), _command(folder)) for name, folder in folders.items()}
     parts = parts_of(judged.claims, sources)
+    testbeds = testbeds_of(parts)
     beside = [
         replace(table, caption=f"{table.caption} ({name})" if len(results) > 1 else table.caption)
         for name, found in results.items()
@@ -151,7 +155,8 @@ def build_page(out: Path, paper: Paper | None = None, pixels: bool = True) -> Pa
         tally=tally(paper, parts),
         parts=parts,
         forest=forest_of(groups_of(parts), pixels),
-        testbeds=testbeds_of(parts),
+        testbeds=testbeds,
+        margins=margins_of(testbeds) if testbeds else "",
         numbers=beside,
         undecided=open_questions(parts),
         without_data=without_data(judged.claims),

@@ -29,7 +29,8 @@ LEADS: Mapping[Part, str] = {
     "remedies": "The squared error of one step is leaked noise (the answer still depends on the noise that "
     "the network was given), plus bias² (what regression would get wrong, too), plus the task's own spread "
     "(how far right answers to one condition are apart). The command toyflow probe measures the three.",
-    "paper": "Its claims with our verdicts on our tasks, and its numbers beside ours.",
+    "paper": "Its claims with our verdicts on our tasks, and its numbers beside ours. Claims that are "
+    "marked as ours are not the paper's.",
 }
 
 
@@ -159,6 +160,16 @@ def testbeds_of(parts: Sequence[PartView]) -> list[Testbed]:
     names = {each.judgement.on for view in views for each in view.verdicts}
     known = {testbed.name: testbed for view in views for testbed in view.claim.testbeds}
     return [testbed for name, testbed in known.items() if name in names]
+
+
+def margins_of(testbeds: Sequence[Testbed]) -> str:
+    """Within what scores are as good as each other: `within 2 points, on two arms within 5`."""
+    names: dict[float, list[str]] = {}
+    for testbed in testbeds:
+        names.setdefault(testbed.margin, []).append(testbed.name)
+    (usual, _), *others = sorted(names.items(), key=lambda of: -len(of[1]))
+    told = [f", on {listed(of)} within {100 * margin:g}" for margin, of in others]
+    return f"within {100 * usual:g} points{''.join(told)}"
 
 
 def tally(paper: Paper | None, parts: Sequence[PartView]) -> str:

@@ -198,10 +198,13 @@ def costs(results: Results) -> TableView:
             cells[-1] += MARK
         rows.append([*group[names].iloc[0].astype(str), str(group["steps"].iloc[0]), *cells])
     of_draws = " once and all draws" if frame["draws"].max() > 1 else ""
+    of_policies = any("trials" in evaluation.details for evaluation in results.evaluations)
     note = (
         "Means over seeds, so that scores can be read at equal cost. NFE: model calls to decode. Passes: "
-        "model calls per training example. Operations are counted on the model, decoding per example with "
-        f"its condition encoded{of_draws}; times are of the machines below. {NONE}: not recorded. "
+        "model calls per training example. Operations are counted on the model, decoding per "
+        f"{'plan' if of_policies else 'example'} with its condition encoded{of_draws}. Times are of the "
+        f"machines below{'; decoding is timed over all plans of an episode' if of_policies else ''}; other "
+        f"work there lengthens training. {NONE}: not recorded. "
         f"{doubts_in_words(frame['timing_doubt'])}"
     ).strip()
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]

@@ -1,4 +1,4 @@
-"""Few steps against many, and draws and grids against none, on the same trained model."""
+"""Comparisons of decodings of one trained model: few steps with many, and draws and grids with none."""
 
 from __future__ import annotations
 

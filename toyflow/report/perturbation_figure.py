@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from toyflow.report.perturbation_tables import ALL, Policy, perturbation_rates
 from toyflow.report.results import Results, in_number_order
-from toyflow.report.style import PANEL, Style, in_lines, legend, of_proportions
+from toyflow.report.style import PANEL, Style, heading, in_lines, legend, of_proportions
 from toyflow.report.tables import in_words
 
 LEVEL = "level"
@@ -35,7 +35,7 @@ def success_by_perturbation(results: Results, style: Style) -> Figure | None:
     by_kind = frame[frame[LEVEL] == ALL]
     by_level = frame[(frame[LEVEL] != ALL) & (frame["perturbation"] == ALL)]
     kinds = [("perturbation", by_kind)] + ([] if by_level.empty else [(LEVEL, by_level)])
-    size = (PANEL[0] * len(kinds) + 1.5, PANEL[1] * len(policies))
+    size = (PANEL[0] * len(kinds), PANEL[1] * len(policies))
     figure, grid = plt.subplots(
         len(policies), len(kinds), figsize=size, squeeze=False, layout="constrained", sharey=True,
         width_ratios=[1.4, 1][: len(kinds)],
@@ -47,9 +47,7 @@ def success_by_perturbation(results: Results, style: Style) -> Figure | None:
         row[0].set_ylabel(in_words(results.metric))
     of_proportions(grid[0][0])  # the others share its axis
     legend(figure)
-    figure.suptitle(
-        "Success by perturbation (95 % intervals: Wilson, over episodes of one policy)", fontsize=11
-    )
+    heading(figure, "Success by perturbation (95 % intervals: Wilson, over episodes of one policy)")
     sns.despine(figure)
     return figure
 

@@ -1,9 +1,9 @@
-"""What `toyflow probe` finds of a policy: errors by joint and by time of the chunk, and what they say.
+"""What `toyflow probe` measures of a policy: errors by joint and by time of the chunk.
 
-Two errors of a plan are measured, against the actions of a data set: that of its actions, and that of its
-moves, the changes from one action to the next, which a robot feels. On two arms (velocity, shift:4) the
-actions of one step and of ten erred alike, and the policy solved 11 and 71 % of its trials: noise that leaks
-through in one step differs from action to action, so that the plan jitters, where ten steps are smooth.
+Two errors of a plan are measured against the actions of a data set: the error of its actions, and the error
+of its moves. A move is the change from one action to the next, which a robot feels. On two arms (velocity,
+shift:4) one step and ten have the same error of actions, but solve 11 and 71 % of the trials: the noise that
+leaks through in one step differs from action to action, so the plan jitters, while ten steps are smooth.
 """
 
 from __future__ import annotations

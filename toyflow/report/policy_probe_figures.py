@@ -22,7 +22,7 @@ from toyflow.report.policy_probe import (
     dissected_parts,
     error_parts,
 )
-from toyflow.report.style import Style, legend
+from toyflow.report.style import PANEL, Style, heading, legend
 from toyflow.stats import Interval
 
 
@@ -31,8 +31,7 @@ def anatomy_figure_by_joint(probed: ProbedPolicy) -> Figure:
     and a diamond for the variance of the model's samples."""
     parts = dissected_parts(probed, probed.actions)
     figure = anatomy_figure([part.row for part in parts if part.kind != TIME])
-    title = f"What one step's error of actions is made of: {probed.model.label}"
-    figure.suptitle(f"{title}\n{probed.where}", fontsize=10)
+    heading(figure, f"What one step's error of actions is made of: {probed.model.label}, {probed.where}")
     figure.axes[-1].set_xlabel("mean square, in variances of each joint (95 % intervals over episodes)")
     return figure
 
@@ -41,21 +40,25 @@ def errors_figure(probed: ProbedPolicy) -> Figure:
     """A column of panels for actions and one for moves: errors of each decoding by joint, by time of the
     chunk, and the anatomy of one step by time where it was dissected."""
     columns, joints = len(probed.errors), len(probed.actions.moving) + 1
-    heights = [0.3 * joints + 0.9, 2.9, *([2.9] if probed.dissected else [])]
+    heights = [0.3 * joints + 0.9, 2.4, *([2.4] if probed.dissected else [])]
+    size = (PANEL[0] * columns, sum(heights) + 0.4)
     figure, grid = plt.subplots(
-        len(heights), columns, figsize=(6.2 * columns, sum(heights) + 1), squeeze=False, layout="constrained",
+        len(heights), columns, figsize=size, squeeze=False, layout="constrained",
         gridspec_kw={"height_ratios": heights},
     )  # fmt: skip
     style = Style([each.label for each in probed.decodings])
     for errors, (by_joint, by_time, *_) in zip(probed.errors, grid.T, strict=True):
         _by_joint(by_joint, probed, errors, style)
         _by_time(by_time, probed, errors, style)
-    legend(figure, "outside lower center", ncols=len(probed.decodings))
+    legend(figure)
     for row in grid[2:]:
         for errors, axes in zip(probed.errors, row, strict=True):
             _anatomy_by_time(axes, probed, errors)
-    title = f"Plans of {probed.model.label} against the data set's actions (95 % intervals over episodes)"
-    figure.suptitle(f"{title}\n{probed.where}", fontsize=11)
+    heading(
+        figure,
+        f"Plans of {probed.model.label} against the data set's actions, {probed.where} "
+        "(95 % intervals over episodes)",
+    )
     sns.despine(figure)
     return figure
 

@@ -28,7 +28,7 @@ from toyflow.report.anatomy_report import (
 )
 from toyflow.report.results import CELL
 from toyflow.report.stored_anatomies import write_anatomies
-from toyflow.report.style import Style, in_lines, legend, save
+from toyflow.report.style import PANEL, Style, heading, in_lines, legend, save
 from toyflow.report.write import write_csv
 
 IDEAL = "ideal"
@@ -184,7 +184,7 @@ def velocity_error(errors: pd.DataFrame, style: Style) -> Figure:
     if "excess" in errors:
         measures["excess"] = "MSE against the optimal velocity"
     variants = list(dict.fromkeys(errors["variant"]))
-    size = (4.4 * len(measures) + 1.5, 3.9 * len(variants))
+    size = (0.8 * PANEL[0] * len(measures), PANEL[1] * len(variants))
     figure, grid = plt.subplots(
         len(variants), len(measures), figsize=size, squeeze=False, layout="constrained"
     )
@@ -196,8 +196,7 @@ def velocity_error(errors: pd.DataFrame, style: Style) -> Figure:
             axes.set_xlabel("noise level s = 1 - t  (1 = noise)")
         line[0].set_title(in_lines(variant), fontsize=10, loc="left")
     legend(figure, last=IDEAL)
-    title = f"Error of the velocity by noise level (95 % bands: {_kinds(errors)})"
-    figure.suptitle(title, fontsize=11)
+    heading(figure, f"Error of the velocity by noise level (95 % bands: {_kinds(errors)})")
     sns.despine(figure)
     return figure
 

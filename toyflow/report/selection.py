@@ -1,4 +1,4 @@
-"""What `toyflow compare` is asked to compare: selections, as `results/other::shift:4,K=1,encoder=large`."""
+"""Selections of results for `toyflow compare`, such as `results/other::shift:4,K=1,encoder=large`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The anatomy of each model that `toyflow probe` measured, kept for the claims of a report."""
+"""The anatomy of each model as `toyflow probe` stored it, for the claims of a report."""
 
 from __future__ import annotations
 

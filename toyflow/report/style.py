@@ -1,5 +1,9 @@
-"""What all figures share: how series look, one legend for all panels, axes of proportions, how a file is
-written. Colour, marker and line style tell series apart, so grey prints too."""
+"""What all figures share: how series look, the size of a panel, heading and legend, axes of proportions, how
+a file is written.
+
+Colour, marker and line style tell series apart, so figures can be printed in grey. One panel fits the column
+of a paper (3.25 in), two beside each other fit its page, with text of 5 points or more.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +28,29 @@ MARKERS = "osD^vPX*<>"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 DARK = ("#5b1a52", "#4c5a0f", "#12284f", "#222222")
 """Colours of further series, darker than the palette's."""
-PANEL = (6.4, 4.1)
+PANEL = (4.2, 2.9)
 """Width and height of one panel, in inches."""
+ACROSS = 2
+"""Most panels beside each other."""
+CHARACTERS = 12
+"""Of a heading or a legend, in an inch."""
+LINE = 0.2
+"""Height of a line of text, in inches."""
 
 
 def in_lines(variant: str) -> str:
-    """A variant's name as the title of a panel, which it does not outgrow."""
-    return textwrap.fill(variant, 64, break_long_words=False, break_on_hyphens=False)
+    """A variant's name as the title of a panel, in lines that are not wider than the panel."""
+    width = round(0.9 * CHARACTERS * PANEL[0])
+    return textwrap.fill(variant, width, break_long_words=False, break_on_hyphens=False)
+
+
+def heading(figure: Figure, words: str) -> None:
+    """The title of the whole figure, in lines that are no wider than it; the figure grows by their height."""
+    most = round(0.95 * CHARACTERS * figure.get_figwidth())
+    even = 8 + len(words) // len(textwrap.wrap(words, most))  # no last line of one word
+    lines = textwrap.wrap(words, min(most, even))
+    figure.suptitle("\n".join(lines), fontsize=11)
+    _grow(figure, len(lines))
 
 
 class Style:
@@ -81,19 +101,20 @@ def of_proportions(axes: Axes) -> None:
     """Make `y` an axis of proportions, in per cent. It ends a little beyond what is drawn, and no tick leaves
     0 to 100 %. To be called when everything is drawn."""
     low, high = axes.get_ylim()
-    room = 0.02 * (min(high, 1.0) - max(low, 0.0))
+    room = 0.028 * (min(high, 1.0) - max(low, 0.0))
     axes.set_ylim(max(low, -room), 1 + room if high >= 1 else high)
     axes.yaxis.set_major_locator(_WithinBounds(nbins=9, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
 
-def legend(figure: Figure, where: str = "outside center right", last: str = "", **options: Any) -> None:
-    """One legend for the series of all panels, each once, in the order in which panels first draw them.
+def legend(figure: Figure, last: str = "", title: str = "", **options: Any) -> None:
+    """One legend under all panels for the series of all panels, each once, in the order in which panels first
+    draw them. It has as many columns as fit the figure's width, and the figure grows by its height.
 
     Args:
         figure: drawn already.
-        where: matplotlib's `loc`.
         last: the label of a series to be named after all others.
+        title: in lines, above the series.
         options: of matplotlib's legend.
     """
     handles: dict[str, Any] = {}
@@ -102,7 +123,15 @@ def legend(figure: Figure, where: str = "outside center right", last: str = "", 
             handles.setdefault(label, handle)
     if last in handles:
         handles[last] = handles.pop(last)
-    figure.legend(list(handles.values()), list(handles), loc=where, frameon=False, **options)  # pyright: ignore[reportArgumentType]
+    widest = max(map(len, handles), default=0) / CHARACTERS + 0.5  # with its line
+    columns = min(len(handles), max(1, int(figure.get_figwidth() / widest)))
+    _grow(figure, -(-len(handles) // columns) + len(title.splitlines()))
+    where: Any = {"loc": "outside lower center", "ncols": columns, "frameon": False, "title": title or None}
+    figure.legend(list(handles.values()), list(handles), **where, **options)
+
+
+def _grow(figure: Figure, lines: int) -> None:
+    figure.set_figheight(figure.get_figheight() + LINE * lines)
 
 
 def save(figure: Figure, path: Path) -> Path:

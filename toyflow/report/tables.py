@@ -1,5 +1,4 @@
-"""Tables of scores with intervals. Decodings held against each other on the same model are in
-`paired_tables`."""
+"""Tables of scores with intervals. `paired_tables` compares decodings of one model."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from toyflow.errors import ToyflowError
 from toyflow.flow import parse_schedule
 from toyflow.report.results import Results, variants
-from toyflow.report.style import PANEL, Style, in_lines, legend
+from toyflow.report.style import PANEL, Style, heading, in_lines, legend
 from toyflow.training import LOSS_BINS
 
 
@@ -94,9 +94,9 @@ def loss_figure(table: pd.DataFrame, style: Style) -> Figure:
             axes.set_title(f"{in_lines(variant)}\n{words}".strip(), fontsize=10)
             axes.grid(alpha=0.35)
     legend(figure)
-    figure.suptitle(
+    heading(
+        figure,
         "Training loss, mean over seeds with a band from the lowest to the highest, running mean of 5 points",
-        fontsize=11,
     )
     sns.despine(figure)
     return figure

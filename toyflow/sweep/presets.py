@@ -28,14 +28,14 @@ from toyflow.errors import UsageError, unknown
 class Notes:
     """What a preset's comment says of it: paragraphs that begin with `Shows:` and so on."""
 
-    shows: str
-    decides: str
+    shows: str = ""
+    decides: str = ""
     """What would decide it, and what would count as refuted: contrast, seeds, margin and interval. Written
     before the run, or it says that it was not."""
-    cost: str
-    quick: str
+    cost: str = ""
+    quick: str = ""
     """Cost of the short version."""
-    first: str
+    first: str = ""
     """What has to be made before the preset can run."""
 
 

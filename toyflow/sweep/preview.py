@@ -18,7 +18,6 @@ from toyflow.sweep.records import EvaluationRecord
 from toyflow.sweep.reuse import warnings_of_reuse
 from toyflow.sweep.runner import Estimate, Runner, Seconds
 from toyflow.sweep.store import Store
-from toyflow.sweep.timing import estimates
 
 Timing = Callable[[Sequence[Cell], Runner], Sequence[Estimate | None]]
 """Maps (cells, runner) to the time that each cell takes; None where that is not known."""
@@ -36,10 +35,22 @@ def print_plan(
     store: Store,
     executor: Executor,
     console: Console,
-    timing: Timing = estimates,
+    timing: Timing,
+    cost: str = "",
 ) -> None:
     """Show the cells by what they have in common and which exist; then what the rest will take, from a short
-    trial of each distinct kind. Raises UsageError where `store` holds results of another task."""
+    trial of each distinct kind.
+
+    Args:
+        cells, runner, store, executor: of the sweep.
+        console: where to print.
+        timing: makes the trials; see `toyflow.sweep.timing.estimates`.
+        cost: what is known without a trial, in a sentence. It is printed where the trials tell nothing.
+
+    Raises:
+        UsageError: `store` holds results of another task, or something that the cells need is missing.
+        ToyflowError: a trial failed.
+    """
     store.check_task(cells[0].training.task)
     kinds = _kinds(cells, store)
     console.print(_plan_table(kinds, len(cells), store))
@@ -59,6 +70,8 @@ def print_plan(
         taken = _taken(missing, runner, timing)
     if taken is None:
         console.print(f"{to_run}; a few seconds were not enough to tell what one takes (a busy machine?)")
+        if cost:
+            console.print(escape(cost))
         return
     work, longest = Seconds(0, 0), Seconds(0, 0)
     for kind, seconds in taken.items():

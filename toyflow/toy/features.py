@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from toyflow.atomic import DamagedError, atomic_folder, verified
 from toyflow.errors import ToyflowError
 from toyflow.machine import cache_folder
-from toyflow.tensors import save_tensors
+from toyflow.tensors import one_thread, save_tensors
 from toyflow.toy.images import CLASSES, Images, ImageSet
 
 LOG = logging.getLogger(__name__)
@@ -80,7 +78,7 @@ def load_classifier(images: ImageSet, data_dir: str | None = None) -> Classifier
 def train_classifier(train: Images, images: ImageSet) -> Classifier:
     """A classifier of `images`, from a fixed seed; the global random state and threads are left alone."""
     generator = torch.Generator().manual_seed(0)
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Classifier(images.shape[0])
         optimiser = torch.optim.AdamW(model.parameters())
@@ -139,17 +137,6 @@ def _train_and_keep(images: ImageSet, data_dir: str | None, folder: Path) -> dic
     with atomic_folder(folder) as temporary:
         save_tensors(model.state_dict(), temporary / WEIGHTS, {"test_accuracy": f"{right:.4f}"})
     return model.state_dict()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The order of sums, and so the last digits of a result, depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:

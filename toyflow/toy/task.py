@@ -18,6 +18,7 @@ from toyflow.flow.anatomy import Moments
 from toyflow.flow.samplers import euler, uniform_grid
 from toyflow.seeds import generator
 from toyflow.sweep.subject import Subject, check_current
+from toyflow.tensors import one_thread
 from toyflow.training import Batch, OneCycle
 from toyflow.training.batch import as_batch
 
@@ -150,7 +151,7 @@ class Task(Subject):
         task = cls(data) if fields(cls.data_options) else cls()
         test = task.test_set()
         noise = torch.randn(test.target.shape, generator=generator(0, "test noise"))
-        if task.optimal_velocity(noise, noise.new_zeros(len(noise)), test.observation) is None:
+        if task.optimal_velocity(noise[:1], noise.new_zeros(1), test.part(slice(0, 1)).observation) is None:
             return None
 
         def velocity(x: Tensor, t: Tensor) -> Tensor:
@@ -158,9 +159,10 @@ class Task(Subject):
             assert optimal is not None
             return optimal
 
-        sample = euler(velocity, noise, uniform_grid(steps))
-        scores = {name: float(values.mean()) for name, values in task.score(sample, test).items()}
-        return {**scores, **task.score_set(sample, test)}
+        with one_thread():
+            sample = euler(velocity, noise, uniform_grid(steps))
+            scores = {name: float(values.mean()) for name, values in task.score(sample, test).items()}
+            return {**scores, **task.score_set(sample, test)}
 
 
 def make_task(name: str, data: Mapping[str, str] | None = None, data_dir: str | None = None) -> Task:

@@ -62,6 +62,41 @@ def test_it_is_accessible_and_fits(visit, size, scheme):
     there.well()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_wide_table_is_shaded_where_it_goes_on(visit, scheme):
+    there = visit(viewport=TELEPHONE, color_scheme=scheme)
+    there.page.click("summary")
+    table = there.page.locator(".scroll").first
+    assert there.shaded_edges(table) == (False, True)
+    table.evaluate("each => each.scrollLeft = 60")
+    assert there.shaded_edges(table) == (True, True)
+    table.evaluate("each => each.scrollLeft = each.scrollWidth")
+    assert there.shaded_edges(table) == (True, False)
+    there.well()
+    wide = visit(viewport=DESKTOP, color_scheme=scheme)
+    wide.page.click("summary")
+    assert wide.shaded_edges(wide.page.locator(".scroll").first) == (False, False)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_area_of_the_anatomy_has_its_colour_in_the_legend(visit, scheme):
+    """And no words of its own, which would leave a thin one."""
+    there = visit(viewport=TELEPHONE, color_scheme=scheme)
+    there.page.wait_for_selector("#anatomy-A svg")
+    areas = there.page.locator("#anatomy-A svg .mark-area path[fill]").evaluate_all(
+        "all => all.map((each) => getComputedStyle(each).fill)"
+    )
+    legend = there.page.locator("#anatomy-A-parts .swatch").evaluate_all(
+        "all => all.map((each) => getComputedStyle(each).backgroundColor)"
+    )
+    assert len(areas) > 1 and set(areas) == set(legend) and len(set(legend)) == len(legend)
+    assert (
+        there.page.locator("#anatomy-A svg .mark-text text").count()
+        == there.page.locator("#anatomy-A svg .role-axis .mark-text text").count()
+    )
+    there.well()
+
+
 def test_settings_are_chosen_by_keyboard_and_the_marks_change(visit):
     there = visit(viewport=DESKTOP)
     page = there.page

@@ -268,6 +268,14 @@ def test_of_two_trainings_of_one_key_the_one_of_most_decodings_counts_and_the_ot
     assert "other weights" not in judgement_of("1a", {"older": older, "same": same}).evidence
 
 
+def test_of_two_trainings_of_one_key_with_as_many_decodings_the_one_in_more_draws_counts():
+    curve = Folder().add("uniform", {1: 0.5, 2: 0.5, 10: 0.5}, weights="a").add("shift:4", {1: 0.9})
+    averaged = Folder().add("uniform", {1: 0.7, 10: 0.7}, weights="b")
+    averaged.add("uniform", {1: 0.8}, weights="b", draws=8)
+    for folders in ({"curve": curve, "averaged": averaged}, {"averaged": averaged, "curve": curve}):
+        assert "uniform on 70." in judgement_of("1a", folders).evidence
+
+
 @pytest.mark.parametrize(
     ("base", "large", "verdict"), [(0.8, 0.9, "agree"), (0.8, 0.7, "disagree"), (0.8, 0.802, "undecided")]
 )
@@ -375,6 +383,19 @@ def test_coupled_choices_one_likelier(one, verdict):
     judgement = folder.judge("7c")
     assert judgement.verdict == verdict
     assert f"{one:.2f} at K = 1" in judgement.evidence and "90.0 %" in judgement.evidence
+    assert "have not learned" not in judgement.evidence
+
+
+def test_it_is_told_where_many_steps_have_not_learned_the_joint_distribution():
+    folder = Folder(task="dial")
+    knobs = {"modes": "10", "tiles": "4", "coupling": "coupled", "certainty": "0.4"}
+    folder.add(
+        "uniform", {1: 0.99, 10: 0.1}, data=knobs,
+        metrics=lambda score: {"valid": score, "total_variation": 1 - score / 2},
+    )  # fmt: skip
+    judgement = folder.judge("7c")
+    assert judgement.verdict == "disagree"
+    assert "% (10 steps have not learned it)" in judgement.evidence
 
 
 @pytest.mark.parametrize(("one", "verdict"), [(0.7, "agree"), (0.5, "disagree"), (0.58, "undecided")])

@@ -114,5 +114,11 @@ def test_what_an_mlp_has_not_is_refused(change, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_size_without_a_backbone_has_no_images_and_no_prompts():
+    assert (STATE_ALONE.image_size, STATE_ALONE.vocabulary, STATE_ALONE.prompt_length) == (0, 0, 0)
+    earlier = {**STATE_ALONE.as_dict(), "image_size": 64}
+    assert PolicySpec.from_dict(earlier).as_dict() == earlier, "earlier records stay as they are"
+
+
 def test_every_size_that_can_be_chosen_is_there():
     assert set(SIZES) == set(SIZE_NAMES) == set(RECIPES)

@@ -7,7 +7,7 @@ Time runs from t = 0, pure noise, to t = 1, data. Names are
 
 To add a schedule, subclass `Schedule` and declare the class under the entry point group `toyflow.schedules`
 by its `key`. toyflow's own are in `families.py`, and exported by `toyflow.flow.schedules`, `toyflow.flow` and
-`toyflow`. Published formulas are in terms of t or of s = 1 - t: mind which.
+`toyflow`. Published formulas are in t or in s = 1 - t: check which.
 """
 
 from __future__ import annotations

@@ -244,7 +244,8 @@ class Pi0(Schedule):
 class GrootN17(Pi0):
     """t = 0.999 (1 - z), z ~ Beta(1.5, 1): the same distribution as `Pi0`, written the other way round.
 
-    As with `GrootN1`, the source rounds only the time that it tells the network, which a schedule leaves out.
+    As with `GrootN1`, the source rounds only the time that its network is given. A schedule does not cover
+    that.
 
     Example:
         >>> import torch
@@ -262,12 +263,12 @@ class GrootN17(Pi0):
 class GrootN1(Schedule):
     """t = (0.999 - z) / 0.999, z ~ Beta(1.5, 1): nearly Beta(1, 1.5), with 0.15 % of the draws at t = 0.
 
-    The source lets those draws be as low as t = -0.001; here they are 0, so that there is no density.
+    In the source those draws are as low as t = -0.001. Here they are 0, so there is no density.
 
-    What the network is told is no part of a schedule, and left out: the source tells it t in 1000 buckets, in
-    training the whole part of 1000 t and in step k of K (4 by default) that of 1000 k / K. Its path and its
-    loss have t itself, and ours tells the network that, too. Up to toyflow 0.2.0 a schedule `groot` rounded
-    the path's time as well; the name stands for this one now, and older results keep it as their label.
+    The source gives its network t in 1000 buckets: the integer part of 1000 t in training, and of 1000 k / K
+    in step k of K (4 by default). Its path and its loss use t itself. A schedule does not cover what the
+    network is given, so ours is given t itself too. Up to toyflow 0.2.0 a schedule `groot` also rounded the
+    path's time. The name now stands for this schedule, and older results keep it as their label.
 
     Example:
         >>> import torch

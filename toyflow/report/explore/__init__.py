@@ -1,1 +1,1 @@
-"""`toyflow explore`: one page on which results can be played with."""
+"""`toyflow explore`: one interactive page of results."""

@@ -102,7 +102,10 @@ def _errors() -> alt.LayerChart:
 
 
 def _anatomy() -> alt.LayerChart:
-    """Areas of one step's error by its parts, against the number of draws that are averaged."""
+    """Areas of one step's error by its parts, against the number of draws that are averaged.
+
+    The page has their legend: a name in an area that becomes thin would not fit.
+    """
     x = alt.X(
         "draws:Q", scale=alt.Scale(type="log", base=2, nice=False, domain=[1, 16]), title="draws averaged",
         axis=alt.Axis(values=[1, 2, 4, 8, 16], format="d", grid=False),
@@ -116,13 +119,8 @@ def _anatomy() -> alt.LayerChart:
         fill=alt.Fill("part:N", scale=alt.Scale(domain=PARTS, range="ordinal"), legend=None),
         tooltip=["part:N", "draws:Q", alt.Tooltip("value:Q", format=".3~g")],
     )  # fmt: skip
-    names = _rows("names").mark_text(align="left", dx=8, fontSize=12, fontWeight=600).encode(
-        x="draws:Q", y=alt.Y("at:Q", title=None), text="part:N", color=alt.Color("ink:N", scale=None)
-    )  # fmt: skip
     chosen = _rows("chosen").mark_rule(strokeWidth=2, strokeDash=[3, 3], style="rule").encode(x="draws:Q")
-    return (
-        alt.layer(area, names, chosen).add_params(alt.param(name="highest", value=1)).properties(height=240)
-    )
+    return alt.layer(area, chosen).add_params(alt.param(name="highest", value=1)).properties(height=240)
 
 
 def _curve() -> alt.LayerChart:

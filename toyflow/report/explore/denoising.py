@@ -1,7 +1,7 @@
-"""How a few test examples are denoised, call by call: kept beside the results, for the page to play.
+"""How a few test examples are denoised, call by call: stored with the results, and played by the page.
 
-`FOLDER/denoising/KEY.json` is of the trained model KEY. It is no part of any key or score, needs no weights
-to be read, and holds a few KB per decoding: values are stored in 8 bits.
+`FOLDER/denoising/KEY.json` belongs to the trained model KEY. It affects no key or score, can be read without
+weights, and has a few KB per decoding: values are stored in 8 bits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files as text within a page."""
+"""Files as text, to be embedded in a page."""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ FILE = "explore.html"
 MOST_BYTES = 3_500_000
 """Of all denoised examples of a page together; each study has an equal share."""
 TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES_OF_PAGES = Path(__file__).parents[1] / "templates"
+"""What this page and the report share."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def write_explore(out: Path) -> Path:
 def explore_page(name: str, studies: Sequence[Study], unread: Sequence[Unread], films: Films) -> str:
     """The page as HTML."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, TEMPLATES_OF_PAGES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -110,7 +112,6 @@ def explore_page(name: str, studies: Sequence[Study], unread: Sequence[Unread], 
         fields=FIELDS,
         data=_embedded(data),
         library=Markup(vega_library().replace("</script", "<\\/script")),
-        style=Markup((TEMPLATES / "explore.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "explore.js").read_text(encoding="utf-8")),
     )
 

@@ -1,4 +1,4 @@
-"""What a results folder tells the page: settings and scores, probes, and how examples are denoised."""
+"""The data that the page shows of a results folder: settings and scores, probes, and denoised examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The charts' library as text: Vega, Vega-Lite and Vega-Embed, from vl-convert-python, without a network."""
+"""The chart library as text: Vega, Vega-Lite and Vega-Embed, from vl-convert-python, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best of several settings, chosen without the seed that it is judged by."""
+"""The best of several settings, chosen on all seeds but the one that it is then judged on."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 from toyflow.report.contrasts import Contrast, contrast
 from toyflow.report.effects import Effect, percent
 from toyflow.report.evidence import ANY, Data
-from toyflow.report.judgement import Judgement, conclude
+from toyflow.report.judgement import LEARNED, Judgement, conclude
 
 CLEARLY = 0.10
 """A difference of proportions that is more than a matter of degree."""
@@ -47,7 +47,7 @@ def one_step_mixes_modes(data: Data) -> Judgement | None:
             learned.append(Effect(f"K = {many} minus K = 1, {modes} modes", over.reversed(), CLEARLY))
             told.append(said)
         else:
-            told.append(f"{said}, which is nothing learned, and no evidence")
+            told.append(f"{said} (neither has learned anything, so this is no evidence)")
     if not learned:
         return None
     evidence = (
@@ -84,9 +84,10 @@ def one_step_loses_modes(data: Data) -> Judgement | None:
         name = f"total variation at K = 1 minus at K = {many}, {modes} modes"
         single.append(Effect(name, over, unit=""))
         valid += [possible.first, possible.second]
+        unlearned = f" ({many} steps have not learned it)" if possible.second.mean() < LEARNED else ""
         told.append(
             f"with {modes} modes {over.first.mean():.2f} at K = 1, {over.second.mean():.2f} at K = {many}, "
-            f"and possible outcomes {percent(possible.first)} and {percent(possible.second)}"
+            f"and possible outcomes {percent(possible.first)} and {percent(possible.second)}{unlearned}"
         )
     evidence = (
         f"One die for all tiles, one face being likelier; total variation to the truth: {'; '.join(told)}"

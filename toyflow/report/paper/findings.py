@@ -66,7 +66,7 @@ EVERYWHERE = (NUMBERS, GRID, WAVE, TWO_ARMS)
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
-        "13a", "One model serves one and ten steps: both, of one draw, are as good as the best of all.",
+        "13a", "One model serves one and ten steps: in one draw, each is as good as the best of all models.",
         "The paper has one schedule for one step and another for ten.",
         ours=True, part="enough", testbeds=EVERYWHERE, judge=one_model_serves_both,
         needs="flow at K = 1 and K = 10 of two or more models that differ in prediction or schedule",
@@ -78,7 +78,7 @@ CLAIMS: tuple[Claim, ...] = (
         needs="the same in 1 and 8 draws",
     ),
     Claim(
-        "7a", "Where one hidden choice among equals couples all tokens, one step is clearly worse than many.",
+        "7a", "Where one fair hidden choice couples all tokens, one step is clearly worse than many.",
         "The mean, which one step aims at, falls between joint modes of equal weight.",
         ours=True, part="enough", testbeds=(DIAL,), judge=one_step_mixes_modes,
         needs="flow with coupling = coupled, certainty = 0, at K = 1 and many",
@@ -90,13 +90,15 @@ CLAIMS: tuple[Claim, ...] = (
         needs="flow with coupling = independent, certainty between 0 and 1, at K = 1 and many",
     ),
     Claim(
-        "7c", "Where the choice is coupled and one mode is likelier, one step names it and loses the others.",
+        "7c",
+        "Where one hidden choice couples all tokens and one mode is likelier, one step is farther from the "
+        "distribution.",
         "The code nearest to the mean is then a valid outcome, and always the same.",
         ours=True, part="enough", testbeds=(DIAL,), judge=one_step_loses_modes,
         needs="flow with coupling = coupled, certainty between 0 and 1, at K = 1 and many",
     ),
     Claim(
-        "9", "One-step error is leaked noise first.",
+        "9", "Most of the one-step error of velocity models is leaked noise.",
         "A network that predicts the velocity must carry its noise through itself to subtract it.",
         ours=True, part="remedies", testbeds=EVERYWHERE, judge=leak_comes_first,
         needs="flow at K = 1 with velocity prediction, probed: toyflow probe --out FOLDER",
@@ -109,7 +111,7 @@ CLAIMS: tuple[Claim, ...] = (
         needs="flow with --predict velocity,data at K = 1 and more, probed: toyflow probe --out FOLDER",
     ),
     Claim(
-        "11", "Averaging 8 draws removes the leak without training, and one step is then as good as ten.",
+        "11", "Averaging 8 draws improves one step without training, and makes it as good as ten.",
         "The mean of answers to several noises has less of what leaks.",
         ours=True, part="remedies", testbeds=EVERYWHERE, judge=averaging_removes_it,
         needs="flow with velocity prediction, --steps 1,10 and --draws 1,8",

@@ -73,7 +73,7 @@ def gain_is_larger_in_one_step(data: Data) -> Judgement | None:
         if (of := _few_and_many(data, schedule, many))
     }
     evidence = (
-        f"Over uniform, {listed(biased.schedules)} gain {one} at K = 1 and {ten} at K = {many}. The "
+        f"The gain of {listed(biased.schedules)} over uniform is {one} at K = 1 and {ten} at K = {many}. The "
         f"difference of these gains for each: {by_schedule(single)}"
     )
     scores = [biased.first, biased.second, uniform.first, uniform.second]

@@ -1,7 +1,7 @@
-"""How results are held against claims 9 to 13 of `findings`: what one step loses, and what brings it back.
+"""How results are held against claims 9 to 13 of `findings`: what one step loses, and what recovers it.
 
-A claim that is judged under several schedules is judged on their mean. It is refuted, too, where one of them
-alone shows the contrary (at 5 %, adjusted by Holm's method).
+A claim about several schedules is judged on their mean. It is also refuted where one schedule alone shows the
+contrary (at 5 %, adjusted by Holm's method).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The figure that tells the story: one step and many, on tasks whose condition says all, or little."""
+"""The overview figure: scores by number of steps, a panel per task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toyflow.report.claims import settings, told_apart
 from toyflow.report.evidence import ANY, Testbed, is_current, tidy
 from toyflow.report.paper.findings import DIAL, GRID, IMAGES, NUMBERS, TWO_ARMS, WAVE
 from toyflow.report.results import Results
-from toyflow.report.style import PANEL, Style, legend, of_proportions
+from toyflow.report.style import PANEL, Style, heading, legend, of_proportions
 from toyflow.sweep.methods import VELOCITY
 
 
@@ -70,20 +70,15 @@ def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | Non
     style = Style(dict.fromkeys(label for part in parts.values() for label in part["label"]))
     across = 1 if stacked else min(MOST_ACROSS, len(parts))
     down = -(-len(parts) // across)
-    width, height = PANEL[0] * 0.8, PANEL[1]
-    size = (width, height * down + 0.8) if stacked else (width * across + 1.5, height * down)
+    size = (PANEL[0] * (1 if stacked else 0.8) * across, PANEL[1] * down)
     figure, grid = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
     for axes, (panel, part) in zip(grid.flat, parts.items(), strict=False):
         _draw(axes, panel, part, style)
     for axes in grid.flat[len(parts) :]:
         axes.remove()
-    title = "trainings that most have" if len(_common(parts)) > 1 else "training"
-    if stacked:
-        legend(figure, "outside lower center", title=title, ncols=min(len(style), 3))
-    else:
-        legend(figure, title=title)
-    heading = "One step and many, by task", "(95 % intervals over seeds, a dot per seed)"
-    figure.suptitle(("\n" if stacked else " ").join(heading), fontsize=11)
+    title = "trainings in most panels" if len(_common(parts)) > 1 else "training"
+    legend(figure, title=title)
+    heading(figure, "One step and many, by task (95 % intervals over seeds, a dot per seed)")
     sns.despine(figure)
     return figure
 

@@ -28,6 +28,10 @@ from toyflow.robot.policy.sizes import ACTION_WIDTH
 LOG = logging.getLogger(__name__)
 
 
+FILM_SIDE = 64
+"""Side in pixels of a simulator's images where the policy sees none: those of its films."""
+
+
 class FlowPlanner(Planner):
     """A `Policy` that acts: encodes each observation once, then decodes in K steps from M noises.
 
@@ -41,7 +45,7 @@ class FlowPlanner(Planner):
         self.policy, self.objective = policy, objective
         self.interface, self.horizon = policy.spec.interface, policy.spec.horizon
         self.replan = self.horizon
-        self.image_size = policy.spec.image_size
+        self.image_size = policy.spec.image_size or FILM_SIDE
         self.stage_seconds = defaultdict(float)
         self._warned_of_delay = False
         self.set_decoding(decoding or Decoding())

@@ -69,7 +69,7 @@ class Policy(DenoisingModel):
         normalisation.check_fits(spec.interface)
         self.spec, self.normalisation = spec, normalisation
         self.tokeniser = make_tokeniser(
-            spec.tokeniser if spec.language else "hashed", spec.parts.vocabulary, spec.prompt_length
+            spec.tokeniser if spec.language else "hashed", spec.vocabulary, spec.prompt_length
         )
         head = spec.parts.head
         if spec.interface.cameras or spec.language:

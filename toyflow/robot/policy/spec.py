@@ -32,7 +32,7 @@ class PolicySpec:
             zero.
         attention: how the head reads the condition; `full`, the paper's own, computes it anew every step.
         language, state: whether the prompt and the state are seen.
-        image_size: side in pixels of what the vision network sees; 0 is the size's own.
+        image_size: side in pixels of what the vision network sees; 0 is the size's own, if it has one.
         tokeniser: how the prompt becomes numbers; a trained policy keeps the one it was trained with.
         pretrained: whether the backbone starts from published weights.
         delay_max: most first actions of a chunk that training gave it, see `FlowMatching`; 0 is none.
@@ -65,8 +65,8 @@ class PolicySpec:
 
     def __post_init__(self) -> None:
         _check_values(vars(self))
-        if self.image_size == 0:
-            object.__setattr__(self, "image_size", self.parts.image_size)
+        if self.image_size == 0 and self.parts.backbone is not None:
+            object.__setattr__(self, "image_size", self.parts.backbone.image_size)
         self._check_inputs_and_action()
         if self.delay_max >= self.horizon:
             raise UsageError(
@@ -86,7 +86,13 @@ class PolicySpec:
     @property
     def prompt_length(self) -> int:
         """Tokens of a prompt; 0 where it is not seen."""
-        return self.parts.prompt_length if self.language else 0
+        backbone = self.parts.backbone
+        return backbone.prompt_length if backbone is not None and self.language else 0
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens that the backbone knows; 0 without one."""
+        return self.parts.backbone.vocabulary if self.parts.backbone is not None else 0
 
     @property
     def action_dims(self) -> int:
@@ -165,7 +171,9 @@ class PolicySpec:
                 )
 
     def _check_image_size(self) -> None:
-        patch = self.parts.patch
+        if self.parts.backbone is None:  # earlier records have an image size here all the same
+            return
+        patch = self.parts.backbone.patch
         if self.image_size % patch or not 2 * patch <= self.image_size <= 32 * patch:
             raise UsageError(
                 f"size {self.size} takes images of {2 * patch} to {32 * patch} pixels in steps of {patch}, "
@@ -177,8 +185,9 @@ class PolicySpec:
             raise UsageError(f"--pretrained needs size tiny or full; {self.size} has no published weights.")
         if self.size in UNPUBLISHED and self.tokeniser != "hashed":
             raise UsageError(f"size {self.size} has the tokeniser `hashed`, not `{self.tokeniser}`.")
-        if self.pretrained and self.image_size != self.parts.image_size:
-            raise UsageError(f"the published weights take images of {self.parts.image_size} pixels.")
+        backbone = self.parts.backbone
+        if self.pretrained and backbone is not None and self.image_size != backbone.image_size:
+            raise UsageError(f"the published weights take images of {backbone.image_size} pixels.")
         if self.pretrained and self.size == "full" and self.language and self.tokeniser != "paligemma":
             raise UsageError("the published weights of size full need the tokeniser `paligemma`.")
 

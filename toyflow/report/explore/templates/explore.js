@@ -4,17 +4,21 @@
 {
   const { studies, charts, first } = JSON.parse(document.getElementById("data").textContent);
   const SIDES = ["A", "B"];
-  const PART_WORDS = { leak: "leak", bias: "bias²", spread: "spread", bias_and_spread: "bias² and spread" };
+  const PARTS = {  // of an error: their words, and the colours of their areas
+    leak: ["leak", "leak-area"], bias: ["bias²", "bias-area"], spread: ["spread", "spread-area"],
+    bias_and_spread: ["bias² and spread", "both-area"],
+  };
   const FIELDS = ["variant", "objective", "schedule", "prediction", "steps", "draws"];
   const BOUND = 3.5;  // of stored values, see denoising.py
   const STEP_MS = 450;  // of the player, for a call
   const $ = (id) => document.getElementById(id);
+  const element = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const percent = (share) => share === null ? "not known" : `${(100 * share).toFixed(1)}\u00a0%`;
   const short = (number) => number === null ? "not known" : Number(number.toPrecision(3)).toString();
   /** Text in which `words between these` are code. */
   const coded = (text) => text.split("`").map((part, place) =>
-    place % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part);
+    place % 2 ? element("code", { textContent: part }) : part);
   const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
   let study = studies[first];
@@ -68,7 +72,7 @@
       }
     }
     $("ideas").replaceChildren(...ideas().map(([words, a, b]) => {
-      const button = Object.assign(document.createElement("button"), { type: "button", textContent: words });
+      const button = element("button", { type: "button", textContent: words });
       button.idea = [a, b];
       button.addEventListener("click", () => { chosen.A = a; chosen.B = b; show(); });
       return button;
@@ -155,7 +159,7 @@
 
   function missing(id, words) {
     clear(id);
-    const note = Object.assign(document.createElement("p"), { className: "missing" });
+    const note = element("p", { className: "missing" });
     note.replaceChildren(...coded(words));
     $(id).replaceChildren(note);
   }
@@ -209,17 +213,13 @@
       if (!parts) { missing(`anatomy-${side}`, "Not measured in this study. Where the models' weights are, `toyflow probe` measures it."); continue; }
       const rows = areas(parts), shares = ["leak", "bias", "spread", "bias_and_spread"].filter((name) => name in parts && !(name === "bias_and_spread" && "bias" in parts));
       const words = `One step's error of ${side}: ${shares.map((name) => `${name.replaceAll("_", " ")} ${short(parts[name])}`).join(", ")}.`;
-      $(`anatomy-${side}-parts`).textContent = `error ${short(parts.error)} = ` +
-        shares.map((name) => `${PART_WORDS[name]} ${short(Math.max(0, parts[name]))}`).join(" + ");
+      $(`anatomy-${side}-parts`).append(`error ${short(parts.error)} = `, ...shares.flatMap((name, place) => {
+        const [word, area] = PARTS[name], share = element("span", { className: "share" });
+        share.append(element("span", { className: `swatch ${area}` }), `${word} ${short(Math.max(0, parts[name]))}`);
+        return place ? [" + ", share] : [share];
+      }));
       const highest = 1.06 * ($("anatomy-scales").checked ? errorOf(side) : Math.max(...probed.map(errorOf)));
-      let at = 0;
-      const names = [...new Set(rows.map((row) => row.part))].reverse().flatMap((part) => {
-        const { value } = rows.find((row) => row.part === part && row.draws === 1);
-        at += value;
-        const ink = part === "spread" ? colour("text") : "#ffffff";
-        return value > highest / 14 ? [{ part, draws: 1, at: at - value / 2, ink }] : [];
-      });
-      draw(`anatomy-${side}`, "anatomy", { rows, names, chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, { highest });
+      draw(`anatomy-${side}`, "anatomy", { rows, chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, { highest });
     }
     $("anatomy-note").textContent = probed.length
       ? "The dashed line is the number of draws chosen. Bias² and spread are what no number of draws removes." : "";
@@ -303,10 +303,10 @@
     clear(`noise-${side}`);
     $(`noise-${side}`).classList.add("images");
     $(`noise-${side}`).replaceChildren(...own.record.conditions.map((told, example) => {
-      const figure = document.createElement("figure"), canvas = Object.assign(document.createElement("canvas"), { width, height });
+      const figure = document.createElement("figure"), canvas = element("canvas", { width, height });
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${side}: what was made of noise, told ${told}`);
-      figure.append(canvas, Object.assign(document.createElement("p"), { className: "state", textContent: `told ${told}` }));
+      figure.append(canvas, element("p", { className: "state", textContent: `told ${told}` }));
       canvas.example = example;
       return figure;
     }));
@@ -368,7 +368,7 @@
       const own = sides[side];
       if (!own) { $(`state-${side}`).textContent = ""; continue; }
       const done = calls >= own.way.calls, { kind } = own.record;
-      const verdict = (right) => Object.assign(document.createElement("span"), { className: right ? "right" : "wrong", textContent: right ? "right" : "wrong" });
+      const verdict = (right) => element("span", { className: right ? "right" : "wrong", textContent: right ? "right" : "wrong" });
       const words = calls === 0 ? "noise" : done ? `answer, after ${plural(own.way.calls, "call")} ` : `after ${plural(calls, "call")} of ${own.way.calls}`;
       if (kind === "image") {
         for (const canvas of $(`noise-${side}`).querySelectorAll("canvas")) {
@@ -419,7 +419,7 @@
   function showScores() {
     for (const side of SIDES) {
       const { score, low, high, seeds, ms, calls, errors, caveat, doubt } = chosen[side];
-      const line = (className, text) => Object.assign(document.createElement("p"), { className, textContent: text });
+      const line = (className, text) => element("p", { className, textContent: text });
       $(`score-${side}`).replaceChildren(
         line("name", `${side}: ${named(chosen[side])}`),
         line("big", percent(score)),

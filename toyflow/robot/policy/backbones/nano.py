@@ -32,9 +32,7 @@ class NanoBackbone(Backbone):
         super().__init__()
         self.width = spec.parts.head.width
         self.cameras = spec.interface.cameras
-        self.reader = (
-            PromptReader(spec.parts.vocabulary, spec.prompt_length, self.width) if spec.language else None
-        )
+        self.reader = PromptReader(spec.vocabulary, spec.prompt_length, self.width) if spec.language else None
         self.eyes = nn.ModuleList(KeypointEye(self.width, spec.language) for _ in self.cameras)
 
     def forward(

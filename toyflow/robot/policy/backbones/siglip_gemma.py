@@ -121,7 +121,7 @@ def _prefix_mask(seen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch 1 to
 
 def _shapes(spec: PolicySpec) -> tuple[SiglipVisionConfig, GemmaConfig]:
     size = VLM_SIZES[spec.size]
-    return _vision_config(size, spec.image_size), _gemma_config(size, spec.parts.vocabulary)
+    return _vision_config(size, spec.image_size), _gemma_config(size, spec.vocabulary)
 
 
 def _vision_config(size: VlmSize, side: int) -> SiglipVisionConfig:

@@ -1,110 +1,50 @@
-"""The commands that train, evaluate and export policies. `toyflow.cli` adds them to its own.
-
-Over 300 lines, as nearly all of it is the flags of three commands, which share many.
-"""
+"""The command that trains policies. `toyflow.cli` adds it to its own."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from toyflow.api.command_options import FIRST_ITERATIONS, ROBOT_SCHEDULE, ROBOT_TRAIN, trial_options
 from toyflow.cli import completion
+from toyflow.cli.closed_loop_options import (
+    DRAWS,
+    GRIDS,
+    STEPS,
+    Draws,
+    Environment,
+    Grids,
+    Rendering,
+    Replan,
+    Simulators,
+    States,
+    Steps,
+    Suite,
+    Tasks,
+    Videos,
+)
 from toyflow.cli.options import (
     DEFAULTS,
     ROBOT_OUT,
-    Checkpoint,
     Device,
-    Keys,
-    LeRobotOut,
     Levels,
-    NoiseSeed,
     Out,
     Perturb,
     Prompts,
     RelativeExcept,
     RenamedFeatures,
     Sample,
-    Sampler,
     SampleSeed,
-    ServerKey,
-    ServerName,
-    ServerTimeout,
     Threads,
     action_options,
     examples,
     flag,
-    shown,
 )
 from toyflow.cli.terminal import check_torch, console, start_workers
 from toyflow.robot.policy.policy_options import PolicyOptions
 from toyflow.robot.policy.training_defaults import TRAINING_DEFAULTS
-from toyflow.robot.runtime.remote.addresses import RemoteOptions
-from toyflow.robot.simulation.trial_options import ENVIRONMENT, TrialOptions
-
-STEPS = shown(ROBOT_TRAIN.steps)
-Steps = Annotated[str, typer.Option(help="Numbers K of denoising steps to evaluate with.")]
-DRAWS, GRIDS = shown(ROBOT_TRAIN.draws), shown(ROBOT_TRAIN.grid)
-Draws = Annotated[
-    str,
-    typer.Option(help="Numbers M of noises whose answers are averaged, such as 1,8: 1, or even numbers."),
-]
-Grids = Annotated[
-    str,
-    typer.Option(
-        help="Times of the steps: uniform, a schedule's name, or times such as 0:0.9:1.",
-        autocompletion=completion.listed(completion.plugin("schedules")),
-    ),
-]
-Suite = Annotated[
-    str | None,
-    typer.Option(
-        help="Suite to evaluate on; none to train only.",
-        show_default="the suite of the data",
-        autocompletion=completion.suite,
-    ),
-]
-Tasks = Annotated[
-    str | None,
-    typer.Option(help="Tasks of the suite: all, or numbers such as 0-4,7.", show_default="those of the data"),
-]
-States = Annotated[
-    str | None,
-    typer.Option(
-        help="Official initial states of each task: how many, or which, such as 0-9,20.",
-        show_default=TrialOptions.states,
-    ),
-]
-Replan = Annotated[
-    str | None,
-    typer.Option(
-        metavar="<int>",
-        help="Actions executed before the next plan.",
-        show_default="the whole chunk, or a LeRobot policy's own number",
-    ),
-]
-Environment = Annotated[
-    str | None,
-    typer.Option(
-        help="Simulator to use.",
-        show_default=f"that of the data, or {ENVIRONMENT}",
-        autocompletion=completion.plugin("environments"),
-    ),
-]
-Rendering = Annotated[
-    str | None,
-    typer.Option(
-        help="Images that the policy sees: fast, or libero with its shadows and smooth edges, at a third of "
-        "the speed.",
-        show_default=TrialOptions.rendering,
-    ),
-]
-Simulators = Annotated[
-    int | None, typer.Option(help="Simulators to run at a time.", show_default="one per processor", min=1)
-]
-Videos = Annotated[int, typer.Option(help="Episodes to film, of each task and K.", min=0)]
+from toyflow.robot.simulation.trial_options import TrialOptions
 
 
 def by_size(name: str) -> str:
@@ -113,7 +53,7 @@ def by_size(name: str) -> str:
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add robot-train, robot-eval and robot-export to `app`."""
+    """Add robot-train to `app`."""
 
     @app.command("robot-train", epilog=examples(
         "toyflow robot-train",
@@ -137,7 +77,7 @@ def add_commands(app: typer.Typer) -> None:
             str,
             typer.Option(
                 help="Schedule of the training time; see `toyflow schedules`.",
-                autocompletion=completion.plugin("schedules"),
+                autocompletion=completion.schedule,
             ),
         ] = ROBOT_SCHEDULE,
         objective: Annotated[
@@ -320,125 +260,3 @@ def add_commands(app: typer.Typer) -> None:
             hold_out=hold_out, threads=threads, accumulate=accumulate, simulators=simulators, videos=videos,
             wandb=wandb,
         )  # fmt: skip
-
-    @app.command("robot-eval", epilog=examples(
-        "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --states 50",
-        "toyflow robot-eval results/robot/cells/KEY --steps 1,2,4,10 --replan 5 --videos 2",
-        "toyflow robot-eval results/robot/cells/KEY --steps 1,10 --draws 1,8",
-        "toyflow robot-eval results/robot/cells/KEY --suite libero_pro --perturb swap,task --steps 1,10",
-        "toyflow robot-eval results/robot/cells/KEY --latency-steps 4 --replan 10 --handover rtc",
-        "toyflow robot-eval lerobot/smolvla_libero --suite libero_object --steps 1,10 --out results/smolvla",
-        "toyflow robot-eval outputs/train/checkpoints/last --suite libero_goal --rename front=image",
-        "toyflow robot-eval results/robot/cells/KEY --states 50 --executor ray --address auto",
-        "toyflow robot-eval ws://gpu:8000 --suite libero_spatial --steps 1,10",
-        "toyflow robot-eval 1=ws://gpu:8000,10=ws://gpu:8001 --suite libero_spatial --name pi05_libero",
-    ))  # fmt: skip
-    def robot_eval(
-        checkpoint: Checkpoint,
-        steps: Steps = STEPS,
-        draws: Draws = DRAWS,
-        grid: Grids = GRIDS,
-        suite: Suite = None,
-        tasks: Tasks = None,
-        states: States = None,
-        replan: Replan = None,
-        perturb: Perturb = TrialOptions.perturb,
-        levels: Levels = TrialOptions.levels,
-        sample: Sample = TrialOptions.sample,
-        sample_seed: SampleSeed = TrialOptions.sample_seed,
-        prompts: Prompts = TrialOptions.prompts,
-        environment: Environment = None,
-        rendering: Rendering = None,
-        latency_steps: Annotated[
-            int,
-            typer.Option(
-                help="Control steps that pass while a plan is computed; the chunk before goes on.",
-                min=0,
-            ),
-        ] = TrialOptions.latency_steps,
-        handover: Annotated[
-            str,
-            typer.Option(help="How one action chunk follows another: switch, blend, ensemble or rtc."),
-        ] = TrialOptions.handover,
-        sampler: Sampler = DEFAULTS.samplers[0],
-        noise_seed: NoiseSeed = 0,
-        videos: Videos = 0,
-        device: Device = DEFAULTS.device,
-        threads: Threads = None,
-        simulators: Simulators = None,
-        rename: Annotated[
-            str | None,
-            typer.Option(
-                metavar="POLICY=ROBOT",
-                help="Renamed cameras of a LeRobot policy, the policy's name first, such as "
-                "front=image,wrist=eye.",
-            ),
-        ] = None,
-        keys: Keys = None,
-        name: ServerName = None,
-        api_key_file: ServerKey = None,
-        timeout: ServerTimeout = RemoteOptions.timeout,
-        out: LeRobotOut = ROBOT_OUT,
-        executor: Annotated[
-            str,
-            typer.Option(
-                help="Where simulators run. local: this machine; ray: a Ray cluster.",
-                autocompletion=completion.one_of(("local", "ray")),
-            ),
-        ] = "local",
-        address: Annotated[
-            str | None,
-            typer.Option(
-                help="The Ray cluster: HOST:PORT, or auto for one that this machine is part of.",
-                show_default="$RAY_ADDRESS, or a new one on this machine",
-            ),
-        ] = None,
-        cpus_per_simulator: Annotated[
-            float, typer.Option(help="Processors per simulator with its policy, on Ray.", min=0)
-        ] = 1.0,
-        gpus_per_simulator: Annotated[
-            float, typer.Option(help="GPUs per simulator, on Ray: 1, or a share such as 0.25.", min=0)
-        ] = 0.0,
-    ) -> None:
-        """Evaluate a policy in closed loop, from the same initial states and noise for every decoding: all
-        combinations of --steps, --draws and --grid.
-
-        Finished episodes are kept: the same command goes on where it stopped, and more states or tasks extend
-        it. A policy behind a server of toyflow, openpi or others that speak openpi's protocol is named by its
-        address.
-        """
-        start_workers("robot")
-        check_torch()
-        from toyflow.api.robot_training import evaluate_checkpoint, evaluation_cluster  # imports torch
-
-        trials = trial_options({
-            "environment": environment, "suite": suite, "tasks": tasks, "states": states, "replan": replan,
-            "rendering": rendering, "latency_steps": latency_steps, "handover": handover, "perturb": perturb,
-            "levels": levels, "sample": sample, "sample_seed": sample_seed, "prompts": prompts,
-        })  # fmt: skip
-        evaluate_checkpoint(
-            checkpoint, console, trials=trials, steps=steps, sampler=sampler, draws=draws, grid=grid,
-            noise_seed=noise_seed, device=device, threads=threads, simulators=simulators, videos=videos,
-            rename=rename, remote=RemoteOptions(keys, name, api_key_file, timeout), out=out,
-            cluster=evaluation_cluster(executor, address, cpus_per_simulator, gpus_per_simulator),
-        )  # fmt: skip
-
-    @app.command("robot-export", epilog=examples(
-        "toyflow robot-export results/robot/cells/KEY exported",
-        "lerobot-eval --policy.path=exported --policy.num_steps=1 --env.type=libero --env.task=libero_object",
-    ))  # fmt: skip
-    def robot_export(
-        checkpoint: Annotated[
-            Path,
-            typer.Argument(help="A policy's folder, OUT/cells/KEY.", autocompletion=completion.policy_folder),
-        ],
-        folder: Annotated[Path, typer.Argument(help="A new folder for LeRobot's files.")],
-    ) -> None:
-        """Write a policy in LeRobot's files, for lerobot-eval, lerobot-record and lerobot-rollout.
-
-        `toyflow robot-eval FOLDER` reads such a folder again.
-        """
-        check_torch()
-        from toyflow.api.robot_training import export_checkpoint  # imports torch
-
-        export_checkpoint(checkpoint, folder, console)
