@@ -185,12 +185,14 @@ def test_the_tab_key_completes_a_schedule(home, shell, typed, whole):
     """In a shell with a terminal, that somebody types into."""
     if shutil.which(shell) is None:
         pytest.skip(f"needs {shell}")
-    within = {"env": environment_of(home), "cwd": home}
+    environment = environment_of(home)
     install = "toyflow --install-completion; true"  # not the last command: a shell would become it
-    subprocess.run([shell, "-c", install], **within, check=True, capture_output=True)
+    subprocess.run([shell, "-c", install], env=environment, cwd=home, check=True, capture_output=True)
     master, terminal = pty.openpty()
-    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    running = subprocess.Popen([shell, "-i"], **within, **streams, start_new_session=True)
+    running = subprocess.Popen(
+        [shell, "-i"], env=environment, cwd=home, stdin=terminal, stdout=terminal, stderr=terminal,
+        start_new_session=True,
+    )  # fmt: skip
     os.close(terminal)
     try:
         os.write(master, b"toyflow \t")
