@@ -135,7 +135,7 @@ def test_text_can_be_read_in_print_and_does_not_overlap(folders, tmp_path, name)
     across = len({round(axes.get_position().x0, 2) for axes in panels})
     scale = (COLUMN if across == 1 else PAGE) / figure.get_figwidth()
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
-    assert min(text.get_fontsize() for text in texts) * scale >= SMALLEST
+    assert min(float(text.get_fontsize()) for text in texts) * scale >= SMALLEST
     titles = [axes.title for axes in panels if axes.get_title()]
     whole = figure._suptitle  # pyright: ignore
     boxes = [text.get_window_extent() for text in (*titles, *([whole] if whole else []))]
@@ -206,7 +206,10 @@ def test_in_the_dials_figure_markers_tell_one_step_from_ten_without_colour(folde
     figure = figure_of("dial", folders)
     for line in figure.axes[0].get_lines():
         face = line.get_markerfacecolor()
-        assert (face == "white") == line.get_label().endswith("K = 1") or line.get_marker() in ("None", "")
+        assert (face == "white") == str(line.get_label()).endswith("K = 1") or line.get_marker() in (
+            "None",
+            "",
+        )
     plt.close(figure)
 
 
