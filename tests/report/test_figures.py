@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from toyflow.report.dial_figure import dial_figure
-from toyflow.report.figures import DRAWINGS
+from toyflow.report.figures import DRAWINGS, _apart, _round_numbers
 from toyflow.report.paper import PAPER
 from toyflow.report.probe_report import IDEAL, velocity_error
 from toyflow.report.results import load_results
@@ -193,6 +193,18 @@ def test_no_axis_of_proportions_leaves_0_to_100_percent(tmp_path, folders, name,
     low, high = axes.get_ylim()
     assert low > -0.03 and high < 1.03
     plt.close(figure)
+
+
+def test_names_of_steps_that_take_alike_long_stand_together():
+    named = [(70.0, "K=10"), (10.0, "K=1"), (64.0, "K=1*")]
+    assert _apart(named, 1.2) == [(10.0, "K=1"), (pytest.approx(66.9, abs=0.1), "K=1*, K=10")]
+    assert _apart(named, 1.05) == sorted(named)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.9, 1.2), (2.4, 4.1), (700, 1200), (1, 100)])
+def test_a_logarithmic_axis_has_three_ticks_or_more(low, high):
+    ticks = _round_numbers(low, high)
+    assert 3 <= len(ticks) <= 13 and all(low <= tick <= high for tick in ticks)
 
 
 def test_ten_series_differ_without_colour():
