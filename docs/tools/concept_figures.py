@@ -29,7 +29,7 @@ PHASE = 1.0
 """The condition under which answers are drawn, in radians."""
 SMALL = (2.7, 2.3)
 """Width and height of a panel, in inches."""
-SIZES = {
+SIZES: Any = {
     "axes.titlesize": 9.5,
     "axes.labelsize": 9,
     "legend.fontsize": 9,

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from toyflow.report.dial_figure import dial_figure
-from toyflow.report.figures import DRAWINGS
+from toyflow.report.figures import DRAWINGS, _apart, _round_numbers
 from toyflow.report.paper import PAPER
 from toyflow.report.probe_report import IDEAL, velocity_error
 from toyflow.report.results import load_results
@@ -135,7 +135,7 @@ def test_text_can_be_read_in_print_and_does_not_overlap(folders, tmp_path, name)
     across = len({round(axes.get_position().x0, 2) for axes in panels})
     scale = (COLUMN if across == 1 else PAGE) / figure.get_figwidth()
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
-    assert min(text.get_fontsize() for text in texts) * scale >= SMALLEST
+    assert min(float(text.get_fontsize()) for text in texts) * scale >= SMALLEST
     titles = [axes.title for axes in panels if axes.get_title()]
     whole = figure._suptitle  # pyright: ignore
     boxes = [text.get_window_extent() for text in (*titles, *([whole] if whole else []))]
@@ -195,6 +195,18 @@ def test_no_axis_of_proportions_leaves_0_to_100_percent(tmp_path, folders, name,
     plt.close(figure)
 
 
+def test_names_of_steps_that_take_alike_long_stand_together():
+    named = [(70.0, "K=10"), (10.0, "K=1"), (64.0, "K=1*")]
+    assert _apart(named, 1.2) == [(10.0, "K=1"), (pytest.approx(66.9, abs=0.1), "K=1*, K=10")]
+    assert _apart(named, 1.05) == sorted(named)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.9, 1.2), (2.4, 4.1), (700, 1200), (1, 100)])
+def test_a_logarithmic_axis_has_three_ticks_or_more(low, high):
+    ticks = _round_numbers(low, high)
+    assert 3 <= len(ticks) <= 13 and all(low <= tick <= high for tick in ticks)
+
+
 def test_ten_series_differ_without_colour():
     """By marker and by dashes, as in grey."""
     looks = [Style(map(str, range(10))).line(str(number)) for number in range(10)]
@@ -206,7 +218,10 @@ def test_in_the_dials_figure_markers_tell_one_step_from_ten_without_colour(folde
     figure = figure_of("dial", folders)
     for line in figure.axes[0].get_lines():
         face = line.get_markerfacecolor()
-        assert (face == "white") == line.get_label().endswith("K = 1") or line.get_marker() in ("None", "")
+        assert (face == "white") == str(line.get_label()).endswith("K = 1") or line.get_marker() in (
+            "None",
+            "",
+        )
     plt.close(figure)
 
 

@@ -1,4 +1,7 @@
-"""`toyflow plot`'s figures of a results folder: what each shows, and the list of them all."""
+"""`toyflow plot`'s figures of a results folder: what each shows, and the list of them all.
+
+Over 300 lines, as the figures of scores share their panels, names, intervals and ticks.
+"""
 
 from __future__ import annotations
 
@@ -160,10 +163,14 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
                 elinewidth=1,
                 **style.line(label),
             )
-        for k, of_k in part.groupby("steps"):
-            ms, mark = of_k["ms"].median(), MARK if any(of_k["timing_doubt"]) else ""
+        low, high = part["ms"].min(), part["ms"].max()
+        named = [
+            (rows["ms"].median(), f"K={k}{MARK if any(rows['timing_doubt']) else ''}")
+            for (k, _), rows in part.groupby(["steps", "model_calls"])
+        ]
+        for ms, words in _apart(named, (high / low) ** 0.12):
             axes.annotate(
-                f"K={k}{mark}",
+                words,
                 (ms, 1.0),
                 xycoords=("data", "axes fraction"),
                 xytext=(0, 3),
@@ -174,12 +181,7 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
                 color="0.3",
             )
         axes.set_xscale("log")
-        low, high = part["ms"].min(), part["ms"].max()
-        ticks = [
-            t
-            for t in (m * 10.0**e for e in range(-4, 6) for m in (1, 1.5, 2, 3, 5, 7))
-            if low / 1.2 <= t <= high * 1.2
-        ]
+        ticks = _round_numbers(low / 1.2, high * 1.2)
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -296,6 +298,27 @@ def _flat_in_words(flat: Mapping[str, float]) -> str:
 def _mean(values: Sequence[float]) -> stats.Interval:
     """Over seeds; of one seed an interval without width."""
     return stats.over_seeds(values) if len(values) > 1 else stats.Interval(values[0], values[0], values[0])
+
+
+def _apart(named: Sequence[tuple[float, str]], least: float) -> list[tuple[float, str]]:
+    """Words at places of a logarithmic axis, in order; those of which one is less than `least` times the one
+    before stand together, in the middle."""
+    found: list[tuple[float, str]] = []
+    for place, words in sorted(named):
+        if found and place < least * found[-1][0]:
+            before, others = found.pop()
+            place, words = (before * place) ** 0.5, others if words == others else f"{others}, {words}"
+        found.append((place, words))
+    return found
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: few, but three at least where the axis is short."""
+    few, many = (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 1.7, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)
+    found = [
+        [m * 10.0**e for e in range(-4, 6) for m in of if low <= m * 10.0**e <= high] for of in (few, many)
+    ]
+    return found[0] if len(found[0]) > 2 else found[1]
 
 
 def _nudge(place: int, labels: Sequence[str]) -> float:
