@@ -41,7 +41,7 @@ class FigureView:
     dark: str
     """Empty for one that is shown on white on dark pages, too."""
     width: int
-    """In CSS pixels; narrower than two thirds of it, its text is hard to read."""
+    """In CSS pixels; narrower than half of it, its text cannot be read."""
     path: str | None
     drawn_from: str
     """See `checksum_of`."""

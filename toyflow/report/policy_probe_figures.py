@@ -77,7 +77,7 @@ def _by_joint(axes: Axes, probed: ProbedPolicy, errors: PlanErrors, style: Style
     axes.set_xlim(left=0)
     if errors.of == "moves":
         axes.axvline(1, color="0.3", linewidth=1, linestyle=(0, (1, 1.5)))  # as large as the data's moves
-    axes.set_xlabel(f"rms error of {errors.of}, in {_units(errors)}")
+    axes.set_xlabel(f"rms error of {errors.of},\nin {_units(errors)}")
     axes.grid(axis="x", alpha=0.35)
 
 
@@ -98,7 +98,7 @@ def _anatomy_by_time(axes: Axes, probed: ProbedPolicy, errors: PlanErrors) -> No
     style = Style(words.values())
     for measure, label in words.items():
         _band(axes, [parts[measure] for parts in rows], style.sparse(label))
-    axes.set_ylabel(f"one step's error of {errors.of}, squared")
+    axes.set_ylabel(f"one step's squared\nerror of {errors.of}")
     axes.legend(frameon=False, fontsize=9)
     _of_time(axes, rows)
 
@@ -122,5 +122,5 @@ def _units(errors: PlanErrors) -> str:
     return (
         "standard deviations of the joint"
         if errors.of == "actions"
-        else "rms moves of the joint (1: as large as the data's)"
+        else "rms moves of the joint (1: as in the data)"
     )
