@@ -1,6 +1,7 @@
 """Units and bounds of LeRobot's robots: its own, on buses whose SDK is replaced, and small ones."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,9 +143,9 @@ def test_openarm_has_its_joint_limits(monkeypatch, tmp_path):
     from lerobot.robots.openarm_follower import OpenArmFollower, OpenArmFollowerConfig
 
     # LeRobot 0.6 has velocities and torques only where they are asked for.
-    options = (
-        {"use_velocity_and_torque": True} if hasattr(OpenArmFollowerConfig, "use_velocity_and_torque") else {}
-    )
+    options: dict[str, Any] = {}
+    if hasattr(OpenArmFollowerConfig, "use_velocity_and_torque"):
+        options["use_velocity_and_torque"] = True
     config = OpenArmFollowerConfig(port="x", side="left", calibration_dir=tmp_path, **options)
     robot = LeRobotRobot(OpenArmFollower(config), SETTINGS)
     assert bounds(robot)["gripper.pos"] == (-65, 0)
