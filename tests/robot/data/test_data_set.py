@@ -122,11 +122,12 @@ def test_a_data_set_without_a_feature_is_refused(feature, words, small, tmp_path
         DataSet(str(tmp_path / "less"))
 
 
-def test_a_data_set_that_says_no_rate_is_refused(small, tmp_path):
+@pytest.mark.parametrize("fps", [0, -10, None, "ten"])
+def test_a_data_set_that_says_no_rate_is_refused(small, tmp_path, fps):
     shutil.copytree(small[0], tmp_path / "still")
     path = tmp_path / "still" / "meta" / "info.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"fps": 0}))
-    with pytest.raises(UsageError, match="says fps 0"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fps": fps}))
+    with pytest.raises(UsageError, match=f"says fps {fps}: its meta/info.json is wrong"):
         DataSet(str(tmp_path / "still"))
 
 

@@ -22,7 +22,7 @@ from toyflow.machine import installed_version
 from toyflow.robot.data.features import ACTION, CAMERA, STATE, FeatureNames, names_of_numbers
 from toyflow.robot.data.fingerprint import ContentHash, hash_images, hash_videos, kept_fingerprint
 from toyflow.robot.data.hub import why_not
-from toyflow.robot.data.local_files import check_version, conversion_of, local_folder
+from toyflow.robot.data.local_files import check_rate, check_version, conversion_of, local_folder, read_info
 from toyflow.robot.data.video_decoder import video_backend
 from toyflow.robot.interface import Interface
 
@@ -72,8 +72,7 @@ class DataSet:
         features: Mapping[str, Any] = self._meta.features
         self.features = tuple(sorted(features))
         self.names = FeatureNames.of(features, self.renaming, where)
-        if not self._meta.fps > 0:
-            raise UsageError(f"data set {where} says fps {self._meta.fps}: its meta/info.json is wrong.")
+        check_rate(where, self._meta.fps)
         self.interface = Interface(
             tuple(self.names.cameras),
             features[self.names.state]["shape"][0],
@@ -311,6 +310,7 @@ def _opened(where: str, kind: str, **options: str) -> Any:
     opened = getattr(lerobot_dataset, kind)
     if local:
         check_version(where, local)
+        check_rate(where, read_info(where, local).get("fps"))
     try:
         return opened(local.name, root=local, **options) if local else opened(where, **options)
     except Exception as error:

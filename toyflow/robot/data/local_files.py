@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +53,12 @@ def check_version(where: str, folder: Path) -> None:
     version = read_info(where, folder).get("codebase_version", FORMAT)
     if sentence := how_to_convert(str(version), where, folder):
         raise UsageError(sentence)
+
+
+def check_rate(where: str, fps: Any) -> None:
+    """Raise UsageError for a data set that does not say how many frames a second it has."""
+    if not (isinstance(fps, (int, float)) and 0 < fps < math.inf):
+        raise UsageError(f"data set {where} says fps {fps}: its {INFO} is wrong.")
 
 
 def conversion_of(error: BaseException | None, where: str) -> str:

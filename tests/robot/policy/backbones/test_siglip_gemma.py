@@ -185,8 +185,9 @@ def test_what_is_not_published_is_an_error_not_a_random_weight(small, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_the_same_mask_as_paligemma_itself(small):
-    """Against transformers' own PaliGemma, whose prefix is bidirectional too."""
+def test_the_same_prefix_as_paligemma_itself(small):
+    """Against transformers' own PaliGemma: mask, scale of words and of patches. Its prefix is bidirectional
+    too."""
     config = PaliGemmaConfig(
         vision_config={**VISION, "num_hidden_layers": 2, "model_type": "siglip_vision_model"},
         text_config={**TEXT, "num_hidden_layers": 2, "model_type": "gemma"},
@@ -209,3 +210,28 @@ def test_the_same_mask_as_paligemma_itself(small):
             input_ids=ids, pixel_values=images["front"] / 127.5 - 1, attention_mask=(ids != PADDING).long()
         ).last_hidden_state
     torch.testing.assert_close(ours, theirs * (ids != PADDING)[..., None], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_checkpoint_answers_alike_with_every_transformers(small):
+    """Version 5 moved the factor of Gemma's words from its input into their embedding. The numbers below are
+    those of 4.57, for weights by a formula."""
+    backbone = made(small)
+    for number, (_, weight) in enumerate(sorted(backbone.state_dict().items())):
+        places = torch.arange(weight.numel(), dtype=torch.float64)
+        weight.copy_(0.2 * torch.sin(1.7 * places + number).reshape(weight.shape))
+    pixels = torch.arange(2 * 3 * 28 * 28).reshape(2, 3, 28, 28)
+    images = {
+        camera: (pixels * factor % 256).to(torch.uint8) for camera, factor in (("front", 7), ("wrist", 8))
+    }
+    seen = backbone(images, torch.tensor([[5, 17, 42, PADDING], [8, 99, 3, 61]]))
+    expected = [
+        [[-0.3933, 1.3924, -0.8451], [-0.3939, 1.4262, -0.8604], [-0.3024, 1.4064, -0.9518], [0, 0, 0]],
+        [
+            [-0.2609, 1.5624, -1.0830],
+            [-0.2554, 1.5563, -1.0771],
+            [-0.2710, 1.5753, -1.0902],
+            [0.1422, 1.2354, -1.0626],
+        ],
+    ]
+    torch.testing.assert_close(seen[:, [0, 3, 5, -1], :3], torch.tensor(expected), atol=1e-4, rtol=0)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import lerobot.robots
 from lerobot.robots import Robot as Device
 from lerobot.robots import RobotConfig
+from robot.runtime.robots.motor_sdk import remove_sdk
 
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.robot.interface import Interface
@@ -227,9 +228,9 @@ def test_a_motor_sdk_that_is_missing_is_named_with_its_extra(tmp_path, monkeypat
 
     monkeypatch.setattr(lerobot.robots, "make_robot_from_config", make_robot_from_config)
     for module in ("scservo_sdk", "dynamixel_sdk"):
-        monkeypatch.setitem(sys.modules, module, None)
+        remove_sdk(monkeypatch, module)
     options = {"port": "x", "calibration_dir": str(tmp_path)}
-    with pytest.raises(UsageError, match=rf"^[^\n]*pip install 'lerobot\[{extra}\]'\.$"):
+    with pytest.raises(UsageError, match=rf"^[^\n]*missing: pip install 'lerobot\[{extra}\]'\.$"):
         open_lerobot(kind, RobotSettings(POLICY, options=options))
 
 

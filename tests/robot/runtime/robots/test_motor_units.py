@@ -1,8 +1,7 @@
 """Units and bounds of LeRobot's robots: its own, on buses whose SDK is replaced, and small ones."""
 
-import sys
 from types import SimpleNamespace
-from unittest.mock import MagicMock
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import pytest
 pytest.importorskip("lerobot")
 
 from lerobot.motors import Motor, MotorCalibration, MotorNormMode
+from robot.runtime.robots.motor_sdk import replace_sdk
 
 from toyflow.robot.interface import Interface
 from toyflow.robot.runtime.robots import RobotSettings
@@ -92,7 +92,7 @@ def test_use_degrees_speaks_for_joints_and_false_says_nothing(use_degrees):
 @pytest.fixture
 def feetech(monkeypatch):
     """LeRobot's Feetech bus without its SDK."""
-    monkeypatch.setitem(sys.modules, "scservo_sdk", MagicMock())
+    replace_sdk(monkeypatch, "scservo_sdk")
 
 
 def test_both_arms_of_lerobot_s_bi_so_follower_count_in_degrees(feetech, tmp_path):
@@ -122,22 +122,31 @@ def test_the_hand_of_hope_jr_goes_from_0_to_100(feetech, tmp_path):
     assert set(bounds(robot).values()) == {(0, 100)}
 
 
-def test_lekiwi_knows_its_arm_and_not_its_wheels(feetech, tmp_path):
+@pytest.mark.parametrize(
+    ("use_degrees", "unit", "ends"), [(True, "degrees", (-180, 180)), (False, "-100..100", (-100, 100))]
+)
+def test_lekiwi_knows_its_arm_and_not_its_wheels(feetech, tmp_path, use_degrees, unit, ends):
     from lerobot.robots.lekiwi.config_lekiwi import LeKiwiConfig
 
     pytest.importorskip("lerobot.robots.lekiwi.lekiwi", exc_type=ImportError)
     from lerobot.robots.lekiwi.lekiwi import LeKiwi
 
-    robot = LeRobotRobot(LeKiwi(LeKiwiConfig(calibration_dir=tmp_path)), SETTINGS)
-    assert robot.units["arm_elbow_flex.pos"] == "-100..100" and robot.units["x.vel"] is None
+    config = LeKiwiConfig(calibration_dir=tmp_path, use_degrees=use_degrees)  # 0.6 turned its default over
+    robot = LeRobotRobot(LeKiwi(config), SETTINGS)
+    assert robot.units["arm_elbow_flex.pos"] == unit and robot.units["x.vel"] is None
+    assert bounds(robot)["arm_elbow_flex.pos"] == ends
     assert np.isnan(bounds(robot)["x.vel"]).all()
 
 
-def test_openarm_has_its_joint_limits(tmp_path):
+def test_openarm_has_its_joint_limits(monkeypatch, tmp_path):
+    replace_sdk(monkeypatch, "can")
     from lerobot.robots.openarm_follower import OpenArmFollower, OpenArmFollowerConfig
 
-    robot = LeRobotRobot(
-        OpenArmFollower(OpenArmFollowerConfig(port="x", side="left", calibration_dir=tmp_path)), SETTINGS
-    )
+    # LeRobot 0.6 has velocities and torques only where they are asked for.
+    options: dict[str, Any] = {}
+    if hasattr(OpenArmFollowerConfig, "use_velocity_and_torque"):
+        options["use_velocity_and_torque"] = True
+    config = OpenArmFollowerConfig(port="x", side="left", calibration_dir=tmp_path, **options)
+    robot = LeRobotRobot(OpenArmFollower(config), SETTINGS)
     assert bounds(robot)["gripper.pos"] == (-65, 0)
     assert robot.units["joint_1.pos"] == "degrees" and robot.units["joint_1.torque"] is None

@@ -46,10 +46,16 @@ class SiglipGemma(Backbone):
     Weights are random, or published ones if the spec says `pretrained`: for `full` PaliGemma's first layers,
     for `tiny` SigLIP's first layers and a random Gemma.
 
+    A checkpoint answers alike with every transformers that toyflow takes.
+
     Args:
         spec: size, cameras, prompt, and whether weights are published ones.
         paligemma, siglip: where published weights are; a name on the hub, or a folder.
         shapes: of SigLIP and Gemma; None for those of the spec's size.
+
+    Attributes:
+        gemma_scales: whether Gemma multiplies all its input by the root of its width, which is meant for
+            words, as in transformers 4. In 5 the embedding of words does, and patches stay as they are.
 
     Raises:
         UsageError: transformers is not installed, or published weights cannot be downloaded.
@@ -78,6 +84,7 @@ class SiglipGemma(Backbone):
             )
             self.projector = nn.Linear(vision.hidden_size, gemma.hidden_size)
             self.gemma = GemmaModel(gemma)
+        self.gemma_scales = not hasattr(self.gemma.embed_tokens, "embed_scale")
         if not self.cameras:
             self.vision = self.projector = None
         if not self.reads:
@@ -108,9 +115,9 @@ class SiglipGemma(Backbone):
         assert self.vision is not None and self.projector is not None
         pixels = torch.cat([images[camera] for camera in self.cameras]).float() / 127.5 - 1
         patches = self.projector(self.vision(pixel_values=pixels).last_hidden_state)
-        # Gemma multiplies its input by the root of its width, which is meant for words.
-        by_camera = (patches / self.width**0.5).chunk(len(self.cameras))
-        return torch.cat(by_camera, dim=1)
+        if self.gemma_scales:
+            patches = patches / self.width**0.5
+        return torch.cat(patches.chunk(len(self.cameras)), dim=1)
 
 
 def _prefix_mask(seen: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch 1 tokens tokens"]:
