@@ -31,7 +31,7 @@ adds noise of its own in several steps, and does not tell the spread."""
 AVERAGE = "average draws (what they remove was not measured)"
 """Remedy of a leak that was measured by answers that are no pairs x0, -x0."""
 
-Part = Literal["leak", "bias", "spread", "sampled spread", "bias or spread"]
+Part = Literal["leak", "bias", "spread", "sampled spread", "bias or spread", "bias or unlearned spread"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ _NAMES: dict[Part, str] = {
     "spread": "the task's own spread",
     "sampled spread": "the model's own spread (its leak in several steps included)",
     "bias or spread": "bias or the task's own spread",
+    "bias or unlearned spread": "bias or a spread that the model has not learned",
 }
 
 
@@ -105,9 +106,11 @@ def diagnose(
       answers and no noise of the data, which squared errors do not tell. The error of
       samples in K steps is their variance + bias_K^2 + spread, so that the spread is at most their error less
       their variance, and at most bias^2 + spread.
-    - bias, the rest: neither draws nor steps, unless samples in several steps err less than one step without
-      its leak.
-    - bias or spread, where neither known moments nor the model's samples tell them apart.
+    - bias, the rest, where moments are known: neither draws nor steps, unless samples in several steps err
+      less than one step without its leak.
+    - bias or unlearned spread, the rest where no moments are known: one target per condition does not tell
+      bias from a spread of the task that the model's samples do not show.
+    - bias or spread, where the model's samples tell no spread.
 
     Args:
         parts: of `Anatomy.intervals`.
@@ -150,16 +153,20 @@ def diagnose(
             losses.append(Loss("spread" if known else "sampled spread", spread, remedy))
         bias = sizes.get("bias", rest - spread)
         if matters(bias, "bias" if "bias" in sizes else "bias_and_spread"):
+            training = ", or with --predict data" if may_predict_data else ""
+            part: Part = "bias"
             if steps is not None and sizes.get("sample_error", rest) <= HELPED * rest:
                 taken = steps
                 remedy = f"{steps} steps err by {shown(sizes['sample_error'])}, so keep them, or train longer"
-            else:
-                training = ", or with --predict data" if may_predict_data else ""
+            elif known:
                 remedy = "draws do not help"
-                if "sample_error" in sizes:
+                if "sample_error" in sizes and spread <= NEGLIGIBLE * variance:
                     remedy += f", nor do {steps} steps, which err by {shown(sizes['sample_error'])}"
                 remedy += f": train longer or a larger model{training}"
-            losses.append(Loss("bias", bias, remedy))
+            else:
+                part = "bias or unlearned spread"
+                remedy = f"draws do not help; train longer{training}, and probe again"
+            losses.append(Loss(part, bias, remedy))
     elif matters(rest, "bias_and_spread"):
         if steps is None:
             remedy = "this objective has one step, which cannot tell them apart; compare with flow in several"
