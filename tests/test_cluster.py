@@ -51,12 +51,15 @@ def test_a_scratch_folder_is_not_made_in_somebody_elses(temporary):
 
 
 @pytest.mark.slow
-def test_a_driver_that_connects_in_vain_can_be_ended():
+def test_a_driver_that_connects_in_vain_can_be_ended(tmp_path):
     """Of a port that listens and never answers; Ray would try for minutes, at this machine's own address."""
     with socket.create_server(("", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         words = ("sweep", "--executor", "ray", "--address", address, "--schedules", "beta", "--dry-run")
-        process = subprocess.Popen([sys.executable, "-m", "toyflow", *words], start_new_session=True)
+        # The folder holds no results of the same cells, which would leave nothing to run.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "toyflow", *words], start_new_session=True, cwd=tmp_path
+        )
         try:
             server.settimeout(60)
             server.accept()[0].close()  # toyflow's own look whether anything listens
