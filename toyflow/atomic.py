@@ -32,7 +32,10 @@ class DamagedError(ToyflowError):
         hint: what to do; the command line prints it after the message.
     """
 
-    hint = "`toyflow runs prune --damaged --out FOLDER` removes damaged cells; a sweep makes them again."
+    hint = (
+        "If it is a result, `toyflow runs prune --damaged --out FOLDER` deletes it, and the same sweep makes it "
+        "again."
+    )
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)

@@ -7,12 +7,24 @@ from difflib import get_close_matches
 
 
 class ToyflowError(Exception):
-    """Something failed while running. The command line prints the message, then the note, and exits with
-    code 1."""
+    """Something failed while running. The command line prints it `in_full` and exits with code 1."""
 
     exit_code = 1
+    hint = ""
+    """What to do about it, where the message does not say so."""
     note = ""
     """What only the command knows and says after the message."""
+
+    def in_full(self) -> str:
+        """The message, the hint and the note, in one line.
+
+        Example:
+            >>> error = ToyflowError("x.csv is missing.")
+            >>> error.hint = "Make it again."
+            >>> error.in_full()
+            'x.csv is missing. Make it again.'
+        """
+        return " ".join(filter(None, (str(self), self.hint, self.note)))
 
 
 class UsageError(ToyflowError):

@@ -139,7 +139,7 @@ def said(folder: Path) -> str:
 
 
 def test_what_is_no_results_folder_is_refused_in_one_line(tmp_path, folder):
-    assert "nowhere holds no results; make some: toyflow sweep --out" in said(tmp_path / "nowhere")
+    assert "nowhere holds no results. `toyflow sweep --out" in said(tmp_path / "nowhere")
     assert "holds no results" in said(tmp_path)
     (tmp_path / "file").write_text("")
     assert "holds no results" in said(tmp_path / "file")

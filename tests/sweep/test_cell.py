@@ -4,9 +4,11 @@ import logging
 from collections.abc import Iterator
 
 import pandas as pd
+import pytest
 import torch
 from runners import StubRunner
 
+from toyflow.atomic import DamagedError
 from toyflow.sweep.cell import run_cell
 from toyflow.sweep.events import Finished, Incomplete, Started, WarningRaised
 from toyflow.sweep.plan import Cell
@@ -65,3 +67,21 @@ def test_warnings_are_events_of_their_cell(tmp_path, capfd):
     assert [type(event) for event in events] == [Started, WarningRaised, Finished]
     assert events[1] == WarningRaised(RECORD.key, "x.csv is damaged.")
     assert "damaged" not in capfd.readouterr().err, "said once"
+
+
+@pytest.mark.parametrize("part", ["model", "decoding"])
+def test_where_a_manifest_is_missing_nothing_is_made_and_the_cure_is_named(tmp_path, part):
+    store = Store(tmp_path)
+    store.prepare()
+    cell, runner = Cell(RECORD, (EvaluationRecord("euler", 1),), "beta"), Crashing()
+    runner.lost = 0
+    run_cell(cell, runner, RunContext(str(tmp_path), {}), lambda event: None)
+    decoding = store.evaluation_folder(RECORD, cell.evaluations[0])
+    victim = (store.training_folder(RECORD) if part == "model" else decoding) / "manifest.json"
+    victim.unlink()
+    runner.train = runner.evaluate = None  # neither is called
+    with pytest.raises(DamagedError) as caught:
+        run_cell(cell, runner, RunContext(str(tmp_path), {}), lambda event: None)
+    assert caught.value.in_full().startswith(
+        f"{victim} is missing. `toyflow runs prune --damaged --out {tmp_path}` deletes it; the same sweep makes"
+    )

@@ -68,17 +68,16 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False, co
     failures = run_missing(cells, runner, store, executor, show_on(console), announce)
     incomplete = sum(isinstance(failure, Incomplete) for failure in failures)
     failed = len(failures) - incomplete
-    if not started:
-        console.print(f"all {len(cells)} cells are already in {out}")
+    nothing_ran = "" if started else f"all {len(cells)} cells are already in {out}"
     if failed < started or started < len(cells):
         from toyflow.report.results import load_results  # imports pandas, for which no cell should wait
 
         if any(cell.evaluations for cell in cells):
             with console.status("reading results"):
                 results = load_results(store, cells)
-            print_tables(results, console)
+            print_tables(results, console, nothing_ran)
         else:
-            _print_losses(store, cells, console)
+            _print_losses(store, cells, console, nothing_ran)
     if failures:
         kinds = ((failed, "failed"), (incomplete, "have errors, which are left out of the numbers"))
         said = " and ".join(f"{count} of {started} cells {what}" for count, what in kinds if count)
@@ -86,25 +85,30 @@ def run_sweep(options: SweepOptions, console: Console, dry_run: bool = False, co
     console.print(f"\nFigures: [bold]toyflow plot --out {out}[/]")
 
 
-def _print_losses(store: Store, cells: Sequence[Cell], console: Console) -> None:
-    """Print the final losses of cells that were to be trained only."""
+def _print_losses(store: Store, cells: Sequence[Cell], console: Console, heading: str) -> None:
+    """Print the heading, if any, and the final losses of cells that were to be trained only."""
     from toyflow.report.losses import SENTENCE, losses, losses_table  # import pandas
 
     trained = [store.training(cell.training.key) for cell in cells if store.has_training(cell.training)]
+    table = losses_table(losses(trained))
+    if heading:
+        console.print(heading)
     console.print()
-    console.print(losses_table(losses(trained)))
+    console.print(table)
     console.print(f"\n{SENTENCE}")
 
 
-def print_tables(results: Results, console: Console) -> None:
-    """Print the scores, one step against ten where both were run, and draws and grids against decodings
-    without. Raises DamagedError."""
+def print_tables(results: Results, console: Console, heading: str = "") -> None:
+    """Print the heading, if any, the scores, one step against ten where both were run, and draws and grids
+    against decodings without. Raises DamagedError before anything is printed."""
     from toyflow.report import paired_tables, tables  # import pandas
 
-    # Outcomes are read and checked before anything is printed.
     models, decodings = paired_tables.paired(results), paired_tables.paired_decodings(results)
+    summary = tables.summary_table(tables.summary(results))
+    if heading:
+        console.print(heading)
     console.print()
-    console.print(tables.summary_table(tables.summary(results)))
+    console.print(summary)
     if len(models):
         console.print()
         console.print(paired_tables.paired_table(models))

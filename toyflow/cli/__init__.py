@@ -73,7 +73,7 @@ def _stop(number: int) -> NoReturn:
 
 def _report(error: BaseException) -> NoReturn:
     if isinstance(error, ToyflowError):
-        _fail(f"{error} {error.note}".strip(), error.exit_code)
+        _fail(error.in_full(), error.exit_code)
     # Typer may carry its own copy of click, so its errors are known by what they can do.
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)

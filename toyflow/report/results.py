@@ -15,6 +15,7 @@ from jaxtyping import Float
 from toyflow import plugins
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow import parse_schedule
+from toyflow.sweep.inspection import no_results
 from toyflow.sweep.methods import VELOCITY
 from toyflow.sweep.plan import Cell
 from toyflow.sweep.records import TrainingRecord, name_of_task
@@ -139,7 +140,7 @@ def results_folders(out: Path) -> list[Path]:
     """
     found = _results_folders(out)
     if not found:
-        raise UsageError(f"{out} holds no results. `toyflow sweep --out {out}` makes some.")
+        raise UsageError(no_results(out))
     return found
 
 
@@ -166,7 +167,7 @@ def _why_nothing(store: Store) -> str:
     if trained:
         models = f"{trained} trained model{'s' * (trained > 1)}"
         return f"{root} holds {models} and no evaluation, so there is no score to report."
-    return f"{root} holds no results; make some: toyflow sweep --out {root}"
+    return no_results(root)
 
 
 def task_of(evaluation: StoredEvaluation) -> str:

@@ -32,8 +32,10 @@ def run_cell(cell: Cell, runner: Runner, context: RunContext, send: Callable[[Ev
 def complete(
     cell: Cell, runner: Runner, store: Store, environment: Mapping[str, Any], send: Callable[[Event], None]
 ) -> None:
-    """Make what `store` does not hold of `cell`, which the caller has claimed."""
+    """Make what `store` does not hold of `cell`, which the caller has claimed. Raises DamagedError before any
+    work where a result's folder lies there without its manifest."""
     key = cell.training.key
+    store.check_manifests(cell.training, cell.evaluations)
 
     def on_progress(stage: str, done: int, total: int, note: str | None = None) -> None:
         send(Progress(key, stage, done, total, note))

@@ -17,8 +17,13 @@ def existing_store(out: Path) -> Store:
     """The results folder `out`. Raises UsageError where there is none."""
     store = Store(out)
     if not store.cells.is_dir():
-        raise UsageError(f"{out} holds no results. `toyflow sweep --out {out}` makes some.")
+        raise UsageError(no_results(out))
     return store
+
+
+def no_results(out: Path) -> str:
+    """What to say of a folder without results."""
+    return f"{out} holds no results. `toyflow sweep --out {out}` makes some."
 
 
 def cell_keys(store: Store) -> list[str]:

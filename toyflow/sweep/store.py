@@ -20,7 +20,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ from toyflow.sweep.stored import (
     StoredEvaluation,
     StoredTraining,
     Trained,
+    curable,
+    cure,
 )
 from toyflow.tensors import save_tensors
 from toyflow.version import __version__
@@ -119,6 +121,13 @@ class Store:
         """Whether the decoding was done, with a result for every test example."""
         folder = self.evaluation_folder(training, evaluation)
         return (folder / MANIFEST).exists() and not _errors_in(folder)
+
+    def check_manifests(self, training: TrainingRecord, evaluations: Iterable[EvaluationRecord]) -> None:
+        """Raise DamagedError where the folder of a result has no manifest: nothing can be written there."""
+        places = (self.evaluation_folder(training, evaluation) for evaluation in evaluations)
+        for folder in (self.training_folder(training), *places):
+            if folder.is_dir() and not (folder / MANIFEST).exists():
+                raise DamagedError(f"{folder / MANIFEST} is missing.", cure(folder))
 
     @contextmanager
     def claim(self, training: TrainingRecord, on_wait: Callable[[], None]) -> Iterator[None]:
@@ -277,12 +286,16 @@ def _config(
 
 
 def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecord]) -> dict[str, Any]:
-    path = verified(folder, "config.json")
-    config = read_json(path)
+    with curable(folder):
+        path = verified(folder, "config.json")
+        config = read_json(path)
     try:
         record = kind.from_dict(config["record"])
     except (KeyError, TypeError, DamagedError) as error:
-        raise DamagedError(f"{path} is not a configuration that this toyflow knows: {error}.") from error
+        key = folder.parents[1].name if folder.parent.name == EVALUATIONS else folder.name
+        raise DamagedError(
+            f"{path} is not a configuration that this toyflow knows: {error}.", cure(folder, key)
+        ) from error
     if record.key != folder.name:
         raise DamagedError(
             f"{path} belongs to cell {record.key}, but its folder is named otherwise.",

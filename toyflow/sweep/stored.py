@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -78,7 +79,8 @@ class StoredTraining:
     @cached_property
     def weights_checksum(self) -> str:
         """The checksum of its weights, which may themselves not be here."""
-        return manifest_of(self.folder)[WEIGHTS]
+        with curable(self.folder):
+            return manifest_of(self.folder)[WEIGHTS]
 
     def weights(self) -> dict[str, Tensor]:
         """The weights, checked."""
@@ -87,9 +89,11 @@ class StoredTraining:
             raise DamagedError(
                 f"{self.folder / WEIGHTS} is not here (results may be passed on without weights), so the "
                 f"model cannot be decoded again: choose another --out, or first "
-                f"`toyflow runs prune {self.record.key} --out {out}`."
+                f"`toyflow runs prune {self.record.key} --out {out}`.",
+                hint="",
             )
-        return load_file(verified(self.folder, WEIGHTS))
+        with curable(self.folder):
+            return load_file(verified(self.folder, WEIGHTS))
 
     def curve(self) -> pd.DataFrame:
         """The training curve, checked."""
@@ -145,6 +149,29 @@ class StoredEvaluation:
             for episodes in [int((counted["task"] == row["task"]).sum())]
         ]
         return replace(self, details=details)
+
+
+def cure(folder: Path, which: str = "--damaged") -> str:
+    """What to do where the result in `folder`, a trained model or a decoding, cannot be used.
+
+    Example:
+        >>> cure(Path("results/sweep/cells/0123456789abcdef"))  # doctest: +ELLIPSIS
+        '`toyflow runs prune --damaged --out results/sweep` deletes it; the same sweep makes it again ...
+    """
+    out = folder.parents[3 if folder.parent.name == EVALUATIONS else 1]
+    return (
+        f"`toyflow runs prune {which} --out {out}` deletes it; the same sweep makes it again (for a policy: "
+        "robot-train or robot-eval)."
+    )
+
+
+@contextmanager
+def curable(folder: Path) -> Iterator[None]:
+    """Give a DamagedError of the files in `folder` its cure."""
+    try:
+        yield
+    except DamagedError as error:
+        raise DamagedError(str(error), cure(folder)) from None
 
 
 def caveat_of(*evaluations: StoredEvaluation) -> str:
@@ -205,4 +232,5 @@ def on_common_examples(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataF
 def _read_table(folder: Path, name: str) -> pd.DataFrame:
     import pandas as pd  # half a second, which planning does without
 
-    return pd.read_csv(verified(folder, name))
+    with curable(folder):
+        return pd.read_csv(verified(folder, name))

@@ -15,7 +15,7 @@ from toyflow.flow import Model, Objective, draw_noise, euler
 from toyflow.seeds import generator, global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord, TrainingRecord
-from toyflow.sweep.stored import StoredTraining
+from toyflow.sweep.stored import StoredTraining, cure
 from toyflow.sweep.subject import subject_of
 from toyflow.toy.task import Task, make_task
 from toyflow.training import Batch
@@ -79,7 +79,8 @@ def load_model(task: Task, training: StoredTraining) -> tuple[Model, Objective]:
     except RuntimeError as error:
         raise DamagedError(
             f"the weights in {training.folder} do not fit {type(model).__name__} as this toyflow builds it; "
-            "they are another version's."
+            "they are another version's.",
+            cure(training.folder, training.record.key),
         ) from error
     return model.eval(), objective
 

@@ -168,7 +168,7 @@ def read_studies(folders: Mapping[str, Path]) -> tuple[list[Study], list[Unread]
             studies.append(read_study(name, folder))
         except ToyflowError as error:
             first = first or error
-            unread.append(Unread(name, str(error)))
+            unread.append(Unread(name, error.in_full()))
     if first is not None and not studies:
         raise first
     return studies, unread

@@ -25,7 +25,7 @@ from toyflow.seeds import global_state
 from toyflow.sweep.plan import objective_of
 from toyflow.sweep.records import RECIPE_VERSION, TrainingRecord
 from toyflow.sweep.store import Store
-from toyflow.sweep.stored import WEIGHTS, StoredTraining
+from toyflow.sweep.stored import WEIGHTS, StoredTraining, cure
 
 
 def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objective]:
@@ -112,7 +112,8 @@ def load_policy(training: StoredTraining) -> tuple[Policy, Objective]:
     except RuntimeError as error:
         raise DamagedError(
             f"the weights in {training.folder} do not fit the policy as this toyflow builds it; they are of "
-            "another version."
+            "another version.",
+            cure(training.folder, training.record.key),
         ) from error
     return policy.eval(), objective
 

@@ -90,7 +90,7 @@ def attempt(key: str, out: str, work: Callable[[], None], send: Callable[[Event]
     except BrokenPipeError:
         raise
     except ToyflowError as error:
-        send(Failed(key, str(error)))
+        send(Failed(key, error.in_full()))
     except OSError as error:
         send(Failed(key, f"{error.strerror or error} ({error.filename or out})", traceback.format_exc()))
     except Exception as error:
