@@ -33,8 +33,8 @@ class DamagedError(ToyflowError):
     """
 
     hint = (
-        "If it is a result, `toyflow runs prune --damaged --out FOLDER` deletes it, and the same sweep makes it "
-        "again."
+        "If it is a result, `toyflow runs prune --damaged --out FOLDER` deletes it, and the same sweep makes "
+        "it again."
     )
 
     def __init__(self, message: str, hint: str | None = None) -> None:

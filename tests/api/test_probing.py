@@ -330,7 +330,9 @@ def test_a_task_that_is_not_installed_is_handed_over(tmp_path):
     run_study(
         task, schedules=["beta"], seeds=[0], iterations=2, model={"decoder": "small"}, out=tmp_path, **STUDY
     )
-    with pytest.raises(UsageError, match=r"'own', is not installed; there is: .*dial"):
+    with pytest.raises(
+        UsageError, match=r"'own', is not installed; there is: .*dial.*`toyflow.tasks`.*extend\.md"
+    ):
         probe(tmp_path, **SMALL)
     assert probe(tmp_path, bench_of=benches(task), **SMALL).paths["label"].tolist() == ["beta", IDEAL]
     with pytest.raises(UsageError, match="these results are of own with modes=3"):

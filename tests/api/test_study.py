@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from toyflow import Task, UsageError
-from toyflow.api.study import check_instance
+from toyflow.api.study import check_instance, run_study
+from toyflow.toy.tasks.wave import Wave
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -54,3 +55,12 @@ class Unmade(Task):
 def test_what_is_no_task_is_refused_in_one_line(task, words):
     with pytest.raises(UsageError, match=words):
         check_instance(task)
+
+
+def test_progress_is_shown_where_it_is_asked_for(tmp_path, capsys):
+    def study(seed, **more):
+        run_study(Wave(), schedules=["uniform"], seeds=[seed], steps=[1], iterations=3, out=tmp_path, **more)
+        return capsys.readouterr()
+
+    assert "[1/1] done    uniform seed 0" in study(0, progress=True).err
+    assert study(1) == ("", "")

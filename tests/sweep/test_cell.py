@@ -83,5 +83,5 @@ def test_where_a_manifest_is_missing_nothing_is_made_and_the_cure_is_named(tmp_p
     with pytest.raises(DamagedError) as caught:
         run_cell(cell, runner, RunContext(str(tmp_path), {}), lambda event: None)
     assert caught.value.in_full().startswith(
-        f"{victim} is missing. `toyflow runs prune --damaged --out {tmp_path}` deletes it; the same sweep makes"
+        f"{victim} is missing. `toyflow runs prune --damaged --out {tmp_path}` deletes it; the same sweep"
     )

@@ -255,6 +255,14 @@ def test_a_choice_is_refused_only_if_no_part_has_a_use_for_it():
         ({"parts": [{"predict": ["data"]}, {"objectives": ["regression"]}]}, ""),
         ({"parts": [{"schedules": ["beta"]}, {"objectives": ["regression"]}]}, ""),
         ({"predict": ["data"], "parts": [{}, {"objectives": ["regression"]}]}, "regression has no choice"),
+        (
+            {"grid": ["0:0.9:1"], "steps": [10]},
+            "--steps 10 is not used: the times of --grid 0:0.9:1 make K = 2.",
+        ),
+        ({"grid": ["0:0.9:1"]}, ""),
+        ({"grid": ["0:0.9:1"], "steps": [2]}, ""),
+        ({"grid": ["0:0.9:1", "uniform"], "steps": [5]}, ""),
+        ({"grid": ["0:0.9:1"], "steps": [5], "objectives": ["flow", "shortcut"]}, ""),
     ],
 )
 def test_names_without_use_are_warned_of(options, said, caplog):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from toyflow.errors import ToyflowError, UsageError
 from toyflow.flow.schedules import TimeSampling
 from toyflow.machine import choose_device
@@ -14,7 +16,7 @@ from toyflow.sweep.events import Event, Failed
 from toyflow.sweep.executors import DebugExecutor
 from toyflow.sweep.methods import warn_of_unused
 from toyflow.sweep.plan import Cell, plan_sweep
-from toyflow.sweep.run import run_missing
+from toyflow.sweep.run import run_missing, show_on
 from toyflow.sweep.store import Store
 from toyflow.sweep.subject import load_subject
 from toyflow.sweep.sweep_options import SweepOptions
@@ -73,6 +75,7 @@ def run_study(
     model: Mapping[str, str] | None = None,
     device: str = "auto",
     threads: int = 1,
+    progress: bool = False,
     out: Path | str,
 ) -> Results:
     """Train and decode every combination on `task`, in this process. Finished cells of `out` are kept, and
@@ -95,6 +98,7 @@ def run_study(
         model: the task's model options, by name.
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: processor threads; results record it, as their last digits depend on it.
+        progress: show how far it is, as `toyflow sweep` does, on standard error.
         out: the results folder.
 
     Returns:
@@ -129,7 +133,8 @@ def run_study(
     warn_of_unused(options)
     store = Store(out)
     runner = ToyRunner(task.name, choose_device(device), threads, task)
-    for failed in run_missing(cells, runner, store, DebugExecutor(), _failures):
+    audience = show_on(Console(stderr=True)) if progress else _failures
+    for failed in run_missing(cells, runner, store, DebugExecutor(), audience):
         raise ToyflowError(failed.message)
     return load_results(store, cells)
 

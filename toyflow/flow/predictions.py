@@ -252,5 +252,10 @@ def parse_prediction(name: str) -> Prediction:
             "prediction 'noise' cannot be decoded from t = 0, where the best prediction of the noise is x_t "
             "itself and says nothing of the data; there is: velocity, data."
         )
+    if key not in (known := plugins.available("predictions")):
+        raise UsageError(
+            f"{unknown('prediction', key, known)} data:velocity-loss and velocity:data-loss learn one by the "
+            "error of the other."
+        )
     kind: type[Prediction] = plugins.load("predictions", key)
     return kind(loss)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from toyflow import plugins
 from toyflow.errors import UsageError
-from toyflow.flow import Objective, make_objective, parse_prediction, parse_schedule
+from toyflow.flow import Objective, make_objective, parse_grid, parse_prediction, parse_schedule
 from toyflow.sweep.sweep_options import SweepOptions
 
 VELOCITY = "velocity"
@@ -64,7 +64,8 @@ def check_predictions(predict: Sequence[str], objectives: Sequence[Objective]) -
 
 def warn_of_unused(options: SweepOptions) -> None:
     """Log the schedules that `options` and their parts name if no objective uses one, and the predictions of
-    objectives that have no choice of them. Defaults are not named."""
+    objectives that have no choice of them, and the steps where every grid has times of its own. Defaults are
+    not named."""
     parts = options.sweeps
     named = [_objectives(part.objectives, part.schedules or ()) for part in parts]
     objectives = {name: objective for of_part, _ in named for name, objective in of_part.items()}
@@ -73,6 +74,15 @@ def warn_of_unused(options: SweepOptions) -> None:
         train, are = "trains" if len(objectives) == 1 else "train", "is" if len(schedules) == 1 else "are"
         names, unused = listed(objectives), listed(schedules)
         LOG.warning(f"No schedule is used: {names} {train} without one, so {unused} {are} left out.")
+    for part, (of_part, _) in zip(parts, named, strict=True):
+        grids = [parse_grid(name) for name in part.grid]
+        fixed = unique(grid.steps for grid in grids)
+        needed = not all(fixed) or not all(objective.uses_grid for objective in of_part.values())
+        if not needed and part.steps != SweepOptions().steps and not {*part.steps} <= {*fixed}:
+            LOG.warning(
+                f"--steps {listed(part.steps)} is not used: the times of --grid {listed(part.grid)} make "
+                f"K = {listed(fixed)}."
+            )
     others = unique(name for part in parts for name in part.predict if name != VELOCITY)
     without = unique(
         name

@@ -160,6 +160,7 @@ def subject_of(record: TrainingRecord) -> type[Subject]:
     if name not in installed:
         raise UsageError(
             f"the task of these results, {record.task!r}, is not installed; there is: "
-            f"{', '.join(sorted(installed))}."
+            f"{', '.join(sorted(installed))}. For a task of your own, declare its class under the "
+            "entry point group `toyflow.tasks` of a package and install that: docs/guides/extend.md."
         )
     return load_subject(name)
