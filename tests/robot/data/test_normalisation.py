@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from junk import JSON, parsed
 
@@ -119,6 +119,7 @@ def test_whatever_statistics_hold_they_normalise_or_are_refused(statistics):
 
 
 @given(JSON | st.fixed_dictionaries({"kind": st.just("quantile"), "state": JSON, "action": JSON}))
+@example({"kind": "quantile", "state": {"\n": None}, "action": None})
 def test_whatever_json_holds_it_is_a_normalisation_or_refused(values):
     made = parsed(lambda: Normalisation.from_dict(values))
     assert made is None or Normalisation.from_dict(made.as_dict()) == made
