@@ -62,6 +62,17 @@ def named_line(error: BaseException) -> str:
     return name if said == name else f"{name}: {said}"
 
 
+def printable(name: object) -> str:
+    """A name out of somebody's file or message, as one line shows it.
+
+    Example:
+        >>> printable("state"), printable("a\\nb")
+        ('state', "'a\\\\nb'")
+    """
+    text = str(name)
+    return text if text.isprintable() else ascii(text)
+
+
 def unknown(kind: str, name: str, existing: Iterable[str]) -> UsageError:
     """The error for a `name` that is not among the `existing` ones, with a guess at what was meant."""
     existing = sorted(existing)

@@ -292,9 +292,8 @@ def _read_config(folder: Path, kind: type[TrainingRecord] | type[EvaluationRecor
     try:
         record = kind.from_dict(config["record"])
     except (KeyError, TypeError, DamagedError) as error:
-        key = folder.parents[1].name if folder.parent.name == EVALUATIONS else folder.name
         raise DamagedError(
-            f"{path} is not a configuration that this toyflow knows: {error}.", cure(folder, key)
+            f"{path} is not a configuration that this toyflow knows: {error}.", cure(folder, by_key=True)
         ) from error
     if record.key != folder.name:
         raise DamagedError(

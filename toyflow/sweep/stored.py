@@ -151,17 +151,19 @@ class StoredEvaluation:
         return replace(self, details=details)
 
 
-def cure(folder: Path, which: str = "--damaged") -> str:
-    """What to do where the result in `folder`, a trained model or a decoding, cannot be used.
+def cure(folder: Path, by_key: bool = False) -> str:
+    """What to do where the result in `folder`, a trained model or a decoding, cannot be used. `by_key` names
+    its cell, for a fault that no checksum shows.
 
     Example:
         >>> cure(Path("results/sweep/cells/0123456789abcdef"))  # doctest: +ELLIPSIS
         '`toyflow runs prune --damaged --out results/sweep` deletes it; the same sweep makes it again ...
     """
-    out = folder.parents[3 if folder.parent.name == EVALUATIONS else 1]
+    cell = folder.parents[1] if folder.parent.name == EVALUATIONS else folder
+    which = cell.name if by_key else "--damaged"
     return (
-        f"`toyflow runs prune {which} --out {out}` deletes it; the same sweep makes it again (for a policy: "
-        "robot-train or robot-eval)."
+        f"`toyflow runs prune {which} --out {cell.parents[1]}` deletes it; the same sweep makes it again "
+        "(for a policy: robot-train or robot-eval)."
     )
 
 

@@ -80,7 +80,7 @@ def load_model(task: Task, training: StoredTraining) -> tuple[Model, Objective]:
         raise DamagedError(
             f"the weights in {training.folder} do not fit {type(model).__name__} as this toyflow builds it; "
             "they are another version's.",
-            cure(training.folder, training.record.key),
+            cure(training.folder, by_key=True),
         ) from error
     return model.eval(), objective
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from toyflow.errors import UsageError, unknown
+from toyflow.errors import UsageError, printable, unknown
 from toyflow.robot.data.normalisation_kinds import NORMALISATION_KINDS, NormalisationKind
 from toyflow.robot.interface import Interface
 
@@ -167,7 +167,7 @@ def scaling_of(where: str, statistics: Mapping[str, Any], quantile: bool = False
 def _numbers(where: str, values: Any, key: str, length: int | None = None) -> tuple[float, ...]:
     """`values[key]` as finite numbers. Raises UsageError that begins with `where`."""
     if not isinstance(values, Mapping) or key not in values:
-        has = ", ".join(map(_shown, values)) if isinstance(values, Mapping) else ""
+        has = ", ".join(map(printable, values)) if isinstance(values, Mapping) else ""
         raise UsageError(f"{where}: there is no {key}, only {has or 'nothing'}.")
     try:
         if isinstance(values[key], str | bytes | Mapping):
@@ -181,8 +181,3 @@ def _numbers(where: str, values: Any, key: str, length: int | None = None) -> tu
     if length is not None and len(numbers) != length:
         raise UsageError(f"{where}: {key} has {len(numbers)} numbers where there are {length} dimensions.")
     return numbers
-
-
-def _shown(key: Any) -> str:
-    """A key of a file as one line shows it."""
-    return str(key) if str(key).isprintable() else ascii(str(key))

@@ -113,7 +113,7 @@ def load_policy(training: StoredTraining) -> tuple[Policy, Objective]:
         raise DamagedError(
             f"the weights in {training.folder} do not fit the policy as this toyflow builds it; they are of "
             "another version.",
-            cure(training.folder, training.record.key),
+            cure(training.folder, by_key=True),
         ) from error
     return policy.eval(), objective
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from toyflow.errors import unknown
+from toyflow.errors import printable, unknown
 from toyflow.parsing import parse_pairs
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.planner import Commitment
@@ -304,7 +304,7 @@ def _found(entries: Mapping[str, Any], keys: tuple[str, ...], what: str, expecte
     for key in keys:
         if key in entries:
             return key
-    has = ", ".join(key if key.isprintable() else ascii(key) for key in entries)
+    has = ", ".join(map(printable, entries))
     first, *more = keys
     others = f" (or {', '.join(more)})" if more else ""
     raise ObservationFault(
