@@ -396,6 +396,7 @@ def test_it_is_told_where_many_steps_have_not_learned_the_joint_distribution():
     judgement = folder.judge("7c")
     assert judgement.verdict == "disagree"
     assert "% (10 steps have not learned it)" in judgement.evidence
+    assert "10 modes (10 steps have not learned it)" in judgement.effects[0].title
 
 
 @pytest.mark.parametrize(("one", "verdict"), [(0.7, "agree"), (0.5, "disagree"), (0.58, "undecided")])

@@ -54,7 +54,14 @@ def test_leak_comes_first(wave, leak, bias, verdict):
 def test_the_tasks_own_spread_is_not_counted(wave):
     add(wave, "uniform", {1: 0.3, 10: 0.9})
     anatomies = probed(wave, {BOTH[0]: 0.1}, {BOTH[0]: 0.01}, spread=5.0)
-    assert judgement_of("9", {"wave": wave}, anatomies=anatomies).verdict == "agree"
+    judgement = judgement_of("9", {"wave": wave}, anatomies=anatomies)
+    assert judgement.verdict == "agree" and "taken as zero" not in judgement.evidence
+
+
+def test_a_spread_that_was_not_measured_is_said_to_be_taken_as_zero(wave):
+    add(wave, "uniform", {1: 0.3, 10: 0.9})
+    anatomies = probed(wave, {BOTH[0]: 0.1}, {BOTH[0]: 0.01})
+    assert "taken as zero" in judgement_of("9", {"wave": wave}, anatomies=anatomies).evidence
 
 
 def test_where_bias_and_spread_are_not_told_apart_the_share_is_a_lower_bound():
@@ -117,6 +124,18 @@ def test_half_a_claim_says_which_schedule_has_fewer_seeds(wave):
     judgement = judgement_of("10", {"wave": wave}, anatomies=probed(wave, leak, dict.fromkeys(names, 0.01)))
     assert "mean over uniform." in judgement.evidence
     assert "Left out: shift:4, which has 2 of 3 seeds" in judgement.evidence
+
+
+def test_a_schedule_that_is_left_out_does_not_say_what_the_decoding_was_chosen_on(wave):
+    for schedule, seeds in (("shift:4", range(3)), ("uniform", range(1))):
+        add(wave, schedule, {1: 0.3, 10: 0.8}, seeds=seeds)
+        add(wave, schedule, {1: 0.9}, seeds=seeds, prediction="data")
+    names = [
+        (prediction, schedule) for prediction in ("velocity", "data") for schedule in ("shift:4", "uniform")
+    ]
+    leak = {name: 0.001 if name[0] == "data" else 0.1 for name in names}
+    judgement = judgement_of("10", {"wave": wave}, anatomies=probed(wave, leak, dict.fromkeys(names, 0.01)))
+    assert "chosen on the other seeds: shift:4" in judgement.evidence
 
 
 def test_a_schedule_with_fewer_seeds_is_not_part_of_the_mean(wave):

@@ -95,6 +95,14 @@ def test_distances_start_at_zero_and_the_larger_recipe_is_drawn():
     assert "iterations" not in figure.axes[0].get_title(), "which has one recipe"
 
 
+def test_the_heading_says_what_intervals_are_over():
+    several = drawn({"grid": results("grid-to-sequence"), "dial": results("dial")})
+    alone = drawn({"grid": results("grid-to-sequence"), "dial": results("dial", seeds=(0,))})
+    headings = [" ".join(figure.get_suptitle().split()) for figure in (several, alone)]
+    assert headings[0].endswith("(95 % intervals over seeds; a dot per seed)")
+    assert headings[1].endswith("(95 % intervals over seeds; of one seed over its examples; a dot per seed)")
+
+
 def test_only_trainings_of_most_panels_are_drawn_and_stacked_panels_are_narrow():
     schedules = ("uniform", "beta", "shift:4")
     folders = {"grid": results("grid-to-sequence", schedules), "dial": results("dial", schedules[1:])}

@@ -81,10 +81,10 @@ def one_step_loses_modes(data: Data) -> Judgement | None:
         _, possible = _dial_steps(data, "valid", **coupled, among=modes)
         if over is None or possible is None:
             continue
-        name = f"total variation at K = 1 minus at K = {many}, {modes} modes"
+        unlearned = f" ({many} steps have not learned it)" if possible.second.mean() < LEARNED else ""
+        name = f"total variation at K = 1 minus at K = {many}, {modes} modes{unlearned}"
         single.append(Effect(name, over, unit=""))
         valid += [possible.first, possible.second]
-        unlearned = f" ({many} steps have not learned it)" if possible.second.mean() < LEARNED else ""
         told.append(
             f"with {modes} modes {over.first.mean():.2f} at K = 1, {over.second.mean():.2f} at K = {many}, "
             f"and possible outcomes {percent(possible.first)} and {percent(possible.second)}{unlearned}"

@@ -44,9 +44,10 @@ def leak_comes_first(data: Data) -> Judgement | None:
         return None
     exact = told_apart or data.testbed.determined
     shares = ", ".join(f"{percent(of.first)} under {name}" for name, of in over.parts.items())
+    zero = "" if told_apart or not exact else " (taken as zero, as there is one right answer)"
     evidence = (
-        f"Of the one-step squared error of velocity models above the task's own spread, leaked noise is "
-        f"{'' if exact else 'at least '}{shares}. Each minus a half: {over.by_schedule()}"
+        f"Of the one-step squared error of velocity models above the task's own spread{zero}, leaked noise "
+        f"is {'' if exact else 'at least '}{shares}. Each minus a half: {over.by_schedule()}"
     )
     verdict, lacking = over.verdict, ""
     if not exact and verdict == "disagree":  # the spread may be what is larger
@@ -97,7 +98,8 @@ def data_over_velocity(data: Data) -> tuple[Effect, dict[str, Chosen]] | None:
     if not scores:
         return None
     name = "data prediction at K = 1 minus velocity's best decoding"
-    return Effect(name, _mean(scores), -data.testbed.margin, "not worse", parts=scores), best
+    effect = Effect(name, _mean(scores), -data.testbed.margin, "not worse", parts=scores)
+    return effect, {schedule: best[schedule] for schedule in scores}
 
 
 def averaging_removes_it(data: Data) -> Judgement | None:

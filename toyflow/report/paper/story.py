@@ -63,7 +63,8 @@ def story_parts(folders: Mapping[str, Results]) -> dict[Panel, pd.DataFrame]:
 
 def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | None:
     """A panel per testbed, side by side or `stacked`: its metric by steps, a line per training of flow, in
-    one draw, with 95 % intervals over seeds and a dot per seed. None where there are not two panels."""
+    one draw, with 95 % intervals over seeds, or over the examples of one, and a dot per seed. None where
+    there are not two panels."""
     parts = story_parts(folders)
     if not parts:
         return None
@@ -78,7 +79,9 @@ def story(folders: Mapping[str, Results], stacked: bool = False) -> Figure | Non
         axes.remove()
     title = "trainings in most panels" if len(_common(parts)) > 1 else "training"
     legend(figure, title=title)
-    heading(figure, "One step and many, by task (95 % intervals over seeds, a dot per seed)")
+    alone = any(part.groupby(["label", "steps"])["seed"].nunique().min() < 2 for part in parts.values())
+    of_one = "; of one seed over its examples" if alone else ""
+    heading(figure, f"One step and many, by task (95 % intervals over seeds{of_one}; a dot per seed)")
     sns.despine(figure)
     return figure
 
