@@ -128,5 +128,5 @@ def _estimate(row: pd.Series, notes: Footnotes) -> str:
 
 
 def in_words(name: str) -> str:
-    """A metric's name as text."""
-    return name.replace("_", " ")
+    """A metric's name as text: `Fréchet distance` of `frechet_distance`."""
+    return name.replace("_", " ").replace("frechet", "Fréchet")
