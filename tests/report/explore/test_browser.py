@@ -201,7 +201,10 @@ def test_a_chart_that_comes_late_does_not_hide_what_was_chosen_since(browser, pa
     page.evaluate(
         """() => {
             const select = document.querySelector("#study");
-            for (const place of [0, 1, 0, 1]) { select.value = place; select.dispatchEvent(new Event("change")); }
+            for (const place of [0, 1, 0, 1]) {
+                select.value = place;
+                select.dispatchEvent(new Event("change"));
+            }
         }"""
     )
     page.wait_for_selector("#errors .missing")

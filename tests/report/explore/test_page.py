@@ -73,7 +73,10 @@ def test_every_number_is_in_the_data_and_in_a_table():
 
 def test_other_metrics_of_the_task_stand_beside_its_headline():
     [one, ten] = study().decoded
-    decoded = [replace(one, others={"digit accuracy": 0.987654}), replace(ten, others={"digit accuracy": None})]
+    decoded = [
+        replace(one, others={"digit accuracy": 0.987654}),
+        replace(ten, others={"digit accuracy": None}),
+    ]
     page = explore_page("here", [study(decoded=decoded)], [], Films([], 0))
     assert '<th scope="col" class="number">digit accuracy</th>' in page
     cells = re.findall(r'<td class="number">(.*?)</td>', page)

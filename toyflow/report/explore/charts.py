@@ -26,6 +26,8 @@ POWERS_OF_TEN: Any = {
     "value": 0,
 }
 """Of a logarithmic axis, the ticks that have a line."""
+PADDING: Any = {"left": 5, "top": 5, "bottom": 8, "right": 44}
+"""Of a chart whose lines are named at their right end."""
 HIGHEST = alt.ExprRef("highest")
 """A parameter: two charts side by side have one scale."""
 
@@ -103,7 +105,9 @@ def _errors() -> alt.LayerChart:
         .mark_text(dx=6, align="left", fontSize=13, fontWeight=700)
         .encode(y="mse:Q", text="told:N")
     )
-    return alt.layer(band, line, text).properties(height=300, padding={"left": 5, "top": 5, "bottom": 8, "right": 44})
+    return alt.layer(band, line, text).properties(
+        height=300, padding={"left": 5, "top": 5, "bottom": 8, "right": 44}
+    )
 
 
 def _anatomy() -> alt.LayerChart:
