@@ -34,8 +34,8 @@ def answered(*verdicts):
         (
             [("13a", "grid", "agree"), ("13a", "two arms", "undecided"), ("13b", "grid", "agree"),
              ("13b", "two arms", "agree"), ("7a", "dial", "agree"), ("5b", "images", "agree")],
-            "One step is enough on grid (13a), enough with averaged draws on two arms (13b) and not enough on "
-            "dial and images (7a, 5b).",
+            "One step is enough on grid (13a), enough with averaged draws on two arms (13b) and not enough "
+            "on dial and images (7a, 5b).",
         ),
         ([("13a", "dial", "agree"), ("7a", "dial", "agree")], "One step is not enough on dial (7a)."),
         ([("7a", "dial", "disagree")], "On dial it is not shown whether one step is enough."),

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow.cli.shell_words import completing_words
 from toyflow.cli.index import Commands
+from toyflow.cli.shell_words import completing_words
 from toyflow.errors import ToyflowError
 from toyflow.launch import launch
 from toyflow.version import __version__

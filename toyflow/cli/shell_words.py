@@ -1,8 +1,9 @@
-"""Completion of words that hold a colon, an equals sign or an at sign, such as shift:4@beta, in bash and fish.
+"""Completion in bash and fish of words that hold a colon, an equals sign or an at sign: shift:4@beta.
 
-In bash, readline ends a word at each character of COMP_WORDBREAKS, which has `:`, `=` and `@`, and replaces only what
-comes after the last one; an `@` it replaces, too. So of `--schedules shift:4@be`, Typer's script gets the
-words `--schedules`, `shift`, `:`, `4`, `@` and `be`, and bash wants `@beta` as an answer, not `shift:4@beta`.
+In bash, readline ends a word at each character of COMP_WORDBREAKS, which has `:`, `=` and `@`, and replaces
+only what comes after the last one; an `@` it replaces, too. So of `--schedules shift:4@be`, Typer's script
+gets the words `--schedules`, `shift`, `:`, `4`, `@` and `be`, and bash wants `@beta` as an answer, not
+`shift:4@beta`.
 bash-completion has functions for it (`_get_comp_words_by_ref -n :`, `__ltrim_colon_completions`); it is not
 installed everywhere, and Typer's script calls none of them.
 

@@ -174,9 +174,9 @@ def margins_of(testbeds: Sequence[Testbed]) -> str:
 
 
 def answer(parts: Sequence[PartView]) -> str:
-    """The report's title answered in a sentence: `One step is enough on wave (13a) and not enough on dial (7a); on
-    numbers neither is shown.` Of several claims that a task agrees with, one that says `not enough` counts, else
-    the first; "" where the results bear on none."""
+    """The title answered in a sentence: `One step is enough on wave (13a) and not enough on dial (7a); on
+    numbers neither is shown.` Of several claims that a task agrees with, one that says `not enough` counts,
+    else the first; "" where the results bear on none."""
     told = [view for part in parts for view in part.claims if view.claim.one_step]
     tasks: dict[str, dict[OneStep, str]] = {}
     for view in told:

@@ -250,8 +250,8 @@ def _steps(reason: Reason, e: Evidence) -> str:
     if e.rest < SPREAD * e.variance:
         return little
     return (
-        f"{little} But one step misses {e.rest / e.variance:.0%}, so a spread may not be learned yet. The advice "
-        f"stands if --iterations {2 * e.iterations} leaves the spread below {SPREAD:.0%}."
+        f"{little} But one step misses {e.rest / e.variance:.0%}, so a spread may not be learned yet. The "
+        f"advice stands if --iterations {2 * e.iterations} leaves the spread below {SPREAD:.0%}."
     )
 
 

@@ -71,7 +71,8 @@ def training_curves(results: Results, style: Style) -> Figure | None:
 
 def loss_figure(table: pd.DataFrame, style: Style) -> Figure:
     """The losses of `TrainingCurve.rows`, with the columns label, variant and seed: two panels per variant
-    (of many variants, those of two side by side), a line per label, and from the lowest to the highest seed a band."""
+    (where there are many, those of two side by side), a line per label, and from the lowest to the highest
+    seed a band."""
     noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
     panels = list(dict.fromkeys(table["variant"]))
     across = 2 if len(panels) > MOST_DOWN else 1
