@@ -356,7 +356,7 @@ def test_compare_speaks_of_distances_too_and_fits_a_narrow_terminal(toyflow, mon
     words = ("compare", "uniform,K=1", "uniform,K=10", "--out", "results/reference/finding-5")
     wide = toyflow(*words)
     assert "in class accuracy" not in wide.stdout and "d_z" in wide.stdout
-    assert "higher than uniform at K = 10 in frechet distance" in " ".join(wide.stdout.split())
+    assert "higher than uniform at K = 10 in Fréchet distance" in " ".join(wide.stdout.split())
     narrow = toyflow(*words, width=40)
     assert "d_z" not in narrow.stdout and "…" not in narrow.stdout and "paired" in narrow.stdout
 

@@ -11,12 +11,10 @@ class ToyflowError(Exception):
 
     exit_code = 1
     hint = ""
-    """What to do about it, where the message does not say so."""
-    note = ""
-    """What only the command knows and says after the message."""
+    """What comes after the message: what to do about it, or what only the command knows."""
 
     def in_full(self) -> str:
-        """The message, the hint and the note, in one line.
+        """The message and the hint, in one line.
 
         Example:
             >>> error = ToyflowError("x.csv is missing.")
@@ -24,7 +22,7 @@ class ToyflowError(Exception):
             >>> error.in_full()
             'x.csv is missing. Make it again.'
         """
-        return " ".join(filter(None, (str(self), self.hint, self.note)))
+        return " ".join(filter(None, (str(self), self.hint)))
 
 
 class UsageError(ToyflowError):

@@ -54,7 +54,7 @@ def test_an_error_of_a_dry_run_tells_the_cost_by_the_preset():
     ):
         with pytest.raises(type(error)) as caught, preset_hints("one-step-two-arms", cost):
             raise error
-        assert caught.value.note == cost
+        assert caught.value.hint == cost and caught.value.in_full().endswith(cost)
     assert preset_cost(None) == preset_cost("no-such.toml") == ""
 
 

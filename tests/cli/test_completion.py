@@ -1,4 +1,4 @@
-"""Completion through the shells' own protocol: the variables that Typer's scripts for bash and zsh set."""
+"""Completion through the shells' own protocol: the variables that Typer's scripts set; and in shells."""
 
 import os
 import pty
@@ -166,6 +166,40 @@ def test_bash_completes_once_it_is_installed(home):
     assert presets.split() == [name for name in available_presets() if name.startswith("head")]
     assert schedules[0].split()[:3] == ["2", "3", "4"]
     assert schedules[1:] == ["1.5,uniform", "@beta", "uniform"]
+
+
+FISH = {
+    "swe": ["sweep"],
+    "sweep --schedules log": ["logit-normal"],
+    "sweep --schedules shift:1": ["shift:16"],
+    "sweep --schedules beta,un": ["beta,uniform"],
+    "sweep --schedules uniform,shift:4@bet": ["uniform,shift:4@beta"],
+    "sweep --schedules 0.5:point:0+0.5:un": ["0.5:point:0+0.5:uniform"],
+    "sweep --schedules=un": ["--schedules=uniform"],
+    "sweep --schedules=beta,shift:1": ["--schedules=beta,shift:16"],
+    "sweep --preset finding-": [f"finding-{number}" for number in range(1, 6)],
+    "plot --out ./res": ["./results/deep/er", "./results/sweep"],
+    "plot --out=res": ["--out=results/deep/er", "--out=results/sweep"],
+}
+"""What is typed after `toyflow`, and what fish offers."""
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+@pytest.mark.timeout(600)
+def test_fish_completes_once_it_is_installed(home):
+    """By fish's own `complete -C`, which is what its Tab key asks."""
+    for folder in ("results/sweep", "results/deep/er"):
+        (home / folder).mkdir(parents=True)
+        (home / folder / "toyflow.json").touch()
+    asked = "".join(f"complete -C 'toyflow {words}'; echo ==\n" for words in FISH)
+    (home / "asked.fish").write_text(f"toyflow --install-completion >/dev/null; or exit 3\n{asked}")
+    done = subprocess.run(
+        ["fish", "asked.fish"], env=environment_of(home), cwd=home, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    offered = [each.split("\n") for each in done.stdout.split("==\n")[:-1]]
+    found = [[line.split("\t")[0] for line in lines if line] for lines in offered]
+    assert dict(zip(FISH, found, strict=True)) == FISH
 
 
 TYPED = [

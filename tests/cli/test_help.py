@@ -56,7 +56,7 @@ def test_the_index_names_the_commands_of_each_module_and_what_their_help_begins_
         for name, sentence in sentences.items():
             assert load(name).help.split("\n\n")[0] == sentence
     files = {path.stem for path in Path(index.__file__).parent.glob("*.py")}
-    shared = {"bash_completion", "closed_loop_options", "completion", "options", "terminal"}
+    shared = {"shell_words", "closed_loop_options", "completion", "options", "terminal"}
     assert files - set(INDEX) == {"__init__", "index", *shared}
 
 

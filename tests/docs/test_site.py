@@ -1,12 +1,14 @@
 """The whole site: it builds strictly, every page is in the menu, and browsers show it without a network, on
 desktops and phones, light and dark, with search and without accessibility errors."""
 
+import io
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import build_site
+import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -92,6 +94,19 @@ def test_pages_are_accessible_fit_and_fetch_nothing(site, page):
         wrong += [f"{name}: {over} pixels too wide"] if over > 0 else []
     assert not wrong, "\n".join(wrong)
     assert not [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))]
+
+
+@pytest.mark.parametrize(
+    "page", [("desktop", "dark"), ("desktop", "light")], indirect=True, ids=lambda of: of[1]
+)
+def test_a_chart_has_the_ground_of_its_page(site, page):
+    image = pytest.importorskip("PIL.Image")
+    page.goto((site / "concepts.html").as_uri())
+    chart = page.locator("img[src$='samplers.png']")
+    shown = np.asarray(image.open(io.BytesIO(chart.screenshot())).convert("RGB"), int)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    ground = [round(float(channel)) for channel in re.findall(r"[\d.]+", ground)[:3]]
+    assert np.abs(np.median(shown, axis=(0, 1)) - ground).max() < 8
 
 
 def test_search_finds_a_page_without_a_server(site, page):

@@ -423,7 +423,8 @@ def test_draws_are_chosen_by_either_name_and_listed_where_none_is_chosen(out):
     assert refused(out, "uniform", "beta").endswith("matches several variants; add draws=1, 2, 8 or 16.")
     for name in ("M", "draws"):
         [pair] = compare(out, [f"uniform,{name}=8", "uniform,M=1"]).pairs
-        assert pair.first == "uniform (draws=8)" and pair.means[0] == pytest.approx(0.9037, abs=1e-4)
+        assert pair.first == "uniform (draws=8) at K = 1" and pair.means[0] == pytest.approx(0.9037, abs=1e-4)
+        assert pair.second == "uniform (draws=1) at K = 1" and not pair.at
     assert "unknown draws of uniform, '4'" in refused(out, "uniform,M=4", "beta")
     assert "names a condition twice" in refused(out, "uniform,M=8,draws=8", "beta")
 

@@ -276,3 +276,25 @@ def test_among_many_panels_those_in_which_nothing_differs_are_named_instead(tmp_
     words = " ".join(legend.get_title().get_text().split())
     assert "certainty=0.7: 100.0%" in words and "0.3" not in words
     plt.close(figure)
+
+
+@pytest.mark.parametrize(("variants", "shape"), [(1, (1, 2)), (4, (4, 2)), (5, (3, 4)), (12, (6, 4))])
+def test_losses_of_many_variants_stand_two_in_a_row(variants, shape):
+    rows = [
+        {
+            "variant": f"modes={number}",
+            "label": "uniform",
+            "seed": 0,
+            "iteration": i,
+            "loss": 1 / i,
+            "loss_s0.9": 1,
+        }
+        for number in range(variants)
+        for i in (1, 2)
+    ]
+    figure = loss_figure(pd.DataFrame(rows), Style(["uniform"]))
+    grid = figure.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == shape
+    shown = [axes.get_title().splitlines()[0] for axes in figure.axes if axes.get_visible()]
+    assert shown == [f"modes={number}" for number in range(variants) for _ in "12"]
+    plt.close(figure)

@@ -88,14 +88,25 @@ def test_an_address_unfolds_its_place(visit):
     there.well()
 
 
-def test_paper_shows_everything(visit):
+def test_paper_shows_what_is_unfolded_which_one_button_can_be_everything(visit):
     there = visit(viewport=LAPTOP)
     page = there.page
     before = page.locator(FOLDED).count()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert before > 50 and page.locator(FOLDED).count() == 0
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.locator(FOLDED).count() == before
+    assert before > 50 and page.locator(FOLDED).count() == before
+    there.focus("#unfold")
+    page.keyboard.press("Enter")
+    assert page.locator(FOLDED).count() == 0 and page.get_attribute("#unfold", "aria-pressed") == "true"
+    page.keyboard.press("Enter")
+    assert page.locator("details[open]").count() == 0
+    page.emulate_media(media="print")
+    assert not page.locator("#unfold").is_visible() and not page.locator("nav").is_visible()
+    there.well()
+
+
+def test_without_scripts_there_is_no_button(visit):
+    there = visit(viewport=LAPTOP, java_script_enabled=False)
+    assert not there.page.locator("#unfold").is_visible()
     there.well()
 
 

@@ -136,14 +136,27 @@ def test_two_trainings_are_said_and_a_spread_is_explained():
     assert not any("noise leaks" in sentence for sentence in sentences)
     apart = recommendation_sentences(recommended(replace(early, iterations=300), early))
     assert "every token on its own (joint share 0.10, below 0.25)" in apart[2]
+    assert apart[2].endswith("the advice stands if --iterations 600 leaves the joint share below 0.25.")
 
 
 def test_that_a_spread_may_not_be_learned_yet_is_said():
     early = replace(COIN, spread=0.001)
     sentences = recommendation_sentences(recommended(early, early))
     assert "too little to lose. But one step misses 55%, so a spread may not be learned yet." in sentences[2]
+    assert sentences[2].endswith("The advice stands if --iterations 300 leaves the spread below 25%.")
     assert "But" not in recommendation_sentences(recommended(DETERMINED))[1]
     assert "Cost: a training of 150 and one of 150 iterations" in sentences[-1]
+
+
+def test_what_a_short_training_says_of_a_joint_spread_is_not_the_last_word():
+    """Of the dial with a fair coin, as was measured after 300 and after 600 iterations: the first advises one
+    step, as of tokens that vary alone, and names the length that tells."""
+    leak = {1: 0.009, 2: 0.005, 8: 0.002}
+    short = Evidence(1.0, 0.560, leak, spread=0.564, joint=0.090, iterations=300)
+    full = Evidence(1.0, 0.557, leak, spread=0.534, joint=0.958, iterations=600)
+    assert chosen(short, last=True) == ((1, 1), "one step") and chosen(full) == ((10, 1), "joint spread")
+    [said] = [each for each in recommendation_sentences(recommended(short, short)) if "One step:" in each]
+    assert f"--iterations {full.iterations} leaves the joint share below" in said
 
 
 def test_scores_choose_the_cheapest_within_two_points_or_a_tenth_of_a_distance():

@@ -69,7 +69,7 @@ def preset_hints(preset: str | None, cost: str = "") -> Iterator[None]:
 
     Args:
         preset: a name of `toyflow presets`, a TOML file, or None.
-        cost: what is known of the cost, where the command was to tell it; the note of any error.
+        cost: what is known of the cost, where the command was to tell it; told after any error.
 
     Raises:
         MissingInputError: something has to be made before, with the preset's `First:` if it has one.
@@ -78,12 +78,12 @@ def preset_hints(preset: str | None, cost: str = "") -> Iterator[None]:
     try:
         yield
     except ToyflowError as error:
-        error.note = cost
         first = _notes(preset).first
         if not (first and isinstance(error, MissingInputError)):
+            error.hint = " ".join(filter(None, (error.hint, cost)))
             raise
         hinted = error.hinted(f"What comes first, by the preset's header: {first}")
-        hinted.note = cost
+        hinted.hint = cost
         raise hinted from None
 
 

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from toyflow.cli.bash_completion import words_with_colons
 from toyflow.cli.index import Commands
+from toyflow.cli.shell_words import completing_words
 from toyflow.errors import ToyflowError
 from toyflow.launch import launch
 from toyflow.version import __version__
@@ -57,7 +57,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without these characters shows question marks
     try:
-        with words_with_colons():
+        with completing_words():
             sys.exit(app(standalone_mode=False, prog_name="toyflow"))
     except (Exception, Stopped) as error:
         if asked:  # in the middle of an import the signal may have become another error

@@ -20,6 +20,9 @@ Headlines = Mapping[str, Sequence[Named]]
 Part = Literal["enough", "remedies", "paper"]
 """Where a report tells a claim: when one step is enough, what to do where it is not, what the paper says."""
 
+OneStep = Literal["enough", "enough with averaged draws", "not enough"]
+"""What one step is on a task."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -37,6 +40,9 @@ class Claim:
     """What must have been run."""
     judge: Callable[[Data], Judgement | None]
     """Judges the claim by the results on one testbed; None where the data are not there."""
+    one_step: OneStep | None = None
+    """What one step is on a task that agrees with the claim, beside the best of all decodings or beside many
+    steps; None where the claim does not say."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Pair:
     first: str
     second: str
     at: str
-    """` at K = 1`; nothing where the two differ in K, and their names say it."""
+    """` at K = 1`; nothing where the names say it: where the two differ in K, or decode the same models."""
     seeds: tuple[Sequence[int], Sequence[int]]
     """Training seeds of each selection; the same where the comparison is paired."""
     means: tuple[float, float]
@@ -179,7 +179,7 @@ def _compared(a: Selection, b: Selection, measure: Measure) -> Pair:
     models = _mcnemar(a, b, common, measure.metric) if same_models or test is None else {}
     alone = next((model.p_value for model in models.values()), None)
     return Pair(
-        *_names(a, b),
+        *_names(a, b, same_models),
         seeds=seeds,
         means=(float(np.mean(one)), float(np.mean(two))),
         test=test,
@@ -281,10 +281,12 @@ def _mcnemar(a: Selection, b: Selection, seeds: Iterable[int], metric: str) -> d
     return tests
 
 
-def _names(a: Selection, b: Selection) -> tuple[str, str, str]:
-    """Each by its schedule and by what was asked for or tells the two apart; and the K that they share."""
+def _names(a: Selection, b: Selection, same_models: bool) -> tuple[str, str, str]:
+    """Each by its schedule and by what was asked for or tells the two apart; and the K that they share, which
+    is in each name where the two are decodings of the same models."""
     shared = a.description.keys() & b.description.keys()
     telling = {name for name in shared if a.description[name] != b.description[name]}
+    with_steps = same_models or "K" in telling
     names = []
     for selection in (a, b):
         shown = telling | {name for name, _ in selection.selector.conditions}
@@ -294,5 +296,5 @@ def _names(a: Selection, b: Selection) -> tuple[str, str, str]:
         if a.selector.folder != b.selector.folder:
             told.append(f"in {selection.selector.folder}")
         name = selection.selector.label + (f" ({', '.join(told)})" if told else "")
-        names.append(f"{name} at K = {selection.selector.steps}" if "K" in telling else name)
-    return names[0], names[1], "" if "K" in telling else f" at K = {a.selector.steps}"
+        names.append(f"{name} at K = {selection.selector.steps}" if with_steps else name)
+    return names[0], names[1], "" if with_steps else f" at K = {a.selector.steps}"

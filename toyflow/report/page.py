@@ -26,6 +26,7 @@ from toyflow.report.losses import trained_only, write_loss_pages
 from toyflow.report.page_claims import (
     PartView,
     Source,
+    answer,
     groups_of,
     margins_of,
     open_questions,
@@ -81,6 +82,8 @@ class Page:
 
     name: str
     paper: Paper | None
+    answer: str
+    """The title's question answered by the verdicts, in a sentence; empty where none says."""
     tally: str
     """How many claims, and how the verdicts on them are."""
     parts: Sequence[PartView]
@@ -152,6 +155,7 @@ def build_page(out: Path, paper: Paper | None = None, pixels: bool = True) -> Pa
     return Page(
         name=out.resolve().name,
         paper=paper,
+        answer=answer(parts),
         tally=tally(paper, parts),
         parts=parts,
         forest=forest_of(groups_of(parts), pixels),

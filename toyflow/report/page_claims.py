@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import get_args
 
-from toyflow.report.claims import Claim, Paper, Part
+from toyflow.report.claims import Claim, OneStep, Paper, Part
 from toyflow.report.effects import Effect, Verdict, listed, weakest
 from toyflow.report.evidence import Testbed, unique
 from toyflow.report.judgement import Judgement
@@ -170,6 +171,32 @@ def margins_of(testbeds: Sequence[Testbed]) -> str:
     (usual, _), *others = sorted(names.items(), key=lambda of: -len(of[1]))
     told = [f", on {listed(of)} within {100 * margin:g}" for margin, of in others]
     return f"within {100 * usual:g} points{''.join(told)}"
+
+
+def answer(parts: Sequence[PartView]) -> str:
+    """The title answered in a sentence: `One step is enough on wave (13a) and not enough on dial (7a); on
+    numbers neither is shown.` Of several claims that a task agrees with, one that says `not enough` counts,
+    else the first; "" where the results bear on none."""
+    told = [view for part in parts for view in part.claims if view.claim.one_step]
+    tasks: dict[str, dict[OneStep, str]] = {}
+    for view in told:
+        for each in view.verdicts:
+            shown = tasks.setdefault(each.judgement.on, {})
+            if each.judgement.verdict == "agree" and view.claim.one_step:
+                shown.setdefault(view.claim.one_step, view.claim.name)
+    found: dict[OneStep | None, dict[str, str]] = {}
+    for task, shown in tasks.items():
+        says = "not enough" if "not enough" in shown else next(iter(shown), None)
+        found.setdefault(says, {})[task] = shown[says] if says else ""
+    known = [
+        f"{says} on {listed(list(found[says]))} ({', '.join(dict.fromkeys(found[says].values()))})"
+        for says in get_args(OneStep)
+        if says in found
+    ]
+    unknown = listed(list(found[None])) if None in found else ""
+    if not known:
+        return unknown and f"On {unknown} it is not shown whether one step is enough."
+    return f"One step is {listed(known)}{f'; on {unknown} neither is shown' if unknown else ''}."
 
 
 def tally(paper: Paper | None, parts: Sequence[PartView]) -> str:

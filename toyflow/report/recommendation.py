@@ -242,12 +242,17 @@ def _steps(reason: Reason, e: Evidence) -> str:
     if e.spread >= SPREAD * e.variance:  # so that joint is known
         return (
             f"One step: samples vary by {share} under one condition, but every token on its own (joint share "
-            f"{e.joint:.2f}, below {JOINT:g}), so that the mean is read as the likeliest of each."
+            f"{e.joint:.2f}, below {JOINT:g}), so that the mean is read as the likeliest of each. A training "
+            f"too short to learn what couples tokens looks the same: the advice stands if --iterations "
+            f"{2 * e.iterations} leaves the joint share below {JOINT:g}."
         )
     little = f"One step: samples in {MANY} steps vary by {share} under one condition: too little to lose."
     if e.rest < SPREAD * e.variance:
         return little
-    return f"{little} But one step misses {e.rest / e.variance:.0%}, so a spread may not be learned yet."
+    return (
+        f"{little} But one step misses {e.rest / e.variance:.0%}, so a spread may not be learned yet. The "
+        f"advice stands if --iterations {2 * e.iterations} leaves the spread below {SPREAD:.0%}."
+    )
 
 
 def _draws(choice: Choice, e: Evidence) -> str:

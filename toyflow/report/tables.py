@@ -50,7 +50,7 @@ def summary(results: Results, examples: bool = False) -> pd.DataFrame:
     rows = []
     for (label, variant, steps), group in results.frame.groupby([*CELL, "steps"], sort=False):
         interval = stats.proportion_over_seeds(group["hits"].tolist(), group["examples"].tolist())
-        extra = {name: group[name].mean() for name in _other_metrics(results)}
+        extra = {name: group[name].mean() for name in other_metrics(results)}
         rows.append(
             {
                 "label": label,
@@ -116,7 +116,8 @@ def shown_p(p: float | None) -> str:
     return "n/a" if p is None or np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _other_metrics(results: Results) -> list[str]:
+def other_metrics(results: Results) -> list[str]:
+    """The names of the task's metrics beside the headline."""
     return [name for name in results.evaluations[0].details["metrics"] if name != results.metric]
 
 
@@ -127,5 +128,5 @@ def _estimate(row: pd.Series, notes: Footnotes) -> str:
 
 
 def in_words(name: str) -> str:
-    """A metric's name as text."""
-    return name.replace("_", " ")
+    """A metric's name as text: `Fréchet distance` of `frechet_distance`."""
+    return name.replace("_", " ").replace("frechet", "Fréchet")

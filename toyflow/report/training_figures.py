@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import zip_longest
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -15,6 +16,9 @@ from toyflow.flow import parse_schedule
 from toyflow.report.results import Results, variants
 from toyflow.report.style import PANEL, Style, heading, in_lines, legend
 from toyflow.training import LOSS_BINS
+
+MOST_DOWN = 4
+"""Of more variants, the losses of two stand side by side."""
 
 
 def schedule_densities(results: Results, style: Style) -> Figure | None:
@@ -66,16 +70,24 @@ def training_curves(results: Results, style: Style) -> Figure | None:
 
 
 def loss_figure(table: pd.DataFrame, style: Style) -> Figure:
-    """The losses of `TrainingCurve.rows`, with the columns label, variant and seed: a row of panels per
-    variant, a line per label, and from the lowest to the highest seed a band."""
+    """The losses of `TrainingCurve.rows`, with the columns label, variant and seed: two panels per variant
+    (where there are many, those of two side by side), a line per label, and from the lowest to the highest
+    seed a band."""
     noise_end = f"loss_s{(LOSS_BINS - 1) / LOSS_BINS:.1f}"
     panels = list(dict.fromkeys(table["variant"]))
+    across = 2 if len(panels) > MOST_DOWN else 1
     columns = {"loss": "all noise levels, as drawn", noise_end: "noise end, t < 0.1"}
-    size = (PANEL[0] * 2, PANEL[1] * len(panels))
+    down = -(-len(panels) // across)
+    size = (PANEL[0] * 2 * across, PANEL[1] * down)
     figure, grid = plt.subplots(
-        len(panels), 2, figsize=size, squeeze=False, layout="constrained", sharey="row"
+        down, 2 * across, figsize=size, squeeze=False, layout="constrained", sharey="row"
     )
-    for line, variant in zip(grid, panels, strict=True):
+    places = grid.reshape(-1, 2)
+    for line, variant in zip_longest(places, panels):
+        if variant is None:
+            for axes in line:
+                axes.set_visible(False)
+            continue
         for axes, (column, words) in zip(line, columns.items(), strict=True):
             part = table[table["variant"] == variant]
             for label in dict.fromkeys(part["label"]):

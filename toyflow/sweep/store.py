@@ -239,7 +239,9 @@ class Store:
         except Timeout:
             raise UsageError(f"{folder} is being made by another process; stop that first.") from None
         with held:
-            _remove(part)
+            hidden = part.with_name(f".{part.name}.removed")
+            remove_stale([hidden])
+            shutil.rmtree(part.rename(hidden))
 
     def _check_format(self) -> None:
         path = self.root / "toyflow.json"
@@ -261,12 +263,6 @@ class Store:
                 "Use that toyflow or choose another --out; nothing was changed."
             )
         read_sealed(path, FORMAT_HINT)
-
-
-def _remove(part: Path) -> None:
-    hidden = part.with_name(f".{part.name}.removed")
-    remove_stale([hidden])
-    shutil.rmtree(part.rename(hidden))
 
 
 def _errors_in(evaluation: Path) -> bool:

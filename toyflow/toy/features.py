@@ -1,4 +1,4 @@
-"""A small classifier, trained once per data set and kept, and the Frechet distance between its features."""
+"""A small classifier, trained once per data set and kept, and the Fréchet distance between its features."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The page in Chromium: by keyboard, on a desktop and a telephone, light and dark, without scripts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from browsers import DESKTOP, TELEPHONE, Visit, chromium
 from toyflow.api.exploring import explore
 from toyflow.api.probing import probe
 from toyflow.api.study import run_study
+from toyflow.report.explore.films import Films
+from toyflow.report.explore.page import explore_page
+from toyflow.report.explore.studies import read_study
 from toyflow.report.probe_report import write_probe
 from toyflow.report.results import load_results
 from toyflow.toy.tasks.wave import Wave
@@ -146,6 +150,68 @@ def test_noise_becomes_an_answer_step_by_step(visit):
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelector('#state-B').textContent.startsWith('answer, after 4')")
     page.wait_for_function("document.querySelector('#play-word').textContent === 'Play'")
+    there.well()
+
+
+def test_comparisons_to_begin_with_differ_in_one_choice_alone(visit):
+    there = visit(viewport=DESKTOP)
+    page = there.page
+    page.wait_for_selector("#success svg")
+    words = page.locator("#ideas button").all_inner_texts()
+    assert words == ["1 step or 4?", "velocity or data?", "1 draw or 8?"]
+    for button, field in zip(
+        page.locator("#ideas button").all(), ["steps", "prediction", "draws"], strict=True
+    ):
+        button.click()
+        chosen = page.locator(".field select").evaluate_all(
+            "all => all.map((each) => [each.dataset.field, each.value])"
+        )
+        values = {name: {value for each, value in chosen if each == name} for name, _ in chosen}
+        assert {name for name, of in values.items() if len(of) > 1} == {field}
+    there.well()
+
+
+def test_on_a_telephone_every_choice_says_whose_it_is(visit):
+    there = visit(viewport=TELEPHONE)
+    assert there.page.locator(".field:not([hidden]) .pick b:visible").all_inner_texts() == ["A", "B"] * 3
+    there.well()
+    wide = visit(viewport=DESKTOP)
+    assert wide.page.locator(".pick b:visible").count() == 0
+    assert wide.page.locator(".fields:visible .sides b:visible").all_inner_texts() == ["A", "B"]
+    wide.well()
+
+
+def test_controls_of_films_stand_in_one_row(visit):
+    there = visit(viewport=DESKTOP)
+    boxes = [there.page.locator(each).bounding_box() for each in ("#scene", "#film-play", "#film-time")]
+    middles = [box["y"] + box["height"] / 2 for box in boxes]
+    assert max(middles) - min(middles) < 4
+    there.well()
+
+
+def test_a_chart_that_comes_late_does_not_hide_what_was_chosen_since(browser, page_file, tmp_path):
+    """Of a study that is left at once, the charts are still being drawn when the next has none."""
+    full = read_study("full", page_file.parent / "waves")
+    bare = replace(full, name="bare", denoising={}, errors_by_noise={}, anatomies={})
+    file = tmp_path / "two.html"
+    file.write_text(explore_page("two", [full, bare], [], Films([], 0)), encoding="utf-8")
+    there = Visit(browser, file, viewport=DESKTOP)
+    page = there.page
+    page.wait_for_selector("#noise-B svg")
+    page.evaluate(
+        """() => {
+            const select = document.querySelector("#study");
+            for (const place of [0, 1, 0, 1]) {
+                select.value = place;
+                select.dispatchEvent(new Event("change"));
+            }
+        }"""
+    )
+    page.wait_for_selector("#errors .missing")
+    page.wait_for_timeout(1500)
+    for chart in ("errors", "anatomy-A", "anatomy-B"):
+        assert page.locator(f"#{chart} .missing").count() == 1 and not page.locator(f"#{chart} svg").count()
+    assert page.locator("#success svg").count() == 1
     there.well()
 
 

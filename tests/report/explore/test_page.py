@@ -35,6 +35,7 @@ def study(**changed) -> Study:
         "grid": None,
         "seeds": 3,
         "interval": "t",
+        "others": {},
         "errors": 0,
         "doubt": "",
         "caveat": "",
@@ -68,6 +69,24 @@ def test_every_number_is_in_the_data_and_in_a_table():
     assert [each["score"] for each in found["decoded"]] == [0.25, 0.75] and found["left_out"] == 0
     cells = re.findall(r'<td class="number">(.*?)</td>', page)
     assert cells[:7] == ["1", "1", "3", "25.0", "15.0 to 35.0", "1", "0.5"]
+
+
+def test_other_metrics_of_the_task_stand_beside_its_headline():
+    [one, ten] = study().decoded
+    decoded = [
+        replace(one, others={"digit accuracy": 0.987654}),
+        replace(ten, others={"digit accuracy": None}),
+    ]
+    page = explore_page("here", [study(decoded=decoded)], [], Films([], 0))
+    assert '<th scope="col" class="number">digit accuracy</th>' in page
+    cells = re.findall(r'<td class="number">(.*?)</td>', page)
+    assert cells[5] == "0.988" and cells[5 + 11] == ""
+    assert data_of(page)["studies"][0]["decoded"][0]["others"] == {"digit accuracy": 0.987654}
+
+
+def test_it_begins_with_the_study_that_has_most_to_show():
+    rich = study(name="rich", denoising={0: denoising(), 1: denoising()})
+    assert data_of(explore_page("here", [study(), rich, study()], [], Films([], 0)))["first"] == 1
 
 
 def test_what_names_say_is_no_html():

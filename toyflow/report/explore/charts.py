@@ -19,11 +19,15 @@ SIDE = alt.Color("side:N", scale=alt.Scale(domain=SIDES), legend=None)
 SHAPE = alt.Shape("side:N", scale=alt.Scale(domain=SIDES, range=["circle", "diamond"]), legend=None)
 DASH = alt.StrokeDash("side:N", scale=alt.Scale(domain=SIDES, range=[[1, 0], [6, 3]]), legend=None)
 PARTS = ["leak", "bias", "bias and spread", "spread"]
+DEEP = 2
+"""The number of a code from which its cell is too deep in colour for a reading in the colour of text."""
 POWERS_OF_TEN: Any = {
     "condition": {"test": "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-6", "value": 1},
     "value": 0,
 }
 """Of a logarithmic axis, the ticks that have a line."""
+PADDING: Any = {"left": 5, "top": 5, "bottom": 8, "right": 44}
+"""Of a chart whose lines are named at their right end."""
 HIGHEST = alt.ExprRef("highest")
 """A parameter: two charts side by side have one scale."""
 
@@ -71,10 +75,13 @@ def _success() -> alt.LayerChart:
     chosen = _rows("chosen").encode(x=x, color=SIDE)
     interval = chosen.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     point = chosen.mark_point(size=190, filled=True, opacity=1).encode(y=y, shape=SHAPE, tooltip=tooltip)
-    text = chosen.mark_text(dx=10, dy=-13, align="left", fontSize=13, fontWeight=600).encode(
-        y=y, text="told:N"
-    )
-    return alt.layer(others, way, stops, interval, point, text).properties(height=320)
+    texts = [
+        chosen.transform_filter(f"datum.side == '{side}'")
+        .mark_text(dx=10, dy=dy, align="left", fontSize=13, fontWeight=600)
+        .encode(y=y, text="told:N")
+        for side, dy in zip(SIDES, (-13, 14), strict=True)  # apart, also where the points are close
+    ]
+    return alt.layer(others, way, stops, interval, point, *texts).properties(height=320)
 
 
 def _errors() -> alt.LayerChart:
@@ -98,7 +105,9 @@ def _errors() -> alt.LayerChart:
         .mark_text(dx=6, align="left", fontSize=13, fontWeight=700)
         .encode(y="mse:Q", text="told:N")
     )
-    return alt.layer(band, line, text).properties(height=300, padding={"right": 44})
+    return alt.layer(band, line, text).properties(
+        height=300, padding={"left": 5, "top": 5, "bottom": 8, "right": 44}
+    )
 
 
 def _anatomy() -> alt.LayerChart:
@@ -172,12 +181,13 @@ def _codes() -> alt.LayerChart:
         color=alt.Color("value:Q", scale=alt.Scale(domain=[-1, 3], clamp=True, range="heatmap"), legend=None)
     )
     goal = base.transform_filter("datum.goal").mark_rect(style="outlined", filled=False, strokeWidth=2)
-    read = (
-        base.transform_filter("datum.read")
-        .mark_text(fontWeight=700, fontSize=12, style="reading")
+    read = [
+        base.transform_filter(f"datum.read && datum.value {where} {DEEP}")
+        .mark_text(fontWeight=700, fontSize=12, style=style)
         .encode(text="mark:N", opacity=alt.value(1))
-    )
-    return alt.LayerChart(layer=[cells, goal, read])
+        for where, style in ((">=", "reading"), ("<", "faint"))
+    ]
+    return alt.LayerChart(layer=[cells, goal, *read])
 
 
 def _scalars() -> alt.LayerChart:

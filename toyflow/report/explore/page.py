@@ -36,6 +36,8 @@ class NumbersTable:
     study: Study
     rows: Sequence[Sequence[str]]
     has_variants: bool
+    others: list[str]
+    """The names of metrics beside the headline."""
     notes: Sequence[str]
 
 
@@ -109,7 +111,7 @@ def explore_page(name: str, studies: Sequence[Study], unread: Sequence[Unread], 
         tables=[_table(study) for study in studies],
         unread=unread,
         films=films,
-        fields=FIELDS,
+        rows_of_fields=(FIELDS[:1], FIELDS[1:]),  # a variant may be long
         data=_embedded(data),
         library=Markup(vega_library().replace("</script", "<\\/script")),
         script=Markup((TEMPLATES / "explore.js").read_text(encoding="utf-8")),
@@ -123,15 +125,14 @@ def _embedded(data: Mapping[str, Any]) -> Markup:
 
 def _to_begin_with(studies: Sequence[Study]) -> int:
     """The place of the study that has most to show."""
-    shown = [
-        (len(each.denoising) > 0, len(each.anatomies) > 0, len(each.errors_by_noise) > 0) for each in studies
-    ]
+    shown = [(len(each.denoising), len(each.anatomies), len(each.errors_by_noise)) for each in studies]
     return shown.index(max(shown))
 
 
 def _table(study: Study) -> NumbersTable:
     marks = Footnotes()
-    rows = [_row(study, decoded, marks) for decoded in study.decoded]
+    others = list(dict.fromkeys(name for decoded in study.decoded for name in decoded.others))
+    rows = [_row(study, decoded, others, marks) for decoded in study.decoded]
     methods = {decoded.interval for decoded in study.decoded}
     intervals = "; ".join(words for method, words in INTERVAL_NOTES.items() if method in methods)
     notes = [
@@ -139,17 +140,17 @@ def _table(study: Study) -> NumbersTable:
         doubts_in_words(each.doubt for each in study.decoded),
     ]
     return NumbersTable(
-        study, rows, any(each.variant for each in study.settings), [note for note in notes if note]
+        study, rows, any(each.variant for each in study.settings), others, [note for note in notes if note]
     )
 
 
-def _row(study: Study, decoded: Decoded, marks: Footnotes) -> list[str]:
+def _row(study: Study, decoded: Decoded, others: Sequence[str], marks: Footnotes) -> list[str]:
     setting = study.settings[decoded.setting]
     score = "" if decoded.score is None else f"{100 * decoded.score:.1f}{marks.mark(decoded.caveat)}"
     interval = ""
     if decoded.low is not None and decoded.high is not None:
         interval = f"{100 * decoded.low:.1f} to {100 * decoded.high:.1f}"
-    ms = "" if decoded.ms is None else f"{decoded.ms:.3g}{MARK if decoded.doubt else ''}"
+    ms = f"{_short(decoded.ms)}{MARK if decoded.ms is not None and decoded.doubt else ''}"
     return [
         setting.label,
         setting.variant,
@@ -158,10 +159,15 @@ def _row(study: Study, decoded: Decoded, marks: Footnotes) -> list[str]:
         str(decoded.seeds),
         score,
         interval,
+        *(_short(decoded.others.get(name)) for name in others),
         str(decoded.calls),
         ms,
         *_probed(study, decoded),
     ]
+
+
+def _short(number: float | None) -> str:
+    return "" if number is None else f"{number:.3g}"
 
 
 def _probed(study: Study, decoded: Decoded) -> list[str]:

@@ -14,7 +14,7 @@ import pandas as pd
 from toyflow.errors import ToyflowError
 from toyflow.report.explore.denoising import Denoising, read_denoising
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, load_results, training_variants, variants
-from toyflow.report.tables import in_words, summary
+from toyflow.report.tables import in_words, other_metrics, summary
 from toyflow.sweep.subject import subject_of
 
 DRAWS = (2, 4, 8, 16)
@@ -52,6 +52,7 @@ class Decoded:
     Attributes:
         setting: its place in `Study.settings`.
         low, high: the 95 % interval of `score`, by the method that `interval` names.
+        others: means of the task's other metrics, by their names in words.
         ms: milliseconds for an answer, with its condition; `doubt` says why a busy machine may have made
             them long.
         caveat: what to say beside the score.
@@ -69,6 +70,7 @@ class Decoded:
     low: float | None
     high: float | None
     interval: str
+    others: Mapping[str, float | None]
     errors: int
     calls: int
     ms: float | None
@@ -216,6 +218,7 @@ def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
                 low=_rounded(row["low_95"]),
                 high=_rounded(row["high_95"]),
                 interval=row["interval"],
+                others={in_words(name): _rounded(row[name]) for name in other_metrics(results)},
                 errors=row["errors"],
                 calls=row["model_calls"],
                 ms=_rounded(row["encode_ms_per_example"] + row["decode_ms_per_example"]),

@@ -70,18 +70,19 @@ CLAIMS: tuple[Claim, ...] = (
         "The paper has one schedule for one step and another for ten.",
         ours=True, part="enough", testbeds=EVERYWHERE, judge=one_model_serves_both,
         needs="flow at K = 1 and K = 10 of two or more models that differ in prediction or schedule",
+        one_step="enough",
     ),
     Claim(
         "13b", "With averaged draws, one model serves one and ten steps.",
         "Draws cost no training, and in one batch little time.",
         ours=True, part="enough", testbeds=EVERYWHERE, judge=one_model_serves_both_with_draws,
-        needs="the same in 1 and 8 draws",
+        needs="the same in 1 and 8 draws", one_step="enough with averaged draws",
     ),
     Claim(
         "7a", "Where one fair hidden choice couples all tokens, one step is clearly worse than many.",
         "The mean, which one step aims at, falls between joint modes of equal weight.",
         ours=True, part="enough", testbeds=(DIAL,), judge=one_step_mixes_modes,
-        needs="flow with coupling = coupled, certainty = 0, at K = 1 and many",
+        needs="flow with coupling = coupled, certainty = 0, at K = 1 and many", one_step="not enough",
     ),
     Claim(
         "7b", "Where each token has a choice of its own, one step beats many in accuracy by token.",
@@ -178,7 +179,7 @@ CLAIMS: tuple[Claim, ...] = (
         "5b", "Where the condition is weak and the target large, one step of flow is worse than many.",
         "On CIFAR-10, class to image; no number.",
         ours=False, part="paper", testbeds=(IMAGES,), judge=one_step_draws_worse,
-        needs="flow at K = 1 and at many steps",
+        needs="flow at K = 1 and at many steps", one_step="not enough",
     ),
     Claim(
         "6a", "With joint attention, uniform learns to read its condition later than noise-biased schedules.",

@@ -13,7 +13,7 @@ from toyflow.report.judgement import Judgement, conclude
 
 
 def _image_contrast(data: Data, first: pd.DataFrame, alike: Sequence[str], name: str) -> Judgement | None:
-    """`first` against flow in many steps, by the Frechet distance, where there is one."""
+    """`first` against flow in many steps, by the Fréchet distance, where there is one."""
     many = data.many(dataset=ANY)
     good = data.flow(ANY, many, dataset=ANY)
     distance = contrast(first, good, "frechet_distance", alike)

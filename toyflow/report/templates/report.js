@@ -1,4 +1,5 @@
-// Links open what is folded around their place, and paper has no folds. Without scripts, readers open them.
+// Links open what is folded around their place, and a button everything, as for paper, which shows what is open.
+// Without scripts, readers open what they want.
 const unfold = (place) => {
   for (let each = place; each; each = each.parentElement) if (each.tagName === "DETAILS") each.open = true;
 };
@@ -13,12 +14,11 @@ addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='#']");
   if (link && link.hash === location.hash) follow(); // its place may have been folded since
 });
-let folded = [];
-addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("details:not([open])")];
-  for (const each of folded) each.open = true;
-});
-addEventListener("afterprint", () => {
-  for (const each of folded) each.open = false;
+const button = document.getElementById("unfold");
+button.hidden = false;
+button.addEventListener("click", () => {
+  const opens = button.getAttribute("aria-pressed") === "false";
+  button.setAttribute("aria-pressed", opens);
+  for (const each of document.querySelectorAll("details")) each.open = opens;
 });
 follow();

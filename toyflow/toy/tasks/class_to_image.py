@@ -86,7 +86,7 @@ class ImageModel(OptionSet):
 
 class ClassToImage(Task):
     """Draw an image of a class. Scored in the eyes of a small classifier of the same data set: by whether it
-    sees the class that was asked for, and by the Frechet distance between its features of the samples
+    sees the class that was asked for, and by the Fréchet distance between its features of the samples
     and of as many real test images. Read both: the mean image of a class, which is what one ideal step
     gives, is always recognised, and only the distance tells it from real images."""
 

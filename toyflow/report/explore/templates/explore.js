@@ -19,11 +19,11 @@
   /** Text in which `words between these` are code. */
   const coded = (text) => text.split("`").map((part, place) =>
     place % 2 ? element("code", { textContent: part }) : part);
-  const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+  const plural = (count, word) => `${count} ${word}${Number(count) === 1 ? "" : "s"}`;
 
   let study = studies[first];
   const chosen = {};  // the decoding of each side
-  const views = {}, drawing = {};  // of charts, by the element that they are in; and when the last one is there
+  const views = {}, drawing = {}, turns = {};  // of charts, by their element; when the last one is there; and how often it changed
   let playing = null;
 
   // ---- choosing ----------------------------------------------------------------------------------------------
@@ -44,21 +44,31 @@
 
   const decodingOf = ({ steps, draws }) => `K = ${steps}${draws > 1 ? `, M = ${draws}` : ""}`;
   const settingOf = ({ setting }) => [study.settings[setting].label, study.settings[setting].variant].filter(Boolean).join(", ");
-  const named = (decoded) => `${settingOf(decoded)}, ${decodingOf(decoded)}`;
+  /** The name of a side at its charts, the variant smaller beneath; of its decoding, or of its models alone. */
+  function title(side, decoded = true) {
+    const { label, variant } = study.settings[chosen[side].setting];
+    return [`${side}: ${label}${decoded ? `, ${decodingOf(chosen[side])}` : ""}`, element("span", { className: "variant", textContent: variant })];
+  }
 
-  /** Comparisons to begin with: words, and what A and B are. */
+  /** Comparisons to begin with: words, and what A and B are. They differ in one choice alone, but that an
+   *  objective without schedule and prediction has none of these. */
   function ideas() {
-    const found = [], add = (words, a, b) => { if (a && b && a !== b) found.push([words, a, b]); };
-    const [steps, draws] = [valuesOf("steps"), valuesOf("draws")];
-    const plain = nearest({ steps: steps[0], draws: draws[0] }, null);
-    if (!plain) return found;
-    const velocity = nearest({ steps: steps[0], draws: draws[0], prediction: "velocity" }, plain) ?? plain;
-    add(`${steps[0]} step or ${steps.at(-1)}?`, velocity, nearest({ steps: steps.at(-1) }, velocity));
-    add("velocity or data?", velocity, nearest({ prediction: "data", steps: steps[0] }, velocity));
-    const schedules = valuesOf("schedule").filter((name) => name !== "none");
-    const other = schedules.find((name) => name.startsWith("shift:")) ?? schedules.at(-1);
-    add(`${valueOf(velocity, "schedule")} or ${other}?`, velocity, other && nearest({ schedule: other }, velocity));
-    if (draws.length > 1) add(`1 draw or ${draws.at(-1)}?`, velocity, nearest({ draws: draws.at(-1) }, velocity));
+    const late = (each) => [each.steps, each.draws, valueOf(each, "prediction") === "velocity" ? 0 : 1, each.setting in study.denoising ? 0 : 1];
+    const ranked = study.decoded.map((each) => [late(each), each])
+      .sort(([one], [two]) => one.map((rank, place) => rank - two[place]).find((by) => by) ?? 0).map(([, each]) => each);
+    const partners = (a, field) => study.decoded.filter((b) => valueOf(a, field) !== valueOf(b, field) && FIELDS.every((each) =>
+      each === field || valueOf(a, each) === valueOf(b, each) || valueOf(b, each) === "none"));
+    const found = [], add = (field, pick, words) => {
+      const a = ranked.find((each) => partners(each, field).length), b = a && pick(partners(a, field));
+      if (b) found.push([words(...[a, b].map((each) => valueOf(each, field))), a, b]);
+    };
+    const last = (all) => all.reduce((one, two) => (two.steps >= one.steps && two.draws >= one.draws ? two : one));
+    const or = (one, two) => `${one} or ${two}?`;
+    add("steps", last, (one, two) => or(plural(one, "step"), two));
+    add("prediction", ([first]) => first, or);
+    add("schedule", (all) => all.find((each) => valueOf(each, "schedule").startsWith("shift:")) ?? all.at(-1), or);
+    add("objective", (all) => all.find((each) => valueOf(each, "objective") === "regression") ?? all[0], or);
+    add("draws", last, (one, two) => or(plural(one, "draw"), two));
     return found;
   }
 
@@ -67,6 +77,7 @@
     for (const box of document.querySelectorAll(".field")) {
       const values = valuesOf(box.dataset.field);
       box.hidden = values.length < 2 && box.dataset.field !== "steps";
+      box.parentElement.hidden = [...box.parentElement.querySelectorAll(".field")].every((each) => each.hidden);
       for (const select of box.querySelectorAll("select")) {
         select.replaceChildren(...values.map((value) => new Option(value || "as others", value)));
       }
@@ -126,7 +137,7 @@
         goal: { stroke: colour("goal"), color: colour("goal") },
         part: { stroke: colour("panel"), strokeWidth: 1 },
         rule: { color: text }, cell: { stroke: colour("panel"), strokeWidth: 1 },
-        outlined: { color: colour("right") }, reading: { color: colour("reading") }, beside: { color: text },
+        outlined: { color: colour("right") }, reading: { color: colour("reading") }, faint: { color: colour("text") }, beside: { color: text },
       },
     };
   }
@@ -142,15 +153,22 @@
     if (highest !== undefined) spec.params = spec.params.map((p) => (p.name === "highest" ? { ...p, value: highest } : p));
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     const options = { actions: false, renderer: "svg", logLevel: 1, tooltip: { theme: dark ? "dark" : "light" } };
+    const turn = turns[id] = (turns[id] ?? 0) + 1;
     drawing[id] = (drawing[id] ?? Promise.resolve()).then(async () => {  // one after the other
+      if (turns[id] !== turn) return;  // something else was chosen meanwhile
       clear(id);
-      views[id] = (await vegaEmbed($(id), spec, options)).view;
+      const within = element("div", { className: "drawn" }), current = turns[id];
+      $(id).replaceChildren(within);
+      const { view } = await vegaEmbed(within, spec, options);
+      if (turns[id] === current) views[id] = view;
+      else view.finalize();
     });
     return drawing[id];
   }
 
   /** Empty an element that may hold a chart. */
   function clear(id) {
+    turns[id] = (turns[id] ?? 0) + 1;
     views[id]?.finalize();
     delete views[id];
     $(id).classList.remove("images");
@@ -179,6 +197,8 @@
     else draw("success", "success", { rows: timed.map((each) => row(each)), ways, chosen: own }, words);
   }
 
+  const notMeasured = (of) => `Not measured ${Object.keys(of).length ? "for this setting" : "in this study"}. Where the models' weights are, \`toyflow probe\` measures it`;
+
   function drawErrors() {
     const probed = SIDES.filter((side) => study.errors[chosen[side].setting]);
     const same = chosen.A.setting === chosen.B.setting;
@@ -186,8 +206,8 @@
       ({ ...each, low: each.low === null ? null : Math.max(each.low, each.mse / 5), side, told: same ? "A, B" : side, last: place === all.length - 1 })));
     $("errors-note").textContent = same && rows.length
       ? "A and B are the same trained models, decoded in two ways, so they share one line."
-      : probed.length === 1 ? `${probed[0] === "A" ? "B" : "A"} was not probed in this study.` : "";
-    if (!rows.length) return missing("errors", "Not measured in this study. Where the models' weights are, `toyflow probe` measures it, for models with a velocity.");
+      : probed.length === 1 ? `Of ${probed[0] === "A" ? "B" : "A"} it was not measured.` : "";
+    if (!rows.length) return missing("errors", `${notMeasured(study.errors)}, for models with a velocity.`);
     const end = (side) => short(study.errors[chosen[side].setting][0].mse);
     return draw("errors", "errors", { rows }, `Error of the velocity by noise level. At pure noise ${probed.map((side) => `${side}: ${end(side)}`).join("; ")}.`);
   }
@@ -208,9 +228,9 @@
     $("anatomy-scales").closest("label").hidden = probed.length < 2;
     for (const side of SIDES) {
       const parts = study.anatomies[chosen[side].setting];
-      $(`anatomy-${side}-title`).textContent = `${side}: ${study.settings[chosen[side].setting].label}`;
+      $(`anatomy-${side}-title`).replaceChildren(...title(side, false));
       $(`anatomy-${side}-parts`).textContent = "";
-      if (!parts) { missing(`anatomy-${side}`, "Not measured in this study. Where the models' weights are, `toyflow probe` measures it."); continue; }
+      if (!parts) { missing(`anatomy-${side}`, `${notMeasured(study.anatomies)}.`); continue; }
       const rows = areas(parts), shares = ["leak", "bias", "spread", "bias_and_spread"].filter((name) => name in parts && !(name === "bias_and_spread" && "bias" in parts));
       const words = `One step's error of ${side}: ${shares.map((name) => `${name.replaceAll("_", " ")} ${short(parts[name])}`).join(", ")}.`;
       $(`anatomy-${side}-parts`).append(`error ${short(parts.error)} = `, ...shares.flatMap((name, place) => {
@@ -348,7 +368,7 @@
     $("example").value = Math.min(before, record.conditions.length - 1);
     $("example").closest(".told").hidden = record.kind === "image";
     for (const side of SIDES) {
-      $(`noise-${side}-title`).textContent = `${side}: ${named(chosen[side])}`;
+      $(`noise-${side}-title`).replaceChildren(...title(side));
       if (sides[side]?.record.kind === "image") gallery(side, sides[side]);
       if (!sides[side]) missing(`noise-${side}`, noiseSeedOf(side) ? "Shown only for noise seed 0." : "Not stored for this setting.");
     }
@@ -388,7 +408,7 @@
       else {
         await draw(`noise-${side}`, chart, { frames: rows }, `${side}: ${EXPLAINED[chart]}`,
           kind === "digits" ? { height: 20 * own.record.shape[0] } : {});
-        views[`noise-${side}`].drawn = `${chart} ${own.record.key}`;
+        if (views[`noise-${side}`]) views[`noise-${side}`].drawn = `${chart} ${own.record.key}`;
       }
     }
   }
@@ -418,28 +438,31 @@
   // ---- scores ------------------------------------------------------------------------------------------------
   function showScores() {
     for (const side of SIDES) {
-      const { score, low, high, seeds, ms, calls, errors, caveat, doubt } = chosen[side];
-      const line = (className, text) => element("p", { className, textContent: text });
+      const { score, low, high, seeds, ms, calls, errors, caveat, doubt, others } = chosen[side];
+      const line = (className, ...text) => { const own = element("p", { className }); own.append(...text); return own; };
       $(`score-${side}`).replaceChildren(
-        line("name", `${side}: ${named(chosen[side])}`),
+        line("name", ...title(side)),
         line("big", percent(score)),
         line("facts", `${study.metric}${low === null || high === null ? "" : `; 95\u00a0% interval ${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)}`}, ${plural(seeds, "training seed")}`),
+        ...(Object.keys(others).length ? [line("facts", `also ${Object.entries(others).map(([name, value]) => `${name} ${short(value)}`).join(", ")}`)] : []),
         line("facts", `${ms > 0 ? `${short(ms)}\u00a0ms for an answer${doubt ? " (perhaps on a busy machine)" : ""}, ` : ""}${plural(calls, "network call")}`),
         ...[caveat, errors ? `${plural(errors, "test example")} ended in an error and count for nothing` : ""].filter(Boolean).map((text) => line("facts", text)),
       );
     }
     const { A, B } = chosen, points = 100 * (B.score - A.score), times = B.ms / A.ms;
-    const right = Math.abs(points) < 0.05 ? "B is right as often as A" : `B is right ${Math.abs(points).toFixed(1)} points ${points > 0 ? "more" : "less"} often than A`;
+    const apartBy = Math.abs(points) < 0.05 ? "B scores as A does" : `B scores ${Math.abs(points).toFixed(1)} points ${points > 0 ? "higher" : "lower"} than A`;
     const alike = ["calls", "draws"].every((name) => A[name] === B[name]) &&
       study.settings[A.setting].variant === study.settings[B.setting].variant;  // then times differ by chance
-    const slower = alike ? ", with as many network calls" : !(A.ms > 0 && B.ms > 0) ? "" : times > 1.33 ? `, and takes ${short(times)} times as long` :
-      times < 0.75 ? `, and A takes ${short(1 / times)} times as long as B` : ", in about the same time";
+    const doubtful = A.doubt || B.doubt ? ", by times of a machine that may have been busy" : "";
+    const slower = alike ? ", with as many network calls" : !(A.ms > 0 && B.ms > 0) ? "" : times > 1.33 ? `, and takes ${short(times)} times as long${doubtful}` :
+      times < 0.75 ? `, and A takes ${short(1 / times)} times as long as B${doubtful}` : `, in about the same time${doubtful}`;
     const known = (...names) => SIDES.every((side) => names.every((name) => chosen[side][name] !== null));
     const apart = A.low > B.high || B.low > A.high;
     const overlap = !known("low", "high") ? "An interval is not known." : apart ? "Their intervals are apart." : "Their intervals overlap, so this alone shows no difference.";
+    const once = A.seeds === 1 || B.seeds === 1 ? " An interval of one training seed is of test examples alone: another seed can differ by more." : "";
     $("verdict").replaceChildren(...coded(A === B ? "A and B are the same setting: change one of them."
       : !known("score") ? "A score is not known, so the two cannot be compared."
-      : `${right}${slower}. ${overlap} To test it, seed by seed: \`toyflow compare\`.`));
+      : `${apartBy}${slower}. ${overlap}${once} To test it: \`toyflow compare\`.`));
   }
 
   function show() {

@@ -1,10 +1,14 @@
-"""Completion in bash of words that hold a colon, an equals sign or an at sign, such as shift:4@beta.
+"""Completion in bash and fish of words that hold a colon, an equals sign or an at sign: shift:4@beta.
 
-Readline ends a word at each character of COMP_WORDBREAKS, which has `:`, `=` and `@`, and replaces only what
-comes after the last one; an `@` it replaces, too. So of `--schedules shift:4@be`, Typer's script gets the
-words `--schedules`, `shift`, `:`, `4`, `@` and `be`, and bash wants `@beta` as an answer, not `shift:4@beta`.
+In bash, readline ends a word at each character of COMP_WORDBREAKS, which has `:`, `=` and `@`, and replaces
+only what comes after the last one; an `@` it replaces, too. So of `--schedules shift:4@be`, Typer's script
+gets the words `--schedules`, `shift`, `:`, `4`, `@` and `be`, and bash wants `@beta` as an answer, not
+`shift:4@beta`.
 bash-completion has functions for it (`_get_comp_words_by_ref -n :`, `__ltrim_colon_completions`); it is not
 installed everywhere, and Typer's script calls none of them.
+
+Fish ends words where it should, and replaces all of them: of `--schedules=un` it wants `--schedules=uniform`,
+not the value alone, which is what Typer answers.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
 BREAKS = frozenset(":=@")
@@ -46,22 +50,38 @@ def whole_words(pieces: list[str], current: int) -> tuple[list[str], int, str]:
 
 
 @contextmanager
-def words_with_colons() -> Iterator[None]:
-    """While Typer completes for bash: give it whole words, and bash the ends of what it answers."""
-    if os.environ.get("_TOYFLOW_COMPLETE") != "complete_bash":
+def completing_words() -> Iterator[None]:
+    """While Typer completes for bash or fish: give it whole words, and the shell what it replaces."""
+    shell = os.environ.get("_TOYFLOW_COMPLETE")
+    if shell == "complete_bash":
+        answer = _for_bash()
+    elif shell == "complete_fish":
+        answer = _for_fish()
+    else:
         yield
         return
-    pieces = os.environ.get("COMP_WORDS", "").split("\n")  # Typer's script joins them so
-    words, current, kept = whole_words(pieces, int(os.environ.get("COMP_CWORD", "0")))
-    os.environ |= {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(current)}
-    option, equals, value = kept.partition("=")
-    if equals and option.startswith("-"):  # of --option=value, values are offered
-        kept = value
     answered = io.StringIO()
     try:
         with redirect_stdout(answered):
             yield
     finally:
         for line in answered.getvalue().splitlines():
-            sys.stdout.write(f"{line.removeprefix(kept)}\n")
+            sys.stdout.write(f"{answer(line)}\n")
         sys.stdout.flush()
+
+
+def _for_bash() -> Callable[[str], str]:
+    pieces = os.environ.get("COMP_WORDS", "").split("\n")  # Typer's script joins them so
+    words, current, kept = whole_words(pieces, int(os.environ.get("COMP_CWORD", "0")))
+    os.environ |= {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(current)}
+    option, equals, value = kept.partition("=")
+    if equals and option.startswith("-"):  # of --option=value, values are offered
+        kept = value
+    return lambda line: line.removeprefix(kept)
+
+
+def _for_fish() -> Callable[[str], str]:
+    word = os.environ.get("_TYPER_COMPLETE_ARGS", "").rpartition(" ")[2]
+    option, equals, _ = word.partition("=")
+    before = f"{option}=" if equals and option.startswith("-") else ""
+    return lambda line: f"{before}{line}"
