@@ -123,6 +123,15 @@ class FeatureNames:
         }
         return cls(cameras, state, action, unread, tuple(unused), renamed)
 
+    def check_seen(self, camera: str, where: str) -> None:
+        """Raise UsageError unless a policy can see this camera of the data set `where`."""
+        if camera in self.cameras:
+            return
+        if why := next((why for feature, why in self.unread.items() if camera_name(feature) == camera), ""):
+            raise UsageError(f"data set {where}: no policy can see {camera}: {why}.")
+        has = ", ".join(self.cameras) or "none"
+        raise UsageError(f"data set {where} has no camera {camera!r}; it has {has}.")
+
     def other_names(self) -> dict[str, str]:
         """{camera: feature} where the feature is not named observation.images.CAMERA."""
         return {camera: name for camera, name in self.cameras.items() if name != CAMERA + camera}
