@@ -46,7 +46,7 @@ def add_depth_camera(folder: Path, other: str) -> None:
     else:
         [path] = (folder / "data").rglob("*.parquet")
         pictures = [{"bytes": _tiff(depth), "path": f"{i}.tiff"} for i, depth in enumerate(depths)]
-        pd.read_parquet(path).assign(**{DEPTH: pictures}).to_parquet(path)
+        pd.read_parquet(path).assign(**{DEPTH: pd.Series(pictures)}).to_parquet(path)
 
 
 def _write_video(path: Path, depths: np.ndarray, fps: int) -> None:

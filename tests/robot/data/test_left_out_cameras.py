@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -70,7 +71,7 @@ def test_pictures_of_a_camera_that_is_left_out_are_not_decoded(stored, folder, t
     else:
         wrist = f"{CAMERA}wrist"
         broken = {"bytes": b"no picture", "path": "no.png"}
-        rewritten(lambda table: table.assign(**{wrist: [broken] * len(table)}))(folder)
+        rewritten(lambda table: table.assign(**{wrist: pd.Series([broken] * len(table))}))(folder)
     data = DataSet(str(folder))
     assert torch.equal(data.image(3, "front"), whole)
     with pytest.raises(ToyflowError, match=r"frame 3 of .* cannot be decoded"):
