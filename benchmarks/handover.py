@@ -21,6 +21,10 @@ is stopped has some of each.
     elsewhere  the same over all other steps
     jerk       the same of the third difference over all steps, x rate^3, in 1000 standard deviations / s^3
 
+A second table has each hand-over against switch in the same trials: success with Newcombe's paired 90 %
+interval and McNemar's p, jump and jerk as ratios from the mean logarithm, with Student's 95 % interval over
+trials.
+
 Last come the times of plans of each kind, taken in turns, as ratios, which a busy machine changes little; and
 how far known actions pull a plan, for one observation. `--episodes 0` prints these alone.
 """
@@ -61,6 +65,7 @@ from toyflow.robot.runtime.control.signals import StopSignals
 from toyflow.robot.runtime.robots import RobotSettings
 from toyflow.robot.runtime.robots.simulated import SimulatedRobot
 from toyflow.seeds import generator
+from toyflow.stats import Interval, over_seeds, paired_proportions
 from toyflow.sweep.stored import StoredTraining, wilson_bounds
 from toyflow.tensors import save_tensors
 from toyflow.training import PolicyRecipe, Trainer
@@ -163,6 +168,35 @@ def table(episodes: pd.DataFrame) -> str:
     return "\n".join([head, "|---|---|--:|--:|---|--:|--:|--:|", *lines])
 
 
+def changes(episodes: pd.DataFrame) -> str:
+    """A line for each setting with another hand-over than switch, against switch in the same trials."""
+    lines, same = [], ["policy", "latency", "steps", "task", "state"]
+    plain = episodes[episodes["handover"] == "switch"]
+    for setting, group in episodes[episodes["handover"] != "switch"].groupby(SETTING, sort=True):
+        policy, handover, latency, steps = setting  # pyright: ignore[reportGeneralTypeIssues]
+        pairs = group.merge(plain, on=same, suffixes=("", " of switch"))
+        if len(pairs) < 2:
+            continue
+        solved = [pairs[name].to_numpy(bool) for name in ("success", "success of switch")]
+        test = paired_proportions(*solved)
+        cells = [f"{_change(test.difference, 'points')}, p {test.p_value:.2g}"]
+        for name in ("jump", "jerk"):
+            squares = pairs[[name, f"{name} of switch"]].dropna().to_numpy()
+            logs = over_seeds((np.log(squares[:, 0] / squares[:, 1]) / 2).tolist())
+            ratio = Interval(*np.expm1([logs.estimate, logs.low, logs.high]).tolist())
+            cells.append(_change(ratio, "%"))
+        lines.append(
+            " | ".join([f"| {policy} | {handover} | {latency} | {steps} | {len(pairs)}", *cells]) + " |"
+        )
+    head = "| policy | against switch | latency | K | trials | success | jump | jerk |"
+    return "\n".join([head, "|---|---|--:|--:|--:|---|---|---|", *lines])
+
+
+def _change(interval: Interval, unit: str) -> str:
+    ends = (100 * end for end in (interval.estimate, interval.low, interval.high))
+    return "{:+.0f} {unit} [{:+.0f}, {:+.0f}]".format(*ends, unit=unit)
+
+
 def time_ratios(planner: FlowPlanner, steps: Sequence[int]) -> list[str]:
     """How long a plan of rtc takes, relative to a plain plan in as many steps."""
     blank = [planner.any_observation()]
@@ -244,7 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append({**setting, "task": task, "state": state, **found})
         pd.DataFrame(rows).to_csv(path, index=False)
     if rows:
-        print(table(pd.DataFrame(rows)))
+        episodes = pd.DataFrame(rows)
+        print(table(episodes), changes(episodes), sep="\n\n")
     print("\n".join([*time_ratios(planner, steps), *pulls(planner, steps)]))
     return 0
 

@@ -18,6 +18,7 @@ from toyflow.report.episode_tables import for_terminal
 from toyflow.robot.runtime.control.blind_trial import BlindEpisode, BlindOutcome, BlindTrial
 from toyflow.robot.runtime.control.driving import DriveOptions
 from toyflow.robot.runtime.control.log import read_log
+from toyflow.robot.runtime.control.safety import SafetyStop
 
 JUDGES = ("person", "simulator")
 KEYS = {"y": "yes", "n": "no", "a": "again", "q": "quit"}
@@ -142,9 +143,9 @@ class _Session:
             if number is not None:
                 return number
             endings = read_log(log).of("ending") if log.exists() else []
-            ended = failure or endings[-1]["why"]
+            ended = str(failure) if failure else endings[-1]["why"]
             if self.press is None:
-                if failure:
+                if failure and not (isinstance(failure, SafetyStop) and failure.by_policy):
                     raise ToyflowError(f"{where}: {failure}")
                 success = ended == "solved"
             else:
@@ -162,7 +163,7 @@ class _Session:
             self._say(f"{where}: kept.")
             return None
 
-    def _act(self, episode: BlindEpisode, log: Path) -> tuple[int | None, str | None]:
+    def _act(self, episode: BlindEpisode, log: Path) -> tuple[int | None, ToyflowError | None]:
         """Number of the signal that ended the episode, and what failed; None for none. What the run says is
         not shown, as the time that a plan takes would tell the setting."""
         ready = self.ready
@@ -183,7 +184,7 @@ class _Session:
         except KeyboardInterrupt:
             return 2, None
         except ToyflowError as error:
-            return None, str(error)
+            return None, error
 
     def _key(self, meanings: Mapping[str, str], otherwise: str | None = None) -> str:
         """What the next key that means something means."""

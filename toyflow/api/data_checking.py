@@ -96,11 +96,14 @@ def _print(report: DataReport, console: Console) -> None:
     if report.ranges:
         console.print(_ranges(report))
         console.print("By the columns; in brackets as meta/stats.json has it, where that differs.\n")
-    counts = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in report.counts.items())
+    has = {"episode": report.episodes, "frame": report.frames, "camera": len(report.cameras)}
+    size, counts = (
+        ", ".join(f"{count} {what}{'s' * (count != 1)}" for what, count in each.items())
+        for each in (has, report.counts)
+    )
     verdict = "training on it would be wrong" if report.errors else "nothing in it would make training wrong"
     console.print(
-        f"{escape(report.where)}: {report.episodes} episodes, {report.frames} frames, "
-        f"{len(report.cameras)} cameras, {report.fps:g} frames a second; {counts}: [bold]{verdict}[/] "
+        f"{escape(report.where)}: {size}, {report.fps:g} frames a second; {counts}: [bold]{verdict}[/] "
         f"({report.seconds:.1f} s)."
     )
 

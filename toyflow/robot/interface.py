@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, NamedTuple
 
@@ -29,6 +29,20 @@ def unit_in_name(name: str) -> str | None:
     """
     words = re.split(r"[^a-z0-9]+", name.lower())[1:]
     return next((unit for word in words for unit, signs in UNITS.items() if word in signs), None)
+
+
+SHARES = 100.0
+"""LeRobot tells joints in degrees, or in shares of their calibrated ranges, -100..100, to which it clips."""
+
+
+def are_shares(least: Iterable[float], most: Iterable[float]) -> bool:
+    """Whether joints of these ranges are told in LeRobot's shares of their calibrated ranges, not in degrees:
+    one ends at exactly 100 and none goes beyond. Degrees hardly ever end there.
+
+    >>> are_shares([-100.0, -31.2], [64.8, 99.1]), are_shares([-98.6, -31.2], [64.8, 99.1])
+    (True, False)
+    """
+    return bool(max(*map(abs, least), *map(abs, most)) == SHARES)
 
 
 class Observation(NamedTuple):

@@ -103,8 +103,8 @@ class TrainedDimensions(Model):
 
 
 def _images(data: DataSet, spec: PolicySpec, frames: Tensor) -> dict[str, Tensor]:
-    rows = [data.images(int(frame)) for frame in frames]
+    cameras = spec.interface.cameras
+    rows = [data.images(int(frame), cameras) for frame in frames]
     return {
-        camera: torch.cat([resized(row[camera][None], spec.image_size) for row in rows])
-        for camera in spec.interface.cameras
+        camera: torch.cat([resized(row[camera][None], spec.image_size) for row in rows]) for camera in cameras
     }

@@ -63,7 +63,7 @@ def test_chunks_are_those_of_lerobot(data, small):
 
 def test_images_come_back_exactly(data, small):
     for frame, (episode, row) in {0: (0, 0), 13: (1, 1), 27: (2, 8)}.items():
-        for camera, image in data.images(frame).items():
+        for camera, image in data.images(frame, data.interface.cameras).items():
             shot = small[1][episode].trajectory.images[camera][row]
             assert torch.equal(image.permute(1, 2, 0), torch.from_numpy(shot))
 
@@ -78,7 +78,7 @@ def test_cached_and_streamed_images_are_the_same(data):
     assert len(pairs) == 2
     for one, other in pairs:
         assert torch.equal(one["wrist"], other["wrist"])
-    assert torch.equal(pairs[0][0]["wrist"][0], data.images(3)["wrist"])
+    assert torch.equal(pairs[0][0]["wrist"][0], data.image(3, "wrist"))
 
 
 def test_a_damaged_cache_is_made_again(data, monkeypatch, tmp_path):

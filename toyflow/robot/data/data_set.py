@@ -19,7 +19,14 @@ from torch import Tensor
 
 from toyflow.errors import ToyflowError, UsageError, first_line
 from toyflow.machine import installed_version
-from toyflow.robot.data.features import ACTION, CAMERA, STATE, FeatureNames, names_of_numbers
+from toyflow.robot.data.features import (
+    ACTION,
+    CAMERA,
+    STATE,
+    FeatureNames,
+    is_picture,
+    names_of_numbers,
+)
 from toyflow.robot.data.fingerprint import ContentHash, hash_images, hash_videos, kept_fingerprint
 from toyflow.robot.data.hub import why_not
 from toyflow.robot.data.local_files import check_rate, check_version, conversion_of, local_folder, read_info
@@ -217,27 +224,42 @@ class DataSet:
 
     def image(self, frame: int, camera: str) -> UInt8[Tensor, "3 height width"]:
         """The image of a camera at a frame, decoded, in 0..255."""
-        return self.images(frame)[camera]
+        return self.images(frame, (camera,))[camera]
 
-    def images(self, frame: int) -> dict[str, UInt8[Tensor, "3 height width"]]:
-        """The images of a frame by camera, decoded, in 0..255. Raises ToyflowError where that fails."""
+    def images(self, frame: int, cameras: Sequence[str]) -> dict[str, UInt8[Tensor, "3 height width"]]:
+        """The images of these cameras at a frame, decoded, in 0..255; no other picture is looked at. Raises
+        ToyflowError where that fails."""
         try:
             try:
-                row = self._source[frame]
+                row = self._showing(cameras)[frame]
             except Exception as error:
-                if getattr(self._source, "video_backend", "") != "torchcodec" or not self._has_videos:
+                if self._decoder != "torchcodec" or not self._has_videos:
                     raise
                 LOG.warning(
                     "torchcodec cannot decode data set %s (%s); PyAV does.", self.where, first_line(error)
                 )
-                self._source = _opened(self.where, "LeRobotDataset", video_backend="pyav")
-                row = self._source[frame]
+                self._decoder = "pyav"
+                del self._source
+                row = self._showing(cameras)[frame]
         except Exception as error:
             raise ToyflowError(f"frame {frame} of {self.where} cannot be decoded: {error}.") from error
-        return {
-            camera: (row[stored] * 255).round().to(torch.uint8)
-            for camera, stored in self.names.cameras.items()
-        }
+        stored = self.names.cameras
+        return {camera: (row[stored[camera]] * 255).round().to(torch.uint8) for camera in cameras}
+
+    def _showing(self, cameras: Sequence[str]) -> Any:
+        """LeRobot's data set, which decodes every picture feature that it knows, told of these cameras only:
+        videos by its features, image files by the columns of its table."""
+        source, every = self._source, self._meta.features
+        seen = {self.names.cameras[camera] for camera in cameras}
+        hidden = {feature for feature in every if is_picture(every[feature])} - seen
+        shown, table = source.meta.features, source.hf_dataset
+        if hidden & shown.keys() or seen - shown.keys():
+            for feature in hidden:
+                shown.pop(feature, None)
+            shown.update({feature: every[feature] for feature in seen})
+            read = [column for column in table.column_names if column not in hidden]
+            table.set_transform(table.format["format_kwargs"]["transform"], read)
+        return source
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
@@ -254,9 +276,13 @@ class DataSet:
         return any(self._meta.features[each]["dtype"] == "video" for each in self.names.cameras.values())
 
     @cached_property
+    def _decoder(self) -> str:
+        return video_backend()
+
+    @cached_property
     def _source(self) -> Any:
         if self._has_videos:
-            return _opened(self.where, "LeRobotDataset", video_backend=video_backend())
+            return _opened(self.where, "LeRobotDataset", video_backend=self._decoder)
         return _opened(self.where, "LeRobotDataset")
 
     @cached_property

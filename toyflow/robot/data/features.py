@@ -13,6 +13,7 @@ from typing import Any
 
 from toyflow.errors import UsageError, unknown
 from toyflow.parsing import parse_pairs, renaming_hint
+from toyflow.robot.data.local_files import INFO
 
 CAMERA = "observation.images."
 STATE, ACTION = "observation.state", "action"
@@ -29,6 +30,10 @@ _OFTEN = {
     ACTION: ("actions", "action.actions", "observation.action"),
 }
 """What others call the state and the action, the most frequent first."""
+
+
+_MORE = ("video_info", "info")
+"""Where LeRobot says more of a picture feature: until format v2.1, and since."""
 
 
 def parse_renaming(text: str) -> dict[str, str]:
@@ -102,7 +107,9 @@ class FeatureNames:
                 )
                 raise UsageError(f"{unknown(f'feature of data set {where}', old, features)}{hint}")
         by_name: dict[str, str] = {}
-        for feature in features:
+        for feature, about in features.items():
+            if problem := _nonsense(about):
+                raise UsageError(f"data set {where}, {INFO}: feature {feature} has {problem}.")
             name = renaming.get(feature, feature)
             if name in by_name:
                 raise UsageError(
@@ -122,6 +129,15 @@ class FeatureNames:
             if old in known_as
         }
         return cls(cameras, state, action, unread, tuple(unused), renamed)
+
+    def check_seen(self, camera: str, where: str) -> None:
+        """Raise UsageError unless a policy can see this camera of the data set `where`."""
+        if camera in self.cameras:
+            return
+        if why := next((why for feature, why in self.unread.items() if camera_name(feature) == camera), ""):
+            raise UsageError(f"data set {where}: no policy can see {camera}: {why}.")
+        has = ", ".join(self.cameras) or "none"
+        raise UsageError(f"data set {where} has no camera {camera!r}; it has {has}.")
 
     def other_names(self) -> dict[str, str]:
         """{camera: feature} where the feature is not named observation.images.CAMERA."""
@@ -173,6 +189,18 @@ def _cameras(
     return cameras, unread
 
 
+def _nonsense(about: Mapping[str, Any]) -> str:
+    """What cannot be in the description of a feature, in words; empty where all can."""
+    shape, dtype = about.get("shape"), about.get("dtype")
+    if not isinstance(dtype, str):
+        return f"dtype {dtype!r}, no name of a type"
+    sides = () if shape is None else shape
+    if not isinstance(sides, (list, tuple)) or not all(type(side) is int and side > 0 for side in sides):
+        return f"shape {shape!r}, not whole numbers above 0"
+    wrong = next((name for name in _MORE if not isinstance(about.get(name) or {}, Mapping)), "")
+    return f"{wrong} {about[wrong]!r}, which is no table" if wrong else ""
+
+
 def _why_unread(feature: Mapping[str, Any]) -> str:
     """Why no policy can read these pictures; empty where one can, and for what is no picture."""
     shape = list(feature.get("shape") or ())
@@ -180,7 +208,7 @@ def _why_unread(feature: Mapping[str, Any]) -> str:
         sides = sorted(int(side) for side in shape) if len(shape) == 3 else [0]
         is_array = len(sides) == 3 and sides[0] <= 4 and sides[1] >= SMALLEST_SIDE
         return "it holds pictures as plain numbers, not as image or video" if is_array else ""
-    info = {**(feature.get("video_info") or {}), **(feature.get("info") or {})}
+    info = {key: value for name in _MORE for key, value in (feature.get(name) or {}).items()}
     if info.get("video.is_depth_map") or info.get("is_depth_map"):
         return "it is a depth map"
     count = channels(feature)

@@ -124,7 +124,7 @@ class _Decoded(torch.utils.data.Dataset):
     def __getitem__(self, frame: int) -> UInt8[Tensor, "cameras 3 size size"]:
         if self.data is None:
             self.data = DataSet(self.where, self.renaming)
-        images = self.data.images(frame) if self.cameras else {}
+        images = self.data.images(frame, self.cameras) if self.cameras else {}
         square = [resized(images[camera][None], self.size) for camera in self.cameras]
         return torch.cat(square) if square else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
 

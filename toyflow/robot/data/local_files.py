@@ -40,7 +40,7 @@ def read_info(where: str, folder: Path) -> dict[str, Any]:
     """meta/info.json of a data set. Raises UsageError where it cannot be read, or describes no features."""
     try:
         info = json.loads((folder / INFO).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"data set {where}, {INFO}: it cannot be read: {error}.") from error
     features = info.get("features") if isinstance(info, dict) else None
     if not isinstance(features, dict) or not all(isinstance(each, dict) for each in features.values()):
@@ -49,10 +49,17 @@ def read_info(where: str, folder: Path) -> dict[str, Any]:
 
 
 def check_version(where: str, folder: Path) -> None:
-    """Raise UsageError, with the whole command that converts it, for a data set of an older format."""
-    version = read_info(where, folder).get("codebase_version", FORMAT)
-    if sentence := how_to_convert(str(version), where, folder):
+    """Raise UsageError for a data set of another format; of an older one with the whole command that converts
+    it."""
+    version = read_info(where, folder).get("codebase_version")
+    if not isinstance(version, str) or not re.fullmatch(r"v?\d+(\.\d+)*", version):
+        raise UsageError(
+            f"data set {where}, {INFO}: codebase_version is {version!r}, no version such as {FORMAT}."
+        )
+    if sentence := how_to_convert(version, where, folder):
         raise UsageError(sentence)
+    if int(version.removeprefix("v").partition(".")[0]) > 3:
+        raise UsageError(f"data set {where} is in LeRobot's format {version}, and toyflow reads {FORMAT}.")
 
 
 def check_rate(where: str, fps: Any) -> None:

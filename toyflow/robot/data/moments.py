@@ -91,5 +91,5 @@ def _observations(data: DataSet, frames: Int64[Tensor, "batch"], cameras: Sequen
 def _images(data: DataSet, frame: int, cameras: Sequence[str]) -> dict[str, np.ndarray]:
     if not cameras:
         return {}
-    images = data.images(frame)
+    images = data.images(frame, cameras)
     return {camera: images[camera].permute(1, 2, 0).numpy() for camera in cameras}

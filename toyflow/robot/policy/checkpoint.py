@@ -12,7 +12,7 @@ from toyflow.errors import UsageError
 from toyflow.flow import FlowMatching, Objective
 from toyflow.robot.data.chunk_statistics import chunk_statistics
 from toyflow.robot.data.data_set import DataSet
-from toyflow.robot.data.features import ACTION, STATE, camera_name
+from toyflow.robot.data.features import ACTION, STATE
 from toyflow.robot.data.normalisation import Normalisation
 from toyflow.robot.data.relative_actions import relative_numbers
 from toyflow.robot.data.training_part import Demonstrations, training_frames
@@ -191,11 +191,7 @@ def policy_interface(data: DataSet, options: PolicyOptions) -> Interface:
             )
         return interface
     for camera in cameras:
-        if camera not in interface.cameras:
-            if why := next((why for f, why in data.names.unread.items() if camera_name(f) == camera), ""):
-                raise UsageError(f"data set {data.where}: no policy can see {camera}: {why}.")
-            has = ", ".join(interface.cameras)
-            raise UsageError(f"data set {data.where} has no camera {camera!r}; it has {has}.")
+        data.names.check_seen(camera, data.where)
     return replace(interface, cameras=cameras)
 
 

@@ -255,9 +255,46 @@ def _depth(values: Any, chance: random.Random) -> str:
     return feature
 
 
+def _described(name: str, value: Any) -> Callable[[Any, random.Random], str]:
+    """Nonsense in the description of a feature, whose name is part of the sentence."""
+
+    def change(values: Any, chance: random.Random) -> str:
+        feature = chance.choice(["observation.state", "action", "observation.images.front"])
+        values["features"][feature][name] = value
+        return ""
+
+    return change
+
+
+def _integer_type(values: Any, chance: random.Random) -> str:
+    feature = chance.choice(["observation.state", "action"])
+    values["features"][feature]["dtype"] = "int64"
+    return feature
+
+
 def _lost_feature(values: Any, chance: random.Random) -> str:
     del values["features"][chance.choice(["observation.state", "action"])]
     return ""
+
+
+def no_pictures(folder: Path, chance: random.Random) -> Expected:
+    feature = f"observation.images.{chance.choice(['front', 'wrist'])}"
+    rewrite(folder / DATA, lambda columns: columns.update({feature: ["a picture"] * FRAMES}))
+    return Expected(DATA, 0, 0, feature)
+
+
+def no_text(folder: Path, chance: random.Random) -> Expected:
+    def change(columns: dict[str, list[Any]]) -> None:
+        texts = next(values for name, values in columns.items() if name != "task_index")
+        texts[chance.randrange(len(texts))] = None
+
+    rewrite(folder / TASKS, change)
+    return Expected(TASKS, feature="task_index")
+
+
+def nested_info(folder: Path, chance: random.Random) -> Expected:
+    (folder / INFO).write_text("[" * 100_000)
+    return Expected(INFO)
 
 
 def broken_file(name: str) -> Callable[..., Expected]:
@@ -293,21 +330,32 @@ CONTRADICTIONS: dict[str, Callable[[Path, random.Random], Expected]] = {
     "episode file": wrong_meta("data/file_index"),
     "lost prompt": lost_prompt,
     "twice a prompt": twice_a_prompt,
+    "no text": no_text,
     "total_frames": change_json(INFO, _info("total_frames", 97)),
     "total_episodes": change_json(INFO, _info("total_episodes", 2)),
     "other fps": other_fps,
     "fps 0": change_json(INFO, _info("fps", 0)),
     "older format": change_json(INFO, _info("codebase_version", "v2.1")),
+    "later format": change_json(INFO, _info("codebase_version", "v4.0")),
+    "no format": change_json(INFO, _info("codebase_version", None)),
+    "nested info": nested_info,
+    "shape of texts": change_json(INFO, _described("shape", ["four"])),
+    "shape below 1": change_json(INFO, _described("shape", [-4])),
+    "no type": change_json(INFO, _described("dtype", None)),
+    "info of texts": change_json(INFO, _described("info", ["is_depth_map"])),
+    "integer type": change_json(INFO, _integer_type),
     "lost feature": change_json(INFO, _lost_feature),
     "one channel": change_json(INFO, _one_channel),
     "depth map": change_json(INFO, _depth),
     "std": change_json(STATS, _scaled("std", 100)),
     "mean": change_json(STATS, _scaled("mean", 1)),
     "max": change_json(STATS, _scaled("max", 3)),
+    "negative std": change_json(STATS, _scaled("std", -1)),
     "no std": change_json(STATS, _lost("std")),
     "grey picture": change_image(lambda image: encoded(image.convert("L"))),
     "small picture": change_image(lambda image: encoded(image.resize((16, 16)))),
     "broken picture": change_image(lambda image: b"no picture"),
+    "no pictures": no_pictures,
     "black camera": black_camera,
     "frozen camera": frozen_camera,
     "broken frames": broken_file(DATA),

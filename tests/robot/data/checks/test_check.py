@@ -148,6 +148,18 @@ def test_units_and_conventions_are_notes_with_both_readings(tmp_path):
     assert "the state is in degrees and the action in radians?" in warnings
 
 
+def test_joints_that_end_at_exactly_100_are_shares_of_their_range(tmp_path):
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(200, 2)), 0)
+    shares, degrees = (np.interp(walk, (walk.min(), walk.max()), (-end, end)) for end in (100.0, 98.7))
+    names = {"observation.state": ["elbow.pos", "wrist.pos"], "action": ["elbow.pos", "wrist.pos"]}
+    notes = "\n".join(sentences(write_named(tmp_path / "a", shares, degrees, names), "note"))
+    assert (
+        "observation.state: joints are up to 100: -100..100 of LeRobot's normalised motors, not degrees."
+        in notes
+    )
+    assert "action: joints are up to 98.7: degrees, or -100..100 of LeRobot's normalised motors" in notes
+
+
 def test_rotations_and_relative_actions_are_told(tmp_path):
     chance = np.random.default_rng(0)
     state = np.cumsum(chance.normal(size=(300, 6)), 0) * 0.1

@@ -162,6 +162,18 @@ def test_a_real_robot_is_asked_about_also_where_the_gate_stopped_it(toyflow, fas
     assert done.stdout.count("the robot was stopped: no fresh action") == 2 and "0/1" in done.stdout
 
 
+def test_an_episode_whose_chunks_the_gate_refuses_has_failed_and_the_trial_goes_on(toyflow, checkpoint):  # noqa: F811
+    """It ended the whole comparison, and the same command ended at the same episode."""
+    (toyflow.folder / "still.toml").write_text("velocity = 1e-9\nstop_after = 200")
+    done = toyflow(
+        "robot-run", checkpoint, *POINTS, "--blind", "--judge", "simulator", "--limits", "still.toml"
+    )
+    assert done.returncode == 0 and "0/3" in done.stdout, done.stderr
+    endings = kept(folder_of(toyflow))
+    assert len(endings) == 6 and not any(each["success"] for each in endings)
+    assert all(each["ended"].startswith("the robot was stopped: no fresh action") for each in endings)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

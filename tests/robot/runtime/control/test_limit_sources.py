@@ -96,6 +96,35 @@ def test_radians_are_not_sent_where_degrees_or_shares_are_counted():
     check_same_units(robot, fine, Limits(), "data")
 
 
+def test_shares_of_a_joints_range_are_not_sent_where_degrees_are_counted():
+    """LeKiwi's data of LeRobot 0.4 are in -100..100, and with 0.6 it drives in degrees."""
+    shares = {"motion": {"lower": [-100.0, -31.2], "upper": [64.8, 99.1], "step": [1.0] * 2}}
+    robot = arm([-180.0] * 2, [180.0] * 2, shoulder="degrees", elbow="degrees")
+    with pytest.raises(
+        UsageError,
+        match=r"^no joint goes beyond 100 in data, and shoulder ends exactly there, as in -100\.\.100, and "
+        r"fake counts degrees: [^\n]*--set use_degrees=false[^\n]*--limits FILE\.$",
+    ):
+        check_same_units(robot, shares, Limits(), "data")
+    known = Limits(np.full(2, -180.0), np.full(2, 180.0))
+    check_same_units(robot, shares, known, "data")  # the user answers for it
+    for lower, upper in (([-99.9, -31.2], [64.8, 99.1]), ([-100.0, -31.2], [64.8, 131.0])):
+        check_same_units(robot, moved(lower, upper), Limits(), "data")  # degrees, or nobody can tell
+    robot.units = {"shoulder": "degrees", "elbow": "0..100"}  # a gripper opens to 100 in either
+    check_same_units(robot, moved([-80.0, 0.0], [80.0, 100.0]), Limits(), "data")
+
+
+def test_degrees_are_not_sent_where_shares_of_a_joints_range_are_counted():
+    robot = arm([-100.0] * 2, [100.0] * 2, shoulder="-100..100", elbow="-100..100")
+    with pytest.raises(
+        UsageError,
+        match=r"^elbow goes from -31\.2 to 131 in data, and fake clips it to -100\.\.100: "
+        r"[^\n]*--set use_degrees=true[^\n]*--limits FILE\.$",
+    ):
+        check_same_units(robot, moved([-90.0, -31.2], [64.8, 131.0]), Limits(), "data")
+    check_same_units(robot, moved([-100.0, -31.2], [64.8, 100.0]), Limits(), "data")
+
+
 def test_what_is_known_of_units_and_limits_is_said(tmp_path):
     robot = arm(shoulder="degrees", elbow=None)
     units, limits = limits_lines(robot, moved([0, 0], [1, 1]), "data set d", tmp_path)

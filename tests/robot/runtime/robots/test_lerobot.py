@@ -34,6 +34,7 @@ class FakeConfig(RobotConfig):
     wheels: bool = False
     answers: bool = True
     blind: bool = False
+    depth: bool = False
     disable_torque_on_disconnect: bool = True
 
 
@@ -51,7 +52,8 @@ class Fake(Device):
 
     @property
     def observation_features(self) -> dict:
-        return {**dict.fromkeys(self._felt, float), "front": (8, 6, 3)}
+        depth = {"front_depth": (8, 6, 1)} if self.config.depth else {}
+        return {**dict.fromkeys(self._felt, float), "front": (8, 6, 3), **depth}
 
     @property
     def _felt(self) -> tuple[str, ...]:
@@ -82,7 +84,8 @@ class Fake(Device):
     def get_observation(self) -> dict:
         self.looks += 1
         places = {name: self.looks + place for place, name in enumerate(self._felt)}
-        return {"front": np.full((8, 6, 3), 7, np.uint8), **places}
+        depth = {"front_depth": np.full((8, 6, 1), 700, np.uint16)} if self.config.depth else {}
+        return {"front": np.full((8, 6, 3), 7, np.uint8), **depth, **places}
 
     def send_action(self, action: dict) -> dict:
         self.sent.append(action)
@@ -134,6 +137,15 @@ def test_it_sees_and_acts_by_the_names_of_motors(tmp_path):
     robot.disconnect()
     robot.disconnect()
     assert not robot.device.is_on
+
+
+def test_a_depth_camera_is_left_out_by_name(tmp_path, caplog):
+    robot = opened(tmp_path, depth="true")
+    [said] = caplog.messages
+    assert said == ("lerobot:toyflow_fake: front_depth is not read: no policy can see its shape, (8, 6, 1).")
+    assert robot.interface.cameras == ("image",)
+    robot.connect()
+    assert set(robot.observe().images) == {"image"}
 
 
 def test_what_moves_by_velocity_is_told_to_stand_still(tmp_path):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from toyflow.errors import UsageError
 from toyflow.robot.data.checks.contents import Contents
 from toyflow.robot.data.checks.conventions import check_conventions, check_relative_training
 from toyflow.robot.data.checks.data_report import DataReport
@@ -54,9 +53,7 @@ def check_data_set(
     findings.extend(check_statistics(contents, table, scaled))
     pictures: dict[str, bytes | None] = {}
     for camera in seen:
-        if camera not in contents.names.cameras:
-            has = ", ".join(contents.names.cameras) or "none"
-            raise UsageError(f"data set {where} has no camera {camera!r}; it has {has}.")
+        contents.names.check_seen(camera, where)
         found = check_camera(contents, contents.names.cameras[camera])
         findings.extend(found.findings)
         pictures[camera] = found.first

@@ -26,6 +26,7 @@ from toyflow.robot.data.relative_actions import (
     ratio_of_ranges,
     relative_numbers,
 )
+from toyflow.robot.interface import are_shares
 
 TURN = 2 * math.pi
 SLACK = 1.02
@@ -56,14 +57,16 @@ def check_conventions(contents: Contents) -> Iterator[Finding]:
 
 
 def _check_angles(feature: str, column: np.ndarray, names: Sequence[str]) -> Iterator[Finding]:
-    """Radians or degrees."""
+    """Radians, degrees, or shares of a joint's range."""
     joints = [i for i, name in enumerate(names) if JOINT.search(name) and not GRIPPER.search(name)]
     if not joints:
         return
     largest = np.abs(column[:, joints]).max(0)
     in_degrees = largest > TURN * SLACK
     span = f"up to {largest.max():.4g}"
-    if in_degrees.all():
+    if are_shares(-largest, largest):
+        yield _note(feature, f"joints are {span}: -100..100 of LeRobot's normalised motors, not degrees.")
+    elif in_degrees.all():
         other = ", or -100..100 of LeRobot's normalised motors" if largest.max() <= 100 * SLACK else ""
         yield _note(feature, f"joints are {span}: degrees{other}, not radians.")
     elif not in_degrees.any():

@@ -39,6 +39,9 @@ def image_pictures(contents: Contents, feature: str, findings: list[Finding]) ->
     from PIL import Image  # heavy
 
     groups = _sampled_groups(contents, feature)
+    if not groups:
+        findings.append(contents.at("error", 0, feature, "its column holds no pictures."))
+        return []
     frames = np.concatenate([np.arange(each.start, each.start + each.rows) for each in groups] or [[]])
     episodes = spread(_parts(contents.runs(), frames.astype(int)), EPISODES_SEEN)
     wanted = {frame: run for run, seen in episodes for frame in seen}

@@ -138,7 +138,9 @@ def _read_column(contents: Contents, column: Any, feature: str) -> np.ndarray | 
 
 def _plain(array: Any) -> np.ndarray:
     """An arrow array of numbers as one of numpy; a missing number becomes nan."""
-    if array.null_count or array.type == "bool":
+    if array.type == "bool":
+        array = array.cast("uint8")
+    if array.null_count:
         return np.asarray(array.to_numpy(zero_copy_only=False))  # imports pandas, which takes a second
     return np.from_dlpack(array)
 
@@ -152,22 +154,29 @@ def _is_numeric(pa: Any, kind: Any) -> bool:
 
 
 def _fit_shapes(contents: Contents) -> None:
-    """Compare the width of every column with its shape in meta/info.json; a scalar is a vector of one."""
+    """Compare every column with its type and shape in meta/info.json; a scalar is a vector of one."""
     for feature, column in list(contents.columns.items()):
-        shape = [int(side) for side in contents.features[feature].get("shape") or ()]
+        shape = contents.features[feature].get("shape") or ()
         if column.ndim == 1 and feature in (contents.names.state, contents.names.action):
             column = contents.columns[feature] = column[:, None]
         width = column.shape[1] if column.ndim == 2 else 1
+        read = feature in (contents.names.state, contents.names.action, *_INDICES)
+        level: Level = "error" if read else "warning"
         if len(shape) == 1 and shape[0] != width:
-            read = feature in (contents.names.state, contents.names.action)
-            contents.problems.append(
-                contents.at(
-                    "error" if read else "warning",
-                    0,
-                    feature,
-                    f"{INFO} says {shape[0]} numbers, and the frames have {width}.",
-                )
-            )
+            said = f"{INFO} says {shape[0]} numbers, and the frames have {width}."
+            contents.problems.append(contents.at(level, 0, feature, said))
+        if not _holds(dtype := contents.features[feature]["dtype"], column.dtype):
+            said = f"its dtype is {dtype}, and the frames have {column.dtype}."
+            contents.problems.append(Finding(level, INFO, None, None, feature, said))
+
+
+def _holds(dtype: str, stored: np.dtype) -> bool:
+    """Whether numbers that are stored so can be read as what meta/info.json says."""
+    try:
+        said = np.dtype(dtype).kind
+    except TypeError:
+        return False
+    return said == "f" or (said in "iub" and stored.kind in "iub")
 
 
 def _read_episodes(contents: Contents) -> None:
@@ -215,6 +224,9 @@ def _read_prompts(contents: Contents) -> None:
     contents.prompts = {}
     for number, text in zip(numbers, texts, strict=True):
         contents.prompts.setdefault(number, []).append(text or "")
+    if None in texts:
+        said = f"{numbers[texts.index(None)]} stands for no text."
+        contents.problems.append(Finding("error", TASKS, None, None, "task_index", said))
 
 
 def _read_statistics(contents: Contents) -> None:
@@ -223,7 +235,7 @@ def _read_statistics(contents: Contents) -> None:
         if not isinstance(found, dict):
             raise ValueError("it holds no statistics by feature")
         contents.statistics = found
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         contents.problems.append(
             Finding("error", STATS, None, None, "", f"it cannot be read: {first_line(error)}.")
         )

@@ -117,7 +117,7 @@ def differs(row: DimensionStatistics, key: str) -> bool:
         return not row.computed["min"] - slack <= stored <= row.computed["max"] + slack
     if key == "std":
         variance, rounding = is_so**2, ROUNDING * row.computed["mean"] ** 2 + ROUNDING**2
-        return abs(stored**2 - variance) > 2 * TOLERANCE * variance + rounding
+        return stored < 0 or abs(stored**2 - variance) > 2 * TOLERANCE * variance + rounding
     return abs(stored - is_so) > TOLERANCE * deviation + rounding
 
 

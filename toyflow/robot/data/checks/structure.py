@@ -246,7 +246,8 @@ def _check_prompts_of_episodes(
     told = (contents.episodes or {}).get("tasks")
     if told is None:
         return
-    for (episode, start, stop), said in zip(contents.runs(), told, strict=False):
+    for (episode, start, stop), texts in zip(contents.runs(), told, strict=False):
+        said = [texts] if isinstance(texts, str) else texts
         seen = [prompts[int(task)][0] for task in np.unique(tasks[start:stop]) if task in prompts]
         if said is not None and seen and set(seen) != set(map(str, said)):
             yield Finding(

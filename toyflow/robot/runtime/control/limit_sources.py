@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from toyflow.errors import UsageError
+from toyflow.robot.interface import SHARES, are_shares
 from toyflow.robot.limits import Limits, Values, data_range, data_rule
 from toyflow.robot.runtime.control.limits_file import is_shipped
 from toyflow.robot.runtime.robots.base import Robot
@@ -26,6 +27,7 @@ RADIANS = 2 * math.pi
 """Where all joints lie within this of 0, they are taken for radians."""
 SEVERAL = 3
 """Least number of joints of which that can be told."""
+_OPTION = "LeRobot's use_degrees, of two arms left_arm_config.use_degrees: --set use_degrees"
 
 
 def check_same_names(robot: Robot, names: Sequence[str], whose: str, trusted: bool = False) -> list[str]:
@@ -78,7 +80,8 @@ def _joint_words(name: str) -> set[str]:
 
 def check_same_units(robot: Robot, details: Mapping[str, Any], file: Limits, whose: str) -> None:
     """Check that actions of training data lie where the robot's own bounds are, as far as both are known, and
-    do not look like radians, or like a gripper from 0 to 1, where the robot counts degrees or to 100.
+    do not look like radians, or like a gripper from 0 to 1, where the robot counts degrees or to 100; nor
+    like shares of a range where it counts degrees, or the other way round.
 
     Args:
         details: see `Limits.of_data`; a guess is not checked.
@@ -110,7 +113,9 @@ def check_same_units(robot: Robot, details: Mapping[str, Any], file: Limits, who
             )
     given = ~np.isnan(_or_nan(robot, file.lower)) | ~np.isnan(_or_nan(robot, file.upper))
     rows = zip(robot.dimensions, *data, given.tolist(), strict=True)
-    _check_coarse(robot, {name: (least, most) for name, least, most, its in rows if not its}, whose)
+    asked = {name: (least, most) for name, least, most, its in rows if not its}
+    _check_coarse(robot, asked, whose)
+    _check_shares(robot, asked, whose)
 
 
 def _check_coarse(robot: Robot, data: Mapping[str, tuple[float, float]], whose: str) -> None:
@@ -132,6 +137,30 @@ def _check_coarse(robot: Robot, data: Mapping[str, tuple[float, float]], whose: 
             raise UsageError(
                 f"{name} goes from {least:.3g} to {most:.3g} in {whose}, and from 0 to 100 on "
                 f"{robot.name}. If they count alike, give its lower and upper by --limits FILE."
+            )
+
+
+def _check_shares(robot: Robot, data: Mapping[str, tuple[float, float]], whose: str) -> None:
+    """Raise UsageError where a robot counts degrees and the data shares of a joint's range, or the other way
+    round; which of them LeRobot counts is an option of its drivers, whose default has changed.
+
+    Args:
+        data: (least, most) by the dimension's name.
+    """
+    joints = {name: ends for name, ends in data.items() if robot.units.get(name) == "degrees"}
+    if joints and are_shares(*zip(*joints.values(), strict=True)):
+        name = next(name for name, ends in joints.items() if SHARES in map(abs, ends))
+        raise UsageError(
+            f"no joint goes beyond 100 in {whose}, and {name} ends exactly there, as in -100..100, and "
+            f"{robot.name} counts degrees: drive as the data were recorded ({_OPTION}=false). If they are "
+            "degrees, give lower and upper of these joints by --limits FILE."
+        )
+    for name, (least, most) in data.items():
+        if robot.units.get(name) == "-100..100" and max(-least, most) > SHARES + 1:
+            raise UsageError(
+                f"{name} goes from {least:.4g} to {most:.4g} in {whose}, and {robot.name} clips it to "
+                f"-100..100: drive as the data were recorded ({_OPTION}=true). If they count alike, give its "
+                "lower and upper by --limits FILE."
             )
 
 

@@ -39,7 +39,13 @@ PLAN_LOST = "plan lost"
 
 
 class SafetyStop(ToyflowError):
-    """The gate has stopped the run: there was no action that could be sent for too long."""
+    """The gate has stopped the run: there was no action that could be sent for too long.
+
+    Attributes:
+        by_policy: whether the policy's last chunk was refused, rather than that none came.
+    """
+
+    by_policy = False
 
 
 class Sent(NamedTuple):
@@ -196,10 +202,12 @@ class Gate:
         if waited > self.patience.stop_after:
             message = f"no fresh action for {waited:.0f} ms"
             self._tell("stop", message)
-            raise SafetyStop(
+            stop = SafetyStop(
                 f"the robot was stopped: {message}. Refused so far: {self.refusals() or 'nothing'}."
                 f"{self._why_refused()}"
             )
+            stop.by_policy = self._refused is not None and self._refused[0] != PLAN_LOST
+            raise stop
         if waited >= self.patience.hold_after:
             if not self._holding:
                 self._tell("hold", f"no fresh action for {waited:.0f} ms")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from toyflow.errors import ToyflowError, UsageError, first_line
+from toyflow.robot.data.features import COLOURS
 from toyflow.robot.interface import Interface, Observation
 from toyflow.robot.limits import Limits
 from toyflow.robot.runtime.robots.base import Robot, RobotSettings
@@ -20,6 +22,7 @@ from toyflow.robot.runtime.robots.lerobot_config import TORQUE_SWITCH, parse_con
 from toyflow.robot.runtime.robots.motor_packages import check_motor_packages, missing_package
 from toyflow.robot.runtime.robots.motor_units import motor_ranges
 
+LOG = logging.getLogger(__name__)
 VELOCITY = re.compile(r"(^|[._])(vel|velocity|v[xyz]|vtheta|vyaw|omega)$")
 """How the name of a velocity ends: `x.vel`, `mobile_base.vx`. `ee.wx` is none: a rotation vector's."""
 ENDS = ("lower", "upper")
@@ -34,7 +37,8 @@ class LeRobotRobot(Robot):
     """`--robot lerobot:TYPE`, with the options of LeRobot's command line: `--set port=/dev/ttyACM0 --set
     id=arm`, `--set cameras='{front: {type: opencv, index_or_path: 0, width: 640, height: 480, fps: 30}}'`.
 
-    Features with a shape are cameras. All others are numbers: those of `observation_features`, in their
+    Features with a shape are cameras, of which those with other than three channels, such as depth maps, are
+    left out. All others are numbers: those of `observation_features`, in their
     order, are the state, and those of `action_features` the action, as in the data sets of lerobot-record. A
     number whose name says so (`x.vel`, `mobile_base.vx`) is a velocity, which holding sets to 0. Others are
     positions, which are held where they were sent last. Its units and bounds are those of its motors, where
@@ -50,7 +54,10 @@ class LeRobotRobot(Robot):
         self.device, self.settings = device, settings
         self.name = f"lerobot:{settings.argument}"
         seen, does = device.observation_features, device.action_features
-        own = [name for name, kind in seen.items() if isinstance(kind, tuple)]
+        pictures = {name: kind for name, kind in seen.items() if isinstance(kind, tuple)}
+        own = [name for name, shape in pictures.items() if shape[-1] == COLOURS]
+        for name in pictures.keys() - own:
+            LOG.warning("%s: %s is not read: no policy can see its shape, %s.", self.name, name, seen[name])
         self._cameras = settings.renamed(own, self.name)
         self._state_names = [name for name, kind in seen.items() if not isinstance(kind, tuple)]
         self.action_names = tuple(does)
