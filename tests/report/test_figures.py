@@ -294,7 +294,7 @@ def test_losses_of_many_variants_stand_two_in_a_row(variants, shape):
     ]
     figure = loss_figure(pd.DataFrame(rows), Style(["uniform"]))
     grid = figure.axes[0].get_gridspec()
-    assert (grid.nrows, grid.ncols) == shape
+    assert grid and (grid.nrows, grid.ncols) == shape
     shown = [axes.get_title().splitlines()[0] for axes in figure.axes if axes.get_visible()]
     assert shown == [f"modes={number}" for number in range(variants) for _ in "12"]
     plt.close(figure)
