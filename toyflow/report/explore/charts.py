@@ -105,9 +105,7 @@ def _errors() -> alt.LayerChart:
         .mark_text(dx=6, align="left", fontSize=13, fontWeight=700)
         .encode(y="mse:Q", text="told:N")
     )
-    return alt.layer(band, line, text).properties(
-        height=300, padding={"left": 5, "top": 5, "bottom": 8, "right": 44}
-    )
+    return alt.layer(band, line, text).properties(height=300, padding=PADDING)
 
 
 def _anatomy() -> alt.LayerChart:
