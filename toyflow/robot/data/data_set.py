@@ -29,7 +29,7 @@ from toyflow.robot.data.features import (
 )
 from toyflow.robot.data.fingerprint import ContentHash, hash_images, hash_videos, kept_fingerprint
 from toyflow.robot.data.hub import why_not
-from toyflow.robot.data.local_files import check_rate, check_version, conversion_of, local_folder, read_info
+from toyflow.robot.data.local_files import check_format, check_rate, conversion_of, local_folder, read_info
 from toyflow.robot.data.video_decoder import video_backend
 from toyflow.robot.interface import Interface
 
@@ -335,7 +335,7 @@ def _opened(where: str, kind: str, **options: str) -> Any:
 
     opened = getattr(lerobot_dataset, kind)
     if local:
-        check_version(where, local)
+        check_format(where, local)
         check_rate(where, read_info(where, local).get("fps"))
     try:
         return opened(local.name, root=local, **options) if local else opened(where, **options)

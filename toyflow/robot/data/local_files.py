@@ -48,7 +48,7 @@ def read_info(where: str, folder: Path) -> dict[str, Any]:
     return info
 
 
-def check_version(where: str, folder: Path) -> None:
+def check_format(where: str, folder: Path) -> None:
     """Raise UsageError for a data set of another format; of an older one with the whole command that converts
     it."""
     version = read_info(where, folder).get("codebase_version")
@@ -58,7 +58,7 @@ def check_version(where: str, folder: Path) -> None:
         )
     if sentence := how_to_convert(version, where, folder):
         raise UsageError(sentence)
-    if int(version.removeprefix("v").partition(".")[0]) > 3:
+    if _major(version) > _major(FORMAT):
         raise UsageError(f"data set {where} is in LeRobot's format {version}, and toyflow reads {FORMAT}.")
 
 
@@ -93,7 +93,7 @@ def how_to_convert(version: str, where: str, folder: Path | None) -> str:
     data set my/robot is in LeRobot's format v2.1, and toyflow reads v3.0. Convert it: python -m ...
     """
     major, _, minor = version.removeprefix("v").partition(".")
-    if not major.isdigit() or int(major) >= 3:
+    if not major.isdigit() or int(major) >= _major(FORMAT):
         return ""
     place = folder and folder.expanduser().resolve()
     name = place.name if place else where
@@ -118,3 +118,8 @@ def _exists(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+
+
+def _major(version: str) -> int:
+    """The 3 of v3.0."""
+    return int(version.removeprefix("v").partition(".")[0])

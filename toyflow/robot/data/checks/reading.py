@@ -13,7 +13,7 @@ from toyflow.errors import UsageError, first_line
 from toyflow.robot.data.checks.contents import EPISODES, STATS, TASKS, Contents, DataFile
 from toyflow.robot.data.checks.findings import Finding, Level
 from toyflow.robot.data.features import FeatureNames, is_picture
-from toyflow.robot.data.local_files import INFO, check_version, read_info
+from toyflow.robot.data.local_files import INFO, check_format, read_info
 
 
 class UnreadableError(UsageError):
@@ -37,7 +37,7 @@ def read_contents(where: str, root: Path, renaming: Mapping[str, str]) -> Conten
         UsageError: the renaming names a feature that there is not.
     """
     try:
-        check_version(where, root)
+        check_format(where, root)
         info = read_info(where, root)
         contents = Contents(where, root, info, FeatureNames.of(info["features"], renaming, where))
     except UsageError as error:
