@@ -213,25 +213,25 @@
   }
 
   /** Leak that is left after the mean of M draws, then what draws leave: rows of areas. */
-  function areas(parts) {
+  function areas({ parts, left }) {
     const names = "bias" in parts ? ["leak", "bias", "spread"] : ["leak", "bias and spread"];
-    const of = { leak: parts.leak, bias: parts.bias, spread: parts.spread, "bias and spread": parts.bias_and_spread };
-    const left = (draws) => 1 - (draws === 1 ? 0 : parts[`removed_by_${draws}`] ?? 0);
-    const told = [1, 2, 4, 8, 16].filter((draws) => draws === 1 || `removed_by_${draws}` in parts);
-    return told.flatMap((draws) => names.map((part) => ({ draws, part, place: -names.indexOf(part),
-      value: Math.max(0, of[part] * (part === "leak" ? left(draws) : 1)) })));
+    const of = { bias: parts.bias, spread: parts.spread, "bias and spread": parts.bias_and_spread };
+    return Object.entries(left).flatMap(([draws, leak]) => names.map((part) => ({ draws: Number(draws), part,
+      place: -names.indexOf(part), value: Math.max(0, part === "leak" ? leak : of[part]) })));
   }
 
+  const dissectedOf = (side) => study.anatomies[chosen[side].setting];
+
   function drawAnatomy() {
-    const probed = SIDES.filter((side) => study.anatomies[chosen[side].setting]);
-    const errorOf = (side) => study.anatomies[chosen[side].setting].error;
+    const probed = SIDES.filter(dissectedOf);
+    const errorOf = (side) => dissectedOf(side).parts.error;
     $("anatomy-scales").closest("label").hidden = probed.length < 2;
     for (const side of SIDES) {
-      const parts = study.anatomies[chosen[side].setting];
+      const found = dissectedOf(side);
       $(`anatomy-${side}-title`).replaceChildren(...title(side, false));
       $(`anatomy-${side}-parts`).textContent = "";
-      if (!parts) { missing(`anatomy-${side}`, `${notMeasured(study.anatomies)}.`); continue; }
-      const rows = areas(parts), shares = ["leak", "bias", "spread", "bias_and_spread"].filter((name) => name in parts && !(name === "bias_and_spread" && "bias" in parts));
+      if (!found) { missing(`anatomy-${side}`, `${notMeasured(study.anatomies)}.`); continue; }
+      const { parts } = found, shares = Object.keys(PARTS).filter((name) => name in parts);
       const words = `One step's error of ${side}: ${shares.map((name) => `${name.replaceAll("_", " ")} ${short(parts[name])}`).join(", ")}.`;
       $(`anatomy-${side}-parts`).append(`error ${short(parts.error)} = `, ...shares.flatMap((name, place) => {
         const [word, area] = PARTS[name], share = element("span", { className: "share" });
@@ -239,10 +239,22 @@
         return place ? [" + ", share] : [share];
       }));
       const highest = 1.06 * ($("anatomy-scales").checked ? errorOf(side) : Math.max(...probed.map(errorOf)));
-      draw(`anatomy-${side}`, "anatomy", { rows, chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, { highest });
+      draw(`anatomy-${side}`, "anatomy", { rows: areas(found), chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, { highest });
     }
-    $("anatomy-note").textContent = probed.length
-      ? "The dashed line is the number of draws chosen. Bias² and spread are what no number of draws removes." : "";
+    $("anatomy-note").textContent = probed.length ? [
+      "The dashed line is the number of draws chosen. Bias² and spread are what no number of draws removes.",
+      probed.some((side) => "bias_and_spread" in dissectedOf(side).parts) ? "Where only one answer to each condition is known, the two are not told apart." : "",
+      ...measuredOn(probed),
+    ].filter(Boolean).join(" ") : "";
+  }
+
+  /** Sentences: on what the sides were measured, and over how many models. */
+  function measuredOn(probed) {
+    const [one, two] = probed.map((side) => dissectedOf(side).where);
+    const models = probed.map((side) => `${side} ${dissectedOf(side).models}`).join(", ");
+    return two === undefined || one === two
+      ? [`Measured on: ${one}. Trained models: ${models}.`]
+      : [`Measured on: ${probed.map((side) => `${side}, ${dissectedOf(side).where}`).join("; ")}, so A and B are not comparable here. Trained models: ${models}.`];
   }
 
   // ---- denoising ---------------------------------------------------------------------------------------------
