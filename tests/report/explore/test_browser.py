@@ -215,6 +215,27 @@ def test_a_chart_that_comes_late_does_not_hide_what_was_chosen_since(browser, pa
     there.well()
 
 
+@pytest.mark.parametrize("size", [DESKTOP, TELEPHONE], ids=["desktop", "telephone"])
+def test_parts_of_policies_that_were_probed_one_by_one_follow_the_choice(browser, size, tmp_path):
+    study = read_study("pusht", Path("results/reference/one-step/pusht"))
+    file = tmp_path / "pusht.html"
+    file.write_text(explore_page("pusht", [study], [], Films([], 0)), encoding="utf-8")
+    there = Visit(browser, file, viewport=size)
+    page = there.page
+    for place, setting in enumerate(study.settings):
+        for field in ("objective", "schedule", "prediction"):
+            page.select_option(
+                f"select[data-side='B'][data-field='{field}']", getattr(setting, field) or "none"
+            )
+        page.wait_for_selector("#anatomy-B svg")
+        shown = study.anatomies[place]
+        said = page.inner_text("#anatomy-B-parts")
+        assert all(f"{part:.3g}" in said for part in shown.parts.values())
+        note = page.inner_text("#anatomy-note")
+        assert shown.where in note and f"B {shown.models}" in note
+    there.well()
+
+
 def test_films_run_in_step(visit):
     there = visit(viewport=DESKTOP)
     page = there.page
