@@ -39,6 +39,12 @@ def probed_alone(out, key, anatomy, dataset="demos"):
     return folder / "probe.json"
 
 
+def parts_of(out, keys):
+    found = one_step(read_probes(out), keys)
+    assert found is not None
+    return found
+
+
 def of(leak, rest=0.3, even=None):
     return {
         "error": leak + rest,
@@ -51,8 +57,8 @@ def of(leak, rest=0.3, even=None):
 def test_policies_that_were_probed_one_by_one_are_taken_together(tmp_path):
     probed_alone(tmp_path, "a", of(0.2))
     probed_alone(tmp_path, "b", of(0.4, 0.5))
-    found = one_step(read_probes(tmp_path), ["a", "b", "c"])
-    assert found is not None and found.where == "held-out episodes of demos" and found.models == 2
+    found = parts_of(tmp_path, ["a", "b", "c"])
+    assert found.where == "held-out episodes of demos" and found.models == 2
     assert found.parts == pytest.approx({"error": 0.7, "leak": 0.3, "bias_and_spread": 0.4})
     assert found.left == pytest.approx({1: 0.3, 2: 0.075, 4: 0.0375, 8: 0.01875, 16: 0.009375})
     assert one_step(read_probes(tmp_path), ["c"]) is None
@@ -63,8 +69,7 @@ def test_the_probe_of_the_most_models_is_taken_and_first_that_of_the_folder(tmp_
     probed_together(tmp_path, a=of(0.2))
     probed_alone(tmp_path, "a", of(0.4))
     probed_alone(tmp_path, "b", of(0.4))
-    probes = read_probes(tmp_path)
-    assert [one_step(probes, keys).where for keys in (["a"], ["b"], ["a", "b"])] == [
+    assert [parts_of(tmp_path, keys).where for keys in (["a"], ["b"], ["a", "b"])] == [
         "test set", "held-out episodes of demos", "held-out episodes of demos",
     ]  # fmt: skip
 
@@ -72,9 +77,8 @@ def test_the_probe_of_the_most_models_is_taken_and_first_that_of_the_folder(tmp_
 def test_bias_and_spread_are_told_apart_where_each_model_has_them(tmp_path):
     split = {**of(0.2), "bias": 0.2, "spread": 0.1}
     probed_together(tmp_path, a=split, b=of(0.2))
-    probes = read_probes(tmp_path)
-    assert one_step(probes, ["a"]).parts == {"error": 0.5, "leak": 0.2, "bias": 0.2, "spread": 0.1}
-    assert set(one_step(probes, ["a", "b"]).parts) == {"error", "leak", "bias_and_spread"}
+    assert parts_of(tmp_path, ["a"]).parts == {"error": 0.5, "leak": 0.2, "bias": 0.2, "spread": 0.1}
+    assert set(parts_of(tmp_path, ["a", "b"]).parts) == {"error", "leak", "bias_and_spread"}
 
 
 def test_what_has_no_anatomy_of_one_step_has_none(tmp_path):
