@@ -349,6 +349,7 @@
     curves: "A curve for each number of an action; dotted: what is right, or was demonstrated.",
     codes: "A row for each digit to be read, a column for each number of its code; the largest number is the digit that is read, \u2713 where it is the test example's, which is outlined. A task with spread has other right ones.",
     scalars: "A row for each digit to be read; the point is its number, the grey bar the right digit.",
+    demonstrated: "A curve for each number of an action, in standard deviations; dotted: what was demonstrated at this moment, where other ways may do as well.",
     image: "What the network makes of six noises, each for the class that it is told. Right: a classifier sees that class.",
   };
 
@@ -400,7 +401,8 @@
       const own = sides[side];
       if (!own) { $(`state-${side}`).textContent = ""; continue; }
       const done = calls >= own.way.calls, { kind } = own.record;
-      const verdict = (right) => element("span", { className: right ? "right" : "wrong", textContent: right ? "right" : "wrong" });
+      const demonstrated = study.task === "robot";  // of which other ways may be as good
+      const verdict = (right) => demonstrated ? `(${right ? "" : "not "}close to the demonstration)` : element("span", { className: right ? "right" : "wrong", textContent: right ? "right" : "wrong" });
       const words = calls === 0 ? "noise" : done ? `answer, after ${plural(own.way.calls, "call")} ` : `after ${plural(calls, "call")} of ${own.way.calls}`;
       if (kind === "image") {
         for (const canvas of $(`noise-${side}`).querySelectorAll("canvas")) {
@@ -414,11 +416,12 @@
       }
       $(`state-${side}`).replaceChildren(words, ...(done ? [verdict(own.way.right[example] > 0.5)] : []));
       const { rows, chart } = kind === "digits" ? digitRows(side, own, example, calls) : curveRows(side, own, example, calls);
-      $("noise-legend").textContent = EXPLAINED[chart];
+      const explained = EXPLAINED[demonstrated ? "demonstrated" : chart];
+      $("noise-legend").textContent = explained;
       const view = views[`noise-${side}`];
       if (view?.drawn === `${chart} ${own.record.key}`) await view.data("frames", rows).runAsync();
       else {
-        await draw(`noise-${side}`, chart, { frames: rows }, `${side}: ${EXPLAINED[chart]}`,
+        await draw(`noise-${side}`, chart, { frames: rows }, `${side}: ${explained}`,
           kind === "digits" ? { height: 20 * own.record.shape[0] } : {});
         if (views[`noise-${side}`]) views[`noise-${side}`].drawn = `${chart} ${own.record.key}`;
       }
