@@ -221,9 +221,14 @@ class Joints(Model):
 
 
 def test_a_task_that_is_no_plug_in_is_handed_over(tmp_path, caplog):
-    run_study(Arm(), schedules=["uniform"], steps=[1], seeds=[0], iterations=2, device="cpu", out=tmp_path)
+    run_study(
+        Arm(), schedules=["uniform", "shift:4"], steps=[1], seeds=[0], iterations=2, device="cpu",
+        out=tmp_path,
+    )  # fmt: skip
+    caplog.clear()
     explore(tmp_path, device="cpu")
-    assert "not installed" in caplog.text and not (tmp_path / FOLDER).exists()
+    [said] = [each.message for each in caplog.records]  # once, though it is so of both models
+    assert "nor is 1 more" in said and "not installed" in said and not (tmp_path / FOLDER).exists()
     explore(tmp_path, task=Arm(), device="cpu")
     found = kept(tmp_path)
     assert found.kind == "curve" and list(found.shape) == [5, 3]

@@ -165,6 +165,11 @@ def test_help_fits_80_columns(monkeypatch, capsys):
         assert not [line for line in lines if len(line) > 80 or "…" in line], name
 
 
+def test_a_paragraph_of_help_is_broken_by_the_terminal_alone():
+    broken = {name for name, each in commands().items() if "\n" in (each.help or "").replace("\n\n", "")}
+    assert not broken
+
+
 def test_every_option_and_argument_has_a_sentence():
     for name, command in commands().items():
         for parameter in command.params:

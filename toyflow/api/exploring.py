@@ -90,13 +90,17 @@ def explore(
     out = Path(out)
     where = torch.device(choose_device(device))
     todo = [(folder, models) for folder in results_folders(out) for models in _to_decode(folder)]
+    failed = dict[str, list[Path]]()  # the models of each reason
     for done, (folder, evaluations) in enumerate(todo):
         on_progress(done, len(todo))
         training = evaluations[0].training
         try:
             write_denoising(denoise(training, evaluations, where, data_dir, task), folder)
         except (ToyflowError, OSError) as error:
-            LOG.warning(f"{training.folder} is not shown denoising: {error}")
+            failed.setdefault(str(error), []).append(training.folder)
+    for why, (first, *more) in failed.items():
+        others = f", nor {'is' if len(more) == 1 else 'are'} {len(more)} more" if more else ""
+        LOG.warning(f"{first} is not shown denoising{others}: {why}")
     if todo:
         on_progress(len(todo), len(todo))
     return write_explore(out)

@@ -83,8 +83,8 @@ def add_commands(app: typer.Typer) -> None:
     ) -> None:
         """Convert published demonstrations by people into a LeRobot data set (v3.0).
 
-        Pickled data are refused, and nothing is left behind where a source cannot be converted. `robot-train
-        --dataset OUT` then evaluates in the environment named here.
+        Pickled data are refused, and nothing is left behind where a source cannot be converted. The data
+        remember the environment: `robot-train --dataset OUT` evaluates there.
         """
         from toyflow.api.data_converting import convert_data  # imports numpy
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 import typer
@@ -119,7 +120,9 @@ def load(name: str) -> Any:
     module = next(module for module, sentences in INDEX.items() if name in sentences)
     app = typer.Typer(rich_markup_mode="rich")
     import_module(f"toyflow.cli.{module}").add_commands(app)
-    for command in app.registered_commands:  # Typer keeps a docstring's line breaks, which fit no terminal
+    groups = [app, *(group.typer_instance for group in app.registered_groups if group.typer_instance)]
+    for command in chain.from_iterable(group.registered_commands for group in groups):
+        # Typer keeps a docstring's line breaks, which fit no terminal
         paragraphs = inspect.getdoc(command.callback) or ""
         command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs.split("\n\n"))
     return typer.main.get_group(app).commands[name]

@@ -226,7 +226,7 @@ def add_commands(app: typer.Typer) -> None:
         """Drive a robot by a policy, at the robot's rate and without ever waiting for a plan.
 
         Every action passes a safety gate. It keeps each joint within its bounds and its largest step, refuses
-        chunks that are too fast, jerk or hold a nan, and stops the robot when a camera freezes or no plan
+        chunks that are too fast or jerky or hold a nan, and stops the robot when a camera freezes or no plan
         comes. Ctrl-C stops it safely.
         """
         check_torch()

@@ -215,6 +215,42 @@ def test_a_chart_that_comes_late_does_not_hide_what_was_chosen_since(browser, pa
     there.well()
 
 
+@pytest.mark.parametrize("size", [DESKTOP, TELEPHONE], ids=["desktop", "telephone"])
+def test_parts_of_policies_that_were_probed_one_by_one_follow_the_choice(browser, size, tmp_path):
+    study = read_study("pusht", Path("results/reference/one-step/pusht"))
+    file = tmp_path / "pusht.html"
+    file.write_text(explore_page("pusht", [study], [], Films([], 0)), encoding="utf-8")
+    there = Visit(browser, file, viewport=size)
+    page = there.page
+    for place, setting in enumerate(study.settings):
+        for field in ("objective", "schedule", "prediction"):
+            page.select_option(
+                f"select[data-side='B'][data-field='{field}']", getattr(setting, field) or "none"
+            )
+        page.wait_for_selector("#anatomy-B svg")
+        shown = study.anatomies[place]
+        said = page.inner_text("#anatomy-B-parts")
+        assert all(f"{part:.3g}" in said for part in shown.parts.values())
+        note = page.inner_text("#anatomy-note")
+        assert shown.where in note and f"B {shown.models}" in note
+    there.well()
+
+
+def test_an_action_chunk_is_held_against_its_demonstration_and_not_called_wrong(browser, tmp_path):
+    """People do the same thing in several ways."""
+    study = read_study("pusht", Path("results/reference/one-step/pusht"))
+    assert study.denoising
+    file = tmp_path / "pusht.html"
+    file.write_text(explore_page("pusht", [study], [], Films([], 0)), encoding="utf-8")
+    there = Visit(browser, file, viewport=DESKTOP)
+    there.page.wait_for_selector("#noise-B svg")
+    for side in "AB":
+        assert there.page.inner_text(f"#state-{side}").endswith("close to the demonstration)")
+    assert not there.page.locator("#noise-player .right, #noise-player .wrong").count()
+    assert "demonstrated" in there.page.inner_text("#noise-legend")
+    there.well()
+
+
 def test_films_run_in_step(visit):
     there = visit(viewport=DESKTOP)
     page = there.page

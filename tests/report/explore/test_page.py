@@ -9,6 +9,7 @@ import pytest
 
 from toyflow.report.explore.denoising import DenoisedBy, Denoising, read_denoising, write_denoising
 from toyflow.report.explore.films import Films
+from toyflow.report.explore.one_step import OneStep
 from toyflow.report.explore.page import explore_page
 from toyflow.report.explore.studies import (
     Decoded,
@@ -17,7 +18,6 @@ from toyflow.report.explore.studies import (
     Unread,
     _by_setting,
     _levels,
-    _parts,
     _rounded,
 )
 
@@ -118,7 +118,8 @@ def test_examples_for_which_there_is_no_room_are_counted():
 
 def test_parts_of_an_error_stand_beside_one_step():
     parts = {"error": 0.5, "leak": 0.2, "bias_and_spread": 0.3}
-    page = explore_page("here", [study(anatomies={0: parts})], [], Films([], 0))
+    anatomies = {0: OneStep("test set", 3, parts, {1: 0.2})}
+    page = explore_page("here", [study(anatomies=anatomies)], [], Films([], 0))
     first, second = re.findall(r"<tr><th scope=\"row\">.*?</tr>", page)
     assert ">0.2<" in first and first.count("0.3 together") == 2
     assert second.count('<td class="number"></td>') == 3
@@ -144,10 +145,24 @@ def test_of_a_probe_what_is_not_known_is_skipped(tmp_path):
     assert _by_setting(settings, table, _levels) == {
         0: [{"noise": 1.0, "mse": 0.5, "low": None, "high": None}]
     }
-    table = tmp_path / "anatomy.csv"
-    table.write_text("label,variant,error,leak,bias_and_spread\nuniform,,0.5,0.2,0.3\nbeta,,0.5,,0.3\n")
-    found = _by_setting(settings, table, _parts)
-    assert found == {0: {"error": 0.5, "leak": 0.2, "bias_and_spread": 0.3}}
+
+
+def test_a_probed_label_is_found_though_its_variant_has_got_a_name_since(tmp_path):
+    """As when a folder was probed, and models with other options were added."""
+    table = tmp_path / "velocity_error.csv"
+    table.write_text("label,variant,noise_level,mse,mse_low,mse_high\nuniform,,1,0.5,,\n")
+    [uniform] = study().settings
+    named = replace(uniform, probed="iterations=100")
+    assert list(_by_setting([named, replace(named, label="beta")], table, _levels)) == [0]
+    assert _by_setting([named, replace(named, probed="iterations=200")], table, _levels) == {}
+
+
+def test_a_damaged_table_of_a_probe_is_left_out(tmp_path, caplog):
+    table = tmp_path / "velocity_error.csv"
+    for text in ("", "label,vari", 'label,variant,noise_level\nuniform,,1\nuniform,"'):
+        table.write_text(text)
+        assert _by_setting(study().settings, table, _levels) == {}
+    assert [table.name in each.message for each in caplog.records] == [True] * 3
 
 
 def test_a_denoising_is_read_as_it_was_written(tmp_path):

@@ -40,7 +40,8 @@ class DenoisedBy:
         frames: what the network is given at each call, and last the answer, [draws_shown, calls + 1,
             examples, *shape], in 8 bits.
         answer: the mean over all draws, [examples, *shape], in 8 bits.
-        right: the headline metric of each answer, 0 or 1.
+        right: of each answer, 1 or 0: the headline metric; for a policy, whether every number of the chunk is
+            close to the demonstration's.
     """
 
     steps: int

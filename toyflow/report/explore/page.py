@@ -172,9 +172,9 @@ def _short(number: float | None) -> str:
 
 def _probed(study: Study, decoded: Decoded) -> list[str]:
     """Leak, bias^2 and spread of one step, beside K = 1 and one draw; "" elsewhere."""
-    parts = study.anatomies.get(decoded.setting)
-    if parts is None or decoded.steps != 1 or decoded.draws != 1:
+    found = study.anatomies.get(decoded.setting)
+    if found is None or decoded.steps != 1 or decoded.draws != 1:
         return ["", "", ""]
-    together = f"{parts['bias_and_spread']:.3g} together" if "bias_and_spread" in parts else ""
-    split = [f"{parts[name]:.3g}" if name in parts else together for name in ("bias", "spread")]
-    return [f"{parts['leak']:.3g}", *split]
+    together = f"{found.parts['bias_and_spread']:.3g} together" if "bias_and_spread" in found.parts else ""
+    split = [f"{found.parts[name]:.3g}" if name in found.parts else together for name in ("bias", "spread")]
+    return [f"{found.parts['leak']:.3g}", *split]

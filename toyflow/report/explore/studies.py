@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,14 +14,12 @@ import pandas as pd
 
 from toyflow.errors import ToyflowError
 from toyflow.report.explore.denoising import Denoising, read_denoising
+from toyflow.report.explore.one_step import PROBES, OneStep, one_step, read_probes
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, load_results, training_variants, variants
 from toyflow.report.tables import in_words, other_metrics, summary
 from toyflow.sweep.subject import subject_of
 
-DRAWS = (2, 4, 8, 16)
-"""Draws by which a probe says how much of the leak is gone, as columns `removed_by_M`."""
-PROBES = "probe"
-"""The folder in which `toyflow probe` writes."""
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Setting:
     Attributes:
         label: as tables name it.
         variant: in words, what else differs; "" where nothing does.
-        probed: the same without what is of a decoding, as probes name it.
+        probed: the same without what is of a decoding, as tables of a probe name it.
         keys: of its trained models.
         noise_seed: of its decodings.
     """
@@ -93,8 +92,8 @@ class Study:
     errors_by_noise: Mapping[int, Sequence[Mapping[str, float | None]]]
     """Of settings that were probed: `noise`, `mse`, `low`, `high`, a row per noise level; the last two None
     where there is no interval."""
-    anatomies: Mapping[int, Mapping[str, float]]
-    """Of settings that were probed: `error`, `leak`, `bias` and `spread` or both as one, `removed_by_M`."""
+    anatomies: Mapping[int, OneStep]
+    """Of settings that were probed."""
     denoising: Mapping[int, Denoising]
     """Of settings of noise seed 0 for which it is stored."""
 
@@ -119,7 +118,7 @@ class Study:
             ],
             "decoded": [asdict(each) for each in self.decoded],
             "errors": self.errors_by_noise,
-            "anatomies": self.anatomies,
+            "anatomies": {place: asdict(each) for place, each in self.anatomies.items()},
             "denoising": {place: asdict(each) for place, each in shown.items()},
             "left_out": len(self.denoising) - len(shown),
         }
@@ -142,6 +141,7 @@ def read_study(name: str, folder: Path) -> Study:
     """
     results = load_results(folder)
     settings, decoded = _settings(results)
+    probes = read_probes(folder)
     first = results.evaluations[0].training.record
     return Study(
         name=name,
@@ -151,7 +151,11 @@ def read_study(name: str, folder: Path) -> Study:
         settings=settings,
         decoded=decoded,
         errors_by_noise=_by_setting(settings, folder / PROBES / "velocity_error.csv", _levels),
-        anatomies=_by_setting(settings, folder / PROBES / "anatomy.csv", _parts),
+        anatomies={
+            place: found
+            for place, setting in enumerate(settings)
+            if (found := one_step(probes, setting.keys)) is not None
+        },
         denoising={
             place: found
             for place, setting in enumerate(settings)
@@ -231,16 +235,25 @@ def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
 
 def _by_setting(settings: Sequence[Setting], path: Path, of: Any) -> dict[int, Any]:
     """What `of` says of each setting's rows of a probe's table, where that is not empty; of none where there
-    is no table."""
+    is no table. A damaged one is warned of and left out."""
     if not path.is_file():
         return {}
-    table = pd.read_csv(path, dtype={"label": str, "variant": str}).fillna({"variant": ""})
-    found = {}
-    for place, setting in enumerate(settings):
-        rows = table[(table["label"] == setting.label) & (table["variant"] == setting.probed)]
-        if len(rows) and (said := of(rows)):
-            found[place] = said
-    return found
+    try:
+        table = pd.read_csv(path, dtype={"label": str, "variant": str}).fillna({"variant": ""})
+        return {
+            place: said for place, each in enumerate(settings) if (said := of(_rows(table, each, settings)))
+        }
+    except (ValueError, KeyError) as error:
+        LOG.warning(f"{path} is damaged, and left out: {error}. Measure it again: `toyflow probe`.")
+        return {}
+
+
+def _rows(table: pd.DataFrame, setting: Setting, settings: Sequence[Setting]) -> pd.DataFrame:
+    """Those of a setting: of its label and variant, or of its label alone where that can be no other's, as
+    variants have other names since models were added to the folder."""
+    rows = table[table["label"] == setting.label]
+    trained = {each.probed for each in settings if each.label == setting.label}
+    return rows if len(trained) == rows["variant"].nunique() == 1 else rows[rows["variant"] == setting.probed]
 
 
 def _levels(rows: pd.DataFrame) -> list[dict[str, float | None]]:
@@ -250,17 +263,6 @@ def _levels(rows: pd.DataFrame) -> list[dict[str, float | None]]:
         {new: _rounded(float(row[old])) for old, new in columns.items()} for row in rows.to_dict("records")
     ]
     return [level for level in levels if level["mse"] is not None]
-
-
-def _parts(rows: pd.DataFrame) -> dict[str, float]:
-    """Parts that are known; none where these do not make up the error."""
-    row = rows.iloc[0]
-    names = ["error", "leak", "bias", "spread", "bias_and_spread", "target_variance"]
-    names += [f"removed_by_{draws}" for draws in DRAWS]
-    rounded = {name: _rounded(float(row[name])) for name in names if name in row}
-    known = {name: value for name, value in rounded.items() if value is not None}
-    whole = {"bias", "spread"} <= known.keys() or "bias_and_spread" in known
-    return known if {"error", "leak"} <= known.keys() and whole else {}
 
 
 def _text(value: Any) -> str | None:

@@ -213,25 +213,25 @@
   }
 
   /** Leak that is left after the mean of M draws, then what draws leave: rows of areas. */
-  function areas(parts) {
+  function areas({ parts, left }) {
     const names = "bias" in parts ? ["leak", "bias", "spread"] : ["leak", "bias and spread"];
-    const of = { leak: parts.leak, bias: parts.bias, spread: parts.spread, "bias and spread": parts.bias_and_spread };
-    const left = (draws) => 1 - (draws === 1 ? 0 : parts[`removed_by_${draws}`] ?? 0);
-    const told = [1, 2, 4, 8, 16].filter((draws) => draws === 1 || `removed_by_${draws}` in parts);
-    return told.flatMap((draws) => names.map((part) => ({ draws, part, place: -names.indexOf(part),
-      value: Math.max(0, of[part] * (part === "leak" ? left(draws) : 1)) })));
+    const of = { bias: parts.bias, spread: parts.spread, "bias and spread": parts.bias_and_spread };
+    return Object.entries(left).flatMap(([draws, leak]) => names.map((part) => ({ draws: Number(draws), part,
+      place: -names.indexOf(part), value: Math.max(0, part === "leak" ? leak : of[part]) })));
   }
 
+  const dissectedOf = (side) => study.anatomies[chosen[side].setting];
+
   function drawAnatomy() {
-    const probed = SIDES.filter((side) => study.anatomies[chosen[side].setting]);
-    const errorOf = (side) => study.anatomies[chosen[side].setting].error;
+    const probed = SIDES.filter(dissectedOf);
+    const errorOf = (side) => dissectedOf(side).parts.error;
     $("anatomy-scales").closest("label").hidden = probed.length < 2;
     for (const side of SIDES) {
-      const parts = study.anatomies[chosen[side].setting];
+      const found = dissectedOf(side);
       $(`anatomy-${side}-title`).replaceChildren(...title(side, false));
       $(`anatomy-${side}-parts`).textContent = "";
-      if (!parts) { missing(`anatomy-${side}`, `${notMeasured(study.anatomies)}.`); continue; }
-      const rows = areas(parts), shares = ["leak", "bias", "spread", "bias_and_spread"].filter((name) => name in parts && !(name === "bias_and_spread" && "bias" in parts));
+      if (!found) { missing(`anatomy-${side}`, `${notMeasured(study.anatomies)}.`); continue; }
+      const { parts } = found, shares = Object.keys(PARTS).filter((name) => name in parts);
       const words = `One step's error of ${side}: ${shares.map((name) => `${name.replaceAll("_", " ")} ${short(parts[name])}`).join(", ")}.`;
       $(`anatomy-${side}-parts`).append(`error ${short(parts.error)} = `, ...shares.flatMap((name, place) => {
         const [word, area] = PARTS[name], share = element("span", { className: "share" });
@@ -239,10 +239,22 @@
         return place ? [" + ", share] : [share];
       }));
       const highest = 1.06 * ($("anatomy-scales").checked ? errorOf(side) : Math.max(...probed.map(errorOf)));
-      draw(`anatomy-${side}`, "anatomy", { rows, chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, { highest });
+      draw(`anatomy-${side}`, "anatomy", { rows: areas(found), chosen: [{ draws: Math.min(16, chosen[side].draws) }] }, words, { highest });
     }
-    $("anatomy-note").textContent = probed.length
-      ? "The dashed line is the number of draws chosen. Bias² and spread are what no number of draws removes." : "";
+    $("anatomy-note").textContent = probed.length ? [
+      "The dashed line is the number of draws chosen. Bias² and spread are what no number of draws removes.",
+      probed.some((side) => "bias_and_spread" in dissectedOf(side).parts) ? "Where only one answer to each condition is known, the two are not told apart." : "",
+      ...measuredOn(probed),
+    ].filter(Boolean).join(" ") : "";
+  }
+
+  /** Sentences: on what the sides were measured, and over how many models. */
+  function measuredOn(probed) {
+    const [one, two] = probed.map((side) => dissectedOf(side).where);
+    const models = probed.map((side) => `${side} ${dissectedOf(side).models}`).join(", ");
+    return two === undefined || one === two
+      ? [`Measured on: ${one}. Trained models: ${models}.`]
+      : [`Measured on: ${probed.map((side) => `${side}, ${dissectedOf(side).where}`).join("; ")}, so A and B are not comparable here. Trained models: ${models}.`];
   }
 
   // ---- denoising ---------------------------------------------------------------------------------------------
@@ -337,6 +349,7 @@
     curves: "A curve for each number of an action; dotted: what is right, or was demonstrated.",
     codes: "A row for each digit to be read, a column for each number of its code; the largest number is the digit that is read, \u2713 where it is the test example's, which is outlined. A task with spread has other right ones.",
     scalars: "A row for each digit to be read; the point is its number, the grey bar the right digit.",
+    demonstrated: "A curve for each number of an action, in standard deviations; dotted: what was demonstrated at this moment, where other ways may do as well.",
     image: "What the network makes of six noises, each for the class that it is told. Right: a classifier sees that class.",
   };
 
@@ -388,7 +401,8 @@
       const own = sides[side];
       if (!own) { $(`state-${side}`).textContent = ""; continue; }
       const done = calls >= own.way.calls, { kind } = own.record;
-      const verdict = (right) => element("span", { className: right ? "right" : "wrong", textContent: right ? "right" : "wrong" });
+      const demonstrated = study.task === "robot";  // of which other ways may be as good
+      const verdict = (right) => demonstrated ? `(${right ? "" : "not "}close to the demonstration)` : element("span", { className: right ? "right" : "wrong", textContent: right ? "right" : "wrong" });
       const words = calls === 0 ? "noise" : done ? `answer, after ${plural(own.way.calls, "call")} ` : `after ${plural(calls, "call")} of ${own.way.calls}`;
       if (kind === "image") {
         for (const canvas of $(`noise-${side}`).querySelectorAll("canvas")) {
@@ -402,11 +416,12 @@
       }
       $(`state-${side}`).replaceChildren(words, ...(done ? [verdict(own.way.right[example] > 0.5)] : []));
       const { rows, chart } = kind === "digits" ? digitRows(side, own, example, calls) : curveRows(side, own, example, calls);
-      $("noise-legend").textContent = EXPLAINED[chart];
+      const explained = EXPLAINED[demonstrated ? "demonstrated" : chart];
+      $("noise-legend").textContent = explained;
       const view = views[`noise-${side}`];
       if (view?.drawn === `${chart} ${own.record.key}`) await view.data("frames", rows).runAsync();
       else {
-        await draw(`noise-${side}`, chart, { frames: rows }, `${side}: ${EXPLAINED[chart]}`,
+        await draw(`noise-${side}`, chart, { frames: rows }, `${side}: ${explained}`,
           kind === "digits" ? { height: 20 * own.record.shape[0] } : {});
         if (views[`noise-${side}`]) views[`noise-${side}`].drawn = `${chart} ${own.record.key}`;
       }

@@ -135,14 +135,14 @@ class Summary:
         scores = [ending["score"] for ending in self.endings if "score" in ending]
         episodes += f", mean score {np.mean(scores):.3f}" if scores else ""
         late = f"{self.late} late" if self.late else "none late"
-        kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common())
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in self.interventions.most_common()) or "none"
         timing = f"steps began late by {self.jitter}; {self.missed} missed; their work took {self.work}"
         lines = [
             f"run: {self.end or 'cut off: the log has no end'}; {episodes}; {self.steps} steps",
             *([] if self.stepped else [timing]),
-            f"{self.plans} plans in {self.planning}; {late}, {self.refused} refused, "
+            f"{self.plans} plan{'s' * (self.plans != 1)} in {self.planning}; {late}, {self.refused} refused, "
             f"{self.dropped} actions dropped as their step had passed",
-            f"interventions: {kinds or 'none'}; {self.unsent} steps without an action",
+            f"interventions: {kinds}; {self.unsent} step{'s' * (self.unsent != 1)} without an action",
         ]
         if self.motions:
             told = (f"{phase} {steps} steps" for phase, steps in self.motions.items())
