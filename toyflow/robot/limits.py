@@ -208,8 +208,8 @@ class Patience:
     Attributes:
         hold_after: ms without a new action until the robot is told to hold.
         stop_after: ms without a new action until the run is stopped.
-        stale_after: ms without a changed bit of a camera's image (of the state, where there is no camera)
-            until its observation is refused.
+        stale_after: ms without a changed bit of a camera's image until its observation is refused; where
+            there is no camera, of the state of a robot that was told to move.
     """
 
     hold_after: float = 100.0

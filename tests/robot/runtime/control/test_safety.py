@@ -172,6 +172,25 @@ def test_an_observation_that_freezes_is_not_believed():
     assert told == [("stale", "front has not changed for 600 ms")]
 
 
+@pytest.mark.parametrize(
+    ("moves", "asked", "fresh"),
+    [(True, 0.3, False), (True, 0.0, True), (False, 0.3, True)],
+    ids=["told to move", "told to rest", "a dry run"],
+)
+def test_a_state_that_stays_the_same_is_stale_only_where_the_robot_was_told_to_move(moves, asked, fresh):
+    told: list[tuple[str, str]] = []
+    made = gate(told=told, moves=moves)
+    assert made.is_fresh({"state": "same"}, 0.0)
+    made.send(act(0, 0), 0.1)
+    assert made.is_fresh({"state": "same"}, 0.9)  # it rests, as it should
+    made.send(act(asked, 0), 1.0)
+    assert made.is_fresh({"state": "same"}, 1.4)
+    made.send(act(asked, 0), 1.5)
+    assert made.is_fresh({"state": "same"}, 2.0) == fresh
+    assert told == ([] if fresh else [("stale", "state has not changed for 1100 ms")])
+    assert made.is_fresh({"state": "other"}, 2.1) and made.is_fresh({"state": "other"}, 2.9)
+
+
 def test_after_a_hold_a_change_is_measured_from_what_holding_sent(monkeypatch):
     robot = FakeRobot()
     made = gate(robot)

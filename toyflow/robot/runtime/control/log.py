@@ -104,6 +104,9 @@ def read_log(path: Path) -> Recording:
     return Recording(path, lines, damage)
 
 
+STATE_PART = "state"
+
+
 class Digests(NamedTuple):
     """BLAKE2b hashes of an observation's parts, 16 hexadecimal digits each."""
 
@@ -119,8 +122,8 @@ class Digests(NamedTuple):
     @property
     def freshness(self) -> dict[str, str]:
         """The hashes that show whether observations are still updated: the cameras', whose noise never
-        repeats, or the state's if there is no camera. A state alone may rightly stay the same."""
-        return self.cameras or {"state": self.state}
+        repeats, or the state's if there is no camera."""
+        return self.cameras or {STATE_PART: self.state}
 
 
 def _digest(values: np.ndarray) -> str:

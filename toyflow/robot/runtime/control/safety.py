@@ -26,6 +26,7 @@ from jaxtyping import Float
 
 from toyflow.errors import ToyflowError
 from toyflow.robot.limits import Limits, Patience
+from toyflow.robot.runtime.control.log import STATE_PART
 from toyflow.robot.runtime.control.smoothing import Smoother
 from toyflow.robot.runtime.robots.base import Robot, display_name
 
@@ -76,7 +77,7 @@ class Gate:
           |a_(i+1) - a_i| / dt > velocity   or   |a_(i+3) - 3 a_(i+2) + 3 a_(i+1) - a_i| / dt^3 > jerk.
 
     - `is_fresh` refuses an observation of which a part, such as a camera, has not changed by a bit for
-      `stale_after`.
+      `stale_after`. A state rightly stays the same until the robot is told to move.
     - `no_action` holds after `hold_after` without an action that was sent, and raises after `stop_after`.
 
     Args:
@@ -118,6 +119,7 @@ class Gate:
         self._fresh_at: float | None = None
         self._holding = False
         self._seen: dict[str, tuple[str, float]] = {}
+        self._told_to_move = False
 
     def begin(self, still: Action | None, now: float) -> None:
         """Start an episode.
@@ -131,6 +133,7 @@ class Gate:
         if self.smoother is not None:
             self.smoother.begin(still)
         self._fresh_at, self._holding, self._seen, self._refused = now, False, {}, None
+        self._told_to_move = False
 
     def is_fresh(self, digests: Mapping[str, str], now: float) -> bool:
         """Whether an observation may be planned from: none of its parts has been the same for too long.
@@ -139,7 +142,10 @@ class Gate:
             digests: a hash of each part, by its name, such as a camera's.
         """
         for part, digest in digests.items():
-            if part not in self._seen or self._seen[part][0] != digest:
+            changed = part not in self._seen or self._seen[part][0] != digest
+            if changed and part == STATE_PART:
+                self._told_to_move = False
+            if changed or (part == STATE_PART and not self._told_to_move):
                 self._seen[part] = (digest, now)
         stalest = min(digests, key=lambda part: self._seen[part][1])
         same_for = 1000 * (now - self._seen[stalest][1])
@@ -184,9 +190,8 @@ class Gate:
             changes += ["change"] if differing(near, action).any() else []
             action = near
         self.counts.update(changes)
-        if self.moves:
-            self.robot.send(action)
-        self._before, self._fresh_at, self._holding = action, now, False
+        self._carry_out(action)
+        self._fresh_at, self._holding = now, False
         return Sent(action, tuple(changes))
 
     def no_action(self, now: float) -> Sent:
@@ -238,10 +243,15 @@ class Gate:
             return None
         action = self._barred(self.smoother.brake(self.robot.resting))
         self.counts["brake"] += 1
+        self._carry_out(action)
+        return action
+
+    def _carry_out(self, action: Action) -> None:
+        """Send an action that is safe, unless this is a dry run."""
         if self.moves:
+            self._told_to_move |= self._before is None or not np.array_equal(action, self._before)
             self.robot.send(action)
         self._before = action
-        return action
 
     def hold(self) -> None:
         """Tell the robot to stay where it is. The next action's step is measured from there."""
