@@ -284,11 +284,14 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
     attempt("action has type bool", action=arrays["action"] > 3)
     attempt("episode_ends has type <U1", ends=np.array(["a", "b", "c"]))
     for ends in ([7.0, 12.0, np.nan], [7.0, 12.0, 21.0], [12, 7, 21], []):
-        attempt("the ends of episodes, . numbers of type .*, are not whole numbers that rise", ends=ends)
+        attempt(
+            "the ends of episodes, . numbers of type .*, are not whole numbers that rise", ends=np.array(ends)
+        )
     attempt("state has numbers that are not finite", state=np.full((21, 5), 1e300))
     attempt("episode_ends is there twice", episode_ends=np.array([10, 21]))
     source = as_npz(tmp_path, **arrays)
-    refused([source, shutil.copy(source, tmp_path / "other.npz")], out, "other.npz: action is there twice")
+    shutil.copy(source, tmp_path / "other.npz")
+    refused([source, tmp_path / "other.npz"], out, "other.npz: action is there twice")
     with zipfile.ZipFile(source, "w") as archive:
         archive.writestr("state", b"none")
     refused([source], out, "state is not an array")

@@ -207,7 +207,7 @@ class BiYamTwin(Robot):
             return
         arms = (self.config.left_arm, self.config.right_arm)
         speed = np.concatenate([[arm.max_joint_speed_rad_s] * 6 + [arm.max_gripper_speed_s] for arm in arms])
-        near = np.concatenate([[arm.max_tracking_error_rad] * 6 + [math.inf] for arm in arms])
+        near = np.array([each for arm in arms for each in (*[arm.max_tracking_error_rad] * 6, math.inf)])
         if self.station:
             self.position = self.station.moved(self._command, self._target, speed, near, now - self._at)
             self._at = now
@@ -215,7 +215,7 @@ class BiYamTwin(Robot):
         silent = max(0.0, now - max(self._at, self._commanded_at + self.config.command_timeout_s))
         driven = now - self._at - silent
         self._command += np.clip(self._target - self._command, -speed * driven, speed * driven)
-        self._command = np.clip(self._command, self.position - near, self.position + near)
+        self._command[:] = self.position + np.clip(self._command - self.position, -near, near)
         self.position += (self._command - self.position) * (1 - math.exp(-driven / LAG))
         if silent:
             self.position = np.clip(self.position - SAG * silent, LOWER, UPPER)
@@ -260,7 +260,7 @@ class OnStation:
         while self._left_over >= self.STEP:
             self._left_over -= self.STEP
             command += np.clip(target - command, -speed * self.STEP, speed * self.STEP)
-            np.clip(command, self.position - near, self.position + near, out=command)
+            command[:] = self.position + np.clip(command - self.position, -near, near)
             self.station.step(command)
         return self.position
 
