@@ -29,7 +29,8 @@ def trained_ranges(training: StoredTraining) -> tuple[Ranges, Ranges]:
 
 def _of_motion(details: Mapping[str, Any]) -> Ranges:
     motion = details.get("motion") or {}
-    return Ranges(low=tuple(motion.get("lower", ())), high=tuple(motion.get("upper", ())))
+    low, high = (tuple(motion.get(end, ())) for end in ("lower", "upper"))
+    return Ranges(tuple(details.get("action_names", ())), low=low, high=high)
 
 
 def _of_normalisation(scaling: Mapping[str, Any], state: Mapping[str, Any]) -> Ranges:

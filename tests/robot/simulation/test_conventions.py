@@ -60,6 +60,14 @@ def test_a_gripper_of_0_to_1_and_other_units_are_told():
     )
 
 
+def test_the_same_names_in_another_order_are_told():
+    names, inside = Aloha.action_names, {"low": (0.1,) * 14, "high": (0.5,) * 14}
+    [doubt] = action_doubts(Aloha, Ranges(names[7:] + names[:7], **inside))
+    assert doubt.startswith(f"action: in the order {names[7]}, ") and f"aloha takes {names[0]}, " in doubt
+    for same in (names, tuple(f"motor_{k}" for k in range(14)), ()):
+        assert action_doubts(Aloha, Ranges(same, **inside)) == []
+
+
 def test_a_simulator_whose_grippers_have_one_sign_is_not_doubted():
     assert action_doubts(Aloha, Ranges(low=(0.0,) * 14, high=(1.0,) * 14)) == []
     assert state_doubts(load_environment("points"), Ranges(EULER[:4]), None) == []

@@ -46,7 +46,8 @@ class Ranges:
 
 
 def action_doubts(environment: type[Environment], trained: Ranges) -> list[str]:
-    """Where the training's actions contradict the simulator's `action_bounds`: one line each.
+    """Where the training's actions contradict the simulator's `action_names`, by the same names in another
+    order, or its `action_bounds`: one line each.
 
     >>> from toyflow.robot.interface import Interface
     >>> class Arm(Environment):
@@ -58,6 +59,12 @@ def action_doubts(environment: type[Environment], trained: Ranges) -> list[str]:
     doubts: list[str] = []
     if len(trained.low) != environment.interface.action_dim:  # unknown
         return doubts
+    own = environment.action_names
+    if trained.names != own and sorted(trained.names) == sorted(own):
+        doubts.append(
+            f"action: in the order {', '.join(trained.names)} in the policy's training data; "
+            f"{environment.name} takes {', '.join(own)}."
+        )
     least, most = (np.broadcast_to(bound, len(trained.low)) for bound in environment.action_bounds)
     for place, (low, high) in enumerate(zip(trained.low, trained.high, strict=True)):
         name = _named(environment.action_names, place)

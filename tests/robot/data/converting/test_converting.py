@@ -17,7 +17,7 @@ from robot.simulation.environments.small_registry import run_until_killed
 from toyflow.atomic import MANIFEST
 from toyflow.errors import UsageError
 from toyflow.robot.data.checks.check import check_data_set
-from toyflow.robot.data.converting import convert, converter
+from toyflow.robot.data.converting import convert, converter, replay_buffer
 from toyflow.robot.data.data_source import open_data_set
 from toyflow.robot.data.demo_source import CONVERTED, demo_source
 from toyflow.robot.robot_task import RobotTask
@@ -205,6 +205,17 @@ def test_parts_that_lack_are_refused_and_never_filled_in(tmp_path):
     refused([archive], out, f"{lack}: get it again")
 
 
+def test_a_part_that_is_cut_off_is_refused(tmp_path):
+    """Blosc takes for the rest of it what memory holds, and raises nothing."""
+    archive, out = as_zarr(tmp_path, buffer()), tmp_path / "made"
+    part = archive / "data/action/1.0"
+    whole = part.read_bytes()
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        part.write_bytes(whole[:length])
+        for source in (archive, zipped(archive)):
+            refused([source], out, "data/action/1.0 is cut off: get it again")
+
+
 def test_an_archive_of_zarr_3_without_its_zeros_is_refused_and_with_them_read(tmp_path):
     zarr = pytest.importorskip("zarr", minversion="3")
     arrays = {**buffer(), "action": np.zeros((21, 2), np.float32)}
@@ -268,6 +279,44 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
     attempt("action has numbers that are not finite", action=np.full((21, 2), np.nan))
     attempt("img has values of 1 to 1, not 0 to 255", "pusht", img=np.ones((21, 8, 8, 3)))
     attempt("img has shape", "pusht", img=np.zeros((21, 8, 9, 3), np.uint8))
+    attempt(r"img has shape \(\), not", "pusht", img=np.array(3))
+    attempt(r"img has shape \(21, 0, 0, 3\), not", "pusht", img=np.zeros((21, 0, 0, 3)))
+    attempt("action has type bool", action=arrays["action"] > 3)
+    attempt("episode_ends has type <U1", ends=np.array(["a", "b", "c"]))
+    for ends in ([7.0, 12.0, np.nan], [7.0, 12.0, 21.0], [12, 7, 21], []):
+        attempt(
+            "the ends of episodes, . numbers of type .*, are not whole numbers that rise", ends=np.array(ends)
+        )
+    attempt("state has numbers that are not finite", state=np.full((21, 5), 1e300))
+    attempt("episode_ends is there twice", episode_ends=np.array([10, 21]))
+    source = as_npz(tmp_path, **arrays)
+    shutil.copy(source, tmp_path / "other.npz")
+    refused([source, tmp_path / "other.npz"], out, "other.npz: action is there twice")
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("state", b"none")
+    refused([source], out, "state is not an array")
+
+
+def test_other_units_are_refused(tmp_path):
+    out, arrays = tmp_path / "made", buffer()
+    turned = np.hstack([arrays["state"][:, :4], np.rad2deg(arrays["state"][:, 4:])])
+    for match, changed in (
+        ("angles of the state are .* radians", {"state": turned}),
+        ("actions are -.*; Push-T has pixels of 0 to 512", {"action": arrays["action"] / 256 - 1}),
+        ("positions of the state are .* to 600", {"state": np.where(arrays["state"] > 300, 600, 1)}),
+    ):
+        refused([as_npz(tmp_path, **{**arrays, **changed})], out, match)
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    """A file of megabytes may unpack to any size."""
+    out, archive = tmp_path / "made", as_zarr(tmp_path, buffer())
+    about = archive / "data/state/.zarray"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "shape": [10**12, 5]}))
+    for source in (archive, zipped(archive)):
+        refused([source], out, r"unpacks to 20,000\.0 GB, and this machine has")
+    monkeypatch.setattr(replay_buffer, "MEMORY_SHARE", 1e-9)
+    refused([as_npz(tmp_path, **buffer())], out, r"unpacks to 0\.0 GB, and this machine has")
 
 
 class Loaded:

@@ -154,6 +154,23 @@ def test_a_bus_that_is_not_there(drive):
     done = drive(**{"right_arm.port": "nowhere"})
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "lerobot:bi_yam_follower does not answer: [Errno 19] No such device" in done.stderr
+    assert "run: ToyflowError: lerobot:bi_yam_follower does not answer" in done.stdout
+
+
+def test_a_bus_that_is_pulled_on_the_way_to_the_start(drive, toyflow):
+    done = drive("--start-at", ",".join(["0", "0.2", "0.2", "0", "0", "0", "0.5"] * 2), bus_pulled_at="3")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "run: ConnectionError: YAM servo loop stopped" in done.stdout
+    assert "no action was ever sent but those of slow motions" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("--at-end", "hold"), ("--at-end", "park")])
+def test_a_bus_that_is_pulled_after_the_run(drive, toyflow, words):
+    """What was recorded is whole, and the command fails all the same."""
+    done = drive("--seconds", "2", *words, bus_pulled_at="22")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "run: done; 1 episode ended" in done.stdout and "can NOT be held" in done.stdout
+    assert "could not be held after the run: ConnectionError: YAM servo loop stopped" in done.stderr
 
 
 def test_a_parked_robot_rests(drive, toyflow):

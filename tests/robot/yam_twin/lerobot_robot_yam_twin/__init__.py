@@ -5,8 +5,10 @@ It is a plug-in that LeRobot finds, and behaves as the driver does where that ma
 - names, order and units: joints in radians, grippers 0 (closed) to 1 (open), cameras top, left, right;
 - `connect(calibrate=False)` opens a session for calibrating, in which observations and actions are refused;
 - `read_only` by default; a target that is incomplete, not finite or beyond the limits is refused;
-- joints move no faster than the driver lets them, and lag; without a target for `command_timeout_s` the
-  driver holds the position that it measures, so that arms sag slowly;
+- joints move no faster than the driver lets them, and lag; a command is never farther from where a joint is
+  than `max_tracking_error_rad`;
+- without a target for `command_timeout_s` the driver holds the position that it measures, so that arms sag
+  slowly;
 - `disconnect` takes the torque, and arms that are not folded fall; so does a bus that is lost.
 
 Joints are ideal and of first order; with `--set station=true` they are those of the simulated station, whose
@@ -59,6 +61,7 @@ class YamTwinArm:
     port: str = "can0"
     max_joint_speed_rad_s: float = 0.3
     max_gripper_speed_s: float = 0.5
+    max_tracking_error_rad: float = 0.15
 
 
 @RobotConfig.register_subclass("bi_yam_follower")
@@ -204,13 +207,15 @@ class BiYamTwin(Robot):
             return
         arms = (self.config.left_arm, self.config.right_arm)
         speed = np.concatenate([[arm.max_joint_speed_rad_s] * 6 + [arm.max_gripper_speed_s] for arm in arms])
+        near = np.array([each for arm in arms for each in (*[arm.max_tracking_error_rad] * 6, math.inf)])
         if self.station:
-            self.position = self.station.moved(self._command, self._target, speed, now - self._at)
+            self.position = self.station.moved(self._command, self._target, speed, near, now - self._at)
             self._at = now
             return
         silent = max(0.0, now - max(self._at, self._commanded_at + self.config.command_timeout_s))
         driven = now - self._at - silent
         self._command += np.clip(self._target - self._command, -speed * driven, speed * driven)
+        self._command[:] = self.position + np.clip(self._command - self.position, -near, near)
         self.position += (self._command - self.position) * (1 - math.exp(-driven / LAG))
         if silent:
             self.position = np.clip(self.position - SAG * silent, LOWER, UPPER)
@@ -246,12 +251,16 @@ class OnStation:
     def position(self) -> np.ndarray:
         return np.array(self.station.state, float)
 
-    def moved(self, command: np.ndarray, target: np.ndarray, speed: np.ndarray, seconds: float) -> np.ndarray:
-        """Where the arms are after so many seconds; `command` follows the target within the speed."""
+    def moved(
+        self, command: np.ndarray, target: np.ndarray, speed: np.ndarray, near: np.ndarray, seconds: float
+    ) -> np.ndarray:
+        """Where the arms are after so many seconds; `command` follows the target within the speed, and stays
+        `near` to where they are."""
         self._left_over += seconds
         while self._left_over >= self.STEP:
             self._left_over -= self.STEP
             command += np.clip(target - command, -speed * self.STEP, speed * self.STEP)
+            command[:] = self.position + np.clip(command - self.position, -near, near)
             self.station.step(command)
         return self.position
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from toyflow.atomic import atomic_folder, checksum, remove_stale, write_json
@@ -25,12 +26,15 @@ from toyflow.robot.data.demo_source import CONVERTED
 from toyflow.robot.data.demos.data_set_writer import Demonstration, check_lerobot, write_data_set
 from toyflow.robot.data.demos.recording import Trajectory
 from toyflow.robot.simulation.environments.pusht import PushT, PushTState
+from toyflow.robot.simulation.environments.pusht.board import SIDE
 from toyflow.robot.simulation.environments.pusht.pusht_environment import CAMERA, PROMPT, SUITE, full_state
 
 FORMAT = 1
 """Version of converted.json's format."""
 POSE = 5
 """Numbers of a published state: agent x, y, block x, y, angle."""
+TURNS = 4 * np.pi
+"""Angles beyond are not radians: the published ones are 0 to 2 pi."""
 ENVIRONMENTS = {environment.name: environment for environment in (PushT, PushTState)}
 
 
@@ -62,6 +66,7 @@ def convert(sources: Sequence[Path], out: Path, environment: str = PushTState.na
     _check_free(out)
     interface = ENVIRONMENTS[environment].interface
     buffer = read_replay_buffer(sources, POSE, interface.action_dim, images=bool(interface.cameras))
+    _check_units(buffer)
     side = 0 if buffer.images is None else buffer.images.shape[1]
     with _claimed(out), atomic_folder(out) as folder:
         write_data_set(folder, _demonstrations(buffer), interface, side)
@@ -75,6 +80,20 @@ def convert(sources: Sequence[Path], out: Path, environment: str = PushTState.na
         }
         write_json(folder / CONVERTED, content)
     return Conversion(out, len(buffer.ends), len(buffer.state))
+
+
+def _check_units(buffer: ReplayBuffer) -> None:
+    """Raise UsageError unless positions are in pixels of the board and the block's angle is in radians."""
+    for name, values, low, high in (
+        ("positions of the state", buffer.state[:, :4], 0.0, SIDE),
+        ("actions", buffer.action, 0.0, SIDE),
+        ("angles of the state", buffer.state[:, 4], -TURNS, TURNS),
+    ):
+        if values.min() < low or values.max() > high:
+            raise UsageError(
+                f"{name} are {values.min():g} to {values.max():g}; Push-T has pixels of 0 to {SIDE:g} and "
+                "angles in radians."
+            )
 
 
 def _check_free(out: Path) -> None:

@@ -9,6 +9,8 @@ loaded.
 from __future__ import annotations
 
 import json
+import math
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +27,12 @@ NAMES = {STATE: STATE, ACTION: ACTION, IMAGES: IMAGES, ENDS: ENDS, "ends": ENDS}
 """Arrays that are read, and what toyflow calls them."""
 CODECS = ("blosc", "zlib", "gzip", "bz2", "lzma", "lz4", "zstd")
 """Compressors of zarr arrays that are opened; others, such as `pickle`, could run code."""
+BLOSC, BLOSC_HEADER, BLOSC_SIZE_AT = "blosc", 16, 12
+"""A codec whose decompressor reads beyond a part that is cut off; where in a part's header its size is."""
 NUMBERS = "fiu"
 """Kinds of NumPy's dtypes that are numbers."""
+MEMORY_SHARE = 0.5
+"""Of the machine's memory, what the arrays may take: some are converted, and exist twice."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +68,15 @@ def read_replay_buffer(
 
     Raises:
         UsageError: a source cannot be read or is cut off, holds pickled data, lacks an array, or its arrays
-            do not fit together; in one line.
+            do not fit together or into memory; in one line.
     """
     wanted = {name for name, array in NAMES.items() if images or array != IMAGES}
     arrays: dict[str, np.ndarray] = {}
     for source in sources:
-        arrays |= _read(source, wanted)
+        for name, array in _read(source, wanted):
+            if NAMES[name] in arrays:
+                raise UsageError(f"{source}: {name} is there twice; convert one of them.")
+            arrays[NAMES[name]] = array
     where = ", ".join(map(str, sources))
     needed = [STATE, ACTION, ENDS, *([IMAGES] if images else [])]
     if missing := [name for name in needed if name not in arrays]:
@@ -77,70 +86,130 @@ def read_replay_buffer(
     return _checked(where, arrays, state_dim, action_dim)
 
 
-def _read(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
+def _read(source: Path, wanted: set[str]) -> list[tuple[str, np.ndarray]]:
+    """The wanted arrays of a source, by their names."""
     if not source.exists():
         raise UsageError(f"{source} does not exist.")
     try:
-        if source.is_dir() or _is_zarr(source):
-            return _read_zarr(source, wanted)
-        return _read_npz(source, wanted)
+        if not source.is_dir() and not zipfile.is_zipfile(source):
+            raise UsageError(f"{source} is neither a zarr archive nor an npz file, or it is cut off.")
+        files = _Files(source)
+        if source.is_dir() or files.named(".zarray"):
+            return _read_zarr(files, wanted)
+        return _read_npz(files, wanted)
     except UsageError:
         raise
     except Exception as error:  # of the codecs, each with errors of its own
         raise UsageError(f"{source} cannot be read, it may be cut off: {first_line(error)}.") from error
 
 
-def _read_npz(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
+class _Files:
+    """The files of a folder or a zip.
+
+    Attributes:
+        source: the folder or the zip.
+        sizes: unpacked bytes of each file, by its path within.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        if source.is_dir():
+            paths = [path for path in source.rglob("*") if path.is_file()]
+            self.sizes = {path.relative_to(source).as_posix(): path.stat().st_size for path in paths}
+        else:
+            with zipfile.ZipFile(source) as archive:
+                self.sizes = {info.filename: info.file_size for info in archive.infolist()}
+
+    def named(self, name: str) -> list[str]:
+        """Folders that hold a file of this name."""
+        paths = map(PurePosixPath, self.sizes)
+        return [str(path.parent) for path in paths if path.name == name]
+
+    def starts(self, names: Sequence[str], length: int = -1) -> list[bytes]:
+        """The first bytes of files; all of them by default."""
+        if self.source.is_dir():
+            starts = []
+            for name in names:
+                with (self.source / name).open("rb") as file:
+                    starts.append(file.read(length))
+            return starts
+        with zipfile.ZipFile(self.source) as archive:
+            return [archive.open(name).read(length) for name in names]
+
+
+def _check_fits(source: Path, size: int) -> None:
+    """Raise UsageError for more bytes of arrays than memory can hold: a small file may unpack to any."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > MEMORY_SHARE * memory:
+        raise UsageError(
+            f"{source} unpacks to {size / 1e9:,.1f} GB, and this machine has {memory / 1e9:.1f} GB of memory."
+        )
+
+
+def _read_npz(files: _Files, wanted: set[str]) -> list[tuple[str, np.ndarray]]:
     """The wanted arrays of an npz file."""
-    if not zipfile.is_zipfile(source):
-        raise UsageError(f"{source} is neither a zarr archive nor an npz file, or it is cut off.")
-    found: dict[str, np.ndarray] = {}
+    source, found = files.source, []
+    _check_fits(source, sum(files.sizes.get(f"{name}.npy", 0) for name in wanted))
     with np.load(source, allow_pickle=False) as file:
-        for name in wanted & {*file.files}:
+        for name in sorted(wanted & {*file.files}):
             try:
-                found[NAMES[name]] = file[name]
+                array = file[name]
             except ValueError as error:
                 if "pickle" in str(error):
                     raise UsageError(
                         f"{source}: {name} is pickled, and could run code: toyflow never loads such data."
                     ) from error
                 raise
+            if not isinstance(array, np.ndarray):  # NumPy returns the bytes of what is none
+                raise UsageError(f"{source}: {name} is not an array.")
+            found.append((name, array))
     return found
 
 
-def _is_zarr(source: Path) -> bool:
-    """Whether a file is a zip of a zarr archive."""
-    if not zipfile.is_zipfile(source):
-        return False
-    with zipfile.ZipFile(source) as archive:
-        return any(PurePosixPath(name).name == ".zarray" for name in archive.namelist())
-
-
-def _read_zarr(source: Path, wanted: set[str]) -> dict[str, np.ndarray]:
+def _read_zarr(files: _Files, wanted: set[str]) -> list[tuple[str, np.ndarray]]:
     """The wanted arrays of a zarr archive, format 2."""
+    source = files.source
     try:
         import zarr  # optional
         from zarr.storage import ZipStore
     except ImportError as error:
         raise UsageError(f"{source} is read by zarr: pip install 'toyflow[pusht]'.") from error
-    described = dict(_described(source))
-    newer = _folders_with(source, "zarr.json")
-    found: dict[str, np.ndarray] = {}
-    store: Any = str(source) if source.is_dir() else ZipStore(source, mode="r")
-    for path, about in described.items():
-        name = PurePosixPath(path).name
-        if name not in wanted:
-            continue
-        _check_harmless(source, path, about)
-        if path in newer:  # zarr would read this description, and not the one that was checked
-            raise UsageError(f"{source}: {path} has a zarr.json beside its .zarray; remove one of them.")
-        array: Any = zarr.open_array(store, mode="r", path=path)
-        if (there := array.nchunks_initialized) < array.nchunks:  # zarr would fill in zeros
-            raise UsageError(
-                f"{source}: {there} of {array.nchunks} parts of {path} are there. {_why_parts_lack(about)}"
-            )
-        found[NAMES[name]] = np.asarray(array[:])
+    if not (places := files.named(".zarray")):
+        raise UsageError(f"{source} holds no zarr arrays of format 2.")
+    places = [place for place in places if PurePosixPath(place).name in wanted]
+    newer, found = files.named("zarr.json"), []
+    for place, content in zip(places, files.starts([f"{place}/.zarray" for place in places]), strict=True):
+        about = json.loads(content)
+        _check_harmless(source, place, about)
+        if place in newer:  # zarr would read this description, and not the one that was checked
+            raise UsageError(f"{source}: {place} has a zarr.json beside its .zarray; remove one of them.")
+        _check_fits(source, math.prod(about["shape"]) * np.dtype(about["dtype"]).itemsize)
+        _check_parts(files, place, about)
+        store: Any = str(source) if source.is_dir() else ZipStore(source, mode="r")
+        array: Any = zarr.open_array(store, mode="r", path=place)
+        found.append((PurePosixPath(place).name, np.asarray(array[:])))
     return found
+
+
+def _check_parts(files: _Files, place: str, about: Mapping[str, Any]) -> None:
+    """Raise UsageError unless all parts of an array are there and whole: for those that lack zarr fills in
+    zeros, and Blosc takes what memory holds for the rest of one that is cut off."""
+    counts = [math.ceil(length / part) for length, part in zip(about["shape"], about["chunks"], strict=True)]
+    separator, parts = about.get("dimension_separator") or ".", []
+    for name in files.sizes:
+        key = name.removeprefix(f"{place}/").split(separator)
+        if len(key) == len(counts) and all(
+            number.isdecimal() and int(number) < count for number, count in zip(key, counts, strict=True)
+        ):
+            parts.append(name)
+    if len(parts) < (wanted := math.prod(counts)):
+        raise UsageError(
+            f"{files.source}: {len(parts)} of {wanted} parts of {place} are there. {_why_parts_lack(about)}"
+        )
+    if (about.get("compressor") or {}).get("id") == BLOSC:
+        for name, start in zip(parts, files.starts(parts, BLOSC_HEADER), strict=True):
+            if int.from_bytes(start[BLOSC_SIZE_AT:], "little") != max(files.sizes[name], BLOSC_HEADER):
+                raise UsageError(f"{files.source}: {name} is cut off: get it again.")
 
 
 def _why_parts_lack(about: Mapping[str, Any]) -> str:
@@ -154,32 +223,12 @@ def _why_parts_lack(about: Mapping[str, Any]) -> str:
     )
 
 
-def _folders_with(source: Path, name: str) -> set[str]:
-    """Folders of an archive that hold a file of this name."""
-    if source.is_dir():
-        return {path.parent.relative_to(source).as_posix() for path in source.rglob(name)}
-    with zipfile.ZipFile(source) as archive:
-        paths = map(PurePosixPath, archive.namelist())
-        return {str(path.parent) for path in paths if path.name == name}
-
-
-def _described(source: Path) -> Mapping[str, Any]:
-    """What `.zarray` says of each array, by the array's path in the archive."""
-    if source.is_dir():
-        files = {path.relative_to(source).as_posix(): path.read_bytes() for path in source.rglob(".zarray")}
-    else:
-        with zipfile.ZipFile(source) as archive:
-            names = [name for name in archive.namelist() if PurePosixPath(name).name == ".zarray"]
-            files = {name: archive.read(name) for name in names}
-    if not files:
-        raise UsageError(f"{source} holds no zarr arrays of format 2.")
-    return {str(PurePosixPath(name).parent): json.loads(content) for name, content in files.items()}
-
-
 def _check_harmless(source: Path, path: str, about: Any) -> None:
-    """Raise UsageError unless an array holds plain numbers behind known compressors."""
-    codecs = [about.get("compressor"), *(about.get("filters") or ())]
-    odd = [codec["id"] for codec in codecs if codec and codec["id"] not in CODECS]
+    """Raise UsageError unless an array holds plain numbers behind a known compressor."""
+    compressor, filters = about.get("compressor"), about.get("filters") or ()
+    odd = [codec["id"] for codec in filters]
+    if compressor and compressor["id"] not in CODECS:
+        odd.append(compressor["id"])
     if odd or np.dtype(about["dtype"]).kind not in NUMBERS:
         raise UsageError(
             f"{source}: {path} holds {odd[0] if odd else 'objects'}, not plain numbers, and could run code: "
@@ -189,31 +238,43 @@ def _check_harmless(source: Path, path: str, about: Any) -> None:
 
 def _checked(where: str, arrays: Mapping[str, np.ndarray], state_dim: int, action_dim: int) -> ReplayBuffer:
     """The buffer, once its arrays fit together."""
-    state, action, ends = arrays[STATE], arrays[ACTION], arrays[ENDS].reshape(-1)
-    for name, array, width in ((STATE, state, state_dim), (ACTION, action, action_dim)):
-        if array.dtype.kind not in NUMBERS or array.ndim != 2 or array.shape[1] != width:
-            raise UsageError(f"{where}: {name} has shape {array.shape}, not (steps, {width}).")
-        if not np.isfinite(array).all():
-            raise UsageError(f"{where}: {name} has numbers that are not finite.")
-    lengths = {name: len(array) for name, array in arrays.items() if name != ENDS}
-    rising = len(ends) and ends.dtype.kind in "iu" and (np.diff(ends, prepend=0) > 0).all()
-    if not rising or set(lengths.values()) != {int(ends[-1])}:
+    for name, array in arrays.items():
+        if array.dtype.kind not in NUMBERS:
+            raise UsageError(f"{where}: {name} has type {array.dtype}, which is not one of numbers.")
+    state = _as_rows(where, STATE, arrays[STATE], state_dim)
+    action = _as_rows(where, ACTION, arrays[ACTION], action_dim)
+    images = _as_images(where, arrays[IMAGES]) if IMAGES in arrays else None
+    ends = arrays[ENDS].reshape(-1)
+    if ends.dtype.kind == "f" or not len(ends) or (np.diff(ends, prepend=0) <= 0).any():
+        raise UsageError(
+            f"{where}: its arrays do not fit together: the ends of episodes, {len(ends)} numbers of type "
+            f"{ends.dtype}, are not whole numbers that rise."
+        )
+    lengths = {STATE: len(state), ACTION: len(action), **({} if images is None else {IMAGES: len(images)})}
+    if {*lengths.values()} != {int(ends[-1])}:
         told = ", ".join(f"{name} {length}" for name, length in sorted(lengths.items()))
-        last = int(ends[-1]) if len(ends) else "none"
         raise UsageError(
             f"{where}: its arrays do not fit together, or are cut off: steps of {told}; the last episode "
-            f"ends at {last}."
+            f"ends at {ends[-1]}."
         )
-    return ReplayBuffer(
-        state.astype(np.float32), action.astype(np.float32), ends.astype(np.int64),
-        _as_images(where, arrays[IMAGES]) if IMAGES in arrays else None,
-    )  # fmt: skip
+    return ReplayBuffer(state, action, ends.astype(np.int64), images)
+
+
+def _as_rows(where: str, name: str, array: np.ndarray, width: int) -> Float32[np.ndarray, "steps width"]:
+    """An array of `width` numbers a step, as they are stored."""
+    if array.ndim != 2 or array.shape[1] != width:
+        raise UsageError(f"{where}: {name} has shape {array.shape}, not (steps, {width}).")
+    with np.errstate(over="ignore"):  # becomes infinite
+        rows = array.astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise UsageError(f"{where}: {name} has numbers that are not finite.")
+    return rows
 
 
 def _as_images(where: str, images: np.ndarray) -> UInt8[np.ndarray, "steps height width 3"]:
     """As bytes; Diffusion Policy's archive has floats of 0 to 255."""
     square = images.ndim == 4 and images.shape[1] == images.shape[2] and images.shape[3] == 3
-    if not square or images.dtype.kind not in NUMBERS:
+    if not square or not images.size:
         raise UsageError(f"{where}: img has shape {images.shape}, not (steps, side, side, 3).")
     if images.dtype == np.uint8:
         return images

@@ -103,7 +103,8 @@ def drive(
         The number of the signal that ended the run; None if none did.
 
     Raises:
-        ToyflowError: something failed on the way, or no action was ever sent.
+        ToyflowError: something failed on the way, a robot that falls could not be held after the run, or no
+            action was ever sent.
         KeyboardInterrupt: a second signal came while robot or camera did not return.
     """
     path = options.log or LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{robot.name.replace(':', '-')}.jsonl"
@@ -131,7 +132,7 @@ def drive(
         if falls:
             (tell or print_line)(announcement(robot, options.at_end))
         try:
-            with StopSignals() as signals, _released(robot, signals):
+            with StopSignals() as signals, _released(robot, signals), _end_logged(log):
                 robot.connect()
                 end = LettingGo(
                     gate, options.at_end, signals, tell or print_line, on_sent=logged(log, "park")
@@ -157,6 +158,8 @@ def drive(
                 _summarise(path, print_line)
             raise
         summary = _summarise(path, print_line)
+        if end.lost:
+            raise ToyflowError(f"{robot.name} could not be held after the run: {end.lost}.")
     if signals.number is None and summary.is_idle:
         raise ToyflowError(f"no action was sent in {summary.steps} steps; the lines above tell why.")
     return signals.number
@@ -188,6 +191,18 @@ def _stopped_by_errors(gate: Gate, planning: Planning) -> Iterator[None]:
         with suppress(Exception):
             gate.stop()
         planning.close()
+        raise
+
+
+@contextmanager
+def _end_logged(log: RunLog) -> Iterator[None]:
+    """Log how a run ended, where it was before the control loop began, which logs it otherwise."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(Exception):  # it would hide the first
+            if not read_log(log.path).of("end"):
+                log.write("end", why=named_line(error), stopped=None)
         raise
 
 

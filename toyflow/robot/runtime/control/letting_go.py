@@ -88,6 +88,9 @@ class LettingGo:
         operator: whoever can press ENTER.
         clock: paces what is sent.
         on_sent: called after each action on the way back.
+
+    Attributes:
+        lost: why the robot could not be held; empty where it could.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class LettingGo:
         self.gate, self.robot, self.way, self.signals, self._tell = gate, gate.robot, way, signals, tell
         self.operator, self.clock = operator or Operator(), clock or RealClock(gate.rate)
         self.start, self._on_sent = self.robot.still(), on_sent
-        self._lost = False
+        self.lost = ""
 
     def finish(self, orderly: bool) -> None:
         """Hold, park, or neither; then the robot may be disconnected.
@@ -157,12 +160,12 @@ class LettingGo:
         try:
             self.gate.hold()
         except Exception as error:
-            if not self._lost:
+            if not self.lost:
+                self.lost = named_line(error)
                 self.tell(
-                    f"{self.robot.name} can NOT be held ({named_line(error)}): its arms may be falling. "
+                    f"{self.robot.name} can NOT be held ({self.lost}): its arms may be falling. "
                     "Support them, or use the emergency stop."
                 )
-            self._lost = True
 
     def _park(self) -> bool:
         """Whether the robot is back where it was at the start. A signal on the way stops it."""

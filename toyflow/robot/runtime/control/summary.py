@@ -60,7 +60,8 @@ class Summary:
         jerk: the largest jerk of what was sent, and its limit (inf for none), by dimension; see `JerkOfSent`.
         refusal: what was wrong with the last plan that was refused.
         end: why the run ended; None if the log was cut off, as after kill -9.
-        stopped: `yes`, or why the robot could not be brought to rest; None if the log was cut off.
+        stopped: `yes`, or why the robot could not be brought to rest; None if the log was cut off, or the run
+            ended before its control loop began.
         damage: what is damaged in the log; None if nothing is.
         motions: steps of slow motions without the policy, by phase: `start` and `park`.
     """
@@ -158,7 +159,7 @@ class Summary:
         if self.refusal:
             lines.append(f"the last chunk that was refused: {self.refusal}")
         if self.is_idle:
-            lines.append("no action was ever sent")
+            lines.append(f"no action was ever sent{' but those of slow motions' if self.motions else ''}")
         if self.stopped not in ("yes", None):
             lines.append(f"the robot was not brought to rest: {self.stopped}")
         return [*lines, f"damage: {self.damage}"] if self.damage else lines
