@@ -1,7 +1,7 @@
 """Why does averaging draws harm one step on Push-T? Two explanations, tried by changing the averaged chunk.
 
     python benchmarks/averaging.py CELL [CELL ...] --out averaging.csv
-    python benchmarks/averaging.py CELL_OF_REGRESSION --ways one,jittered --jitter 6.5 --out averaging.csv
+    python benchmarks/averaging.py CELL_OF_REGRESSION --ways one,jittered:7.5 --out averaging.csv
     python benchmarks/averaging.py --out averaging.csv          # the tables alone
 
 CELL is a policy, OUT/cells/KEY, decoded in one step; several of one training differ in their seed. Episodes
@@ -11,10 +11,12 @@ begin from the official initial states, and the noise of plan k is that of `toyf
     one         the answer to one noise
     mean        the mean of the answers to 8 noises, which has (nearly) no leaked noise
     jittered    the same, with white noise N(0, s^2) on every number of the chunk: s is what the 8 answers
-                deviate from their mean (root mean square over draws and horizon, by number of an action), or
-                --jitter. It has as much noise as `one`, which has nothing to do with what the network knows
-    stretched   `mean` with each move, from one action to the next, made longer by one factor, --stretch: the
-                length of a move in the demonstrations over that in averaged chunks
+                deviate from their mean (root mean square over draws and horizon, by number of an action), so
+                that it has as much noise as `one`, which has nothing to do with what the network knows.
+                jittered:S has s = S pixels
+    stretched   `mean` with each move, from one action to the next, 1.35 times as long, the length of a move
+                in the demonstrations over that in averaged chunks of the velocity's first seed. stretched:F
+                makes it F times as long
 
 Written before the first run. It is run on the scripted expert's demonstrations, velocity under uniform, 3
 training seeds, 100 initial states; intervals of 95 % for new seeds and new states:
@@ -33,7 +35,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +53,7 @@ from toyflow.stats import crossed, over_seeds
 from toyflow.sweep.stored import StoredTraining
 
 WAYS = ("one", "mean", "jittered", "stretched")
-DRAWS = 8
+DRAWS, STRETCH = 8, 1.35
 REST = 1.0
 """Pixels in a chunk's time below which the agent is at rest."""
 SUITE, STATES, MOST_STEPS = "pusht", 100, 300
@@ -60,9 +62,10 @@ SUITE, STATES, MOST_STEPS = "pusht", 100, 300
 class Changed(FlowPlanner):
     """A policy whose averaged chunks are changed; it notes where the agent is whenever it plans."""
 
-    def __init__(self, training: StoredTraining, way: str, jitter: float | None, stretch: float) -> None:
+    def __init__(self, training: StoredTraining, way: str) -> None:
         super().__init__(*load_policy(training), Decoding())
-        self.way, self.jitter, self.stretch = way, jitter, stretch
+        self.way, _, size = way.partition(":")
+        self.size = float(size) if size else None
         self.seen: dict[int, Float32[np.ndarray, "place=2"]] = {}
         self.deviations: list[float] = []
 
@@ -76,11 +79,11 @@ class Changed(FlowPlanner):
             return answers[0]
         mean = answers.mean(0)
         if self.way == "stretched":
-            return mean[:, :1] + self.stretch * (mean - mean[:, :1])
+            return mean[:, :1] + (self.size or STRETCH) * (mean - mean[:, :1])
         if self.way == "jittered":
             measured = np.sqrt(np.square(answers - mean).mean((0, 2)))[:, None]
             self.deviations += measured.ravel().tolist()
-            size = measured if self.jitter is None else self.jitter
+            size = measured if self.size is None else self.size
             noise = [np.random.default_rng([7, seed]).standard_normal(mean.shape[1:]) for seed in seeds]
             return (mean + size * np.stack(noise)).astype(np.float32)
         return mean
@@ -92,9 +95,9 @@ class Changed(FlowPlanner):
         return float(np.mean(np.array(moved) < REST)) if moved else 0.0
 
 
-def episodes_of(training: StoredTraining, way: str, jitter: float | None, stretch: float) -> pd.DataFrame:
+def episodes_of(training: StoredTraining, way: str) -> pd.DataFrame:
     """A row per initial state."""
-    planner, replan = Changed(training, way, jitter, stretch), 8
+    planner, replan = Changed(training, way), 8
     todo = [Episode(0, state, episode_seed(0, SUITE, 0, state), MOST_STEPS) for state in range(STATES)]
     rows = []
     for outcome in run_episodes(RolloutSetup("pusht-state", SUITE, 64, replan), todo, planner, workers=1):
@@ -105,40 +108,35 @@ def episodes_of(training: StoredTraining, way: str, jitter: float | None, stretc
     if planner.deviations:
         print(f"the {DRAWS} answers deviate from their mean by {np.mean(planner.deviations):.2f} px")
     frame = pd.DataFrame(rows, columns=["state", "success", "score", "steps", "at_rest"])
-    record = training.record
-    named = {"key": record.key, "objective": record.label, "seed": record.seed, "way": way}
-    return frame.sort_values("state").assign(**named)
+    record, data = training.record, Path(training.details["dataset_path"]).name
+    return frame.sort_values("state").assign(
+        data=data, objective=record.label, seed=record.seed, key=record.key, way=way
+    )
 
 
 def told(found: pd.DataFrame) -> None:
-    """Prints the table and the contrasts of each objective."""
-    for objective, rows in found.groupby("objective"):
-        print(f"\n{objective}")
-        by_way = {
-            str(way): each.pivot(index="seed", columns="state", values="success")
-            for way, each in rows.groupby("way")
-        }
-        for way in by_way:
-            mine = rows[rows["way"] == way].groupby("seed")
-            solved = 100 * mine["success"].mean()
-            text = f"{solved.mean():.1f} ({', '.join(f'{each:.0f}' for each in solved)})"
+    """Prints the table and the contrasts of each training."""
+    for (data, objective), rows in found.groupby(["data", "objective"]):
+        print(f"\n{objective} on {data}")
+        success = rows.pivot(index=["way", "seed"], columns="state", values="success")
+        for way, mine in rows.groupby("way"):
+            solved = (100 * mine.groupby("seed")["success"].mean()).tolist()
+            text = f"{np.mean(solved):.1f} ({', '.join(f'{each:.0f}' for each in solved)})"
             if len(solved) > 1:
-                interval = over_seeds(list(solved))
+                interval = over_seeds(solved)
                 text += f" [{interval.low:.1f}, {interval.high:.1f}]"
-            print(
-                f"  {way:9} solved in %: {text}; score {mine['score'].mean().mean():.3f}; at rest "
-                f"{mine['at_rest'].mean().mean():.1%}"
-            )
-        for one, other in (("jittered", "mean"), ("jittered", "one"), ("stretched", "mean"), ("one", "mean")):
-            if {one, other} <= by_way.keys():
-                difference = (by_way[one] - by_way[other]).dropna()
-                if len(difference) > 1:
-                    parts = []
-                    for confidence in (0.95, 0.90):
-                        each = crossed(difference.to_numpy(float), confidence, within=(-1, 1))
-                        parts.append(f"{confidence:.0%}: {100 * each.low:+.1f} to {100 * each.high:+.1f}")
-                    mean = 100 * difference.to_numpy(float).mean()
-                    print(f"  {one} minus {other}: {mean:+.1f} points ({', '.join(parts)})")
+            rest = mine["at_rest"].mean()
+            print(f"  {way:14} solved in %: {text}; score {mine['score'].mean():.3f}; at rest {rest:.1%}")
+        for way, other in product(rows["way"].unique(), ("mean", "one")):
+            if way == other or other not in success.index or (way, other) == ("mean", "one"):
+                continue
+            difference = (success.loc[way] - success.loc[other]).dropna().to_numpy(float)
+            if len(difference) > 1:
+                wide, narrow = (crossed(difference, level, within=(-1, 1)) for level in (0.95, 0.90))
+                print(
+                    f"  {way} minus {other}: {100 * wide.estimate:+.1f} points (95 %: {100 * wide.low:+.1f} to "
+                    f"{100 * wide.high:+.1f}; 90 %: {100 * narrow.low:+.1f} to {100 * narrow.high:+.1f})"
+                )
 
 
 def main() -> None:
@@ -148,8 +146,6 @@ def main() -> None:
     )
     parser.add_argument("cells", nargs="*", type=Path)
     parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--jitter", type=float, help="pixels; else what the answers deviate from their mean")
-    parser.add_argument("--stretch", type=float, default=1.35)
     parser.add_argument("--out", type=Path, default=Path("averaging.csv"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -159,7 +155,7 @@ def main() -> None:
             found = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
             if len(found) and ((found["key"] == training.record.key) & (found["way"] == way)).any():
                 continue
-            rows = episodes_of(training, way, options.jitter, options.stretch)
+            rows = episodes_of(training, way)
             with atomic_file(options.out) as temporary:
                 pd.concat([found, rows]).to_csv(temporary, index=False)
             print(
