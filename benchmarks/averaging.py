@@ -49,7 +49,7 @@ from toyflow.robot.interface import Observation
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
 from toyflow.robot.simulation.rollout import Episode, RolloutSetup, episode_seed, run_episodes
-from toyflow.stats import crossed, over_seeds
+from toyflow.stats import Interval, crossed, over_seeds
 from toyflow.sweep.stored import StoredTraining
 
 WAYS = ("one", "mean", "jittered", "stretched")
@@ -133,10 +133,12 @@ def told(found: pd.DataFrame) -> None:
             difference = (success.loc[way] - success.loc[other]).dropna().to_numpy(float)
             if len(difference) > 1:
                 wide, narrow = (crossed(difference, level, within=(-1, 1)) for level in (0.95, 0.90))
-                print(
-                    f"  {way} minus {other}: {100 * wide.estimate:+.1f} points (95 %: {100 * wide.low:+.1f} to "
-                    f"{100 * wide.high:+.1f}; 90 %: {100 * narrow.low:+.1f} to {100 * narrow.high:+.1f})"
-                )
+                print(f"  {way} minus {other}: 95 %: {in_points(wide)}; 90 %: {in_points(narrow)}")
+
+
+def in_points(interval: Interval) -> str:
+    """A difference of two shares, in points."""
+    return f"{100 * interval.estimate:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
 def main() -> None:
