@@ -100,7 +100,7 @@ def _alone(folder: Path) -> Iterator[_Row]:
             _left_out(path, error)
 
 
-def _known(row: Mapping[str, Any]) -> dict[str, float]:
+def _known(row: Mapping[Any, Any]) -> dict[str, float]:
     """The measures that are known; none where they do not make up an error."""
     known = {name: float(row[name]) for name in MEASURES if name in row and math.isfinite(row[name])}
     return known if {"error", "leak", "bias_and_spread"} <= known.keys() else {}
