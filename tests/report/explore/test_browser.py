@@ -223,7 +223,7 @@ def test_parts_of_policies_that_were_probed_one_by_one_follow_the_choice(browser
     there = Visit(browser, file, viewport=size)
     page = there.page
     for place, setting in enumerate(study.settings):
-        for field in ("objective", "schedule", "prediction"):
+        for field in ("variant", "objective", "schedule", "prediction"):
             page.select_option(
                 f"select[data-side='B'][data-field='{field}']", getattr(setting, field) or "none"
             )
