@@ -1,7 +1,7 @@
 """Why does averaging draws harm one step on Push-T? Two explanations, tried by changing the averaged chunk.
 
     python benchmarks/averaging.py CELL [CELL ...] --out averaging.csv
-    python benchmarks/averaging.py CELL_OF_REGRESSION --ways one,jittered:7.5 --out averaging.csv
+    python benchmarks/averaging.py CELL_OF_REGRESSION --ways one,jittered:3.6 --out averaging.csv
     python benchmarks/averaging.py --out averaging.csv          # the tables alone
 
 CELL is a policy, OUT/cells/KEY, decoded in one step; several of one training differ in their seed. Episodes
@@ -55,6 +55,8 @@ from toyflow.flow import Decoding
 from toyflow.robot.interface import Observation
 from toyflow.robot.policy.checkpoint import find_checkpoint, load_policy
 from toyflow.robot.policy.flow_planner import FlowPlanner
+from toyflow.robot.simulation.environments.pusht import PushTState
+from toyflow.robot.simulation.environments.pusht.pusht_environment import INIT_STATES, MAX_STEPS, SUITE
 from toyflow.robot.simulation.rollout import Episode, RolloutSetup, episode_seed, run_episodes
 from toyflow.stats import Interval, crossed, over_seeds
 from toyflow.sweep.stored import StoredTraining
@@ -63,7 +65,6 @@ WAYS = ("one", "mean", "jittered", "stretched")
 DRAWS, STRETCH = 8, 1.35
 REST = 1.0
 """Pixels in a chunk's time below which the agent is at rest."""
-SUITE, STATES, MOST_STEPS = "pusht", 100, 300
 
 
 class Changed(FlowPlanner):
@@ -105,9 +106,11 @@ class Changed(FlowPlanner):
 def episodes_of(training: StoredTraining, way: str) -> pd.DataFrame:
     """A row per initial state."""
     planner, replan = Changed(training, way), 8
-    todo = [Episode(0, state, episode_seed(0, SUITE, 0, state), MOST_STEPS) for state in range(STATES)]
+    todo = [Episode(0, state, episode_seed(0, SUITE, 0, state), MAX_STEPS) for state in range(INIT_STATES)]
     rows = []
-    for outcome in run_episodes(RolloutSetup("pusht-state", SUITE, 64, replan), todo, planner, workers=1):
+    for outcome in run_episodes(
+        RolloutSetup(PushTState.name, SUITE, planner.image_size, replan), todo, planner, workers=1
+    ):
         assert outcome.error is None, outcome.error
         plans = -(-outcome.steps // replan)
         rest = planner.at_rest(todo[outcome.state].seed, plans)

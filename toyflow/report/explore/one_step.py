@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from toyflow.atomic import DamagedError, read_json
-from toyflow.flow.anatomy import DRAWS, MEASURES
+from toyflow.flow.anatomy import DRAWS, MEASURES, Anatomy
 from toyflow.report.stored_anatomies import FILE, read_anatomies
 
 PROBES = "probe"
 """The folder in which `toyflow probe` writes."""
+LEAK = ("leak", "leak_even")
+"""Measures that say what several draws leave of the leak."""
 LOG = logging.getLogger(__name__)
 _Row = tuple[str, str, str, Mapping[str, float]]
 """Where it was measured, the fingerprint of a data set, the model's key, its measures."""
@@ -67,14 +71,13 @@ def one_step(probes: Sequence[Probe], keys: Sequence[str]) -> OneStep | None:
         if all(name in model for model in models)
     }
     rest = ["bias", "spread"] if {"bias", "spread"} <= mean.keys() else ["bias_and_spread"]
-    left = {1: mean["leak"]}
-    if "leak_even" in mean:
-        left |= {draws: mean["leak_even"] / (draws // 2) for draws in DRAWS}
+    leak = {name: torch.tensor([mean[name]], dtype=torch.double) for name in LEAK if name in mean}
+    told = (1, *DRAWS) if "leak_even" in leak else (1,)
     return OneStep(
         where=probe.where,
         models=len(models),
         parts={name: _digits(mean[name]) for name in ("error", "leak", *rest)},
-        left={draws: _digits(leak) for draws, leak in left.items()},
+        left={draws: _digits(Anatomy(**leak).left(draws).item()) for draws in told},
     )
 
 

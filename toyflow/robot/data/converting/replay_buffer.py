@@ -178,6 +178,7 @@ def _read_zarr(files: _Files, wanted: set[str]) -> list[tuple[str, np.ndarray]]:
         raise UsageError(f"{source} holds no zarr arrays of format 2.")
     places = [place for place in places if PurePosixPath(place).name in wanted]
     newer, found = files.named("zarr.json"), []
+    store: Any = str(source) if source.is_dir() else ZipStore(source, mode="r")
     for place, content in zip(places, files.starts([f"{place}/.zarray" for place in places]), strict=True):
         about = json.loads(content)
         _check_harmless(source, place, about)
@@ -185,7 +186,6 @@ def _read_zarr(files: _Files, wanted: set[str]) -> list[tuple[str, np.ndarray]]:
             raise UsageError(f"{source}: {place} has a zarr.json beside its .zarray; remove one of them.")
         _check_fits(source, math.prod(about["shape"]) * np.dtype(about["dtype"]).itemsize)
         _check_parts(files, place, about)
-        store: Any = str(source) if source.is_dir() else ZipStore(source, mode="r")
         array: Any = zarr.open_array(store, mode="r", path=place)
         found.append((PurePosixPath(place).name, np.asarray(array[:])))
     return found

@@ -105,6 +105,7 @@ def read_log(path: Path) -> Recording:
 
 
 STATE_PART = "state"
+"""What `Digests.freshness` calls the state, beside the names of cameras."""
 
 
 class Digests(NamedTuple):
