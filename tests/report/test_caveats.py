@@ -71,9 +71,9 @@ def test_the_mark_is_at_the_number():
 
 
 def test_what_a_policys_cost_counts_is_told():
-    """Operations are of one plan; a simulator's episode has many, and stores their time together."""
+    """Operations and times are of one plan, whatever an episode has of them."""
     note = costs(load_results(LIBERO)).note
-    assert "decoding per plan" in note and "timed over all plans of an episode" in note
+    assert "decoding per plan" in note and "an answer's the median of single plans" in note
 
 
 def test_a_comparison_and_a_card_say_it():

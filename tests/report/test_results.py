@@ -131,6 +131,17 @@ def test_settings_stand_beside_the_rows(folder):
     assert joined["key"].map(recorded).tolist() == joined["encoder"].tolist()
 
 
+def test_an_answer_of_a_policy_takes_what_a_plan_takes_and_not_an_episode(folder, tmp_path):
+    cell = next((REFERENCE / "one-step" / "hanoi" / "cells").iterdir())
+    shutil.copytree(cell, tmp_path / "cells" / cell.name)
+    shutil.copy(REFERENCE / "one-step" / "hanoi" / "toyflow.json", tmp_path)
+    policies, toy = load_results(tmp_path), load_results(folder)
+    plans = [next(iter(e.details["latency_ms"]["plan"].values()))["p50"] for e in policies.evaluations]
+    assert policies.frame["answer_ms"].tolist() == plans
+    spent = 1000 * (toy.frame["encode_seconds"] + toy.frame["decode_seconds"]) / toy.frame["examples"]
+    assert toy.frame["answer_ms"].tolist() == pytest.approx(spent.tolist())
+
+
 def said(folder: Path) -> str:
     with pytest.raises(UsageError) as error:
         toyflow.load_results(folder)

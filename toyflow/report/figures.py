@@ -139,16 +139,13 @@ def set_metrics_by_steps(results: Results, style: Style) -> Figure | None:
 
 
 def score_by_decode_time(results: Results, style: Style) -> Figure:
-    """Score against decoding time per example (condition and all steps), a line per schedule through its Ks.
+    """Score against the time of an answer (condition and all steps), a line per schedule through its Ks.
 
     All models of one variant share one network, so each K has one time, the median over schedules and seeds;
     they are drawn a little apart.
     """
     table = summary(results)
-    alike = table.groupby(["variant", "model_calls"])
-    table["ms"] = alike["encode_ms_per_example"].transform("median") + alike[
-        "decode_ms_per_example"
-    ].transform("median")
+    table["ms"] = table.groupby(["variant", "model_calls"])["answer_ms"].transform("median")
 
     def draw(axes: Axes, part: pd.DataFrame) -> None:
         labels = list(dict.fromkeys(part["label"]))
@@ -185,7 +182,7 @@ def score_by_decode_time(results: Results, style: Style) -> Figure:
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("decoding time in ms per example, condition included")
+        axes.set_xlabel("milliseconds for an answer, condition included")
         axes.set_ylabel(in_words(results.metric))
         axes.grid(alpha=0.35)
 

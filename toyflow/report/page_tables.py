@@ -172,9 +172,6 @@ def costs(results: Results) -> TableView:
             (training.get("encode_flops", np.nan) + calls * training.get("call_flops", np.nan)) / 1e6
             for training, calls in zip(details, calls_of_all_draws, strict=True)
         ],
-        ms=1000
-        * (results.frame["encode_seconds"] + results.frame["decode_seconds"])
-        / results.frame["examples"],
     )
     columns = {
         "score": (f"{in_words(results.metric)}, %", lambda value: f"{100 * value:.1f}"),
@@ -185,7 +182,7 @@ def costs(results: Results) -> TableView:
         "training_seconds": ("training, s", "{:,.0f}".format),
         "parameters": ("parameters", "{:,.0f}".format),
         "decoding": ("decoding, MFLOP", "{:,.1f}".format),
-        "ms": ("decoding, ms", "{:.2f}".format),
+        "answer_ms": ("an answer, ms", "{:.2f}".format),
     }
     names, rows, notes = _names(frame), [], Footnotes()
     for _, group in frame.groupby([*CELL, "steps"], sort=False):
@@ -203,8 +200,8 @@ def costs(results: Results) -> TableView:
         "Means over seeds, so that scores can be read at equal cost. NFE: model calls to decode. Passes: "
         "model calls per training example. Operations are counted on the model, decoding per "
         f"{'plan' if of_policies else 'example'} with its condition encoded{of_draws}. Times are of the "
-        f"machines below{'; decoding is timed over all plans of an episode' if of_policies else ''}; other "
-        f"work there lengthens training. {NONE}: not recorded. "
+        f"machines below, an answer's {'the median of single plans' if of_policies else 'a mean'}; "
+        f"other work there lengthens training. {NONE}: not recorded. "
         f"{doubts_in_words(frame['timing_doubt'])}"
     ).strip()
     heads = [*_heads(names), "K", *(head for head, _ in columns.values())]

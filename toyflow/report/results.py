@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from toyflow.sweep.records import TrainingRecord, name_of_task
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import OUTCOMES, StoredEvaluation, StoredTraining, caveat_of
 from toyflow.sweep.subject import options_of, test_set_of
-from toyflow.sweep.timing_doubts import timing_doubts
+from toyflow.sweep.timing_doubts import plan_of, timing_doubts
 
 CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
@@ -76,8 +76,9 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     - `score`, the mean of the headline metric: `score` = `hits` / `examples`; `errors`, test
       examples beside these that have no result
     - a column per metric of the task: a mean over examples, or a set metric, computed on all samples together
-    - `encode_seconds`, `decode_seconds` of the whole test set, and `timing_doubt`, why these may be those of
-      a busy machine, or ""; `training_seconds`; `parameters`
+    - `answer_ms`, milliseconds for an answer, its condition included: of a policy the median of single plans,
+      elsewhere the test set's time over its examples; `timing_doubt`, why it may be that of a busy machine,
+      or ""; `encode_seconds`, `decode_seconds` of the whole test set; `training_seconds`; `parameters`
     - `caveat`: what to say beside the score, such as "with 29 of LIBERO's 371 asset files replaced"; "" where
       there is nothing
     - `key`, which names the trained model's folder in `cells/`
@@ -295,6 +296,7 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "errors": evaluation.errors,
         **details["metrics"],
         "model_calls": details["model_calls"],
+        "answer_ms": _answer_ms(details),
         "encode_seconds": details["encode_seconds"],
         "decode_seconds": details["decode_seconds"],
         "training_seconds": training.details["seconds"],
@@ -302,6 +304,12 @@ def _row(evaluation: StoredEvaluation) -> dict[str, Any]:
         "caveat": caveat_of(evaluation),
         "key": training.record.key,
     }
+
+
+def _answer_ms(details: Mapping[str, Any]) -> float:
+    if times := details.get("latency_ms"):
+        return plan_of(times)["p50"]
+    return 1000 * (details["encode_seconds"] + details["decode_seconds"]) / details["examples"]
 
 
 def prediction_of(record: TrainingRecord) -> str | None:

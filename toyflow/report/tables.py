@@ -37,8 +37,8 @@ def summary(results: Results, examples: bool = False) -> pd.DataFrame:
     - `errors`, the number of test examples of all seeds without a result, of which no number knows
     - a column per other metric, its mean over seeds
     - `caveat`, what to say beside the score
-    - `model_calls`, the NFE; `encode_ms_per_example`, `decode_ms_per_example`, `training_seconds`, means over
-      seeds; `timing_doubt`, why these ms may be those of a busy machine, or ""
+    - `model_calls`, the NFE; `answer_ms`, `training_seconds`, means over seeds; `timing_doubt`, why these ms
+      may be those of a busy machine, or ""
 
     Args:
         results: of a results folder.
@@ -67,8 +67,7 @@ def summary(results: Results, examples: bool = False) -> pd.DataFrame:
                 **extra,
                 "caveat": group["caveat"].iloc[0],
                 "model_calls": int(group["model_calls"].iloc[0]),
-                "encode_ms_per_example": 1000 * (group["encode_seconds"] / group["examples"]).mean(),
-                "decode_ms_per_example": 1000 * (group["decode_seconds"] / group["examples"]).mean(),
+                "answer_ms": group["answer_ms"].mean(),
                 "timing_doubt": "; ".join(dict.fromkeys(filter(None, group["timing_doubt"]))),
                 "training_seconds": group["training_seconds"].mean(),
             }

@@ -225,7 +225,7 @@ def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
                 others={in_words(name): _rounded(row[name]) for name in other_metrics(results)},
                 errors=row["errors"],
                 calls=row["model_calls"],
-                ms=_rounded(row["encode_ms_per_example"] + row["decode_ms_per_example"]),
+                ms=_rounded(row["answer_ms"]),
                 doubt=row["timing_doubt"],
                 caveat=row["caveat"],
             )
