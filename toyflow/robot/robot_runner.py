@@ -259,8 +259,7 @@ class RobotRunner(Runner):
         if records:
             check_wandb(self.wandb)
         for record in {record.alike: record for record in records}.values():
-            with torch.device("meta"):
-                build_policy(record, self._data_set(record))
+            build_policy(record, self._data_set(record), "meta")
         if earlier := [record for record in records if self._was_trained_earlier(record, store)]:
             LOG.warning(
                 "%d of the policies to train are in %s already, under the earlier kind of fingerprint, which "

@@ -385,9 +385,22 @@ def trained(arm, tmp_path_factory):
     runner = RobotRunner.from_options(RobotTask, options)
     store = Store(out)
     store.prepare()
+    runner.prepare([cell.training])
     with store.try_claim(cell.training):
         store.write_training(cell.training, runner.train(cell.training, lambda *_: None), {})
     return store.training(cell.training.key), runner
+
+
+@pytest.mark.parametrize("more", [{}, {"hold-out": ["0.5"]}, {"normalisation": ["quantile"]}], ids=str)
+def test_what_a_command_tries_before_it_trains_takes_them(arm, tmp_path, more):
+    options = SweepOptions().updated(
+        {"task": "robot", "seeds": "0", "out": str(tmp_path),
+         "set": {"dataset": [str(arm)], "suite": ["none"], "cameras": ["none"], "actions": ["relative"],
+                 **more}},
+        "test",
+    )  # fmt: skip
+    cell = plan_sweep(options, RobotTask)[0]
+    RobotRunner.from_options(RobotTask, options).prepare([cell.training])
 
 
 def test_a_policy_that_learned_relative_actions_plans_absolute_ones(trained):

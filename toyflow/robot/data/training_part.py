@@ -34,8 +34,6 @@ class Demonstrations(OptionSet):
 FEWEST = 2
 """Fewest episodes to hold out, and to train on: a probe's intervals are over episodes."""
 
-# Devices are named, as policies are also built with "meta" as the default one.
-
 
 def held_out_episodes(episodes: int, share: float) -> list[int]:
     """The episodes of a data set that are kept out of training: `share` of them, rounded, and at least
@@ -62,11 +60,11 @@ def held_out_episodes(episodes: int, share: float) -> list[int]:
             f"holding out {count} of {episodes} episodes leaves {max(0, episodes - count)} to train on, and "
             f"either part needs {FEWEST}: record more, or leave hold-out at 0."
         )
-    order = torch.randperm(episodes, generator=torch.Generator().manual_seed(1), device="cpu")
+    order = torch.randperm(episodes, generator=torch.Generator().manual_seed(1))
     return order[:count].tolist()
 
 
 def training_frames(data: DataSet, share: float) -> Int64[Tensor, "frames"]:
     """The frames that train, in order: those of all episodes but `held_out_episodes`."""
-    kept = torch.tensor(held_out_episodes(data.episodes, share), dtype=torch.long, device="cpu")
+    kept = torch.tensor(held_out_episodes(data.episodes, share), dtype=torch.long)
     return (~torch.isin(data.episode_numbers, kept)).nonzero()[:, 0]

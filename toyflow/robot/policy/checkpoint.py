@@ -28,8 +28,11 @@ from toyflow.sweep.store import Store
 from toyflow.sweep.stored import WEIGHTS, StoredTraining, cure
 
 
-def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objective]:
+def build_policy(record: TrainingRecord, data: DataSet, device: str = "cpu") -> tuple[Policy, Objective]:
     """An untrained policy for a data set, and its objective. Initial weights are a function of the seed.
+
+    Args:
+        device: where its network is made; on `meta` it has no numbers, and is only tried to be built.
 
     Raises:
         UsageError: the data set lacks something, or the options do not fit it.
@@ -50,7 +53,9 @@ def build_policy(record: TrainingRecord, data: DataSet) -> tuple[Policy, Objecti
         relative=relative_of(data, options),
     )
     held_out = Demonstrations.parse(record.data).hold_out
-    return _built(record, spec, normalisation_of(data, options, held_out))
+    normalisation = normalisation_of(data, options, held_out)  # computes, so not on the device
+    with torch.device(device):
+        return _built(record, spec, normalisation)
 
 
 def relative_of(data: DataSet, options: PolicyOptions) -> tuple[int, ...]:

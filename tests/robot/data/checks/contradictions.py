@@ -133,6 +133,30 @@ def short_row(folder: Path, chance: random.Random) -> Expected:
     return Expected(DATA, frame=frame, feature=feature)
 
 
+def other_width(folder: Path, chance: random.Random) -> Expected:
+    """The last two episodes are in a file of their own, whose rows have a number less or more."""
+    feature, start = chance.choice(["observation.state", "action"]), EPISODES[1]
+    table, second = pq.ParquetFile(folder / DATA).read(), DATA.replace("file-000", "file-001")
+    pq.write_table(table.slice(0, start), folder / DATA)
+    pq.write_table(table.slice(start), folder / second)
+    shorter = chance.choice([True, False])
+
+    def change(columns: dict[str, list[Any]]) -> None:
+        columns[feature] = [row[:-1] if shorter else [*row, 0.0] for row in columns[feature]]
+        if feature == "action" and shorter:
+            columns[feature] = [row[0] for row in columns[feature]]
+
+    rewrite(folder / second, change)
+    rewrite(folder / META, lambda columns: columns.update({"data/file_index": [0, 1, 1]}))
+    return Expected(second, 1, start, feature)
+
+
+def unreadable(folder: Path, chance: random.Random) -> Expected:
+    """The only file of frames is a text."""
+    (folder / DATA).write_text("no table")
+    return Expected(DATA)
+
+
 def no_row(folder: Path, chance: random.Random) -> Expected:
     feature, frame = chance.choice(["observation.state", "action", "task_index"]), chance.randrange(FRAMES)
     rewrite(folder / DATA, lambda columns: columns[feature].__setitem__(frame, None))
@@ -301,7 +325,7 @@ def broken_file(name: str) -> Callable[..., Expected]:
     def put(folder: Path, chance: random.Random) -> Expected:
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[: len(content) // 2])
-        return Expected("data" if name == DATA else name)
+        return Expected(name)
 
     return put
 
@@ -318,6 +342,7 @@ CONTRADICTIONS: dict[str, Callable[[Path, random.Random], Expected]] = {
     "time goes back": time_goes_back,
     "hole in time": hole_in_time,
     "short row": short_row,
+    "other width": other_width,
     "no row": no_row,
     "lost column": lost_column,
     "lost frame": lost_frame,
@@ -359,6 +384,7 @@ CONTRADICTIONS: dict[str, Callable[[Path, random.Random], Expected]] = {
     "black camera": black_camera,
     "frozen camera": frozen_camera,
     "broken frames": broken_file(DATA),
+    "unreadable frames": unreadable,
     "broken statistics": broken_file(STATS),
     "broken prompts": broken_file(TASKS),
     "broken meta": broken_file(META),

@@ -148,6 +148,34 @@ def test_units_and_conventions_are_notes_with_both_readings(tmp_path):
     assert "the state is in degrees and the action in radians?" in warnings
 
 
+@pytest.mark.parametrize(
+    ("in_degrees", "said"),
+    [
+        ([], None),
+        ([2], (2, "in 1 of 5 episodes numbers go ", "degrees there, radians elsewhere?")),
+        ([0, 1, 2, 4], (3, "in 1 of 5 episodes numbers go ", "radians there, degrees elsewhere?")),
+    ],
+)
+def test_episodes_in_another_unit_than_the_others_are_told(tmp_path, in_degrees, said):
+    chance = np.random.default_rng(0)
+
+    def one(episode: int) -> Demonstration:
+        goal = chance.uniform(-1.5, 1.5, 6) * (57.3 if episode in in_degrees else 1)
+        way = np.linspace(0, 1, 30)[:, None] * goal
+        return Demonstration("go", Trajectory({}, way.astype(np.float32), way.astype(np.float32)))
+
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    write_data_set(folder, [one(episode) for episode in range(5)], Interface((), 6, 6, 10), 64)
+    found = [each for each in check_data_set("mine", folder).findings if "elsewhere" in each.sentence]
+    assert [(each.feature, each.level) for each in found] == [
+        (feature, "warning") for feature in ("observation.state", "action") if said
+    ]
+    for each in found:
+        assert said is not None and each.episode == said[0] and each.frame == 30 * said[0]
+        assert each.sentence.startswith(said[1]) and each.sentence.endswith(said[2])
+
+
 def test_joints_that_end_at_exactly_100_are_shares_of_their_range(tmp_path):
     walk = np.cumsum(np.random.default_rng(0).normal(size=(200, 2)), 0)
     shares, degrees = (np.interp(walk, (walk.min(), walk.max()), (-end, end)) for end in (100.0, 98.7))

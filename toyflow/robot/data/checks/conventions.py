@@ -38,6 +38,9 @@ CLOSE, FOLLOWS = 0.25, 0.9
 """An action is a target of the state where it is within this share of the state's deviation of it, and
 correlated with it by so much, in the median over numbers."""
 
+APART = (8.0, 200.0)
+"""Episodes in degrees and others in radians differ by a factor between these, as goals differ, too."""
+
 
 def check_conventions(contents: Contents) -> Iterator[Finding]:
     """Notes on how numbers are read, and warnings where state and action contradict each other."""
@@ -52,6 +55,7 @@ def check_conventions(contents: Contents) -> Iterator[Finding]:
         yield from _check_angles(feature, column, names)
         yield from _check_rotation(feature, column, names)
         yield from _check_gripper(feature, column, names)
+        yield from _check_one_unit(contents, feature, column, names)
     yield from _check_same_units(contents, read)
     yield from _check_relative(contents)
 
@@ -116,6 +120,34 @@ def _check_gripper(feature: str, column: np.ndarray, names: Sequence[str]) -> It
         else:
             sentence = "neither 0..1 nor -1..1: metres, an angle, or per cent"
         yield _note(feature, f"number {dim} ({names[dim]}) is from {low:.4g} to {high:.4g}: {sentence}.")
+
+
+def _check_one_unit(
+    contents: Contents, feature: str, column: np.ndarray, names: Sequence[str]
+) -> Iterator[Finding]:
+    """Whether some episodes count in degrees and others in radians: then they fall into two groups, far apart
+    both by how large their numbers get and by their ranges (geometric means over numbers)."""
+    moving = np.ptp(column, axis=0) > 0
+    numbers = [i for i, name in enumerate(names) if moving[i] and not GRIPPER.search(name)]
+    parts = [(start, column[start:stop, numbers]) for _, start, stop in contents.runs()]
+    sizes = np.array([(np.abs(part).max(0), np.ptp(part, axis=0)) for _, part in parts])
+    whole = [i for i, size in enumerate(sizes) if len(numbers) > 1 and (size > 0).all()]
+    if len(whole) < 2:
+        return
+    logs = np.log(sizes[whole]).mean(2)
+    logs, whole = logs[order := logs[:, 1].argsort()], np.array(whole)[order]
+    cut = int(np.diff(logs[:, 1]).argmax()) + 1
+    gap = logs[cut:].min(0) - logs[:cut].max(0)
+    factor = float(np.exp(np.median(logs[cut:, 1]) - np.median(logs[:cut, 1])))
+    if gap.min() < math.log(APART[0]) or factor > APART[1]:
+        return
+    units, odd = ("degrees", "radians"), whole[cut:]
+    if len(odd) > cut:
+        units, odd, factor = units[::-1], whole[:cut], 1 / factor
+    yield contents.at(
+        "warning", parts[odd.min()][0], feature, f"in {len(odd)} of {len(parts)} episodes numbers go "
+        f"{factor:.2g} times as far as in the others: {units[0]} there, {units[1]} elsewhere?"
+    )  # fmt: skip
 
 
 def _check_same_units(

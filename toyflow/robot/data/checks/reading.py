@@ -12,7 +12,7 @@ import numpy as np
 from toyflow.errors import UsageError, first_line
 from toyflow.robot.data.checks.contents import EPISODES, STATS, TASKS, Contents, DataFile
 from toyflow.robot.data.checks.findings import Finding, Level
-from toyflow.robot.data.features import FeatureNames, is_picture
+from toyflow.robot.data.features import BOOKKEEPING, FeatureNames, is_picture
 from toyflow.robot.data.local_files import INFO, check_format, read_info
 
 
@@ -49,9 +49,9 @@ def read_contents(where: str, root: Path, renaming: Mapping[str, str]) -> Conten
         raise UnreadableError("data", f"data set {where} has no frames: there is no data/*/*.parquet in it.")
     _read_frames(contents, files)
     if not contents.frames:
-        raise UnreadableError(
-            "data", f"data set {where} has no frames: its data/*/*.parquet are empty or cannot be read."
-        )
+        lost = next((each for each in contents.problems if not each.feature), None)
+        why = f"{lost.file}: {lost.sentence}" if lost else "its data/*/*.parquet are empty."
+        raise UnreadableError(lost.file if lost else "data", f"data set {where} has no frames: {why}")
     _read_episodes(contents)
     _read_prompts(contents)
     _read_statistics(contents)
@@ -93,10 +93,19 @@ def _read_frames(contents: Contents, files: list[Path]) -> None:
             contents.problems.append(
                 Finding("warning", name, None, None, unknown[0], f"{INFO} does not name it; it is not read.")
             )
+    differing: list[tuple[int, str, str]] = []
     for feature, arrays in parts.items():
         whole = [array for array in arrays if array is not None]
-        if arrays and len(whole) == len(arrays) and len({array.shape[1:] for array in whole}) == 1:
+        if not arrays or len(whole) < len(arrays):
+            continue
+        if odd := next((i for i, array in enumerate(whole) if array.shape[1:] != whole[0].shape[1:]), 0):
+            here, there = _count(whole[odd]), _count(whole[0])
+            said = f"a frame has {here} in this file, and {there} in {contents.files[0].name}."
+            differing.append((contents.files[odd].start, feature, said))
+        else:
             contents.columns[feature] = np.concatenate(whole)
+    for frame, feature, said in differing:  # when the column of episodes is there
+        contents.problems.append(contents.at(_level(contents, feature), frame, feature, said))
     _fit_shapes(contents)
 
 
@@ -107,7 +116,7 @@ def _read_column(contents: Contents, column: Any, feature: str) -> np.ndarray | 
 
     file = contents.files[-1]
     array = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
-    is_read = feature in (contents.names.state, contents.names.action, *_INDICES)
+    level = _level(contents, feature)
     problem = None
     width = None
     if array.null_count:
@@ -123,11 +132,10 @@ def _read_column(contents: Contents, column: Any, feature: str) -> np.ndarray | 
             problem = int(wrong[0]), f"it has {lengths[wrong[0]]} numbers here, and {width} elsewhere."
         array = array.flatten()
     if problem is None and not _is_numeric(pa, array.type):
-        if not is_read:
+        if level == "warning":
             return None
         problem = 0, f"it holds {array.type}, not numbers."
     if problem is not None:
-        level: Level = "error" if is_read else "warning"
         contents.problems.append(
             Finding(level, file.name, None, file.start + problem[0], feature, problem[1])
         )
@@ -145,7 +153,14 @@ def _plain(array: Any) -> np.ndarray:
     return np.from_dlpack(array)
 
 
-_INDICES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+def _level(contents: Contents, feature: str) -> Level:
+    """How bad it is that a column cannot be read: an error where training reads it."""
+    names = contents.names
+    return "error" if feature in (names.state, names.action, *BOOKKEEPING) else "warning"
+
+
+def _count(array: np.ndarray) -> str:
+    return f"{array.shape[1]} numbers" if array.ndim == 2 else "a single number"
 
 
 def _is_numeric(pa: Any, kind: Any) -> bool:
@@ -160,8 +175,7 @@ def _fit_shapes(contents: Contents) -> None:
         if column.ndim == 1 and feature in (contents.names.state, contents.names.action):
             column = contents.columns[feature] = column[:, None]
         width = column.shape[1] if column.ndim == 2 else 1
-        read = feature in (contents.names.state, contents.names.action, *_INDICES)
-        level: Level = "error" if read else "warning"
+        level = _level(contents, feature)
         if len(shape) == 1 and shape[0] != width:
             said = f"{INFO} says {shape[0]} numbers, and the frames have {width}."
             contents.problems.append(contents.at(level, 0, feature, said))
