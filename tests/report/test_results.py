@@ -142,7 +142,9 @@ def test_what_is_no_results_folder_is_refused_in_one_line(tmp_path, folder):
     assert "nowhere holds no results. `toyflow sweep --out" in said(tmp_path / "nowhere")
     assert "holds no results" in said(tmp_path)
     (tmp_path / "file").write_text("")
-    assert "holds no results" in said(tmp_path / "file")
+    assert "holds no results: it is a file" in said(tmp_path / "file")
+    for part in ("cells", "toyflow.json", next((folder / "cells").iterdir()).relative_to(folder)):
+        assert said(folder / part).endswith(f"name the results folder that it is in, {folder}.")
     assert said(folder.parent).endswith("is a folder of results folders; choose one of them: mine.")
 
 

@@ -22,7 +22,13 @@ def existing_store(out: Path) -> Store:
 
 
 def no_results(out: Path) -> str:
-    """What to say of a folder without results."""
+    """What to say where no results folder is."""
+    if out.exists():
+        around = next((folder for folder in out.parents if (folder / "toyflow.json").is_file()), None)
+        if around is not None:
+            return f"{out} holds no results by itself; name the results folder that it is in, {around}."
+        if out.is_file():
+            return f"{out} holds no results: it is a file. `toyflow sweep --out FOLDER` makes a folder of some."
     return f"{out} holds no results. `toyflow sweep --out {out}` makes some."
 
 
