@@ -73,8 +73,6 @@ def write_probe(probed: Probed, out: Path) -> list[Path]:
     velocity_error.csv, paths.csv and velocity_error.png; the files, in order. Then their manifest."""
     folder = out / "probe"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in OF_VELOCITIES:
-        (folder / name).unlink(missing_ok=True)  # of an earlier probe
     sns.set_theme(context="paper", style="ticks", font_scale=1.1)
     labels = over_seeds(probed.anatomies)
     written = [
@@ -82,9 +80,12 @@ def write_probe(probed: Probed, out: Path) -> list[Path]:
         write_anatomies(probed.anatomies, out),
         _drawn(anatomy_figure(labels), folder / "anatomy.png"),
     ]
-    if not probed.paths.empty:
+    table, paths, figure = of_velocities = [folder / name for name in OF_VELOCITIES]
+    if probed.paths.empty:
+        for path in of_velocities:
+            path.unlink(missing_ok=True)  # of an earlier probe
+    else:
         errors = over_models(probed.errors)
-        table, paths, figure = (folder / name for name in OF_VELOCITIES)
         written += [
             write_csv(errors, table),
             write_csv(over_models(probed.paths), paths),
