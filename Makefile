@@ -90,7 +90,7 @@ ifeq ($(origin PYTHON),command line)
 endif
 
 $(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt | same-python
-	@echo "Installing toyflow with torch and torchvision: about 5 GB, a few minutes the first time."
+	@echo "Installing toyflow with torch and torchvision: 4 GB to download, some minutes the first time."
 	$(INSTALL) -e .
 	@touch $@
 

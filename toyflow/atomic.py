@@ -98,8 +98,15 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def write_manifest(folder: Path, files: Iterable[Path]) -> Path:
+    """Write the manifest of a folder whose files appeared one by one, and return its path."""
+    path = folder / MANIFEST
+    write_sealed(path, {file.relative_to(folder).as_posix(): checksum(file) for file in files})
+    return path
+
+
 def manifest_of(folder: Path) -> dict[str, str]:
-    """Checksums of the files of a folder made by `atomic_folder`, by name, from its manifest.
+    """Checksums of a folder's files, by name, from its manifest.
 
     Raises:
         DamagedError: the manifest is missing or not what was written.
@@ -108,7 +115,7 @@ def manifest_of(folder: Path) -> dict[str, str]:
 
 
 def verified(folder: Path, name: str) -> Path:
-    """Path of the file `name` in a folder made by `atomic_folder`, after its checksum was verified.
+    """Path of the file `name` in a folder with a manifest, after its checksum was verified.
 
     Raises:
         DamagedError: it is missing or not what was written; the message names the file.

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from toyflow.api.probing import probe
 from toyflow.api.study import run_study
+from toyflow.atomic import checksum, manifest_of
 from toyflow.errors import UsageError
 from toyflow.flow.samplers import euler
 from toyflow.report.probe_report import IDEAL, Probed, over_models, show_probe, velocity_error, write_probe
@@ -246,8 +247,17 @@ def test_what_is_written(probed, tmp_path):
         assert min(pixels.shape) > 400 and pixels.std() > 10
     first = [path.read_bytes() for path in written]
     assert [path.read_bytes() for path in write_probe(probed, tmp_path)] == first
+    assert manifest_of(tmp_path / "probe") == {path.name: checksum(path) for path in written}
     text = shown(probed)
     assert "Student's t over seeds; normal over examples" in text and "variant" not in text
+
+
+def test_of_an_earlier_probe_nothing_is_left(probed, tmp_path):
+    write_probe(probed, tmp_path)
+    without = replace(probed, errors=probed.errors[:0], paths=probed.paths[:0])
+    written = {path.name for path in write_probe(without, tmp_path)}
+    assert written == {"anatomy.csv", "anatomy_by_model.json", "anatomy.png"}
+    assert {path.name for path in (tmp_path / "probe").iterdir()} == {*written, "manifest.json"}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from robot.lerobot_policies import save, save_act, save_diffusion
 from toyflow.api.probing import probe
 from toyflow.api.probing_policies import _moved, probe_planner, probe_policy
 from toyflow.api.study import run_study
+from toyflow.atomic import checksum, manifest_of
 from toyflow.errors import UsageError
 from toyflow.flow import Decoding, draw_noise
 from toyflow.report.anatomy_report import anatomy_frame as dissected_frame
@@ -297,6 +298,7 @@ def test_what_is_written_and_said(many, tmp_path):
         "errors.png",
     ]
     assert {path.parent for path in written} == {tmp_path / "probe" / f"{policy.name}-data"}
+    assert manifest_of(written[0].parent) == {path.name: checksum(path) for path in written}
     for figure in written[3:]:
         pixels = np.asarray(Image.open(figure).convert("L"))
         assert min(pixels.shape) > 300 and pixels.std() > 10

@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,17 @@ Damage = Callable[[], object]
 class Reading:
     """A command that reads, in a copy of the world's `parts`.
 
-    It must name the file and fail; or name it, make again what it can, and come to its usual result; or come
-    to that as if nothing had happened, which it may where it does not look at what was altered.
+    It must name the file and fail; or name it, make again what it can, and come to its usual result; or name
+    it and leave it out, where it `goes_on`; or come to its usual result as if nothing had happened, which it
+    may where it does not look at what was altered.
     """
 
     words: tuple[str, ...]
     result: Callable[[Path, Done], Any]
     without: str = ""
     """A folder that is removed before, so that it is made from the rest."""
+    goes_on: bool = False
+    """Whether it may leave out what it names."""
 
     def __call__(self, bench: Bench, folder: Path, file: Path, damage: Damage) -> bool:
         """Whether the file was named. Raises a `Finding`."""
@@ -51,7 +54,7 @@ class Reading:
             refused(done, file.name, file.parent.name)
             return True
         named = "damaged" in done.said and (file.name in done.said or file.parent.name in done.said)
-        if self.result(folder, done) != expected and not (named and self.words[:2] == ("runs", "list")):
+        if self.result(folder, done) != expected and not (named and self.goes_on):
             raise Accepted(f"`toyflow {' '.join(words)}` took it for good")
         return named
 
@@ -136,10 +139,11 @@ REPORT = Reading(("report", "--out", "toy"), _said)
 EXPLORE = Reading(
     ("explore", "--out", "toy"), lambda folder, done: (folder / "toy" / "explore.html").read_text()
 )
+EXPLORE_WITHOUT = replace(EXPLORE, goes_on=True)
 TOY = (
     Reading(("runs", "show", "CELL", "--out", "toy"), _said),
     Reading(("compare", "beta", "regression", "--steps", "1", "--out", "toy"), _said),
-    Reading(("runs", "list", "--out", "toy"), _said),
+    Reading(("runs", "list", "--out", "toy"), _said, goes_on=True),
     Reading((*SWEEP, "--steps", "1,2,3"), _cells("toy")),
     Reading(("probe", "--out", "toy"), _said),
     Reading(("plot", "--out", "toy"), _said),
@@ -245,7 +249,9 @@ def kinds() -> list[Kind]:
             "evaluations/*/config.json", "evaluations/*/manifest.json", "evaluations/*/outcomes.csv",
             "config.json", "curve.csv", "manifest.json", "weights.safetensors",
         )),
-        Kind("toy/probe/anatomy_by_model.json", ("toy",), (REPORT,)),
+        Kind("toy/probe/anatomy_by_model.json", ("toy",), (REPORT, EXPLORE_WITHOUT)),
+        Kind("toy/probe/velocity_error.csv", ("toy",), (EXPLORE_WITHOUT,)),
+        Kind("toy/probe/manifest.json", ("toy",), (EXPLORE_WITHOUT,)),
         Kind("toy/denoising/*.json", ("toy",), (EXPLORE,)),
         Kind("robot/rollouts/*/episodes/*.json", ("robot",), EPISODES),
         *(Kind(f"stopped/training/*/*/{name}", ("stopped", "demos"), TRAINING, last=True) for name in (

@@ -20,7 +20,8 @@ from toyflow.report import figures, pictures
 from toyflow.report.page import build_page, write_pages
 from toyflow.report.page_tables import configuration, costs
 from toyflow.report.paper import PAPER
-from toyflow.report.results import load_results, results_folders
+from toyflow.report.results import load_results
+from toyflow.sweep.inspection import results_folders
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import Evaluated, Trained

@@ -9,8 +9,9 @@ from toyflow.report.digest import digest_of
 from toyflow.report.headline import FILE, headline_frame
 from toyflow.report.page import build_page, html, markdown
 from toyflow.report.paper import PAPER
-from toyflow.report.results import load_results, results_folders
+from toyflow.report.results import load_results
 from toyflow.report.write import csv_of
+from toyflow.sweep.inspection import results_folders
 from toyflow.sweep.plan import plan_sweep
 from toyflow.sweep.presets import load_preset
 from toyflow.sweep.sweep_options import SweepOptions

@@ -17,6 +17,7 @@ from toyflow.report import results as results_module
 from toyflow.report.evidence import ANY, Data, Testbed, defaults_of, tidy
 from toyflow.report.results import Results, load_results, variants
 from toyflow.report.style import in_lines
+from toyflow.sweep.inspection import existing_store
 from toyflow.sweep.records import EvaluationRecord, TrainingRecord
 from toyflow.sweep.stored import StoredEvaluation
 
@@ -153,8 +154,12 @@ def test_what_is_no_results_folder_is_refused_in_one_line(tmp_path, folder):
     assert "nowhere holds no results. `toyflow sweep --out" in said(tmp_path / "nowhere")
     assert "holds no results" in said(tmp_path)
     (tmp_path / "file").write_text("")
-    assert "holds no results" in said(tmp_path / "file")
+    assert "holds no results: it is a file" in said(tmp_path / "file")
+    for part in ("cells", "toyflow.json", next((folder / "cells").iterdir()).relative_to(folder)):
+        assert said(folder / part).endswith(f"name the results folder that it is in, {folder}.")
     assert said(folder.parent).endswith("is a folder of results folders; choose one of them: mine.")
+    with pytest.raises(UsageError, match=r"choose one of them: mine\.$"):
+        existing_store(folder.parent)  # as `compare`, `probe` and `runs` open it
 
 
 def test_a_folder_of_trainings_alone_is_called_that(tmp_path, folder):

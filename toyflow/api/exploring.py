@@ -28,8 +28,9 @@ from toyflow.report.explore.denoising import (
 )
 from toyflow.report.explore.embedded import data_uri
 from toyflow.report.explore.page import write_explore
-from toyflow.report.results import load_results, results_folders
+from toyflow.report.results import load_results
 from toyflow.seeds import generator
+from toyflow.sweep.inspection import results_folders
 from toyflow.sweep.records import RECIPE_VERSION, EvaluationRecord
 from toyflow.sweep.runner import load_runner
 from toyflow.sweep.stored import WEIGHTS, StoredEvaluation, StoredTraining

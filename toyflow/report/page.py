@@ -47,9 +47,10 @@ from toyflow.report.page_tables import (
     versions,
 )
 from toyflow.report.pictures import FigureView
-from toyflow.report.results import Results, load_results, results_folders
+from toyflow.report.results import Results, load_results
 from toyflow.report.stored_anatomies import read_anatomies
 from toyflow.report.write import write_csv
+from toyflow.sweep.inspection import results_folders
 from toyflow.sweep.presets import available_presets
 from toyflow.sweep.store import Store
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toyflow.atomic import write_json
+from toyflow.atomic import write_json, write_manifest
 from toyflow.report.anatomy_report import over_seeds
 from toyflow.report.policy_probe import (
     JOINT,
@@ -133,7 +133,7 @@ def _share(part: Interval) -> str:
 
 def write_policy_probe(probed: ProbedPolicy, out: Path) -> list[Path]:
     """Write anatomy.csv, errors.csv, probe.json, anatomy.png (where one step was dissected) and errors.png
-    into OUT/probe/KEY-DATASET; the files, in order."""
+    into OUT/probe/KEY-DATASET; the files, in order. Then their manifest."""
     folder = out / "probe" / f"{probed.model.key}-{Path(probed.dataset).name}"
     folder.mkdir(parents=True, exist_ok=True)
     summary = folder / "probe.json"
@@ -152,6 +152,7 @@ def write_policy_probe(probed: ProbedPolicy, out: Path) -> list[Path]:
         figure = draw(probed)
         written.append(save(figure, folder / f"{name}.png"))
         plt.close(figure)
+    write_manifest(folder, written)
     return written
 
 

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from toyflow import stats
+from toyflow.atomic import write_manifest
 from toyflow.report.anatomy_report import (
     DissectedModel,
     anatomy_figure,
@@ -31,6 +32,8 @@ from toyflow.report.stored_anatomies import write_anatomies
 from toyflow.report.style import PANEL, Style, heading, in_lines, legend, save
 from toyflow.report.write import write_csv
 
+OF_VELOCITIES = "velocity_error.csv", "paths.csv", "velocity_error.png"
+"""Files of a probe that has a model with a velocity."""
 IDEAL = "ideal"
 """Label of the optimal velocity, where a task knows it."""
 STANDARD_ERROR = "_se"
@@ -67,7 +70,7 @@ class Probed:
 
 def write_probe(probed: Probed, out: Path) -> list[Path]:
     """Write OUT/probe/anatomy.csv, anatomy_by_model.json and anatomy.png and, where a model has a velocity,
-    velocity_error.csv, paths.csv and velocity_error.png; the files, in order."""
+    velocity_error.csv, paths.csv and velocity_error.png; the files, in order. Then their manifest."""
     folder = out / "probe"
     folder.mkdir(parents=True, exist_ok=True)
     sns.set_theme(context="paper", style="ticks", font_scale=1.1)
@@ -77,15 +80,19 @@ def write_probe(probed: Probed, out: Path) -> list[Path]:
         write_anatomies(probed.anatomies, out),
         _drawn(anatomy_figure(labels), folder / "anatomy.png"),
     ]
+    table, paths, figure = of_velocities = [folder / name for name in OF_VELOCITIES]
     if probed.paths.empty:
-        return written
-    errors = over_models(probed.errors)
-    return [
-        *written,
-        write_csv(errors, folder / "velocity_error.csv"),
-        write_csv(over_models(probed.paths), folder / "paths.csv"),
-        _drawn(velocity_error(errors, Style(probed.labels)), folder / "velocity_error.png"),
-    ]
+        for path in of_velocities:
+            path.unlink(missing_ok=True)  # of an earlier probe
+    else:
+        errors = over_models(probed.errors)
+        written += [
+            write_csv(errors, table),
+            write_csv(over_models(probed.paths), paths),
+            _drawn(velocity_error(errors, Style(probed.labels)), figure),
+        ]
+    write_manifest(folder, written)
+    return written
 
 
 def _drawn(figure: Figure, path: Path) -> Path:

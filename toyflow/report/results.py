@@ -28,8 +28,6 @@ CELL = ["label", "variant"]
 """Columns of `Results.frame` that tell one configuration from another, but for seed and steps."""
 UNIFORM_GRID = "uniform"
 """The grid of equal steps, which records leave out."""
-DEEPEST = 3
-"""How many levels below a folder `results_folders` looks."""
 
 
 @dataclass(frozen=True)
@@ -132,38 +130,9 @@ def load_results(folder: Path | str | Store, cells: Iterable[Cell] | None = None
     )
 
 
-def results_folders(out: Path) -> list[Path]:
-    """`out` itself if it is a results folder, and those in it or in its folders, `DEEPEST` below it at most,
-    by name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    found = _results_folders(out)
-    if not found:
-        raise UsageError(no_results(out))
-    return found
-
-
-def _results_folders(out: Path, depth: int = 0) -> list[Path]:
-    """Results folders within others are not looked for, but in `out` itself."""
-    try:
-        inside = sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []
-    except OSError as error:
-        raise UsageError(f"cannot look into {out}: {error.strerror or error}.") from error
-    own = [out] if (out / "cells").is_dir() else []
-    if depth and (own or depth == DEEPEST):
-        return own
-    below = (path for path in inside if path.name != "cells" and not path.name.startswith("."))
-    return own + [folder for path in below for folder in _results_folders(path, depth + 1)]
-
-
 def _why_nothing(store: Store) -> str:
     """What to say of a folder without a decoding."""
     root = store.root
-    inside = [folder.relative_to(root).as_posix() for folder in _results_folders(root) if folder != root]
-    if inside:
-        return f"{root} is a folder of results folders; choose one of them: {', '.join(inside)}."
     trained = sum(1 for _ in store.trainings())
     if trained:
         models = f"{trained} trained model{'s' * (trained > 1)}"

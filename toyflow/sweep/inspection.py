@@ -12,6 +12,9 @@ from toyflow.flow import parse_schedule
 from toyflow.sweep.store import Store
 from toyflow.sweep.stored import WEIGHTS
 
+DEEPEST = 3
+"""How many levels below a folder `results_folders` looks."""
+
 
 def existing_store(out: Path) -> Store:
     """The results folder `out`. Raises UsageError where there is none."""
@@ -22,8 +25,45 @@ def existing_store(out: Path) -> Store:
 
 
 def no_results(out: Path) -> str:
-    """What to say of a folder without results."""
+    """What to say where no results folder is."""
+    if out.exists():
+        inside = [folder.relative_to(out).as_posix() for folder in _results_folders(out) if folder != out]
+        if inside:
+            return f"{out} is a folder of results folders; choose one of them: {', '.join(inside)}."
+        around = next((folder for folder in out.parents if (folder / "toyflow.json").is_file()), None)
+        if around is not None:
+            return f"{out} holds no results by itself; name the results folder that it is in, {around}."
+        if out.is_file():
+            return (
+                f"{out} holds no results: it is a file. `toyflow sweep --out FOLDER` makes a folder of some."
+            )
     return f"{out} holds no results. `toyflow sweep --out {out}` makes some."
+
+
+def results_folders(out: Path) -> list[Path]:
+    """`out` itself if it is a results folder, and those in it or in its folders, `DEEPEST` below it at most,
+    by name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = _results_folders(out)
+    if not found:
+        raise UsageError(no_results(out))
+    return found
+
+
+def _results_folders(out: Path, depth: int = 0) -> list[Path]:
+    """Results folders within others are not looked for, but in `out` itself."""
+    try:
+        inside = sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []
+    except OSError as error:
+        raise UsageError(f"cannot look into {out}: {error.strerror or error}.") from error
+    own = [out] if (out / "cells").is_dir() else []
+    if depth and (own or depth == DEEPEST):
+        return own
+    below = (path for path in inside if path.name != "cells" and not path.name.startswith("."))
+    return own + [folder for path in below for folder in _results_folders(path, depth + 1)]
 
 
 def cell_keys(store: Store) -> list[str]:

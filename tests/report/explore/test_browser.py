@@ -215,6 +215,19 @@ def test_a_chart_that_comes_late_does_not_hide_what_was_chosen_since(browser, pa
     there.well()
 
 
+def test_a_probe_that_does_not_say_which_variant_it_measured_is_named(browser, tmp_path):
+    study = read_study("aloha", Path("results/reference/aloha"))
+    file = tmp_path / "aloha.html"
+    file.write_text(explore_page("aloha", [study], [], Films([], 0)), encoding="utf-8")
+    there = Visit(browser, file, viewport=TELEPHONE)
+    untold = "The stored probe of shift:4 does not say which variant it measured."
+    assert there.page.inner_text("#errors .missing").startswith(untold)
+    there.page.select_option("select[data-side='A'][data-field='schedule']", "shift:8")
+    there.page.wait_for_selector("#errors svg")
+    assert there.page.inner_text("#errors-note") == untold
+    there.well()
+
+
 @pytest.mark.parametrize("size", [DESKTOP, TELEPHONE], ids=["desktop", "telephone"])
 def test_parts_of_policies_that_were_probed_one_by_one_follow_the_choice(browser, size, tmp_path):
     study = read_study("pusht", Path("results/reference/one-step/pusht"))

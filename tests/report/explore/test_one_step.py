@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from toyflow.atomic import write_json, write_sealed
+from toyflow.atomic import write_json, write_manifest, write_sealed
 from toyflow.report.explore.one_step import OneStep, one_step, read_probes
 from toyflow.report.explore.studies import read_study
 
@@ -107,6 +107,14 @@ def test_a_damaged_probe_is_left_out_and_named(tmp_path, caplog):
     assert one_step(probes, ["a"]) is one_step(probes, ["c"]) is None and one_step(probes, ["b"])
     assert [each.message.count("is left out") for each in caplog.records] == [1, 1, 1]
     assert all(name in caplog.text for name in (str(half), "c-demos", str(together)))
+
+
+def test_a_probe_that_is_not_what_was_written_is_left_out(tmp_path, caplog):
+    path = probed_alone(tmp_path, "a", of(0.2))
+    write_manifest(path.parent, [path])
+    assert parts_of(tmp_path, ["a"]).parts["leak"] == 0.2
+    path.write_text(path.read_text().replace('"key": "a"', '"key": "b"'))
+    assert read_probes(tmp_path) == [] and str(path) in caplog.text
 
 
 def test_push_t_shows_the_parts_of_the_chosen_policies():

@@ -4,9 +4,11 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from toyflow.atomic import write_manifest
 from toyflow.report.explore.denoising import DenoisedBy, Denoising, read_denoising, write_denoising
 from toyflow.report.explore.films import Films
 from toyflow.report.explore.one_step import OneStep
@@ -17,8 +19,10 @@ from toyflow.report.explore.studies import (
     Study,
     Unread,
     _by_setting,
-    _levels,
+    _read_velocities,
     _rounded,
+    _untold,
+    read_study,
 )
 
 
@@ -51,6 +55,13 @@ def study(**changed) -> Study:
         "decoded": decoded, "errors_by_noise": {}, "anatomies": {}, "denoising": {0: denoising()},
     }  # fmt: skip
     return Study(**{**values, **changed})
+
+
+def velocities_in(folder, *rows):
+    """A probe's table of errors by noise level, as it is read."""
+    table = folder / "velocity_error.csv"
+    table.write_text("\n".join(["label,variant,noise_level,mse,mse_low,mse_high", *rows, ""]))
+    return _read_velocities(table)
 
 
 @pytest.fixture(autouse=True)
@@ -142,27 +153,54 @@ def test_of_a_probe_what_is_not_known_is_skipped(tmp_path):
         "label,variant,noise_level,mse,mse_low,mse_high\nuniform,,1,0.5,,\nuniform,,0,,,\nbeta,,1,,,\n"
     )
     settings = [replace(study().settings[0], label=label) for label in ("uniform", "beta")]
-    assert _by_setting(settings, table, _levels) == {
+    assert _by_setting(settings, _read_velocities(table)) == {
         0: [{"noise": 1.0, "mse": 0.5, "low": None, "high": None}]
     }
 
 
 def test_a_probed_label_is_found_though_its_variant_has_got_a_name_since(tmp_path):
     """As when a folder was probed, and models with other options were added."""
-    table = tmp_path / "velocity_error.csv"
-    table.write_text("label,variant,noise_level,mse,mse_low,mse_high\nuniform,,1,0.5,,\n")
+    velocities = velocities_in(tmp_path, "uniform,,1,0.5,,")
     [uniform] = study().settings
     named = replace(uniform, probed="iterations=100")
-    assert list(_by_setting([named, replace(named, label="beta")], table, _levels)) == [0]
-    assert _by_setting([named, replace(named, probed="iterations=200")], table, _levels) == {}
+    assert list(_by_setting([named, replace(named, label="beta")], velocities)) == [0]
+    assert _by_setting([named, replace(named, probed="iterations=200")], velocities) == {}
+
+
+def test_of_which_variant_a_probe_is_may_not_be_told(tmp_path):
+    """As when a folder was probed, and other variants of the same label were added."""
+    [uniform] = study().settings
+    settings = [replace(uniform, probed=f"iterations={count}") for count in (100, 200)]
+    settings.append(replace(settings[0], label="beta"))
+    assert _untold(settings, velocities_in(tmp_path, "uniform,,1,0.5,,")) == [0, 1]
+    assert _untold(settings, velocities_in(tmp_path, "uniform,iterations=100,1,0.5,,")) == []
+    assert _untold(settings, _read_velocities(tmp_path / "none.csv")) == []
+    assert data_of(explore_page("here", [study(untold=[0])], [], Films([], 0)))["studies"][0]["untold"] == [0]
+
+
+def test_our_aloha_was_probed_before_it_had_three_variants_of_a_schedule():
+    found = read_study("aloha", Path("results/reference/aloha"))
+    untold = [found.settings[place] for place in found.untold]
+    assert [each.label for each in untold] == ["shift:4"] * 3
+    assert [found.settings[place].label for place in found.errors_by_noise] == ["shift:8"]
 
 
 def test_a_damaged_table_of_a_probe_is_left_out(tmp_path, caplog):
     table = tmp_path / "velocity_error.csv"
     for text in ("", "label,vari", 'label,variant,noise_level\nuniform,,1\nuniform,"'):
         table.write_text(text)
-        assert _by_setting(study().settings, table, _levels) == {}
+        assert _by_setting(study().settings, _read_velocities(table)) == {}
     assert [table.name in each.message for each in caplog.records] == [True] * 3
+
+
+def test_a_table_of_a_probe_with_another_number_than_was_written_is_left_out(tmp_path, caplog):
+    velocities_in(tmp_path, "uniform,,1,0.5,,")
+    table = tmp_path / "velocity_error.csv"
+    write_manifest(tmp_path, [table])
+    assert len(_read_velocities(table)) == 1 and not caplog.records
+    table.write_text(table.read_text().replace("0.5", "0.9"))
+    assert _read_velocities(table).empty
+    assert [table.name in each.message for each in caplog.records] == [True]
 
 
 def test_a_denoising_is_read_as_it_was_written(tmp_path):

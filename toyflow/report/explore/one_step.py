@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from toyflow.atomic import DamagedError, read_json
+from toyflow.atomic import MANIFEST, DamagedError, read_json, verified
 from toyflow.flow.anatomy import DRAWS, MEASURES, Anatomy
 from toyflow.report.stored_anatomies import FILE, read_anatomies
 
@@ -58,6 +58,15 @@ def read_probes(folder: Path) -> list[Probe]:
     return list(probes.values())
 
 
+def whole(path: Path) -> Path:
+    """`path` of a file of a probe, after its checksum was verified; older probes have no manifest.
+
+    Raises:
+        DamagedError: it is not what was written.
+    """
+    return verified(path.parent, path.name) if (path.parent / MANIFEST).exists() else path
+
+
 def one_step(probes: Sequence[Probe], keys: Sequence[str]) -> OneStep | None:
     """That of the models `keys`: of the probe that has the most of them, which is the first of several. None
     where none has one."""
@@ -94,7 +103,7 @@ def _alone(folder: Path) -> Iterator[_Row]:
     """What `toyflow probe FOLDER/cells/KEY` wrote of one policy at a time."""
     for path in sorted((folder / PROBES).glob("*/probe.json")):
         try:
-            said = read_json(path)
+            said = read_json(whole(path))
             where = f"{said['frames_are']} of {Path(said['dataset']).name}"
             anatomy = {name: interval[0] for name, interval in said["actions"]["anatomy"].items()}
             if found := _known(anatomy):

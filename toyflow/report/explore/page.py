@@ -17,8 +17,8 @@ from toyflow.report.explore.charts import charts
 from toyflow.report.explore.films import Films, find_films
 from toyflow.report.explore.studies import Decoded, Study, Unread, read_studies
 from toyflow.report.explore.vega import vega_library
-from toyflow.report.results import results_folders
 from toyflow.report.tables import INTERVAL_NOTES
+from toyflow.sweep.inspection import results_folders
 from toyflow.sweep.timing_doubts import MARK, doubts_in_words
 
 FILE = "explore.html"

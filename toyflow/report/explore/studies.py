@@ -12,13 +12,16 @@ from typing import Any
 
 import pandas as pd
 
+from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError
 from toyflow.report.explore.denoising import Denoising, read_denoising
-from toyflow.report.explore.one_step import PROBES, OneStep, one_step, read_probes
+from toyflow.report.explore.one_step import PROBES, OneStep, one_step, read_probes, whole
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, load_results, training_variants, variants
 from toyflow.report.tables import in_words, other_metrics, summary
 from toyflow.sweep.subject import subject_of
 
+LEVEL = {"noise_level": "noise", "mse": "mse", "mse_low": "low", "mse_high": "high"}
+"""Columns of a probe's table of errors by noise level, and their names on the page."""
 LOG = logging.getLogger(__name__)
 
 
@@ -96,6 +99,8 @@ class Study:
     """Of settings that were probed."""
     denoising: Mapping[int, Denoising]
     """Of settings of noise seed 0 for which it is stored."""
+    untold: Sequence[int] = ()
+    """Settings of whose label errors were measured, but the probe's table does not tell of which variant."""
 
     def data(self, room: int) -> dict[str, Any]:
         """What the page's script is given, with as much of `denoising` as has `room` in bytes."""
@@ -118,6 +123,7 @@ class Study:
             ],
             "decoded": [asdict(each) for each in self.decoded],
             "errors": self.errors_by_noise,
+            "untold": self.untold,
             "anatomies": {place: asdict(each) for place, each in self.anatomies.items()},
             "denoising": {place: asdict(each) for place, each in shown.items()},
             "left_out": len(self.denoising) - len(shown),
@@ -142,6 +148,8 @@ def read_study(name: str, folder: Path) -> Study:
     results = load_results(folder)
     settings, decoded = _settings(results)
     probes = read_probes(folder)
+    velocities = _read_velocities(folder / PROBES / "velocity_error.csv")
+    errors = _by_setting(settings, velocities)
     first = results.evaluations[0].training.record
     return Study(
         name=name,
@@ -150,7 +158,8 @@ def read_study(name: str, folder: Path) -> Study:
         metric=in_words(results.metric),
         settings=settings,
         decoded=decoded,
-        errors_by_noise=_by_setting(settings, folder / PROBES / "velocity_error.csv", _levels),
+        errors_by_noise=errors,
+        untold=[place for place in _untold(settings, velocities) if place not in errors],
         anatomies={
             place: found
             for place, setting in enumerate(settings)
@@ -233,19 +242,35 @@ def _settings(results: Results) -> tuple[list[Setting], list[Decoded]]:
     return list(settings.values()), decoded
 
 
-def _by_setting(settings: Sequence[Setting], path: Path, of: Any) -> dict[int, Any]:
-    """What `of` says of each setting's rows of a probe's table, where that is not empty; of none where there
-    is no table. A damaged one is warned of and left out."""
-    if not path.is_file():
-        return {}
-    try:
-        table = pd.read_csv(path, dtype={"label": str, "variant": str}).fillna({"variant": ""})
-        return {
-            place: said for place, each in enumerate(settings) if (said := of(_rows(table, each, settings)))
-        }
-    except (ValueError, KeyError) as error:
-        LOG.warning(f"{path} is damaged, and left out: {error}. Measure it again: `toyflow probe`.")
-        return {}
+def _read_velocities(path: Path) -> pd.DataFrame:
+    """A probe's table of errors by noise level; empty where there is none. A damaged one is warned of and
+    left out."""
+    if path.is_file():
+        try:
+            table = pd.read_csv(whole(path), dtype={"label": str, "variant": str}).fillna({"variant": ""})
+            return table[["label", "variant", *LEVEL]].astype(dict.fromkeys(LEVEL, float))
+        except (DamagedError, ValueError, KeyError) as error:
+            why = str(error) if isinstance(error, DamagedError) else f"{path} is damaged: {error}."
+            LOG.warning(f"{why} It is left out. Measure it again: `toyflow probe`.")
+    return pd.DataFrame(columns=["label", "variant", *LEVEL])
+
+
+def _by_setting(
+    settings: Sequence[Setting], velocities: pd.DataFrame
+) -> dict[int, list[dict[str, float | None]]]:
+    """The levels of each setting that was probed, by its place."""
+    levels = {place: _levels(_rows(velocities, each, settings)) for place, each in enumerate(settings)}
+    return {place: found for place, found in levels.items() if found}
+
+
+def _untold(settings: Sequence[Setting], velocities: pd.DataFrame) -> list[int]:
+    """Places of settings that have rows of their label whose variant is none of this folder's."""
+    variants_of = velocities.groupby("label")["variant"].unique()
+    return [
+        place
+        for place, each in enumerate(settings)
+        if set(variants_of.get(each.label, ())) - {s.probed for s in settings if s.label == each.label}
+    ]
 
 
 def _rows(table: pd.DataFrame, setting: Setting, settings: Sequence[Setting]) -> pd.DataFrame:
@@ -258,10 +283,7 @@ def _rows(table: pd.DataFrame, setting: Setting, settings: Sequence[Setting]) ->
 
 def _levels(rows: pd.DataFrame) -> list[dict[str, float | None]]:
     """Levels at which the error is known."""
-    columns = {"noise_level": "noise", "mse": "mse", "mse_low": "low", "mse_high": "high"}
-    levels = [
-        {new: _rounded(float(row[old])) for old, new in columns.items()} for row in rows.to_dict("records")
-    ]
+    levels = [{new: _rounded(row[old]) for old, new in LEVEL.items()} for row in rows.to_dict("records")]
     return [level for level in levels if level["mse"] is not None]
 
 

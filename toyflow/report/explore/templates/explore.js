@@ -197,17 +197,24 @@
     else draw("success", "success", { rows: timed.map((each) => row(each)), ways, chosen: own }, words);
   }
 
-  const notMeasured = (of) => `Not measured ${Object.keys(of).length ? "for this setting" : "in this study"}. Where the models' weights are, \`toyflow probe\` measures it`;
+  const toMeasure = "Where the models' weights are, `toyflow probe` measures it";
+  const notMeasured = (of) => `Not measured ${Object.keys(of).length ? "for this setting" : "in this study"}. ${toMeasure}`;
+
+  /** That a probe may have measured the setting of one side; "" where none may have. */
+  const untoldOf = (side) => study.untold.includes(chosen[side].setting)
+    ? `The stored probe of ${study.settings[chosen[side].setting].label} does not say which variant it measured.` : "";
 
   function drawErrors() {
     const probed = SIDES.filter((side) => study.errors[chosen[side].setting]);
     const same = chosen.A.setting === chosen.B.setting;
     const rows = (same ? probed.slice(0, 1) : probed).flatMap((side) => study.errors[chosen[side].setting].map((each, place, all) =>
       ({ ...each, low: each.low === null ? null : Math.max(each.low, each.mse / 5), side, told: same ? "A, B" : side, last: place === all.length - 1 })));
+    const absent = SIDES.filter((side) => !probed.includes(side));
     $("errors-note").textContent = same && rows.length
       ? "A and B are the same trained models, decoded in two ways, so they share one line."
-      : probed.length === 1 ? `Of ${probed[0] === "A" ? "B" : "A"} it was not measured.` : "";
-    if (!rows.length) return missing("errors", `${notMeasured(study.errors)}, for models with a velocity.`);
+      : absent.length === 1 ? untoldOf(absent[0]) || `Of ${absent[0]} it was not measured.` : "";
+    const untold = [...new Set(absent.map(untoldOf))].filter(Boolean).join(" ");
+    if (!rows.length) return missing("errors", untold ? `${untold} ${toMeasure} again.` : `${notMeasured(study.errors)}, for models with a velocity.`);
     const end = (side) => short(study.errors[chosen[side].setting][0].mse);
     return draw("errors", "errors", { rows }, `Error of the velocity by noise level. At pure noise ${probed.map((side) => `${side}: ${end(side)}`).join("; ")}.`);
   }
