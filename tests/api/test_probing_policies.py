@@ -492,7 +492,7 @@ def test_the_command(many, tmp_path, toyflow):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "frames of training" in done.stdout and "So: " in done.stdout
-    assert len(list((tmp_path / "probe").glob("*/*"))) == 5
+    assert len(list((tmp_path / "probe").glob("*/*"))) == 6
 
 
 @pytest.mark.parametrize(

@@ -202,4 +202,4 @@ def test_the_command(openpi, data, toyflow, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "server:pi05" in done.stdout and "K=10" in done.stdout
-    assert len(list((tmp_path / "out" / "probe").glob("*/*"))) == 4
+    assert len(list((tmp_path / "out" / "probe").glob("*/*"))) == 5
