@@ -73,8 +73,7 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         try:
             yield temporary
             files = sorted(p for p in temporary.rglob("*") if p.is_file())
-            manifest = {p.relative_to(temporary).as_posix(): checksum(p) for p in files}
-            (temporary / MANIFEST).write_text(json.dumps(_sealed(manifest), indent=1) + "\n")
+            (temporary / MANIFEST).write_text(_json(_sealed(_checksums(temporary, files))))
             for file in [*files, temporary / MANIFEST]:
                 file.chmod(0o666 & _PERMISSIONS)  # some libraries write for their owner alone
                 _flush(file)
@@ -98,11 +97,9 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_manifest(folder: Path, files: Iterable[Path]) -> Path:
-    """Write the manifest of a folder whose files appeared one by one, and return its path."""
-    path = folder / MANIFEST
-    write_sealed(path, {file.relative_to(folder).as_posix(): checksum(file) for file in files})
-    return path
+def write_manifest(folder: Path, files: Iterable[Path]) -> None:
+    """Write the manifest of a folder whose files appeared one by one."""
+    write_sealed(folder / MANIFEST, _checksums(folder, files))
 
 
 def manifest_of(folder: Path) -> dict[str, str]:
@@ -147,7 +144,7 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """`content` as JSON at `path`, atomically."""
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+        temporary.write_text(_json(content))
 
 
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
@@ -208,6 +205,14 @@ def _named(path: Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+def _checksums(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    return {file.relative_to(folder).as_posix(): checksum(file) for file in files}
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _sealed(content: Mapping[str, Any]) -> dict[str, Any]:

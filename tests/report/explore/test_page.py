@@ -148,14 +148,9 @@ def test_a_number_that_is_not_known_is_no_zero():
 
 
 def test_of_a_probe_what_is_not_known_is_skipped(tmp_path):
-    table = tmp_path / "velocity_error.csv"
-    table.write_text(
-        "label,variant,noise_level,mse,mse_low,mse_high\nuniform,,1,0.5,,\nuniform,,0,,,\nbeta,,1,,,\n"
-    )
+    velocities = velocities_in(tmp_path, "uniform,,1,0.5,,", "uniform,,0,,,", "beta,,1,,,")
     settings = [replace(study().settings[0], label=label) for label in ("uniform", "beta")]
-    assert _by_setting(settings, _read_velocities(table)) == {
-        0: [{"noise": 1.0, "mse": 0.5, "low": None, "high": None}]
-    }
+    assert _by_setting(settings, velocities) == {0: [{"noise": 1.0, "mse": 0.5, "low": None, "high": None}]}
 
 
 def test_a_probed_label_is_found_though_its_variant_has_got_a_name_since(tmp_path):

@@ -96,7 +96,7 @@ def _together(folder: Path) -> Iterator[_Row]:
         rows = read_anatomies(folder).to_dict("records")
         yield from [(row["conditions_are"], "", row["key"], found) for row in rows if (found := _known(row))]
     except (DamagedError, KeyError) as error:
-        _left_out(folder / FILE, error)
+        left_out(folder / FILE, error)
 
 
 def _alone(folder: Path) -> Iterator[_Row]:
@@ -109,7 +109,7 @@ def _alone(folder: Path) -> Iterator[_Row]:
             if found := _known(anatomy):
                 yield where, said["fingerprint"], said["key"], found
         except (DamagedError, KeyError, TypeError, AttributeError) as error:
-            _left_out(path, error)
+            left_out(path, error)
 
 
 def _known(row: Mapping[Any, Any]) -> dict[str, float]:
@@ -118,7 +118,8 @@ def _known(row: Mapping[Any, Any]) -> dict[str, float]:
     return known if {"error", "leak", "bias_and_spread"} <= known.keys() else {}
 
 
-def _left_out(path: Path, error: Exception) -> None:
+def left_out(path: Path, error: Exception) -> None:
+    """Warn that a file of a probe is not shown, and why."""
     why = str(error) if isinstance(error, DamagedError) else f"{path} is not a probe that this toyflow knows."
     LOG.warning(f"{why} It is left out. Measure it again: `toyflow probe`.")
 

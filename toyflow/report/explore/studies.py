@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,14 +14,13 @@ import pandas as pd
 from toyflow.atomic import DamagedError
 from toyflow.errors import ToyflowError
 from toyflow.report.explore.denoising import Denoising, read_denoising
-from toyflow.report.explore.one_step import PROBES, OneStep, one_step, read_probes, whole
+from toyflow.report.explore.one_step import PROBES, OneStep, left_out, one_step, read_probes, whole
 from toyflow.report.results import CELL, UNIFORM_GRID, Results, load_results, training_variants, variants
 from toyflow.report.tables import in_words, other_metrics, summary
 from toyflow.sweep.subject import subject_of
 
 LEVEL = {"noise_level": "noise", "mse": "mse", "mse_low": "low", "mse_high": "high"}
 """Columns of a probe's table of errors by noise level, and their names on the page."""
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -249,9 +247,10 @@ def _read_velocities(path: Path) -> pd.DataFrame:
         try:
             table = pd.read_csv(whole(path), dtype={"label": str, "variant": str}).fillna({"variant": ""})
             return table[["label", "variant", *LEVEL]].astype(dict.fromkeys(LEVEL, float))
-        except (DamagedError, ValueError, KeyError) as error:
-            why = str(error) if isinstance(error, DamagedError) else f"{path} is damaged: {error}."
-            LOG.warning(f"{why} It is left out. Measure it again: `toyflow probe`.")
+        except DamagedError as error:
+            left_out(path, error)
+        except (ValueError, KeyError) as error:
+            left_out(path, DamagedError(f"{path} is damaged: {error}."))
     return pd.DataFrame(columns=["label", "variant", *LEVEL])
 
 

@@ -135,7 +135,8 @@ def _check_one_unit(
     if len(whole) < 2:
         return
     logs = np.log(sizes[whole]).mean(2)
-    logs, whole = logs[order := logs[:, 1].argsort()], np.array(whole)[order]
+    order = logs[:, 1].argsort()
+    logs, whole = logs[order], np.array(whole)[order]
     cut = int(np.diff(logs[:, 1]).argmax()) + 1
     gap = logs[cut:].min(0) - logs[:cut].max(0)
     factor = float(np.exp(np.median(logs[cut:, 1]) - np.median(logs[:cut, 1])))
